@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit torture pictures demo wheel clean
+.PHONY: run test lint types unit anywhere torture pictures demo wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
@@ -26,6 +26,13 @@ unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it
 unit: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/terminal
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
+	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
+		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
+
+# What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
+# machine. Takes about 20 minutes. What this machine lacks for it is named.
+anywhere: $(VENV)/.dev
+	$(BIN)/python tests/anywhere.py $(OPTIONS)
 
 # The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about half an hour.
 torture: $(VENV)/.dev

@@ -23,7 +23,7 @@ def line(event: charlstm.AnyEvent) -> str:
         case charlstm.Stepped():
             return f"{event.train_loss:.3f} nats per character at learning rate {event.lr:.1e}"
         case charlstm.Validated():
-            return f"{event.val_loss:.3f} nats per character on held-out text"
+            return f"{event.loss:.3f} nats per character on held-out text"
         case charlstm.Sampled():
             return event.prime + event.text
         case charlstm.Warned() | charlstm.Failed():
@@ -34,28 +34,41 @@ def line(event: charlstm.AnyEvent) -> str:
             return f"{event.name}: {event.reason}"
 
 
-# Training in this process: events as they happen, then the best model.
-trainer = charlstm.Trainer(corpus, settings)
+# Training in this process: events as they happen, then the best model. A store keeps what is saved on the way.
+print(f"charlstm {charlstm.__version__}")
+store: charlstm.CheckpointStore = charlstm.FolderStore(folder / "training")
+trainer = charlstm.Trainer(corpus, settings, store=store)
 for event in trainer.events():
     print(event.step, line(event))
 best: charlstm.Model = trainer.best
 charlstm.save_model(folder / "best.safetensors", best)
 print(sum(weight.numel() for weight in charlstm.CharLSTM.from_model(best).parameters()), "weights")
 
+# Its exact state, in a file, and 10 more steps from there. A line shows the progress.
+charlstm.save_state(folder / "state.safetensors", trainer.state())
+state: charlstm.TrainingState = charlstm.load_state(folder / "state.safetensors")
+longer = charlstm.Trainer.resume(corpus, state.settings.with_changes(max_steps=50), state)
+with charlstm.ProgressLine() as show:
+    print(longer.train(show).loss)
+
 # The same as a run: a folder, trained by a process of its own that outlives this one; then resumed for 20 more steps.
 run: charlstm.Run = charlstm.start_run(corpus, settings, name="example", runs_dir=folder)
 run.wait()
 charlstm.resume_run(charlstm.find_run("example", folder), changes={"max_steps": 60})
 run.wait()
+run.resume(max_steps=80)  # the same as a method; pause, stop, set_lr and more are others
+run.wait(progress=True)
 events: Sequence[charlstm.Event] = run.events()
-print([each.name for each in charlstm.list_runs(folder)], len(events), run.history()["val_loss"])
+runs: charlstm.RunList = charlstm.list_runs(folder)
+print(runs)
+print([each.name for each in runs], len(events), run.history()["val_loss"])
 
 # A model: how well it predicts, what it writes, how it sees a text, what it copied.
 model = charlstm.load_model(charlstm.find_model("example", folder))
 print(f"{charlstm.evaluate(model, corpus).bits:.3f} bits per character")
 sampler = charlstm.SamplerSettings(temperature=0.7)
 print(charlstm.generate("demo", "The ", 80, settings=sampler, clamps=[charlstm.Clamp(2, 187, value=-1.0)]))
-print(charlstm.generate_many(model, "The ", 40, samples=3, settings=sampler))
+print(charlstm.generate_many(model, "The ", 40, samples=3, temperature=0.7))
 session = charlstm.Session(model, "The ", seed=1, settings=sampler)
 steps: list[charlstm.Step] = list(session.stream(60))
 session.rewind(20)

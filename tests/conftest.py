@@ -1,13 +1,16 @@
 """What all tests share: Hypothesis has no deadline, since a slow disk or a busy neighbour is no fault of the code; and
 signals are not ignored, as they are for what nohup or a shell's ``&`` starts. torch and numpy use one thread unless a
-test sets more: two test processes with two threads each wait for each other on two cores."""
+test sets more: two test processes with two threads each wait for each other on two cores. The user's own folders are
+neither read nor written."""
 
 from __future__ import annotations
 
 import gc
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -23,6 +26,43 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
+HOMES = {
+    "HOME": "",
+    "XDG_CACHE_HOME": ".cache",
+    "XDG_CONFIG_HOME": ".config",
+    "XDG_DATA_HOME": ".local/share",
+    "XDG_STATE_HOME": ".local/state",
+}
+"""The variables by which programs find the user's own folders, and the places of these below a home."""
+
+OWN = ("CHARLSTM_CACHE", "CHARLSTM_CONFIG", "CHARLSTM_DATA", "CHARLSTM_GLYPHS", "CHARLSTM_RUNS", "CHARLSTM_STATE")
+"""The variables of charlstm that a user may have set."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this process, and those that it starts, a home of their own, for what runs outside the tests: fixtures of a
+    module or session, and modules that are imported."""
+    patch = pytest.MonkeyPatch()
+    home = tempfile.TemporaryDirectory(prefix="charlstm-tests-", ignore_cleanup_errors=True)
+    config.add_cleanup(home.cleanup)
+    config.add_cleanup(patch.undo)
+    _live_in(Path(home.name), patch)
+    for name in OWN:
+        patch.delenv(name, raising=False)
+
+
+def _live_in(home: Path, patch: pytest.MonkeyPatch) -> None:
+    for name, place in HOMES.items():
+        patch.setenv(name, str(home / place))
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of this test alone; programs that it starts have it too."""
+    home = tmp_path_factory.mktemp("home")
+    _live_in(home, monkeypatch)
+    return home
+
 
 def pytest_collection_finish() -> None:
     """Search for garbage rarely, and not in what was imported: it was a quarter of the time of the app's tests."""
@@ -35,5 +75,5 @@ def pytest_collection_finish() -> None:
 def _usual_priority() -> Iterator[None]:
     """A run that trains in the process of the tests would lower their priority for good."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(system, "lower_priority", lambda: None)
+        patch.setattr(system, "lower_priority", lambda niceness: None)
         yield

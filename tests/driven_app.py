@@ -16,7 +16,7 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import StartOptions
 
-DEADLINE = 15.0
+DEADLINE = 60.0
 
 
 class Driven:

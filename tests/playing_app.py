@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
 from textual import events
 from textual.pilot import Pilot
 
+from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
@@ -40,7 +43,7 @@ class Session:
     def text(self) -> str:
         return self.screen.play.text_view.text()
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10, *, settle: bool = True) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60, *, settle: bool = True) -> None:
         """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -70,6 +73,30 @@ class Session:
 
     def screen_text(self) -> str:
         return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+
+class HeldReading:
+    """Lets a player read a prime very slowly, so that what it says meanwhile is seen on a busy machine too."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._free = threading.Event()
+        self._free.set()
+        outputs = Stepper.outputs
+
+        def held(stepper: Stepper, ids: Ids, state: StepperState) -> Iterator[tuple[slice, Floats]]:
+            for block in outputs(stepper, ids, state):
+                yield block
+                self._free.wait(1.0)
+
+        monkeypatch.setattr(Stepper, "outputs", held)
+
+    def hold(self) -> None:
+        """Take a second for each block from now on."""
+        self._free.clear()
+
+    def go_on(self) -> None:
+        """Read as quickly as usual again."""
+        self._free.set()
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 - ``sh`` blocks: each line that starts with ``charlstm`` runs through the real command line, in order, in one folder per
   document. A line that trains gets a small network, and one without a limit ``--max-steps``; a line whose comment names
-  Ctrl-C gets one after a moment. Of ``torchrun`` lines the options are checked, of ``make`` lines the targets, of
-  ``python tests/…`` lines the file.
+  Ctrl-C gets one after a moment. Of ``torchrun`` and ``torch.distributed.run`` lines the options are checked, of
+  ``make`` lines the targets, of ``python tests/…`` lines the file.
 - ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
   values of the same types. ``docs/json.md`` is generated from the types that the commands build:
   ``python tests/test_documents.py`` writes it again.
@@ -180,7 +180,7 @@ def check_parses(words: list[str]) -> None:
 
 def check_other(line: str) -> None:
     words = shlex.split(line, comments=True)
-    if line.startswith("torchrun"):
+    if line.startswith(("torchrun", "python -m torch.distributed.run")):
         check_parses(words[words.index("charlstm") + 1 :])
     elif line.startswith("make"):
         targets = {word for word in words[1:] if "=" not in word}
@@ -330,7 +330,8 @@ def json_reference() -> str:
         "",
         "Generated from `core/charlstm/cli/json_schemas.py`, whose types the commands build. A field marked `?` may be",
         "missing. Deprecated fields are kept for one version. `train`, `resume` and `watch` print",
-        "[events](files.md#events), one JSON object per line.",
+        "[events](files.md#events), one JSON object per line; `started` and `resumed` also have `run`, the name of the",
+        "run, and `path`, its folder.",
         "",
         "| command | prints |",
         "|---|---|",

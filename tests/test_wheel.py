@@ -1,11 +1,20 @@
-"""What goes into a wheel: both packages, the screens' styles, the model in the box, and nothing called core or tui."""
+"""What goes into a wheel: both packages, the screens' styles, the model in the box, and nothing called core or tui;
+and what it says about itself."""
 
 from __future__ import annotations
 
+import email.message
+import email.policy
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
 
 from charlstm.model.file import read_info
 from charlstm.runs.models import find_model
@@ -13,10 +22,16 @@ from charlstm.runs.models import find_model
 ROOT = Path(__file__).parents[1]
 
 
-def test_a_wheel_has_all_that_the_programs_need(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    [wheel] = tmp_path.glob("*.whl")
+    [built] = folder.glob("*.whl")
+    return built
+
+
+def test_a_wheel_has_all_that_the_programs_need(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for root in (ROOT / "core", ROOT / "tui"):
         sources = {
@@ -27,6 +42,36 @@ def test_a_wheel_has_all_that_the_programs_need(tmp_path: Path) -> None:
         assert sources <= names
     assert {"charlstm/demo.safetensors", "charlstm/py.typed", "charlstm_tui/py.typed"} <= names
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"charlstm", "charlstm_tui"}
+
+
+def test_description_of_a_wheel_has_neither_relative_links_nor_pictures(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+    found = email.message_from_string(archive.read(name).decode("utf-8"), policy=email.policy.default)
+    assert found["Description-Content-Type"] == "text/markdown"
+    description = found.get_payload()
+    assert isinstance(description, str)
+    assert description.startswith("# charlstm\n")
+    assert description.endswith("are in the source distribution.\n")
+    assert "| docs/library.md | training, generation and analysis from Python |" in description
+    targets = re.findall(r"\]\(([^)]*)\)|(?:src|href)=[\"']([^\"']*)", description)
+    assert targets, "README links to published models"
+    assert all("".join(target).startswith(("https://", "http://")) for target in targets), targets
+    assert not re.search(r"^\[[^\]]+\]: (?!https?://)", description, re.M)
+
+
+def test_lowest_versions_of_dependencies_suit_one_another() -> None:
+    """Of a package that another one needs too, in a later version, the lowest version could never be installed."""
+    floors = {}
+    for line in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]:
+        requirement = Requirement(line)
+        [floors[requirement.name]] = [each.version for each in requirement.specifier if each.operator == ">="]
+    assert {"numpy", "rich", "textual", "torch"} <= floors.keys()
+    for package in floors:
+        for line in metadata.requires(package) or ():
+            needed = Requirement(line)
+            if needed.name in floors and (needed.marker is None or needed.marker.evaluate({"extra": ""})):
+                assert needed.specifier.contains(floors[needed.name]), f"{package} needs {line}"
 
 
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:

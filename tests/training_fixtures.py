@@ -1,9 +1,8 @@
-"""Fixtures for tests that train: own folders, one thread, and one small run."""
+"""Fixtures for tests that train: one thread and one small run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,14 +10,6 @@ from charlstm.text.corpus import Corpus
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from small_training import make_corpus, make_plan, words
-
-
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("charlstm")
-    for name in ("CACHE", "STATE", "DATA"):
-        monkeypatch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
-    return folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -21,23 +21,27 @@ if TYPE_CHECKING:
     from charlstm.library import activations as activations
     from charlstm.library import context as context
     from charlstm.library import evaluate as evaluate
+    from charlstm.library import find_model as find_model
     from charlstm.library import generate as generate
     from charlstm.library import generate_many as generate_many
     from charlstm.library import influence as influence
     from charlstm.library import lesions as lesions
     from charlstm.library import load_model as load_model
+    from charlstm.library import load_state as load_state
     from charlstm.library import multiverse as multiverse
     from charlstm.library import name_cells as name_cells
     from charlstm.library import next_words as next_words
+    from charlstm.library import save_model as save_model
+    from charlstm.library import save_state as save_state
     from charlstm.library import score as score
     from charlstm.model.file import Model as Model
-    from charlstm.model.file import save_model as save_model
-    from charlstm.runs.folder import Run as Run
-    from charlstm.runs.folder import find_run as find_run
-    from charlstm.runs.folder import list_runs as list_runs
-    from charlstm.runs.launch import resume_run as resume_run
-    from charlstm.runs.launch import start_run as start_run
-    from charlstm.runs.models import find_model as find_model
+    from charlstm.runs.scripting import Run as Run
+    from charlstm.runs.scripting import RunList as RunList
+    from charlstm.runs.scripting import find_run as find_run
+    from charlstm.runs.scripting import list_runs as list_runs
+    from charlstm.runs.scripting import resume_run as resume_run
+    from charlstm.runs.scripting import start_run as start_run
+    from charlstm.runs.store import FolderStore as FolderStore
     from charlstm.text.corpus import Corpus as Corpus
     from charlstm.text.corpus import open_corpus as open_corpus
     from charlstm.text.reading import TextOptions as TextOptions
@@ -56,10 +60,15 @@ if TYPE_CHECKING:
     from charlstm.training.events import Stepped as Stepped
     from charlstm.training.events import Validated as Validated
     from charlstm.training.events import Warned as Warned
+    from charlstm.training.hooks import CheckpointStore as CheckpointStore
     from charlstm.training.presets import preset as preset
+    from charlstm.training.progress_line import ProgressLine as ProgressLine
     from charlstm.training.settings import Settings as Settings
     from charlstm.training.settings_file import SettingsFile as SettingsFile
     from charlstm.training.settings_file import load_settings as load_settings
+    from charlstm.training.state import TrainingState as TrainingState
+
+    __version__: str
 
 _NAMES_BY_MODULE = {
     "engine.network": ("CharLSTM",),
@@ -71,13 +80,12 @@ _NAMES_BY_MODULE = {
     "generation.session": ("Session",),
     "generation.tree": ("Step",),
     "library": (
-        *("activations", "context", "evaluate", "generate", "generate_many", "influence", "lesions", "load_model"),
-        *("multiverse", "name_cells", "next_words", "score"),
+        *("activations", "context", "evaluate", "find_model", "generate", "generate_many", "influence", "lesions"),
+        *("load_model", "load_state", "multiverse", "name_cells", "next_words", "save_model", "save_state", "score"),
     ),
-    "model.file": ("Model", "save_model"),
-    "runs.folder": ("Run", "find_run", "list_runs"),
-    "runs.launch": ("resume_run", "start_run"),
-    "runs.models": ("find_model",),
+    "model.file": ("Model",),
+    "runs.scripting": ("Run", "RunList", "find_run", "list_runs", "resume_run", "start_run"),
+    "runs.store": ("FolderStore",),
     "text.corpus": ("Corpus", "open_corpus"),
     "text.reading": ("TextOptions",),
     "text.statistics": ("describe",),
@@ -86,9 +94,12 @@ _NAMES_BY_MODULE = {
         *("AnyEvent", "Event", "Started", "Stepped", "Validated", "Sampled", "Checkpointed", "Controlled"),
         *("Paused", "Resumed", "Warned", "Finished", "Failed"),
     ),
+    "training.hooks": ("CheckpointStore",),
     "training.presets": ("preset",),
+    "training.progress_line": ("ProgressLine",),
     "training.settings": ("Settings",),
     "training.settings_file": ("SettingsFile", "load_settings"),
+    "training.state": ("TrainingState",),
 }
 """The same as above for the interpreter; a test compares the two."""
 
@@ -98,6 +109,10 @@ __all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # 16 ms
+
+        return version("charlstm-tui")
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'charlstm' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"charlstm.{_MODULE_OF[name]}"), name)
@@ -106,4 +121,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *__all__, "__version__"])

@@ -6,8 +6,11 @@ window title or change the writing direction.
 
 from __future__ import annotations
 
+import reprlib
 import shlex
 import unicodedata
+from dataclasses import fields
+from typing import Any
 
 _SYMBOLS = {" ": "␣", "\n": "↵", "\t": "⇥", "\u00a0": "⍽", "\u00ad": "¬", "\x7f": "␡"}
 _CONTROL_NAMES = {
@@ -69,3 +72,29 @@ def _visible_char(char: str) -> str:
     if category in ("Zs", "Co", "Cn"):
         return char  # spaces, and characters that this Python does not know but a terminal may
     return "␤" if category in ("Zl", "Zp") else "⍰"
+
+
+class _Short(reprlib.Repr):
+    """Python's short representations, with arrays by type and shape alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = 60
+        self.maxother = 120
+
+    def repr_ndarray(self, array: Any, _: int) -> str:
+        return f"<{array.dtype} {array.shape}>"
+
+
+_SHORT = _Short()
+
+
+def short(value: object) -> str:
+    """What ``value`` looks like in Python, of bounded length."""
+    return _SHORT.repr(value)
+
+
+def short_repr(self: Any) -> str:
+    """A ``__repr__`` of bounded length for a dataclass that holds arrays, long texts or many items."""
+    parts = (f"{field.name}={short(getattr(self, field.name))}" for field in fields(self) if field.repr)
+    return f"{type(self).__qualname__}({', '.join(parts)})"

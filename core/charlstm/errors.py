@@ -6,6 +6,7 @@ Each carries one sentence that says what happened and what to do. The command li
 
 from __future__ import annotations
 
+import errno
 import signal
 from dataclasses import dataclass
 from enum import IntEnum
@@ -99,9 +100,40 @@ class DivergedError(RunError):
     """The loss of a training was not a number any more, which ended the run."""
 
 
+class RunTimeoutError(RunError, TimeoutError):
+    """Something that was waited for has not happened within the time that was given."""
+
+
 class NewerFormatError(RunError):
     """A run was written by a newer version of the program."""
 
 
 class GenerationError(CharLSTMError):
     """A sampler setting is not accepted, or an operation on a session is not possible."""
+
+
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "could not create a memory",
+    "alloc failed",
+    "alloc_failed",
+    "bad_alloc",
+    "bad allocation",
+    "can't start new thread",
+    "failed to map segment",
+)
+"""What messages of torch, its allocators and the system say: they are plain RuntimeErrors or ImportErrors."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether Python, numpy, torch's CPU allocator, the system or a graphics card ran out of memory."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, (RuntimeError, ImportError)) and any(
+        words in str(error).lower() for words in _OUT_OF_MEMORY
+    )

@@ -1,22 +1,30 @@
-"""Functions of the public library that take a model by name, as the command line does."""
+"""Functions of the public library that take a model by name, as the command line does.
+
+Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
+from charlstm import arguments, user_files
 from charlstm.errors import ModelError, TextError
 from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampling import SamplerKeywords, SamplerSettings, changed_settings
+from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
-from charlstm.runs.models import DEMO, find_model
+from charlstm.runs import models
+from charlstm.runs.models import DEMO
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
-from charlstm.training.settings import Settings
+from charlstm.training import state as _state
+from charlstm.training.settings import Settings, SplitMode
+from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -32,6 +40,15 @@ if TYPE_CHECKING:
 
 Part = Literal["validation", "test", "train", "all"]
 
+_MOST_BACK = 100_000
+"""Hidden characters before one: their number takes quadratic time."""
+
+_MOST_PLACES = 1_000_000
+
+_CORPUS = "a Corpus, such as charlstm.open_corpus gives"
+
+_MODEL = "a Model, the file of one, the name of a run or 'demo'"
+
 
 def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
     """Load a model by its file, by the name or folder of a run, or ``"demo"``, which is included.
@@ -45,9 +62,64 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
         ModelError: the file is missing, damaged, of a newer format or not a model, or there is no such snapshot.
         RunError: there is no such run, or it has no model yet.
     """
-    if step is None and model != DEMO and Path(model).is_file():
-        return file.load_model(model)
+    arguments.path("model", model, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
+    with arguments.disk_errors("The model", model, error=ModelError):
+        if step is None and model != DEMO and Path(model).is_file():
+            return file.load_model(model)
     return file.load_model(find_model(model, runs_dir, snapshot=step))
+
+
+def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
+    """The model file that ``word`` names: a ``.safetensors`` file, the name or folder of a run (its best model so far,
+    or its snapshot after ``snapshot`` steps), or ``demo``.
+
+    Raises :class:`ModelError` or :class:`RunError`, with a sentence that says what exists instead.
+    """
+    arguments.path("word", word, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
+    snapshot = None if snapshot is None else arguments.whole("The step of a snapshot", snapshot, 0, error=ModelError)
+    if runs_dir is not None:
+        arguments.path("runs_dir", runs_dir, takes="the path of a folder", error=ModelError)
+    with arguments.disk_errors("The model", word, error=ModelError):
+        return models.find_model(word, runs_dir, snapshot=snapshot)
+
+
+def save_model(path: str | Path, model: Model) -> None:
+    """Create or replace the file ``path`` atomically. Equal models give equal bytes.
+
+    Raises:
+        CharLSTMError: the weights do not fit the configuration or are not finite, ``info`` is not JSON, or the file
+            cannot be written.
+    """
+    arguments.path("path", path)
+    arguments.instance("model", model, Model, "a Model", error=ModelError)
+    try:
+        with arguments.disk_errors("The file", path, error=ModelError):
+            file.save_model(path, model)
+    except TypeError as error:
+        raise ModelError(f"The info of the model has something that JSON does not have: {error}") from None
+
+
+def save_state(path: str | Path, state: TrainingState) -> None:
+    """Create or replace the file ``path`` with the exact state of a training (:meth:`charlstm.Trainer.state`).
+
+    Raises:
+        CharLSTMError: the file cannot be written.
+    """
+    arguments.path("path", path)
+    arguments.instance("state", state, TrainingState, "what Trainer.state() returns", error=ModelError)
+    with arguments.disk_errors("The file", path, error=ModelError):
+        _state.save_state(user_files.destination(path), state)
+
+
+def load_state(path: str | Path) -> TrainingState:
+    """Read and verify what :func:`save_state` wrote, or the file ``state.safetensors`` of a run.
+
+    Raises:
+        ModelError: the file is missing, damaged, of a newer format or something else.
+    """
+    arguments.path("path", path, error=ModelError)
+    with arguments.disk_errors("The file", path, error=ModelError):
+        return _state.load_state(Path(path))
 
 
 def generate(
@@ -59,6 +131,7 @@ def generate(
     settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
     clamps: Sequence[Clamp] = (),
+    **sampler: Unpack[SamplerKeywords],
 ) -> str:
     """Generate one text. For the probabilities of each character use a :class:`charlstm.Session`.
 
@@ -70,14 +143,17 @@ def generate(
         settings: how characters are chosen; None is temperature 0.8 and min-p 0.05.
         stop: a string or strings after which generation ends; the string itself is part of the text.
         clamps: cells that are held or scaled in each step.
+        sampler: settings of the sampler as keywords, such as ``temperature=0.5``; they change ``settings``.
 
     Returns:
         The generated characters, without the prime.
 
     Raises:
-        GenerationError: a stop string is empty, or the model does not have a cell of ``clamps``.
+        GenerationError: a stop string is empty, the model does not have a cell of ``clamps``, or another argument is
+            not what it has to be.
         ModelError, RunError: as :func:`load_model`.
     """
+    settings = changed_settings(settings, sampler)
     return _generate.generate(_loaded(model), prime, length, seed=seed, settings=settings, stop=stop, clamps=clamps)
 
 
@@ -92,6 +168,7 @@ def generate_many(
     stop: str | Sequence[str] = (),
     clamps: Sequence[Clamp] = (),
     threads: int | None = None,
+    **sampler: Unpack[SamplerKeywords],
 ) -> list[str]:
     """Generate several texts of one prime at once, several times as fast as one after the other.
 
@@ -110,7 +187,7 @@ def generate_many(
         length,
         samples=samples,
         seed=seed,
-        settings=settings,
+        settings=changed_settings(settings, sampler),
         stop=stop,
         clamps=clamps,
         threads=threads,
@@ -130,7 +207,7 @@ def score(model: Model | str | Path, text: str) -> scoring.Scores:
         GenerationError: the text has fewer than two characters that the model knows.
         ModelError, RunError: as :func:`load_model`.
     """
-    return scoring.score(_loaded(model), text)
+    return scoring.score(_loaded(model), arguments.text("text", text))
 
 
 def evaluate(
@@ -169,6 +246,15 @@ def evaluate(
     from charlstm.engine.evaluation import evaluate as evaluate_spans  # torch takes seconds to import
     from charlstm.engine.network import CharLSTM
 
+    arguments.instance("corpus", corpus, Corpus, _CORPUS, error=TextError)
+    arguments.one_of("part", part, get_args(Part), error=TextError)
+    if split is not None:
+        arguments.one_of("split", split, get_args(SplitMode), error=TextError)
+    for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if fraction is not None:
+            arguments.number(name, fraction, 0, 1, error=TextError)
+    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1, error=TextError)
+    arguments.function("progress", progress, error=TextError)
     settings = Settings()
     if isinstance(model, CharLSTM):
         network, vocabulary = model, corpus.vocabulary
@@ -220,7 +306,7 @@ def activations(model: Model | str | Path, text: str) -> Activations:
     """
     from charlstm.insight.activations import activations
 
-    return activations(_loaded(model), text)
+    return activations(_loaded(model), arguments.text("text", text))
 
 
 def name_cells(
@@ -230,6 +316,7 @@ def name_cells(
     per_feature: int = 1,
     patterns: Mapping[str, str] | None = None,
     functions: Mapping[str, Callable[[str], npt.ArrayLike]] | None = None,
+    max_chars: int | None = READ_CHARS,
 ) -> list[NamedCell]:
     """Find the cells that follow features of ``text``, such as being inside quotes.
 
@@ -238,10 +325,13 @@ def name_cells(
         per_feature: how many cells to give for each feature.
         patterns: more features by name: regular expressions; the feature is true on every character of a match.
         functions: more features by name: functions that take the text and return a number for each of its characters.
+        max_chars: only the first characters of ``text`` are read, as many as by the command and the app, so that all
+            name the same cells; None reads all of it.
 
     Returns:
         Cells with their score on the half of the text that had no part in the choice, and the score that chance
-        reaches; the feature furthest above it first. Layers and cells count from 1.
+        reaches; the feature furthest above it first. Layers and cells count from 1. Each says on how many ``chars``, at
+        how many ``places`` of each half and in the model of which ``step`` it was found.
 
     Raises:
         GenerationError: the text is too short, or a pattern or function is of no use for it.
@@ -250,12 +340,23 @@ def name_cells(
     from charlstm.insight.cells import name_cells, sample_cells
     from charlstm.insight.features import Feature, function_feature, pattern_feature, text_features
 
+    per_feature = arguments.whole("per_feature", per_feature, 1)
+    for name, own in (("patterns", patterns), ("functions", functions)):
+        if own is not None:
+            arguments.instance(name, own, Mapping, "a dict of features by name")
+    for pattern in (patterns or {}).values():
+        arguments.text("A pattern", pattern)
+    for function in (functions or {}).values():
+        arguments.instance("functions", function, Callable, "functions by name")  # type: ignore[arg-type]
+
     def features(read: str) -> list[Feature]:
         own = [pattern_feature(name, pattern, read) for name, pattern in (patterns or {}).items()]
         own += [function_feature(name, function, read) for name, function in (functions or {}).items()]
         return own + text_features(read)
 
-    return name_cells(sample_cells(_loaded(model), text, features), per_feature=per_feature)
+    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
+    sample = sample_cells(_loaded(model), arguments.text("text", text)[:max_chars], features)
+    return name_cells(sample, per_feature=per_feature)
 
 
 def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100) -> Influence:
@@ -270,28 +371,45 @@ def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100)
         For each earlier character, how much the loss of the one at ``at`` rises, in nats, when it is hidden.
 
     Raises:
-        GenerationError: there is no predicted character at ``at``.
+        GenerationError: there is no predicted character at ``at``, or ``back`` is not from 0 to 100,000.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.influence import influence
 
-    return influence(_loaded(model), text, at, back=back)
+    at, back = arguments.whole("at", at), arguments.whole("back", back, 0, _MOST_BACK)
+    return influence(_loaded(model), arguments.text("text", text), at, back=back)
 
 
-def context(model: Model | str | Path, text: str, *, at: int | None = None, places: int = 200) -> Context:
+def context(
+    model: Model | str | Path,
+    text: str,
+    *,
+    at: int | None = None,
+    places: int = 200,
+    max_chars: int | None = READ_CHARS,
+) -> Context:
     """Measure the loss of ``text`` by how many characters of context the model has read.
 
     Args:
         model: a model, or what :func:`load_model` takes.
         at: the position of one character; None predicts ``places`` of them, evenly spaced.
+        max_chars: without ``at``, the places are in the first characters of ``text``, as many as by the command and the
+            app, so that all measure at the same ones; None is all of it.
+
+    Returns:
+        The losses by length, the context that the model uses (``used``) and its margin of error (``used_range``).
 
     Raises:
-        GenerationError: the text is shorter than the longest context.
+        GenerationError: the text is shorter than the longest context, or ``places`` is not from 1 to 1,000,000.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.context import context
 
-    return context(_loaded(model), text, at=at, places=places)
+    at = None if at is None else arguments.whole("at", at, 0)
+    places = arguments.whole("places", places, 1, _MOST_PLACES)
+    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
+    text = arguments.text("text", text)
+    return context(_loaded(model), text if at is not None else text[:max_chars], at=at, places=places)
 
 
 def multiverse(
@@ -303,7 +421,8 @@ def multiverse(
         model: a model, or what :func:`load_model` takes.
 
     Returns:
-        The root of a tree of characters with the exact probabilities of the continuations, without a sampler.
+        The root of a tree of characters with the joint probabilities of the continuations, each of all characters from
+        ``prime`` on, without a sampler.
 
     Raises:
         GenerationError: ``depth`` or ``cutoff`` is out of range.
@@ -311,21 +430,26 @@ def multiverse(
     """
     from charlstm.insight.multiverse import multiverse
 
-    return multiverse(_loaded(model), prime, depth=depth, cutoff=cutoff)
+    depth, cutoff = arguments.whole("depth", depth), arguments.number("cutoff", cutoff)
+    return multiverse(_loaded(model), arguments.text("prime", prime), depth=depth, cutoff=cutoff)
 
 
 def next_words(model: Model | str | Path, prime: str = "", *, count: int = 8) -> list[NextWord]:
-    """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
+    """The ``count`` most likely next words after ``prime``, most likely first, with their probabilities, each at most
+    ``missed`` too low.
 
     Args:
         model: a model, or what :func:`load_model` takes.
+        count: from 1 to 1,000.
 
     Raises:
+        GenerationError: ``count`` is out of range.
         ModelError, RunError: as :func:`load_model`.
     """
     from charlstm.insight.multiverse import next_words
 
-    return next_words(_loaded(model), prime, count=count)
+    count = arguments.whole("count", count, 1, 1000)
+    return next_words(_loaded(model), arguments.text("prime", prime), count=count)
 
 
 def lesions(model: Model | str | Path, text: str) -> Lesions:
@@ -340,8 +464,11 @@ def lesions(model: Model | str | Path, text: str) -> Lesions:
     """
     from charlstm.insight.lesions import estimate_lesions
 
-    return estimate_lesions(_loaded(model), text)
+    return estimate_lesions(_loaded(model), arguments.text("text", text))
 
 
 def _loaded(model: Model | str | Path) -> Model:
-    return model if isinstance(model, Model) else load_model(model)
+    if isinstance(model, Model):
+        return model
+    arguments.path("model", model, takes=_MODEL, error=ModelError)
+    return load_model(model)

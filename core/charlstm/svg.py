@@ -43,16 +43,21 @@ def line_chart(
     y_name: str,
     *,
     log_x: bool = False,
+    y_range: tuple[float, float] | None = None,
     width: int = 760,
     height: int = 320,
 ) -> str:
-    """The chart with axes and a legend; an empty string when no curve has two points."""
+    """The chart with axes and a legend; an empty string when no curve has two points.
+
+    Args:
+        y_range: from where to where the y axis goes; None is from the lowest to the highest value.
+    """
     drawn = [each for each in curves if np.isfinite(each.y).sum() > 1]
     if not drawn:
         return ""
     across = [np.log10(np.maximum(each.x, 1)) if log_x else each.x for each in drawn]
     left, right = min(float(x.min()) for x in across), max(float(x.max()) for x in across)
-    low, high = (float(edge) for edge in _range([each.y for each in drawn]))
+    low, high = (float(edge) for edge in y_range or _range([each.y for each in drawn]))
     named = [each for each in drawn if not each.faint]
     legend_rows = math.ceil(len(named) / 3)
     plot = height - FOOT

@@ -18,9 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-NICENESS = 10
-"""The worker's niceness: whatever a person does on the same machine goes first."""
-
 OOM_SCORE = 700
 """Of 1,000: when memory runs out, the kernel should end the worker first, since it has checkpoints."""
 
@@ -82,18 +79,29 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def niceness() -> int:
+    """The niceness of this process: above 0 where others go first."""
+    return 0 if sys.platform == "win32" else os.getpriority(os.PRIO_PROCESS, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessorTimes:
-    """Seconds in which the threads of this process computed, and in which they waited for a free core."""
+    """Seconds in which the threads of this process computed, and in which they waited for a free core.
+
+    ``not_nice``: seconds for which all programs of the machine with a niceness of 0 or less have computed, each core
+    counted.
+    """
 
     running: float
     waiting: float
+    not_nice: float = 0.0
 
 
 def processor_times() -> ProcessorTimes | None:
     """The times of all present threads since they began; ``None`` where the system does not tell.
 
-    Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst).
+    Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst), and the first figure of
+    /proc/stat in clock ticks (proc_stat(5)).
     """
     if sys.platform != "linux":
         return None
@@ -105,20 +113,26 @@ def processor_times() -> ProcessorTimes | None:
     times = [(int(fields[0]), int(fields[1])) for fields in found if len(fields) >= 2]
     if not times:  # a kernel without CONFIG_SCHED_INFO
         return None
-    return ProcessorTimes(sum(running for running, _ in times) / 1e9, sum(waiting for _, waiting in times) / 1e9)
+    whole_machine = _read("/proc/stat").split(maxsplit=2)
+    ticks = int(whole_machine[1]) if len(whole_machine) > 1 else 0
+    running, waiting = (sum(each) / 1e9 for each in zip(*times, strict=True))
+    return ProcessorTimes(running, waiting, ticks / os.sysconf("SC_CLK_TCK"))
 
 
-def lower_priority() -> None:
-    """Lower this process's priority, and let the kernel end it first when memory runs out."""
+def lower_priority(niceness: int) -> None:
+    """Let other programs go before this process by ``niceness``, 0 to 19, and let the kernel end it first when memory
+    runs out. A process that was started with a higher niceness keeps that."""
     if sys.platform == "win32":
         below_normal = 0x4000
-        _kernel32().SetPriorityClass(_kernel32().GetCurrentProcess(), below_normal)
+        if niceness:
+            _kernel32().SetPriorityClass(_kernel32().GetCurrentProcess(), below_normal)
         return
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, max(os.getpriority(os.PRIO_PROCESS, 0), NICENESS))
+        niceness = max(os.getpriority(os.PRIO_PROCESS, 0), niceness)
+        os.setpriority(os.PRIO_PROCESS, 0, niceness)
     if sys.platform == "linux":
         if os.getsid(0) == os.getpid():  # else the group contains the user's shell and everything in it
-            _set_autogroup(NICENESS)
+            _set_autogroup(niceness)
         with contextlib.suppress(OSError):
             Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
 
@@ -365,3 +379,32 @@ class StopSignals:
             for each in self._before:
                 signal.signal(each, signal.SIG_DFL)
             raise KeyboardInterrupt(name)
+
+
+class DeferredInterrupt:
+    """Inside the block the first SIGINT (Ctrl-C, the stop button of a notebook) only sets ``requested``; another one
+    raises :class:`KeyboardInterrupt` at once.
+
+    It is for code that can end cleanly a moment later, and changes nothing outside the main thread and where SIGINT has
+    another handler than Python's own, such as that of :class:`StopSignals`.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._installed = False
+
+    def __enter__(self) -> Self:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._handle)
+            self._installed = True
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

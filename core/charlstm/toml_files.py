@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from dataclasses import dataclass
@@ -11,11 +12,17 @@ from typing import Any
 from charlstm.errors import SettingsError
 from charlstm.storage import open_file
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 100_000
 """A longer file is refused: every entry with a long comment takes a few thousand bytes."""
+MAX_LINE = 1_000
+"""Characters of a line. A key is on one line, and reading one takes a time that grows with the square of its parts:
+17 s for 20,000 of them."""
+MAX_ENTRIES = 500
+MAX_DEPTH = 20
+"""Tables and lists in one another. Entries have three levels at most."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TomlFile:
     """A TOML file: its ``entries`` as :mod:`tomllib` reads them, and its ``content`` to find their lines in."""
 
@@ -25,20 +32,22 @@ class TomlFile:
 
     def located(self, table: str, name: str, problem: object) -> str:
         """``problem``, a sentence about the entry ``name`` of ``table`` ("": no table), with file and line."""
-        line = self._line_of(table, name)
+        line = self._lines.get((table, name))
         return f"{self.path}{'' if line is None else f', line {line}'}: {problem}"
 
-    def _line_of(self, table: str, name: str) -> int | None:
-        """The number of the entry's line, from 1. None for inline tables and dotted keys: tomllib tells no lines."""
-        current = ""
+    @functools.cached_property
+    def _lines(self) -> dict[tuple[str, str], int]:
+        """The number of the line, from 1, of each entry by its table and name, and of each table as an entry without
+        one. Inline tables and dotted keys are left out: tomllib tells no lines."""
+        lines: dict[tuple[str, str], int] = {}
+        table = ""
         for number, line in enumerate(self.content.split("\n"), 1):
             if header := re.match(r"""\s*\[+\s*["']?([^\]"']+?)["']?\s*\]""", line):
-                current = header[1]
-                if not table and current == name:
-                    return number
-            elif current == table and re.match(rf"""\s*["']?{re.escape(name)}["']?\s*=""", line):
-                return number
-        return None
+                table = header[1]
+                lines.setdefault(("", table), number)
+            elif entry := re.match(r"""\s*["']?([^="']+?)["']?\s*=""", line):
+                lines.setdefault((table, entry[1]), number)
+        return lines
 
 
 def read_toml(path: Path, what: str) -> TomlFile:
@@ -52,11 +61,35 @@ def read_toml(path: Path, what: str) -> TomlFile:
         if len(raw) > MAX_BYTES:
             raise SettingsError(f"{path} is longer than {MAX_BYTES:,} bytes, so it is not a {what}")
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        _check_lines(path, content)
     except OSError as error:
         raise SettingsError(f"The {what} {path} cannot be read: {error.strerror}; check its name") from None
     except UnicodeDecodeError:
         raise SettingsError(f"The {what} {path} is not UTF-8 text: save it as UTF-8") from None
     try:
-        return TomlFile(path, content, tomllib.loads(content))
+        entries = tomllib.loads(content)
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}; correct it there") from None
+    _check_size(path, entries, what)
+    return TomlFile(path, content, entries)
+
+
+def _check_lines(path: Path, content: str) -> None:
+    for number, line in enumerate(content.split("\n"), 1):
+        if len(line) > MAX_LINE:
+            raise SettingsError(f"{path}, line {number}: the line is longer than {MAX_LINE:,} characters; shorten it")
+
+
+def _check_size(path: Path, entries: dict[str, Any], what: str) -> None:
+    """Refuse more entries than there can be, and tables that are nested so deeply that they could not be printed."""
+    level: list[Any] = [entries]
+    count = 0
+    for _ in range(MAX_DEPTH):
+        inner = [value for table in level for value in (table.values() if isinstance(table, dict) else table)]
+        count += len(inner)
+        level = [value for value in inner if isinstance(value, (dict, list))]
+        if not level:
+            break
+    if level or count > MAX_ENTRIES:
+        reason = f"tables in more than {MAX_DEPTH} others" if level else f"{count:,} entries"
+        raise SettingsError(f"{path} has {reason}, so it is not a {what}")

@@ -10,6 +10,8 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.config import ENTRIES, Config, config_path, example_config, load_config
+from charlstm.errors import SettingsError
+from charlstm.training.settings_file import load_settings
 
 
 @pytest.fixture
@@ -100,3 +102,29 @@ def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.Capt
     assert "line 1" in capsys.readouterr().out
     assert run(["config", "show"]) == 0
     assert "mouse = true" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("[keys]\n" + ".".join(["a"] * 20_000) + ' = "p"\n', "line 2: the line is longer than 1,000 characters"),
+        ("[" + ".".join(["a"] * 400) + "]\n" + ".".join(["b"] * 400) + " = 1\n", "has tables in more than 20 others"),
+        ("theme = " + "[" * 200 + "]" * 200 + "\n", "has tables in more than 20 others"),
+        ("".join(f"a{number} = 1\n" for number in range(600)), "has 600 entries"),
+        ("# long\n" * 20_000, "is longer than 100,000 bytes"),
+    ],
+)
+def test_a_file_that_would_take_long_to_read_is_refused(path: Path, content: str, says: str) -> None:
+    path.write_text(content)
+    config, problems = load_config()
+    assert config == Config()
+    assert len(problems) == 1
+    assert says in problems[0]
+    with pytest.raises(SettingsError):
+        load_settings(path)
+
+
+def test_the_line_of_each_of_many_wrong_entries_is_found(path: Path) -> None:
+    path.write_text("[keys]\n" + "".join(f'"a{number}" = 1\n' for number in range(400)))
+    problems = load_config()[1]
+    assert [each.partition(": ")[0] for each in problems] == [f"{path}, line {line}" for line in range(2, 402)]

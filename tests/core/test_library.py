@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
 import charlstm
 from charlstm.engine.evaluation import evaluate as evaluate_spans
-from charlstm.training.events import Validated
+from charlstm.generation.sampling import SamplerKeywords, SamplerSettings
+from charlstm.runs.status import RunStatus
+from charlstm.training.events import Finished, Validated, from_line, to_line
 from small_training import make_corpus, words
 
 RUNS = Path(__file__).parents[1] / "data" / "version_0_1" / "runs"
@@ -152,3 +158,81 @@ def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").write_text("\n".join([*lines, json.dumps(resumed), *lines[1:]]) + "\n")
     assert len(run.events()) == 2 * len(lines)
     assert run.history()["step"].tolist() == charlstm.find_run("stopped", RUNS).history()["step"].tolist()
+
+
+def test_version_is_that_of_the_installed_package() -> None:
+    assert charlstm.__version__ == version("charlstm-tui")
+    assert "__version__" in dir(charlstm)
+
+
+def test_models_and_arrays_have_a_short_repr() -> None:
+    demo, text = charlstm.load_model("demo"), "The value of the function is not a number. " * 10
+    session = charlstm.Session(demo, "The " * 500)
+    list(session.stream(200))
+    trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
+    shown: list[object] = [demo, session, trainer, make_corpus(text), charlstm.score(demo, text)]
+    shown += [charlstm.activations(demo, text), charlstm.lesions(demo, text), charlstm.influence(demo, text, 50)]
+    shown += [charlstm.multiverse(demo, "The ", depth=8), charlstm.find_run("finished", RUNS).spec()]
+    shown += [charlstm.novelty(text, make_corpus(text), min_length=5)]
+    for each in shown:
+        assert len(repr(each)) < 800, repr(each)
+        assert "array(" not in repr(each)
+        assert "\n" not in repr(each)
+    assert repr(demo).startswith("Model(2 × 256, 76 characters, loss ")
+
+
+def test_sampler_settings_are_keywords_of_what_generates() -> None:
+    hints = get_type_hints(SamplerSettings)
+    assert get_type_hints(SamplerKeywords) == {name: hints[name] for name in SamplerSettings().to_dict()}
+    cold = SamplerSettings(temperature=0, min_p=None)
+    assert charlstm.generate("demo", "The ", 30, temperature=0, min_p=None) == charlstm.generate(
+        "demo", "The ", 30, settings=cold
+    )
+    assert charlstm.generate_many("demo", "The ", 9, samples=2, temperature=0) == (
+        charlstm.generate_many("demo", "The ", 9, samples=2, settings=cold)
+    )
+    session = charlstm.Session(charlstm.load_model("demo"), settings=cold, top_k=3)
+    assert session.settings == SamplerSettings(temperature=0, min_p=None, top_k=3)
+    with pytest.raises(charlstm.CharLSTMError, match="did you mean temperature"):
+        charlstm.generate("demo", temperatur=0.5)  # type: ignore[call-arg]
+    with pytest.raises(charlstm.CharLSTMError, match="top_k takes"):
+        charlstm.generate("demo", top_k=0)
+
+
+def test_loss_is_the_name_of_the_loss_and_old_names_stay(finished: charlstm.Run) -> None:
+    demo, corpus = charlstm.load_model("demo"), make_corpus("The sea was calm that morning.\n" * 20)
+    evaluation = charlstm.evaluate(demo, corpus, "all", max_chars=100)
+    assert evaluation.loss == evaluation.nats == dataclasses.astuple(evaluation)[0]
+    scores = charlstm.score(demo, "The sea was calm")
+    assert scores.loss == scores.mean_nats
+    found = charlstm.influence(demo, "The sea was calm", 9)
+    assert found.loss == found.nats
+    assert finished.status().loss == finished.status().best_val
+    assert finished.model().loss == finished.model().info["val_loss"]
+    assert dataclasses.replace(finished.model(), info={}).loss is None
+    assert RunStatus(state="stopped", alive=False).loss is None
+    validated = Validated(step=3, val_loss=1.5, chars=9, best=True, train_seconds=1.0)
+    ended = Finished(step=3, reason="done", best_val=1.25, best_step=3, train_seconds=1.0)
+    assert (validated.loss, ended.loss) == (1.5, 1.25)
+    for event, old in ((validated, "val_loss"), (ended, "best_val")):
+        line = json.loads(to_line(event))
+        assert line["loss"] == line[old] == event.loss
+        assert from_line(to_line(event)) == event
+
+
+def test_session_shows_its_text_coloured_by_surprise_in_a_notebook() -> None:
+    session = charlstm.Session(charlstm.load_model("demo"), "<The & ", seed=1)
+    list(session.stream(30))
+    session.choose("Q")
+    session.type("<b>\x1b")
+    shown = session._repr_html_()
+    plain = re.sub("<[^>]*>", "", shown)
+    text = session.prime + session.text
+    assert plain == text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    colours = re.findall(r"background-color:rgba\(214,110,30,([0-9.]+)\)", shown)
+    assert len(set(colours)) > 1
+    assert "color:" not in shown.replace("background-color:", ""), "the text has the colour of the page"
+    assert max(map(float, colours)) < 0.7
+    list(session.stream(6000))
+    assert len(re.sub("<[^>]*>", "", session._repr_html_())) < 6000
+    assert "…" in session._repr_html_()

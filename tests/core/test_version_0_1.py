@@ -18,6 +18,8 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Finished, Sampled, Stepped, Validated
 
+pytestmark = pytest.mark.numeric
+
 WRITTEN = Path(__file__).parents[1] / "data" / "version_0_1"
 
 

@@ -20,6 +20,7 @@ import pytest
 from charlstm import system
 from charlstm.errors import RunError
 from charlstm.model.file import load_model
+from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, find_run, known_runs
 from charlstm.runs.launch import create_new_run, launch, resume_run
@@ -46,9 +47,7 @@ PLAN = Plan(
 
 
 @pytest.fixture(autouse=True)
-def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state-home"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache-home"))
+def own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLSTM_RUNS", str(tmp_path / "runs"))
 
 
@@ -179,11 +178,11 @@ def test_every_command_works_through_the_folder(make: Callable[..., Run]) -> Non
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
     wait(reached(run, 10), "the first steps")
     if sys.platform == "linux":
-        assert os.getpriority(os.PRIO_PROCESS, pid) >= system.NICENESS
+        assert os.getpriority(os.PRIO_PROCESS, pid) >= BACKGROUND_NICENESS
         assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == system.OOM_SCORE
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists():
-            assert group.read_text().split()[-1] == str(system.NICENESS)
+            assert group.read_text().split()[-1] == str(BACKGROUND_NICENESS)
         assert os.readlink(f"/proc/{pid}/fd/0") == os.devnull
         assert {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in (1, 2)} == {str(run.log_path)}
     with pytest.raises(RunError, match="is running already"):

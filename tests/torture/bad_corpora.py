@@ -495,7 +495,7 @@ def command(arguments: list[str], refused: re.Pattern[str] | None) -> str:
         code = command_line(arguments)
     said = err.getvalue()
     if refused is not None:
-        if code != 2:
+        if code not in (1, 2):
             raise Wrong(f"{arguments[0]} ended with {code}, not refused")
         check_sentence(said.rstrip("\n").split("\n")[-1], refused)
     elif code != 0:

@@ -62,10 +62,13 @@ def figures(output: str) -> Iterator[Row]:
 
 FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
+THREADS = ["--kernel", "fused", "--thread-changes", "--hidden-size", "256"]
+THREADS += ["--kills", "40", "--cuts", "20", "--folders", "0"]
 
 PARTS = (
     (["kill_worker.py"], kills),
     (["kill_worker.py", *FUSED], kills),
+    (["kill_worker.py", *THREADS], kills),
     (["iterate_again.py"], pieces),
     (["mutate_files.py"], files),
     (["special_files.py"], specials),

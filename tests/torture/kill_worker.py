@@ -20,7 +20,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from charlstm import storage
+from charlstm.engine import trainer
 from charlstm.engine.kernels import fast_bfloat16
+from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.errors import RunError
 from charlstm.model.file import load_model
 from charlstm.runs import liveness, worker
@@ -39,7 +41,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.launch import create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
-from charlstm.training.events import Event, Sampled, Stepped, Validated
+from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, PowerLossDisk, killed
@@ -54,6 +56,9 @@ PLAN = Plan(
     warmup_steps=5, log_every=3, val_every=10, val_chars=200, snapshot_steps=(0, 20),
     seconds_per_step=0.001, chars_per_second=10_000.0,
 )  # fmt: skip
+
+THREADS_FROM = {20: 2, 41: 1}
+"""With ``--thread-changes``: the step from which on a run is trained with so many threads."""
 
 MakeDisk = Callable[[Run], storage.Disk]
 
@@ -88,6 +93,32 @@ def differences(run: Run, untouched: Run) -> list[str]:
     if [snapshot.step for snapshot in run.snapshots()] != [snapshot.step for snapshot in untouched.snapshots()]:
         found.append("snapshots")
     return found
+
+
+class ForcedThreads:
+    """Replaces the search for the fastest number of threads: each number of :data:`THREADS_FROM` is used from its step
+    on."""
+
+    current: ForcedThreads
+
+    def __init__(self, counts: Sequence[int], now: int) -> None:
+        self.count = now
+        ForcedThreads.current = self
+
+    def add(self, seconds: float, processor_seconds: float) -> None:
+        """Called after each step that the log of an earlier process does not decide."""
+
+    @classmethod
+    def force(cls) -> None:
+        """Use it in this process and in those that it forks."""
+        take_step = TrainStep.step
+
+        def counted(learner: TrainStep, number: int, rate: float) -> StepOutcome:
+            cls.current.count = THREADS_FROM.get(number + 1, cls.current.count)
+            return take_step(learner, number, rate)
+
+        trainer.ThreadSearch = cls  # type: ignore[attr-defined,misc]
+        TrainStep.step = counted  # type: ignore[method-assign]
 
 
 def good(_: Run) -> storage.Disk:
@@ -204,7 +235,7 @@ def folder_trouble(run: Run, untouched: Run, act: Callable[[Run], None], status:
     """What is wrong after ``act`` was done to the folder of ``run`` and its worker ended with ``status``."""
     if not beside(run, "struck").exists():
         return [] if status == 0 else [f"status {status}"]
-    wrong = [] if status in (0, 2) else [f"status {status}"]
+    wrong = [] if status in (0, 1) else [f"status {status}"]
     if act in (move, delete) and run.path.exists():
         wrong.append(f"a folder was made: {[path.name for path in run.path.iterdir()]}")
     if act is replace_folder and content(run.path) != content(untouched.path):
@@ -235,14 +266,17 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kernel", choices=("nn", "fused"), default="nn", help="that trains")
     parser.add_argument("--threads", type=int, default=1, help="that train")
+    parser.add_argument("--thread-changes", action="store_true", help="train with 1, 2 and 1 threads, a third each")
     parser.add_argument("--hidden-size", type=int, default=12)
     asked = parser.parse_args()
     random.seed(asked.seed)
     kernel = "nn" if asked.kernel == "nn" else "fused-bf16" if fast_bfloat16() else "fused-f32"
-    trains = f"{kernel} on {asked.threads}"
+    trains = f"{kernel} on {'1, 2, 1' if asked.thread_changes else asked.threads}"
     torch.set_num_threads(1)
     torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
-    worker.system.lower_priority = lambda: None  # the accidents are what takes time here, not their politeness
+    worker.system.lower_priority = lambda niceness: None  # the accidents are what takes time here, not their politeness
+    if asked.thread_changes:
+        ForcedThreads.force()
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -250,7 +284,8 @@ def main() -> int:
             os.environ[name] = str(folder / name)
         text = folder / "text.txt"
         text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
-        settings = SETTINGS.with_changes(kernel=asked.kernel, threads=asked.threads, hidden_size=asked.hidden_size)
+        threads = None if asked.thread_changes else asked.threads
+        settings = SETTINGS.with_changes(kernel=asked.kernel, threads=threads, hidden_size=asked.hidden_size)
         template = create_new_run(text, settings, "quick", runs_dir=folder / "runs")
         plan = replace(PLAN, kernel=kernel, threads=asked.threads)
         template.write_spec(replace(template.spec(), plan=plan.to_dict()))
@@ -259,6 +294,9 @@ def main() -> int:
         if status := work(untouched, good):
             print(f"the untouched run failed with {status}:\n{untouched.log_path.read_text()}", file=sys.stderr)
             return 1
+        if asked.thread_changes:
+            changes = [e.value for e in read_events(untouched.events_path) if isinstance(e, Controlled)]
+            assert changes == list(THREADS_FROM.values()), changes
         total = int(beside(untouched, "calls").read_text())
 
         def at(count: int) -> list[int]:

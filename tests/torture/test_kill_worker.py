@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+ACCIDENTS = ["--kills", "2", "--cuts", "1", "--folders", "1", "--again", "0.2"]
+THREADS = ["--kernel", "fused", "--thread-changes", "--kills", "2", "--cuts", "0", "--folders", "0"]
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has torch loaded, and reads /proc")
-def test_no_accident_changes_what_a_run_becomes() -> None:
-    script = Path(__file__).with_name("kill_worker.py")
-    command = [sys.executable, str(script), "--kills", "2", "--cuts", "1", "--folders", "1", "--again", "0.2"]
+@pytest.mark.parametrize(("options", "kinds"), [(ACCIDENTS, 8), (THREADS, 3)], ids=["accidents", "thread changes"])
+def test_no_accident_changes_what_a_run_becomes(options: list[str], kinds: int) -> None:
+    command = [sys.executable, str(Path(__file__).with_name("kill_worker.py")), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0\n") == 8, done.stdout
+    assert done.stdout.count(" 0\n") == kinds, done.stdout

@@ -1,4 +1,4 @@
-"""What all tests of the app share: the user's own folders are neither read nor written, and no wait is long."""
+"""What all tests of the app share: a folder to work in, and no wait is long."""
 
 from __future__ import annotations
 
@@ -24,16 +24,11 @@ from charlstm_tui.run_watcher import Watcher
 
 @pytest.fixture(autouse=True)
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home and a working folder of the test's own; gives the folder for runs."""
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("CHARLSTM_RUNS", raising=False)
+    """A working folder of the test's own; gives the folder for runs."""
     monkeypatch.setenv("COLORTERM", "truecolor")
     monkeypatch.delenv("NO_COLOR", raising=False)
     work = tmp_path / "work"
     work.mkdir()
-    (tmp_path / "home").mkdir()
     monkeypatch.chdir(work)
     return tmp_path / "runs"
 
@@ -42,7 +37,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     """What else this machine does is not measured, neither by Train nor by a run: the processor is free."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.probe_slowdown", lambda: 1.0)
-    monkeypatch.setattr("charlstm.runs.contention.SlowdownMeter.read", lambda self: None)
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
 
 
 @pytest.fixture(autouse=True)

@@ -501,7 +501,7 @@ def test_only_a_web_driver_keeps_columns_and_lines(driver: str, kept: bool, monk
 # ---- the command
 def command(*argv: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=30, **options
+        [sys.executable, "-m", "charlstm_tui", *argv], capture_output=True, text=True, timeout=60, **options
     )
 
 
@@ -555,7 +555,7 @@ def in_a_terminal(*argv: str) -> Iterator[tuple[int, int]]:
                 os.waitpid(process, 0)
 
 
-def read_until(terminal: int, word: bytes | None, seconds: float = 20.0) -> bytes:
+def read_until(terminal: int, word: bytes | None, seconds: float = 60.0) -> bytes:
     """What the app writes, until ``word`` came or (``None``) until it ended."""
     seen, end = b"", time.monotonic() + seconds
     while time.monotonic() < end and (word is None or word not in seen):
@@ -571,7 +571,7 @@ def read_until(terminal: int, word: bytes | None, seconds: float = 20.0) -> byte
     return seen
 
 
-def ended(process: int, seconds: float = 10.0) -> int:
+def ended(process: int, seconds: float = 60.0) -> int:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(process, os.WNOHANG)

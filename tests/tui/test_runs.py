@@ -471,16 +471,16 @@ async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path)
 
 
 async def test_g_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
-    with record(places, "starting", name="young"):
-        async with driven(places) as app:
-            await onto(app, "young")
-            await app.press("g")
-            await app.shows("young has no model yet")
-            await onto(app, "novel-quick-1")
-            await app.press("g")
-            await app.in_mode("generate")
-            assert app.app.model is not None
-            assert app.app.model.model == str(places / "novel-quick-1")
+    record(places, "stopped", name="young", steps=0)
+    async with driven(places) as app:
+        await onto(app, "young")
+        await app.press("g")
+        await app.shows("young has no model that has learnt anything")
+        await onto(app, "novel-quick-1")
+        await app.press("g")
+        await app.in_mode("generate")
+        assert app.app.model is not None
+        assert app.app.model.model == str(places / "novel-quick-1")
 
 
 async def test_x_stops_a_live_run_and_nothing_else(three: list[Recorded], places: Path) -> None:
@@ -525,7 +525,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
         await app.press("r")
         await app.shows("continues from")
         await app.press("g")
-        await app.shows("no model yet")
+        await app.shows("no model that has learnt")
         await app.press("D", "y")
         await app.shows("is deleted")
         await app.press("n", "z", "enter")

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,13 +15,13 @@ import pytest
 
 pytest.importorskip("textual_serve", reason="an optional package")
 
-from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError
+from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.main import main
 from charlstm_tui.web.address import Address, parse_address
-from charlstm_tui.web.server import HERE, AppServer
+from charlstm_tui.web.server import HERE, SERVER_LOG, AppServer, FailureReport
 
 ECHO = """
 import os, sys
@@ -81,27 +82,75 @@ async def test_page_loads_everything_from_the_server_itself() -> None:
 async def test_what_the_page_sends_reaches_the_app_and_nonsense_does_not() -> None:
     async with served() as (server, client, origin):
         page = await client.ws_connect(f"/{server.token}/ws?width=x&height=9", headers={"Origin": origin})
-        for nonsense in ("", "[]", "7", "{}", '["stdin", 7]', '["resize", "wide"]', '["unknown"]'):
+        nested = "[" * 100_000
+        almost = "[" * 900 + "]" * 900
+        for nonsense in ("", "[]", "7", "{}", '["stdin", 7]', '["resize", "wide"]', '["unknown"]', nested):
+            await page.send_str(nonsense)
+        for nonsense in (f'["ping", {almost}]', f'["resize", {{"width": {almost}}}]', f'["stdin", {almost}]'):
             await page.send_str(nonsense)
         for message in (["stdin", "hé\ud800"], ["resize", {"width": 10**9, "height": "x"}], ["focus"], ["blur"]):
             await page.send_str(json.dumps(message))
         got = b""
         while b"blur" not in got:
-            got += await page.receive_bytes(timeout=10)
+            got += await page.receive_bytes(timeout=60)
         assert "hé?".encode() in got
         assert b'"width": 1000, "height": 24' in got
         await page.send_str('["ping", "1"]')
-        assert json.loads(await page.receive_str(timeout=10)) == ["pong", "1"]
+        assert json.loads(await page.receive_str(timeout=60)) == ["pong", "1"]
         await page.close()
+
+
+async def test_malformed_requests_are_refused_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    server = AppServer("true")
+    runner = server.runner()
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        port = runner.addresses[0][1]
+        own = f"127.0.0.1:{port}"
+        for request, status in (
+            ("OPTIONS * HTTP/1.1|Host: x", 404),
+            ("CONNECT x:1 HTTP/1.1|Host: x:1", 404),
+            ("CONNECT [ HTTP/1.1|Host: [", 400),
+            ("GET http://[ HTTP/1.1|Host: x", 400),
+            ("GET / HTTP/1.1|Host: [", 404),
+            ("no HTTP at all", 400),
+            (f"GET /{server.token}/ HTTP/1.1|Host: [", 403),
+            (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://[", 403),
+            (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://a]b", 403),
+            (f"GET /{server.token}/static/{'a' * 5000} HTTP/1.1|Host: {own}", 404),
+            (f"GET /{server.token}/ HTTP/1.1|Host: {own}|Origin: http://{own}", 200),
+        ):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write((request.replace("|", "\r\n") + "\r\n\r\n").encode())
+            async with asyncio.timeout(10):
+                line = await reader.readline()
+            writer.close()
+            assert int(line.split()[1]) == status, request
+        assert not caplog.records
+    finally:
+        await runner.cleanup()
+
+
+def test_unexpected_failure_of_a_request_is_logged_and_said_in_one_sentence(unexpected_errors: deque[str]) -> None:
+    said: list[str] = []
+    report = FailureReport(said.append)
+    SERVER_LOG.addHandler(report)
+    try:
+        SERVER_LOG.error("Error handling request", exc_info=ValueError("broken"))
+    finally:
+        SERVER_LOG.removeHandler(report)
+    assert "ValueError: broken" in unexpected_errors[-1]
+    assert re.fullmatch(r"A request failed \(ValueError\): .*app\.log has the details", said[0])
 
 
 async def test_pages_are_closed_when_the_server_ends() -> None:
     async with served() as (server, client, origin):
         page = await client.ws_connect(f"/{server.token}/ws", headers={"Origin": origin})
         await page.send_str('["focus"]')
-        await page.receive_bytes(timeout=10)
+        await page.receive_bytes(timeout=60)
         await client.app.shutdown()
-        message = await page.receive(timeout=10)
+        message = await page.receive(timeout=60)
         assert (message.type, message.data) == (WSMsgType.CLOSE, WSCloseCode.GOING_AWAY)
 
 

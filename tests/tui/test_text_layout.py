@@ -139,7 +139,7 @@ def test_a_flood_of_marks_does_not_make_one_endless_row() -> None:
 def test_a_million_characters_grow_without_slowing() -> None:
     page = TextLayout(80)
     page.append("All happy families are alike. " * 34_000)
-    begin = time.perf_counter()
+    begin = time.process_time()
     for _ in range(1000):
         page.append("abc ")
-    assert (time.perf_counter() - begin) / 1000 < 0.002
+    assert (time.process_time() - begin) / 1000 < 0.002

@@ -28,15 +28,12 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog
 from recorded_run import record
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
 
 
-@pytest.fixture(autouse=True)
-def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The user's caches and index of runs are left alone."""
-    for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name.lower()))
+FREE = ("--slowdown", "1.00")
+"""What the presets are estimated for in these tests: a free processor."""
 
 
 @pytest.fixture(autouse=True)
@@ -114,7 +111,7 @@ async def test_presets_show_what_they_cost(
     async with setup_for(tmp_path, text, size, clean=True) as (_app, pilot):
         await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:00", "345 MB", "23,456")
         await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
-        assert answers == [("presets", str(text), "--clean")]
+        assert answers == [("presets", str(text), "--clean", *FREE)]
 
 
 async def test_a_text_too_short_to_count_says_so(tmp_path: Path) -> None:
@@ -179,8 +176,32 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
         assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
-        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3"))
+        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3", *FREE))
         await shows(pilot, "quick *", "23,456")
+
+
+async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        setup = app.screen.setup  # type: ignore[attr-defined]
+
+        async def submit(**typed: str) -> None:
+            await pilot.press("a")
+            await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
+            rows = {row.setting: row for row in app.screen.query(SettingRow)}
+            for name, value in typed.items():
+                rows[name].query_one(Input).value = value
+            await pilot.press("enter")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+
+        await shows(pilot, "▸ quick", "23,456")
+        await submit(epochs="3")
+        await shows(pilot, "after 3 passes over the text", "The limit in minutes is lifted")
+        assert setup.choices.changes == {"epochs": 3.0, "max_minutes": None}
+        await submit(max_minutes="1")
+        await shows(pilot, "or 3 passes over the text")
+        assert setup.choices.changes == {"epochs": 3.0}
+        await submit(max_steps="70", max_minutes="2")
+        assert setup.choices.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
 
 
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,7 +341,7 @@ async def test_separate_validation_text_is_shown_and_kept(
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
-        assert answers == [("presets", str(text), "--val-file", str(other))]
+        assert answers == [("presets", str(text), "--val-file", str(other), *FREE)]
         await pilot.press("a")
         await until(pilot, lambda: bool(pilot.app.screen.query("#setting-val_fraction")))
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
@@ -345,7 +366,7 @@ async def test_typing_replaces_the_value_of_the_field_that_is_entered(tmp_path: 
         await pilot.press("3", "0", "0")
         await until(pilot, lambda: rows[place].value == 300)
         await pilot.press("enter")
-        await shows(pilot, "▸ quick *", "or 300 steps", "1 change")
+        await shows(pilot, "▸ quick *", "after 300 steps", "2 changes")
 
 
 async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
@@ -469,7 +490,7 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
 
 
 async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offered(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowdown = [2.1]
     monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
@@ -480,8 +501,10 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         await pilot.press("m")
         await shows(pilot, "* ends", "after 2:00", "1 change")
         assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
+        assert answers[0][-2:] == ("--slowdown", "2.10")
         slowdown[0] = 1.1
         await until(pilot, lambda: "Other programs" not in screen_text(pilot))
+        await until(pilot, lambda: answers[-1][-2:] == ("--slowdown", "1.10"))  # what the presets cost has changed
 
 
 async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:

@@ -144,7 +144,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:
-        """Show a mode. Generate plays the run that was turned to last, once it has something to play."""
+        """Show a mode. Generate plays the run that was turned to last, unless that ended without a model."""
         path = self._newly_watched
         if mode == "generate" and path is not None and (choice := playable(Run(path))) is not None:
             self.model, self._newly_watched = choice, None
@@ -176,7 +176,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
             self.go("train")
 
     def play(self, model: str, step: int | None = None) -> None:
-        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run."""
+        """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run. Generate waits
+        for a run that trains until it has learnt something."""
         self.model, self._newly_watched = ModelChoice(model, step), None
         self.play_again = True
         here = self.mode_screen

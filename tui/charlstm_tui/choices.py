@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from charlstm.runs.folder import Run
+from charlstm.runs.playable import playable_at_end
 from charlstm.text.reading import TextOptions
 
 
@@ -45,17 +46,14 @@ class CorpusChoice:
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """The model to play: MODEL as on the command line (run folder, file or ``demo``), and the snapshot's step."""
+    """The model to play: MODEL as on the command line (run folder, file or ``demo``), and the snapshot's step. Of a run
+    without a step it is the one that ``charlstm.runs.playable`` chooses."""
 
     model: str
     step: int | None = None
 
 
 def playable(run: Run) -> ModelChoice | None:
-    """What to play of a run: its best model; its latest snapshot while there is no other, or while the best is the
-    untrained network that it began with."""
-    grown = [snapshot.step for snapshot in run.snapshots()]
-    best = run.model_path.is_file()
-    if grown and (not best or (grown[-1] and run.status().best_step == 0)):
-        return ModelChoice(str(run.path), grown[-1])
-    return ModelChoice(str(run.path)) if best else None
+    """The run as what to play: Generate finds out which of its models, and waits while a run that trains has none that
+    has learnt something. ``None`` for a run that ended without one."""
+    return ModelChoice(str(run.path)) if run.status().alive or playable_at_end(run) is not None else None

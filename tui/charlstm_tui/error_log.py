@@ -18,7 +18,7 @@ from collections import deque
 from pathlib import Path
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, is_out_of_memory
 from charlstm.paths import state_dir
 
 LOG = logging.getLogger("charlstm_tui")
@@ -103,7 +103,9 @@ def sentence(error: BaseException, doing: str = "") -> str:
         return str(error)
     text = str(error).strip().split("\n", 1)[0]
     reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    if isinstance(error, OSError) and error.strerror:
+    if is_out_of_memory(error):
+        reason = "there is not enough memory: close other programs, or use a smaller model or a shorter text"
+    elif isinstance(error, OSError) and error.strerror:
         reason = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     what = f"{doing[0].upper()}{doing[1:]} failed" if doing else "Something unexpected failed"
     return f"{what} ({reason}). “Show errors” in the palette has the details."

@@ -24,6 +24,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
 from charlstm.display import shell_command, visible
 from charlstm.errors import GenerationError
+from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -32,12 +33,6 @@ if TYPE_CHECKING:
     from charlstm.insight.cells import NamedCell, Probe
     from charlstm.insight.features import Feature
     from charlstm.model.file import Model
-
-CELLS_CHARS = 200_000
-"""Characters of a text from which cells are named, unless --max-chars says otherwise."""
-
-SNAPSHOT_CHARS = 50_000
-"""The same where every snapshot of a run reads the text."""
 
 COLOURED_CHARS = 1_500
 """Characters that --show colours, unless --max-chars says otherwise."""
@@ -97,17 +92,16 @@ def cells(
 ) -> None:
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
-    Cells are chosen on the first half of TEXT and scored on the second. auc: 0.5 is chance and 1 perfect, 0 perfect
-    the other way round, which is printed as 1.00, low; r: a correlation. chance is what the best cell reaches for
-    features that no cell follows.
+    Cells are chosen on the first half of the first 50,000 characters of TEXT and scored on the second, at up to 10,000
+    evenly spaced characters of each. auc: 0.5 is chance and 1 perfect, 0 perfect the other way round, which is printed
+    as 1.00, low; r: a correlation. chance is what the best cell reaches for features that no cell follows.
 
     With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, chance, low and high
-    (the cell's range), where_true and where_false (its mean); with --snapshots of feature, cell, kind, step and score;
-    with --show of char and state.
+    (the cell's range), where_true and where_false (its mean), chars, places and step (on what and in which model it was
+    found); with --snapshots of feature, cell, kind, step, score, chance and named_at; with --show of char and state.
     """
-    from charlstm.insight.cells import name_cells, probe, sample_cells, score_cells
+    from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
     from charlstm.insight.features import pattern_feature, text_features
-    from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
     if through_snapshots and (probed is not None or snapshot is not None):
@@ -117,7 +111,7 @@ def cells(
     models = models_of_run(model, runs_dir) if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = open_model(model, runs_dir, snapshot)
-    usual = COLOURED_CHARS if shown is not None else SNAPSHOT_CHARS if models else CELLS_CHARS
+    usual = COLOURED_CHARS if shown is not None else READ_CHARS
     content, source = start_of_text(loaded, text, encoding, max_chars, usual)
     if shown is not None:
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
@@ -134,14 +128,18 @@ def cells(
         return
     found = name_cells(sample, per_feature=per_feature)
     if models:
-        scores, last = {}, find_model(model, runs_dir)
+        best = find_model(model, runs_dir)
+        earlier = [each for each in models if each[1] != best]
         with ProgressBar() as bar:
-            for step, path in models:
-                if path != last:
-                    stage = bar.stage(f"step {step:,}")
-                    sample = sample_cells(load_model(path), content, features, progress=stage)
-                scores[step] = [each.score for each in found] if path == last else score_cells(sample, found)
-        _print_scores(found, scores, source, as_json)
+
+            def report(step: int, done: int, total: int) -> None:
+                bar.stage(f"step {step:,}")(done, total)
+
+            scores = dict(score_in_models(earlier, found, content, features, progress=report))
+        # While a run trains, its best model may be a later one by now: the cells were named in the one that was read.
+        named_at = models[-1][0] if sample.step is None else sample.step
+        scores[named_at] = [each.score for each in found]
+        _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
         return
     rows: list[NamedCellRow] = [
         {
@@ -154,6 +152,9 @@ def cells(
             "high": each.high,
             "where_true": each.where_true,
             "where_false": each.where_false,
+            "chars": each.chars,
+            "places": each.places,
+            "step": each.step,
         }
         for each in found
     ]
@@ -162,7 +163,7 @@ def cells(
 
 def parse_cell(text: str, model: Model) -> tuple[int, int]:
     """Layer and cell of ``2:187``."""
-    numbers = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", text)
+    numbers = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text)
     config = model.config
     if numbers is None:
         raise click.UsageError(f"{text!r} is not a cell: write LAYER:CELL, such as 1:7")
@@ -187,7 +188,7 @@ def named_pattern(text: str) -> tuple[str, str]:
 
 def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
     if not found:
-        return ["The text has no feature that changes in both of its halves: give a longer one."]
+        return ["The text has no feature that is frequent in both of its halves: give a longer one."]
     rows = [
         [
             each.feature,
@@ -207,34 +208,72 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
         *table(titles, rows, right=titles[1:]),
         "",
         *paragraph(
-            f"Chosen on the first half of {source}, and scored on the second. Score: the AUC (0.50 chance, 1.00 "
-            "perfect) and whether the cell is high or low where the feature is true; r: the correlation. True, false: "
-            "the mean state where the feature is; range: from the 1st to the 99th percentile. To hold the first cell "
-            "at the end of its range:"
+            f"{_sample_words(best, source)} Score: the AUC (0.50 chance, 1.00 perfect) and whether the cell is high or "
+            "low where the feature is true; r: the correlation. True, false: the mean state where the feature is; "
+            "range: from the 1st to the 99th percentile. To hold the first cell at the end of its range:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
     ]
 
 
-def _print_scores(found: list[NamedCell], scores: dict[int, list[float]], source: str, as_json: bool) -> None:
+def _sample_words(named: NamedCell, source: str) -> str:
+    """On what and in which model a cell was found: another text or step may name another one."""
+    model = f" Model {step_words(named.step)}." if named.step is not None else ""
+    return (
+        f"Chosen on the first half of {source}, and scored on the second, at {named.places_words} characters of "
+        f"each.{model}"
+    )
+
+
+def _print_scores(
+    found: list[NamedCell], scores: dict[int, list[float]], named_at: int, source: str, as_json: bool
+) -> None:
     rows: list[CellScoreRow] = [
-        {"feature": each.feature, "cell": list(each.cell), "kind": each.kind, "step": step, "score": at_step[n]}
+        {
+            "feature": each.feature,
+            "cell": list(each.cell),
+            "kind": each.kind,
+            "step": step,
+            "score": at_step[n],
+            "chance": each.chance,
+            "named_at": named_at,
+        }
         for n, each in enumerate(found)
         for step, at_step in scores.items()
     ]
-    width = 2 + max((len(f"{step:,}") for step in scores), default=0)
-    steps = evenly_chosen(list(scores), max(2, (terminal_width() - 40) // width))
+    within = [n for n, each in enumerate(found) if not any(map(each.better_than_chance, _column(scores, n)))]
+    labels = [f"{each.feature} (chance)" if n in within else each.feature for n, each in enumerate(found)]
+    width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
+    space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
+    steps = evenly_chosen(list(scores), max(2, space // width))
     names = [f"{step:,}" for step in steps]
     lines = table(
-        ["feature", "cell", "kind", *names],
+        ["feature", "cell", "kind", "chance", *names],
         [
-            [each.feature, cell_name(each.cell), each.kind, *(f"{each.turned(scores[step][n]):.2f}" for step in steps)]
+            [
+                labels[n],
+                cell_name(each.cell),
+                each.kind,
+                f"{each.chance:.2f}",
+                *(f"{each.strength(scores[step][n]):.2f}" for step in steps),
+            ]
             for n, each in enumerate(found)
         ],
-        right=("cell", *names),
+        right=("cell", "chance", *names),
     )
-    about = f"Score after so many steps, on {source}; auc counted so that above 0.5 is better also for a low cell:"
-    print_result(as_json, rows, "\n".join([*paragraph(about), *lines]))
+    about = ["The text has no feature that is frequent in both of its halves: give a longer one."]
+    if found:
+        about = paragraph(
+            f"Score after so many steps, of the cells that were named in the model at step {named_at:,}, on the second "
+            f"half of {source}, at {found[0].places_words} characters of it. Counted so that more is better also for a "
+            "cell that is low: auc from 0.5 to 1, r from 0. A score that is not above chance means nothing"
+            + (", and (chance) stands where no step has a better one:" if within else ":")
+        )
+    print_result(as_json, rows, "\n".join([*about, *lines]))
+
+
+def _column(scores: dict[int, list[float]], place: int) -> list[float]:
+    return [at_step[place] for at_step in scores.values()]
 
 
 def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
@@ -243,13 +282,13 @@ def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> No
         {"cell": list(cell), "weight": weight} for cell, weight in zip(found.cells, weights, strict=True)
     ]
     shown = [[cell_name(cell), f"{weight:+.3f}"] for cell, weight in zip(found.cells, weights, strict=True)]
-    lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight"))
+    lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight")) if shown else []
     count = len(found.cells)
     first = f"these {PROBE_CELLS} {found.scores[PROBE_CELLS - 1]:.3f}; " if count > PROBE_CELLS else ""
+    together = f"{first}all {count} together {found.score:.3f}" if count else "no cells together do better"
     lines += [
-        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f}; "
-        f"{first}all {count} together {found.score:.3f}",
-        *paragraph(f"Chosen on the first half of {source}, and scored on the second."),
+        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f}; {together}",
+        *paragraph(_sample_words(one, source)),
     ]
     print_result(as_json, rows, "\n".join(lines))
 
@@ -257,7 +296,7 @@ def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> No
 def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: bool) -> None:
     """The text coloured by the states of one cell; where the output is no terminal, with a row of marks under it."""
     from charlstm.insight.activations import activations
-    from charlstm.insight.cells import LEVEL_LIMITS, levels
+    from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
 
     with ProgressBar() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
@@ -265,8 +304,10 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     rows: list[CellStateRow] = [
         {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
     ]
-    if as_json or not rows:
-        print_result(as_json, rows, "")
+    if not rows:
+        raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
+    if as_json:
+        print_result(True, rows)
         return
     coloured = sys.stdout.isatty()
     lines = []
@@ -279,7 +320,7 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
             )
         else:
             lines += [line, "".join(LEVEL_MARKS[level] for level in at_line).rstrip()] if line else [line]
-    mean, deviation = float(states.mean()), float(states.std())
+    mean, deviation = mean_and_deviation(states)
     low, lower, higher, high = (mean + deviation * limit for limit in LEVEL_LIMITS)
     names = (f"below {low:.1f}", f"below {lower:.1f}", "between", f"above {higher:.1f}", f"above {high:.1f}")
     legend = "  ".join(

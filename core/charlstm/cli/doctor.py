@@ -31,24 +31,27 @@ LOW_MEMORY = 1 << 30
 def doctor(as_json: bool, runs_dir: Path | None) -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
-    The exit code is 1 when something is wrong.
+    The exit code is 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
+    free memory, leaves it at 0.
 
-    With --json: {"sections", "problems"}; a section has names and values.
+    With --json: {"sections", "problems", "notes"}; a section has names and values.
     """
     problems: list[str] = []
+    notes: list[str] = []
     sections = {
         "program": _program(),
-        "machine": _machine(problems),
+        "machine": _machine(notes),
         "terminal": _terminal(problems),
         "training": _training(problems),
         "folders": _folders(runs_dir, problems),
         "configuration": _configuration(problems),
     }
-    result: DoctorResult = {"sections": sections, "problems": problems}
+    result: DoctorResult = {"sections": sections, "problems": problems, "notes": notes}
     width = max(len(name) for values in sections.values() for name in values) + 2
     lines = []
     for title, values in sections.items():
         lines += [title.upper(), *(f"  {name:<{width}}{visible(value, keep='')}" for name, value in values.items()), ""]
+    lines += [f"Note: {note}" for note in notes]
     lines += [f"✗ {problem}" for problem in problems] or ["Nothing is wrong."]
     print_result(as_json, result, "\n".join(lines))
     if problems:
@@ -67,7 +70,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _machine(problems: list[str]) -> dict[str, str]:
+def _machine(notes: list[str]) -> dict[str, str]:
     from charlstm.system import cpu_count
     from charlstm.training.memory import machine_memory
 
@@ -76,12 +79,12 @@ def _machine(problems: list[str]) -> dict[str, str]:
     if memory is not None:
         found["memory"] = f"{format_size(memory.available)} free of {format_size(memory.total)}"
         if memory.available < LOW_MEMORY:
-            problems.append("Less than 1 GB of memory is free: close other programs before a training")
+            notes.append("Less than 1 GB of memory is free now: close other programs before a training")
     if hasattr(os, "getloadavg"):
         load = os.getloadavg()[0]
         found["load"] = f"{load:.1f} processes want to run"
         if load > 1.5 * cpu_count():
-            problems.append("Other programs keep the processor busy: training will be slower than estimated")
+            notes.append("Other programs keep the processor busy now: training will be slower meanwhile")
     return found
 
 

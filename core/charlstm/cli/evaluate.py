@@ -219,7 +219,9 @@ def score(
 @click.option(
     "--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be given several times."
 )
-@integer_option("--min-length", minimum=2, default=30, help="Ignore stretches of fewer than N characters.")
+@integer_option(
+    "--min-length", minimum=2, maximum=1_000_000, default=30, help="Ignore stretches of fewer than N characters."
+)
 @integer_option("--top", minimum=0, default=10, help="How many stretches to show.")
 @encoding_option
 @json_option

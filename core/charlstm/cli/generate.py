@@ -12,6 +12,7 @@ import click
 
 from charlstm.cli.options import (
     MODEL_HELP,
+    MOST_CHARS,
     clamp_option,
     examples,
     integer_option,
@@ -21,6 +22,8 @@ from charlstm.cli.options import (
     number_option,
     open_model,
     runs_dir_option,
+    seed_option,
+    snapshot_option,
     usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
@@ -113,14 +116,14 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Read the prime from a file; - is standard input.",
 )
-@integer_option("--length", minimum=0, default=1000, help="Most characters to generate.")
-@click.option("--samples", type=click.IntRange(1, 4096), metavar="N", help="Generate N texts at once.")
+@integer_option("--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Most characters to generate.")
+@integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts at once.")
 @click.option("--stop", multiple=True, help=r"End after this string; \n is a newline. May be given several times.")
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
-@integer_option("--seed", default=0, help="The same seed gives the same text.")
+@seed_option
 @sampler_options
 @clamp_option
-@integer_option("--snapshot", help="Use the model of the run after N steps.")
+@snapshot_option
 @click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option("--show-probs", is_flag=True, help="Print one line per character: probability, rank and alternatives.")
@@ -186,7 +189,12 @@ def generate(
     report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
-        generated = list(steps)
+        generated = []
+        with ProgressBar() as bar:
+            progress = bar.stage("generating")
+            for step in steps:
+                generated.append(step)
+                progress(len(generated), length)
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
             result["steps"] = [_step_result(step) for step in generated]

@@ -25,17 +25,21 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, paragraph, plural, print_result, table, terminal_width
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from charlstm.generation.stepper import Stepper
     from charlstm.insight.influence import Influence
     from charlstm.model.file import Model
 
-CONTEXT_CHARS = 100_000
-"""Characters of a text on which context is measured, unless --max-chars says otherwise."""
+MOST_BACK = 2_000
+"""Characters that --back hides, at most. Their time grows with the square: these take two minutes at 2 × 256."""
+
+MOST_PLACES = 100_000
+"""Places that --places measures, at most: they take 500 MB."""
 
 FAR = 10
 """Characters beyond which an earlier one counts as far away."""
@@ -45,6 +49,9 @@ RANKED = 40
 
 SHOWN_PLACES = 10
 """Of these, so many are shown."""
+
+NORMAL_95 = 1.96
+"""Standard errors within which 95 % of normally distributed figures are."""
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
@@ -75,7 +82,9 @@ find_option = click.option(
     is_flag=True,
     help=f"List the places of --find where a character more than {FAR} before it counts most.",
 )
-@integer_option("--back", minimum=1, default=100, help="How many characters before it to hide in turn.")
+@integer_option(
+    "--back", minimum=1, maximum=MOST_BACK, default=100, help="How many characters before it to hide in turn."
+)
 @model_and_text_options
 def influence(
     model: str,
@@ -121,7 +130,8 @@ def influence(
         _print_ranked(found, read, len(places), as_json)
         return
     position = places[-1] if places else len(read) - 1 if at is None else at
-    shown = _influence_at(loaded, stepper, read, position, back)
+    with ProgressBar() as bar:
+        shown = _influence_at(loaded, stepper, read, position, back, bar.stage("explaining"))
     rows: list[InfluenceRow] = [
         {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
         for n, change in enumerate(shown.changes)
@@ -135,7 +145,13 @@ def influence(
 @model_argument
 @text_argument
 @integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
-@integer_option("--places", minimum=1, default=200, help="How many characters of TEXT to predict for each figure.")
+@integer_option(
+    "--places",
+    minimum=1,
+    maximum=MOST_PLACES,
+    default=200,
+    help="How many characters of TEXT to predict for each figure.",
+)
 @model_and_text_options
 def context(
     model: str,
@@ -151,29 +167,44 @@ def context(
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
-    them.
+    them, at evenly spaced places of the first 50,000 characters of TEXT. The margin of error comes from drawing these
+    places again with repetition.
 
-    With --json: a list with context (characters kept), loss and shuffled (the loss with others in random
-    order before them).
+    With --json: a list with context (characters kept), loss, shuffled (the loss with others in random order before
+    them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the
+    places in which the model used so many characters or fewer).
     """
+    from charlstm.insight.context import ENOUGH
     from charlstm.insight.context import context as measure
 
     loaded = open_model(model, runs_dir, snapshot)
-    content, _ = start_of_text(loaded, text, encoding, max_chars, CONTEXT_CHARS)
+    content, source = start_of_text(loaded, text, encoding, max_chars, None if at is not None else READ_CHARS)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
+    none = [None] * len(found.lengths)
     rows: list[ContextRow] = [
-        {"context": length, "loss": loss, "shuffled": shuffled}
-        for length, loss, shuffled in zip(found.lengths, found.losses, found.shuffled, strict=True)
+        {"context": length, "loss": loss, "shuffled": shuffled, "error": error, "enough": enough}
+        for length, loss, shuffled, error, enough in zip(
+            found.lengths, found.losses, found.shuffled, found.errors or none, found.enough or none, strict=True
+        )
     ]
-    lines = table(
-        ["characters kept", "loss", "others shuffled"],
-        [[f"{row['context']}", f"{row['loss']:.4f}", f"{row['shuffled']:.4f}"] for row in rows],
-        right=("characters kept", "loss", "others shuffled"),
-    )
-    of = "characters" if found.places > 1 else "character"
-    lines.append(f"It uses about {found.used} characters (loss in nats per character, over {found.places:,} {of})")
-    print_result(as_json, rows, "\n".join(lines))
+    titles = ["characters kept", "loss", "±", "others shuffled"]
+    shown = [
+        [
+            f"{row['context']}",
+            f"{row['loss']:.4f}",
+            "" if row["error"] is None else f"{NORMAL_95 * row['error']:.4f}",
+            f"{row['shuffled']:.4f}",
+        ]
+        for row in rows
+    ]
+    of = f"{found.places:,} evenly spaced characters" if found.places > 1 else "one character"
+    model_words = f", in the model {step_words(found.step)}" if found.step is not None else ""
+    about = f"It uses {found.used_words}: more change the loss by less than {ENOUGH} nats. Loss in nats per character, "
+    about += f"over {of} of {source}{model_words}."
+    if found.errors:
+        about += " ±: the 95 % margin of the difference to the loss with the longest context."
+    print_result(as_json, rows, "\n".join([*table(titles, shown, right=titles), *paragraph(about)]))
 
 
 def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
@@ -187,13 +218,22 @@ def places_of(text: str, find: str, model: Model, source: str) -> list[int]:
     return found
 
 
-def _influence_at(model: Model, stepper: Stepper, text: str, position: int, back: int) -> Influence:
+def _influence_at(
+    model: Model,
+    stepper: Stepper,
+    text: str,
+    position: int,
+    back: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Influence:
     """The influence at a position of a long text, of which only the characters that count are read."""
     from charlstm.insight.activations import WARM_UP
     from charlstm.insight.influence import influence
 
     start = max(0, position - back - WARM_UP) if position < len(text) else 0
-    found = influence(model, text[start : position + 1], position - start, back=back, stepper=stepper)
+    found = influence(
+        model, text[start : position + 1], position - start, back=back, stepper=stepper, progress=progress
+    )
     return replace(found, position=position, start=start + found.start)
 
 
@@ -241,7 +281,8 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
     rows: list[RankedPlaceRow] = [
         {
             "position": each.position,
-            "nats": each.nats,
+            "loss": each.loss,
+            "nats": each.loss,
             "back": each.position - each.start - n,
             "char": text[each.start + n],
             "change": float(each.changes[n]),

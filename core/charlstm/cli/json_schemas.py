@@ -170,6 +170,9 @@ class PresetEstimate(TypedDict):
     seconds: float
     """Of the whole run by the clock: start, training, validations and samples."""
     chars_per_second: float
+    slowdown: float
+    """How many times as long a training step takes now because other programs use the processor; the other figures
+    include that."""
     kernel: str
     precision: str
     settings: dict[str, Any]
@@ -195,8 +198,10 @@ class RunRow(TypedDict):
     ``crashed``."""
     step: int
     planned_steps: int | None
-    best_loss: float | None
+    loss: float | None
     """The lowest validation loss, in nats per character."""
+    best_loss: float | None
+    """The same."""
     best_val: Annotated[float | None, Deprecated("best_loss")]
     best_kind: Literal["whole", "estimate"] | None
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains."""
@@ -213,11 +218,27 @@ class RunRow(TypedDict):
     bytes: int
     """Size of the run's folder."""
     message: str
+    slowdown: float | None
+    """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
+    if the run does not train."""
+    others_first: bool
+    """Whether these programs go first, since the niceness of the run is above theirs."""
     path: str
     tags: list[str]
     """What the user tagged the run with."""
     notes: str
     """The user's note on the run; empty without one."""
+    created: float | None
+    """Unix seconds; ``null`` when the run's ``run.json`` cannot be read."""
+
+
+class NotesResult(TypedDict):
+    """What the user noted about a run, from ``tag`` and ``note``."""
+
+    name: str
+    path: str
+    tags: list[str]
+    notes: str
 
 
 class DifferenceRow(TypedDict):
@@ -261,7 +282,7 @@ class RenameResult(TypedDict):
 
 
 class DeleteResult(TypedDict):
-    """From ``delete``."""
+    """From ``delete``; with several runs there is a list."""
 
     name: str
     path: str
@@ -470,6 +491,12 @@ class NamedCellRow(TypedDict):
     """The mean of the cell's state where a yes/no feature is true; ``null`` for a graded one."""
     where_false: float | None
     """The same where it is not true."""
+    chars: int
+    """Characters of the text that were read."""
+    places: int
+    """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
+    step: int | None
+    """Training steps of the model; ``null`` where its file does not say."""
 
 
 class CellScoreRow(TypedDict):
@@ -480,8 +507,13 @@ class CellScoreRow(TypedDict):
     """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
     kind: Literal["auc", "r"]
     step: int
+    """Training steps of the model in which the cell was scored."""
     score: float
     """As in ``cells``."""
+    chance: float
+    """As in ``cells``, in the last model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
+    named_at: int
+    """Training steps of the last model, in which the cell was named."""
 
 
 class ProbeCellRow(TypedDict):
@@ -514,8 +546,10 @@ class RankedPlaceRow(TypedDict):
 
     position: int
     """Of the last character of the string, in the text without unknown characters, counted from 0."""
+    loss: float
+    """The loss of that character, in nats."""
     nats: float
-    """The loss of that character."""
+    """The same."""
     back: int
     """How many characters before it the far one stands."""
     char: str
@@ -532,6 +566,12 @@ class ContextRow(TypedDict):
     loss: float
     shuffled: float
     """The loss when the characters of the longest context come before them, in random order."""
+    error: float | None
+    """The standard error of ``loss`` minus the loss with the longest context; ``null`` for a single place."""
+    enough: float | None
+    """The share of draws of the places, with repetition, in which the model used so many characters or fewer: a margin
+    of 95 % reaches from the first length with at least 0.025 to the first with at least 0.975; ``null`` for a single
+    place."""
 
 
 class MultiverseBranch(TypedDict):
@@ -540,7 +580,7 @@ class MultiverseBranch(TypedDict):
     char: str
     """Empty at the root."""
     probability: float
-    """Of the whole continuation up to and with this character."""
+    """The joint one of the whole continuation, from the prime up to and with this character."""
     children: list[Any]
     """Branches that continue this one, most likely first."""
 
@@ -558,6 +598,10 @@ class NextWordRow(TypedDict):
     word: str
     """Empty if the word that the prime ends with may be complete."""
     probability: float
+    """Of exactly this word; at most ``missed`` too low."""
+    missed: float
+    """The probability of all beginnings that could have become this word, such as many blanks before it, and were not
+    followed."""
 
 
 # -- configuration -----------------------------------------------------------------------------------------------
@@ -595,12 +639,15 @@ class ConfigCheck(TypedDict):
 
 
 class DoctorResult(TypedDict):
-    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 1."""
+    """Machine, terminal, torch, folders and configuration, from ``doctor``; something wrong is exit code 1, a note is
+    not."""
 
     sections: dict[str, dict[str, str]]
     """Names and values of ``program``, ``machine``, ``terminal``, ``training``, ``folders`` and ``configuration``."""
     problems: list[str]
     """A sentence for each thing that is wrong."""
+    notes: list[str]
+    """A sentence for each thing that slows down a training now and may pass by itself."""
 
 
 SCHEMAS: dict[str, Any] = {
@@ -613,6 +660,8 @@ SCHEMAS: dict[str, Any] = {
     "resume --detach": RunPlace,
     "runs": list[RunRow],
     "control": ControlResult,
+    "tag": NotesResult,
+    "note": NotesResult,
     "rename": RenameResult,
     "delete": DeleteResult,
     "generate": GenerateResult,

@@ -36,6 +36,7 @@ from charlstm.errors import (
     RunError,
     SettingsError,
     TextError,
+    is_out_of_memory,
 )
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ _COMMANDS = {
     "watch": ("runs", "Follow a run until it ends"),
     "control": ("runs", "Pause, resume, stop or finish a run, write a checkpoint, set the learning rate"),
     "compare": ("runs", "Compare runs: results, differences, curves"),
+    "tag": ("notes", "Give a run tags, or remove them"),
+    "note": ("notes", "Write a note on a run"),
     "rename": ("runs", "Rename a run"),
-    "delete": ("runs", "Delete a run"),
+    "delete": ("runs", "Delete runs"),
     "generate": ("generate", "Generate text with a model"),
     "play": ("play", "Write together with a model, line by line"),
     "eval": ("evaluate", "Measure how well a model predicts a text"),
@@ -83,7 +86,6 @@ _KINDS: dict[type[BaseException], ErrorKind] = {
     GenerationError: "generation",
     TimeoutError: "timeout",
     OSError: "system",
-    MemoryError: "memory",
     KeyboardInterrupt: "interrupted",
     click.Abort: "interrupted",
 }
@@ -96,6 +98,9 @@ _CODES: dict[ErrorKind, int] = {
     "interrupted": ExitCode.INTERRUPTED,
 }
 """The exit codes of kinds of errors; of the others it is that of a failure."""
+
+_EXPECTED = (click.ClickException, click.Abort, CharLSTMError, OSError, KeyboardInterrupt)
+"""Errors that are told in a sentence, besides a lack of memory. Any other one is a mistake in the program."""
 
 
 class _LazyGroup(QuietPipes, click.Group):
@@ -174,14 +179,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except (PipeClosedError, BrokenPipeError):
         return PIPE_CLOSED
-    except (click.ClickException, click.Abort, CharLSTMError, OSError, MemoryError, KeyboardInterrupt) as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
+            raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
         return _print_error(error, as_json=as_json)
 
 
 def _print_error(error: BaseException, *, as_json: bool) -> int:
     """Print an error to stderr, as a sentence or as JSON; returns the exit code."""
-    kind: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
+    kind: ErrorKind = "memory" if is_out_of_memory(error) else found
     message = _message(error)
     if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
         message = f"The current folder was deleted: change to another one with cd ({message})"
@@ -212,7 +220,7 @@ def _message(error: BaseException) -> str:
             return error.format_message()
         case KeyboardInterrupt() | click.Abort():
             return "Interrupted"
-        case MemoryError():
+        case _ if is_out_of_memory(error):
             return "There is not enough memory: use a smaller network or batch, or fewer or shorter texts at once"
         case OSError():
             return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ from charlstm.cli.options import (
     F,
     examples,
     find_run,
-    integer_option,
     json_option,
     model_argument,
     runs_dir_option,
+    snapshot_option_to,
 )
 from charlstm.cli.output import print_note, print_result, write_stdout
 from charlstm.display import shell_command, shell_word, symbol, visible
@@ -40,7 +39,7 @@ _force_option = click.option("--force", is_flag=True, help="Replace the file if 
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
-@integer_option("--snapshot", help="Show the model of the run after N steps.")
+@snapshot_option_to("Show")
 @json_option
 @runs_dir_option
 def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
@@ -110,7 +109,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     from charlstm.engine.script_format import import_checkpoint
     from charlstm.model.file import model_writer
 
-    out = out or str(_unused(Path(f"{file.stem}.safetensors")))
+    out = out or f"{file.stem}.safetensors"
     _check_target(out, force=force, as_json=as_json)
     model = import_checkpoint(file)
     if out != STDOUT and Path(out).suffix != ".safetensors":
@@ -146,7 +145,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 )
 @_out_option("./MODEL.net or ./MODEL.onnx")
 @_force_option
-@integer_option("--snapshot", help="Export the model of the run after N steps.")
+@snapshot_option_to("Export")
 @json_option
 @runs_dir_option
 def export(
@@ -163,7 +162,7 @@ def export(
     from charlstm.runs.models import find_model
 
     path = find_model(model, runs_dir, snapshot=snapshot)
-    out = out or str(_unused(Path(_export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind])))
+    out = out or _export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind]
     _check_target(out, force=force, as_json=as_json)
     if Path(out).suffix == ".safetensors":
         raise click.UsageError(f"{out} has the suffix of a model of this program: use {_SUFFIXES[kind]} for the export")
@@ -198,15 +197,6 @@ def _check_target(out: str, *, force: bool, as_json: bool) -> None:
         raise ModelError(f"{out} is a folder: add a file name")
     with _plain_errors(out):
         destination(out, overwrite=force)
-
-
-def _unused(path: Path) -> Path:
-    """``path``, with a number added if it exists: a default name must not replace a file."""
-    numbers = itertools.count(2)
-    unused = path
-    while os.path.lexists(unused):
-        unused = path.with_stem(f"{path.stem}-{next(numbers)}")
-    return unused
 
 
 def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,13 +24,23 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import print_result, terminal_width, truncate
+from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width, truncate
 from charlstm.display import symbol, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from charlstm.insight.multiverse import ContinuationNode
+
+MOST_DEPTH = 200
+"""Characters of a continuation, at most: the JSON has two levels for each, and programs that read JSON take some
+hundreds of levels."""
+
+LEAST_CUTOFF = 5e-5
+"""As in ``insight.multiverse.WIDEST``: one in 20,000."""
+
+MOST_WORDS = 1_000
+"""Words of --words, at most: these take 10 s at 2 × 256, and five times as many take nine times as long."""
 
 
 @click.command(
@@ -42,9 +53,9 @@ if TYPE_CHECKING:
 )
 @model_argument
 @click.option("--prime", "primes", multiple=True, help="The text that is continued; several stand side by side.")
-@integer_option("--depth", minimum=1, default=20, help="Most characters of a continuation.")
-@number_option("--cutoff", default=0.005, help="Least probability of a continuation.")
-@integer_option("--words", minimum=1, help="Show the N most likely next words instead.")
+@integer_option("--depth", minimum=1, maximum=MOST_DEPTH, default=20, help="Most characters of a continuation.")
+@number_option("--cutoff", minimum=LEAST_CUTOFF, maximum=1, default=0.005, help="Least probability of a continuation.")
+@integer_option("--words", minimum=1, maximum=MOST_WORDS, help="Show the N most likely next words instead.")
 @clamp_option
 @snapshot_option
 @json_option
@@ -60,13 +71,14 @@ def multiverse(
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
-    """Show everything that MODEL could write next: all continuations above a probability, exactly.
+    """Show everything that MODEL could write next: all continuations above a probability.
 
-    Probabilities are the model's own, without a sampler. A line begins with the probability of its first character;
-    where no other one could follow, it goes on, and ends with the probability of the whole.
+    Probabilities are the model's own, without a sampler, and joint ones: of all characters from the prime on. A line
+    begins with the probability of everything up to its first character; where no other one could follow, it goes on,
+    and ends with the probability of everything up to its last.
 
-    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word and
-    probability. With several --prime a list of these.
+    With --json: a tree of char, probability (of the whole continuation) and children; with --words a list of word,
+    probability and missed (by how much it may be too low). With several --prime a list of these.
     """
     from charlstm.generation.clamp import parse_clamp
     from charlstm.generation.stepper import Stepper
@@ -80,21 +92,30 @@ def multiverse(
     stepper.clamps = held
     results: list[MultiverseBranch | list[NextWordRow]] = []
     columns: list[list[str]] = []
+    missed = 0.0
     for prime in primes or ("",):
+        with ProgressBar() as bar:
+            progress = bar.stage("computing")
+            if words is not None:
+                found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))
+            else:
+                root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
-            found = next_words(loaded, prime, count=words, stepper=stepper)
-            results.append([{"word": each.word, "probability": each.probability} for each in found])
+            results.append(
+                [{"word": each.word, "probability": each.probability, "missed": each.missed} for each in found]
+            )
+            missed = max([missed, *(each.missed for each in found)])
             columns.append(
                 [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]
             )
         else:
-            root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper)
             results.append(_branch_result(root))
             columns.append(list(_tree_lines(root)) or ["No continuation is that likely."])
-    if len(primes) < 2:
-        print_result(as_json, results[0], "\n".join(columns[0]))
-    else:
-        print_result(as_json, results, "\n".join(_side_by_side(primes, columns)))
+    about = "Joint probabilities: of all characters from the prime on, up to the first and the last one of a line."
+    if words is not None:
+        about = f"The probability of exactly this word, after any blanks. It is too low by at most {missed:.4%}."
+    lines = columns[0] if len(primes) < 2 else _side_by_side(primes, columns)
+    print_result(as_json, results[0] if len(primes) < 2 else results, "\n".join([*lines, "", *paragraph(about)]))
 
 
 def _branch_result(branch: ContinuationNode) -> MultiverseBranch:

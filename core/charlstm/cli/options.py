@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
@@ -34,17 +35,31 @@ def examples(*lines: str, about: str = "") -> str:
     return f"{about}\n\n\b\nExamples:\n{shown}" if about else f"\b\nExamples:\n{shown}"
 
 
-def integer_option(*names: str, minimum: int | None = None, **rest: Any) -> Callable[[F], F]:
-    """An option that takes a whole number of at least ``minimum``."""
-    kind = int if minimum is None else click.IntRange(minimum)
-    return click.option(*names, type=kind, metavar="N", show_default="default" in rest, **rest)
+def integer_option(
+    *names: str, minimum: int | None = None, maximum: int | None = None, **rest: Any
+) -> Callable[[F], F]:
+    """An option that takes a whole number from ``minimum`` to ``maximum``."""
+    return click.option(
+        *names, type=click.IntRange(minimum, maximum), metavar="N", show_default="default" in rest, **rest
+    )
 
 
 def number_option(
-    *names: str, kind: click.FloatRange | None = None, metavar: str = "X", **rest: Any
+    *names: str, minimum: float | None = None, maximum: float | None = None, metavar: str = "X", **rest: Any
 ) -> Callable[[F], F]:
-    """An option that takes a number."""
-    return click.option(*names, type=kind or float, metavar=metavar, show_default="default" in rest, **rest)
+    """An option that takes a number from ``minimum`` to ``maximum``; without them, the command checks it."""
+    kind = float if minimum is None else _Number(minimum, maximum)
+    return click.option(*names, type=kind, metavar=metavar, show_default="default" in rest, **rest)
+
+
+class _Number(click.FloatRange):
+    """Numbers in a range. ``nan`` is none, although it is not outside of any range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
@@ -85,6 +100,7 @@ def complete_setting(context: click.Context, parameter: click.Parameter, start: 
 
 model_argument = click.argument("model", shell_complete=complete_model)
 run_argument = click.argument("run", shell_complete=complete_run)
+runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
@@ -124,7 +140,32 @@ clamp_option = click.option(
 )
 
 
-snapshot_option = integer_option("--snapshot", help="Use the model of the run after N steps.")
+def snapshot_option_to(use: str) -> Callable[[F], F]:
+    """The option --snapshot of a command, which is to ``use`` that model."""
+    return integer_option("--snapshot", minimum=0, help=f"{use} the model of the run after N steps.")
+
+
+snapshot_option = snapshot_option_to("Use")
+
+
+def _checked_seed(context: click.Context, parameter: click.Parameter, value: int) -> int:
+    if not -(2**63) <= value < 2**64:
+        raise click.BadParameter("a seed is a whole number of at most 64 bits")
+    return value
+
+
+seed_option = click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    default=0,
+    show_default=True,
+    callback=_checked_seed,
+    help="The same seed gives the same text.",
+)
+
+MOST_CHARS = 10_000_000
+"""Characters that a command generates, at most: they take 125 bytes each, and some 100 minutes at 2 × 256."""
 
 
 def model_and_text_options(command: F) -> F:
@@ -239,11 +280,19 @@ def start_of_text(
 
 
 def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:
-    """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``."""
+    """Load the model of a run (or its ``snapshot`` after so many steps), a model file or ``demo``.
+
+    Prints a note about a run whose best model is the network from before training.
+    """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
+    from charlstm.runs.playable import is_untrained
 
-    return load_model(find_model(name, runs_dir, snapshot=snapshot))
+    model = load_model(find_model(name, runs_dir, snapshot=snapshot))
+    if snapshot is None and is_untrained(model.info) and (run := run_of(name, runs_dir)) is not None:
+        later = ": try again when it has learnt something" if run.status().alive else ""
+        print_note(f"The model of {run.name} is still the one from before training and writes noise{later}")
+    return model
 
 
 def find_run(name: str, runs_dir: Path | None) -> Run:

@@ -21,7 +21,16 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from charlstm.cli.generate import UNTIL, safe_for_stdout, sampler_options, sampler_settings, unescaped, write_steps
-from charlstm.cli.options import MODEL_HELP, integer_option, model_argument, open_model, runs_dir_option
+from charlstm.cli.options import (
+    MODEL_HELP,
+    MOST_CHARS,
+    integer_option,
+    model_argument,
+    open_model,
+    runs_dir_option,
+    seed_option,
+    snapshot_option,
+)
 from charlstm.cli.output import ProgressBar, plural, print_note, report_unknown_characters, write_stdout
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
@@ -47,11 +56,11 @@ SAMPLER_COMMANDS = ("temperature", "top-k", "top-p", "min-p", "typical", "mirost
 
 @click.command(epilog=f"{MODEL_HELP} /help lists the commands of the conversation.")
 @model_argument
-@integer_option("--length", minimum=1, default=200, help="Most characters to generate at a time.")
+@integer_option("--length", minimum=1, maximum=MOST_CHARS, default=200, help="Most characters to generate at a time.")
 @click.option("--until", type=click.Choice(list(UNTIL)), help="Stop earlier, after the line or the paragraph.")
-@integer_option("--seed", default=0, help="The same seed gives the same text.")
+@seed_option
 @sampler_options
-@integer_option("--snapshot", help="Use the model of the run after N steps.")
+@snapshot_option
 @runs_dir_option
 def play(
     model: str,
@@ -220,7 +229,7 @@ class Player(cmd.Cmd):
     def do_length(self, argument: str) -> None:
         """N: generate at most N characters at a time."""
         if argument:
-            self._length = _whole(argument, "/length", minimum=1)
+            self._length = _whole(argument, "/length", minimum=1, maximum=MOST_CHARS)
         print_note(f"length {self._length}")
 
     def do_until(self, argument: str) -> None:
@@ -405,12 +414,12 @@ def _setting(name: str, argument: str) -> float | int | None:
         raise GenerationError(f"/{name.replace('_', '-')} takes a number or off, not {argument[:40]!r}") from None
 
 
-def _whole(argument: str, command: str, *, minimum: int = 0) -> int:
+def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 10**19) -> int:
     """Parse a whole number."""
     digits = argument.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20 and int(argument) >= minimum):
-        of_at_least = f" of at least {minimum}" if minimum == 1 else ""
-        raise GenerationError(f"{command} takes a whole number{of_at_least}, not {argument[:40]!r}")
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20 and minimum <= int(argument) <= maximum):
+        limits = f" from {minimum:,} to {maximum:,}" if minimum == 1 else ""
+        raise GenerationError(f"{command} takes a whole number{limits}, not {argument[:40]!r}")
     return int(argument)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from charlstm.cli.cells import CELLS_CHARS, named_pattern
+from charlstm.cli.cells import named_pattern
 from charlstm.cli.influence import find_option, places_of
 from charlstm.cli.options import (
     MODEL_HELP,
@@ -23,6 +23,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, plural, write_page
 from charlstm.display import visible
 from charlstm.errors import TextError
+from charlstm.insight.sample import READ_CHARS
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def report(
 ) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
-    Without TEXT it explains the model on the held-out part of the run's own text. The page needs no network.
+    Cells are named and the context is measured on the first 50,000 characters of TEXT, as by `cells` and `context`.
+    Without TEXT that is the run's own text, and surprises are shown on its held-out part. The page needs no network.
 
     With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
     it does, and which earlier characters matter where it ends, or at the place of --find.
@@ -92,9 +94,9 @@ def report(
     loaded = open_model(model, runs_dir, snapshot)
     run = run_of(model, runs_dir)
     if text:
-        content, source = start_of_text(loaded, text, encoding, max_chars, CELLS_CHARS)
+        content, source = start_of_text(loaded, text, encoding, max_chars, READ_CHARS)
     elif run is not None:
-        content, source = _held_out_text(run, max_chars)
+        content, source = _own_text(run, max_chars)
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
     facts = [("explained on", source), *_model_facts(loaded)]
@@ -124,9 +126,13 @@ def report(
             )  # fmt: skip
         else:
             curves, samples = ((), ()) if run is None else _history(run)
+            unseen = content
+            if run is not None and not text:
+                unseen, where = _held_out_text(run, max_chars)
+                facts[:1] = [("cells and context on", source), ("surprises on", where)]
             page = write(
-                loaded, content, title=f"Inside {name}", facts=facts, curves=curves, samples=samples, primes=primes,
-                progress=progress,
+                loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
+                primes=primes, progress=progress,
             )  # fmt: skip
     write_page(out, page, as_json)
 
@@ -144,9 +150,19 @@ def _model_facts(model: Model) -> list[tuple[str, str]]:
     ]
 
 
+def _own_text(run: Run, max_chars: int | None) -> tuple[str, str]:
+    """The first ``max_chars``, or :data:`READ_CHARS`, characters of the text of a run, on which the app names cells
+    too, and what they are in words."""
+    from charlstm.text.corpus import reopen_corpus
+
+    corpus = reopen_corpus(run.spec().corpus)
+    count = min(max_chars or READ_CHARS, corpus.text_chars)
+    return _beginning(corpus.text(0, count), corpus.text_chars, visible(corpus.name, keep=""))
+
+
 def _held_out_text(run: Run, max_chars: int | None) -> tuple[str, str]:
-    """Up to ``max_chars``, or :data:`CELLS_CHARS`, characters that the run was not trained on, and what they are in
-    words."""
+    """Up to ``max_chars``, or :data:`READ_CHARS`, characters that the run was not trained on, or of all of its text
+    where nothing was held out, and what they are in words."""
     from charlstm.text.batches import TrainingText
     from charlstm.text.corpus import reopen_corpus
 
@@ -154,12 +170,17 @@ def _held_out_text(run: Run, max_chars: int | None) -> tuple[str, str]:
     corpus, settings = reopen_corpus(spec.corpus), spec.settings
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
-    part = f"the held-out part of {visible(corpus.name, keep='')}" if text else visible(corpus.name, keep="")
+    name = visible(corpus.name, keep="")
+    part = f"the held-out part of {name}" if text else name
     text = text or corpus.text()
-    count = max_chars or CELLS_CHARS
-    if len(text) <= count:
-        return text, f"{len(text):,} characters, {part}"
-    return text[:count], f"the first {count:,} of {len(text):,} characters of {part}"
+    return _beginning(text[: max_chars or READ_CHARS], len(text), part)
+
+
+def _beginning(text: str, chars: int, name: str) -> tuple[str, str]:
+    """``text``, and how much it is of the ``chars`` characters of what is called ``name``."""
+    if len(text) >= chars:
+        return text, f"{len(text):,} characters of {name}"
+    return text, f"the first {len(text):,} of {chars:,} characters of {name}"
 
 
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
 from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
 from charlstm.cli.options import (
-    complete_run,
     examples,
     find_run,
+    integer_option,
     json_option,
     number_option,
     run_argument,
+    runs_argument,
     runs_dir_option,
     usage_errors,
 )
@@ -24,6 +27,7 @@ from charlstm.cli.output import (
     StatusLine,
     format_duration,
     format_size,
+    plural,
     print_note,
     print_result,
     table,
@@ -31,7 +35,7 @@ from charlstm.cli.output import (
 )
 from charlstm.display import shell_command
 from charlstm.errors import ExitCode, RunError
-from charlstm.runs.status import ESTIMATE
+from charlstm.runs.status import ESTIMATE, STATES
 from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -45,11 +49,48 @@ WATCH_INTERVAL = 0.2
 """Seconds between two readings of a run's log."""
 
 
-@click.command()
-@runs_dir_option
-@json_option
+SORTS = ("name", "state", "text", "preset", "best", "step", "time", "size", "created")
+"""What `runs` can be sorted by: the columns of the app's table."""
+
+FALLING = frozenset({"step", "time", "size", "created"})
+"""Those that begin with the largest figure or the latest time."""
+
+
+@click.command(
+    epilog=examples(
+        "charlstm runs --sort best --limit 5",
+        "charlstm runs --state running --state paused",
+        "charlstm runs --tag paper",
+    )
+)
+@click.option(
+    "--state", "states", type=click.Choice(STATES), multiple=True, help="List runs in this state; repeat it for others."
+)
+@click.option(
+    "--tag", "tags", metavar="TAG", multiple=True, help="List runs with this tag; with several, those that have all."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(SORTS),
+    default="name",
+    show_default=True,
+    help="best begins with the lowest loss; step, time and size with the largest; created with the newest.",
+)
+@click.option("--reverse", is_flag=True, help="The other way round.")
+@integer_option("--limit", minimum=1, help="List the first N runs.")
 @click.option("--all", "elsewhere", is_flag=True, help="Also list runs that were started in other folders.")
-def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
+@json_option
+@runs_dir_option
+def runs(
+    states: tuple[str, ...],
+    tags: tuple[str, ...],
+    sort: str,
+    reverse: bool,
+    limit: int | None,
+    elsewhere: bool,
+    as_json: bool,
+    runs_dir: Path | None,
+) -> None:
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
     A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
@@ -58,49 +99,120 @@ def runs(runs_dir: Path | None, as_json: bool, elsewhere: bool) -> None:
     With --json, `best_val` is the old name of `best_loss` and will be dropped in the next version.
     """
     from charlstm.runs import folder
+    from charlstm.runs.notes import parse_tags
 
-    found = [(run, run.status()) for run in folder.list_runs(runs_dir, elsewhere=elsewhere)]
+    asked = set(parse_tags(" ".join(tags)))
+    listed = folder.list_runs(runs_dir, elsewhere=elsewhere)
+    found = [ListedRun.read(run, run.status()) for run in listed]
+    found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.notes.tags)]
+    if sort != "name":
+        found.sort(key=lambda each: each.sort_key(sort), reverse=sort in FALLING)
+    if reverse:
+        found.reverse()
+    found.sort(key=lambda each: sort == "best" and each.status.best_val is None)  # which are last in both orders
+    found = found[:limit]
     if as_json:
-        print_result(True, [_row(run, status) for run, status in found])
+        print_result(True, [each.row() for each in found])
         return
     if not found:
-        print_note(
-            f"No runs in {folder.runs_dir(runs_dir)}; start one with: charlstm train python-reference --preset quick"
-        )
+        place = folder.runs_dir(runs_dir)
+        start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
+        print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
         return
-    for line in table(
-        ("RUN", "STATE", "TEXT", "BEST LOSS", "STEP", "TIME", "SIZE", ""),
-        [_cells(run, status) for run, status in found],
-        right=("BEST LOSS", "STEP", "TIME", "SIZE"),
-    ):
+    rows = [each.cells() for each in found]
+    titles = ["RUN", "STATE", "TEXT", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
+    if not any(row[-2] for row in rows):
+        titles.remove("TAGS")
+        rows = [(*row[:-2], row[-1]) for row in rows]
+    for line in table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE")):
         click.echo(line)
-    if any(status.best_val is not None and not status.best_whole for _, status in found):
+    if any(each.status.best_val is not None and not each.status.best_whole for each in found):
         print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
 
 
-def _row(run: Run, status: RunStatus) -> RunRow:
-    text, preset = _text_and_preset(run)
-    notes = _notes(run)
-    return {
-        "name": run.name,
-        "state": status.state,
-        "step": status.step,
-        "planned_steps": status.planned_steps,
-        "best_loss": status.best_val,
-        "best_val": status.best_val,
-        "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
-        "train_seconds": status.train_seconds,
-        "work_seconds": status.work_seconds,
-        "progress": status.progress,
-        "seconds_left": status.seconds_left,
-        "text": text,
-        "preset": preset,
-        "bytes": run.size(),
-        "message": status.message,
-        "path": str(run.path),
-        "tags": list(notes.tags),
-        "notes": notes.note,
-    }
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A run as `runs` lists it. ``text``, ``preset`` and ``created`` are empty when its run.json cannot be read."""
+
+    run: Run
+    status: RunStatus
+    notes: Notes
+    text: str = ""
+    preset: str = ""
+    created: float | None = None
+
+    @classmethod
+    def read(cls, run: Run, status: RunStatus) -> Self:
+        """Read what the run's folder says."""
+        notes = _notes(run)
+        try:
+            spec = run.spec()
+        except RunError:
+            return cls(run, status, notes)
+        return cls(run, status, notes, spec.corpus_name, spec.preset, spec.created)
+
+    def sort_key(self, sort: str) -> str | float:
+        """What ``--sort`` compares."""
+        match sort:
+            case "state":
+                return f"{not self.status.alive} {self.status.state}"
+            case "text":
+                return self.text.casefold()
+            case "preset":
+                return self.preset.casefold()
+            case "best":
+                return math.inf if self.status.best_val is None else self.status.best_val
+            case "step":
+                return self.status.step
+            case "time":
+                return self.status.work_seconds
+            case "size":
+                return self.run.size()
+        return self.created or 0.0
+
+    def row(self) -> RunRow:
+        """The run as JSON."""
+        status = self.status
+        return {
+            "name": self.run.name,
+            "state": status.state,
+            "step": status.step,
+            "planned_steps": status.planned_steps,
+            "loss": status.loss,
+            "best_loss": status.best_val,
+            "best_val": status.best_val,
+            "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
+            "train_seconds": status.train_seconds,
+            "work_seconds": status.work_seconds,
+            "progress": status.progress,
+            "seconds_left": status.seconds_left,
+            "text": self.text,
+            "preset": self.preset,
+            "bytes": self.run.size(),
+            "message": status.message,
+            "slowdown": status.slowdown,
+            "others_first": status.others_first,
+            "path": str(self.run.path),
+            "tags": list(self.notes.tags),
+            "notes": self.notes.note,
+            "created": self.created,
+        }
+
+    def cells(self) -> tuple[str, ...]:
+        """The cells of the table."""
+        status = self.status
+        running = status.alive and status.percent is not None
+        return (
+            self.run.name,
+            f"{status.state} {status.percent}%" if running else status.state,
+            self.text,
+            _best(status),
+            f"{status.step:,}",
+            format_duration(status.work_seconds),
+            format_size(self.run.size()),
+            " ".join(self.notes.tags),
+            status.remark,
+        )
 
 
 def _notes(run: Run) -> Notes:
@@ -114,37 +226,12 @@ def _notes(run: Run) -> Notes:
         return Notes()
 
 
-def _cells(run: Run, status: RunStatus) -> tuple[str, ...]:
-    running = status.alive and status.percent is not None
-    state = f"{status.state} {status.percent}%" if running else status.state
-    best = "–" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
-    return (
-        run.name,
-        state,
-        _text_and_preset(run)[0],
-        best,
-        f"{status.step:,}",
-        format_duration(status.work_seconds),
-        format_size(run.size()),
-        status.message,
-    )
-
-
-def _text_and_preset(run: Run) -> tuple[str, str]:
-    """The names of the run's text and preset; empty when its run.json cannot be read, which its state shows."""
-    try:
-        spec = run.spec()
-    except RunError:
-        return "", ""
-    return spec.corpus_name, spec.preset
-
-
 @click.command(
     epilog=examples(
         "charlstm compare novel-1 novel-2", "charlstm compare novel-1 novel-2 --svg curves.svg --axis epochs"
     )
 )
-@click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
+@runs_argument
 @click.option("--csv", "csv_file", metavar="FILE", help="Write all logged losses as CSV; - is standard output.")
 @click.option("--svg", "svg_file", metavar="FILE", help="Draw the losses of all runs on one chart.")
 @click.option(
@@ -182,7 +269,7 @@ def compare(
         return
     differing = comparison.differences(compared)
     result: CompareResult = {
-        "runs": [_row(each.run, each.status) for each in compared],
+        "runs": [ListedRun.read(each.run, each.status).row() for each in compared],
         "differences": [{"name": each.name, "values": list(each.values)} for each in differing],
     }
     rows = [
@@ -213,7 +300,8 @@ def _best(status: RunStatus) -> str:
 def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     """Show the progress, validations and samples of RUN until it ends. Ctrl-C ends the watching, not the run.
 
-    With --json, prints one event per line to stdout, from the first event of the run.
+    With --json: one event a line, from the first event of the run; `started` and `resumed` also have `run`, the name of
+    the run, and `path`, its folder.
     """
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
@@ -221,7 +309,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
-    with EventView(json=as_json, plain=plain) as view:
+    with EventView(found, json=as_json, plain=plain) as view:
         try:
             while True:
                 status = found.status()  # read before the events, so that the last of them are not missed
@@ -253,9 +341,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 @click.argument("command", type=click.Choice(COMMANDS))
 @click.argument("value", required=False, type=float)
 @click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
-@number_option(
-    "--timeout", kind=click.FloatRange(0), metavar="SECONDS", help="With --wait: give up after so many seconds."
-)
+@number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
 @json_option
 @runs_dir_option
 def control(
@@ -374,27 +460,45 @@ def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
         print_note(f"Renamed {found.name} to {renamed.name}")
 
 
-@click.command()
-@run_argument
+@click.command(epilog=examples("charlstm delete novel-1", "charlstm delete novel-1 novel-2 --yes"))
+@runs_argument
 @click.option("--yes", is_flag=True, help="Delete without asking.")
 @json_option
 @runs_dir_option
-def delete(run: str, yes: bool, as_json: bool, runs_dir: Path | None) -> None:
-    """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept."""
+def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
+    """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept.
+
+    With several runs, one that cannot be deleted does not keep the others from it; the exit code is 1 then.
+
+    With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
+    """
     from charlstm.runs.folder import delete_run, left_over
 
-    found = find_run(run, runs_dir)
+    found = list({run.path.resolve(): run for run in (find_run(name, runs_dir) for name in runs)}.values())
+    names = ", ".join(run.name for run in found)
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError(f"Deleting {found.name} needs your confirmation: add --yes")
-        if not click.confirm(f"Delete {found.path}? This cannot be undone", err=True):
+            raise click.UsageError(f"Deleting {names} needs your confirmation: add --yes")
+        what = str(found[0].path) if len(found) == 1 else f"{len(found)} runs ({names})"
+        if not click.confirm(f"Delete {what}? This cannot be undone", err=True):
             print_note("Nothing was deleted")
             return
-    left = delete_run(found)
-    if as_json:
-        result: DeleteResult = {"name": found.name, "path": str(found.path), "left": left}
-        print_result(True, result)
-        return
-    print_note(f"Deleted {found.name}")
-    if left:
-        print_note(left_over(found, left))
+    results: list[DeleteResult] = []
+    failures: list[RunError] = []
+    for run in found:
+        try:
+            left = delete_run(run)
+        except RunError as error:
+            failures.append(error)
+            continue
+        results.append({"name": run.name, "path": str(run.path), "left": left})
+        if not as_json:
+            print_note(f"Deleted {run.name}")
+            if left:
+                print_note(left_over(run, left))
+    if as_json and (len(runs) > 1 or results):
+        print_result(True, results if len(runs) > 1 else results[0])
+    for failure in failures[:-1]:
+        print_note(str(failure))
+    if failures:
+        raise failures[-1]

@@ -49,7 +49,7 @@ def corpora(as_json: bool) -> None:
     default="tail",
     help="What is held out: the end of the text, or blocks spread over it.",
 )
-@number_option("--val-fraction", kind=click.FloatRange(0, 0.9), default=0.1, help="Fraction of the text to hold out.")
+@number_option("--val-fraction", minimum=0, maximum=0.9, default=0.1, help="Fraction of the text to hold out.")
 @text_options
 @json_option
 def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextOptions, as_json: bool) -> None:

@@ -29,8 +29,15 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
 from charlstm.display import shell_command, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
+from charlstm.runs.contention import (
+    FOREGROUND_NICENESS,
+    MOST_SLOWDOWN,
+    NOTABLE_SLOWDOWN,
+    Contention,
+    probe_slowdown,
+)
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm.training.settings_file import SettingsFile, load_settings
 
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 
 SHORTCUTS: tuple[str, ...] = (
     *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads"),
+    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads", "niceness"),
 )
 """Settings that have an option of their own; --set takes all settings."""
 
@@ -96,6 +103,11 @@ val_file_option = click.option(
 @val_file_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
+@click.option(
+    "--slowdown",
+    type=click.FloatRange(min=1, max=MOST_SLOWDOWN),
+    help="Estimate for a machine on which other programs make training so many times slower.  [default: measured now]",
+)
 @text_options
 @json_option
 def presets(
@@ -103,12 +115,14 @@ def presets(
     val_files: tuple[str, ...],
     list_settings: bool,
     assignments: tuple[str, ...],
+    slowdown: float | None,
     options: TextOptions,
     as_json: bool,
 ) -> None:
-    """List the presets; with TEXT, estimate the time, memory and speed of each on this machine.
+    """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
-    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored.
+    Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
+    programs slow it down is measured each time.
     """
     if list_settings:
         listed: list[SettingRow] = [
@@ -125,17 +139,23 @@ def presets(
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
+    contention = Contention(slowdown or probe_slowdown(FOREGROUND_NICENESS) or 1.0)
+    if contention.slowdown < NOTABLE_SLOWDOWN:
+        contention = Contention(1.0)
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = preset(each.name, chars, symbols).with_changes(**changes)
+        settings = with_given(preset(each.name, chars, symbols), changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
-        estimated = estimate(split, chars, symbols, measured, val_chars=val_chars).to_dict()
-        row = {"name": each.name, "about": each.about, **estimated, "settings": settings.to_dict()}
+        estimated = estimate(
+            split, chars, symbols, measured, val_chars=val_chars, slowdown=contention.slowdown
+        ).to_dict()
+        figures = {**estimated, "slowdown": contention.slowdown}
+        row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:
         print_result(True, rows)
@@ -158,6 +178,8 @@ def presets(
         right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
     ):
         click.echo(line)
+    if busy := contention.describe("will be"):
+        print_note(busy)
 
 
 def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
@@ -230,11 +252,13 @@ def train(
     A setting comes from an option or --set; else from --settings-file; else from the run of --like or the preset.
 
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
-    exactly from there. With --json, prints one event per line to stdout. torchrun starts several processes that share
-    the training.
+    exactly from there. torchrun starts several processes that share the training.
 
-    The first limit that is reached ends the run: --epochs, --max-steps or --max-minutes, whether it was given or comes
-    from the preset.
+    With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
+
+    The first limit that is reached ends the run: epochs, max_steps or max_minutes, whether it was given or comes from
+    the preset. But --epochs or --max-steps lifts the minutes of the preset, or of the run of --like, unless
+    --max-minutes is given too.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
@@ -260,7 +284,7 @@ def train(
         _check_validation_text(corpus.validation, given_changes)
     if model is not None:
         settings = _with_network_size_of(settings, model, changes)
-    settings = settings.with_changes(**changes)
+    settings = with_given(settings, changes)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
     arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
     if detach:
@@ -292,6 +316,8 @@ def resume(
 
     A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Changed settings
     are recorded.
+
+    With --json: one event a line, as `train` does.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
@@ -345,7 +371,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
-        EventView(json=as_json, plain=plain, limits=limits) as view,
+        EventView(run, json=as_json, plain=plain, limits=limits) as view,
     ):
         for event in events:
             last = event

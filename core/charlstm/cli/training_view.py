@@ -11,6 +11,8 @@ from typing import Self
 
 from charlstm.cli.output import StatusLine, format_duration, plural, print_json, terminal_width, truncate
 from charlstm.display import visible
+from charlstm.runs.contention import Contention
+from charlstm.runs.folder import Run
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.runs.verdict import Verdict, verdict
@@ -93,13 +95,17 @@ class Limits:
 
 
 class EventView:
-    """Shows the events of a run: as lines of JSON on stdout with ``json``, else as text on stderr.
+    """Shows the events of ``run``: as lines of JSON on stdout with ``json``, else as text on stderr.
+
+    In JSON, ``started`` and ``resumed`` also have the name and the folder of the run. They are not in its log, because
+    they change when the run is renamed or moved.
 
     With ``limits``, it also shows at the start which of them will end the run.
     """
 
-    def __init__(self, *, json: bool = False, plain: bool = False, limits: Limits | None = None) -> None:
+    def __init__(self, run: Run, *, json: bool = False, plain: bool = False, limits: Limits | None = None) -> None:
         self.series = RunSeries()
+        self._run = run
         self._json = json
         self._limits = limits
         self._line = StatusLine(enabled=not json and not plain)
@@ -119,7 +125,7 @@ class EventView:
         for event in events:
             self.series.feed([event])
             if self._json:
-                print_json(to_line(event))
+                print_json(self._as_json(event))
                 sys.stdout.flush()
             elif isinstance(event, Stepped):
                 self._show_progress(event)
@@ -128,6 +134,11 @@ class EventView:
                 if self._limits and isinstance(event, (Started, Resumed)) and event.limit and event.planned_steps:
                     self.print_line(self._limits.planned(event.limit, event.planned_steps))
         self._warn_of_divergence()
+
+    def _as_json(self, event: Event) -> str:
+        if not isinstance(event, (Started, Resumed)):
+            return to_line(event)
+        return to_line(event, run=self._run.name, path=str(self._run.path))
 
     def print_line(self, line: str) -> None:
         """Print a line above the status line. Control characters, which may come from a log, are made visible."""
@@ -200,6 +211,8 @@ def milestone(event: Event) -> str | None:
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"
+        case Controlled(command="threads"):
+            return None  # that is the machine's affair, and comes often on a busy one
         case Controlled():
             return f"{at}{_control_words(event)}"
         case Paused():
@@ -217,7 +230,8 @@ def milestone(event: Event) -> str | None:
             word = END_REASONS.get(event.reason, event.reason)
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-            return f"{at}{word} after {format_duration(seconds)}{limit}{best}"
+            busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
+            return f"{at}{word} after {format_duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -6,7 +6,9 @@ run. ``training.estimate`` stores them for the next run; ``training.plan`` compu
 
 from __future__ import annotations
 
+import itertools
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,17 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from charlstm import system
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import KernelChoice, candidates, choose_kernel
 from charlstm.engine.network import CharLSTM, extend_vocabulary
 from charlstm.engine.train_step import TrainStep
-from charlstm.system import cpu_count
 from charlstm.text.batches import Batches, TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import batch_shape, check_memory, find_speed, has_card, measured_vocab_size, store_speed
 from charlstm.training.plan import MeasuredSpeed, Plan, fit_batch, make_plan
 from charlstm.training.settings import Settings
+from charlstm.training.threads import FREE_SHARE, ThreadSearch, thread_counts
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -36,8 +39,20 @@ BUDGET = 1.2
 SHORT_BUDGET = 0.3
 """Seconds to time whole steps when the kernel is known: training itself soon shows its speed."""
 
+MOST_SECONDS = 4.0
+"""Seconds after which no further step is measured, so that measuring takes 5 s at most on a busy machine. What is not
+measured by then has its usual value: the kernel that is usually the fastest, and a single thread where other programs
+take the processor. With two threads a validation of 1,000 characters took 30 s on two cores beside ten busy processes,
+since torch's threads wait for each other after every operation."""
+
+WARM_UP = 2
+"""Steps before those that are timed: they allocate memory, and TorchScript optimises its loops."""
+
 UNLIKE = 1.5
 """A step that takes longer or shorter than measured by this factor means that the measurement was wrong."""
+
+MOST_STEPS = 1000
+"""Steps of a measurement, at most."""
 
 MUCH_FASTER = 1.25
 """A run restarts, which costs its first seconds, only for a kernel that is faster by more than this factor."""
@@ -61,8 +76,7 @@ def measure_and_plan(
     """
     vocab_size = len(text.vocabulary)
     rows, length = fit_batch(settings, text.train_targets)
-    device, threads = choose_device(settings.device), settings.threads or ranks.threads(cpu_count())
-    torch.set_num_threads(threads)
+    device = choose_device(settings.device)
     known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
     if kernel is None and known is not None and known.kernel in candidates(settings, device):
         kernel = known.kernel
@@ -75,12 +89,25 @@ def measure_and_plan(
         steps_per_epoch=Batches(text.ids, text.train, rows, length).steps_per_epoch,
         held_out=text.held_out_targets,
         device=str(device),
-        threads=threads,
         spent=worked(),
     )
-    if ranks.world_size == 1 and (known is None or known.kernel != measured.kernel):
+    if ranks.world_size == 1 and _replaces(measured, known):
         store_speed(settings, vocab_size, rows, length, measured)
     return plan
+
+
+def _replaces(measured: MeasuredSpeed, known: MeasuredSpeed | None) -> bool:
+    """Whether ``measured`` is stored instead of the ``known`` speed. That of a quiet machine is wanted, and other
+    programs only ever make steps slower."""
+    return known is None or known.kernel != measured.kernel or measured.chars_per_second > 1.02 * known.chars_per_second
+
+
+def threads_to_try(settings: Settings, device: torch.device, ranks: Ranks = SINGLE_PROCESS) -> tuple[int, ...]:
+    """The numbers of threads that a run may take steps with, ascending. A single one where the settings name it, where
+    several processes share the cores, and on a graphics card, which computes everything."""
+    most = settings.threads or ranks.threads(system.cpu_count())
+    fixed = settings.threads is not None or ranks.world_size > 1 or device.type != "cpu"
+    return (most,) if fixed else thread_counts(most)
 
 
 def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredSpeed:
@@ -96,7 +123,6 @@ def measured_speed(settings: Settings, chars: int, vocab_size: int) -> MeasuredS
         return measured
     check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device))
     before = torch.get_num_threads()
-    torch.set_num_threads(settings.threads or cpu_count())
     try:
         measured = measure(settings, measured_vocab_size(vocab_size), choose_device(settings.device), rows, length)
     finally:
@@ -126,7 +152,8 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
         if len(names) == 1:
             return KernelChoice(names[0])
         network = _random_network(settings, vocab_size, device)
-        return choose_kernel(names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET)
+        deadline = time.perf_counter() + MOST_SECONDS
+        return choose_kernel(names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET, deadline=deadline)
     finally:
         torch.set_num_threads(before)
 
@@ -171,28 +198,52 @@ def measure(
     ranks: Ranks = SINGLE_PROCESS,
     kernel: str | None = None,
 ) -> MeasuredSpeed:
-    """Choose the fastest kernel unless ``kernel`` is given, and time whole steps: data, masks, gradients, update.
+    """Choose the fastest kernel unless ``kernel`` is given, and time whole steps: data, masks, gradients, update. Where
+    other programs are in the way, also find the number of threads with which steps are fastest.
 
-    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`; at least four steps. Each rank
-    measures with its own rows. torch's global generator is not used.
+    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`, and at most
+    :data:`MOST_SECONDS` and a step. Each rank measures with its own rows. torch's global generator is not used; its
+    number of threads is that of the result.
     """
+    deadline, times = time.perf_counter() + MOST_SECONDS, system.processor_times()
+    search = ThreadSearch(counts := threads_to_try(settings, device, ranks), counts[-1])
+    torch.set_num_threads(search.count)
     network = _random_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
     budget = BUDGET if kernel is None else SHORT_BUDGET
     names = candidates(settings, device) if kernel is None else [kernel]
     kernel = names[0]
     if len(names) > 1:
-        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET).name
+        half = time.perf_counter() + MOST_SECONDS / 2
+        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half).name
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     train_step = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)
-    seconds: list[float] = []
+    seconds: defaultdict[int, list[float]] = defaultdict(list)
     start = time.perf_counter()
-    # The first steps allocate and warm up; a rate of zero would be no cheaper.
-    while len(seconds) < 4 or (time.perf_counter() - start < budget and len(seconds) < 1000):
-        before = time.perf_counter()
-        train_step.step(len(seconds), settings.lr * 1e-3)
-        seconds.append(time.perf_counter() - before)
+    for step in itertools.count():
+        before, processor = time.perf_counter(), time.process_time()
+        train_step.step(step, settings.lr * 1e-3)  # a rate of zero would be no cheaper
+        now = time.perf_counter()
+        seconds[search.count].append(now - before)
+        if step >= WARM_UP:
+            search.add(now - before, time.process_time() - processor)
+        if now >= deadline or step == MOST_STEPS or (step > WARM_UP and now - start >= budget and search.settled):
+            break
+        torch.set_num_threads(search.count)
+    crowded = _was_crowded(times)
+    threads = counts[0] if crowded and not search.settled else search.chosen
+    torch.set_num_threads(threads)
+    timed = seconds[threads] or seconds[search.chosen]
     # The fastest step, because other work on the machine only ever makes steps slower. A plan that is too optimistic is
-    # corrected at the first validation; one measured on a busy machine could end after a single step.
-    return MeasuredSpeed(kernel, min(seconds[1:]), batch_size * seq_length)
+    # corrected after some seconds; one measured in a busy moment could end after a single step.
+    return MeasuredSpeed(kernel, min(timed[1:] or timed), batch_size * seq_length, threads, crowded)
+
+
+def _was_crowded(before: system.ProcessorTimes | None) -> bool:
+    """Whether this process has waited for a free core since ``before``, more than on a quiet machine."""
+    now = system.processor_times()
+    if before is None or now is None:
+        return False
+    running, waiting = now.running - before.running, now.waiting - before.waiting
+    return waiting > (1 - FREE_SHARE) * (running + waiting)

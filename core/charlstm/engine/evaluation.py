@@ -64,20 +64,25 @@ characters (measured: equally fast at 1,000, three times as fast at 4,495)."""
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean loss in ``nats`` per character over ``chars`` targets; not-a-number if there are none."""
+    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none."""
 
-    nats: float
+    loss: float
     chars: int
+
+    @property
+    def nats(self) -> float:
+        """The loss, under its name of earlier versions."""
+        return self.loss
 
     @property
     def bits(self) -> float:
         """Bits per character."""
-        return self.nats / math.log(2)
+        return self.loss / math.log(2)
 
     @property
     def perplexity(self) -> float:
         """The exponential of the loss: the number of equally likely characters that would be as hard to predict."""
-        return math.exp(min(self.nats, 700.0))
+        return math.exp(min(self.loss, 700.0))
 
 
 @dataclass(frozen=True, slots=True)

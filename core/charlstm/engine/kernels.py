@@ -202,15 +202,23 @@ def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
 
 
 def choose_kernel(
-    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, *, budget: float = 2.5
+    names: Sequence[str],
+    network: CharLSTM,
+    batch_size: int,
+    seq_length: int,
+    *,
+    budget: float = 2.5,
+    deadline: float = math.inf,
 ) -> KernelChoice:
     """Measure the kernels ``names`` (see :func:`candidates`) on ``network``'s device and shape, and choose one.
 
-    Takes about ``budget`` seconds, or three steps of each. Weights and torch's global generator are not changed,
-    gradients are cleared.
+    Takes about ``budget`` seconds, or three steps of each, but no step is begun after ``deadline`` (by
+    ``time.perf_counter``). Without time to compare them, the first of ``names`` is chosen. Weights and torch's global
+    generator are not changed, gradients are cleared.
     """
-    times, chars = _measure_steps(names, network, batch_size, seq_length, budget)
-    return KernelChoice(preferred(times), {name: chars / min(seconds) for name, seconds in times.items()})
+    times, chars = _measure_steps(names, network, batch_size, seq_length, budget, deadline)
+    choice = preferred(times) if times else names[0]
+    return KernelChoice(choice, {name: chars / min(seconds) for name, seconds in times.items()})
 
 
 def preferred(times: Mapping[str, Sequence[float]]) -> str:
@@ -227,13 +235,14 @@ def preferred(times: Mapping[str, Sequence[float]]) -> str:
 
 
 def _measure_steps(
-    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float
+    names: Sequence[str], network: CharLSTM, batch_size: int, seq_length: int, budget: float, deadline: float
 ) -> tuple[dict[str, list[float]], int]:
     """Seconds of each kernel's steps, taken in turns for ``budget`` seconds, and the characters of such a step.
 
     Long sequences are measured on shorter ones of at least :data:`MEASURED_CHARS` characters in all: the speed hardly
     depends on the length, and on a slow machine one full step of ``nn`` alone could use up the budget. For the same
-    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns.
+    reason a kernel that is :data:`TOO_SLOW` times slower than one before it gets no more turns. A kernel that was not
+    measured before ``deadline`` is missing in the result.
     """
     device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
@@ -246,12 +255,12 @@ def _measure_steps(
     start = time.perf_counter()
     rounds = 0
     # The first round is a warm-up: memory is allocated and libraries generate their code.
-    while rounds < 3 or time.perf_counter() - start < budget:
+    while time.perf_counter() < deadline and (rounds < 3 or time.perf_counter() - start < budget):
         best = math.inf
         for name, kernel in kernels.items():
-            if rounds > 1 and min(times[name]) > TOO_SLOW * best:
-                continue
             before = time.perf_counter()
+            if before >= deadline or (rounds > 1 and min(times[name]) > TOO_SLOW * best):
+                continue
             kernel.step(inputs, targets, network.zero_state(batch_size))
             seconds = time.perf_counter() - before
             if rounds:
@@ -259,4 +268,4 @@ def _measure_steps(
                 best = min(best, *times[name])
         rounds += 1
     network.zero_grad(set_to_none=True)
-    return times, shape[0] * shape[1]
+    return {name: seconds for name, seconds in times.items() if seconds}, shape[0] * shape[1]

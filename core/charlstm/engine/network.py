@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charlstm import arguments
+from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
@@ -45,6 +47,8 @@ class CharLSTM(nn.Module):
         init: Literal["torch", "orthogonal", "none"] = "orthogonal",
         generator: torch.Generator | None = None,
     ) -> None:
+        arguments.one_of("init", init, ("torch", "orthogonal", "none"), error=ModelError)
+        arguments.instance("generator", generator, (torch.Generator, type(None)), "a generator", error=ModelError)
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
         with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator
@@ -105,6 +109,7 @@ class CharLSTM(nn.Module):
     @classmethod
     def from_model(cls, model: Model) -> Self:
         """A network with copies of ``model``'s weights. Raises :class:`ModelError` for weights that are too large."""
+        arguments.instance("model", model, Model, "a Model", error=ModelError)
         model.check_computable()
         config = model.config
         network = cls(config.vocab_size, config.hidden_size, config.num_layers, init="none")

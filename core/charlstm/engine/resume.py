@@ -86,7 +86,7 @@ def continue_run(
         if LENGTH & changes.keys():
             plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
         if progress.ended == "stopped" or changes:
-            progress.ended = progress.whole_val = None
+            progress.ended = progress.whole_val = progress.final_val = None
             progress.stale = 0 if changes else progress.stale
         event = Resumed(
             step=state.step,
@@ -117,10 +117,10 @@ def commands_to_repeat(
     schedule: LearningRate | None = None,
     changes: Collection[str] = (),
 ) -> dict[int, list[Controlled]]:
-    """The commands of ``log`` from ``step`` on that change the learning rate or the end and are not in ``schedule``, by
-    their step. A setting that is changed now takes precedence over a command that was given earlier."""
+    """The commands of ``log`` from ``step`` on that change the learning rate, the end or the number of threads and are
+    not in ``schedule``, by their step. A setting that is changed now takes precedence over an earlier command."""
     found: dict[int, list[Controlled]] = defaultdict(list)
-    lasting = {"set-lr", "finish", "more"} - superseded_commands(changes)
+    lasting = {"set-lr", "finish", "more", "threads"} - superseded_commands(changes)
     for event in {event.id: event for event in log if event.command in lasting}.values():
         if event.step >= step and not (schedule is not None and schedule.has_command(event.id)):
             found[event.step].append(event)
@@ -159,6 +159,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
         with_current_kernel_name(plan),
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
+        log_every=settings.log_every or plan.log_every,
     )
     if runs_here(plan):
         return plan

@@ -11,7 +11,7 @@ import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ from charlstm.text.batches import Batch, Batches
 from charlstm.training.settings import Settings
 
 Tensors = dict[str, npt.NDArray[Any]]
+AnOptimizer = TypeVar("AnOptimizer", bound=torch.optim.Optimizer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ class TrainStep:
         return [state[parameter] for parameter in self._parameters if state[parameter]]
 
 
-def _without_compiler(kind: type[torch.optim.Adam]) -> type[torch.optim.Adam]:
+def _without_compiler(kind: type[AnOptimizer]) -> type[AnOptimizer]:
     """``kind`` without the decorators of two methods, for torch.compile: calling one imports the whole compiler, which
     takes 1.4 s at the start of every run."""
     methods = {
@@ -194,6 +195,6 @@ def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
         for part, factor in ((network.lstm, 1.0), (network.fc, settings.head_lr))
         for decays in (True, False)
     ]
-    kind = _ADAM if settings.optimizer == "adam" else _ADAMW
+    kind: type[torch.optim.Adam | torch.optim.AdamW] = _ADAM if settings.optimizer == "adam" else _ADAMW
     fused = network.fc.weight.device.type in ("cpu", "cuda")
     return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

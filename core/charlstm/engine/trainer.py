@@ -15,25 +15,32 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import torch
 
-from charlstm import storage
+from charlstm import arguments, storage
 from charlstm.engine import resume
-from charlstm.engine.benchmark import FasterKernel, find_faster_kernel, initial_network, measure_and_plan
+from charlstm.engine.benchmark import (
+    FasterKernel,
+    find_faster_kernel,
+    initial_network,
+    measure_and_plan,
+    threads_to_try,
+)
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import evaluate
+from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
-from charlstm.errors import ModelError, RunError
+from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import Model, Weights
 from charlstm.text.batches import Batches, TrainingText, trained_texts
+from charlstm.text.corpus import Corpus
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -50,16 +57,24 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
-from charlstm.training.plan import MOST_START_SHARE, Plan, fit_batch, limit_at, spread_validations, with_added_minutes
+from charlstm.training.plan import (
+    MOST_START_SHARE,
+    VALIDATION_SPEED,
+    Plan,
+    final_seconds,
+    fit_batch,
+    limit_at,
+    spread_validations,
+    with_added_minutes,
+)
 from charlstm.training.progress import Progress
+from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, Kind, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
+from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
@@ -69,6 +84,9 @@ CHECK_KERNEL_SECONDS = 3.0
 
 WORTH_CHECKING = 20.0
 """Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
+
+ESTIMATE_SHARE = 0.8
+"""Part of the time of the final validation for which characters are read where there are too many."""
 
 PAUSE_SECONDS = 0.1
 """Seconds between two polls for commands during a pause."""
@@ -82,11 +100,19 @@ _AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more
 _T = TypeVar("_T")
 
 
+class _ValidationTooSlow(Exception):
+    """The final validation takes longer than it may."""
+
+
 class _StopRequested(Exception):
     """A stop command arrived during the final validation."""
 
     def __init__(self, command: Command) -> None:
         self.command = command
+
+
+class _InterruptRequested(Exception):
+    """An interrupt arrived during the final validation."""
 
 
 class Trainer:
@@ -105,6 +131,7 @@ class Trainer:
         start_from: Model | None = None,
         plan: Plan | None = None,
         replay: Sequence[Controlled] = (),
+        logged_step: int = 0,
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
@@ -119,13 +146,27 @@ class Trainer:
 
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``replay`` are the
-        ``control`` events of its log, which are repeated as by :meth:`resume`. ``info`` goes into every model
+        ``control`` events of its log, which are repeated as by :meth:`resume`; ``logged_step`` is the last step in that
+        log. ``info`` goes into every model
         that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
         batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
         ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
 
-        Raises :class:`TextError` for a text that is too short.
+        Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
+        is not what it has to be.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("start_from", start_from, (Model, type(None)), "a Model", error=ModelError)
+        arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
+        arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
+        arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
+        functions = {"sample": sample, "commands": commands, "validation_progress": validation_progress, "sleep": sleep}
+        for name, function in functions.items():
+            arguments.function(name, function, error=RunError)
+        arguments.instance("replay", replay, Sequence, "the control events of a log", error=RunError)
+        for event in replay:
+            arguments.instance("replay", event, Controlled, "the control events of a log", error=RunError)
+        spent = arguments.number("spent", spent, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -157,14 +198,22 @@ class Trainer:
         self._sample = sample
         repeated = continuation.replay if continuation is not None else resume.commands_to_repeat(replay)
         self._commands = CommandQueue(commands, repeated)
+        chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
+        self._threads_are_logged_until = max(logged_step, *chosen, 0)
         self._validation_progress = validation_progress
         self._sleep = sleep
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
         self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
+        self._between_steps = False
+        """Whether all that belongs to the steps so far is done, such as validations, so that the state is exact."""
 
-        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+        self._time_limit = TimeLimit(self.settings, self._clock)
+        self._validation_pace: float | None = None
+        """Seconds for a character of the last validation."""
+        self._final_deadline = math.inf
+        self._fastest_step = math.inf
         self._stream = EventStream(
             self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
         )
@@ -177,6 +226,7 @@ class Trainer:
         state: TrainingState,
         *,
         replay: Sequence[Controlled] = (),
+        logged_step: int = 0,
         sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
         commands: CommandSource | None = None,
@@ -188,16 +238,20 @@ class Trainer:
         """Continue the run that saved ``state``, on the same ``corpus``.
 
         ``settings`` are those requested for the run, perhaps with changes. ``replay`` are all ``control`` events of its
-        log: changes of the learning rate and of the end that came after ``state`` are repeated at their steps, pauses
-        and stops are not.
+        log: changes of the learning rate, of the end and of the number of threads that came after ``state`` are
+        repeated at their steps, pauses and stops are not. Up to ``logged_step``, the last step in the log, the number
+        of threads changes only as it is logged.
 
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
+        _check_text_and_settings(corpus, settings)
+        arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
         continuation = resume.continue_run(corpus, settings, state, replay, ranks)
         return cls(
             corpus,
             settings,
+            logged_step=logged_step,
             sample=sample,
             store=store,
             commands=commands,
@@ -208,16 +262,27 @@ class Trainer:
             continuation=continuation,
         )
 
+    def __repr__(self) -> str:
+        planned = "" if self._schedule is None else f" of {self._schedule.planned_steps:,}"
+        return f"Trainer({self._text.corpus!r}, step {self.progress.step:,}{planned})"
+
     # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
 
-    def train(self, callback: Callable[[AnyEvent], object] | None = None) -> Finished:
-        """Train to the end and return the last event. ``callback`` is called with every event.
+    def train(self, callback: Callable[[AnyEvent], object] | None = None, *, progress: bool = False) -> Finished:
+        """Train to the end and return the last event. ``callback`` is called with every event. With ``progress`` a line
+        shows how far training is (:class:`charlstm.ProgressLine`).
 
-        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps: training can
-        then continue with another call, as after closing the iterator of :meth:`events`.
+        Raises what :meth:`events` raises. An exception of ``callback`` ends the call between two steps, and so does an
+        interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
+        closing the iterator of :meth:`events`.
         """
-        with contextlib.closing(self.events()) as events:
+        arguments.function("callback", callback, error=RunError)
+        arguments.flag("progress", progress, error=RunError)
+        planned = None if self._schedule is None else self._schedule.planned_steps
+        show = ProgressLine(enabled=progress, planned_steps=planned)
+        with contextlib.closing(self.events()) as events, show:
             for event in events:
+                show(event)
                 if callback is not None:
                     callback(event)
         assert self._finished is not None
@@ -232,9 +297,12 @@ class Trainer:
         that is running completes, and others stay in the queue. The next call of this method then continues with the
         event that would have come next. After ``finished`` there are no more events.
 
+        An interrupt ends the iterator with :class:`KeyboardInterrupt` between two steps, so that it can be continued as
+        after closing it. A second one does so at once, perhaps within a step, and training cannot continue then.
+
         Training sets torch's number of threads, and sets it back to the caller's number before each event. It never
         uses torch's global random generator. Raises :class:`RunError` while another iterator of this trainer is in use,
-        and after an exception (such as an interrupt) has ended training within a step.
+        and after an exception (such as a second interrupt) has ended training within a step.
         """
         return self._stream.iterate()
 
@@ -277,8 +345,20 @@ class Trainer:
         return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
 
     def state(self) -> TrainingState:
-        """All that an exact resume needs, as it is now, between two events. Raises :class:`RunError` before the first
-        event."""
+        """All that :meth:`resume` needs to continue exactly from here.
+
+        Between a step and the end of its validation there is no such state: training goes on to that end first, and its
+        events come with the next ones. Raises :class:`RunError` before the first event, during a step, after an
+        exception (such as a second interrupt) has ended training within a step, and when the loss is no longer a
+        number.
+        """
+        self._existing(self._train_step_or_none, "state")
+        self._stream.advance_until(lambda: self._between_steps)
+        if self.progress.ended == "diverged":
+            raise RunError("The loss is no longer a number, so this training has no state to continue from")
+        return self._state()
+
+    def _state(self) -> TrainingState:
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         record = {
@@ -305,23 +385,28 @@ class Trainer:
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _train_loop(self) -> Iterator[AnyEvent]:
+    def _train_loop(self) -> Iterator[AnyEvent | None]:
         yield from self._start() if self._continuation is None else self._load_state(self._continuation)
         while not self._is_finished():
+            self._between_steps = True
             yield from self._handle_commands()
+            yield from self._yield_if_requested()
             if self._checkpoint_due():
                 self._checkpoint()
             yield from self._collect_writes()
             if self._is_finished():
                 break
 
+            self._between_steps = False
             rate = self.schedule.rate(self.progress.step)
-            before = self._clock.count_work()
+            before, processor_before = self._clock.count_work(), time.process_time()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
                 yield self._diverged(rate)
                 break
-            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, self._clock.count_work() - before)
+            seconds, processor_seconds = self._clock.count_work() - before, time.process_time() - processor_before
+            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
+            self._fastest_step = min(self._fastest_step, seconds)
             if (faster := self._faster_kernel()) is not None:
                 yield from self._restart(faster)
                 continue
@@ -331,7 +416,15 @@ class Trainer:
             if self._due(self.plan.val_every) or self._snapshot_due():
                 yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
             yield from self._check_time_limit()
+            yield from self._choose_threads(seconds, processor_seconds)
+        self._between_steps = True
+        yield from self._yield_if_requested()
         yield from self._end()
+
+    def _yield_if_requested(self) -> Iterator[None]:
+        """End the present iterator here, between two steps, if an interrupt waits for that."""
+        if self._stream.yield_requested:
+            yield None
 
     def _is_finished(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -345,7 +438,7 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self) -> Iterator[AnyEvent]:
+    def _start(self) -> Iterator[AnyEvent | None]:
         """Measure and plan, unless there is a stored plan, then start at step 0."""
         settings, plan = self.settings, self._stored_plan
         if plan is not None:
@@ -367,7 +460,7 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent]:
+    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent | None]:
         """Save a new plan, build the network, validate it, and save its state."""
         settings, text = self.settings, self._text
         self._plan = plan
@@ -401,7 +494,7 @@ class Trainer:
         self._clock.start_pace()
         self._checkpoint()
 
-    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent]:
+    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent | None]:
         """Continue an earlier process's run from its exact state."""
         self._continuation = None  # frees its tensors
         settings, plan = self.settings, self.plan
@@ -415,6 +508,7 @@ class Trainer:
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be missing, or from steps after the state
             self._checkpoint_writer.queue_model(self.best)
+        self._between_steps = True
         yield continuation.event
         yield from self._machine_warnings(memory_warning)
         if continuation.event.changes:
@@ -425,6 +519,8 @@ class Trainer:
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
+        self._fastest_step = math.inf
+        self._start_thread_search()
         batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
@@ -442,6 +538,34 @@ class Trainer:
             if message is not None:
                 yield self._warning(message)
 
+    # ── the number of threads ─────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start_thread_search(self) -> None:
+        counts = threads_to_try(self.settings, torch.device(self.plan.device), self._ranks)
+        self._thread_search = ThreadSearch(counts, self.plan.threads)
+
+    def _choose_threads(self, seconds: float, processor_seconds: float) -> Iterator[AnyEvent]:
+        """Take the next steps with another number of threads, if the search for the fastest one wants that after a step
+        that took ``seconds`` and ``processor_seconds``.
+
+        The last digits of a step depend on it. So it is logged before it acts, a resume repeats it, and up to the last
+        step that was logged by an earlier process there is no search.
+        """
+        if self._is_finished() or self.progress.step < self._threads_are_logged_until:
+            return
+        self._thread_search.add(seconds, processor_seconds)
+        count = self._thread_search.count
+        if count != self.plan.threads:
+            step = self.progress.step
+            event = Controlled(step=step, id=f"threads-{step}", command="threads", value=float(count))
+            yield event
+            self._use_threads(event)
+
+    def _use_threads(self, event: Controlled) -> None:
+        """Take the next steps with the number of threads of a logged ``event``."""
+        self._plan = replace(self.plan, threads=max(1, int(event.value or 1)))
+        torch.set_num_threads(self.plan.threads)
+
     # ── restart with a faster kernel ──────────────────────────────────────────────────────────────────────────────
 
     def _faster_kernel(self) -> FasterKernel | None:
@@ -456,10 +580,11 @@ class Trainer:
         if self._kernel_is_final or not (saves_now or progress.train_seconds >= CHECK_KERNEL_SECONDS):
             return None
         faster = None
-        step_seconds = progress.train_seconds / progress.step
-        seconds_left = (self.schedule.planned_steps - progress.step) * step_seconds
+        seconds_left = (self.schedule.planned_steps - progress.step) * progress.train_seconds / progress.step
         if not self.schedule.amendments and seconds_left >= WORTH_CHECKING:
-            faster = find_faster_kernel(self.settings, len(self._text.vocabulary), plan, step_seconds, self._ranks)
+            faster = find_faster_kernel(
+                self.settings, len(self._text.vocabulary), plan, self._fastest_step, self._ranks
+            )
         if faster is None:
             self._keep_kernel()
         return faster
@@ -468,7 +593,7 @@ class Trainer:
         self._kernel_is_final = True
         self._start_from = None  # only a restart needs it
 
-    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent]:
+    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent | None]:
         """Train again from step 0 with a faster kernel and a plan for it, as if it had been chosen at the start."""
         steps, old_kernel = self.progress.step, self.plan.kernel
         plan = self._measure_and_plan(faster.name)
@@ -515,8 +640,10 @@ class Trainer:
         if validate:
             improved = True  # without held-out text the latest model is the one to keep
             if text.held_out:
+                before = time.perf_counter()
                 figure = evaluate(self.network, text.ids, text.held_out, self.plan.val_chars)
-                loss = figure.nats
+                self._validation_pace = (time.perf_counter() - before) / max(figure.chars, 1)
+                loss = figure.loss
                 improved = math.isfinite(loss) and (progress.best_val is None or loss < progress.best_val)
                 yield Validated(
                     step=progress.step,
@@ -565,7 +692,11 @@ class Trainer:
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
-        elif (left := self._time_limit.new_steps_left(self.plan, self.schedule, progress)) is not None:
+        elif (
+            left := self._time_limit.new_steps_left(
+                self.plan, self.schedule, progress, self._final_validation_seconds()
+            )
+        ) is not None:
             # Not a person's command, but logged as one, since it moves the end. A resume does not repeat it: there the
             # clock decides again.
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
@@ -573,15 +704,21 @@ class Trainer:
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _handle_commands(self) -> Iterator[AnyEvent]:
+    def _handle_commands(self) -> Iterator[AnyEvent | None]:
         for logged in self._commands.take_replay(self.progress.step):
+            self._between_steps = False
             yield replace(logged, step=self.progress.step, time=time.time())
-            self._amend_schedule(logged)
+            if logged.command == "threads":
+                self._use_threads(logged)
+                self._start_thread_search()
+            else:
+                self._amend_schedule(logged)
+            self._between_steps = True
         self._commands.poll()
         while self.progress.ended is None and (command := self._commands.next()) is not None:
             yield from self._handle_command(command)
 
-    def _handle_command(self, command: Command) -> Iterator[AnyEvent]:
+    def _handle_command(self, command: Command) -> Iterator[AnyEvent | None]:
         """The event comes first, so that it is in the log before the command has an effect."""
         event = self._control_event(command, command.value)
         if command.command == "finish":
@@ -589,7 +726,9 @@ class Trainer:
         elif command.command == "more":
             steps = max(1, round(60 * (command.value or 0.0) / self._step_seconds))
             event = replace(self._control_event(command, self._steps_left + steps), minutes=command.value)
+        self._between_steps = False
         yield event
+        self._between_steps = True
         match command.command:
             case "stop":
                 self.progress.ended = "stopped"
@@ -621,7 +760,7 @@ class Trainer:
         end = self.progress.step + steps_left
         self.settings = with_added_minutes(settings, minutes, end, by_time=by_time)
         self._plan = spread_validations(plan, self.settings, steps_left)
-        self._time_limit = TimeLimit(self.settings, self._text.held_out_targets, self._clock)
+        self._time_limit = TimeLimit(self.settings, self._clock)
 
     @property
     def _steps_left(self) -> int:
@@ -635,7 +774,7 @@ class Trainer:
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / self._step_seconds))
 
-    def _pause(self) -> Iterator[AnyEvent]:
+    def _pause(self) -> Iterator[AnyEvent | None]:
         """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
         yield Paused(step=self.progress.step)
         self._checkpoint()
@@ -645,6 +784,7 @@ class Trainer:
                 yield event
                 if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
                     yield Paused(step=self.progress.step)
+            yield from self._yield_if_requested()
             self._commands.poll()
             command = self._commands.next()
             if command is None:
@@ -681,11 +821,11 @@ class Trainer:
         before = time.perf_counter()
         if self.progress.step:
             self._keep_kernel()
-        state = self.state()
+        state = self._state()
         self._last_checkpoint = time.perf_counter()
         self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
 
-    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent]:
+    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent | None]:
         """Yield the events of finished writes, and start the next one. With ``wait``, finish all queued writes first.
 
         While the disk is full, wait and try again.
@@ -702,6 +842,7 @@ class Trainer:
                 if self._commands.find("stop") is not None:
                     raise
                 self._wait(DISK_RETRY_SECONDS)
+                yield from self._yield_if_requested()
             else:
                 if attempt:
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
@@ -726,12 +867,15 @@ class Trainer:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self) -> Iterator[AnyEvent]:
-        """Validate the best model on all held-out text, unless the run was stopped, and save the last state."""
+    def _end(self) -> Iterator[AnyEvent | None]:
+        """Validate the best model on all held-out text, and save the last state.
+
+        There is no such validation for a run that was stopped, and for a model from before the first step.
+        """
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
         diverged = reason == "diverged"  # nothing is saved then, so that a resume starts from the last good state
-        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
+        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None and progress.best_step:
             if not diverged:
                 self._checkpoint()  # the final validation may take long
                 yield from self._collect_writes(wait=True)
@@ -759,25 +903,54 @@ class Trainer:
             return limit_at(self.settings, self.plan.steps_per_epoch, self.progress.step)
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
-    def _final_validation(self) -> Generator[AnyEvent, None, bool]:
-        """Validate the best model on all held-out text. Returns whether a stop ended this early; a resume then does
-        it again."""
+    def _final_validation_seconds(self) -> float:
+        """Seconds that the final validation would take, at the pace of the last one or else that of the steps."""
+        plan, held_out = self.plan, self._text.held_out_targets
+        if self._validation_pace is not None:
+            return held_out * self._validation_pace
+        return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+
+    def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
+        """Validate the best model on all held-out text, or on as much of it as may be read in time. Returns whether a
+        stop ended this early; a resume then does it again, as does another iterator after an interrupt."""
+        seconds, allowed = self._final_validation_seconds(), final_seconds(self.settings, self._clock.count_work())
+        held_out, limit = self._text.held_out_targets, None
+        if seconds > allowed:
+            limit = int(ESTIMATE_SHARE * held_out * allowed / seconds)
         network = CharLSTM.from_model(self.best).to(self.plan.device)
-        try:
-            figure = evaluate(network, self._text.ids, self._text.held_out, progress=self._report_validation)
-        except _StopRequested as stop:
-            self._commands.remove(stop.command)
-            yield self._control_event(stop.command)
-            return True
-        self.progress.whole_val = figure.nats
-        yield Validated(
-            step=self.progress.step,
-            val_loss=figure.nats,
-            chars=figure.chars,
-            best=False,
-            whole=True,
-            train_seconds=self.progress.train_seconds,
-        )
+        figure: Evaluation | None = None
+        while figure is None and (limit is None or limit > self.plan.val_chars):
+            self._final_deadline = time.perf_counter() + allowed
+            try:
+                figure = evaluate(network, self._text.ids, self._text.held_out, limit, progress=self._report_validation)
+            except _ValidationTooSlow:
+                break
+            except _InterruptRequested:
+                yield None
+            except _StopRequested as stop:
+                self._commands.remove(stop.command)
+                yield self._control_event(stop.command)
+                return True
+        if figure is None or limit is not None:
+            read = self.plan.val_chars if figure is None else figure.chars
+            yield self._warning(
+                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: to read all of them would "
+                f"take too much of the run's time, about {max(seconds, allowed):,.0f} s. Evaluate the model to do so"
+            )
+        if figure is None:
+            return False
+        if limit is not None:
+            self.progress.final_val = figure.loss
+        else:
+            self.progress.whole_val = figure.loss
+            yield Validated(
+                step=self.progress.step,
+                val_loss=figure.loss,
+                chars=figure.chars,
+                best=False,
+                whole=True,
+                train_seconds=self.progress.train_seconds,
+            )
         self._checkpoint_writer.queue_model(self.best)
         return False
 
@@ -787,6 +960,15 @@ class Trainer:
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
+        if time.perf_counter() > self._final_deadline and done < total:
+            raise _ValidationTooSlow
+        if self._stream.yield_requested:
+            raise _InterruptRequested
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
+
+
+def _check_text_and_settings(corpus: Corpus, settings: Settings) -> None:
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)

@@ -5,12 +5,16 @@ Layers and cells count from 1, as everywhere that a user sees them.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from charlstm import arguments
 from charlstm.errors import GenerationError
+
+MOST_VALUE = 1e6
+"""The largest value to hold a cell at. States are float32, where a much larger one is infinite; the output gate reads
+their tanh, so that states beyond some 10 differ no longer."""
 
 _FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
 
@@ -29,8 +33,10 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.value) and math.isfinite(self.factor)):
-            raise GenerationError(f"A clamp needs finite numbers, not {self}")
+        arguments.whole("layer", self.layer)
+        arguments.whole("cell", self.cell)
+        arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
+        arguments.number("The factor of a clamp", self.factor)
         if abs(self.factor) > 1:
             raise GenerationError(
                 f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "
@@ -63,8 +69,10 @@ def parse_clamp(text: str) -> Clamp:
 
 def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:
     """Raise :class:`GenerationError` for a cell that the network does not have, or that is named twice."""
+    arguments.instance("clamps", clamps, Sequence, "a list of Clamp")
     seen: set[tuple[int, int]] = set()
     for each in clamps:
+        arguments.instance("clamps", each, Clamp, "a list of Clamp, each for one cell")
         if not (1 <= each.layer <= num_layers and 1 <= each.cell <= hidden_size):
             raise GenerationError(
                 f"The model has no cell {each.layer}:{each.cell}: it has {num_layers} "

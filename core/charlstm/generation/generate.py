@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from charlstm import arguments
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import Clamp
+from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import (
     Repeats,
     Sampler,
     SamplerSettings,
+    check_seed,
     draws,
     key_for,
     mirostat_start,
@@ -48,6 +50,7 @@ def generate(
 
     Raises :class:`GenerationError` for an empty stop string, or a cell in ``clamps`` that the model does not have.
     """
+    length = arguments.whole("length", length, 0, MAX_CHARS)
     with blas_threads(1):
         session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
         return "".join(step.char for step in session.stream(length, stop=stop))
@@ -83,12 +86,16 @@ def generate_many(
         GenerationError: ``samples`` or ``length`` is out of range, a stop string is empty, or the model does not have a
             cell of ``clamps``.
     """
+    samples, length = arguments.whole("samples", samples), arguments.whole("length", length)
+    threads = None if threads is None else arguments.whole("threads", threads, 1, 1024)
+    seed = check_seed(seed)
     if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
         )
     settings, strings = settings or SamplerSettings(), stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
+    check_clamps(clamps, model.config.num_layers, model.config.hidden_size)
     stepper.clamps = tuple(clamps)
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.errors import GenerationError
-
-if TYPE_CHECKING:
-    from charlstm.text.corpus import Corpus
+from charlstm import arguments
+from charlstm.display import short_repr
+from charlstm.text.corpus import Corpus
 
 MIN_LENGTH = 30
 """Shorter passages are not reported by default: any English text shares many of them with another."""
@@ -61,6 +60,8 @@ class NoveltyReport:
     copied: int
     matches: tuple[Match, ...]
 
+    __repr__ = short_repr
+
     @property
     def share(self) -> float:
         """Share of the characters that are copied, 0 to 1."""
@@ -84,8 +85,13 @@ def novelty(
             all of it.
 
     Raises:
-        GenerationError: ``min_length`` is not a whole number of at least 2.
+        GenerationError: ``min_length`` is not a whole number of at least 2, or another argument is not what it has to
+            be.
     """
+    arguments.text("text", text)
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives")
+    if spans is not None:
+        arguments.spans("spans", spans, corpus.chars)
     return Novelty(NoveltyIndex(corpus, min_length, spans)).update(text)
 
 
@@ -107,8 +113,7 @@ class NoveltyIndex:
     def __init__(
         self, corpus: Corpus, min_length: int = MIN_LENGTH, spans: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        if not isinstance(min_length, int) or isinstance(min_length, bool) or min_length < 2:
-            raise GenerationError(f"The shortest passage to search has to be a whole number from 2, not {min_length!r}")
+        min_length = arguments.whole("The length of the shortest passage", min_length, 2, 2**31)
         self.corpus, self.min_length = corpus, min_length
         self._stride = max(1, min_length // 3)
         self._gram = min_length - self._stride + 1

@@ -8,16 +8,19 @@ generators", OOPSLA 2014); not for cryptography.
 
 from __future__ import annotations
 
+import difflib
 import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
+from charlstm.display import short
 from charlstm.errors import GenerationError
 from charlstm.text.vocabulary import smallest_dtype
 
@@ -31,6 +34,14 @@ def _mix(value: int) -> int:
     value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
     value = (value ^ (value >> 27)) * 0x94D049BB133111EB & _MASK
     return value ^ (value >> 31)
+
+
+def check_seed(seed: int) -> int:
+    """``seed`` as an int. Raises :class:`GenerationError` unless it is a whole number of at most 64 bits."""
+    try:
+        return arguments.whole("seed", seed, -(2**63), 2**64 - 1)
+    except GenerationError:
+        raise GenerationError(f"The seed is a whole number of at most 64 bits, not {short(seed)}") from None
 
 
 def key_for(seed: int, sample: int = 0) -> int:
@@ -62,6 +73,22 @@ already rule a character out."""
 
 FILTERS = ("top_k", "top_p", "min_p", "typical", "mirostat")
 """The settings that drop characters, in their order. Each is off when it is None."""
+
+
+class SamplerKeywords(TypedDict, total=False):
+    """The settings of :class:`SamplerSettings` as keywords of functions that generate."""
+
+    temperature: float
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    typical: float | None
+    mirostat: float | None
+    mirostat_rate: float
+    repetition: float
+    repetition_length: int
+    repetition_range: int
+    kind: Literal["default", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +139,16 @@ class SamplerSettings:
         _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
         _whole("repetition_length", self.repetition_length, 1)
         _whole("repetition_range", self.repetition_range, 1)
-        if self.kind not in ("default", "reference"):
+        if not isinstance(self.kind, str) or self.kind not in ("default", "reference"):
             raise GenerationError(f"There is no sampler {self.kind!r}: use default or reference")
 
     def to_dict(self) -> dict[str, Any]:
         """All settings by name, JSON-ready."""
         return asdict(self)
+
+    def with_changes(self, **changes: Unpack[SamplerKeywords]) -> SamplerSettings:
+        """A copy with some settings changed. Raises :class:`GenerationError` for an unknown name or a wrong value."""
+        return SamplerSettings.from_dict(self.to_dict() | changes) if changes else self
 
     def in_effect(self) -> dict[str, Any]:
         """The settings that decide how a character is chosen: without filters that are off and what belongs to them."""
@@ -133,13 +164,22 @@ class SamplerSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
         """The inverse of :meth:`to_dict`; raises :class:`GenerationError` for other names or invalid values."""
+        arguments.instance("The sampler settings", values, Mapping, "values by name")
         known = {field.name for field in fields(cls)}
         for name in values:
             if name not in known:
-                raise GenerationError(
-                    f"There is no sampler setting {name!r}; the settings are {', '.join(sorted(known))}"
-                )
+                near = difflib.get_close_matches(str(name), known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(sorted(known))}"
+                raise GenerationError(f"There is no sampler setting {name!r}; {hint}")
         return cls(**values)
+
+
+def changed_settings(settings: SamplerSettings | None, changes: SamplerKeywords) -> SamplerSettings:
+    """``settings``, or the defaults, with ``changes``. Raises :class:`GenerationError` as they do."""
+    if settings is None:
+        settings = SamplerSettings()
+    arguments.instance("settings", settings, SamplerSettings, "SamplerSettings")
+    return settings.with_changes(**changes)
 
 
 def _number(name: str, value: object, low: float, high: float, takes: str, *, open_low: bool = False) -> None:

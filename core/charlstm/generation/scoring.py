@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
@@ -64,28 +66,36 @@ class Scores:
     entropy: npt.NDArray[np.float32]
     unknown: dict[str, int]
 
+    __repr__ = short_repr
+
     @property
     def chars(self) -> int:
         """Number of predicted characters, N − 1."""
         return len(self.nats) - 1
 
     @property
-    def mean_nats(self) -> float:
-        """Mean nats per predicted character."""
+    def loss(self) -> float:
+        """Mean loss in nats per predicted character."""
         return float(self.nats[1:].mean(dtype=np.float64))
+
+    @property
+    def mean_nats(self) -> float:
+        """The loss, under its name of earlier versions."""
+        return self.loss
 
     @property
     def bits_per_char(self) -> float:
         """Mean bits per predicted character."""
-        return self.mean_nats / math.log(2)
+        return self.loss / math.log(2)
 
     @property
     def perplexity(self) -> float:
-        """e to the power of :attr:`mean_nats`: as hard as choosing among so many equally likely characters."""
-        return math.exp(min(self.mean_nats, 700))
+        """e to the power of :attr:`loss`: as hard as choosing among so many equally likely characters."""
+        return math.exp(min(self.loss, 700))
 
     def places(self, count: int = 10, context: int = 20) -> list[Place]:
         """The most surprising characters, most surprising first, no two within ``context`` characters of each other."""
+        count, context = arguments.whole("count", count, 0), arguments.whole("context", context, 0)
         found: list[Place] = []
         free = np.ones(len(self.nats), bool)
         for position in (np.argsort(-self.nats[1:], kind="stable") + 1).tolist():
@@ -110,6 +120,7 @@ class Scores:
 
     def strip(self, width: int) -> npt.NDArray[np.float32]:
         """Mean bits per character in ``width`` equal parts of the text (fewer if it is shorter): ``(width,)``."""
+        width = arguments.whole("width", width, 1)
         bits = self.nats[1:] / np.float32(math.log(2))
         edges = np.linspace(0, len(bits), min(width, len(bits)) + 1).astype(np.intp)
         sums = np.add.reduceat(bits, edges[:-1], dtype=np.float64)

@@ -11,17 +11,23 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Unpack
 
 import numpy as np
 
+from charlstm import arguments
+from charlstm.display import short
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
+from charlstm.generation.coloured_text import MOST_CHARS, surprise_html
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.sampling import (
     Floats,
     Sampler,
+    SamplerKeywords,
     SamplerSettings,
+    changed_settings,
+    check_seed,
     draw,
     draws,
     key_for,
@@ -54,12 +60,17 @@ from charlstm.generation.tree import (
 )
 from charlstm.generation.tree import BranchInfo as BranchInfo
 from charlstm.generation.tree import NextCharDistribution as NextCharDistribution
-
-if TYPE_CHECKING:
-    from charlstm.model.file import Model
+from charlstm.model.file import Model
 
 STATE_BYTES = 150_000_000
 """Most memory for stored hidden states. Beyond it every second one is dropped, and rewinding computes more again."""
+
+
+MOST_AT_ONCE = 1_000_000
+"""Characters of a suggestion."""
+
+MOST_TEXTS = 10_000
+"""Continuations that advance together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +95,15 @@ class Session:
         sample: which of several texts of one seed; each has random numbers of its own.
         settings: how characters are chosen; assign to :attr:`settings` at any time. None is :class:`SamplerSettings`'
             defaults.
+        sampler: settings of the sampler as keywords, such as ``temperature=0.5``; they change ``settings``.
         stepper: of the same model, to share its packed weights with another session.
         clamps: cells that are held or scaled while the prime is read and text is generated; assign to :attr:`clamps` at
             any time.
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
     Raises:
-        GenerationError: the seed is not a whole number of at most 64 bits, or the model has no such cell to clamp.
+        GenerationError: the seed is not a whole number of at most 64 bits, the model has no such cell to clamp, or
+            another argument is not what it has to be; so do the methods.
         ModelError: the weights are so large that logits would not be finite.
 
     Attributes:
@@ -112,9 +125,13 @@ class Session:
         stepper: Stepper | None = None,
         clamps: Sequence[Clamp] = (),
         progress: Callable[[int, int], None] | None = None,
+        **sampler: Unpack[SamplerKeywords],
     ) -> None:
+        arguments.instance("model", model, Model, "a Model, such as charlstm.load_model gives")
+        arguments.function("progress", progress)
+        settings = changed_settings(settings, sampler)
         prepared = prepare_prime(model, prime)
-        self._start(model, prepared, seed, sample, settings or SamplerSettings(), stepper or Stepper(model), clamps)
+        self._start(model, prepared, seed, sample, settings, stepper or Stepper(model), clamps)
         self._consume_prime(progress)
 
     @classmethod
@@ -160,12 +177,12 @@ class Session:
         self.prime, self.unknown = prime.text, prime.unknown
         self.prime_ids = prime.ids
         self.weights_digest: str | None = None
-        self.sample = sample
+        self.sample = arguments.whole("sample", sample, 0, 2**63)
         self.seed = seed
         self.settings = settings
         self._symbols = tuple(model.vocabulary.symbols)
         self._own_stepper = stepper
-        self.clamps = tuple(clamps)
+        self.clamps = clamps
         self._pending = Pending(len(self._symbols))
         self.root = Branch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
@@ -194,6 +211,7 @@ class Session:
 
     @settings.setter
     def settings(self, settings: SamplerSettings) -> None:
+        arguments.instance("settings", settings, SamplerSettings, "SamplerSettings")
         self._sampler = Sampler(settings)
         self._no_repeat_before = 0
 
@@ -224,10 +242,8 @@ class Session:
 
     @seed.setter
     def seed(self, seed: int) -> None:
-        if not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
-            raise GenerationError(f"The seed is a whole number of at most 64 bits, not {str(seed)[:50]}")
-        self._seed = seed
-        self._key = key_for(seed, self.sample)
+        self._seed = check_seed(seed)
+        self._key = key_for(self._seed, self.sample)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -245,6 +261,21 @@ class Session:
         """Number of characters of the current text, before and after the cursor."""
         return len(self._path)
 
+    def __repr__(self) -> str:
+        return (
+            f"Session({self.model!r}, prime={short(self.prime)}, text={short(self.text)}, "
+            f"position {self.position:,} of {len(self):,})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The end of the prime and of the text up to the cursor, for a notebook: coloured by surprise."""
+        start = max(0, self._position - MOST_CHARS)
+        rows = self.rows(start, self._position)
+        bits = -np.log2(np.maximum(rows["probability"], 2.0**-149))
+        bits[rows["source"] != GENERATED] = 0  # what the user wrote
+        before = "…" if start else self.prime[-MOST_CHARS:]
+        return surprise_html(before, zip(self.read(start, self._position), bits.tolist(), strict=True))
+
     @property
     def text(self) -> str:
         """The current text up to the cursor, without the prime."""
@@ -257,22 +288,28 @@ class Session:
     def rows(self, start: int = 0, stop: int | None = None) -> Rows:
         """Statistics of characters ``start`` to ``stop`` as an array (:func:`charlstm.generation.tree.row_type`), for
         reading many at once."""
-        start, stop, _ = slice(start, stop).indices(len(self._path))
-        return self._path.rows(start, stop)
+        return self._path.rows(*self._range(start, stop))
 
     def at(self, position: int) -> Step:
         """The character at ``position`` of the current text. Raises :class:`GenerationError` if there is none."""
+        position = arguments.whole("position", position)
         if not 0 <= position < len(self._path):
             raise GenerationError(f"There is no character {position}: the text has {len(self._path)} of them")
         return self._path.holder(position).step(position)
 
     def steps(self, start: int = 0, stop: int | None = None) -> list[Step]:
         """Characters ``start`` to ``stop`` of the current text with their statistics."""
+        return [self._path.holder(position).step(position) for position in range(*self._range(start, stop))]
+
+    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
+        """The positions of a slice of the current text."""
+        start, stop = arguments.whole("start", start), None if stop is None else arguments.whole("stop", stop)
         start, stop, _ = slice(start, stop).indices(len(self._path))
-        return [self.at(position) for position in range(start, stop)]
+        return start, max(start, stop)
 
     def next_char_distribution(self, count: int = ALTERNATIVES) -> NextCharDistribution:
         """The distribution of the next character at the cursor, with at most ``count`` alternatives; draws nothing."""
+        count = arguments.whole("count", count, 0)
         logits = self._logits()
         weights = self._weights(logits)
         row = np.zeros(1, self.root.rows.dtype)
@@ -310,15 +347,17 @@ class Session:
         The stop string is part of the text. A character is drawn only when it is requested, so changes of the session
         between two characters affect the next one. Raises :class:`GenerationError` for an empty stop string.
         """
-        strings = stop_strings(stop)
-        longest = max(map(len, strings), default=0)
+        return self._drawn(None if length is None else arguments.whole("length", length, 0), stop_strings(stop))
+
+    def _drawn(self, length: int | None, stop: tuple[str, ...]) -> Iterator[Step]:
+        longest = max(map(len, stop), default=0)
         recent = ""
         for _ in itertools.count() if length is None else range(length):
             step = self.step()
             yield step
-            if strings:
+            if stop:
                 recent = (recent + step.char)[-longest:]
-                if recent.endswith(strings):
+                if recent.endswith(stop):
                     return
 
     @blas_threads(1)
@@ -327,6 +366,7 @@ class Session:
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
+        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()
         state = self._stepper.zero_state()
@@ -360,26 +400,32 @@ class Session:
             first: the first n.
             progress: called with the texts so far every 8 characters; an exception that it raises ends the work.
         """
+        count = arguments.whole("count", count, 1, MOST_TEXTS)
+        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
+        first = arguments.whole("first", first, 0, 2**62)
+        lines = None if lines is None else arguments.whole("lines", lines, 1)
+        arguments.function("progress", progress)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()[None].repeat(count, 0)
         single = self._stepper.zero_state()
         single.unpack(self._state.pack())
         state = single.repeat(count)
         keys = np.array([key_for(self.seed, self.sample + first + n) for n in range(count)], np.uint64)
-        texts, bits = [""] * count, np.zeros(count)
+        texts, bits = [""] * count, np.zeros((length, count))
         going = set(range(count))
 
+        def made(number: int, text: str) -> Continuation:
+            """A text, or its beginning: its surprise is that of the characters that it has."""
+            return Continuation(text, float(bits[: len(text), number].sum()) / max(1, len(text)))
+
         def found() -> list[Continuation]:
-            return [
-                Continuation(text, float(total) / max(1, len(text))) for text, total in zip(texts, bits, strict=True)
-            ]
+            return [made(number, text) for number, text in enumerate(texts)]
 
         for step in range(length):
             which = draws(sampler.weights(logits), uniforms(keys, self._position + step))
-            surprise = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
+            bits[step] = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
             for number in sorted(going):
                 texts[number] += self._symbols[which[number]]
-                bits[number] += surprise[number]
                 if lines is not None and _has_lines(texts[number], lines):
                     going.remove(number)
             if step % 8 == 7:
@@ -389,7 +435,7 @@ class Session:
             logits = self._stepper.step(which, state)
         ended = found()
         for number in going:
-            ended[number] = replace(ended[number], text=re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
+            ended[number] = made(number, re.sub(r"(?<=\S)\s+\S*$", "", texts[number]))
         return list({each.text: each for each in ended}.values())
 
     def choose(self, char: str) -> Step:
@@ -397,7 +443,7 @@ class Session:
 
         Raises :class:`GenerationError` if ``char`` is not a single character that the model knows.
         """
-        which = self.model.vocabulary.index(char) if len(char) == 1 else None
+        which = self.model.vocabulary.index(char) if len(arguments.text("char", char)) == 1 else None
         if which is None:
             raise GenerationError(
                 f"The model does not know {char!r}: choose one of its {len(self._symbols)} characters"
@@ -406,7 +452,7 @@ class Session:
 
     def put_generated(self, text: str) -> None:
         """Put a text of :meth:`suggest` or :meth:`continuations` at the cursor, as if it had been drawn here."""
-        for which in self.model.vocabulary.encode(text)[0].tolist():
+        for which in self.model.vocabulary.encode(arguments.text("text", text))[0].tolist():
             self._put(which, self._weights(self._logits()), GENERATED)
 
     def type(self, text: str) -> dict[str, int]:
@@ -451,6 +497,7 @@ class Session:
 
         Raises :class:`GenerationError` if the current text has no such position.
         """
+        position = arguments.whole("position", position)
         if not 0 <= position <= len(self._path):
             raise GenerationError(f"The text has no position {position}: it ends at {len(self._path)}")
         if position != self._position:
@@ -484,7 +531,10 @@ class Session:
         Raises :class:`GenerationError` if there is no such branch, position or length.
         """
         tip = self._branch(number)
-        if length is not None and not (tip.start < length <= tip.stop or length == tip.stop or tip is self.root):
+        length = None if length is None else arguments.whole("length", length, 0)
+        position = None if position is None else arguments.whole("position", position)
+        first = 0 if tip is self.root else tip.start + 1
+        if length is not None and not (first <= length <= tip.stop or length == tip.stop):
             raise GenerationError(f"That branch has characters {tip.start} to {tip.stop}: it cannot end at {length}")
         path = TextPath(tip, length)
         if position is not None and not 0 <= position <= len(path):
@@ -519,6 +569,7 @@ class Session:
 
     def put_back_branch(self, pruned: Pruned) -> None:
         """Undo :meth:`prune`; the current text stays. The branch's parent must be in the tree."""
+        arguments.instance("pruned", pruned, Pruned, "what prune() returned")
         branch = pruned.branches[pruned.number]
         assert branch.parent is not None
         branch.parent.children.insert(pruned.place, branch)
@@ -528,10 +579,10 @@ class Session:
     def rename(self, number: int, name: str) -> None:
         """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if
         there is no such branch."""
-        self._branch(number).name = unicodedata.normalize("NFC", name)[:200]
+        self._branch(number).name = unicodedata.normalize("NFC", arguments.text("name", name))[:200]
 
     def _branch(self, number: int) -> Branch:
-        branch = self.tree.get(number)
+        branch = self.tree.get(arguments.whole("number", number))
         if branch is None:
             raise GenerationError(f"There is no branch {number}: the branches are {', '.join(map(str, self.tree))}")
         return branch
@@ -685,7 +736,8 @@ def _has_lines(text: str, lines: int) -> bool:
 
 def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
     """``stop`` as a tuple. Raises :class:`GenerationError` for an empty string in it."""
-    strings = (stop,) if isinstance(stop, str) else tuple(stop)
+    arguments.instance("stop", stop, (str, Sequence), "a string or a list of strings")
+    strings = (stop,) if isinstance(stop, str) else tuple(arguments.text("stop", each) for each in stop)
     if not all(strings):
         raise GenerationError("A stop string needs at least one character")
     return strings

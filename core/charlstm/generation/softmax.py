@@ -20,5 +20,6 @@ def cross_entropy(logits: Floats, targets: Ids) -> npt.NDArray[np.float64]:
     """The loss ``(B,)`` of each of ``targets`` ``(B,)`` in nats, by logits ``(B, V)``."""
     highest = logits.max(1)
     total = np.log(np.exp(logits - highest[:, None]).sum(1, dtype=np.float64)) + highest
-    losses: npt.NDArray[np.float64] = total - np.take_along_axis(logits, targets[:, None], 1)[:, 0]
+    right = np.take_along_axis(logits, targets[:, None], 1)[:, 0]
+    losses: npt.NDArray[np.float64] = (total - right).astype(np.float64, copy=False)
     return losses

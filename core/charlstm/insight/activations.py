@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.generation.threads import blas_threads
@@ -67,6 +68,8 @@ class Activations:
     hidden: Floats
     cells: Floats
     unknown: dict[str, int]
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True)

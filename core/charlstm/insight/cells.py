@@ -9,18 +9,23 @@ text, which no cell follows: ``chance`` is the best score that these reach.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import iterate_activations
 from charlstm.insight.features import Feature, text_features
+from charlstm.insight.logistic import fit_sparse_logistic
+from charlstm.insight.sample import model_step
+from charlstm.model.file import load_model
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -28,7 +33,8 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 
 SAMPLED = 10_000
-"""Characters of each half at which cells are compared with features, evenly spaced. All cells of 2 × 512 take 40 MB."""
+"""Characters of each half at which cells are compared with features, evenly spaced, at most. All cells of 2 × 512 take
+40 MB. Every answer says how many there were (:attr:`NamedCell.places`)."""
 
 SHIFTS = 8
 """Shifted copies of a feature that are searched for the chance level."""
@@ -43,7 +49,11 @@ LEVEL_LIMITS = (-1.5, -0.5, 0.5, 1.5)
 """Standard deviations from its mean at which the next of five levels of a cell's state begins."""
 
 PENALTY = 0.003
-"""Strength of the L1 penalty of the probe: of 1,024 cells it keeps some ten to sixty."""
+"""Strength of the L1 penalty of the probe: of 512 cells of a model of a novel it keeps 2 (inside quotes) to 93
+(vowel)."""
+
+CONSTANT = 1e-5
+"""A cell whose states deviate by less than this, or by this part of their mean, is constant: the rest is rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,9 @@ class NamedCell:
         mean: of its state c.
         where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
             one.
+        chars: how many characters of the text were read.
+        places: at how many of each half the cell was compared with the feature.
+        step: after how many training steps the model was saved; None where its file does not say.
     """
 
     feature: str
@@ -74,18 +87,24 @@ class NamedCell:
     mean: float
     where_true: float | None
     where_false: float | None
+    chars: int
+    places: int
+    step: int | None
 
     @property
     def excess(self) -> float:
         """How much better the cell follows the feature than chance, where 0 is not at all and 1 perfectly."""
-        if self.kind == "r":
-            return abs(self.score) - self.chance
-        return abs(2 * self.score - 1) - abs(2 * self.chance - 1)
+        return (self.strength() - self.chance) * (1 if self.kind == "r" else 2)
 
     @property
     def above_chance(self) -> bool:
         """Whether the cell does better than the best cell does for shifted copies of the feature."""
         return self.excess > 0
+
+    def better_than_chance(self, score: float) -> bool:
+        """Whether the cell with this score, in another model, follows the feature in the same direction as here and
+        better than :attr:`chance`."""
+        return self.strength(score) > self.chance
 
     @property
     def follows_low(self) -> bool:
@@ -103,6 +122,12 @@ class NamedCell:
         score = self.score if score is None else score
         return 1 - score if self.kind == "auc" and self.follows_low else score
 
+    def strength(self, score: float | None = None) -> float:
+        """The score, or that of the cell in another model, turned so that more is better: an AUC as :meth:`turned`,
+        and a correlation above 0 where it has the sign that it has here."""
+        score = self.score if score is None else score
+        return -score if self.kind == "r" and self.follows_low else self.turned(score)
+
     @property
     def score_words(self) -> str:
         """The score as it is shown: ``0.97, low`` for an AUC of 0.03, with the cell low where the feature is true, and
@@ -111,10 +136,17 @@ class NamedCell:
             return f"r {self.score:.2f}"
         return f"{self.turned():.2f}, {'low' if self.follows_low else 'high'}"
 
+    @property
+    def places_words(self) -> str:
+        """At how many of the characters of each half of the text the cell was compared with the feature."""
+        return f"{self.places:,} evenly spaced" if 2 * self.places < self.chars - 1 else "all"
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """A weighted sum of some cells that follows a yes/no feature better than one cell alone.
+
+    It has no cells where none helps enough for the penalty, as for a feature that is very rare.
 
     Attributes:
         feature: the name of the feature.
@@ -131,6 +163,8 @@ class Probe:
     bias: float
     scores: Floats
 
+    __repr__ = short_repr
+
     @property
     def score(self) -> float:
         """AUC of the whole sum on the second half of the text."""
@@ -145,21 +179,29 @@ class CellSample:
         first, second: ``(n, L·H)`` float32, the cell states c in the two halves.
         features: with the values at the same characters, ``(n₁ + n₂,)``.
         shape: ``(L, H)``.
+        chars: how many characters of the text were read.
+        step: after how many training steps the model was saved; None where its file does not say.
     """
 
     first: Floats
     second: Floats
     features: tuple[Feature, ...]
     shape: tuple[int, int]
+    chars: int
+    step: int | None
+
+    __repr__ = short_repr
 
     def feature(self, name: str) -> Feature:
-        """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it in both
-        halves, or if it is graded."""
+        """The yes/no feature of this name. Raises :class:`GenerationError` if the text does not have it often enough
+        in both halves, or if it is graded."""
         for each in self.features:
             if each.name == name and each.kind == "yes/no":
                 return each
         known = ", ".join(each.name for each in self.features if each.kind == "yes/no")
-        raise GenerationError(f"{name!r} is not a yes/no feature of this text; it has: {known or 'none'}")
+        raise GenerationError(
+            f"{name!r} is not a yes/no feature of this text, or too rare in it; it has: {known or 'none'}"
+        )
 
     def only(self, name: str) -> CellSample:
         """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""
@@ -204,7 +246,7 @@ def sample_cells(
     chosen = [Feature(each.name, each.kind, each.values[places]) for each in features(prepared.text)]
     cut = int(np.searchsorted(places, half))
     both = [each for each in chosen if np.ptp(each.values[:cut]) > 0 and np.ptp(each.values[cut:]) > 0]
-    return CellSample(states[:cut], states[cut:], tuple(both), (layers, size))
+    return CellSample(states[:cut], states[cut:], tuple(both), (layers, size), len(ids), model_step(model))
 
 
 def name_cells(
@@ -246,13 +288,17 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
     states = sample.states(cell)
     low, high = (float(each) for each in np.percentile(states, RANGE))
     mean = float(states.mean())
-    if feature.kind == "graded":
-        return NamedCell(feature.name, cell, "r", score, chance, low, high, mean, None, None)
-    true = feature.values > 0
-    where_true, where_false = float(states[true].mean()), float(states[~true].mean())
+    where_true = where_false = None
+    kind: Literal["auc", "r"] = "r" if feature.kind == "graded" else "auc"
+    if kind == "auc":
+        score, chance = (score + 1) / 2, (chance + 1) / 2
+        true = feature.values > 0
+        where_true, where_false = float(states[true].mean()), float(states[~true].mean())
+    places = len(sample.second)
     return NamedCell(
-        feature.name, cell, "auc", (score + 1) / 2, (chance + 1) / 2, low, high, mean, where_true, where_false
-    )
+        feature.name, cell, kind, score, chance, low, high, mean, where_true, where_false,
+        sample.chars, places, sample.step,
+    )  # fmt: skip
 
 
 def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
@@ -272,10 +318,38 @@ def score_cells(sample: CellSample, cells: Sequence[NamedCell]) -> list[float]:
     return scores
 
 
+def score_in_models(
+    models: Sequence[tuple[int, Path]],
+    cells: Sequence[NamedCell],
+    text: str,
+    features: Callable[[str], Sequence[Feature]] = text_features,
+    *,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Iterator[tuple[int, list[float]]]:
+    """How well cells follow the features that they were named for in other models of their run, on the text on which
+    they were named: the step of each model and the scores of all cells.
+
+    Args:
+        models: steps and files. A run that trains may have replaced a file meanwhile; the step that it says counts.
+        progress: called with ``(step, done, total)`` characters that a model has read; an exception ends the work.
+    """
+    for listed, path in models:
+        model = load_model(path)
+        own = model_step(model)
+        step = listed if own is None else own
+
+        def report(done: int, total: int, step: int = step) -> None:
+            if progress is not None:
+                progress(step, done, total)
+
+        yield step, score_cells(sample_cells(model, text, features, progress=report), cells)
+
+
 def probe(sample: CellSample, name: str) -> Probe:
     """Fit a sparse logistic regression from all cell states to a yes/no feature, on the first half of the text.
 
-    The L1 penalty leaves few cells (Tibshirani 1996); it is fitted by FISTA (Beck and Teboulle 2009).
+    The L1 penalty leaves few cells. :mod:`charlstm.insight.logistic` fits it until the duality gap proves that no other
+    weights are better by more than 1e-5 of the loss without any cell.
 
     Raises:
         GenerationError: the feature is graded, or the text does not have it in both halves.
@@ -284,14 +358,14 @@ def probe(sample: CellSample, name: str) -> Probe:
     cut = len(sample.first)
     mean, spread = sample.first.mean(0), sample.first.std(0) + np.float32(1e-6)
     inputs, targets = (sample.first - mean) / spread, feature.values[:cut]
-    weights, bias = _sparse_logistic(inputs, targets)
-    used = np.flatnonzero(weights)
-    used = used[np.argsort(-np.abs(weights[used]))]
-    raw = (weights / spread)[used]
-    offset = float(bias - (weights * mean / spread).sum())
+    fit = fit_sparse_logistic(inputs, targets, PENALTY)
+    used = np.flatnonzero(fit.weights)
+    used = used[np.argsort(-np.abs(fit.weights[used]), kind="stable")]
+    raw = (fit.weights / spread)[used]
+    offset = float(fit.bias - (fit.weights * mean / spread).sum())
     sums = np.cumsum(sample.second[:, used] * raw, axis=1)
     scores = (_Scorer(sums).signed(feature.values[None, cut:], graded=False)[0] + 1) / 2
-    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw, offset, scores)
+    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw.astype(np.float32), offset, scores)
 
 
 class _Scorer:
@@ -299,9 +373,10 @@ class _Scorer:
 
     def __init__(self, states: Floats) -> None:
         self._ranks = _ranks(states)
-        centred = states - states.mean(0)
+        centred: Floats = states - states.mean(0)
         norms = np.linalg.norm(centred, axis=0)
-        self._directions = centred / np.where(norms > 0, norms, 1)
+        lengths: Floats = np.where(norms > 0, norms, 1).astype(np.float32, copy=False)
+        self._directions = centred / lengths
 
     def signed(self, values: Floats, graded: bool) -> Floats:
         """``(K, C)`` from -1 to 1 for ``(K, n)`` values and all cells: the correlation, or 2·AUC - 1.
@@ -337,35 +412,17 @@ def _ranks(states: Floats) -> npt.NDArray[np.float64]:
 
 def levels(states: Floats) -> npt.NDArray[np.intp]:
     """``(n,)``: the level of each of a cell's states ``(n,)``, from 0 for far below their mean over 2 for near it to 4
-    for far above it (:data:`LEVEL_LIMITS`)."""
-    deviation = float(states.std()) or 1.0
-    found: npt.NDArray[np.intp] = np.searchsorted(LEVEL_LIMITS, (states - states.mean()) / deviation, "right")
+    for far above it (:data:`LEVEL_LIMITS`). All states of a constant cell are near it."""
+    mean, deviation = mean_and_deviation(states)
+    found: npt.NDArray[np.intp] = np.searchsorted(LEVEL_LIMITS, (states - mean) / deviation, "right")
     return found
 
 
-def _sparse_logistic(
-    inputs: Floats, targets: Floats, penalty: float = PENALTY, iterations: int = 200
-) -> tuple[Floats, float]:
-    count, cells = inputs.shape
-    # The gradient's Lipschitz constant: a quarter of the largest eigenvalue of the inputs' covariance.
-    vector = np.ones(cells, np.float32) / np.float32(np.sqrt(cells))
-    for _ in range(20):
-        vector = inputs.T @ (inputs @ vector)
-        norm = float(np.linalg.norm(vector))
-        vector /= np.float32(norm or 1)
-    rate = np.float32(4 * count / max(norm, 1e-6))
-    weights = momentum = np.zeros(cells, np.float32)
-    bias = float(np.log((targets.mean() + 1e-6) / (1 - targets.mean() + 1e-6)))
-    pace = 1.0
-    for _ in range(iterations):
-        errors = 1 / (1 + np.exp(-np.clip(inputs @ momentum + bias, -30, 30))) - targets
-        stepped = momentum - rate * (inputs.T @ errors) / count
-        shrunk = np.sign(stepped) * np.maximum(np.abs(stepped) - rate * np.float32(penalty), 0)
-        bias -= float(errors.mean()) * 4
-        next_pace = (1 + np.sqrt(1 + 4 * pace * pace)) / 2
-        momentum = (shrunk + np.float32((pace - 1) / next_pace) * (shrunk - weights)).astype(np.float32)
-        weights, pace = shrunk.astype(np.float32), float(next_pace)
-    return weights, bias
+def mean_and_deviation(states: Floats) -> tuple[float, float]:
+    """Mean and standard deviation of a cell's states, by which its levels are counted; the deviation of a cell that is
+    constant but for rounding (:data:`CONSTANT`) is 1, so that rounding has no levels."""
+    mean, deviation = float(states.mean(dtype=np.float64)), float(states.std(dtype=np.float64))
+    return mean, 1.0 if deviation <= CONSTANT * max(1.0, abs(mean)) else deviation
 
 
 def _spread(start: int, stop: int) -> npt.NDArray[np.intp]:

@@ -3,6 +3,10 @@
 The loss is measured at sampled places when the model has read only the last k characters, for growing k, and when it
 has read them after the longest context in random order. That order is the same for all k, so that it is read once.
 
+Places differ more than lengths do, so the answer has a margin of error: the places are drawn again with repetition many
+times (the bootstrap; Efron and Tibshirani 1993), each time with the same places for all k, and the context that the
+model uses is found each time.
+
 All k of some places are read side by side, each beginning k characters before its place. At 2 × 512 that takes a third
 of the time of reading one k after the other.
 """
@@ -21,6 +25,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.stepper import Stepper, StepperState
+from charlstm.insight.sample import model_step
 from charlstm.insight.side_by_side import Report, compute
 
 if TYPE_CHECKING:
@@ -33,13 +38,20 @@ LENGTHS = (1, 2, 3, 5, 8, 13, 20, 30, 50, 80, 120, 200, 300)
 """Context lengths that are measured."""
 
 PLACES = 200
-"""Places of a text at which the loss is measured; the standard error of a difference is then some 0.02 nats."""
+"""Places of a text at which the loss is measured; the standard error of a difference is then some 0.02 nats. Commands,
+report, app and library measure at the same ones."""
 
 SIDE_BY_SIDE = 24
 """Places that are read side by side: up to 25 streams each, which fill 60 MB at 2 × 512."""
 
 ENOUGH = 0.01
 """The context that a model uses is the shortest with which the loss is within so many nats of the best."""
+
+RESAMPLES = 2000
+"""How often the places are drawn again for the margin of error."""
+
+CERTAIN = 0.95
+"""The part of these draws whose contexts are within the margin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +64,43 @@ class Context:
         shuffled: mean nats per character with the last k characters after the ``max(lengths)`` before the place in
             random order; the last one is that of ``losses``.
         places: how many characters were predicted for each figure.
+        errors: the standard error of the difference between each of ``losses`` and that of the longest context; empty
+            for a single place.
+        enough: the share of draws of the places in which the model uses so many characters or fewer; empty for a single
+            place.
+        step: after how many training steps the model was saved; None where its file does not say.
     """
 
     lengths: tuple[int, ...]
     losses: tuple[float, ...]
     shuffled: tuple[float, ...]
     places: int
+    errors: tuple[float, ...]
+    enough: tuple[float, ...]
+    step: int | None
 
     @property
     def used(self) -> int:
         """The shortest context that is within :data:`ENOUGH` nats of the best one."""
-        best = min(self.losses)
-        return next(length for length, loss in zip(self.lengths, self.losses, strict=True) if loss <= best + ENOUGH)
+        return self.lengths[int(_shortest_enough(np.array([self.losses]))[0])]
+
+    @property
+    def used_range(self) -> tuple[int, int] | None:
+        """From how many to how many characters the model uses in :data:`CERTAIN` of the draws of the places; None for a
+        single place."""
+        if not self.enough:
+            return None
+        below, above = np.searchsorted(self.enough, [(1 - CERTAIN) / 2, (1 + CERTAIN) / 2])
+        return self.lengths[int(below)], self.lengths[int(above)]
+
+    @property
+    def used_words(self) -> str:
+        """``about 13 characters (8 to 50 with 95 % certainty)``."""
+        words = f"about {self.used} {'character' if self.used == 1 else 'characters'}"
+        if self.used_range is None:
+            return words
+        low, high = self.used_range
+        return f"{words} ({low if low == high else f'{low} to {high}'} with {100 * CERTAIN:.0f} % certainty)"
 
 
 def context(
@@ -116,8 +153,26 @@ def context(
         [partial(measure, some) for some in groups],
         None if progress is None else lambda done: progress(done, total),
     )
-    losses, shuffled = np.concatenate(found, axis=2).mean(2).tolist()
-    return Context(lengths, tuple(losses), tuple(shuffled), len(chosen))
+    both = np.concatenate(found, axis=2)
+    losses, shuffled = both.mean(2).tolist()
+    errors, enough = _margins(both[0], seed) if len(chosen) > 1 else ((), ())
+    return Context(lengths, tuple(losses), tuple(shuffled), len(chosen), errors, enough, model_step(model))
+
+
+def _margins(losses: npt.NDArray[np.float64], seed: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """``errors`` and ``enough`` of :class:`Context`, from ``(K, N)`` losses for K lengths at N places."""
+    count = losses.shape[1]
+    errors = (losses - losses[-1]).std(1, ddof=1) / np.sqrt(count)
+    draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    used = _shortest_enough(draws @ losses.T / count)
+    enough = [float((used <= place).mean()) for place in range(len(losses))]
+    return tuple(errors.tolist()), tuple(enough)
+
+
+def _shortest_enough(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """``(R,)``: the place of the shortest context within :data:`ENOUGH` nats of the best, in each row of ``(R, K)``."""
+    shortest: npt.NDArray[np.intp] = np.argmax(losses <= losses.min(1, keepdims=True) + ENOUGH, axis=1)
+    return shortest
 
 
 def _losses(

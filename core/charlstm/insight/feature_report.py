@@ -18,7 +18,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
-from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
+from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_in_models
 from charlstm.insight.features import Feature, text_features
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.multiverse import read_text
@@ -28,6 +28,7 @@ from charlstm.insight.report import (
     Floats,
     Progress,
     cell_facts,
+    chosen_on,
     coloured_passage,
     continuations_section,
     passage_start,
@@ -35,14 +36,11 @@ from charlstm.insight.report import (
     staged,
     words_section,
 )
-from charlstm.model.file import load_model
+from charlstm.insight.sample import step_words
 from charlstm.svg import ChartCurve, line_chart
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
-
-SCORED_CHARS = 8_000
-"""Characters on which the cell is scored in each model of the run: reading so many at 2 × 512 takes some 3 s."""
 
 HELD_CHARS = 10_000
 """Characters that are read with the cell held at each value."""
@@ -120,12 +118,11 @@ def feature_report(
         section(
             f"Which cell follows “{name}”?",
             f"Of all cells, cell {_cell(named)} follows it best: {cell_facts(named)}; its states range from "
-            f"{named.low:.1f} to {named.high:.1f}. It was chosen on one half of {len(read):,} characters and scored on "
-            f"the other. {COLOURS}",
+            f"{named.low:.1f} to {named.high:.1f}. {chosen_on(named)} {COLOURS}",
             coloured_passage(model, read, start, named, values, stepper),
         ),
-        _training(named, features, read[:SCORED_CHARS], models, staged(progress, "reading with earlier models")),
-        _next_chars(model, primes, holds, stepper),
+        _training(named, features, read, models, progress),
+        _next_chars(model, primes, holds, _ending(read, values), stepper),
         _ends(
             model,
             read[:HELD_CHARS],
@@ -176,27 +173,52 @@ def _end_after(values: Floats, start: int) -> int:
 
 
 def _training(
-    named: NamedCell,
-    features: Features,
-    text: str,
-    models: Sequence[tuple[int, Path]],
-    progress: Callable[[int, int], None],
+    named: NamedCell, features: Features, text: str, models: Sequence[tuple[int, Path]], progress: Progress | None
 ) -> str:
-    """The score of the cell in the models of the run."""
-    steps, scores = [], []
-    for done, (step, path) in enumerate(models):
-        progress(done, len(models))
-        [score] = score_cells(sample_cells(load_model(path), text, features), [named])
-        steps.append(step)
-        scores.append(named.turned(score))
-    curve = ChartCurve(f"AUC of cell {_cell(named)}", np.array(steps, np.float64), np.array(scores, np.float64))
-    chart = line_chart([curve], "training steps", "AUC", height=220)
-    about = f"How well the same cell followed it after so many steps of the training, on {len(text):,} characters."
-    return section("When did it learn that?", about, chart) if chart else ""
+    """The score of the cell in the models of the run, and what chance gives."""
+
+    def report(step: int, done: int, total: int) -> None:
+        if progress is not None:
+            progress(f"reading with the model of step {step:,}", done, total)
+
+    found = dict(score_in_models(models, [named], text, features, progress=report))
+    steps = np.array(list(found), np.float64)
+    scores = [score for [score] in found.values()]
+    strengths = np.clip([named.strength(score) for score in scores], 0.5, 1)
+    curves = [
+        ChartCurve(f"AUC of cell {_cell(named)}", steps, strengths),
+        ChartCurve(f"chance, {named.chance:.2f}", steps, np.full(len(steps), named.chance)),
+    ]
+    chart = line_chart(curves, "training steps", "AUC", height=220, y_range=(0.5, 1)) if len(steps) > 1 else ""
+    if not chart:
+        return ""
+    about = (
+        f"How well the same cell followed it after so many steps of the training, on the same {named.chars:,} "
+        "characters. 0.5 is guessing. Chance is what the best of all cells reaches for something that no cell follows"
+    )
+    if named.step is not None:
+        about += f"; it was measured, and the cell named, in the model {step_words(named.step)}"
+    if not any(map(named.better_than_chance, scores)):
+        about += ". At no step does the cell follow it better than chance: the curve says nothing"
+    return section("When did it learn that?", f"{about}.", chart)
 
 
-def _next_chars(model: Model, primes: Sequence[str], holds: Sequence[_Hold], stepper: Stepper) -> str:
-    """The likeliest next characters after each prime, free and with the cell held."""
+def _ending(text: str, values: Floats) -> tuple[str, float] | None:
+    """The character with which the feature ends most often, and the share of its ends that have it; None where it never
+    ends."""
+    ends = np.flatnonzero(np.diff(values) < 0) + 1
+    if not len(ends):
+        return None
+    [(char, count)] = Counter(text[end] for end in ends.tolist()).most_common(1)
+    return char, count / len(ends)
+
+
+def _next_chars(
+    model: Model, primes: Sequence[str], holds: Sequence[_Hold], ending: tuple[str, float] | None, stepper: Stepper
+) -> str:
+    """The likeliest next characters after each prime, and the one with which the feature ends, free and with the cell
+    held."""
+    ends = None if ending is None else model.vocabulary.index(ending[0])
     parts = []
     for prime in primes:
         columns = []
@@ -204,31 +226,39 @@ def _next_chars(model: Model, primes: Sequence[str], holds: Sequence[_Hold], ste
             stepper.clamps = hold.clamps
             columns.append(softmax(read_text(model, prime, stepper=stepper).logits)[0])
         stepper.clamps = ()
+        likely = np.argsort(-np.max(columns, axis=0), kind="stable")[:LIKELIEST].tolist()
+        if ends is not None and ends not in likely:
+            likely.append(ends)
         rows = [
-            [symbol(model.vocabulary.symbols[which]), *(_percent(column[which]) for column in columns)]
-            for which in np.argsort(-np.max(columns, axis=0), kind="stable")[:LIKELIEST]
+            [
+                f"{symbol(model.vocabulary.symbols[which])}{' (ends it)' if which == ends else ''}",
+                *(_percent(column[which]) for column in columns),
+            ]
+            for which in likely
         ]
         parts.append(f"<h3>After “{_shown(prime)}”</h3>{_figures(['next', *(hold.name for hold in holds)], rows)}")
     about = (
         "The cell is held at the end of its range where the feature is true, and at the other end, while the model "
         "reads the text. If the model uses the cell, the probabilities of the next character change."
     )
+    if ending is not None:
+        about += f" “{symbol(ending[0])}” is what ends the feature most often, {100 * ending[1]:.0f} % of the times."
     return section("Is it really that cell?", about, "".join(parts))
 
 
 def _ends(model: Model, text: str, name: str, values: Floats, holds: Sequence[_Hold], stepper: Stepper) -> str:
     """How probable the end of the feature is over a whole text, free and with the cell held: where the character before
     is one that stands before its ends."""
-    chars = np.array(list(text))
-    all_ends = np.flatnonzero(np.diff(values) < 0) + 1
-    if not len(all_ends):
+    ending = _ending(text, values)
+    if ending is None:
         return ""
-    char, count = Counter(chars[all_ends].tolist()).most_common(1)[0]
-    ends = all_ends[chars[all_ends] == char]
+    char, share = ending
+    chars = np.array(list(text))
+    ends = np.flatnonzero((np.diff(values) < 0) & (chars[1:] == char)) + 1
     before = {each for each, times in Counter(chars[ends - 1].tolist()).items() if times >= MOST_RARE * len(ends)}
     places = np.flatnonzero(np.isin(chars, [*before]))
     groups = [places[values[places] > 0], places[values[places] <= 0]]
-    if count < 0.5 * len(all_ends) or min(map(len, groups)) < FEWEST_PLACES:
+    if share < 0.5 or min(map(len, groups)) < FEWEST_PLACES:
         return ""
     ids = prepare_prime(model, text, empty_is_fine=True).ids
     which = int(model.vocabulary.encode(char)[0][0])

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import regex
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.text.sentences import sentence_ends
 
 Kind = Literal["yes/no", "graded"]
+TextKind = Literal["prose", "program", "tunes"]
 Values = npt.NDArray[np.float32]
 
 PATTERN_SECONDS = 10.0
@@ -25,6 +27,10 @@ PATTERN_SECONDS = 10.0
 
 LONGEST_DISTANCE = 200
 """Distances and positions are cut here: no model tells 3,000 characters from 4,000."""
+
+FEWEST = 5
+"""A built-in feature that begins, or a graded one that changes, fewer times in a half of a text is left out: with
+hundreds of cells, some separate the characters of three places from all others perfectly and mean nothing."""
 
 _OPENING, _CLOSING = "([{", ")]}"
 _SENTENCE_ENDS = ".!?"
@@ -45,16 +51,40 @@ class Feature:
     kind: Kind
     values: Values
 
+    __repr__ = short_repr
+
 
 def text_features(text: str) -> list[Feature]:
-    """All built-in features of ``text`` that are not the same everywhere in it."""
-    found = [Feature(name, kind, compute(text)) for name, (kind, compute) in BUILT_IN.items()]
-    return [feature for feature in found if len(feature.values) and np.ptp(feature.values) > 0]
+    """The built-in features that belong to the kind of ``text`` and are frequent in both halves of it
+    (:data:`FEWEST`)."""
+    kind = kind_of_text(text)
+    found = [Feature(name, each.kind, each.compute(text)) for name, each in BUILT_IN.items() if kind in each.texts]
+    half = len(text) // 2
+    return [each for each in found if all(_times(part, each.kind) >= FEWEST for part in np.split(each.values, [half]))]
+
+
+def _times(values: Values, kind: Kind) -> int:
+    """How often a yes/no feature begins, or a graded one changes."""
+    changes = np.diff(values)
+    return int((changes > 0).sum() if kind == "yes/no" else (changes != 0).sum())
+
+
+def kind_of_text(text: str) -> TextKind:
+    """What a text is: tunes in ABC notation, a program, or else prose."""
+    if len(regex.findall(r"(?m)^[XTMK]:", text)) >= 2 and "|" in text:
+        return "tunes"
+    # One line in forty of a program looks like a definition, an import or a call. Blanks before it are those of its own
+    # line alone: with ``\s*``, which takes newlines too, 8,000 empty lines took 9 s.
+    lines = regex.findall(PROGRAM_LINE, text)
+    return "program" if len(lines) * 40 > text.count("\n") else "prose"
+
+
+PROGRAM_LINE = r"(?m)^[ \t]*(?:def |class |import |from \w+ import|#include|return\b|\w+\(.*\)[;:]?$)"
 
 
 def feature_mean(name: str, text: str) -> float:
     """The mean of a built-in feature over ``text``."""
-    values = BUILT_IN[name][1](text)
+    values = BUILT_IN[name].compute(text)
     return float(values.mean()) if len(values) else 0.0
 
 
@@ -63,7 +93,7 @@ def feature_starts(name: str, before: str, text: str) -> int:
 
     Other than the share of characters where it is true, this does not depend on one quote that is never closed.
     """
-    values = BUILT_IN[name][1](before + text)
+    values = BUILT_IN[name].compute(before + text)
     return int((np.diff(values, prepend=0)[len(before) :] > 0).sum())
 
 
@@ -224,7 +254,16 @@ def _in_comment(text: str) -> Values:
 
 def _in_string(text: str) -> Values:
     """Program text: between the quotes of a string literal in one line, or three quotes."""
-    return _matches(r"(?s:\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z))|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", text)
+    return _matches(
+        r"(?s:\"\"\".*?(?:\"\"\"|\Z)|'''.*?(?:'''|\Z))"
+        rf"|\"(?:\\.|[^\"\\\n]){_IN_LINE}\"|'(?:\\.|[^'\\\n]){_IN_LINE}'",
+        text,
+    )
+
+
+_IN_LINE = "{0,1000}+"
+"""Characters of a string literal in one line, at most: each quote that is never closed is searched so far for its end.
+Without a limit a line of 20,000 escaped quotes took 5 s."""
 
 
 def _in_header(text: str) -> Values:
@@ -244,38 +283,33 @@ def _matches(pattern: str, text: str, flags: int = 0) -> Values:
     return values
 
 
-def _is_abc(text: str) -> bool:
-    return len(regex.findall(r"(?m)^[XTMK]:", text)) >= 2 and "|" in text
+class BuiltIn(NamedTuple):
+    """A built-in feature: its kind, how it is computed, and the kinds of text that have it."""
+
+    kind: Kind
+    compute: Callable[[str], Values]
+    texts: tuple[TextKind, ...] = ("prose", "program", "tunes")
 
 
-def _is_program(text: str) -> bool:
-    """Whether one line in forty looks like a definition, an import or a call."""
-    found = regex.findall(r"(?m)^\s*(?:def |class |import |from \w+ import|#include|return\b|\w+\(.*\)[;:]?$)", text)
-    return len(found) * 40 > text.count("\n")
+_NO_TUNES: tuple[TextKind, ...] = ("prose", "program")
+"""In tunes letters are notes: they have no words, vowels or sentences."""
 
-
-def _for(kind_of_text: Callable[[str], bool], compute: Callable[[str], Values]) -> Callable[[str], Values]:
-    """A feature of one kind of text; nothing in others."""
-    return lambda text: compute(text) if kind_of_text(text) else np.zeros(len(text), np.float32)
-
-
-BUILT_IN: dict[str, tuple[Kind, Callable[[str], Values]]] = {
-    "inside quotes": ("yes/no", _inside_quotes),
-    "bracket depth": ("graded", _bracket_depth),
-    "position in word": ("graded", _position_in_word),
-    "position in line": ("graded", _position_in_line),
-    "position in sentence": ("graded", _position_in_sentence),
-    "after a sentence": ("yes/no", _after_sentence),
-    "indentation": ("graded", _indentation),
-    "capitalised word": ("yes/no", _in_capitalised_word),
-    "capital letter": ("yes/no", _yes(str.isupper)),
-    "digit": ("yes/no", _yes(str.isdigit)),
-    "vowel": ("yes/no", _yes(lambda char: char in _VOWELS)),
-    "blank": ("yes/no", _yes(str.isspace)),
-    "comment": ("yes/no", _for(_is_program, _in_comment)),
-    "string": ("yes/no", _for(_is_program, _in_string)),
-    "tune header": ("yes/no", _for(_is_abc, _in_header)),
-    "position in bar": ("graded", _for(_is_abc, _position_in_bar)),
+BUILT_IN: dict[str, BuiltIn] = {
+    "inside quotes": BuiltIn("yes/no", _inside_quotes),
+    "bracket depth": BuiltIn("graded", _bracket_depth),
+    "position in word": BuiltIn("graded", _position_in_word, _NO_TUNES),
+    "position in line": BuiltIn("graded", _position_in_line),
+    "position in sentence": BuiltIn("graded", _position_in_sentence, _NO_TUNES),
+    "after a sentence": BuiltIn("yes/no", _after_sentence, _NO_TUNES),
+    "indentation": BuiltIn("graded", _indentation),
+    "capitalised word": BuiltIn("yes/no", _in_capitalised_word, _NO_TUNES),
+    "capital letter": BuiltIn("yes/no", _yes(str.isupper)),
+    "digit": BuiltIn("yes/no", _yes(str.isdigit)),
+    "vowel": BuiltIn("yes/no", _yes(lambda char: char in _VOWELS), _NO_TUNES),
+    "blank": BuiltIn("yes/no", _yes(str.isspace)),
+    "comment": BuiltIn("yes/no", _in_comment, ("program",)),
+    "string": BuiltIn("yes/no", _in_string, ("program",)),
+    "tune header": BuiltIn("yes/no", _in_header, ("tunes",)),
+    "position in bar": BuiltIn("graded", _position_in_bar, ("tunes",)),
 }
-"""The built-in features: their kind and how they are computed. "position in line" is the distance from the last
-newline."""
+"""The built-in features. "position in line" is the distance from the last newline."""

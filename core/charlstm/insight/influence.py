@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy, softmax
@@ -54,7 +55,7 @@ class Influence:
     Attributes:
         position: of the character in question, from 0.
         char: the character in question.
-        nats: its loss when nothing is hidden.
+        loss: its loss in nats when nothing is hidden.
         start: position of the first character that was hidden.
         changes: ``(position - start,)`` float32, the change of the loss in nats when the character at ``start`` + n is
             hidden.
@@ -62,9 +63,16 @@ class Influence:
 
     position: int
     char: str
-    nats: float
+    loss: float
     start: int
     changes: Floats
+
+    __repr__ = short_repr
+
+    @property
+    def nats(self) -> float:
+        """The loss, under its name of earlier versions."""
+        return self.loss
 
     @property
     def strongest(self) -> int | None:
@@ -97,6 +105,11 @@ def influence(
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
+    if len(ids) < 2:
+        raise GenerationError(
+            "The text has fewer than two characters that the model knows: a character is explained by those before it, "
+            "so give a longer text, or one in characters that the model was trained on"
+        )
     if not 1 <= position < len(ids):
         raise GenerationError(
             f"Position {position} has no character to explain: the text has {len(ids):,} characters that the model "

@@ -1,14 +1,15 @@
 """Compute everything that could come next: all continuations above a probability, and the likeliest next words.
 
-Probabilities are the model's own, without a sampler, and exact: every continuation above the cut-off is found. All
-continuations of one length are computed in one batch. Cells that the stepper holds are held while the text is read and
-in all continuations.
+Probabilities are the model's own, without a sampler. Those of continuations are joint ones, of all characters from the
+prime on, and every continuation above the cut-off is found. A next word may come after any number of blanks, so its
+probability is a sum without end; what is left out of it is bounded. All continuations of one length are computed in one
+batch. Cells that the stepper holds are held while the text is read and in all continuations.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,11 @@ WORD_BATCH = 32
 """Beginnings of words that are extended at once."""
 
 LEAST_WORD = 1e-6
-"""Less likely beginnings of words are not extended."""
+"""Less likely words are not looked for."""
 
-NEGLIGIBLE = 0.005
-"""Nor are those with less than this part of the probability of the last word that is given."""
+NEGLIGIBLE = 1e-4
+"""Beginnings with less than this part of the probability of the last word that is given are not extended. With 0.005,
+words lacked up to 0.2 % of their probability, which came after unlikely blanks."""
 
 LONGEST_WORD = 40
 """Beginnings of words are given up after so many characters."""
@@ -49,13 +51,16 @@ class ContinuationNode:
 
     Attributes:
         char: the character; "" at the root.
-        probability: of the whole continuation up to and with this character, given the prime.
+        probability: the joint one of the whole continuation up to and with this character, given the prime.
         children: the characters that may follow, most likely first; only those above the cut-off.
     """
 
     char: str
     probability: float
     children: list[ContinuationNode] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"ContinuationNode({self.char!r}, probability={self.probability:.4g}, {len(self.children)} children)"
 
     @property
     def open(self) -> float:
@@ -65,10 +70,17 @@ class ContinuationNode:
 
 @dataclass(frozen=True, slots=True)
 class NextWord:
-    """A word that may come next, with the probability of exactly this word: its letters and then no further letter."""
+    """A word that may come next, with the probability of exactly this word: its letters and then no further letter.
+
+    Attributes:
+        word: its letters; "" where the word that the prime ends with may be complete.
+        probability: at most ``missed`` too low.
+        missed: the probability of all beginnings that could have become this word and were not followed to its end.
+    """
 
     word: str
     probability: float
+    missed: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,14 +190,15 @@ def next_words(
     after: ReadText | None = None,
     check: Callable[[], None] | None = None,
 ) -> list[NextWord]:
-    """The ``count`` most likely next words after ``prime``, with exact probabilities, most likely first.
+    """The ``count`` most likely next words after ``prime``, most likely first, with their probabilities and by how much
+    these may be too low.
 
     A word is letters, digits, apostrophes and hyphens up to the first other character. If ``prime`` ends within a word,
     its continuations are given, and "" if it may be complete; otherwise blanks before the word are allowed and belong
     to no word.
 
     Beginnings of words are extended in the order of their probability, until no other word can be more likely than the
-    last that is given. A word that follows unlikely blanks does not count (:data:`NEGLIGIBLE`).
+    last that is given, and those of the words given until the rest is negligible (:data:`NEGLIGIBLE`).
 
     Args:
         after: a text that was read already, in place of ``prime``.
@@ -198,43 +211,68 @@ def next_words(
     found: dict[str, float] = {}
     started = bool(prime) and _in_word(prime[-1]) if after is None else bool(letters[after.ids[-1]])
     after = after or read_text(model, prime, stepper=stepper)
+    waiting: list[_Beginning] = []
+    dropped: list[tuple[str, npt.NDArray[np.float64]]] = []  # texts, and what may follow them with which probability
+
+    def read(text: str, started: bool, following: npt.NDArray[np.float64], state: StepperState, stream: int) -> None:
+        """Note the word ``text`` and the longer beginnings that may follow with the probabilities ``following``."""
+        if started:
+            found[text] = found.get(text, 0.0) + float(following[~letters].sum())
+        possible = letters if started else letters | blanks
+        likely = possible & (following > NEGLIGIBLE * LEAST_WORD) & (len(text) < LONGEST_WORD)
+        dropped.append((text, np.where(possible & ~likely, following, 0)))
+        for which in np.flatnonzero(likely).tolist():
+            letter = symbols[which] if letters[which] else ""
+            probability = float(following[which])
+            heapq.heappush(waiting, _Beginning(probability, text + letter, bool(letter), which, state, stream))
+
     with blas_threads(1):
-        waiting = [_Beginning(1.0, "", started, softmax(after.logits)[0], after.state, 0)]
+        read("", started, softmax(after.logits)[0], after.state, 0)
+        given: list[str] = []
         while waiting:
             if check is not None:
                 check()
             given = sorted(found, key=lambda word: -found[word])[:count]
             last = max(found[given[-1]] if len(given) == count else 0.0, LEAST_WORD)
-            extended: list[tuple[_Beginning, int]] = []
-            while waiting and len(extended) < WORD_BATCH:
+            extended: list[_Beginning] = []
+            while waiting and len(extended) < WORD_BATCH and waiting[0].probability > NEGLIGIBLE * last:
                 beginning = heapq.heappop(waiting)
                 # What is less likely than the last word given can only add to one of the words given.
                 adds = any(word.startswith(beginning.text) for word in given)
-                if beginning.probability <= (max(NEGLIGIBLE * last, LEAST_WORD) if adds else last):
-                    continue
-                paths = beginning.probability * beginning.following
-                if beginning.started:
-                    found[beginning.text] = found.get(beginning.text, 0.0) + float(paths[~letters].sum())
-                possible = letters if beginning.started else letters | blanks
-                if len(beginning.text) < LONGEST_WORD:
-                    likely = np.flatnonzero(possible & (paths > max(NEGLIGIBLE * last, LEAST_WORD)))
-                    extended += [(beginning, int(symbol)) for symbol in likely]
+                if beginning.probability > last or adds:
+                    extended.append(beginning)
             if not extended:
                 break
-            state = StepperState.concatenate([one.state.select([one.stream]) for one, _ in extended])
-            following = softmax(stepper.step(np.array([symbol for _, symbol in extended], np.intp), state))
-            for stream, (beginning, symbol) in enumerate(extended):
-                text = beginning.text + (symbols[symbol] if letters[symbol] else "")
-                probability = beginning.probability * float(beginning.following[symbol])
-                longer = _Beginning(probability, text, bool(letters[symbol]), following[stream], state, stream)
-                heapq.heappush(waiting, longer)
-    best = sorted(found.items(), key=lambda item: -item[1])[:count]
-    return [NextWord(word, probability) for word, probability in best]
+            state = StepperState.concatenate([one.state.select([one.stream]) for one in extended])
+            shares = softmax(stepper.step(np.array([one.symbol for one in extended], np.intp), state))
+            for stream, one in enumerate(extended):
+                read(one.text, one.started, one.probability * shares[stream], state, stream)
+    best = sorted(found, key=lambda word: -found[word])[:count]
+    return [NextWord(word, found[word], _missed(word, waiting, dropped, model, blanks)) for word in best]
+
+
+def _missed(
+    word: str,
+    waiting: Sequence[_Beginning],
+    dropped: Sequence[tuple[str, npt.NDArray[np.float64]]],
+    model: Model,
+    blanks: npt.NDArray[np.bool_],
+) -> float:
+    """The probability of all beginnings of ``word`` that were not extended."""
+    missed = sum(each.probability for each in waiting if word.startswith(each.text))
+    for text, following in dropped:
+        if word.startswith(text):
+            missed += float(following[blanks].sum()) if not text else 0.0
+            if len(word) > len(text):
+                which = model.vocabulary.index(word[len(text)])
+                missed += 0.0 if which is None else float(following[which])
+    return missed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Beginning:
-    """The beginning of a word: its ``probability``, those of the characters ``following`` it, and where its state is.
+    """The beginning of a word: its ``probability``, its ``text``, the last ``symbol`` of it, which is not read yet, and
+    the state before that.
 
     ``started`` is false while there are only blanks.
     """
@@ -242,7 +280,7 @@ class _Beginning:
     probability: float
     text: str
     started: bool
-    following: npt.NDArray[np.float64]
+    symbol: int
     state: StepperState
     stream: int
 

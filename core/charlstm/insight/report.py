@@ -19,11 +19,12 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import score
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
-from charlstm.insight.cells import NamedCell, name_cells, sample_cells
-from charlstm.insight.context import Context, context
+from charlstm.insight.cells import CONSTANT, NamedCell, name_cells, sample_cells
+from charlstm.insight.context import ENOUGH, Context, context
 from charlstm.insight.features import text_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.insight.page import escape, facts_table, page
+from charlstm.insight.sample import step_words
 from charlstm.svg import ChartCurve, line_chart
 
 if TYPE_CHECKING:
@@ -38,10 +39,8 @@ CELL_CHARS = 420
 SHOWN_CELLS = 6
 """Cells that are shown on the text."""
 
-NAMING_CHARS = 100_000
-"""Characters from which cells are named."""
-
 CUTOFF = 0.01
+"""Least probability of a continuation, as a whole, in the pictures."""
 
 SEARCHED = 20_000
 """Characters of the text among which a passage is chosen for a cell."""
@@ -87,6 +86,7 @@ def report(
     text: str,
     *,
     title: str,
+    sample: str | None = None,
     facts: Sequence[tuple[str, str]] = (),
     curves: Sequence[ChartCurve] = (),
     samples: Sequence[Sample] = (),
@@ -98,6 +98,7 @@ def report(
     Args:
         text: the text on which the model is explained.
         title: of the page.
+        sample: the text on which cells are named and the context is measured; None is ``text``.
         facts: names and values for the table at its top.
         curves, samples: of the model's training, where they are known.
         primes: what the pictures of continuations begin with; none: the end of a sentence of the text.
@@ -107,18 +108,19 @@ def report(
         GenerationError: the text is too short to explain the model on it.
     """
     stepper = Stepper(model)
-    part = prepare_prime(model, text[:NAMING_CHARS], empty_is_fine=True).text
-    sample = sample_cells(model, part, stepper=stepper, progress=staged(progress, "naming cells"))
-    named = name_cells(sample, progress=staged(progress, "comparing cells with features"))
+    text = prepare_prime(model, text, empty_is_fine=True).text
+    part = text if sample is None else prepare_prime(model, sample, empty_is_fine=True).text
+    cells = sample_cells(model, part, stepper=stepper, progress=staged(progress, "naming cells"))
+    named = name_cells(cells, progress=staged(progress, "comparing cells with features"))
     sections = [
-        facts_table([*facts, ("cells named on", f"{len(part):,} characters of this text")]),
+        facts_table(facts),
         words_section(),
         _curves(curves),
         _samples(samples),
-        _surprise(model, part, stepper),
+        _surprise(model, text, stepper),
         _cells(model, named, part, stepper),
         _context_section(model, part, stepper, staged(progress, "measuring the context")),
-        *(continuations_section(model, prime, stepper) for prime in primes or [_start_of_sentence(part)]),
+        *(continuations_section(model, prime, stepper) for prime in primes or [_start_of_sentence(text)]),
     ]
     return page(title, "".join(section for section in sections if section))
 
@@ -200,10 +202,17 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
             f"<h3>{escape(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({escape(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
-    about = (
-        f"Single cells that follow a feature of the text, found on one half of it and scored on the other. {COLOURS}"
-    )
+    about = f"Single cells that follow a feature of the text. {chosen_on(best[0])} {COLOURS}"
     return section("What single cells follow", about, "".join(parts))
+
+
+def chosen_on(named: NamedCell) -> str:
+    """On what and in which model a cell was found: another text or step may name another one."""
+    model = f", in the model {step_words(named.step)}" if named.step is not None else ""
+    return (
+        f"Chosen on one half of {named.chars:,} characters and scored on the other, at {named.places_words} characters "
+        f"of each{model}; on another text or at another step another cell may follow a feature best."
+    )
 
 
 def cell_facts(named: NamedCell) -> str:
@@ -225,7 +234,9 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     trace = activations(model, text[first:stop], stepper=stepper)
     layer, cell = named.cell
     states = trace.cells[start - first :, layer - 1, cell - 1]
-    strengths = np.clip((states - named.mean) / ((named.high - named.low) / 2 or 1.0), -1, 1)
+    spread = (named.high - named.low) / 2
+    constant = spread <= CONSTANT * max(1.0, abs(named.mean))
+    strengths = np.clip((states - named.mean) / (1.0 if constant else spread), -1, 1)
     underlined = values[start:stop] > 0 if named.kind == "auc" else np.zeros(len(states), bool)
     spans = []
     for char, state, strength, true in zip(
@@ -262,7 +273,7 @@ def passage_start(
 
 def _context_section(model: Model, text: str, stepper: Stepper, progress: Callable[[int, int], None] | None) -> str:
     try:
-        found: Context = context(model, text, places=60, stepper=stepper, progress=progress)
+        found: Context = context(model, text, stepper=stepper, progress=progress)
     except GenerationError:  # the text is shorter than the longest context
         return ""
     lengths = np.array(found.lengths, np.float64)
@@ -271,8 +282,9 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
         ChartCurve("after others in random order", lengths, np.array(found.shuffled)),
     ]
     about = (
-        f"Loss by how many characters the model has read, over {found.places} characters. It uses about {found.used} "
-        "characters: more change the loss by less than 0.01 nats."
+        f"Loss by how many characters the model has read, over {found.places} evenly spaced characters. It uses "
+        f"{found.used_words}: more change the loss by less than {ENOUGH} nats. The margin comes from drawing these "
+        "characters again with repetition."
     )
     return section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
 
@@ -286,7 +298,8 @@ def continuations_section(model: Model, prime: str, stepper: Stepper) -> str:
     )
     about = (
         f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a probability of {CUTOFF:.0%} or "
-        "more. A block is a character, its height the probability of the text up to it. The likeliest next words:"
+        "more as a whole. A block is a character, and its height the joint probability of all characters up to it and "
+        "of itself. The likeliest next words:"
     )
     return section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
 

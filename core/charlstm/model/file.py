@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import user_files
+from charlstm import arguments, user_files
 from charlstm.errors import CharLSTMError, ModelError, UnreadableFileError
 from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
 from charlstm.text.reading import TextOptions
@@ -85,12 +85,35 @@ class Model:
     text_options: TextOptions = field(default_factory=TextOptions)
     info: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        config, loss = self.config, self.loss
+        facts = [f"{config.num_layers} × {config.hidden_size}", f"{config.vocab_size} characters"]
+        facts += [f"loss {loss:.4f}"] * (loss is not None)
+        return f"Model({', '.join(facts)}, {config.parameters:,} weights)"
+
+    def __post_init__(self) -> None:
+        arguments.instance("config", self.config, ModelConfig, "the shape of a network", error=ModelError)
+        arguments.instance("vocabulary", self.vocabulary, Vocabulary, "a Vocabulary", error=ModelError)
+        arguments.instance("weights", self.weights, Mapping, "arrays by name", error=ModelError)
+        arguments.instance("text_options", self.text_options, TextOptions, "TextOptions", error=ModelError)
+        arguments.instance("info", self.info, dict, "a dict", error=ModelError)
+        for name, array in self.weights.items():
+            arguments.instance(f"The weight {name}", array, np.ndarray, "an array", error=ModelError)
+
+    @property
+    def loss(self) -> float | None:
+        """The validation loss in nats per character, when the file says it."""
+        loss = self.info.get("val_loss")
+        return float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None
+
     def check_computable(self) -> None:
         """Raise :class:`ModelError` unless every gate and logit is finite for every input.
 
         Finite weights can have sums that overflow. Inputs are one-hot and the outputs of a layer are within ±1, so the
         sum of the absolute weights in its row bounds each gate and logit.
         """
+        _check_vocabulary(self.config, self.vocabulary, "in memory")
+        _check_shapes(self.config, _specs(self.weights), "in memory")
         names_of = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         groups = [[f"lstm.{name}_l{layer}" for name in names_of] for layer in range(self.config.num_layers)]
         groups.append(["fc.weight", "fc.bias"])
@@ -118,8 +141,7 @@ def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
     Raises :class:`ModelError` when the weights do not fit the configuration or are not finite.
     """
     _check_vocabulary(model.config, model.vocabulary, path)
-    specs = {name: TensorSpec(_type_name(array), array.shape, 0, 0) for name, array in model.weights.items()}
-    _check_shapes(model.config, specs, path)
+    _check_shapes(model.config, _specs(model.weights), path)
     _check_finite(model.weights, path)
     about = {
         "config": {
@@ -213,6 +235,10 @@ def _check_finite(weights: Mapping[str, npt.NDArray[Any]], path: str) -> None:
     for name, array in weights.items():
         if not np.isfinite(array).all():
             raise ModelError(f"The model {path} has weights in {name} that are not finite")
+
+
+def _specs(weights: Mapping[str, npt.NDArray[Any]]) -> dict[str, TensorSpec]:
+    return {name: TensorSpec(_type_name(array), array.shape, 0, 0) for name, array in weights.items()}
 
 
 def _type_name(array: npt.NDArray[Any]) -> str:

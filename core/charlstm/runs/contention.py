@@ -2,7 +2,7 @@
 
 A slowdown is a factor: 1 when no other program is in the way, 2 when training takes twice as long. Before a run,
 :func:`probe_slowdown` measures it with a short computation on all cores. During a run, the worker's heartbeat has a
-:class:`SlowdownMeter`.
+:class:`ContentionMeter`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from charlstm import system
+
+FOREGROUND_NICENESS, BACKGROUND_NICENESS = 0, 10
+"""The niceness of a run whose settings name none. Somebody waits for a run in the foreground; beside one in the
+background, whatever a person does goes first."""
 
 PROBE_SECONDS = 0.6
 """Seconds for which the probe computes. Schedulers share the processor in slices of some milliseconds."""
@@ -26,24 +31,55 @@ PROBE_TIMEOUT = 10.0
 NOTABLE_SLOWDOWN = 1.4
 """A smaller slowdown is not worth a word: an idle desktop and the app itself cause up to 1.2."""
 
-MOST_SLOWDOWN = 20.0
-"""Larger factors say nothing more, and come from too short a time on the processor to be exact."""
+MOST_SLOWDOWN = 100.0
+"""Larger factors come from too short a time on the processor to be exact."""
+
+MANY_TIMES = 8.0
+"""A larger slowdown changes too much from second to second to be told as a number."""
 
 METER_SECONDS = 10.0
 """Seconds over which the meter of a run averages."""
+
+GOES_FIRST = 0.3
+"""Cores that programs with a normal priority have to use to be named as going first."""
 
 LEAST_RUNNING = 0.1
 """Fraction of a core that a process wants at least for its slowdown to mean something: less in a pause."""
 
 
-def probe_slowdown() -> float | None:
-    """Measure, for about a second, how much slower a run would be that starts now; ``None`` if that fails.
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """How much slower training is because of other programs, and whether these go first, since its niceness is above
+    theirs."""
 
-    The measurement is a process of its own, because it has the low priority of a worker.
+    slowdown: float
+    others_first: bool = False
+
+    def describe(self, verb: str = "is") -> str:
+        """A sentence; empty where there is nothing worth a word. ``verb``: ``is``, ``was`` or ``will be``."""
+        if self.slowdown < NOTABLE_SLOWDOWN:
+            return ""
+        use = "used" if verb == "was" else "are using"
+        first = f" and {'went' if verb == 'was' else 'go'} first" if self.others_first else ""
+        return f"Other programs {use} the processor{first}: training {verb} {slower_words(self.slowdown)}."
+
+
+def slower_words(slowdown: float) -> str:
+    """A factor as people say it: ``about 1.5 times slower``."""
+    if slowdown >= MANY_TIMES:
+        return "many times slower"
+    return f"about {round(2 * slowdown) / 2 if slowdown < 3 else round(slowdown):g} times slower"
+
+
+def probe_slowdown(niceness: int = BACKGROUND_NICENESS) -> float | None:
+    """Measure, for about a second, how much slower a run with this ``niceness`` would be that starts now; ``None`` if
+    that fails.
+
+    The measurement is a process of its own, because it has the priority of a worker.
     """
     import subprocess  # 3 ms, and every command that lists runs imports this module
 
-    command = [sys.executable, "-P", "-m", __name__]
+    command = [sys.executable, "-P", "-m", __name__, str(niceness)]
     options = system.detached_popen_options()  # a session of its own, as a worker has: Linux schedules sessions
     try:
         done = subprocess.run(
@@ -81,8 +117,8 @@ def compute_on_all_cores(seconds: float = PROBE_SECONDS) -> float:
     return sum(passed) / max(sum(computed), 1e-6)
 
 
-class SlowdownMeter:
-    """The slowdown of this process, averaged over the last ten seconds.
+class ContentionMeter:
+    """The contention of this process, averaged over the last ten seconds, and :meth:`overall`.
 
     On Linux it comes from the time in which its threads waited for a free core, elsewhere from the load average, and on
     Windows, which has none, it is not known. ``read_times`` and ``clock`` are for tests.
@@ -95,12 +131,31 @@ class SlowdownMeter:
     ) -> None:
         self._read_times, self._clock = read_times, clock
         self._earlier: deque[tuple[float, system.ProcessorTimes]] = deque()
+        self._last_read = clock()
+        self._seconds = self._seconds_alone = self._seconds_behind = 0.0
 
-    def read(self) -> float | None:
-        """The slowdown now; ``None`` while it is not known or this process hardly computes. To be called regularly."""
+    def overall(self) -> Contention | None:
+        """The contention since the first reading; ``None`` where it was never known."""
+        if not self._seconds:
+            return None
+        return Contention(self._seconds / self._seconds_alone, 2 * self._seconds_behind > self._seconds)
+
+    def read(self) -> Contention | None:
+        """The contention now; ``None`` while it is not known or this process hardly computes. To be called
+        regularly."""
+        found, now = self._read(), self._clock()
+        passed, self._last_read = now - self._last_read, now
+        if found is not None:
+            self._seconds += passed
+            self._seconds_alone += passed / found.slowdown
+            self._seconds_behind += passed * found.others_first
+        return found
+
+    def _read(self) -> Contention | None:
         now, times = self._clock(), self._read_times()
         if times is None:
-            return _slowdown_by_load()
+            slowdown = _slowdown_by_load()
+            return None if slowdown is None else Contention(slowdown)
         while len(self._earlier) > 1 and now - self._earlier[0][0] > METER_SECONDS:
             self._earlier.popleft()
         self._earlier.append((now, times))
@@ -111,7 +166,10 @@ class SlowdownMeter:
             return None
         if now <= start or running + waiting < LEAST_RUNNING * (now - start):
             return None
-        return min(MOST_SLOWDOWN, (running + waiting) / max(running, 1e-6))
+        slowdown = min(MOST_SLOWDOWN, (running + waiting) / max(running, 1e-6))
+        others = (times.not_nice - before.not_nice) / (now - start)
+        first = slowdown >= NOTABLE_SLOWDOWN and system.niceness() > 0 and others >= GOES_FIRST
+        return Contention(slowdown, first)
 
 
 def _slowdown_by_load() -> float | None:
@@ -122,5 +180,5 @@ def _slowdown_by_load() -> float | None:
 
 
 if __name__ == "__main__":
-    system.lower_priority()
+    system.lower_priority(int(sys.argv[1]))
     print(compute_on_all_cores())

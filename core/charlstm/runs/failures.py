@@ -3,17 +3,8 @@
 from __future__ import annotations
 
 from charlstm import storage
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, is_out_of_memory
 from charlstm.training.settings import Settings
-
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "can't allocate memory",
-    "cannot allocate memory",
-    "not enough memory",
-    "alloc failed",
-)
-"""What messages of torch and its allocators say: they raise plain RuntimeErrors."""
 
 
 def describe_failure(error: BaseException, settings: Settings) -> str:
@@ -30,10 +21,3 @@ def describe_failure(error: BaseException, settings: Settings) -> str:
         return f"The disk could not be used: {error.strerror}{where}; free some space or repair it, then resume the run"
     words = " ".join(str(error).split())[:200]
     return f"The program has a bug ({type(error).__name__}: {words}): worker.log in the run's folder has the details"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether Python, numpy, torch's CPU allocator or a graphics card ran out of memory."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _OUT_OF_MEMORY)

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import storage
-from charlstm.display import visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
+from charlstm import arguments, storage, system
+from charlstm.display import short_repr, visible
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
@@ -66,6 +66,8 @@ class RunSpec:
     plan: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
     amendments: tuple[dict[str, Any], ...] = ()
+
+    __repr__ = short_repr
 
     @property
     def corpus_name(self) -> str:
@@ -255,14 +257,22 @@ class Run:
     def wait(self, timeout: float | None = None) -> RunStatus:
         """Wait until no process trains this run any more, and return its status.
 
-        Raises :class:`TimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
+        Raises :class:`RunTimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
         """
+        for status in self.statuses(timeout):
+            last = status
+        return last
+
+    def statuses(self, timeout: float | None = None) -> Iterator[RunStatus]:
+        """The status several times a second, until no process trains this run any more. Raises as :meth:`wait`."""
         began = time.monotonic()
-        while (status := self.status()).alive:
+        # a worker says how it ended before it releases its lock, and writes its heartbeat once more in between
+        while (status := self.status()).alive or system.is_locked(self.lock_path):
+            yield status
             if timeout is not None and time.monotonic() - began >= timeout:
-                raise TimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
+                raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
             time.sleep(WAIT_INTERVAL)
-        return status
+        yield status
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""
@@ -332,6 +342,7 @@ class Run:
         """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
         model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
+            step = arguments.whole("step", step, 0, error=ModelError)
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
                 return steps[step]

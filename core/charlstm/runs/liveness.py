@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
 from charlstm.json_fields import typed_fields
-from charlstm.runs.contention import SlowdownMeter
+from charlstm.runs.contention import Contention, ContentionMeter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -178,8 +178,9 @@ class HeartbeatRecord:
 
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
     seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
-    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown``: how much longer training
-    takes because other programs use the processor (see ``runs.contention``). ``work_seconds``, ``progress``,
+    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown`` and ``others_first``: how
+    much longer training takes because other programs use the processor, and whether these go first (see
+    ``runs.contention``). ``work_seconds``, ``progress``,
     ``seconds_left`` and ``validated`` are described in ``RunStatus`` (``None`` in files of version 0.1).
     """
 
@@ -201,6 +202,7 @@ class HeartbeatRecord:
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
     slowdown: float | None = None
+    others_first: bool = False
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
@@ -274,7 +276,7 @@ class Heartbeat:
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._writes = True
-        self._slowdown_meter = SlowdownMeter()
+        self._meter = ContentionMeter()
         self._descriptor: int | None = None
         self._write()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
@@ -291,6 +293,11 @@ class Heartbeat:
             before, self._record = self._record, replace(self._record, **changes)
             if before.state != self._record.state:
                 self._write()
+
+    @property
+    def contention(self) -> Contention | None:
+        """How much slower other programs have made this process so far, since the heartbeat began."""
+        return self._meter.overall()
 
     def stop_writing(self) -> None:
         """Write nothing more: the file may be another worker's, or its folder is being deleted."""
@@ -321,12 +328,13 @@ class Heartbeat:
     def _write(self) -> None:
         if not self._writes:
             return
-        slowdown = self._slowdown_meter.read()
+        contention = self._meter.read()
         self._record = replace(
             self._record,
             time=time.time(),
             memory=system.memory_bytes(),
-            slowdown=None if slowdown is None else round(slowdown, 2),
+            slowdown=None if contention is None else round(contention.slowdown, 2),
+            others_first=contention is not None and contention.others_first,
         )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from charlstm import storage
@@ -130,11 +131,15 @@ class EventRecorder:
         self._inbox = inbox
         self._validates_since: float | None = None
 
-    def record(self, event: Event) -> None:
-        """Write ``event``. Those that a resume or a person relies on are synced at once.
+    def record(self, event: Event) -> Event:
+        """Write ``event``, and return it as it is in the log: the last one also says what other programs took. Those
+        that a resume or a person relies on are synced at once.
 
         Raises :class:`StoppedEarlyError` when a stop is requested while the disk is full.
         """
+        contention = self._heartbeat.contention
+        if isinstance(event, Finished) and contention is not None:
+            event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
         if sync:
@@ -142,6 +147,7 @@ class EventRecorder:
         self.series.feed([event])
         self.any_recorded = True
         self._heartbeat.update(**_state_after_event(event), **_figures(self.series))
+        return event
 
     def report_validation(self, validated: float) -> None:
         """Show in the heartbeat that this fraction of the final validation is done."""

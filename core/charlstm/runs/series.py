@@ -30,7 +30,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.plan import VALIDATION_SPEED
+from charlstm.training.plan import FINAL_SHARE, VALIDATION_SPEED
 from charlstm.training.schedule import climb_steps, superseded_commands
 from charlstm.training.settings import LENGTH
 
@@ -255,11 +255,13 @@ class RunSeries:
 
     @property
     def _final_validation(self) -> float:
-        """The time of the final validation, in training steps."""
+        """The time of the final validation, in training steps; 0 where it takes too long for the run's time."""
         started = self.started
         if started is None or not started.val_chars or not started.train_chars:
             return 0.0
-        return started.val_chars * started.steps_per_epoch / (VALIDATION_SPEED * started.train_chars)
+        steps = started.val_chars * started.steps_per_epoch / (VALIDATION_SPEED * started.train_chars)
+        in_time = started.limit != "max_minutes" or steps <= FINAL_SHARE * (self.planned_steps or 0)
+        return steps if in_time else 0.0
 
     def points(self, line: CurveName, axis: XAxis = "step") -> Curve:
         """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from charlstm import storage, system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
+from charlstm.runs.contention import Contention
 from charlstm.runs.liveness import HeartbeatRecord
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class RunStatus:
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
     character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
     slices of it. ``memory``: bytes. ``slowdown``: how many times as long training takes now because other programs use
-    the processor, ``None`` if not known; from ``contention.NOTABLE_SLOWDOWN`` on it is worth a word. ``updated``: Unix
-    seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
+    the processor, ``None`` if not known; ``others_first``: they go first, since the niceness of the run is above
+    theirs. ``updated``: Unix seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
     state: RunState
@@ -69,7 +70,20 @@ class RunStatus:
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
+    others_first: bool = False
     updated: float = 0.0
+
+    @property
+    def remark(self) -> str:
+        """``message``, or else what other programs do to the run while it trains; may be empty."""
+        if self.message or self.state != "running":
+            return self.message
+        return Contention(self.slowdown or 1.0, self.others_first).describe()
+
+    @property
+    def loss(self) -> float | None:
+        """``best_val`` under the name that a loss has everywhere."""
+        return self.best_val
 
     @property
     def percent(self) -> int | None:
@@ -183,6 +197,7 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
         slowdown=beat.slowdown if alive else None,
+        others_first=alive and beat.others_first,
         updated=beat.time,
     )
 

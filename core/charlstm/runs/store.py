@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm import storage
+from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, UnreadableFileError
-from charlstm.model.file import model_writer
+from charlstm.model.file import load_model, model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan
@@ -26,6 +26,66 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from charlstm.model.file import Model
+
+
+class FolderStore:
+    """Keeps what a :class:`charlstm.Trainer` saves in a folder, which is created if it does not exist.
+
+    The folder gets the best model so far (``model.safetensors``), the exact state (``state.safetensors``, and the one
+    before it) and the snapshots (``snapshots/STEP.safetensors``). How often a state is saved is decided by the settings
+    ``checkpoint_steps`` and ``checkpoint_minutes``, and there is one at the end.
+
+    ``Trainer(corpus, settings, store=FolderStore("novel"))`` trains. With ``state = store.state()``,
+    ``Trainer.resume(corpus, state.settings, state, store=store)`` continues exactly, also in another process.
+
+    Raises :class:`RunError` when the folder cannot be used, or is the folder of a run, in which only its own process
+    writes. The methods ``save_…`` are for the trainer and raise :class:`OSError`.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        arguments.path("path", path, takes="the path of a folder", error=RunError)
+        with arguments.disk_errors("The folder", path, error=RunError):
+            folder = Path(os.path.expanduser(path)).absolute()
+            folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
+        self._files = Run(folder)
+        if self._files.exists():
+            raise RunError(f"{folder} is the folder of a run: choose another one, or continue the run with resume_run")
+
+    def __repr__(self) -> str:
+        return f"FolderStore({str(self.path)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._files.path
+
+    def state(self) -> TrainingState | None:
+        """The last state; the one before it when the last one is damaged. None when none was saved.
+
+        Raises :class:`RunError` when no state can be read.
+        """
+        with arguments.disk_errors("The folder", self.path, error=RunError):
+            return load_state(self._files)[0]
+
+    def model(self) -> Model:
+        """The best model that was saved. Raises :class:`ModelError` without one."""
+        with arguments.disk_errors("The folder", self.path, error=ModelError):
+            return load_model(self._files.model_path)
+
+    def save_plan(self, plan: Plan) -> None:
+        """Nothing: what the trainer planned is part of every state."""
+
+    def save_model(self, model: Model) -> None:
+        """Replace the best model."""
+        _replace(self._files.model_path, model)
+
+    def save_snapshot(self, model: Model, step: int) -> None:
+        """Write the model as it is after ``step`` steps."""
+        _save_snapshot(self._files, model, step)
+
+    def save_state(self, state: TrainingState) -> None:
+        """Replace the state; the previous one stays beside it."""
+        state_file.save_state(self._files.state_path, state, keep=self._files.previous_state_path)
 
 
 class RunStore:
@@ -51,14 +111,18 @@ class RunStore:
 
     def save_snapshot(self, model: Model, step: int) -> None:
         """Write the model as it is after ``step`` steps."""
-        with contextlib.suppress(FileExistsError):
-            storage.make_folder(self._run.snapshots_dir)
-        _replace(self._run.snapshots_dir / f"{step}.safetensors", model)
+        _save_snapshot(self._run, model, step)
 
     def save_state(self, state: TrainingState) -> None:
         """Replace the state; the previous one stays beside it."""
         self._sync_events()
         state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+
+
+def _save_snapshot(run: Run, model: Model, step: int) -> None:
+    with contextlib.suppress(FileExistsError):
+        storage.make_folder(run.snapshots_dir)
+    _replace(run.snapshots_dir / f"{step}.safetensors", model)
 
 
 def _replace(path: Path, model: Model) -> None:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from charlstm.runs.contention import Contention
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
 from charlstm.training.events import Validated
@@ -107,6 +108,9 @@ class Verdict:
     extended_in_vain: bool = False
     """Of a ``finished`` run: it was extended, and its best model is still the one from before."""
 
+    contention: Contention = Contention(1.0)
+    """Of a ``finished`` run: how much slower it was because of other programs."""
+
     @property
     def text(self) -> str:
         """One to three sentences for a person."""
@@ -197,6 +201,8 @@ class Verdict:
     def _end(self) -> str:
         why = _REASONS.get(self.reason)
         text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best}".rstrip()
+        if busy := self.contention.describe("was"):
+            text = f"{text} {busy}"
         if self.useless:
             text = f"{text} That is no better than {self.useless}: it has learnt nothing of use yet."
         if self.train_losses is not None:
@@ -294,6 +300,7 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
             seconds=series.work_seconds,
             train_losses=_risen_from(series),
             useless=no_better_than(series, best_val, order0),
+            contention=Contention(finished.slowdown or 1.0, finished.others_first),
             extended_in_vain=series.extended_at is not None
             and best_step is not None
             and best_step <= series.extended_at,

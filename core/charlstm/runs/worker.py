@@ -26,6 +26,7 @@ from charlstm import storage, system
 from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness
+from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
@@ -70,7 +71,7 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0)
+        yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0, FOREGROUND_NICENESS)
 
 
 def is_other_rank() -> bool:
@@ -84,7 +85,7 @@ def train_as_other_rank() -> None:
     there. Raises :class:`CharLSTMError` when this process cannot take part or another is lost."""
     torchrun = torchrun_rank()
     assert torchrun is not None
-    system.lower_priority()
+    system.lower_priority(FOREGROUND_NICENESS)
     system.prepare_for_torch()
     from charlstm.engine import distributed, other_ranks
 
@@ -104,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
     run = Run(Path(options.folder).absolute())
     try:
         with StopSignals() as signals:
-            events = _work(run, options.changes, options.control_from, signals, _single_process)
+            events = _work(run, options.changes, options.control_from, signals, _single_process, BACKGROUND_NICENESS)
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
         print(error, file=sys.stderr)
@@ -127,17 +128,24 @@ def _single_process() -> Ranks:
 
 
 def _work(
-    run: Run, changes: Mapping[str, Any], control_from: int, signals: StopSignals, join_ranks: Callable[[], Ranks]
+    run: Run,
+    changes: Mapping[str, Any],
+    control_from: int,
+    signals: StopSignals,
+    join_ranks: Callable[[], Ranks],
+    niceness: int,
 ) -> Iterator[Event]:
     """Take the run's lock, start the heartbeat, open the log, train, and release all of them.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``join_ranks`` connects to the
-    other processes of torchrun; it is called once the text has been read.
+    other processes of torchrun; it is called once the text has been read. ``niceness`` is that of a run whose settings
+    name none.
     """
-    run.spec()  # raises for a folder that is not a run, before anything is created in it
+    settings = run.spec().settings  # raises for a folder that is not a run, before anything is created in it
     # both start another program on some systems, and a process must not fork while it holds the lock
     versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
-    system.lower_priority()
+    wanted = changes.get("niceness", settings.niceness)
+    system.lower_priority(niceness if wanted is None else wanted)
     with contextlib.ExitStack() as stack:
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
@@ -220,10 +228,10 @@ class _Training:
         ``failed``."""
         try:
             for event in self._trainer_events():
-                self._recorder.record(event)
+                recorded = self._recorder.record(event)
                 try:
                     if self._is_watched:
-                        yield event
+                        yield recorded
                 except GeneratorExit:  # nobody takes events any more: a closed terminal, a broken pipe
                     self._is_watched = False
                     self._inbox.signals.request_stop("closed")
@@ -350,7 +358,7 @@ class _Training:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
-        replay = self._recorder.series.every_control
+        log = self._recorder.series
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
             trainer = Trainer(
@@ -358,12 +366,13 @@ class _Training:
                 settings,
                 start_from=first_model,
                 plan=known_plan,
-                replay=[] if changes else replay,
+                replay=[] if changes else log.every_control,
+                logged_step=0 if changes else log.step,
                 spent=self._start_seconds(settings),
                 **hooks,
             )
         else:
-            trainer = Trainer.resume(corpus, settings, state, replay=replay, **hooks)
+            trainer = Trainer.resume(corpus, settings, state, replay=log.every_control, logged_step=log.step, **hooks)
         return trainer, new_spec
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.text import builtin, cache, encoding
@@ -116,6 +117,9 @@ class Corpus:
     """Files and folders inside a given folder that could not be read."""
     validation: ValidationText | None = None
 
+    def __repr__(self) -> str:
+        return f"Corpus({self.name!r}, {self.chars:,} characters, {len(self.vocabulary):,} distinct)"
+
     @property
     def text_chars(self) -> int:
         """Characters of the text without the separate validation text."""
@@ -133,6 +137,8 @@ class Corpus:
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
+        start = arguments.whole("start", start, error=TextError)
+        stop = None if stop is None else arguments.whole("stop", stop, error=TextError)
         return self.vocabulary.decode(self.ids[start:stop])
 
     def split(
@@ -145,6 +151,9 @@ class Corpus:
         for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave nothing
         to train on.
         """
+        val_fraction = arguments.number("val_fraction", val_fraction, error=TextError)
+        test_fraction = arguments.number("test_fraction", test_fraction, error=TextError)
+        arguments.one_of("mode", mode, ("tail", "blocks"), error=TextError)
         chars = self.text_chars
         if self.validation is not None:
             text = self._split_text(chars, 0.0, mode, test_fraction)
@@ -175,6 +184,7 @@ class Corpus:
         Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
         kept in the cache and memory-mapped. Raises :class:`TextError` when the cache cannot be written.
         """
+        arguments.instance("vocabulary", vocabulary, Vocabulary, "a Vocabulary", error=TextError)
         if vocabulary == self.vocabulary:
             return self.ids, {}
         stored = cache.Stored(self.fingerprint, self.vocabulary, self.counts, self.ids)
@@ -240,7 +250,12 @@ def open_corpus(
     Raises :class:`TextError` when there is no such source, it cannot be read or it is not text, and when not exactly
     one of ``source`` and ``text`` is given.
     """
-    options = options or TextOptions()
+    if options is None:
+        options = TextOptions()
+    arguments.instance("options", options, TextOptions, "TextOptions", error=TextError)
+    if name is not None:
+        arguments.text("name", name, error=TextError)
+    arguments.function("progress", progress, error=TextError)
     if (source is None) == (text is None):
         raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
     found = resolve(source, options) if source is not None else resolve_text(text)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cache
 from typing import Any, Self
 
+from charlstm import arguments
 from charlstm.errors import TextError
 from charlstm.text.encoding import check_encoding
 
@@ -74,7 +75,7 @@ class TextOptions:
 
     def apply(self, text: str) -> str:
         """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes."""
-        return Characters(self).feed(text, final=True)
+        return Characters(self).feed(arguments.text("text", text, error=TextError), final=True)
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -82,6 +83,7 @@ class TextOptions:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing options get their defaults. Raises :class:`TextError`."""
+        arguments.instance("The text options", values, Mapping, "values by name", error=TextError)
         known = {spec.name for spec in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise TextError(f"There is no text option {unknown[0]!r:.60}; there are {', '.join(sorted(known))}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_END = r"[.!?]+[\"'”’)\]]*"
+_END = r"(?<![.!?])[.!?]+[\"'”’)\]]*"
+"""Of several marks in a row only the first can begin an end: tried from each of them, 20,000 dots took 4 s."""
+
 _ENDS = re.compile(rf"{_END}(?=\s)")
 _BREAKS = re.compile(rf"{_END}(?=\s)|\n[^\S\n]*(?=\n)")
 _ENDED = re.compile(rf"{_END}\s$")

@@ -18,6 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
@@ -85,7 +86,11 @@ def resolve_text(text: str | None) -> Resolved:
 
 def resolve(source: Source, options: TextOptions) -> Resolved:
     """Find the files or built-in texts of ``source``. Raises :class:`TextError` when one cannot be used."""
-    given = [source] if isinstance(source, str | Path) else list(source)
+    takes = "a path, several paths, a folder or the name of a built-in text"
+    arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
+    given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
+    for one in given:
+        arguments.path("A text", one, takes=takes, error=TextError)
     if not given:
         raise TextError("No text was given: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []

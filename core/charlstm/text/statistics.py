@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from charlstm import arguments
+from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.corpus import Corpus, Span, Split
 
@@ -167,7 +169,8 @@ def overlap_share(
             np.cumsum(block.astype(np.uint64) * powers[: len(block)], out=sums[1:])
             block_hashes = (sums[SEQUENCE:] - sums[:-SEQUENCE]) * inverses[: len(block) - SEQUENCE + 1]
             candidates = np.flatnonzero(likely[block_hashes >> shift])
-            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found])]
+            # numpy 2.0 would try a table for a range of values, and fail where it exceeds an int64.
+            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found], kind="sort")]
             # Of equal hashes only the first: of one repeated character every position has the same.
             _, first = np.unique(block_hashes[candidates], return_index=True)
             for position in candidates[first].tolist():
@@ -322,7 +325,11 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 20 ms for each million characters to
     find overlaps; they are cached. The rest is immediate.
     """
-    split = split or corpus.split()
+    arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
+    arguments.flag("bits", bits, error=TextError)
+    if split is None:
+        split = corpus.split()
+    arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     sampled = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
+from charlstm import system
 from charlstm.training.progress import Progress
 
 HEARTBEAT_SECONDS = 0.1
@@ -13,29 +14,31 @@ HEARTBEAT_SECONDS = 0.1
 SUSPENDED_AFTER = 1.5
 """Seconds without a heartbeat that may be a suspension: on a busy machine it is late by less."""
 
-MAX_CPU_SHARE = 0.5
-"""Part of such a gap that may be CPU time in a suspension: several threads may compute between the last heartbeat and
-the suspension. With more the process was working, in code that holds Python's lock."""
+MAX_ACTIVE_SHARE = 0.5
+"""Part of such a gap in which the process may have computed or waited for a free core, in a suspension: several threads
+may do so between the last heartbeat and the suspension. With more, the process was working in code that holds Python's
+lock, or other programs took the processor."""
 
 
 class SuspensionTimer:
     """Measures for how long this process was suspended: by SIGSTOP, by Ctrl-Z, or with the whole machine.
 
-    No clock of the system shows that. A thread gives a heartbeat at short intervals; a long gap with hardly any CPU
-    time was a suspension. The thread runs from :meth:`start` to :meth:`close`.
+    No clock of the system shows that. A thread gives a heartbeat at short intervals; a long gap in which the process
+    hardly computed, and did not wait for a free core either, was a suspension. The thread runs from :meth:`start` to
+    :meth:`close`.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._suspended = 0.0
-        self._last_wall, self._last_cpu = time.perf_counter(), time.process_time()
+        self._last_wall, self._last_active = time.perf_counter(), active_seconds()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread. The time before does not count as suspended."""
         with self._lock:
-            self._last_wall, self._last_cpu = time.perf_counter(), time.process_time()
+            self._last_wall, self._last_active = time.perf_counter(), active_seconds()
         self._closed.clear()
         self._thread = threading.Thread(target=self._run, name="suspension timer", daemon=True)
         self._thread.start()
@@ -50,16 +53,28 @@ class SuspensionTimer:
     def read(self) -> tuple[float, float]:
         """The time now, and the seconds suspended so far. Also a heartbeat."""
         with self._lock:
-            wall, cpu = time.perf_counter(), time.process_time()
+            wall = time.perf_counter()
             gap = wall - self._last_wall
-            if gap > SUSPENDED_AFTER and cpu - self._last_cpu < MAX_CPU_SHARE * gap:
-                self._suspended += gap
-            self._last_wall, self._last_cpu = wall, cpu
+            if gap > SUSPENDED_AFTER:
+                active = active_seconds()
+                if active - self._last_active < MAX_ACTIVE_SHARE * gap:
+                    self._suspended += gap
+                self._last_active = active
+            self._last_wall = wall
             return wall, self._suspended
 
     def _run(self) -> None:
         while not self._closed.wait(HEARTBEAT_SECONDS):
             self.read()
+            active = active_seconds()  # takes a tenth of a millisecond, which is too long for every step
+            with self._lock:
+                self._last_active = active
+
+
+def active_seconds() -> float:
+    """Seconds in which the threads of this process computed or, where the system tells, waited for a free core."""
+    times = system.processor_times()
+    return time.process_time() if times is None else times.running + times.waiting
 
 
 class Clock:

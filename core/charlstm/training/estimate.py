@@ -11,7 +11,7 @@ import json
 import math
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from charlstm.errors import SettingsError
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.memory import machine_memory
-from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan
+from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan, planned_final
 from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
@@ -63,18 +63,28 @@ class Estimate:
 
 
 def estimate(
-    settings: Settings, chars: int, vocab_size: int, measured: MeasuredSpeed, *, val_chars: int | None = None
+    settings: Settings,
+    chars: int,
+    vocab_size: int,
+    measured: MeasuredSpeed,
+    *,
+    val_chars: int | None = None,
+    slowdown: float = 1.0,
 ) -> Estimate:
     """Estimate a run with ``settings`` on a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
     ``val_chars`` are the characters of a separate text to validate on, ``None`` without one; with one, ``val_fraction``
-    has to be 0. ``measured`` is the speed of a training step of :func:`batch_shape`. Raises
+    has to be 0. ``measured`` is the speed of a training step of :func:`batch_shape`, and ``slowdown`` how many times as
+    long a step takes now because of other programs; where these were there when the speed was measured, it has that in
+    it. Raises
     :class:`~charlstm.errors.SettingsError` if the settings do not limit the length of the run, or need more memory than
     this machine has.
     """
     held_out, targets = _held_out_and_training(settings, chars)
     if val_chars is not None:
         held_out = max(0, val_chars - 1)
+    if not measured.crowded:
+        measured = replace(measured, seconds=measured.seconds * slowdown)
     rows, length = fit_batch(settings, targets)
     check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     plan = make_plan(
@@ -85,11 +95,11 @@ def estimate(
         steps_per_epoch=math.ceil(targets / (rows * length)),
         held_out=held_out,
         device=settings.device,
-        threads=settings.threads or 0,
         spent=START_SECONDS,
     )
     validations = plan.planned_steps // plan.val_every
-    val_targets = validations * plan.val_chars + held_out
+    validated = VALIDATION_SPEED * measured.chars_per_second
+    work = START_SECONDS + plan.planned_steps * measured.seconds + validations * plan.val_chars / validated
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     weights = 4 * config.parameters
     return Estimate(
@@ -98,10 +108,7 @@ def estimate(
         memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=START_SECONDS
-        + plan.planned_steps * measured.seconds
-        + val_targets / (VALIDATION_SPEED * measured.chars_per_second)
-        + validations * SAMPLE_SECONDS,
+        seconds=work + validations * SAMPLE_SECONDS + planned_final(settings, held_out / validated, work),
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,
@@ -184,7 +191,9 @@ def find_speed(settings: Settings, vocab_size: int, rows: int, length: int) -> M
 
 
 def store_speed(settings: Settings, vocab_size: int, rows: int, length: int, measured: MeasuredSpeed) -> None:
-    """Store a measured speed for :func:`find_speed`."""
+    """Store a measured speed for :func:`find_speed`, unless other programs made it slower."""
+    if measured.crowded:
+        return
     key = _key(settings, measured_vocab_size(vocab_size), rows, length)
     _add_to_cache({key: [measured.kernel, measured.seconds, measured.chars]})
 

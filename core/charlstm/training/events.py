@@ -86,6 +86,11 @@ class Validated(Event):
     whole: bool = False
     train_seconds: float
 
+    @property
+    def loss(self) -> float:
+        """``val_loss`` under the name that a loss has everywhere."""
+        return self.val_loss
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled(Event):
@@ -106,11 +111,13 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controlled(Event):
-    """A command from outside is about to be carried out. This line is written to disk first.
+    """A command from outside is about to be carried out, or a decision of the trainer. This line is written to disk
+    first.
 
     ``id`` is that of the command. ``value`` is the learning rate for ``set-lr``, and the number of remaining steps for
     ``finish``, ``more`` and ``replan``. With ``replan`` and the id ``clock`` the trainer itself keeps to
-    ``max_minutes``. ``minutes`` are those that ``more`` adds.
+    ``max_minutes``; with ``threads`` it takes the steps from here on with ``value`` threads. ``minutes`` are those that
+    ``more`` adds.
     """
 
     name: ClassVar[Literal["control"]] = "control"
@@ -162,7 +169,9 @@ class Finished(Event):
 
     ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
     held-out part, not an estimate from slices (``None`` in logs of version 0.1). ``work_seconds`` counts the final
-    validation too.
+    validation too. ``slowdown``: how many times as long it took because other programs used the processor, and
+    ``others_first``: these went first, since the niceness of the run was above theirs. Both are of the process that
+    ended the run; ``None`` where nothing is known.
     """
 
     name: ClassVar[Literal["finished"]] = "finished"
@@ -175,6 +184,13 @@ class Finished(Event):
     limit: str = ""
     """The setting that ended the run: ``epochs``, ``max_steps``, ``max_minutes`` or ``patience``. Empty when none of
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
+    slowdown: float | None = None
+    others_first: bool = False
+
+    @property
+    def loss(self) -> float | None:
+        """``best_val`` under the name that a loss has everywhere."""
+        return self.best_val
 
     @property
     def is_whole(self) -> bool:
@@ -199,9 +215,12 @@ AnyEvent = (
 _KINDS: dict[str, type[AnyEvent]] = {kind.name: kind for kind in get_args(AnyEvent)}
 
 
-def to_line(event: Event) -> str:
-    """The event as one line of JSON, without a newline. Numbers that are not finite become ``null``."""
-    values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)}
+def to_line(event: Event, **more: str) -> str:
+    """The event as one line of JSON with the fields ``more``, without a newline. Numbers that are not finite become
+    ``null``."""
+    values = {spec.name: _finite(getattr(event, spec.name)) for spec in fields(event)} | more
+    if isinstance(event, (Validated, Finished)):
+        values["loss"] = _finite(event.loss)
     return json.dumps({"event": event.name, **values}, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 

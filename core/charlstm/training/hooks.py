@@ -7,7 +7,7 @@ All are optional; without them training keeps everything in memory. The source o
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from charlstm.training.commands import CommandSource
 
@@ -27,6 +27,7 @@ ValidationProgress = Callable[[float], None]
 """Called during the final validation, which may take a while, with the fraction of it that is done."""
 
 
+@runtime_checkable
 class CheckpointStore(Protocol):
     """Where a run keeps its files.
 

@@ -63,7 +63,7 @@ MIN_STEPS_PER_EPOCH = 8
 """With fewer steps per epoch a batch gets fewer rows, then shorter ones: else there are too few updates to learn."""
 
 LOG_SECONDS = 0.3
-"""Seconds between two ``step`` events."""
+"""Seconds between two ``step`` events, unless the settings say otherwise."""
 
 VALIDATIONS = 30
 """Validations during a run, unless the settings say otherwise."""
@@ -91,11 +91,16 @@ SAMPLE_SECONDS = 0.05
 SLOWEST = 4.0
 """Steps that seem slower than measured by more than this factor are few, and the start of the run counts as theirs."""
 
-MOST_START_SHARE = 0.25
-"""The most of ``max_minutes`` that the start of a run may use up: loading torch and measuring the speed."""
+MOST_START_SHARE = 0.5
+"""The most of ``max_minutes`` that the start of a run may use up: loading torch and measuring the speed. Where it takes
+longer, on a very busy machine, the rest is not counted, so that there is time to train."""
 
-FINAL_SHARE = 0.15
-"""The most of ``max_minutes`` that is reserved for the final validation. A longer one exceeds the limit."""
+FINAL_SHARE = 0.1
+"""The most of the time of a run that the final validation may take. Where it would take longer, the loss stays an
+estimate."""
+
+FINAL_SECONDS = 30.0
+"""Without ``max_minutes`` the final validation may always take so long: the time of a short run is mostly that."""
 
 SNAPSHOTS = 12
 """Snapshots of a run, at most."""
@@ -106,11 +111,14 @@ FIRST_SNAPSHOT_SECONDS = 4.0
 
 @dataclass(frozen=True, slots=True)
 class MeasuredSpeed:
-    """The fastest kernel, and how long a training step with it takes: ``seconds`` for ``chars`` characters."""
+    """The fastest kernel, and how long a training step with it takes: ``seconds`` for ``chars`` characters, with
+    ``threads``. ``crowded``: other programs used the processor meanwhile."""
 
     kernel: str
     seconds: float
     chars: int
+    threads: int = 1
+    crowded: bool = False
 
     @property
     def chars_per_second(self) -> float:
@@ -198,7 +206,6 @@ def make_plan(
     steps_per_epoch: int,
     held_out: int,
     device: str,
-    threads: int,
     spent: float = 0.0,
 ) -> Plan:
     """The plan of a run with ``held_out`` targets to validate on. ``spent`` seconds of ``max_minutes`` are used up."""
@@ -207,7 +214,7 @@ def make_plan(
     left, step_seconds = None, measured.seconds
     if total is not None:
         # Not available for steps: the time of validations and samples, and of the final validation.
-        left = max(0.0, total - spent) - min(held_out / speed, FINAL_SHARE * total)
+        left = max(0.0, total - spent) - planned_final(settings, held_out / speed)
         chars, count = _validations(settings, left, held_out, speed)
         validation = chars / speed + SAMPLE_SECONDS
         if settings.val_every is None:
@@ -219,13 +226,13 @@ def make_plan(
     return Plan(
         device=device,
         kernel=measured.kernel,
-        threads=threads,
+        threads=measured.threads,
         batch_size=batch_size,
         seq_length=seq_length,
         steps_per_epoch=steps_per_epoch,
         planned_steps=steps,
         warmup_steps=round(settings.warmup * steps),
-        log_every=max(1, round(LOG_SECONDS / measured.seconds)),
+        log_every=settings.log_every or max(1, round(LOG_SECONDS / measured.seconds)),
         val_every=settings.val_every or max(1, math.ceil(steps / count)),
         val_chars=chars,
         snapshot_steps=snapshot_steps(steps, measured.seconds),
@@ -234,16 +241,26 @@ def make_plan(
     )
 
 
-def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, held_out: int) -> int:
+def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, worked: float, last: float) -> int:
     """The step at which to end so that ``max_minutes`` is kept, with time for the final validation.
 
-    ``worked``: seconds so far, at ``step``. ``pace``: seconds per step, including validations. ``held_out``: targets of
-    the final validation.
+    ``worked``: seconds so far, at ``step``. ``pace``: seconds per step, including validations. ``last``: seconds that
+    the final validation would take; where that is too much there is none (:func:`final_seconds`).
     """
-    total = 60 * (settings.max_minutes or math.inf)
-    last = held_out * pace / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
-    left = total - worked - min(last, FINAL_SHARE * total)
+    left = 60 * (settings.max_minutes or math.inf) - worked - planned_final(settings, last, worked)
     return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))
+
+
+def planned_final(settings: Settings, last: float, worked: float = 0.0) -> float:
+    """Seconds to plan for a final validation that would take ``last``: none where it takes too long."""
+    return last if last <= final_seconds(settings, worked) else 0.0
+
+
+def final_seconds(settings: Settings, worked: float) -> float:
+    """The most seconds that the final validation may take, in a run that has worked for ``worked`` seconds."""
+    if settings.max_minutes is not None:
+        return FINAL_SHARE * 60 * settings.max_minutes
+    return max(FINAL_SECONDS, FINAL_SHARE * worked)
 
 
 def snapshot_steps(steps: int, step_seconds: float) -> tuple[int, ...]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from charlstm import arguments
 from charlstm.errors import SettingsError
+from charlstm.json_fields import MAX_INTEGER
 from charlstm.training.settings import Settings
 
 
@@ -24,15 +27,35 @@ class Preset:
     settings: Callable[[int, int], Settings]
 
 
-@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
 def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
     """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
 
     Raises :class:`SettingsError` for an unknown name.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
+    chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
+    return _known(name, chars, arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError))
+
+
+@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
+def _known(name: str, chars: int, vocab_size: int) -> Settings:
     return PRESETS[name].settings(chars, vocab_size)
+
+
+def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
+    """The settings of a preset or of another run with those that the user ``given``.
+
+    Epochs or steps that are given lift the usual limit in minutes, unless a limit in minutes is given too: who asks for
+    3 epochs does not mean the part of them that fits into the minute of ``quick``.
+    """
+    return usual.with_changes(**lifted_minutes(given), **given)
+
+
+def lifted_minutes(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The change of ``max_minutes`` that :func:`with_given` makes; empty when it makes none."""
+    lifts = given.get("epochs") is not None or given.get("max_steps") is not None
+    return {"max_minutes": None} if lifts and "max_minutes" not in given else {}
 
 
 def _reference(chars: int, vocab_size: int) -> Settings:

@@ -33,13 +33,16 @@ class Progress:
     """Validations since the best one; ``patience`` limits them."""
     whole_val: float | None = None
     """The best model's loss on all held-out text, once the run has ended."""
+    final_val: float | None = None
+    """The same where all of it would take too long: estimated from as much of it as there is time for. States of 0.2
+    lack it."""
     ended: str | None = None
     """Why the run ended: a reason of ``events.Finished``."""
 
     @property
     def loss(self) -> float | None:
-        """The best model's loss: on all held-out text if that is known, else the estimate made during training."""
-        return self.best_val if self.whole_val is None else self.whole_val
+        """The best model's loss: on all held-out text if that is known, else the best estimate."""
+        return next((loss for loss in (self.whole_val, self.final_val) if loss is not None), self.best_val)
 
     def count_step(self, nats: float, count: int, grad_norm: float, seconds: float) -> None:
         """Count a training step with a summed loss of ``nats`` over ``count`` targets."""
@@ -62,6 +65,7 @@ class Progress:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. Raises :class:`ModelError` when a field is missing or has the wrong type."""
         try:
-            return cls(**typed_fields(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
+            known = {"final_val": None, **values}
+            return cls(**typed_fields(cls, {spec.name: known[spec.name] for spec in fields(cls)}))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError("The training state is damaged: it does not say how far the run has come") from error

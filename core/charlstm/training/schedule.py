@@ -30,7 +30,7 @@ def superseded_commands(changed: Collection[str]) -> set[str]:
     """Commands that lose their effect when a run is resumed with changes of the settings ``changed``."""
     return {
         command
-        for command, names in (("set-lr", {"lr"}), ("finish", LENGTH), ("more", LENGTH))
+        for command, names in (("set-lr", {"lr"}), ("finish", LENGTH), ("more", LENGTH), ("threads", {"threads"}))
         if names.intersection(changed)
     }
 

@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, Self
 
+from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.json_fields import MAX_INTEGER
 
@@ -79,6 +80,7 @@ ALIASES = {
     "print_every": "val_every",
     "eval_every": "val_every",
     "eval_interval": "val_every",
+    "log_interval": "log_every",
 }
 """Names of settings in other scripts, and the names here. The error message for the former suggests the latter."""
 
@@ -168,6 +170,9 @@ class Settings:
     val_every: int | None = _setting(
         None, "steps between validations; none: 30 validations in all, fewer in a short run", low=1
     )
+    log_every: int | None = _setting(
+        None, "steps between two entries of the training loss in the log; none: about 0.3 seconds", low=1
+    )
     split: SplitMode = _setting("tail", "held-out part: the end of the text, or blocks spread over it")
 
     # Machine
@@ -181,7 +186,15 @@ class Settings:
     precision: Precision = _setting(
         "auto", "number format of matrix products: auto is bfloat16 where the CPU computes it fast, else float32"
     )
-    threads: int | None = _setting(None, "CPU threads; none: one per core", low=1, high=1024)
+    threads: int | None = _setting(
+        None, "CPU threads; none: as many as are fastest, which is measured at times", low=1, high=1024
+    )
+    niceness: int | None = _setting(
+        None,
+        "how far other programs go first, 0 (not at all) to 19; none: 0 in the foreground, 10 in the background",
+        low=0,
+        high=19,
+    )
     checkpoint_steps: int | None = _setting(None, "steps between checkpoints; none: by time only", low=1)
     checkpoint_minutes: float | None = _setting(
         2.0, "minutes between checkpoints; none: by steps only", low=0, open_low=True
@@ -227,6 +240,7 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
+        arguments.instance("Settings", values, Mapping, "values by name", error=SettingsError)
         for name in values:
             check_name(name)
         return cls(**values)
@@ -278,6 +292,7 @@ def check_name(name: str) -> None:
     names = setting_names()
     if name in names:
         return
+    name = str(name)
     if name in ALIASES:
         raise SettingsError(f"{name} is called {ALIASES[name]} here: write {ALIASES[name]}=…")
     near = difflib.get_close_matches(name, names, n=1)
@@ -381,7 +396,7 @@ def _fits(value: Any, hint: Any, metadata: Mapping[str, Any]) -> bool:
     if value is None and type(None) in kinds:
         return True
     if words := _literals(hint):
-        return value in words or value in metadata["aliases"]
+        return isinstance(value, str) and (value in words or value in metadata["aliases"])
     if bool in kinds:
         return isinstance(value, bool)
     if str in kinds:

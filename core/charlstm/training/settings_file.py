@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.text.reading import TextOptions
 from charlstm.toml_files import read_toml
-from charlstm.training.presets import DEFAULT, preset
+from charlstm.training.presets import DEFAULT, preset, with_given
 from charlstm.training.settings import Settings, parse_setting
 
 
@@ -35,12 +36,13 @@ class SettingsFile:
         return TextOptions.from_dict(self.text_changes)
 
     def settings(self, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
-        """The preset for a text of ``chars`` characters, ``vocab_size`` of them distinct, with the file's changes.
+        """The preset for a text of ``chars`` characters, ``vocab_size`` of them distinct, with the file's changes, as
+        :func:`~charlstm.training.presets.with_given` makes them.
 
         Without a preset in the file it is ``quick``, as in ``charlstm train``. Raises :class:`SettingsError` when the
         values do not go together.
         """
-        return preset(self.preset or DEFAULT, chars, vocab_size).with_changes(**self.changes)
+        return with_given(preset(self.preset or DEFAULT, chars, vocab_size), self.changes)
 
 
 def load_settings(path: str | Path) -> SettingsFile:
@@ -49,7 +51,9 @@ def load_settings(path: str | Path) -> SettingsFile:
     Raises :class:`SettingsError` that names the file, and the line where it is known, when the file cannot be read, is
     not TOML, or has an entry with an unknown name or a wrong value.
     """
-    file = read_toml(Path(path), "settings file")
+    arguments.path("path", path, error=SettingsError)
+    with arguments.disk_errors("The settings file", path, error=SettingsError):
+        file = read_toml(Path(path), "settings file")
     entries = file.entries
     name = ""
     try:

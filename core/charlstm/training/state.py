@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy.typing as npt
 
-from charlstm.errors import ModelError, UnreadableFileError
+from charlstm.display import short_repr
+from charlstm.errors import ModelError, SettingsError, UnreadableFileError
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
+from charlstm.training.settings import Settings
 
 FORMAT = 2
 """Format 1, of version 0.1, had some more fields, which nothing read and which are ignored."""
@@ -29,6 +31,19 @@ class TrainingState:
     step: int
     record: dict[str, Any]
     tensors: dict[str, npt.NDArray[Any]]
+
+    __repr__ = short_repr
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that were requested for the run, for :meth:`charlstm.Trainer.resume`, perhaps with changes.
+
+        Raises :class:`ModelError` when the state does not say.
+        """
+        try:
+            return Settings.from_dict(self.record["asked"])
+        except (KeyError, TypeError, AttributeError, SettingsError) as error:
+            raise ModelError("The training state does not say with which settings it was trained") from error
 
 
 def save_state(path: Path, state: TrainingState, *, keep: Path | None = None) -> None:

@@ -18,11 +18,10 @@ EARLY_SECONDS = 3.0
 
 
 class TimeLimit:
-    """``max_minutes`` of ``settings``, if set, for a run with ``held_out`` characters to validate at its end."""
+    """``max_minutes`` of ``settings``, if set."""
 
-    def __init__(self, settings: Settings, held_out: int, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
-        self._held_out = held_out
         self._clock = clock
 
     def is_over(self) -> bool:
@@ -30,8 +29,9 @@ class TimeLimit:
         minutes = self._settings.max_minutes
         return minutes is not None and self._clock.count_work() >= 60 * minutes
 
-    def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress) -> int | None:
-        """The steps that are left in time, where these are not what is planned; else ``None``."""
+    def new_steps_left(self, plan: Plan, schedule: LearningRate, progress: Progress, last: float) -> int | None:
+        """The steps that are left in time, where these are not what is planned; else ``None``. ``last``: seconds that
+        the final validation would take now."""
         validated = progress.step % plan.val_every == 0
         due = validated or progress.step % plan.log_every == 0
         if self._settings.max_minutes is None or schedule.finishing or not due:
@@ -44,9 +44,7 @@ class TimeLimit:
             self._clock.start_pace()
         if not pace or (not validated and pace * self._clock.pace_steps < EARLY_SECONDS):
             return None
-        end = end_within_time(
-            self._settings, plan, step=progress.step, pace=pace, worked=worked, held_out=self._held_out
-        )
+        end = end_within_time(self._settings, plan, step=progress.step, pace=pace, worked=worked, last=last)
         change = end - schedule.planned_steps
         beyond = REPLAN_BEYOND if validated else REPLAN_EARLY_BEYOND
         if abs(change) <= beyond * (schedule.planned_steps - progress.step) or (change > 0 and not validated):

@@ -25,7 +25,8 @@ from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.output import StatusLine, table
 from charlstm.cli.training_view import EventView
 from charlstm.runs import liveness
-from charlstm.runs.folder import find_run
+from charlstm.runs.folder import Run, find_run
+from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
@@ -54,11 +55,11 @@ def test_presets_estimates_each_preset_for_a_text(
         return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
+    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3", "--slowdown", "1")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
-        assert set(row) == {"name", "about", "settings", "kernel", "precision", *costs}
+        assert set(row) == {"name", "about", "settings", "kernel", "precision", "slowdown", *costs}
         assert set(row["settings"]) == set(setting_names())
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings
@@ -67,18 +68,49 @@ def test_presets_estimates_each_preset_for_a_text(
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    assert "20,000" in run_cli("presets", "data/fox.txt")[0]
+    assert "20,000" in run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
     # with a separate text to validate on, all of the text is trained on
     Path("other.txt").write_text(TEXT[:500])
     held_out, whole = (
         run_json(
-            "presets", "data/fox.txt", *more, "--set", "max_minutes=none", "--set", "epochs=40", "--set", "split=tail"
+            "presets",
+            "data/fox.txt",
+            *more,
+            "--set",
+            "max_minutes=none",
+            "--set",
+            "epochs=40",
+            "--set",
+            "split=tail",
+            "--slowdown",
+            "1",
         )
         for more in ((), ("--val-file", "other.txt"))
     )
     for before, after in zip(held_out, whole, strict=True):
         assert after["steps"] > before["steps"]
         assert after["settings"] == before["settings"]
+
+
+def test_presets_scale_with_what_other_programs_take(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """15,910 characters a second were promised where 287 were reached."""
+    measured = MeasuredSpeed("fused-f32", 0.1, 2_000)
+    monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: measured)
+    for slowdown, speed in ((1.0, 20_000), (1.2, 20_000), (8.0, 2_500)):
+        monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness, found=slowdown: found)
+        quick, *_, reference = run_json("presets", "data/fox.txt", "--set", "batch_size=32")
+        assert quick["chars_per_second"] == pytest.approx(speed)
+        assert quick["seconds"] == pytest.approx(60, rel=0.15)
+        if slowdown == 1.0:
+            alone = reference["seconds"]
+    assert reference["seconds"] - START_SECONDS > 5 * (alone - START_SECONDS)
+    assert (
+        "Other programs are using the processor: training will be many times slower."
+        in run_cli("presets", "data/fox.txt")[1]
+    )
+    assert run_json("presets", "data/fox.txt", "--slowdown", "2")[0]["chars_per_second"] == pytest.approx(10_000)
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:
@@ -193,7 +225,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
         Finished(step=2, reason=foul, best_val=None, best_step=0, train_seconds=1.0),
         Failed(step=2, message=foul),
     ]
-    with EventView() as view:
+    with EventView(Run(Path("x"))) as view:
         view.show(events)
         view.show_waiting(f"waiting: {foul}")
     assert "\x1b[2J" not in terminal.getvalue()

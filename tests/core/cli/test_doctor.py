@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
+from charlstm.training.memory import Memory
 from command_line import TINY, RunCli, RunJson
 
 
@@ -39,6 +40,26 @@ def test_doctor_names_what_is_wrong(
     assert "TERM is dumb" in problems
     assert run(["doctor"]) == 1
     assert "✗ " in capsys.readouterr().out
+
+
+def test_busy_moment_is_a_note_and_nothing_wrong(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever checks a new machine by the exit code was told that something was wrong with it while it was busy."""
+    monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0), raising=False)
+    monkeypatch.setattr("charlstm.training.memory.machine_memory", lambda: Memory(total=8 << 30, available=1 << 20))
+    monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
+    monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
+    code, result = doctor(capsys)
+    assert result["problems"] == []
+    assert code == 0
+    notes = " ".join(result["notes"])  # type: ignore[arg-type]
+    assert "Other programs keep the processor busy" in notes
+    assert "Less than 1 GB of memory is free" in notes
+    assert run(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "Note: Less than 1 GB" in out
+    assert "Nothing is wrong." in out
 
 
 def test_compare_lists_what_differs_and_writes_files(

@@ -15,6 +15,8 @@ from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 
+pytestmark = pytest.mark.numeric
+
 LINE = "the quick brown fox jumps over the lazy dog.\n"
 
 

@@ -10,6 +10,7 @@ import pytest
 from charlstm.cli.generate import unescaped
 from charlstm.cli.output import StatusLine
 from command_line import ErrorOf, RunCli, RunJson
+from recorded_run import record
 
 
 def test_samples_generates_several_texts(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
@@ -28,6 +29,19 @@ def test_generate_ends_at_stop_strings(workspace: Path, run_json: RunJson, how: 
     ask = ("generate", "fox", "--prime", "the quick ", "--length", "500", *how)
     assert run_json(*ask)["text"].index("\n") == len(run_json(*ask)["text"]) - 1
     assert all(text.index("\n") == len(text) - 1 for text in run_json(*ask, "--samples", "3")["texts"])
+
+
+def test_model_from_before_training_is_said_to_be_one(workspace: Path, run_cli: RunCli) -> None:
+    note = "still the one from before training and writes noise"
+    ask = ("generate", "young", "--length", "3")
+    with record(workspace / "runs", "running", steps=0, name="young") as worker:
+        assert f"{note}: try again when it has learnt something" in run_cli(*ask)[1]
+        assert run_cli(*ask, "--snapshot", "0")[1] == ""  # asked for
+        worker.advance(50)
+        assert run_cli(*ask)[1] == ""
+    early = record(workspace / "runs", "stopped", steps=0, name="early").run
+    assert run_cli("generate", "early", "--length", "3")[1].rstrip().endswith(note)
+    assert run_cli("generate", str(early.model_path), "--length", "3")[1] == ""
 
 
 def test_unescaped_replaces_escapes() -> None:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import html.parser
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import get_type_hints
 
 import numpy as np
 import pytest
 
-from charlstm.cli.json_schemas import NamedCellRow, RankedPlaceRow
+import charlstm
+from charlstm.cli.json_schemas import CellScoreRow, ContextRow, NamedCellRow, RankedPlaceRow
+from charlstm.cli.options import models_of_run
 from charlstm.display import symbol
+from charlstm.insight.cells import SAMPLED, NamedCell
+from charlstm.insight.context import PLACES
 from charlstm.insight.influence import influence
 from charlstm.insight.report import passage_start
+from charlstm.insight.sample import READ_CHARS
 from charlstm.model.file import load_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
+
+pytestmark = pytest.mark.numeric
 
 
 @pytest.fixture
@@ -98,7 +106,7 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
 ) -> None:
     named = run_json("cells", "fox", text)
     rows = run_json("cells", "fox", text, "--snapshots")
-    assert {"feature", "cell", "kind", "step", "score"} == set(rows[0])
+    assert get_type_hints(CellScoreRow).keys() == rows[0].keys()
     last = max(row["step"] for row in rows)
     assert 0 == min(row["step"] for row in rows) < last
     assert {(row["feature"], *row["cell"], row["kind"]) for row in rows} == {
@@ -108,8 +116,86 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     lines = run_cli("cells", "fox", text, "--snapshots")[0].splitlines()
     head = next(line for line in lines if line.startswith("feature")).split()
     assert max(map(len, lines)) <= 80
-    assert (head[3], head[-1]) == ("0", f"{last:,}")
+    assert head[3:5] == ["chance", "0"]
+    assert head[-1] == f"{last:,}"
+    assert f"named in the model at step {last}," in " ".join(" ".join(lines).split())
+    chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
+    assert chance == {row["feature"]: (row["chance"], last) for row in named}
     assert "not a run" in error_of("cells", "demo", text, "--snapshots")
+
+
+def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the_run_trains(
+    workspace: Path, run_json: RunJson, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = models_of_run("fox", None)
+    last = listed[-1][0]
+    before = [*listed[:-1], (last - 5, listed[-1][1])]  # the best model was replaced after the models were listed
+    monkeypatch.setattr("charlstm.cli.cells.models_of_run", lambda *run: before)
+    rows = run_json("cells", "fox", text, "--snapshots")
+    assert {row["step"] for row in rows} == {step for step, _ in listed}
+    assert {row["named_at"] for row in rows} == {last}
+
+
+def test_a_curve_within_chance_says_so(
+    workspace: Path, run_cli: RunCli, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NamedCell, "better_than_chance", lambda named, score: named.feature != "vowel")
+    printed = run_cli("cells", "fox", text, "--snapshots")[0]
+    assert "vowel (chance)" in printed
+    assert "blank (chance)" not in printed
+    assert "(chance) stands where no step has a better one" in " ".join(printed.split())
+
+
+def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_report(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str, tmp_path: Path
+) -> None:
+    path = Path(text).with_name("long.txt")
+    random = np.random.default_rng(0)
+    path.write_text("".join(f"{word} " for word in random.choice(TEXT.split(), 12_000)) + "the end\n" * 2000)
+    content = path.read_text()
+    assert len(content) > READ_CHARS
+    model = charlstm.load_model("fox")
+    rows = run_json("cells", "fox", str(path))
+    for row, named in zip(rows, charlstm.name_cells(model, content), strict=True):
+        assert row == {key: value for key, value in _fields(named).items() if key in row}
+        assert (row["chars"], row["places"], row["step"]) == (READ_CHARS, SAMPLED, model.info["step"])
+    printed, _ = run_cli("cells", "fox", str(path))
+    said = f"at {SAMPLED:,} evenly spaced characters of each. Model at step {model.info['step']}."
+    assert said in " ".join(printed.split())
+    assert f"{READ_CHARS:,} characters of TEXT and scored" in " ".join(run_cli("cells", "--help")[0].split())
+
+    losses = run_json("context", "fox", str(path))
+    found = charlstm.context(model, content)
+    assert [row["loss"] for row in losses] == pytest.approx(found.losses, abs=1e-6)
+    assert [row["enough"] for row in losses] == list(found.enough)
+    assert found.places == PLACES
+    assert f"{PLACES} evenly spaced characters" in " ".join(run_cli("context", "fox", str(path))[0].split())
+
+    out = tmp_path / "page.html"
+    run_json("report", "fox", str(path), "--out", str(out))
+    page = out.read_text(encoding="utf-8")
+    for row in rows[:3]:
+        assert f"{row['feature']}: cell {row['cell'][0]}:{row['cell'][1]} <" in page
+    assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
+    assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
+    run_json("report", "fox", str(path), "--out", str(out), "--feature", "blank")
+    [blank] = [row for row in rows if row["feature"] == "blank"]
+    assert f"cell {blank['cell'][0]}:{blank['cell'][1]} follows it best" in out.read_text(encoding="utf-8")
+
+
+def _fields(named: NamedCell) -> dict[str, object]:
+    return {field.name: getattr(named, field.name) for field in fields(named)} | {"cell": list(named.cell)}
+
+
+def test_report_without_a_text_measures_on_the_runs_own_text(
+    workspace: Path, run_json: RunJson, tmp_path: Path
+) -> None:
+    out = tmp_path / "page.html"
+    run_json("report", "fox", "--out", str(out))
+    page = out.read_text(encoding="utf-8")
+    assert f"It uses {charlstm.context('fox', TEXT).used_words}" in page
+    assert f"<th>cells and context on</th><td>{len(TEXT):,} characters of fox.txt" in page
+    assert "<th>surprises on</th><td>540 characters of the held-out part of fox.txt" in page
 
 
 def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorOf, text: str, tmp_path: Path) -> None:
@@ -171,8 +257,14 @@ def test_influence_outside_the_text_is_refused(workspace: Path, error_of: ErrorO
 def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
     rows = run_json("context", "fox", text, "--places", "3")
     assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
-    assert {"context", "loss", "shuffled"} == set(rows[0])
-    assert "It uses about" in run_cli("context", "fox", text, "--places", "3")[0]
+    assert get_type_hints(ContextRow).keys() == rows[0].keys()
+    assert [row["enough"] for row in rows] == sorted(row["enough"] for row in rows)
+    assert rows[-1]["error"] == 0
+    printed = " ".join(run_cli("context", "fox", text, "--places", "30")[0].split())
+    assert re.search(r"It uses about \d+ characters? \(\d+( to \d+)? with 95 % certainty\)", printed)
+    assert "over 30 evenly spaced characters of 1,320 characters of x.txt, in the model at step" in printed
+    [*_, last] = run_json("context", "fox", text, "--at", "500")
+    assert (last["error"], last["enough"]) == (None, None)
 
 
 def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
@@ -182,10 +274,14 @@ def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCl
     assert all(child["probability"] >= 0.01 for child in root["children"])
     assert sum(child["probability"] for child in root["children"]) <= 1.0001
     printed = run_cli("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")[0]
-    firsts = [line.split()[0] for line in printed.splitlines() if not line.startswith(" ")]
+    *tree, about = printed.strip().split("\n\n")
+    assert about.startswith("Joint probabilities")
+    firsts = [line.split()[0] for line in tree[0].splitlines() if not line.startswith(" ")]
     assert firsts == [f"{child['probability']:.2%}" for child in root["children"]]
     words = run_json("multiverse", "fox", "--prime", "the ", "--words", "3")
-    assert [set(word) for word in words] == [{"word", "probability"}] * 3
+    assert [set(word) for word in words] == [{"word", "probability", "missed"}] * 3
+    printed = " ".join(run_cli("multiverse", "fox", "--prime", "the ", "--words", "3")[0].split())
+    assert f"It is too low by at most {max(word['missed'] for word in words):.4%}." in printed
 
 
 def test_multiverse_of_several_primes_with_a_held_cell(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
@@ -259,6 +355,11 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
     [best] = [row for row in run_json("cells", "fox", text) if row["feature"] == "blank"]
     assert f"cell {best['cell'][0]}:{best['cell'][1]} follows" in content
     assert "<h3>After “a dog”</h3>" in content
+    assert content.count(" (ends it)</td>") == 2, "after each prime"
+    assert "<svg" in (training := content.split("When did it learn that?")[1].split("</section>")[0])
+    assert f">chance, {best['chance']:.2f}</text>" in training
+    assert {"0.5", "1"} <= set(re.findall(r">([\d.]+)</text>", training))
+    assert "on the same 1,170 characters" in training
     assert "Why “␣”?" in content
     assert "1,320 characters of x.txt" in content
     run_json(*words, "--feature", "the=the")
@@ -270,7 +371,7 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
 def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
     workspace: Path, run_json: RunJson, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.cli.report.CELLS_CHARS", 900)
+    monkeypatch.setattr("charlstm.cli.report.READ_CHARS", 900)
     late = Path(text).with_name("late.txt")
     late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
     out = tmp_path / "blank.html"

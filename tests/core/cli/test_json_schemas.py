@@ -15,6 +15,8 @@ from charlstm.cli.json_schemas import SCHEMAS, Deprecated, ErrorResult
 from charlstm.errors import ExitCode
 from command_line import RunCli, RunJson
 
+pytestmark = pytest.mark.numeric
+
 
 def check(value: Any, schema: Any, where: str = "") -> None:
     """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""
@@ -49,6 +51,8 @@ OUTPUTS: dict[str, list[tuple[str, ...]]] = {
     "presets": [("presets",)],
     "presets --settings": [("presets", "--settings")],
     "runs": [("runs",)],
+    "tag": [("tag", "fox", "good"), ("tag", "fox")],
+    "note": [("note", "fox", "a note"), ("note", "fox")],
     "generate": [
         ("generate", "fox", "--length", "5"),
         ("generate", "fox", "--length", "5", "--samples", "2"),

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.training_view import Limits
-from charlstm.training.plan import limit_at
+from charlstm.engine import benchmark
+from charlstm.runs.folder import find_run
+from charlstm.training.plan import MeasuredSpeed, limit_at
 from charlstm.training.settings import Settings
+from charlstm.training.time_limit import TimeLimit
 from command_line import TINY, RunCli
 
 SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn", "--plain"]
@@ -30,11 +33,33 @@ def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: 
     assert "charlstm resume p --set epochs=none" in err
 
 
-def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli) -> None:
-    err = run_cli("train", "data/fox.txt", *SMALL[:-7], "--max-steps", "20", "--plain", "--name", "given")[1]
-    assert "ends by max_steps=20 at step 20; other limits: max_minutes=1 (preset quick)" in err
+def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a machine so busy that a minute is shorter than 20 steps, that would be the limit.
+    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.001, 64))
+    monkeypatch.setattr(TimeLimit, "new_steps_left", lambda *some: None)
+    given = ["--max-steps", "20", "--max-minutes", "1"]
+    err = run_cli("train", "data/fox.txt", *SMALL[:-7], *given, "--plain", "--name", "given")[1]
+    assert "ends by max_steps=20 at step 20; other limits: max_minutes=1\n" in err
     assert "(limit: max_steps)" in err
     assert "was not reached" not in err
+
+
+@pytest.mark.parametrize("limit", [["--max-steps", "20"], ["--set", "epochs=0.5"], ["--settings-file", "few.toml"]])
+def test_steps_or_epochs_that_are_given_lift_the_minutes_of_the_preset(
+    workspace: Path, run_cli: RunCli, limit: list[str]
+) -> None:
+    (workspace / "few.toml").write_text("max_steps = 20\n")
+    name = f"lifts{limit[1].strip('-=.')}"
+    network = ["--hidden-size", "12", "--num-layers", "1", "--threads", "1", "--kernel", "nn", "--plain"]
+    err = run_cli("train", "data/fox.txt", *network, *limit, "--name", name)[1]
+    assert "ends by " in err
+    assert "max_minutes" not in err
+    settings = find_run(name).spec().settings
+    assert settings.max_minutes is None
+    again = run_cli("train", "--like", name, "--set", "max_minutes=3", "--name", f"{name}-2")[1]
+    assert "max_minutes=3" in again  # what is given is kept
+    run_cli("train", "--like", f"{name}-2", "--max-steps", "10", "--name", f"{name}-3")
+    assert find_run(f"{name}-3").spec().settings.max_minutes is None
 
 
 def test_limits_of_a_detached_run_are_listed() -> None:
@@ -48,6 +73,20 @@ def test_events_name_the_limit(workspace: Path, run_cli: RunCli) -> None:
     out = run_cli("train", "data/fox.txt", *TINY, "--name", "events", "--json")[0]
     events = [json.loads(line) for line in out.splitlines()]
     assert [event["limit"] for event in events if event["event"] in ("started", "finished")] == ["max_steps"] * 2
+
+
+def test_json_names_run_and_folder_in_the_first_event(workspace: Path, run_cli: RunCli) -> None:
+    place = {"run": "first", "path": str(workspace / "runs" / "first")}
+    for words in (
+        ("train", "data/fox.txt", *TINY, "--name", "first"),
+        ("resume", "first", "--max-steps", "50"),
+        ("watch", "first"),
+    ):
+        out = run_cli(*words, "--json")[0]
+        events = [json.loads(line) for line in out.splitlines()]
+        assert {name: events[0].get(name) for name in place} == place, words
+        assert all(("run" in event) == (event["event"] in ("started", "resumed")) for event in events)
+    assert '"path"' not in find_run("first").events_path.read_text()  # a run may be moved
 
 
 @pytest.mark.parametrize(

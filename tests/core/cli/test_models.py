@@ -46,7 +46,11 @@ def test_import_prints_the_path_of_a_usable_model(
 
 
 def test_import_as_json_and_default_names(
-    checkpoint: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    checkpoint: Path,
+    run_json: RunJson,
+    error_of: ErrorOf,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     found = run_json("import", str(checkpoint))
@@ -57,18 +61,25 @@ def test_import_as_json_and_default_names(
         "vocab_size": len(set(TEXT)),
         "parameters": load_model(found["out"]).config.parameters,
     }
-    # a default name is one that is not used yet
-    assert Path(run_json("import", str(checkpoint))["out"]).name == "theirs-2.safetensors"
-    asked = ("import", str(checkpoint), "--out", "theirs.safetensors", "--force")
-    assert Path(run_json(*asked)["out"]).name == "theirs.safetensors"
+    assert "theirs.safetensors already exists: replace it with --force" in error_of("import", str(checkpoint))
+    assert Path(run_json("import", str(checkpoint), "--force")["out"]).name == "theirs.safetensors"
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["theirs.safetensors"]
 
 
 def test_export_is_named_after_run_and_snapshot(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    workspace: Path,
+    run_cli: RunCli,
+    run_json: RunJson,
+    error_of: ErrorOf,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run_json("export", "fox", "--to", "script") == {"out": str(tmp_path / "fox.net"), "to": "script"}
+    assert "fox.net already exists: replace it with --force" in error_of("export", "fox", "--to", "script")
+    assert run_cli("export", "fox", "--to", "script", "--force")[0] == "fox.net\n"
     assert run_cli("export", "fox", "--to", "script", "--snapshot", "0")[0] == "fox-0.net\n"
+    assert sorted(path.name for path in tmp_path.glob("*.net")) == ["fox-0.net", "fox.net"]
     young, grown = import_checkpoint("fox-0.net"), import_checkpoint("fox.net")
     assert score(grown, TEXT).mean_nats < score(young, TEXT).mean_nats
     found = torch.load("fox.net")

@@ -13,6 +13,7 @@ import pytest
 from charlstm.cli.output import print_note, print_result
 from charlstm.cli.training_view import EventView
 from charlstm.errors import ExitCode
+from charlstm.runs.folder import Run
 from charlstm.training.events import Warned
 from command_line import RunCli
 from recorded_run import started, stepped, validated
@@ -34,7 +35,7 @@ def test_json_escapes_control_characters_on_a_terminal_only(terminal: bool, monk
     stdout = Stream(terminal)
     monkeypatch.setattr("sys.stdout", stdout)
     print_result(True, {FOUL: [FOUL]})
-    with EventView(json=True) as view:
+    with EventView(Run(Path("x")), json=True) as view:
         view.show([Warned(step=1, message=FOUL)])
     value, event = stdout.getvalue().splitlines() if terminal else stdout.getvalue().removesuffix("\n").split("\n")
     assert json.loads(value) == {FOUL: [FOUL]}
@@ -60,7 +61,7 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
 def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = Stream(False)
     monkeypatch.setattr("sys.stderr", stderr)
-    with EventView(plain=True) as view:
+    with EventView(Run(Path("x")), plain=True) as view:
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
     assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1

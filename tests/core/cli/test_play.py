@@ -221,7 +221,7 @@ def test_error_at_a_terminal_does_not_end_play(workspace: Path) -> None:
     import pexpect
 
     child = pexpect.spawn(
-        sys.executable, ["-P", "-m", "charlstm", "play", "fox", "--length", "30"], timeout=20, encoding="utf-8",
+        sys.executable, ["-P", "-m", "charlstm", "play", "fox", "--length", "30"], timeout=60, encoding="utf-8",
         env=os.environ | {"TERM": "dumb"},
     )  # fmt: skip
     child.expect("/help lists the commands")
@@ -236,7 +236,7 @@ def test_error_at_a_terminal_does_not_end_play(workspace: Path) -> None:
     child.sendline("")
     child.expect("[a-z]{2}")
     child.sendintr()  # stops the generation, not the program
-    child.expect("> ", timeout=20)
+    child.expect("> ", timeout=60)
     child.sendline("/temperature")
     child.expect("temperature 0.8")
     child.expect("> ")

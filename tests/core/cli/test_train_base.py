@@ -45,8 +45,9 @@ def test_settings_file_goes_before_preset_and_after_options(workspace: Path, run
     run_cli(*words, "--lr", "0.03", "--set", "seq_length=8")
     found = record("file")
     expected = preset("standard", 1000, len(set(TEXT[:1000]))).with_changes(
-        hidden_size=12, num_layers=1, batch_size=4, seq_length=8, max_steps=3, lr=0.03, kernel="nn", threads=1
-    )
+        hidden_size=12, num_layers=1, batch_size=4, seq_length=8, max_steps=3, max_minutes=None, lr=0.03,
+        kernel="nn", threads=1,
+    )  # fmt: skip
     assert found["settings"] == expected.to_dict()
     assert found["preset"] == "standard"
     assert found["corpus"]["chars"] == 1000

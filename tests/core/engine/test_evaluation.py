@@ -21,6 +21,8 @@ from charlstm.model.file import load_model
 from charlstm.runs.models import demo_path
 from charlstm.text.corpus import open_corpus
 
+pytestmark = pytest.mark.numeric
+
 SYMBOLS = 11
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

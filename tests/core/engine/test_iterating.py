@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +19,10 @@ from charlstm.text.corpus import Corpus
 from charlstm.training.events import Event, Finished, Started
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
+from charlstm.training.state import TrainingState
 from small_training import MemoryStore, ScriptedCommands, log_of
+
+pytestmark = pytest.mark.numeric
 
 COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],
@@ -123,6 +128,175 @@ def test_trainer_that_was_interrupted_within_a_step_cannot_continue(
     monkeypatch.undo()
     with pytest.raises(RunError, match=r"interrupted at step 10.*Trainer\.resume"):
         list(trainer.events())
+    with pytest.raises(RunError, match="interrupted at step 10"):
+        trainer.state()
+
+
+@pytest.fixture
+def interrupts(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[int, int]]:
+    """How many interrupts arrive in the middle of each training step; they are taken out once they were sent."""
+    step, at = TrainStep.step, dict[int, int]()
+
+    def interrupted(learner: TrainStep, number: int, rate: float) -> object:
+        for _ in range(at.pop(number, 0)):
+            signal.raise_signal(signal.SIGINT)
+        return step(learner, number, rate)
+
+    monkeypatch.setattr(TrainStep, "step", interrupted)
+    yield at
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert not at
+
+
+def test_interrupt_ends_training_between_two_steps_and_the_next_call_continues_exactly(
+    corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
+) -> None:
+    whole: list[Event] = []
+    reference = Trainer(corpus, settings, sample=sample, plan=plan)
+    reference.train(whole.append)
+    for number in (0, 5, 6, 13, 59):  # nothing is due after 5; a log line after 3; a validation after 6, 13 and 59
+        interrupts[number] = 1
+        trainer = Trainer(corpus, settings, sample=sample, plan=plan)
+        events: list[Event] = []
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train(events.append)
+        assert trainer.progress.step == number + 1
+        resumed = Trainer.resume(corpus, settings, trainer.state(), sample=sample)
+        trainer.train(events.append)
+        assert log_of(events) == log_of(whole)
+        resumed.train()
+        for finished in (trainer, resumed):
+            assert_same_state(finished.state(), reference.state())
+
+
+def test_second_interrupt_ends_a_step_and_then_there_is_no_state(
+    corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
+) -> None:
+    interrupts[10] = 2
+    trainer = Trainer(corpus, settings, plan=plan)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    assert trainer.progress.step == 10
+    for use in (trainer.state, trainer.train):
+        with pytest.raises(RunError, match="interrupted at step 10"):
+            use()
+    assert trainer.best.info["step"] == 7
+
+
+def test_interrupt_ends_final_validation_and_a_pause(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[str] = []
+
+    def interrupt_once(where: str) -> None:
+        if where not in sent:
+            sent.append(where)
+            signal.raise_signal(signal.SIGINT)
+
+    commands = ScriptedCommands({8: [("pause", None)]})
+    trainer = Trainer(
+        corpus,
+        settings,
+        plan=replace(plan, planned_steps=20),
+        commands=commands,
+        validation_progress=lambda _: interrupt_once("final validation"),
+        sleep=lambda _: interrupt_once("pause"),
+    )
+    events: list[Event] = []
+
+    def see(event: Event) -> None:
+        commands.see(event)
+        events.append(event)
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(see)
+    assert (sent, events[-1].name) == (["pause"], "paused")
+    commands.at[8].append(("resume", None))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(see)
+    assert sent == ["pause", "final validation"]
+    assert trainer.train(see).best_whole
+    assert [event.name for event in events[-2:]] == ["validation", "finished"]
+
+
+def test_interrupt_is_left_to_a_handler_of_the_caller(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: got.append(number))
+    try:
+        trainer = Trainer(corpus, settings, sample=lambda _: signal.raise_signal(signal.SIGINT) or ("", ""), plan=plan)
+        trainer.train()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert got
+
+
+def assert_same_state(one: TrainingState, other: TrainingState) -> None:
+    assert one.step == other.step
+    assert one.tensors.keys() == other.tensors.keys()
+    for name, array in one.tensors.items():
+        assert array.tobytes() == other.tensors[name].tobytes(), name
+    for name in ("best_val", "best_step", "whole_val", "stale", "ended"):
+        assert one.record["progress"][name] == other.record["progress"][name], name
+
+
+def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    script: dict[int, list[tuple[str, float | None]]] = {8: [("set-lr", 1e-3), ("pause", None), ("resume", None)]}
+
+    def trained_to_end(trainer: Trainer, commands: ScriptedCommands) -> TrainingState:
+        trainer.train(commands.see)
+        return trainer.state()
+
+    plan = replace(plan, planned_steps=21)
+    reference, commands = None, ScriptedCommands(script)
+    reference = Trainer(corpus, settings, sample=sample, plan=plan, commands=commands)
+    last, count = trained_to_end(reference, commands), 0
+    for count in range(1, 40):
+        commands = ScriptedCommands(script)
+        trainer = Trainer(corpus, settings, sample=sample, plan=plan, commands=commands)
+        stream = trainer.events()
+        events = []
+        for event in stream:
+            commands.see(event)
+            events.append(event)
+            if len(events) == count:
+                break
+        step, before = trainer.progress.step, threading.active_count()
+        state = trainer.state()
+        assert state.step == step == events[-1].step
+        assert threading.active_count() == before
+        later = ScriptedCommands({8: script[8][commands.returned :]}, returned=0)
+        resumed = Trainer.resume(corpus, settings, state, sample=sample, commands=later)
+        assert_same_state(trained_to_end(resumed, later), last)
+        stream.close()
+        assert_same_state(trained_to_end(trainer, commands), last)
+        if isinstance(events[-1], Finished):
+            break
+    assert count > 20
+
+
+def test_state_is_refused_within_a_step_and_after_divergence(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused: list[str] = []
+
+    def look(_: Model) -> tuple[str, str]:
+        with pytest.raises(RunError, match="within a step") as error:
+            trainer.state()
+        refused.append(str(error.value))
+        return "", ""
+
+    trainer = Trainer(corpus, settings, sample=look, plan=plan)
+    with pytest.raises(RunError, match="no state yet"):
+        trainer.state()
+    trainer.train()
+    assert refused
+
+    diverging = Trainer(corpus, settings.with_changes(lr=1e30, clip=None), plan=plan)
+    assert diverging.train().reason == "diverged"
+    with pytest.raises(RunError, match="no longer a number"):
+        diverging.state()
 
 
 def test_closed_iterator_leaves_no_thread_of_the_trainer(corpus: Corpus, settings: Settings, plan: Plan) -> None:

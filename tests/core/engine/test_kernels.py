@@ -27,6 +27,8 @@ from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import SettingsError
 from charlstm.training.settings import KERNELS, KernelFamily, Precision, Settings, current_kernel_name
 
+pytestmark = pytest.mark.numeric
+
 CPU = torch.device("cpu")
 SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
 

@@ -9,6 +9,8 @@ import torch
 from charlstm.engine.network import INPUT_STD, CharLSTM, extend_vocabulary
 from charlstm.text.vocabulary import Vocabulary
 
+pytestmark = pytest.mark.numeric
+
 
 def reference_lstm(weights: dict[str, np.ndarray], layers: int, ids: np.ndarray, h: np.ndarray, c: np.ndarray):
     """Logits (T, B, V) and state, straight from the definition (Hochreiter and Schmidhuber; torch's gate order)."""

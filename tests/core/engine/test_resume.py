@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from charlstm.engine import kernels as kernels
+from charlstm.engine import trainer as trainer_module
 from charlstm.engine.distributed import SINGLE_PROCESS
 from charlstm.engine.resume import amend_schedule, describe_differences, environment
+from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
@@ -26,6 +28,8 @@ from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState, load_state, save_state
 from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
+
+pytestmark = pytest.mark.numeric
 
 
 def sample(model: Model) -> tuple[str, str]:
@@ -41,6 +45,7 @@ def drain(trainer: Trainer, commands: ScriptedCommands | None = None, until: int
         if commands is not None:
             commands.see(event)
         if until is not None and event.step >= until:
+            trainer._checkpoint_writer.collect(wait=True)  # on a busy machine a state may not have been written yet
             stream.close()  # as if killed: nothing is written after this
             break
     return events
@@ -91,6 +96,19 @@ def test_resume_after_a_stop_is_exact(
     assert second[0].inexact is None
     assert second[0].changes is None
     assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+def test_resume_may_change_how_often_losses_are_logged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    """It changes nothing else: the weights end as they would have."""
+    reference = untouched(corpus, settings, plan)[1]
+    store, commands = MemoryStore(), ScriptedCommands({28: [("stop", None)]})
+    drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands)
+    often = settings.with_changes(log_every=1)
+    events = drain(Trainer.resume(corpus, often, store.states[-1], sample=sample, store=store))
+    assert isinstance(events[0], Resumed)
+    assert events[0].changes == "log_every none → 1"
+    assert [event.step for event in events if isinstance(event, Stepped)] == list(range(29, 61))
     assert_same_end(store, reference)
 
 
@@ -466,3 +484,77 @@ def test_resume_repeats_commands_that_came_after_a_resume_with_changes(
     assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]
     assert isinstance(again[0], Resumed)
     assert again[0].changes is None
+
+
+class ForcedThreads:
+    """Replaces the search for the fastest number of threads: each number of ``changes`` is used from its step on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, changes: dict[int, int]) -> None:
+        self.changes, self.step, self.count, self.asked = changes, 0, 1, list[int]()
+        monkeypatch.setattr(trainer_module, "ThreadSearch", self)
+        take_step = TrainStep.step
+
+        def counted(learner: TrainStep, number: int, rate: float) -> StepOutcome:
+            self.step = number + 1
+            return take_step(learner, number, rate)
+
+        monkeypatch.setattr(TrainStep, "step", counted)
+
+    def __call__(self, counts: Sequence[int], now: int) -> ForcedThreads:
+        self.count = now
+        return self
+
+    def add(self, seconds: float, processor_seconds: float) -> None:
+        self.asked.append(self.step)
+        self.count = self.changes.get(self.step, self.count)
+
+
+@pytest.fixture
+def fused(plan: Plan) -> Plan:
+    """A plan with rows for two threads of a kernel whose last digits depend on their number."""
+    return replace(plan, kernel="fused-f32", batch_size=8)
+
+
+@pytest.mark.parametrize("killed", [12, 17, 18, 30, 34, 45])
+def test_resume_repeats_the_logged_numbers_of_threads(
+    corpus: Corpus, settings: Settings, fused: Plan, killed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
+    one_thread, _ = untouched(corpus, settings, fused)
+    forced = ForcedThreads(monkeypatch, {17: 2, 33: 1})
+    whole, reference = untouched(corpus, settings, fused)
+    assert [(event.step, event.value) for event in whole if isinstance(event, Controlled)] == [(17, 2.0), (33, 1.0)]
+    assert log_of(whole) != log_of(one_thread), "or else this test shows nothing"
+
+    store = MemoryStore()
+    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=fused), until=killed)
+    log = RunSeries.of(first)
+    forced.asked.clear()
+    again = Trainer.resume(
+        corpus,
+        settings,
+        store.states[-1],
+        replay=log.every_control,
+        logged_step=log.step,
+        sample=sample,
+        store=store,
+    )
+    second = drain(again)
+    assert second[0].inexact is None  # type: ignore[attr-defined]
+    assert min(forced.asked) >= log.step, "there is no search where the log decides"
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
+def test_resume_with_a_number_of_threads_given_does_not_repeat_those_of_the_log(
+    corpus: Corpus, settings: Settings, fused: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
+    ForcedThreads(monkeypatch, {17: 2})
+    store = MemoryStore()
+    first = drain(Trainer(corpus, settings, store=store, plan=fused), until=25)
+    log = [event for event in first if isinstance(event, Controlled)]
+    state = next(state for state in store.states if state.step == 10)
+    again = Trainer.resume(corpus, settings.with_changes(threads=1), state, replay=log, logged_step=25)
+    assert not [event for event in drain(again) if isinstance(event, Controlled)]
+    assert again.plan.threads == 1

@@ -26,6 +26,8 @@ from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
 
+pytestmark = pytest.mark.numeric
+
 TOKENS = ("e", "\n", "Z", "é", " ", "a", "日")
 CHECKPOINTS = Path(__file__).parents[3] / "../shared/data/checkpoints"
 ANNA = CHECKPOINTS.parent / "anna.txt"

@@ -15,6 +15,8 @@ from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings, changed
 from small_training import MemoryStore, log_of, make_corpus, words
 
+pytestmark = pytest.mark.numeric
+
 
 def started(events: list[Event]) -> Started:
     return next(event for event in events if isinstance(event, Started))

@@ -12,6 +12,8 @@ from charlstm.engine.train_step import TrainStep
 from charlstm.text.batches import Batches
 from charlstm.training.settings import Settings
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("optimizer", ["adam", "adamw"])
 def test_train_step_multiplies_the_rate_of_the_output_layer_by_head_lr(optimizer: str) -> None:

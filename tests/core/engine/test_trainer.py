@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 
+from charlstm import system
 from charlstm.engine import benchmark, recurrence
 from charlstm.engine import trainer as trainer_module
 from charlstm.engine.evaluation import Evaluation, evaluate
-from charlstm.engine.kernels import KernelChoice
+from charlstm.engine.fused import FusedKernel
+from charlstm.engine.kernels import KernelChoice, NNKernel
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
@@ -24,9 +26,11 @@ from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.generation.samples import make_sampler
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
+from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
 from charlstm.training import clock as clock_module
+from charlstm.training import estimate as estimates
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
@@ -56,6 +60,7 @@ class Time:
         )
         for module in (trainer_module, clock_module):
             monkeypatch.setattr(module, "time", fake_time)
+        monkeypatch.setattr(clock_module, "active_seconds", lambda: self.now - self.stopped)
         monkeypatch.setattr(clock_module, "HEARTBEAT_SECONDS", 3600.0)  # only the trainer reads this clock
         step = TrainStep.step
 
@@ -77,6 +82,11 @@ def run(trainer: Trainer, *watchers: ScriptedCommands) -> list[Event]:
         for watcher in watchers:
             watcher.see(event)
     return events
+
+
+def test_trainer_logs_losses_as_often_as_the_setting_says(corpus: Corpus, settings: Settings) -> None:
+    events = run(Trainer(corpus, settings.with_changes(log_every=25)))
+    assert [event.step for event in events if isinstance(event, Stepped)] == [25, 50, 60]
 
 
 def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(
@@ -196,7 +206,7 @@ class Choices:
         monkeypatch.setattr(benchmark, "choose_kernel", self)
         monkeypatch.setattr(benchmark, "candidates", lambda asked, device: ["fused-f32", "nn"])
 
-    def __call__(self, *arguments: Any, budget: float) -> KernelChoice:
+    def __call__(self, *arguments: Any, budget: float, deadline: float) -> KernelChoice:
         measured = self.left.pop(0)
         return KernelChoice(max(measured, key=measured.__getitem__), measured)
 
@@ -288,6 +298,7 @@ def test_trainer_takes_the_stored_kernel_for_the_same_settings(
     monkeypatch.setattr(benchmark, "choose_kernel", counted)
     monkeypatch.setattr(benchmark, "BUDGET", 0.1)
     monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
+    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
     settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
     kernels = []
     for _ in range(2):
@@ -305,7 +316,8 @@ def test_trainer_takes_the_stored_kernel_for_the_same_settings(
     assert len(chosen) == 2
 
 
-def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -> None:
+def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    Time(monkeypatch, 0.01)
     settings = Settings(
         hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2.0 / 60, threads=1, kernel="nn"
     )
@@ -318,19 +330,24 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan) -
     replans = [event for event in events if isinstance(event, Controlled)]
     assert replans
     assert {event.command for event in replans} == {"replan"}
-    assert trainer.progress.work_seconds < 4
-    if last.reason == "done":
-        assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
+    assert 1.8 <= trainer.progress.work_seconds <= 2.0
+    assert last.reason == "done"
+    assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
-def test_time_spent_before_training_counts_as_part_of_max_minutes(corpus: Corpus) -> None:
+def test_time_spent_before_training_counts_as_part_of_max_minutes(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Time(monkeypatch, 0.01)
+    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.01, 64))
     settings = Settings(
         hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_minutes=2 / 60, threads=1, kernel="nn"
     )
     trainer = Trainer(corpus, settings, spent=9.5)
     events = run(trainer)
     assert sum(event.chars_per_second > 0 for event in events if isinstance(event, Stepped)) >= 1
-    assert trainer.progress.train_seconds < 2 * (1 - MOST_START_SHARE), "the start counts, but no more than its share"
+    share = 2 * (1 - MOST_START_SHARE)
+    assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
 
 
 def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
@@ -351,7 +368,7 @@ def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     assert again.progress.step == 38
     ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
     assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
-    assert 190 < again.progress.step < 240
+    assert 190 < again.progress.step <= 240
 
 
 def test_resumed_trainer_does_not_count_loading_in_its_pace(
@@ -856,3 +873,146 @@ def test_a_start_that_takes_long_uses_up_no_more_than_its_share_of_the_time(
     trainer = Trainer(corpus, settings.with_changes(epochs=None, max_steps=None, max_minutes=2.0, kernel="nn"))
     finished = [event for event in trainer.events() if isinstance(event, Finished)]
     assert finished[0].step > 40
+
+
+def slow_evaluation(clock: Time, seconds_per_char: float) -> Any:
+    """A replacement of ``evaluate`` that takes so long, in ten parts that are reported."""
+
+    def slowly(
+        network: CharLSTM, ids: Any, spans: Any, limit: int | None = None, *, progress: Any = None
+    ) -> Evaluation:
+        figure = evaluate(network, ids, spans, limit)
+        for part in range(1, 11):
+            clock.now += figure.chars * seconds_per_char / 10
+            if progress is not None:
+                progress(figure.chars * part // 10, figure.chars)
+        return figure
+
+    return slowly
+
+
+@pytest.mark.parametrize(("seconds_per_char", "whole"), [(0.005, True), (0.02, False)])
+def test_final_validation_takes_a_tenth_of_the_time_or_the_loss_stays_an_estimate(
+    corpus: Corpus,
+    settings: Settings,
+    seconds_per_char: float,
+    whole: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine it took eight and a half minutes of a run of one. There are 641 characters to validate."""
+    clock = Time(monkeypatch, 0.5)
+    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, seconds_per_char))
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    events = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert finished.best_whole is whole
+    assert finished.best_val is not None
+    warned = [event.message for event in events if isinstance(event, Warned)]
+    assert any("The loss is an estimate from" in message for message in warned) is not whole
+    on_the_way = [event.val_loss for event in events if isinstance(event, Validated) and not event.whole]
+    assert finished.best_val not in on_the_way, "it was measured on more text"
+    assert clock.now <= 60 * 1.1
+
+
+def test_final_validation_that_becomes_slow_is_given_up(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 0.5)
+    slow, fast = slow_evaluation(clock, 1.0), slow_evaluation(clock, 0.001)
+
+    def evaluated(*args: Any, **how: Any) -> Evaluation:
+        found: Evaluation = (fast if args[3] is not None and args[3] <= 200 else slow)(*args, **how)
+        return found
+
+    monkeypatch.setattr(trainer_module, "evaluate", evaluated)
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    finished = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.best_whole is False
+    assert clock.now < 60 + 65  # the first tenth of it was enough to see
+
+
+def test_run_that_has_learnt_nothing_has_no_final_validation(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([2.0, *[3.0] * 20])
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(next(losses), 100))
+    events = run(Trainer(corpus, settings, plan=plan))
+    assert not [event for event in events if isinstance(event, Validated) and event.whole]
+    finished = events[-1]
+    assert isinstance(finished, Finished)
+    assert (finished.best_step, finished.best_whole) == (0, False)
+
+
+def test_trainer_logs_a_change_of_threads_before_it_acts(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With steps that take four times their processor time, a search on a machine of two cores tries one thread."""
+    monkeypatch.setattr(system, "cpu_count", lambda: 2)
+    clock = Time(monkeypatch, 0.5)
+    used: list[int] = []
+    take_step = TrainStep.step
+
+    def timed(learner: TrainStep, number: int, rate: float) -> StepOutcome:
+        used.append(torch.get_num_threads())
+        clock.now += 0.5 * (used[-1] == 2)
+        clock.stopped += 0.75 * used[-1]
+        return take_step(learner, number, rate)
+
+    monkeypatch.setattr(TrainStep, "step", timed)
+    trainer = Trainer(corpus, settings.with_changes(threads=None), plan=replace(plan, threads=2))
+    changes, before = [], 0
+    for event in trainer.events():
+        if isinstance(event, Controlled):
+            assert (event.command, event.step) == ("threads", len(used))
+            assert trainer.plan.threads == 2 if not changes else 1
+            changes.append(event.value)
+        before = len(used)
+    assert changes[0] == 1.0
+    assert used[:7] == [2] * 7
+    assert used[-1] == 1
+    assert before == 60
+
+
+def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine measuring took minutes. Each step takes four seconds here."""
+    now = [0.0]
+    monkeypatch.setattr(benchmark.time, "perf_counter", lambda: now[0])
+    taken: list[str] = []
+
+    def slow(learner: TrainStep, number: int, rate: float) -> None:
+        now[0] += 4.0
+        taken.append(learner.kernel.name)
+
+    monkeypatch.setattr(TrainStep, "step", slow)
+    monkeypatch.setattr(benchmark, "candidates", lambda asked, device: ["fused-f32", "nn"])
+    monkeypatch.setattr(NNKernel, "step", lambda *_: pytest.fail("there is no time for a second kernel"))
+    step = FusedKernel.step
+
+    def slow_step(kernel: FusedKernel, *batch: Any) -> Any:
+        now[0] += 3.0
+        return step(kernel, *batch)
+
+    monkeypatch.setattr(FusedKernel, "step", slow_step)
+    monkeypatch.setattr(system, "cpu_count", lambda: 2)
+    for crowded, threads in ((False, 2), (True, 1)):
+        monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
+        measured = benchmark.measure(settings.with_changes(kernel="auto", threads=None), 20, torch.device("cpu"), 4, 16)
+        assert taken == ["fused-f32"]
+        assert (measured.kernel, measured.seconds, measured.threads) == ("fused-f32", 4.0, threads)
+        taken.clear()
+
+
+def test_speed_measured_beside_other_programs_is_not_stored(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored: list[MeasuredSpeed] = []
+    monkeypatch.setattr(estimates, "_write_cache", stored.append)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.01)
+    for crowded in (True, False):
+        monkeypatch.setattr(benchmark, "_was_crowded", lambda before, crowded=crowded: crowded)
+        benchmark.measure_and_plan(
+            settings, TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail"), worked=lambda: 0.0
+        )
+        assert len(stored) == (not crowded)

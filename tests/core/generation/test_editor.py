@@ -14,6 +14,8 @@ from charlstm.generation.saving import copy, from_dict, to_dict
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED, TYPED
 
+pytestmark = pytest.mark.numeric
+
 
 def played(model, length=40):
     session = Session(model, "abc", seed=3)
@@ -297,5 +299,6 @@ def test_prime_becomes_the_beginning_of_a_text_that_keeps_who_wrote_it(model):
     assert other.text == "abc" + text
     expected = Session(model, "", seed=3)
     expected.type("abc" + text)
-    assert other.rows()["probability"].tolist() == expected.rows()["probability"].tolist()
+    # Computed in blocks of other sizes, whose last digits may differ.
+    assert other.rows()["probability"] == pytest.approx(expected.rows()["probability"], rel=1e-5)
     assert (editor.text, editor.session.prime) == (text, "abc")

@@ -11,6 +11,8 @@ from charlstm.errors import GenerationError
 from charlstm.generation.scoring import Scores, score
 from charlstm.generation.stepper import BLOCK, Stepper
 
+pytestmark = pytest.mark.numeric
+
 
 def test_scores_are_those_of_single_steps(model):
     text = "abc jihg\n" * (BLOCK // 4)

@@ -10,6 +10,8 @@ from charlstm.generation import stepper as stepper_module
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import BLOCK, Stepper
 
+pytestmark = pytest.mark.numeric
+
 
 def torch_logits(model, ids):
     """Logits after each of ``ids``, by nn.LSTM and nn.Linear."""

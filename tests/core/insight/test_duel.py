@@ -22,6 +22,8 @@ from charlstm.insight.features import feature_starts
 from charlstm.text.sentences import ends_sentence, sentences
 from recorded_run import tiny_model
 
+pytestmark = pytest.mark.numeric
+
 
 def test_bits_are_those_of_the_text_after_its_prime():
     model = tiny_model()

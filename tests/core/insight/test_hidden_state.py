@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from charlstm.insight.feature_report import feature_report
 from charlstm.insight.features import text_features
 from charlstm.insight.influence import influence
 from charlstm.model.file import Model
+
+pytestmark = pytest.mark.numeric
 
 QUOTES = "inside quotes"
 
@@ -75,7 +78,10 @@ def test_clamping_the_cell_of_quotes_raises_the_odds_of_a_closing_quote_and_rand
 
 
 def test_page_about_quotes_shows_the_same(nested_model: Model, held_out: str) -> None:
-    page = feature_report(nested_model, held_out[:6000], QUOTES, title="quotes")
+    page = feature_report(nested_model, held_out[:6000], QUOTES, title="quotes", primes=["ab cd ", "ab “cd "])
+    held = page.split("Is it really that cell?")[1].split("</section>")[0]
+    assert "“””" in held
+    assert len(re.findall(r"<td>” \(ends it\)</td>", held)) == 2, "also where it is one of the least likely"
     table = page.split("And everywhere in the text?")[1].split("</table>")[0]
     assert "The mean probability of “””, with which “inside quotes” ends" in table
     rows = [re.findall(r"<td>(.*?)</td>", row) for row in table.split("<tr>")[2:]]
@@ -91,3 +97,18 @@ def test_a_distant_opening_bracket_is_the_strongest_influence_on_the_closing_one
         result = influence(nested_model, text, len(text) - 1)
         assert result.strongest == text.index(opener)
         assert result.changes[result.strongest - result.start] > 0.5
+
+
+def test_page_says_so_when_the_cell_follows_the_feature_at_no_step_better_than_chance(
+    nested_model: Model, held_out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def page(scores: dict[int, float]) -> str:
+        monkeypatch.setattr(
+            "charlstm.insight.feature_report.score_in_models",
+            lambda *words, **options: iter((step, [score]) for step, score in scores.items()),
+        )
+        return feature_report(nested_model, held_out[:6000], QUOTES, title="quotes", models=[(0, tmp_path)])
+
+    words = "At no step does the cell follow it better than chance"
+    assert words in page({0: 0.5, 100: 0.5})
+    assert words not in page({0: 0.5, 50: 0.0, 100: 1.0}), "one of these is the direction of the cell"

@@ -16,6 +16,8 @@ from charlstm.insight.influence import influence
 from charlstm.insight.side_by_side import Report, compute
 from charlstm.model.file import Model
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(params=[1, 2, 4])
 def _threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +51,7 @@ def test_results_stand_in_their_order_and_each_thread_has_its_own_stepper(random
 
 def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(side_by_side, "cpu_count", lambda: 2)
-    ended, begun, end = threading.Event(), threading.Event(), time.monotonic() + 10
+    ended, begun, end = threading.Event(), threading.Event(), time.monotonic() + 60
 
     def waits(stepper: Stepper, report: Report) -> None:
         begun.set()
@@ -61,7 +63,7 @@ def test_a_part_that_fails_ends_the_others(random_model: Model, monkeypatch: pyt
             ended.set()
 
     def fails(stepper: Stepper, report: Report) -> None:
-        assert begun.wait(10)
+        assert begun.wait(60)
         raise ValueError("the reason")
 
     with pytest.raises(ValueError, match="the reason"):

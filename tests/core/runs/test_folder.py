@@ -38,10 +38,12 @@ def spec(text: str = "novel.txt", preset: str = "quick") -> RunSpec:
     return RunSpec(corpus={"name": text, "sources": [f"/texts/{text}"]}, settings=Settings(epochs=1), preset=preset)
 
 
-def test_runs_dir_is_the_requested_folder_else_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_dir_is_the_requested_folder_else_the_default(
+    tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     if sys.platform == "linux":
-        assert runs_dir() == tmp_path / "data-home" / "charlstm" / "runs"
+        assert runs_dir() == own_home / ".local" / "share" / "charlstm" / "runs"
     (tmp_path / "checkpoints").mkdir()
     assert runs_dir() == tmp_path / "checkpoints"
     monkeypatch.setenv("CHARLSTM_RUNS", "elsewhere")

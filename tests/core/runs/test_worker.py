@@ -753,7 +753,7 @@ def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[S
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
         yield stepped(10)
         trainer.validation_progress(0.4)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while run.status().validated is None and time.monotonic() < deadline:  # it is written each second
             time.sleep(0.02)
         status = run.status()

@@ -1,4 +1,4 @@
-"""Each test has its own cache, state and data folders."""
+"""The texts that are beside a checkout on some machines."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ from pathlib import Path
 import pytest
 
 SHARED = Path(__file__).parents[3] / ".." / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("charlstm")
-    for name in ("CACHE", "STATE", "DATA"):
-        monkeypatch.setenv(f"CHARLSTM_{name}", str(folder / name.lower()))
-    return folder
 
 
 @pytest.fixture

@@ -77,7 +77,7 @@ def test_ends_do_not_depend_on_size_of_pieces(size: int) -> None:
 )
 def test_search_is_fast_for_hostile_lines(line: str) -> None:
     text = "*** START OF THE PROJECT GUTENBERG EBOOK X ***\n" + line + " " * REACH + "\nx"
-    started = time.perf_counter()
+    started = time.process_time()
     find_header(text)
     find_licence(text)
-    assert time.perf_counter() - started < 2  # minutes when quadratic
+    assert time.process_time() - started < 2  # minutes when quadratic

@@ -105,12 +105,13 @@ def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, 
         open_corpus("python-reference")
 
 
-def test_program_folders_are_private_and_can_be_moved(own_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_folders_are_private_and_can_be_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for make, name in ((paths.cache_dir, "cache"), (paths.state_dir, "state"), (paths.data_dir, "data")):
-        assert make() == own_folders / name
+        monkeypatch.setenv(f"CHARLSTM_{name.upper()}", str(tmp_path / name))
+        assert make() == tmp_path / name
         if os.name != "nt":
             assert make().stat().st_mode & 0o777 == 0o700
-    (own_folders / "file").write_text("")
-    monkeypatch.setenv("CHARLSTM_CACHE", str(own_folders / "file" / "below"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(CharLSTMError, match="set CHARLSTM_CACHE to a folder"):
         paths.cache_dir()

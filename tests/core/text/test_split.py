@@ -65,7 +65,7 @@ def test_test_part_is_the_end_of_every_block() -> None:
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.0, 1.0), (-0.1, 0.2), (0.1, -0.1), (float("nan"), 0.1)])
 def test_split_refuses_fractions_that_leave_nothing_to_train_on(fractions: tuple[float, float]) -> None:
-    with pytest.raises(TextError, match="below 1 together"):
+    with pytest.raises(TextError, match=r"below 1 together|takes a number"):
         corpus_of(100).split(fractions[0], "tail", fractions[1])
 
 

@@ -17,27 +17,27 @@ from charlstm.training.progress import Progress
 
 
 @pytest.mark.parametrize(
-    ("seconds", "used", "counts"),
+    ("seconds", "active", "counts"),
     [
         (1.0, 0.0, 1.0),  # late, but no more than on a busy machine
         (100.0, 0.3, 0.0),  # suspended; several threads computed until then
-        (100.0, 100.0, 100.0),  # a long computation without a heartbeat
+        (100.0, 100.0, 100.0),  # a long computation without a heartbeat, or a processor that others took
         (100.0, 180.0, 100.0),
     ],
 )
-def test_clock_counts_a_gap_without_cpu_time_as_suspension(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, used: float, counts: float
+def test_clock_counts_a_gap_in_which_the_process_neither_computed_nor_waited_as_suspension(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, active: float, counts: float
 ) -> None:
-    now = {"wall": 0.0, "cpu": 0.0}
-    clocks = SimpleNamespace(perf_counter=lambda: now["wall"], process_time=lambda: now["cpu"])
-    monkeypatch.setattr(clock_module, "time", clocks)
+    now = {"wall": 0.0, "active": 0.0}
+    monkeypatch.setattr(clock_module, "time", SimpleNamespace(perf_counter=lambda: now["wall"]))
+    monkeypatch.setattr(clock_module, "active_seconds", lambda: now["active"])
     progress = Progress(work_seconds=7.0)
     clock = Clock(progress)
     now["wall"] += 0.5
-    now["cpu"] += 0.5
+    now["active"] += 0.5
     assert clock.count_work() == 7.5
     now["wall"] += seconds
-    now["cpu"] += used
+    now["active"] += active
     assert clock.count_work() == progress.work_seconds == 7.5 + counts
     now["wall"] += 0.5
     assert clock.count_work() == 8.0 + counts

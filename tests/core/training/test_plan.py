@@ -11,6 +11,7 @@ from charlstm.training.plan import (
     MeasuredSpeed,
     Plan,
     end_within_time,
+    final_seconds,
     fit_batch,
     make_plan,
     next_end,
@@ -29,16 +30,16 @@ def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_
         steps_per_epoch=1_000_000 // chars,
         held_out=held_out,
         device="cpu",
-        threads=2,
         spent=spent,
     )
 
 
 def test_plan_fits_training_and_validation_into_max_minutes() -> None:
-    plan = planned(Settings(max_minutes=1.0), spent=2.0)
+    speed = 1.2 * 40_000
+    plan = planned(Settings(max_minutes=1.0), speed=40_000, spent=2.0)
     training = plan.planned_steps * plan.seconds_per_step
-    validations = plan.planned_steps // plan.val_every * plan.val_chars / 24_000
-    final = 198_000 / 24_000
+    validations = plan.planned_steps // plan.val_every * plan.val_chars / speed
+    final = 198_000 / speed
     assert 55 < training + validations + final + 2 <= 61
     assert validations < 0.14 * training
 
@@ -55,6 +56,7 @@ def test_plan_logs_and_validates_at_the_intended_intervals() -> None:
     assert plan.planned_steps / plan.val_every <= 31
     assert planned(Settings(epochs=3, val_every=5)).val_every == 5
     assert planned(Settings(epochs=3, val_every=5)).val_chars == 198_000
+    assert planned(Settings(epochs=3, log_every=7)).log_every == 7
     assert planned(Settings(epochs=3), held_out=0).val_chars == 0
     assert planned(Settings(epochs=300, val_chars=50_000)).val_chars == 50_000
 
@@ -83,10 +85,23 @@ def test_fit_batch_shrinks_batches_for_a_small_text(targets: int, rows: int, len
 def test_end_within_time_follows_the_pace() -> None:
     settings = Settings(max_minutes=1.0)
     plan = planned(settings)
-    now = {"step": 100, "held_out": 0}
+    now = {"step": 100, "last": 0.0}
     assert end_within_time(settings, plan, pace=0.1, worked=20.0, **now) == 100 + 400
     assert end_within_time(settings, plan, pace=0.1, worked=99.0, **now) == 101
     assert end_within_time(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
+
+
+def test_end_within_time_leaves_room_for_a_final_validation_of_a_tenth_and_none_for_a_longer_one() -> None:
+    settings = Settings(max_minutes=1.0)
+    plan = planned(settings)
+    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.0) == 100 + 340
+    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.1) == 100 + 400
+
+
+def test_final_validation_may_take_half_a_minute_without_a_time_limit() -> None:
+    assert final_seconds(Settings(max_minutes=5.0), 100.0) == 30.0
+    assert final_seconds(Settings(epochs=1), 20.0) == 30.0
+    assert final_seconds(Settings(epochs=1), 4000.0) == 400.0
 
 
 @pytest.mark.parametrize("speed", [200.0, 1_000.0, 300_000.0])

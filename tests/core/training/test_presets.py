@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from charlstm.errors import SettingsError
-from charlstm.training.presets import PRESETS, preset
+from charlstm.training.presets import PRESETS, preset, with_given
 
 
 def test_reference_has_the_settings_of_the_script_for_every_text() -> None:
@@ -39,3 +41,18 @@ def test_preset_refuses_an_unknown_name_and_lists_all() -> None:
     assert set(PRESETS) == {"reference", "quick", "standard", "best"}
     with pytest.raises(SettingsError, match="quick, standard, best, reference"):
         preset("slow")
+
+
+@pytest.mark.parametrize(
+    ("given", "minutes"),
+    [
+        ({}, 1.0),
+        ({"lr": 0.1}, 1.0),
+        ({"max_steps": 5}, None),
+        ({"epochs": 2.0}, None),
+        ({"epochs": None}, 1.0),
+        ({"epochs": 2.0, "max_minutes": 3.0}, 3.0),
+    ],
+)
+def test_steps_or_epochs_that_are_given_lift_the_minutes(given: dict[str, Any], minutes: float | None) -> None:
+    assert with_given(preset("quick"), given).max_minutes == minutes

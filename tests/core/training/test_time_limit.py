@@ -36,9 +36,9 @@ def steps_left(step: int, seconds: float, planned: int = 600) -> int | None:
     """Of a run of one minute, 100 steps of which were expected to take 10 s, validated after every 150."""
     progress = Progress()
     progress.step = step
-    limit = TimeLimit(Settings(max_minutes=1.0), 0, FakeClock(progress, seconds))  # type: ignore[arg-type]
+    limit = TimeLimit(Settings(max_minutes=1.0), FakeClock(progress, seconds))  # type: ignore[arg-type]
     plan = make_plan(planned_steps=planned, val_every=150, log_every=10, seconds_per_step=0.1)
-    return limit.new_steps_left(plan, LearningRate(0.01, "linear", 0, planned), progress)
+    return limit.new_steps_left(plan, LearningRate(0.01, "linear", 0, planned), progress, last=0.0)
 
 
 def test_a_run_that_became_slow_is_replanned_before_its_first_validation() -> None:

@@ -10,7 +10,6 @@ from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import plural
 from charlstm_tui.generate.context_view import SCALE, ContextCurves
-from charlstm_tui.player.insight_jobs import CONTEXT_PLACES
 from charlstm_tui.player.marks import level
 from playing_app import playing
 
@@ -26,15 +25,18 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
         assert view.text_view.text() == it.text
         place = view.text_view.cursor
         assert place == len(it.text) - 3
-        whole = context(loaded, it.text, places=CONTEXT_PLACES)
+        whole = context(loaded, it.text)  # at the same places as the command and the library
         assert view.whole is not None
+        assert view.whole.context.places == whole.places
         assert np.allclose(view.whole.context.losses, whole.losses, atol=1e-4)
+        assert view.whole.context.used_range is not None
+        low, high = view.whole.context.used_range
         here = context(loaded, it.text[: place + 1], at=place)
         assert view.here is not None
         assert np.allclose(view.here.losses, here.losses, atol=1e-4)
         assert (
-            f"uses about {plural(view.whole.context.used, 'character')} · at the cursor {view.here.used}"
-            in it.screen_text()
+            f"uses about {plural(view.whole.context.used, 'character')} ({low} to {high}, 95 %)"
+            f" · at the cursor {view.here.used}" in it.screen_text()
         )
         assert f"{here.losses[4]:.2f}" in it.screen_text()
         assert view.text_view.scale is SCALE

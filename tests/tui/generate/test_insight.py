@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from textual.widgets import Input
 
+import charlstm
 from charlstm.display import symbol
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
-from charlstm.insight.cells import sample_cells, score_cells
+from charlstm.insight.cells import NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
 from charlstm.insight.influence import influence
 from charlstm.insight.lesions import measure_lesions
@@ -26,6 +28,7 @@ from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
+from charlstm_tui.player import insight_jobs
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
@@ -151,11 +154,69 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         assert shown == CELL.levels((values - values.mean()) / values.std()).tolist()
         history = str(view.query_one(CellHistory).render())
         assert named.feature in history
-        assert f"{step.scores[0]:.2f}" in history
+        assert f"{named.strength(step.scores[0]):.2f}" in history
         assert str(step.step) in history
+        assert f"┈ chance {named.chance:.2f}" in history
+        assert f"named at step {named.step}" in history
+        assert f"named at step {named.step} on" in " ".join(it.screen_text().split())
         await it.pilot.press("escape")
         assert not view.query_one(CellHistory).display
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+
+
+async def test_steps_of_a_run_that_trains_are_those_of_the_models_that_were_read(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        view = await cells_shown(it)
+        found = checkpoints(run.path)
+        last = found[-1][0]
+        # The best model was replaced after the models were listed.
+        monkeypatch.setattr(insight_jobs, "checkpoints", lambda path: [*found[:-1], (last - 7, None)])
+        await it.pilot.press("h")
+        await it.until(lambda: len(view.history) == len(found))
+        assert [each.step for each in view.history] == [step for step, _ in found]
+
+
+def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
+    """The lines of a history, without its caption and its steps."""
+    history = CellHistory()
+    history.update = lambda content: shown.append(str(content))  # type: ignore[method-assign,assignment]
+    shown: list[str] = []
+    history.show(named, [10 * n for n in range(len(scores))], scores, 0, "")
+    return shown[-1].split("\n")[1:-1]
+
+
+def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> None:
+    named = NamedCell("vowel", (1, 3), "auc", 0.1, 0.55, -1, 1, 0, -0.5, 0.5, 1000, 500, 30)
+    about, top, middle, bottom, figures = bars_of(named, [0.5, 0.6, 0.3, 0.0])
+    assert about == "┈ chance 0.55  named at step 30"
+    assert figures.split() == ["0.50", "0.40", "0.70", "1.00"], "turned around, as the cell is low"
+    columns = [[row[place] for row in (top, middle, bottom)] for place in range(0, 32, 8)]
+    assert columns[0] == columns[1] == [" ", " ", "▁"], "the other way round is no better than guessing"
+    assert columns[3] == ["█", "█", "█"]
+    assert columns[2][2] == "█"
+    assert columns[2][0] == " "
+    assert "┈" in bottom
+    assert "┈" not in top + middle
+    high = replace(named, chance=0.9)
+    assert "┈" in bars_of(high, [0.5, 0.6, 0.3, 0.0])[1]
+    assert bars_of(high, [0.5, 0.3])[0] == "┈ chance 0.90, no step is better  named at step 30"
+    falls = replace(named, kind="r", score=-0.8, chance=0.1)
+    *_, figures = bars_of(falls, [0.1, -0.8])
+    assert figures.split() == ["-0.10", "0.80"]
+
+
+async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        found = view.activations
+        assert found is not None
+        found.cells[:] = 0.3
+        found.cells[::2] = np.nextafter(np.float32(0.3), np.float32(1))
+        view.choose((1, 2))
+        assert {level(mark, CELL) for mark in view.text_view.marks()} == {CELL.plain_level}
 
 
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
@@ -202,6 +263,11 @@ async def test_cells_are_named_on_the_text_of_the_run(home: Path) -> None:
         view = await cells_shown(it, 30)
         assert "5,900 chars of novel.txt" in " ".join(it.screen_text().split())
         assert "inside quotes" in [cell.feature for cell in view.cell_list.cells]
+        expected = charlstm.name_cells(recorded.run.path, text.read_text())
+        assert [(cell.cell, cell.feature) for cell in view.cell_list.cells] == [
+            (cell.cell, cell.feature) for cell in expected
+        ], "as the library, the command and the report name them"
+        assert [cell.score for cell in view.cell_list.cells] == pytest.approx([cell.score for cell in expected])
 
 
 async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Path) -> None:

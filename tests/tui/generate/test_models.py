@@ -105,24 +105,24 @@ def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> Non
 
 
 async def test_a_live_run_is_played_as_it_grows(home: Path) -> None:
-    with record(home / "runs", "running", steps=120) as worker:
+    with record(home / "runs", "running", steps=420) as worker:
         async with playing(worker.run.path) as it:
             await it.until(lambda: it.screen.play.playing)
             assert it.state.facts is not None
-            assert it.state.facts.step == 100
-            worker.advance(100)
+            assert it.state.facts.step == 400
+            worker.advance(300)
             await it.pilot.press("right_square_bracket")
-            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
+            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 700)
 
 
 async def test_what_a_run_has_learnt_since_is_played_when_it_is_asked_for_again(home: Path) -> None:
-    with record(home / "runs", "running", steps=120) as worker:
+    with record(home / "runs", "running", steps=420) as worker:
         async with playing(worker.run.path) as it:
             await it.until(lambda: it.screen.play.playing)
-            worker.advance(100)
+            worker.advance(300)
             await it.pilot.press("4")
             it.app.play(str(worker.run.path))
-            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200)
+            await it.until(lambda: it.state.facts is not None and it.state.facts.step == 700)
             await it.until(lambda: it.screen.play.playing)
             take = it.state.session_id
             it.app.play(str(worker.run.path))  # there is nothing newer: what is played stays

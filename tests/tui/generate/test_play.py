@@ -21,7 +21,7 @@ from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
-from playing_app import playing
+from playing_app import HeldReading, playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
 
 
@@ -223,8 +223,8 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.player.thread.PROGRESS_AFTER", 0.02)
-    save_model(model, tiny_model(prime="The morning", hidden_size=256))
+    monkeypatch.setattr("charlstm_tui.player.thread.PROGRESS_AFTER", 0.0)
+    reading = HeldReading(monkeypatch)
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("e", *["backspace"] * 11, "enter")
@@ -232,9 +232,11 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
         await it.until(lambda: "begins as a line does" in it.screen_text())
         await it.pilot.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
+        reading.hold()
         it.app.simulate_key("enter")
         await it.until(lambda: "Reading the prime" in it.screen_text(), settle=False)
-        it.app.simulate_key("escape")
+        await it.pilot.press("escape")
+        reading.go_on()
         await it.until(lambda: "Stopped reading" in it.status())
         await it.until(lambda: "choices" in it.screen_text())  # the keys are back
         assert it.state.prime == ""

@@ -1,4 +1,4 @@
-"""How well a cell followed its feature at some steps of the training, as bars."""
+"""How well a cell followed its feature at some steps of the training, as bars from guessing to perfect, with chance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from charlstm.insight.cells import NamedCell
+from charlstm.insight.sample import step_words
 from charlstm_tui.formatting import count
 from charlstm_tui.widgets.bars import sparkline
 
@@ -18,11 +19,15 @@ WIDEST = 8
 """Cells of a bar and the space after it, at most."""
 
 
+CHANCE = "┈"
+"""Stands between the bars in the row in which chance is."""
+
+
 class CellHistory(Static):
-    """A bar for each step, with its score and the step under it."""
+    """A bar for each step, with its score and the step under it; what is no better than chance is grey."""
 
     DEFAULT_CSS = """
-    CellHistory { height: 7; }
+    CellHistory { height: 7; text-wrap: nowrap; text-overflow: ellipsis; }
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -53,16 +58,33 @@ class CellHistory(Static):
         lines = [Content.assemble((what, "bold $quiet"), (f"  {keys} step", "$quiet"))]
         width = min(WIDEST, max(2, (self.content_size.width or 40) // len(steps)))
         if named is not None:
-            strengths = [abs(2 * score - 1) if named.kind == "auc" else abs(score) for score in scores]
-            scores = [named.turned(score) for score in scores]
-            rows = sparkline(strengths, len(strengths), ROWS, low=0, high=1)
-            for row in rows:
-                lines.append(Content.styled("".join(cell * (width - 1) + " " for cell in row), "$kept"))
-            texts = [f"{score:.2f}" for score in scores]
+            lines.append(Content.styled(_about(named, scores), "$quiet"))
+            strengths = [named.strength(score) for score in scores]
+            low = 0.5 if named.kind == "auc" else 0.0
+            rows = sparkline(strengths, len(strengths), ROWS, low=low, high=1)
+            line = ROWS - 1 - min(ROWS - 1, int((named.chance - low) / (1 - low) * ROWS))
+            better = [named.better_than_chance(score) for score in scores]
+            for place, row in enumerate(rows):
+                parts = [
+                    (cell * (width - 1) + " ", "$kept" if tells else "$quiet")
+                    for cell, tells in zip(row.ljust(len(scores)), better, strict=True)
+                ]
+                if place == line:
+                    parts = [(text.replace(" ", CHANCE), style) for text, style in parts]
+                lines.append(Content.assemble(*parts))
+            texts = [f"{strength:.2f}" for strength in strengths]
             lines.append(Content.assemble(*_columns(texts, width, chosen, "bold $accent", "")))
         names = [str(step) if step < 10_000 else count(step).replace(" ", "") for step in steps]
         lines.append(Content.assemble(*_columns(names, width, chosen, "reverse", "$quiet")))
         self.update(Content("\n").join(lines))
+
+
+def _about(named: NamedCell, scores: Sequence[float]) -> str:
+    """``┈ chance 0.53, no step is better  named at step 5,088``."""
+    words = f"{CHANCE} chance {named.chance:.2f}"
+    if not any(map(named.better_than_chance, scores)):
+        words += ", no step is better"
+    return words if named.step is None else f"{words}  named {step_words(named.step)}"
 
 
 def _columns(texts: Sequence[str], width: int, chosen: int, style: str, others: str) -> list[tuple[str, str]]:

@@ -20,7 +20,8 @@ from textual.widgets import Static
 
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
-from charlstm.insight.context import LENGTHS, Context
+from charlstm.insight.context import CERTAIN, LENGTHS, Context
+from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.formatting import plural
 from charlstm_tui.generate.stream_view import StreamView
@@ -211,6 +212,9 @@ class ContextView(GenerateView):
         parts: list[tuple[str, str]] = []
         if whole is not None:
             parts += [("The model uses about ", ""), (plural(whole.context.used, "character"), "bold $accent")]
+            if whole.context.used_range is not None:
+                low, high = whole.context.used_range
+                parts.append((f" ({low} to {high}, {100 * CERTAIN:.0f} %)", "$quiet"))
         elif self._failure:
             parts.append((visible(self._failure), "$warning"))
         else:
@@ -218,7 +222,10 @@ class ContextView(GenerateView):
         if here is not None:
             parts += [(" · at the cursor ", ""), (f"{here.used}", "bold $accent")]
         self.query_one("#context-head", Static).update(Content.assemble(*parts))
-        about = f"loss by characters read, at {whole.context.places} places in {whole.source}" if whole else ""
+        about = ""
+        if whole is not None:
+            at_step = "" if whole.context.step is None else f", {step_words(whole.context.step)}"
+            about = f"loss by characters read, at {whole.context.places} places in {whole.source}{at_step}"
         note = self._place_note()
         curves = (
             Curve("MODEL", about, whole.context if whole else None),

@@ -170,8 +170,8 @@ class DuelView(GenerateView):
         for number in SIDES:
             self.player.remove(number)
 
-    def open_model(self, model_name: str) -> None:
-        self._load(self.chosen, model_name=model_name, step=None, clamps=())
+    def open_model(self, model_name: str, step: int | None) -> None:
+        self._load(self.chosen, model_name=model_name, step=step, clamps=())
 
     # ---- the player's states
 

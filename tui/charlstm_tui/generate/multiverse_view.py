@@ -403,7 +403,7 @@ class MultiverseView(GenerateView):
         """What height, shade and line mean."""
         caption, shades = "bold $quiet", self.blocks.shades
         row = percent(1 / self.blocks.rows)
-        lines = [Content.assemble(("HEIGHT ", caption), (f" a row is {row}", "$quiet"))]
+        lines = [Content.assemble(("HEIGHT", caption), (f" joint, a row is {row}", "$quiet"))]
         if len(set(shades)) > 1:
             looks = map(VisualStyle.from_rich_style, shades[1:])
             parts = [(f" ≥{100 * least:g} % ", look) for least, look in zip(SHADES, looks, strict=True)]

@@ -80,6 +80,7 @@ class PlayView(ExplainingView):
         self._usual = usual  # how a model is played that was not played before
         self.state: PlaybackState | None = None
         """The last state of the playback."""
+        self._notice: Content | None = None
         self._stream = StreamView(keys_scroll=False, id="stream")
         self._text = PlayedText(player, self._stream)
         self._copied = CopiedPassages(self._stream)
@@ -146,8 +147,8 @@ class PlayView(ExplainingView):
 
     @property
     def playing(self) -> bool:
-        """Whether there is a session."""
-        return self.state is not None and self.state.distribution is not None
+        """Whether there is a session on the screen."""
+        return self._notice is None and self.state is not None and self.state.distribution is not None
 
     @property
     def running(self) -> bool:
@@ -179,7 +180,7 @@ class PlayView(ExplainingView):
         if action.handler == "open_model":
             return True
         if action.handler == "edit_prime":
-            return state is not None and state.facts is not None and not state.busy
+            return self._notice is None and state is not None and state.facts is not None and not state.busy
         if action.handler == "last_session":
             return self.playing
         if action.handler == "checkpoint":
@@ -206,7 +207,7 @@ class PlayView(ExplainingView):
 
     def figures(self) -> list[str]:
         state = self.state
-        if state is None or state.facts is None or state.error:
+        if self._notice is not None or state is None or state.facts is None or state.error:
             return []
         figures = []
         if state.running:
@@ -306,6 +307,7 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
+        self._notice = None
         self.player.load(request)
 
     def load_session(self, path: Path) -> None:
@@ -349,6 +351,14 @@ class PlayView(ExplainingView):
         elif opened is not None:
             others = key_of("generate.open_model")
             self.say(f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others.")
+
+    def show_notice(self, notice: Content | None) -> None:
+        """Show a notice in the place of the text, which pauses, until something is loaded; ``None`` removes it."""
+        if (notice is None) != (self._notice is None):
+            self.leave()
+            self.call_after_refresh(self.post_message, self.Changed())
+        self._notice = notice
+        self._draw_empty()
 
     # ---- the player's states
 
@@ -398,7 +408,7 @@ class PlayView(ExplainingView):
                 self.explaining = False
             else:
                 self.explain()
-        if before is None or _key_state(before) != _key_state(state):
+        if before is None or new_text or _key_state(before) != _key_state(state):
             self._draw_empty()
             self.post_message(self.Changed())
 
@@ -436,31 +446,35 @@ class PlayView(ExplainingView):
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""
         state = self.state
-        key = "bold $primary"
-        open_key, edit_key = key_of("generate.open_model"), key_of("generate.edit_prime")
-        words: Content | None = None
-        if state is not None and state.error:
-            edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
-            error = (visible(state.error), "$error")
-            words = Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
-        elif state is not None and state.busy:
-            stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
-            words = Content.assemble((visible(state.busy), "$quiet"), *stop)
-        elif state is None and self._opening is None:
-            corpus_key = key_of("app.mode_corpus")
-            words = Content.assemble(
-                "Nothing to play yet.\n\n",
-                *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
-            )
+        words = self._why_empty() if self._notice is None else self._notice
         empty = self.query_one(Empty)
         if words is not None:
             empty.update(words)
         changes = self.has_class("-empty") != (words is not None)
         # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
         moves = self.screen.focused in (None, self.text_view, empty, self.query_one(BranchTree))
-        self.update_classes({"-no-model": state is None or state.facts is None, "-empty": words is not None})
+        no_model = self._notice is not None or state is None or state.facts is None
+        self.update_classes({"-no-model": no_model, "-empty": words is not None})
         if changes and moves and self.app.app_focus and self.screen.is_current:
             self.focus_text()
+
+    def _why_empty(self) -> Content | None:
+        state, key = self.state, "bold $primary"
+        open_key, edit_key = key_of("generate.open_model"), key_of("generate.edit_prime")
+        if state is not None and state.error:
+            edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
+            error = (visible(state.error), "$error")
+            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
+        if state is not None and state.busy:
+            stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
+            return Content.assemble((visible(state.busy), "$quiet"), *stop)
+        if state is None and self._opening is None:
+            corpus_key = key_of("app.mode_corpus")
+            return Content.assemble(
+                "Nothing to play yet.\n\n",
+                *((corpus_key, key), " chooses a text to train on\n", (open_key, key), " opens a model"),
+            )
+        return None
 
     # ---- copied passages
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher
@@ -21,9 +23,10 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
-from charlstm_tui.choices import ModelChoice
+from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import loss, plural, shorten
+from charlstm_tui.generate.awaited import Awaited, run_to_play
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
@@ -48,6 +51,8 @@ SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
 """Characters after the cursor that Multiverse marks where they are among the continuations, and Context shows."""
+LOOK_EVERY = 0.25
+"""Seconds between two looks at a run that has no model to play yet."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
@@ -94,6 +99,8 @@ class GenerateScreen(ModeScreen):
         self._text_of: PlayView | ScoreView = self.play
         """The view whose text and cursor Multiverse and Context are about."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
+        self._awaited: Awaited | None = None
+        """What is shown of the chosen run while it has no model to play."""
         self._message = ""
         self._message_is_error = False
         self._message_timer: Timer | None = None
@@ -165,6 +172,9 @@ class GenerateScreen(ModeScreen):
 
     def _draw_bar(self) -> None:
         state = self.play.state
+        if self._awaited is not None:
+            self.query_one(GenerateBar).show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
+            return
         if state is None or state.facts is None:
             return
         facts, name = state.facts, self.view_name
@@ -261,10 +271,13 @@ class GenerateScreen(ModeScreen):
             self.play.do_checkpoint(by)
 
     def on_screen_suspend(self) -> None:
-        self.player.set_visible(self in self.app.screen_stack)  # behind a dialog it is visible
+        visible = self in self.app.screen_stack  # behind a dialog it is visible
+        self.player.set_visible(visible)
+        if not visible:
+            self.workers.cancel_group(self, "choice")  # who goes elsewhere is not called back; coming back looks again
 
     def show_runs_state(self, state: RunsState) -> None:
-        if self.play.state is None:
+        if self.play.state is None and not self._choosing:
             self.entered()
         self._draw_bar()  # in the unit of losses that is chosen
 
@@ -274,9 +287,15 @@ class GenerateScreen(ModeScreen):
         self.player.set_visible(True)
         self._open_choice()
 
+    @property
+    def _choosing(self) -> bool:
+        """Whether it is being found out what to play."""
+        return any(each.group == "choice" and each.node is self and not each.is_finished for each in self.workers)
+
     @work(exclusive=True, group="choice")
-    async def _open_choice(self) -> None:
-        """Play what is chosen, unless it is played already. Without a choice, choose."""
+    async def _open_choice(self, *, anew: bool = False) -> None:
+        """Play what is chosen, unless it is played already; with ``anew`` even then. Without a choice, choose. A run
+        that trains is waited for until it has learnt something."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
         session = self.charlstm.session_to_open
         if session is not None:
@@ -286,22 +305,71 @@ class GenerateScreen(ModeScreen):
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
         if session is not None and choice is not None:
             self.charlstm.model, self.charlstm.session_to_open = choice, None
-            self._open(choice, session)
+            self._open(choice, choice, session)
             return
-        again, played = self.charlstm.play_again, self.play.state
+        again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
+            self._show_awaited(None)
             return
-        if choice == self._played_choice and await in_thread(lambda check: is_newest(choice, played, runs_dir)):
-            self.charlstm.play_again = False
-            return
-        self.charlstm.play_again = False
-        self._open(choice)
+        found = await self._wait_for_model(choice)
+        played, self.charlstm.play_again = self.play.state, False
+        same = choice == self._played_choice and not anew
+        if same and await in_thread(lambda check: is_newest(found, played, runs_dir)):
+            self._show_awaited(None)
+        else:
+            self._open(choice, found)
 
-    def _open(self, choice: ModelChoice, session: Path | None = None) -> None:
-        self._played_choice = choice
+    async def _wait_for_model(self, choice: ModelChoice) -> ModelChoice:
+        """The choice with the model that is to be played, once there is one; until then the view says what is awaited.
+        Whatever else is chosen meanwhile, and leaving the mode, cancels the worker that waits here."""
+        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
+        if to_play is None:
+            return choice
+        found = await in_thread(lambda check: to_play.look())
+        waited = isinstance(found, Awaited)
+        while isinstance(found, Awaited):
+            self._show_awaited(found)
+            await asyncio.sleep(LOOK_EVERY)
+            found = await in_thread(lambda check: to_play.look())
+        if waited and (state := to_play.status.state) in ("failed", "crashed"):
+            key, name = key_of("app.mode_train"), to_play.run.name
+            self.show_error(f"{name} has {state}, and this is the model that it leaves. {key} shows what can be done.")
+        return found
+
+    def _show_awaited(self, awaited: Awaited | None) -> None:
+        """Show what is awaited in the place of the text, or with ``None`` the text."""
+        if awaited is None and self._awaited is None:
+            return
+        self._awaited = awaited
+        if awaited is not None and self.view_name != "play":
+            self.show_view("play")
+        self.play.show_notice(None if awaited is None else self._notice(awaited))
+        self._draw_bar()
+
+    def _notice(self, awaited: Awaited) -> Content:
+        key = "bold $primary"
+        seen = awaited.run.path == self.charlstm.run_path
+        where = key_of("app.mode_train" if seen else "app.mode_runs")
+        what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
+        words = (awaited.sentence(self.charlstm.bits), "$error" if awaited.over or awaited.problem else "")
+        keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
+        return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), " stops waiting")
+
+    def _stop_waiting(self) -> None:
+        """Go back to what was played before, or to where the run was chosen."""
+        awaited = self._awaited
+        self.workers.cancel_group(self, "choice")
+        self.charlstm.model, self.charlstm.play_again = self._played_choice, False
+        self._show_awaited(None)
+        if self.play.state is None and awaited is not None:
+            self.charlstm.go("train" if awaited.run.path == self.charlstm.run_path else "runs")
+
+    def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
+        """Play ``found``, which is what ``choice`` means now."""
+        self._played_choice, self._awaited = choice, None
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
-        self.play.open(choice.model, choice.step, session, self.charlstm.start_options.runs_dir)
+        self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
 
     def do_open_model(self) -> None:
         def chosen(name: str | None) -> None:
@@ -310,10 +378,10 @@ class GenerateScreen(ModeScreen):
             if name.endswith(".json"):
                 self._open_session(Path(name))
             elif self.view is self.duel:
-                self.duel.open_model(name)
+                self._open_in_duel(ModelChoice(name))
             else:
                 self.charlstm.model = ModelChoice(name)
-                self._open(self.charlstm.model)
+                self._open_choice(anew=True)
 
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
@@ -329,14 +397,27 @@ class GenerateScreen(ModeScreen):
         model = await in_thread(lambda check: saved_sessions.model_of(path, runs_dir))
         played = None if state is None or state.facts is None else {state.request.model_name, *_paths(state.facts)}
         if model is not None and (played is None or model not in played):
-            self.charlstm.model = ModelChoice(model)
-            self._open(self.charlstm.model, session=path)
+            self.workers.cancel_group(self, "choice")
+            self.charlstm.model = choice = ModelChoice(model)
+            self._open(choice, choice, path)
         elif played is None:
             self.show_error("Open the model first that the session was played on, then the session.")
         else:
             if self.view_name != "play":
                 self.show_view("play")
+            self.workers.cancel_group(self, "choice")
+            self.charlstm.model, self._awaited = self._played_choice, None
             self.play.load_session(path)
+
+    @work(exclusive=True, group="side")
+    async def _open_in_duel(self, choice: ModelChoice) -> None:
+        """Play another model on a side of Duel, unless that is a run which has not learnt anything yet."""
+        to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could be compared.")
+        else:
+            self.duel.open_model(found.model, found.step)
 
     # ---- actions
 
@@ -386,6 +467,9 @@ class GenerateScreen(ModeScreen):
         return Copyable("the text with its prime" if view is self.play else "the text", view.text_view.text())
 
     def handle_escape(self) -> bool:
+        if self._awaited is not None:
+            self._stop_waiting()
+            return True
         if self.view.handle_escape():
             return True
         if self._message:
@@ -468,8 +552,8 @@ def first_choice(state: RunsState) -> ModelChoice | None:
     """If nothing was chosen: the run that is shown in Train, a live one, the newest; else the demo model."""
     attached = state.attached_run
     for view in ((attached,) if attached else ()) + state.live + state.runs:
-        if view.has_model():
-            return ModelChoice(str(view.path))
+        if (choice := playable(view.run)) is not None:
+            return choice
     return ModelChoice("demo") if demo_path() is not None else None
 
 

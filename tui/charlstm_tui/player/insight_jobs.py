@@ -24,6 +24,7 @@ from charlstm.insight.context import LENGTHS, Context, context
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.lesions import MeasuredLesions, most_important
 from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, multiverse, next_words, read_text
+from charlstm.insight.sample import READ_CHARS, model_step
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.text.corpus import reopen_corpus
@@ -32,19 +33,12 @@ from charlstm_tui.player.state import checkpoints
 
 SHOWN_CHARS = 3000
 """Characters that cells are computed for."""
-NAMED_ON_CHARS = 20_000
-"""Characters on which cells are named: of a run's text, or of the played text where there is none. So many are read
-one by one, which on a busy machine takes a tenth of the time of reading more in several streams."""
 FOLLOWED_MODELS = 8
 """Models of a run in which cells are followed through the training, at most."""
-SCORED_CHARS = 8000
-"""Characters of the run's text on which they are scored: reading so many at 2 × 512 takes some 3 s for each model."""
 LESION_ESTIMATE_CHARS = 4000
 """Characters of the run's text on which it is estimated which cells matter."""
 LESION_CHARS = 1000
 """Characters on which that is measured: 64 cells at 2 × 512 take some 6 s."""
-CONTEXT_PLACES = 96
-"""Places of the run's text at which it is measured how far the model looks back: some 9 s at 2 × 512."""
 INFLUENCE_CHARS = 3000
 """Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
 SPARE_CHARS = 128
@@ -61,7 +55,7 @@ class CellsAtStep:
     """What some cells did in the model of a run after ``step`` steps.
 
     ``values`` are their states c on the text that is shown, by cell, and ``scores`` how well the named ones followed
-    their features, in the order in which they were asked for.
+    their features, in the order in which they were asked for, on the text on which they were named.
     """
 
     step: int
@@ -71,9 +65,10 @@ class CellsAtStep:
 
 @dataclass(frozen=True, slots=True)
 class NamedCells:
-    """The cells that follow features, and on which text they were found, in words."""
+    """The cells that follow features, on which text they were found, and which that is in words."""
 
     cells: tuple[NamedCell, ...]
+    text: str
     source: str
 
 
@@ -129,9 +124,9 @@ class InsightJobs:
 
                 return show
 
-            text, source = _corpus_text(run) or (played[-NAMED_ON_CHARS:], "the played text")
+            text, source = _corpus_text(run) or (played[-READ_CHARS:], "the played text")
             sample = sample_cells(model, text, stepper=stepper, progress=progress(0))
-            return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), source)
+            return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), text, source)
 
         return await self._long.run(model, job)
 
@@ -140,34 +135,35 @@ class InsightJobs:
         run: Path,
         text: str,
         start: int,
-        named: Sequence[NamedCell],
+        named: NamedCells | None,
         cell: tuple[int, int],
         tell: Callable[[CellsAtStep], object],
     ) -> None:
         """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
-        run, from the first to the best: up to :data:`FOLLOWED_MODELS`, evenly chosen. ``tell`` is called from the
-        thread with each. Raises :class:`CharLSTMError`."""
+        run, from the first to the best: up to :data:`FOLLOWED_MODELS`, evenly chosen. They are scored on the text on
+        which they were named. ``tell`` is called from the thread with each. Raises :class:`CharLSTMError`."""
 
         def job(check: Callable[[], None]) -> None:
             found = checkpoints(run)
             chosen = sorted({round(n * (len(found) - 1) / (FOLLOWED_MODELS - 1)) for n in range(FOLLOWED_MODELS)})
-            scored, _ = _corpus_text(run) or (text, "")
-            for step, request in [found[n] for n in chosen]:
+            cells = () if named is None else named.cells
+            for listed, request in [found[n] for n in chosen]:
                 model = load_model(Run(run).model_file(request))
+                own = model_step(model)  # a run that trains may have a better model by now
                 stepper = Stepper(model)
                 trace = Trace(model, stepper)
                 before = min(start, WARM_UP)
                 trace.extend(text[start - before :], lambda done, total: check())
-                cells = trace.activations().cells[before:]
+                states = trace.activations().cells[before:]
                 values = {
-                    (layer, at): cells[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in named), cell)
+                    (layer, at): states[:, layer - 1, at - 1].copy() for layer, at in (*(n.cell for n in cells), cell)
                 }
                 scores: list[float] = []
-                if named:
+                if named is not None and cells:
                     progress = lambda done, total: check()  # noqa: E731
-                    sample = sample_cells(model, scored[:SCORED_CHARS], stepper=stepper, progress=progress)
-                    scores = score_cells(sample, named)
-                tell(CellsAtStep(step, values, tuple(scores)))
+                    sample = sample_cells(model, named.text, stepper=stepper, progress=progress)
+                    scores = score_cells(sample, cells)
+                tell(CellsAtStep(listed if own is None else own, values, tuple(scores)))
 
         await in_thread(job)
 
@@ -207,8 +203,8 @@ class InsightJobs:
                 check()
                 tell(done / total)
 
-            text, source = _corpus_text(run) or (played, "the played text")
-            return ModelContext(context(model, text, places=CONTEXT_PLACES, stepper=stepper, progress=progress), source)
+            text, source = _corpus_text(run) or (played[-READ_CHARS:], "the played text")
+            return ModelContext(context(model, text, stepper=stepper, progress=progress), source)
 
         return await self._long.run(model, job)
 
@@ -320,12 +316,13 @@ def _recent(text: str) -> str:
 
 
 def _corpus_text(run: Path | None) -> tuple[str, str] | None:
-    """The beginning of a run's text and what it is; ``None`` where the text is gone or has changed."""
+    """The beginning of a run's text, which the command ``report`` reads too, and what it is; ``None`` where the text is
+    gone or has changed."""
     if run is None:
         return None
     try:
         corpus = reopen_corpus(Run(run).spec().corpus)
-        text = corpus.vocabulary.decode(corpus.ids[:NAMED_ON_CHARS])
+        text = corpus.text(0, min(READ_CHARS, corpus.text_chars))
     except (CharLSTMError, OSError):
         return None
     name = visible(corpus.name, keep="")

@@ -107,9 +107,9 @@ def run_lines(
         lines.append(Content(visible(view.notes.note)))
     if details is not None and details.problem:
         lines.append(_problem(details.problem))
-    if status.message:
+    if status.remark:
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
-        lines.append(Content.styled(visible(status.message, keep=""), style))
+        lines.append(Content.styled(visible(status.remark, keep=""), style))
     if status.best_val is not None:
         figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"

@@ -346,9 +346,9 @@ class RunsScreen(ModeScreen):
         if not self.is_current:  # the user went to another mode meanwhile
             return
         if choice is not None:
-            self.charlstm.play(choice.model, choice.step)
+            self.charlstm.play(choice.model)
         else:
-            self.note(f"{run.name} has no model yet: it comes with the first validation.", bad=True)
+            self.note(f"{run.name} has no model that has learnt anything: it ended too early.", bad=True)
 
     def do_mark(self) -> None:
         if run := self.current:

@@ -18,7 +18,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from charlstm.display import visible
-from charlstm.runs.contention import NOTABLE_SLOWDOWN
+from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
@@ -30,7 +30,6 @@ from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
-from charlstm_tui.train.run_plan import slower_words
 from charlstm_tui.train.run_summary import ENDED, figures, headline, keys_for, progress, remarks, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
@@ -255,14 +254,10 @@ class RunPane(Vertical):
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
-        notes, slowdown = remarks(series), 1.0 if view is None else view.status.slowdown or 1.0
-        if (
-            view is not None
-            and view.live
-            and view.status.state in ("starting", "running")
-            and slowdown >= NOTABLE_SLOWDOWN
-        ):
-            slower = slower_words(slowdown)
-            notes.insert(0, f"Other programs are using the processor: this run is {slower}.")
+        notes = remarks(series)
+        if view is not None and view.live and view.status.state in ("starting", "running"):
+            status = view.status
+            busy = Contention(status.slowdown or 1.0, status.others_first).describe()
+            notes = [busy, *notes] if busy else notes
         told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in notes)
         return Content("\n").join([line, *told])

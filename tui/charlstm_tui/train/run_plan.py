@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from charlstm.display import visible
 from charlstm.model.file import read_info
-from charlstm.runs.contention import NOTABLE_SLOWDOWN
+from charlstm.runs.contention import Contention
 from charlstm.runs.status import ESTIMATE
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
@@ -275,9 +275,6 @@ def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
 
 # ---- a busy processor
 
-MANY_TIMES = 8.0
-"""A larger slowdown changes too much from second to second to be told as a number."""
-
 LONGEST = 5
 """A time limit is raised to so many times its value at most: the other programs may end before."""
 
@@ -290,22 +287,15 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     if live:
         name = visible(live[0].name, keep="")
         return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}."
-    if slowdown is None or slowdown < NOTABLE_SLOWDOWN:
+    words = Contention(slowdown or 1.0).describe("will be")
+    if not words:
         return ""
     advice = []
-    if "more_time" in keys and settings.max_minutes is not None:
+    if "more_time" in keys and settings.max_minutes is not None and slowdown is not None:
         advice.append(f"{keys['more_time']} gives it {clock(60 * longer_minutes(settings.max_minutes, slowdown))}")
     if "generate" in keys:
         advice.append(f"{keys['generate']} plays a ready model meanwhile")
-    words = f"Other programs are using the processor: training will be {slower_words(slowdown)}. {'; '.join(advice)}"
-    return f"{words.strip()}{'.' if advice else ''}"
-
-
-def slower_words(slowdown: float) -> str:
-    """A factor as people say it: ``about 1.5 times slower``."""
-    if slowdown >= MANY_TIMES:
-        return "many times slower"
-    return f"about {round(2 * slowdown) / 2 if slowdown < 3 else round(slowdown):g} times slower"
+    return f"{words} {'; '.join(advice)}." if advice else words
 
 
 def longer_minutes(minutes: float, slowdown: float) -> float:

@@ -10,6 +10,7 @@ from pathlib import PurePath
 import numpy as np
 
 from charlstm.display import visible
+from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
@@ -193,6 +194,8 @@ def run_result(
     elif best_step is not None and loss is not None:
         lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, spec))
+    if finished is not None:
+        lines.append(Contention(finished.slowdown or 1.0, finished.others_first).describe("was"))
     if loss is not None and (beaten := [baseline_name(label) for label, nats in references if loss < nats]):
         lines.append(f"better than {_and(beaten)}" + ("" if whole else ", by this estimate"))
     since = overfitting_since(series)

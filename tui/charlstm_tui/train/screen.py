@@ -67,8 +67,6 @@ class _Attached:
     """The last command that was sent and has not been carried out yet."""
     refusal: str = ""
     """Why the last action was impossible."""
-    waits_to_play: bool = False
-    """Whether it will be played as soon as it has learnt something."""
 
 
 def _command_words(command: Command) -> str:
@@ -188,10 +186,6 @@ class TrainScreen(ModeScreen):
                 app.attach(last.path, show=False, play=app.model is None)
         self.setup.show_text(app.corpus)
 
-    def on_screen_suspend(self) -> None:
-        if self not in self.app.screen_stack:  # behind a dialog it still waits
-            self._change(waits_to_play=False)
-
     def watch_attached(self) -> None:
         self.refresh_state()
 
@@ -215,20 +209,16 @@ class TrainScreen(ModeScreen):
             return
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
-        view, asked = runs_state.attached_run, self.attached.asked
+        asked = self.attached.asked
         if asked is not None and self._is_answered(asked, runs_state):
             self._change(asked=None)
             if asked.command == "more" and asked.value is not None and not _is_logged(asked, runs_state):
                 # it came during the final validation: the run has ended without it
                 self.run_worker(self._more(Run(path), asked.value), group="asked")
             return
-        if self.attached.waits_to_play and view is not None and self.is_current:
-            self._play(view)
         attached = self.attached
         last = attached.asked or next(reversed(runs_state.pending), None)
         remark = f"Asked to {_command_words(last)}; it acts between two steps." if last is not None else ""
-        if attached.waits_to_play:
-            remark = "Plays as soon as it has learnt a little, seconds after its first step."
         self.watching.shown = ShownRun(
             runs_state, attached.spec, self.charlstm.bits, attached.references, remark, attached.refusal
         )
@@ -284,8 +274,6 @@ class TrainScreen(ModeScreen):
     def handle_escape(self) -> bool:
         if self.attached.refusal:
             self._change(refusal="")
-        elif self.attached.waits_to_play:
-            self._change(waits_to_play=False)
         elif self.charlstm.run_path is not None and self.over and not self.watching.card_closed:
             self.watching.card_closed = True
         else:
@@ -490,23 +478,15 @@ class TrainScreen(ModeScreen):
         )
 
     def do_play(self) -> None:
+        """Play the run in Generate, which waits until it has learnt something."""
         view = self.view
         if view is None:
             return
-        self._play(view, untrained=self.attached.waits_to_play)
-
-    def _play(self, view: RunView, untrained: bool = False) -> None:
-        """Play the run's best model; while that is the ``untrained`` network, and only if that is not wanted, wait for
-        a better one: what it writes would tell a newcomer nothing."""
         choice = playable(view.run)
-        if choice is not None and (untrained or not view.live or choice.step or view.status.best_step != 0):
-            self._change(waits_to_play=False)
-            self.charlstm.play(choice.model, choice.step)
-        elif view.live:
-            self._change(waits_to_play=True)
+        if choice is not None:
+            self.charlstm.play(choice.model)
         else:
-            self._change(waits_to_play=False)
-            self._refuse(view.run, f"{view.name} has no model: it ended before its first validation.")
+            self._refuse(view.run, f"{view.name} has no model that has learnt anything: it ended too early.")
 
     # ---- after, and more
     def do_new(self) -> None:

@@ -30,7 +30,7 @@ GROUPS = {
     "epochs": "Length",
     "optimizer": "Optimiser",
     "dropout": "Regularisation",
-    "val_fraction": "Validation",
+    "val_fraction": "Validation and log",
     "seed": "Machine and checkpoints",
 }
 """Captions of groups, by the first setting of each."""

@@ -24,13 +24,13 @@ from textual.widgets import Static
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
-from charlstm.runs.contention import NOTABLE_SLOWDOWN, probe_slowdown
+from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import open_corpus
-from charlstm.training.presets import PRESETS
+from charlstm.training.presets import PRESETS, lifted_minutes
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -199,6 +199,7 @@ class SetupPane(SafeWorkers, Vertical):
         self.measuring = True
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
+        words += ["--slowdown", f"{self._share_slowdown():.2f}"]
         try:
             answer = await run_command("presets", choice.source, *_flags(choice), *words)
             return {str(each["name"]): each for each in answer}
@@ -207,19 +208,27 @@ class SetupPane(SafeWorkers, Vertical):
         finally:
             self.measuring = False
 
+    def _share_slowdown(self) -> float:
+        """How many times as long a new run would take now, because of other programs or of another run."""
+        return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs) if self.live_runs else max(1.0, self.slowdown or 1.0))
+
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
         if self.live_runs or time.monotonic() - self._probed_at < PROBE_AGAIN / 2:
             return
+        before = self.slowdown or 1.0
         self.slowdown = await in_thread(lambda check: probe_slowdown())
         self._probed_at = time.monotonic()
+        now = self.slowdown or 1.0
+        if max(before, now) >= NOTABLE_SLOWDOWN * min(before, now):  # what the presets cost has changed
+            self.costs_of_presets, self.costs_with_changes = {}, {}
         self.draw()
         self.post_message(self.Changed())
 
     def _probe_while_busy(self) -> None:
         """Notice when the processor is free again."""
         if self.busy and self.is_on_screen and not self.measuring:
-            self.run_worker(self._probe, group="probe", exclusive=True)
+            self._measure_what_is_missing()
 
     # ---- the choices
     @property
@@ -313,8 +322,13 @@ class SetupPane(SafeWorkers, Vertical):
     def edit(self) -> None:
         """All settings as a form."""
 
+        before = self.settings().to_dict()
+
         def edited(settings: Settings | None) -> None:
             if settings is not None:
+                given = {name: value for name, value in settings.to_dict().items() if value != before[name]}
+                lifted = {} if settings.max_minutes is None else lifted_minutes(given)
+                settings = settings.with_changes(**lifted)
                 usual = self.usual.to_dict()
                 decided = self.choices.start_from.size if self.choices.start_from is not None else {}
                 changes = {
@@ -323,6 +337,9 @@ class SetupPane(SafeWorkers, Vertical):
                     if value != usual[name] and name not in decided
                 }
                 self.choose(replace(self.choices, changes=changes))
+                if lifted:
+                    self._note("The limit in minutes is lifted, since you set another; set it again to have both.")
+                    self.draw()
 
         validation = "" if self.corpus is None else validation_name(self.corpus)
         self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, validation), edited)

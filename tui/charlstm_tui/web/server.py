@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import ipaddress
 import json
+import logging
 import secrets
 import signal
 import socket
@@ -21,10 +22,12 @@ from urllib.parse import urlsplit
 
 import textual_serve
 from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
 from charlstm.errors import CharLSTMError
+from charlstm_tui.error_log import LOG, log_path
 from charlstm_tui.web.address import Address
 
 HERE = Path(__file__).parent
@@ -44,7 +47,29 @@ END_WITHIN = 5.0
 MOST_CELLS = 1_000
 """Columns or rows of a terminal."""
 
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether a record is about a failure of the program. A request that is not HTTP is not: its answer is 400."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+SERVER_LOG = LOG.getChild("web")
+"""What aiohttp logs: it goes to the file with the unexpected errors of the app, not as a traceback to the terminal."""
+SERVER_LOG.addFilter(_is_failure)
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class FailureReport(logging.Handler):
+    """Says in one sentence that something unexpected failed, and where the details are."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.ERROR)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        reason = f" ({type(record.exc_info[1]).__name__})" if record.exc_info else ""
+        self._say(f"A request failed{reason}: {log_path()} has the details")
 
 
 class AppServer:
@@ -74,16 +99,22 @@ class AppServer:
             app.router.add_get(f"{base}/{name}", _file(HERE / name))
         app.router.add_get(f"{base}/", _file(HERE / "page.html"))
         app.router.add_get(f"{base}/ws", self._run_app)
-        app.router.add_static(f"{base}/static", STATIC)
+        for path in STATIC.rglob("*"):
+            if path.is_file():
+                app.router.add_get(f"{base}/static/{path.relative_to(STATIC).as_posix()}", _file(path))
         app.on_shutdown.append(self._close)
         return app
 
+    def runner(self) -> web.AppRunner:
+        """What listens; errors of requests go to :data:`SERVER_LOG`."""
+        return web.AppRunner(self.application(), access_log=None, logger=SERVER_LOG, shutdown_timeout=3)
+
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Refuse what does not come from our own page; all answers get the headers."""
-        token = request.path.split("/", 2)[1]
-        if not secrets.compare_digest(token.encode(), self.token.encode()):
+        token = request.path.removeprefix("/").partition("/")[0]  # of OPTIONS the path may be *, of CONNECT nothing
+        if not secrets.compare_digest(token.encode("utf-8", "replace"), self.token.encode()):
             return web.Response(status=404, text="There is nothing here: use the whole address.", headers=HEADERS)
-        if self.loopback and not _is_loopback(urlsplit(f"//{request.host}").hostname or ""):
+        if self.loopback and not _is_loopback(_hostname(request.host)):
             return web.Response(status=403, text="This app is for the machine that it runs on.", headers=HEADERS)
         if not _is_own_origin(request):
             return web.Response(status=403, text="Requests of other pages are refused.", headers=HEADERS)
@@ -139,8 +170,10 @@ def _file(path: Path) -> Handler:
 
 def _cells(value: object, usual: int) -> int:
     """A number of columns or rows that a page asks for."""
+    if not isinstance(value, (str, int)):
+        return usual
     try:
-        return min(max(int(str(value)), 1), MOST_CELLS)
+        return min(max(int(value), 1), MOST_CELLS)
     except ValueError:
         return usual
 
@@ -150,13 +183,13 @@ async def _pass_on(data: str, page: web.WebSocketResponse, app: AppService) -> N
     try:
         kind, *values = json.loads(data)
         value = values[0] if values else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):  # the last one of brackets in brackets
         return
     if kind == "stdin" and isinstance(value, str):
         await app.send_bytes(value.encode("utf-8", "replace"))
     elif kind == "resize" and isinstance(value, dict):
         await app.set_terminal_size(_cells(value.get("width"), 80), _cells(value.get("height"), 24))
-    elif kind == "ping":
+    elif kind == "ping" and isinstance(value, (str, int, float)):
         await page.send_json(["pong", value])
     elif kind == "blur":
         await app.blur()
@@ -169,8 +202,19 @@ def _is_own_origin(request: web.Request) -> bool:
     origin = request.headers.get("Origin")
     if origin is None:
         return request.headers.get("Upgrade", "").lower() != "websocket"
-    parts = urlsplit(origin)
+    try:
+        parts = urlsplit(origin)
+    except ValueError:  # such as http://[
+        return False
     return parts.scheme in ("http", "https") and parts.netloc.lower() == request.host.lower()
+
+
+def _hostname(host: str) -> str:
+    """The name in a ``Host`` header, without the port; empty when it is malformed."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # such as a bracket that is not closed
+        return ""
 
 
 def _is_loopback(host: str) -> bool:
@@ -190,7 +234,8 @@ def serve(address: Address, command: str, say: Callable[[str], None]) -> None:
 async def _serve(address: Address, command: str, say: Callable[[str], None]) -> None:
     loopback = _is_loopback(address.host)
     server = AppServer(command, loopback)
-    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=3)
+    runner = server.runner()
+    SERVER_LOG.addHandler(FailureReport(say))
     await runner.setup()
     try:
         site = web.TCPSite(runner, address.host, address.port)

@@ -1,0 +1,84 @@
+"""Commands on what a person notes about runs: ``tag``, ``note``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from charlstm.cli.json_schemas import NotesResult
+from charlstm.cli.options import examples, find_run, json_option, run_argument, runs_dir_option
+from charlstm.cli.output import print_result
+from charlstm.display import visible
+from charlstm.runs.folder import Run
+from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
+from charlstm.text.sources import STDIN
+
+
+@click.command(
+    epilog=examples(
+        "charlstm tag RUN good paper",
+        "charlstm tag RUN --remove good",
+        "charlstm runs --tag paper",
+    )
+)
+@run_argument
+@click.argument("tags", nargs=-1, metavar="[TAG]…")
+@click.option("--remove", "removed", multiple=True, metavar="TAG", help="Remove this tag; may be given several times.")
+@json_option
+@runs_dir_option
+def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
+    """Give RUN tags, words to find it by, or remove some. Prints its tags.
+
+    A tag has no spaces and commas; these divide tags. `charlstm runs` and the app show and find them.
+    """
+    found = find_run(run, runs_dir)
+    adds, removes = _parsed(tags), _parsed(removed)
+    if both := [each for each in adds if each in removes]:
+        raise click.UsageError(f"{both[0]} is to be added and removed: give it once")
+
+    def changed(now: Notes) -> Notes:
+        return replace(now, tags=(*(each for each in now.tags if each not in removes), *adds))
+
+    _print_notes(found, change_notes(found, changed) if adds or removes else read_notes(found), "tags", as_json)
+
+
+@click.command(
+    epilog=examples(
+        "charlstm note RUN 'less dropout, as in the paper'", "charlstm note RUN ''", "charlstm note RUN - < note.txt"
+    )
+)
+@run_argument
+@click.argument("text", required=False)
+@json_option
+@runs_dir_option
+def note(run: str, text: str | None, as_json: bool, runs_dir: Path | None) -> None:
+    """Write TEXT as the note on RUN, in place of the old one. Prints the note.
+
+    An empty TEXT removes the note, and - reads it from standard input.
+    """
+    found = find_run(run, runs_dir)
+    if text is None:
+        _print_notes(found, read_notes(found), "note", as_json)
+        return
+    written = (sys.stdin.read(MAX_NOTE + 2) if text == STDIN else text).strip()
+    if len(written) > MAX_NOTE:
+        raise click.UsageError(f"A note has at most {MAX_NOTE:,} characters: give a shorter one")
+    _print_notes(found, change_notes(found, lambda now: replace(now, note=written)), "note", as_json)
+
+
+def _parsed(words: tuple[str, ...]) -> tuple[str, ...]:
+    """The tags in some words. Raises :class:`click.UsageError` for words without any."""
+    for word in words:
+        if not parse_tags(word):
+            raise click.UsageError(f"{visible(word, keep='')!r} is not a tag: write a word without spaces and commas")
+    return parse_tags(" ".join(words))
+
+
+def _print_notes(run: Run, notes: Notes, shown: str, as_json: bool) -> None:
+    result: NotesResult = {"name": run.name, "path": str(run.path), "tags": list(notes.tags), "notes": notes.note}
+    text = " ".join(notes.tags) if shown == "tags" else notes.note
+    if as_json or text:
+        print_result(as_json, result, text)

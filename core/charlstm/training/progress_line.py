@@ -1,0 +1,125 @@
+"""Show how far training is in one line, in a terminal, in a notebook or in a log."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import Self, TextIO
+
+from charlstm.display import visible
+from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Started, Stepped, Validated, Warned
+
+INTERVAL = 10.0
+"""Seconds between two lines where a line cannot be written over."""
+
+REDRAW_INTERVAL = 0.1
+"""Seconds between two changes of a line that is written over."""
+
+_NOTEBOOK_WIDTH = 100
+
+
+class ProgressLine:
+    """Prints the events of training as one line with step, losses, speed and the time that is left.
+
+    It is a callback: ``trainer.train(ProgressLine())``, which is what ``train(progress=True)`` does. In a terminal and
+    in a notebook the line is written over; elsewhere, such as in a file, a new one comes every 10 seconds. Warnings and
+    the end get lines of their own. As a context manager it ends the line when training is interrupted.
+
+    Args:
+        file: where to print; None is standard output at the time of each event.
+        enabled: False prints nothing.
+        planned_steps: of a training whose start was before the first event.
+    """
+
+    def __init__(self, file: TextIO | None = None, *, enabled: bool = True, planned_steps: int | None = None) -> None:
+        self._file = file
+        self._enabled = enabled
+        self._planned = planned_steps
+        self._step: Stepped | None = None
+        self._loss: float | None = None
+        self._width = 0
+        """Of the line that is written over, 0 without one."""
+        self._printed_at = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end_line()
+
+    def __call__(self, event: Event) -> None:
+        """Take the next event and print what it changes."""
+        match event:
+            case Started():
+                self._planned, self._step, self._loss = event.planned_steps, None, None
+                self._print(f"training {event.parameters:,} weights")
+            case Resumed():
+                self._planned = event.planned_steps or self._planned
+            case Controlled() if event.command in ("finish", "more", "replan") and event.value is not None:
+                self._planned = event.step + round(event.value)
+            case Stepped():
+                self._step = event
+                self._print(self._figures(event))
+            case Validated():
+                self._loss = event.loss
+                if self._step is not None:
+                    self._print(self._figures(self._step))
+            case Warned() | Failed():
+                self._print_above(event.message)
+            case Finished():
+                loss = "" if event.loss is None else f" · loss {event.loss:.4f} at step {event.best_step:,}"
+                seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
+                self._print_above(f"{event.reason}: {event.step:,} steps in {_duration(seconds)}{loss}")
+
+    def _figures(self, event: Stepped) -> str:
+        parts = [f"step {event.step:,}"]
+        if self._planned:
+            parts[0] += f" of {self._planned:,} ({100 * min(1.0, event.step / self._planned):.0f} %)"
+        parts.append(f"loss {event.train_loss:.3f}")
+        if self._loss is not None:
+            parts.append(f"held out {self._loss:.3f}")
+        parts.append(f"{event.chars_per_second:,.0f} characters/s")
+        worked = event.train_seconds if event.work_seconds is None else event.work_seconds
+        if self._planned and event.step:
+            parts.append(f"{_duration(worked * max(0, self._planned - event.step) / event.step)} left")
+        return " · ".join(parts)
+
+    def _print(self, line: str) -> None:
+        """Show ``line`` instead of the one before, or below it if that was some time ago."""
+        file, now = self._file or sys.stdout, time.monotonic()
+        over = _can_write_over(file)
+        if not self._enabled or now - self._printed_at < (REDRAW_INTERVAL if over else INTERVAL):
+            return
+        self._printed_at = now
+        if not over:
+            print(line, file=file, flush=True)
+            return
+        most = shutil.get_terminal_size().columns - 1 if file.isatty() else _NOTEBOOK_WIDTH
+        print(f"\r{line[:most].ljust(self._width)}", end="", file=file, flush=True)
+        self._width = min(len(line), most)
+
+    def _print_above(self, line: str) -> None:
+        """Print a line that stays."""
+        if self._enabled:
+            file = self._file or sys.stdout
+            start = f"\r{' ' * self._width}\r" if self._width else ""
+            self._width = 0
+            print(start + visible(line, keep=""), file=file, flush=True)
+
+    def _end_line(self) -> None:
+        if self._width:
+            print(file=self._file or sys.stdout, flush=True)
+            self._width = 0
+
+
+def _can_write_over(file: TextIO) -> bool:
+    """Whether a carriage return goes back to the start of the line: in a terminal, and in Jupyter's output."""
+    return file.isatty() or type(file).__module__.partition(".")[0] == "ipykernel"
+
+
+def _duration(seconds: float) -> str:
+    """``0:09``, ``12:30`` or ``2:05:00``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

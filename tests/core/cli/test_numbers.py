@@ -1,0 +1,162 @@
+"""Numbers that a user gives are limited, or limited by what they count; a lack of memory is said in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+
+from charlstm.cli.main import cli, run
+from charlstm.cli.output import StatusLine
+from charlstm.insight.multiverse import ContinuationNode
+from command_line import RunCli, RunJson
+
+LIMITED_BY_WHAT_THEY_COUNT = {
+    *("--max-chars", "--fold-rare", "--at"),  # the text
+    *("--top", "--per-feature", "--top-k", "--snapshot", "--limit"),  # what there is to show or to choose from
+    *("--seed", "--timeout", "VALUE"),  # no counts
+}
+
+
+def numeric_parameters(group: click.Group) -> Iterator[tuple[str, click.Parameter]]:
+    """Each parameter that takes a number, with the command's name."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from numeric_parameters(command)
+            continue
+        for parameter in command.params:
+            if isinstance(parameter.type, (click.types.IntParamType, click.types.FloatParamType)):
+                yield name, parameter
+
+
+def test_every_number_has_a_limit_or_is_limited_by_what_it_counts() -> None:
+    found = list(numeric_parameters(cli))
+    assert len(found) > 30
+    for command, parameter in found:
+        name = parameter.opts[0] if parameter.param_type_name == "option" else parameter.human_readable_name
+        if name in LIMITED_BY_WHAT_THEY_COUNT or isinstance(parameter.type, click.types.FloatParamType):
+            continue  # the sampler's settings and --cutoff check their own values
+        assert isinstance(parameter.type, click.IntRange), (command, name)
+        assert parameter.type.max is not None, (command, name)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("multiverse fox --words 1000000", "1<=x<=1000"),
+        ("multiverse fox --depth 1000", "1<=x<=200"),
+        ("multiverse fox --cutoff 1e-9", "5e-05<=x<=1"),
+        ("influence fox data/fox.txt --back 100000000", "1<=x<=2000"),
+        ("context fox data/fox.txt --places 1000000000", "1<=x<=100000"),
+        ("novelty data/fox.txt --model fox --min-length 1" + 30 * "0", "2<=x<=1000000"),
+        ("generate fox --length 1" + 12 * "0", "0<=x<=10000000"),
+        ("play fox --length 1" + 12 * "0", "1<=x<=10000000"),
+        ("generate fox --samples 2 --seed 1" + 20 * "0", "at most 64 bits"),
+        ("generate fox --snapshot -1", "x>=0"),
+        ("generate fox --clamp 1:1=1e39", "The value of a clamp takes a number from -1,000,000 to 1,000,000, not "),
+        ("generate fox --clamp 1:1=-1e308", "The value of a clamp takes a number from -1,000,000 to 1,000,000, not "),
+        (f"cells fox data/fox.txt --show 1:{'9' * 5000}", "is not a cell"),
+        ("stats data/fox.txt --val-fraction nan", "not a number"),
+        ("control fox stop --wait --timeout nan", "not a number"),
+    ],
+)
+def test_number_beyond_its_limit_is_refused_in_one_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], words: str, says: str
+) -> None:
+    assert run(words.split()) in (1, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err.splitlines()[-1]
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("content", ["☃☃☃", "\n\n\n", "☃t☃"])
+def test_influence_on_a_text_without_known_characters_says_so(
+    workspace: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "unknown.txt").write_text(content, encoding="utf-8")
+    for more in ([], ["--at", "1"]):
+        assert run(["influence", "fox", str(tmp_path / "unknown.txt"), *more]) in (1, 2)
+        assert "fewer than two characters that the model knows" in capsys.readouterr().err
+
+
+def test_states_of_a_cell_on_a_text_without_known_characters_are_an_error(
+    workspace: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "unknown.txt").write_text("☃☃☃", encoding="utf-8")
+    assert run(["cells", "fox", str(tmp_path / "unknown.txt"), "--show", "1:1"]) in (1, 2)
+    assert "no characters that the model knows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "stage"),
+    [
+        ("multiverse fox --depth 3", "computing"),
+        ("multiverse fox --words 3", "computing"),
+        ("influence fox data/fox.txt --back 30", "explaining"),
+        ("generate fox --length 5 --json", "generating"),
+    ],
+)
+def test_long_work_shows_progress(
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append(words))
+    run_cli(*words.split())
+    assert stage in drawn
+
+
+def test_deepest_continuations_are_printed(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model may be certain of the next 200 characters, but for one other each time."""
+
+    def chain(*_: object, depth: int, **__: object) -> ContinuationNode:
+        root = node = ContinuationNode("", 1.0)
+        for _step in range(depth):
+            node.children = [ContinuationNode("a", 0.9), ContinuationNode("b", 0.1)]
+            node = node.children[0]
+        return root
+
+    monkeypatch.setattr("charlstm.insight.multiverse.multiverse", chain)
+    lines = run_cli("multiverse", "fox", "--depth", "200")[0].splitlines()
+    assert lines.index("") == 400  # and then what the figures are
+    branch, depth = run_json("multiverse", "fox", "--depth", "200"), 0
+    while branch["children"]:
+        branch, depth = branch["children"][0], depth + 1
+    assert depth == 200
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        np._core._exceptions._ArrayMemoryError((2**40,), np.dtype(np.float64)),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_lack_of_memory_is_one_sentence(
+    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("charlstm.engine.evaluation.evaluate", fail)
+    capsys.readouterr()
+    assert run(["eval", "fox", "--json"]) in (1, 2)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert json.loads(err.splitlines()[-1])["error"]["kind"] == "memory"
+    assert run(["eval", "fox"]) in (1, 2)
+    assert capsys.readouterr().err.splitlines()[-1].startswith("charlstm: There is not enough memory: ")
+    monkeypatch.setattr("charlstm.engine.evaluation.evaluate", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a mistake in the program is not called something else
+        run(["eval", "fox"])

@@ -1,0 +1,139 @@
+"""`charlstm runs`, `tag`, `note` and `delete` where there are many runs."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charlstm.errors import RunError
+from charlstm.runs import folder
+from charlstm.runs.folder import Run
+from charlstm.runs.notes import MAX_NOTE, read_notes, write_notes
+from command_line import RunCli, RunJson
+from recorded_run import record
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Run]:
+    """Runs of other states, ages and sizes, by name."""
+    for name in ("CACHE", "STATE", "RUNS"):
+        monkeypatch.setenv(f"CHARLSTM_{name}", str(tmp_path / name.lower()))
+    found = {}
+    for age, (name, state) in enumerate((("b", "finished"), ("c", "stopped"), ("a", "finished"), ("d", "failed"))):
+        with record(tmp_path / "runs", state, name=name) as recorded:
+            found[name] = recorded.run
+        values = json.loads(found[name].spec_path.read_text())
+        found[name].spec_path.write_text(json.dumps({**values, "created": 1000.0 + age}))
+    return found
+
+
+def names(rows: list[dict[str, object]]) -> str:
+    return "".join(str(row["name"]) for row in rows)
+
+
+def test_runs_are_sorted_and_limited(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
+    assert names(run_json("runs")) == "abcd"
+    assert names(run_json("runs", "--reverse")) == "dcba"
+    assert names(run_json("runs", "--sort", "created")) == "dacb"
+    assert names(run_json("runs", "--sort", "created", "--reverse", "--limit", "2")) == "bc"
+    rows = run_json("runs", "--sort", "best")
+    with_loss = [row["best_loss"] for row in rows if row["best_loss"] is not None]
+    assert with_loss == sorted(with_loss)
+    without = [row["best_loss"] is None for row in run_json("runs", "--sort", "best", "--reverse")]
+    assert without == sorted(without)  # runs without a loss are the last ones in both orders
+    steps = [row["step"] for row in run_json("runs", "--sort", "step")]
+    assert steps == sorted(steps, reverse=True)
+    for sort in ("name", "state", "text", "preset", "time", "size"):
+        assert len(run_json("runs", "--sort", sort)) == 4
+    lines = run_cli("runs", "--sort", "created", "--limit", "1")[0].splitlines()
+    assert [line.split()[0] for line in lines] == ["RUN", "d"]
+    assert "--limit" in run_cli("runs", "--limit", "0", code=2)[1]
+
+
+def test_runs_are_chosen_by_state_and_tag(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
+    write_notes(several["a"], tags=("good", "paper"))
+    write_notes(several["c"], tags=("good",))
+    assert names(run_json("runs", "--state", "finished")) == "ab"
+    assert names(run_json("runs", "--state", "stopped", "--state", "failed")) == "cd"
+    assert names(run_json("runs", "--tag", "good")) == "ac"
+    assert names(run_json("runs", "--tag", "good", "--tag", "#paper")) == "a"
+    assert names(run_json("runs", "--tag", "good", "--state", "stopped")) == "c"
+    out, _ = run_cli("runs", "--tag", "good")
+    assert out.splitlines()[0].split()[-1] == "TAGS"
+    assert "good paper" in out
+    assert "TAGS" not in run_cli("runs", "--state", "failed")[0]
+    assert run_json("runs", "--tag", "goo") == []
+    out, err = run_cli("runs", "--tag", "goo")
+    assert out == ""
+    assert err.startswith("None of 4 runs in ")
+
+
+def test_run_with_a_damaged_run_json_is_listed_last_by_age(several: dict[str, Run], run_json: RunJson) -> None:
+    several["d"].spec_path.write_text('{"format": 1, "created": 0, "corpus": {}, "settings": 7}')
+    rows = run_json("runs", "--sort", "created")
+    assert names(rows) == "acbd"
+    assert rows[-1]["created"] is None
+
+
+def test_tags_are_added_removed_and_printed(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
+    assert run_cli("tag", "a", "good", "#paper,draft") == ("good paper draft\n", "")
+    run_cli("tag", "a", "good")  # twice is once
+    place = {"name": "a", "path": str(several["a"].path)}
+    assert run_json("tag", "a", "last", "--remove", "paper") == {
+        **place, "tags": ["good", "draft", "last"], "notes": ""
+    }  # fmt: skip
+    assert run_cli("tag", "a")[0] == "good draft last\n"
+    assert run_cli("tag", "b") == ("", "")
+    assert read_notes(several["a"]).tags == ("good", "draft", "last")
+    assert "is not a tag" in run_cli("tag", "a", " ,", code=2)[1]
+    assert "added and removed" in run_cli("tag", "a", "x", "--remove", "x", code=2)[1]
+
+
+def test_note_is_written_printed_and_removed(
+    several: dict[str, Run], run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_notes(several["a"], tags=("good",))
+    assert run_cli("note", "a", " less dropout ") == ("less dropout\n", "")
+    assert run_json("note", "a")["notes"] == "less dropout"
+    monkeypatch.setattr("sys.stdin", io.StringIO("two\nlines\n"))
+    assert run_cli("note", "a", "-")[0] == "two\nlines\n"
+    assert read_notes(several["a"]) == read_notes(several["a"]).__class__(("good",), "two\nlines")
+    for length, code in ((MAX_NOTE, 0), (MAX_NOTE + 1, 2)):
+        run_cli("note", "b", length * "x", code=code)
+    monkeypatch.setattr("sys.stdin", io.StringIO((MAX_NOTE + 1) * "x"))
+    assert "at most 10,000 characters" in run_cli("note", "b", "-", code=2)[1]
+    assert run_cli("note", "a", "") == ("", "")
+    assert read_notes(several["a"]).note == ""
+
+
+def test_several_runs_are_deleted(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
+    assert "Deleting a, b needs your confirmation" in run_cli("delete", "a", "b", code=2)[1]
+    assert run_cli("delete", "a", "nobody", "--yes", code=1)[0] == ""
+    assert several["a"].exists()  # all names are looked up first
+    runs_dir = several["a"].path.parent
+    gone = [{"name": name, "path": str(runs_dir / name), "left": []} for name in ("a", "b")]
+    assert run_json("delete", "a", "b", str(several["a"].path), "--yes") == gone
+    assert names(run_json("runs")) == "cd"
+    assert run_json("delete", "c", "--yes") == {"name": "c", "path": str(runs_dir / "c"), "left": []}
+
+
+def test_run_that_cannot_be_deleted_does_not_keep_the_others_from_it(
+    several: dict[str, Run], run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete = folder.delete_run
+
+    def refuse_b(run: Run) -> list[str]:
+        if run.name == "b":
+            raise RunError("The run b is training")
+        return delete(run)
+
+    monkeypatch.setattr("charlstm.runs.folder.delete_run", refuse_b)
+    out, err = run_cli("delete", "a", "b", "c", "--yes", "--json", code=1)
+    assert [each["name"] for each in json.loads(out)] == ["a", "c"]
+    assert json.loads(err)["error"] == {"kind": "run", "message": "The run b is training"}
+    assert several["b"].exists()
+    shutil.rmtree(several["b"].path)

@@ -1,0 +1,77 @@
+"""A trainer that keeps its states in a folder, and files with the state of a trainer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import charlstm
+from charlstm.text.corpus import Corpus
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
+from recorded_run import record
+from small_training import log_of
+
+
+def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(
+    corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path
+) -> None:
+    settings = settings.with_changes(checkpoint_steps=10)
+    whole: list[charlstm.Event] = []
+    charlstm.Trainer(corpus, settings, plan=plan).train(whole.append)
+
+    store = charlstm.FolderStore(tmp_path / "deep" / "novel")
+    assert store.state() is None
+    for event in charlstm.Trainer(corpus, settings, plan=plan, store=store).events():
+        if event.name == "checkpoint" and event.step >= 30:
+            break  # as if the process were killed
+    later = charlstm.FolderStore(store.path)
+    state = later.state()
+    assert state is not None
+    assert state.step >= 30
+    assert state.settings == settings
+    events: list[charlstm.Event] = []
+    trainer = charlstm.Trainer.resume(corpus, state.settings, state, store=later)
+    trainer.train(events.append)
+    assert log_of(events) == log_of([event for event in whole if event.step > state.step])
+    assert later.model().info["step"] == trainer.progress.best_step
+    assert {path.name for path in store.path.iterdir()} == {
+        *("model.safetensors", "state.safetensors", "state.prev.safetensors", "snapshots"),
+    }
+    (store.path / "state.safetensors").write_bytes(b"damaged")
+    before = later.state()
+    assert before is not None
+    assert before.step <= 60
+    longer = charlstm.Trainer.resume(corpus, before.settings.with_changes(max_steps=70), before)
+    assert longer.train().step == 70
+
+
+def test_state_is_saved_to_a_file_and_loaded(corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path) -> None:
+    trainer = charlstm.Trainer(corpus, settings, plan=plan)
+    trainer.stop()
+    trainer.train()
+    charlstm.save_state(tmp_path / "state.safetensors", trainer.state())
+    state = charlstm.load_state(tmp_path / "state.safetensors")
+    assert state.settings == settings
+    assert len(repr(state)) < 1000
+    assert charlstm.Trainer.resume(corpus, settings, state).train().step == 60
+    for wrong in (tmp_path / "no folder" / "state", tmp_path):
+        with pytest.raises(charlstm.CharLSTMError):
+            charlstm.save_state(wrong, state)
+        with pytest.raises(charlstm.CharLSTMError):
+            charlstm.load_state(wrong)
+    with pytest.raises(charlstm.CharLSTMError, match="does not say with which settings"):
+        charlstm.TrainingState(3, {}, {}).settings  # noqa: B018
+
+
+def test_folder_store_refuses_what_is_no_folder_of_its_own(tmp_path: Path) -> None:
+    run = record(tmp_path, "stopped").run
+    with pytest.raises(charlstm.CharLSTMError, match="is the folder of a run"):
+        charlstm.FolderStore(run.path)
+    (tmp_path / "file").touch()
+    with pytest.raises(charlstm.CharLSTMError, match="cannot be used"):
+        charlstm.FolderStore(tmp_path / "file")
+    with pytest.raises(charlstm.CharLSTMError):
+        charlstm.FolderStore(tmp_path / "empty").model()
+    assert isinstance(charlstm.FolderStore(tmp_path / "empty"), charlstm.CheckpointStore)

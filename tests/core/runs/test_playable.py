@@ -1,0 +1,139 @@
+"""Which model of a run is generated with: never the untrained network, and of a run that trains one that has learnt."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm.model.file import save_model
+from charlstm.runs.folder import Run
+from charlstm.runs.log import read_events
+from charlstm.runs.playable import (
+    ENOUGH_PROGRESS,
+    LEARNT,
+    PlayableModel,
+    goal_loss,
+    is_untrained,
+    playable_at_end,
+    playable_model,
+)
+from charlstm.runs.series import RunSeries
+from recorded_run import SYMBOLS, Recorded, record, stepped, tiny_model, validated
+
+GOAL = LEARNT * math.log(len(SYMBOLS))
+BEST = PlayableModel()
+
+
+def series_of(run: Run) -> RunSeries:
+    return RunSeries.of(read_events(run.events_path))
+
+
+def found(recorded: Recorded, **status: object) -> PlayableModel | None:
+    run = recorded.run
+    return playable_model(run, replace(run.status(), **status), series_of(run))  # type: ignore[arg-type]
+
+
+def without_snapshots(recorded: Recorded) -> Recorded:
+    for snapshot in recorded.run.snapshots():
+        snapshot.path.unlink()
+    return recorded
+
+
+def test_untrained_network_is_not_playable_while_its_step_is_unknown_elsewhere(tmp_path: Path) -> None:
+    """The status that the app has may be older than the model's file, and then knows no best step."""
+    with record(tmp_path, "running", steps=0) as recorded:
+        assert recorded.run.model_path.is_file()
+        assert [snapshot.step for snapshot in recorded.run.snapshots()] == [0]
+        for best_step in (None, 0, 50):
+            assert found(recorded, best_step=best_step) is None
+    with record(tmp_path, "starting", name="new") as recorded:
+        assert found(recorded) is None
+
+
+def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_fallen(tmp_path: Path) -> None:
+    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
+        playable_from = None
+        while playable_from is None and recorded.step < 1000:
+            recorded.advance(10)
+            without_snapshots(recorded)
+            playable_from = recorded.step if found(recorded, progress=0.0) == BEST else None
+        series = series_of(recorded.run)
+        assert goal_loss(series) == pytest.approx(GOAL)
+        assert playable_from == series.best_step == 400
+        before, at = (each.val_loss for each in series.validations[-2:])
+        assert at <= GOAL < before
+
+
+def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_loss(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=0) as recorded:
+        model = tiny_model(run=recorded.run.name, step=30)
+        save_model(recorded.run.snapshots_dir / "30.safetensors", model)
+        recorded.append(stepped(29, GOAL + 0.1))
+        assert found(recorded) is None
+        recorded.append(stepped(30, GOAL - 0.1), stepped(31, GOAL + 1.0))
+        assert found(recorded) == PlayableModel(30)
+
+
+def test_hard_text_is_playable_when_enough_of_the_run_is_done(tmp_path: Path) -> None:
+    with without_snapshots(record(tmp_path, "running", steps=50)) as recorded:
+        assert found(recorded, progress=ENOUGH_PROGRESS - 0.01) is None
+        assert found(recorded, progress=None) is None
+        assert found(recorded, progress=ENOUGH_PROGRESS) == BEST
+
+
+def test_run_that_no_step_has_improved_is_not_playable_however_much_of_it_is_done(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=0) as recorded:
+        recorded.append(*(validated(step, 9.0, best=False) for step in range(1, 900)))
+        assert found(recorded, progress=0.9) is None
+
+
+def test_without_held_out_text_the_training_loss_tells(tmp_path: Path) -> None:
+    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
+        save_model(recorded.run.model_path, tiny_model(step=20, val_loss=None))
+        recorded.append(stepped(20, GOAL + 0.1))
+        assert found(recorded) is None
+        recorded.append(stepped(21, GOAL - 0.1))
+        save_model(recorded.run.model_path, tiny_model(step=21, val_loss=None))
+        assert found(recorded) == BEST
+
+
+def test_best_model_is_playable_when_its_final_validation_begins(tmp_path: Path) -> None:
+    with without_snapshots(record(tmp_path, "running", steps=50)) as recorded:
+        assert found(recorded) is None
+        assert found(recorded, validated=0.1) == BEST
+
+
+@pytest.mark.parametrize(
+    ("steps", "best", "snapshots", "playable"),
+    [
+        (0, {"step": 0}, (0,), None),
+        (50, {"step": 50}, (0, 50), BEST),
+        (50, {"step": 0}, (0, 20, 50), PlayableModel(50)),  # no step has improved it
+        (50, {"step": 0, "lineage": {"from": "base.safetensors"}}, (0, 50), BEST),
+        (50, {}, (), BEST),  # imported: it says no step
+        (50, None, (0, 20), PlayableModel(20)),
+        (0, None, (0,), None),
+    ],
+)
+def test_after_the_end_the_best_trained_model_is_playable(
+    tmp_path: Path, steps: int, best: dict[str, object] | None, snapshots: tuple[int, ...], playable: PlayableModel
+) -> None:
+    recorded = without_snapshots(record(tmp_path, "stopped", steps=steps))
+    for step in snapshots:
+        save_model(recorded.run.snapshots_dir / f"{step}.safetensors", tiny_model(step=step))
+    recorded.run.model_path.unlink()
+    if best is not None:
+        save_model(recorded.run.model_path, tiny_model(**best))  # type: ignore[arg-type]
+        assert is_untrained(best) == (playable is None or playable.snapshot is not None)
+    assert found(recorded) == playable_at_end(recorded.run) == playable
+
+
+def test_damaged_model_is_awaited_while_the_run_trains_and_opened_when_it_has_ended(tmp_path: Path) -> None:
+    """Whoever opens it says what is wrong with it."""
+    with without_snapshots(record(tmp_path, "running")) as recorded:
+        recorded.run.model_path.write_bytes(b"no model")
+        assert found(recorded) is None
+    assert playable_at_end(recorded.run) == BEST

@@ -1,0 +1,206 @@
+"""Runs as scripts use them: commands to the worker, waiting, deleting, and lists of runs as tables."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import charlstm
+from charlstm.runs import launch
+from charlstm.runs.status import RunState
+from charlstm.training.events import Controlled, Finished, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.settings import Settings
+from recorded_run import record
+
+DEADLINE = 120.0
+
+
+def test_run_methods_send_what_charlstm_control_sends(tmp_path: Path) -> None:
+    with record(tmp_path, "running", name="mine") as recorded:
+        run = charlstm.find_run("mine", tmp_path)
+        run.pause()
+        run.resume()
+        run.set_lr(1e-3)
+        run.more(2)
+        run.checkpoint()
+        run.finish()
+        run.stop()
+        sent = [(each.command, each.value) for each in recorded.commands()]
+        assert sent == [
+            *(("pause", None), ("resume", None), ("set-lr", 1e-3), ("more", 2.0)),
+            *(("checkpoint", None), ("finish", None), ("stop", None)),
+        ]
+        for refused in (lambda: run.set_lr(0), lambda: run.more(-1), lambda: run.resume(max_steps=10**6), run.delete):
+            with pytest.raises(charlstm.CharLSTMError) as error:
+                refused()
+            assert "\n" not in str(error.value)
+        assert recorded.commands() == []
+
+
+@pytest.mark.parametrize("state", ["finished", "stopped", "crashed", "failed"])
+def test_methods_for_a_worker_say_that_an_ended_run_has_none(tmp_path: Path, state: RunState) -> None:
+    record(tmp_path, state, name="mine")
+    run = charlstm.find_run("mine", tmp_path)
+    for method in (run.pause, run.stop, run.finish, run.checkpoint, lambda: run.set_lr(0.1)):
+        with pytest.raises(charlstm.CharLSTMError, match=f"is {state} and takes no commands: resume it"):
+            method()
+
+
+def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, Any]] = []
+    monkeypatch.setattr(launch, "launch", lambda _, changes=None: started.append(dict(changes or {})))
+    record(tmp_path, "stopped", name="mine", steps=200, planned=400, settings=Settings(max_steps=400))
+    run = charlstm.find_run("mine", tmp_path)
+    run.resume()
+    run.resume(max_steps=900)
+    run.more(1)
+    assert started[:2] == [{}, {"max_steps": 900}]
+    assert started[2].keys() == {"max_steps"}
+    with pytest.raises(charlstm.CharLSTMError, match="did you mean max_steps"):
+        run.resume(max_step=900)
+    with pytest.raises(charlstm.CharLSTMError, match="above zero"):
+        run.more(0)
+
+
+def test_run_is_renamed_and_deleted(tmp_path: Path) -> None:
+    record(tmp_path, "finished", name="mine")
+    run = charlstm.find_run("mine", tmp_path).rename("other")
+    assert (run.name, [each.name for each in charlstm.list_runs(tmp_path)]) == ("other", ["other"])
+    (run.path / "my notes.txt").write_text("kept")
+    assert run.delete() == ["my notes.txt"]
+    assert charlstm.list_runs(tmp_path) == []
+    with pytest.raises(charlstm.CharLSTMError, match="There is no run"):
+        run.delete()
+
+
+def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with record(tmp_path, "running", name="mine") as recorded:
+        run = charlstm.find_run("mine", tmp_path)
+        with pytest.raises(charlstm.CharLSTMError, match=r"still running after 0\.2 seconds") as error:
+            run.wait(0.2)
+        assert isinstance(error.value, TimeoutError)
+        assert capsys.readouterr().out == ""
+        recorded.end("finished")
+    assert run.wait(0.2, progress=True).state == "finished"
+    shown = capsys.readouterr().out
+    assert "step " in shown
+    assert shown.split("\n")[-2].rpartition("\r")[2].startswith("done: 400 steps in ")
+
+
+def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
+    assert repr(charlstm.list_runs(tmp_path)) == "No runs"
+    for name, state in (("first", "finished"), ("second", "stopped")):
+        record(tmp_path, state, name=name, text="<b>&.txt")  # type: ignore[arg-type]
+    (tmp_path / "second" / "run.json").write_text("{")
+    runs = charlstm.list_runs(tmp_path)
+    head, first, second = repr(runs).splitlines()
+    assert head.split() == ["run", "state", "text", "loss", "step", "minutes"]
+    assert first.split()[:2] == ["first", "finished"]
+    assert second.split()[:2] == ["second", "stopped"]
+    table = runs[:1]._repr_html_()
+    assert table.count("<tr>") == 2
+    assert "&lt;b&gt;&amp;.txt" in table
+    assert "<b>" not in table
+    assert "color" not in table, "the colours are those of the page"
+    assert isinstance(runs[0], charlstm.Run)
+    assert runs == [runs[0], runs[1]]
+
+
+class Notebook(io.StringIO):
+    """Output that can write over its line, as a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def events_of_a_run() -> list[charlstm.AnyEvent]:
+    figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0, "train_seconds": 10.0}
+    started = Started(
+        step=0, planned_steps=40, steps_per_epoch=9, parameters=1000, train_chars=9, val_chars=9, device="cpu",
+        kernel="nn", threads=1,
+    )  # fmt: skip
+    return [
+        started,
+        Stepped(step=10, epoch=0.1, train_loss=2.5, **figures),
+        Validated(step=10, val_loss=2.25, chars=9, best=True, train_seconds=10.0),
+        Controlled(step=10, id="clock", command="replan", value=10.0),
+        Warned(step=10, message="the text is\x1b[2J short"),
+        Stepped(step=15, epoch=0.1, train_loss=2.0, **figures),
+        Resumed(step=15),
+        Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0),
+    ]
+
+
+def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm.training.progress_line.REDRAW_INTERVAL", 0.0)
+    monkeypatch.setenv("COLUMNS", "200")
+    file = Notebook()
+    with charlstm.ProgressLine(file) as show:
+        for event in events_of_a_run():
+            show(event)
+    shown = file.getvalue()
+    assert "\rstep 10 of 40 (25 %) · loss 2.500 · 1,234 characters/s · 0:30 left" in shown
+    assert "\rstep 10 of 40 (25 %) · loss 2.500 · held out 2.250 · 1,234 characters/s" in shown
+    assert "step 15 of 20 (75 %) · loss 2.000" in shown
+    lines = [line.rpartition("\r")[2] for line in shown.split("\n")]
+    assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.0000 at step 20", ""]
+
+
+def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -> None:
+    file = Notebook()
+    with charlstm.ProgressLine(file) as show:
+        show(events_of_a_run()[0])
+    assert file.getvalue() == "\rtraining 1,000 weights\n"
+    plain = io.StringIO()
+    for event in events_of_a_run():
+        charlstm.ProgressLine(plain, enabled=False)(event)
+    assert plain.getvalue() == ""
+    show = charlstm.ProgressLine(plain)
+    for event in events_of_a_run()[:3]:
+        show(event)
+    assert plain.getvalue() == "training 1,000 weights\n", "the next line comes 10 seconds later"
+
+
+def wait_for(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def test_run_is_started_paused_continued_extended_stopped_and_deleted_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
+    text = tmp_path / "text.txt"
+    text.write_text("the quick brown fox jumps over the lazy dog. The end\n" * 400, encoding="utf-8")
+    settings = Settings(hidden_size=16, num_layers=1, kernel="nn", threads=1, max_steps=10**6, val_every=1000)
+    run = charlstm.start_run(text, settings, name="mine", runs_dir=tmp_path / "runs")
+    wait_for(lambda: run.status().step > 0, "no step was taken")
+    run.pause()
+    wait_for(lambda: run.status().state == "paused", "it did not pause")
+    run.set_lr(1e-4)
+    run.resume()
+    wait_for(lambda: run.status().state == "running", "it did not continue")
+    with pytest.raises(charlstm.CharLSTMError, match="stop it first"):
+        run.delete()
+    run.stop()
+    assert run.wait(DEADLINE).state == "stopped"
+    step = run.status().step
+    run.resume(max_steps=run.events()[-1].step + 20)
+    assert run.wait(DEADLINE).state == "finished"
+    assert [event.command for event in run.events() if isinstance(event, Controlled)][:3] == [
+        "pause",
+        "set-lr",
+        "resume",
+    ]
+    assert run.status().step > step
+    assert run.delete() == []
+    assert not run.path.exists()

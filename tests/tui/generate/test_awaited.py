@@ -1,0 +1,309 @@
+"""A run that is to be played before it has learnt anything: Generate waits, says so, and never plays noise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from charlstm.model.file import save_model
+from charlstm.runs.status import RunStatus
+from charlstm.training.events import Finished, Paused
+from charlstm_tui.generate.awaited import Awaited
+from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.view_bar import GenerateBar
+from driven_app import Driven, driven
+from recorded_run import Recorded, record, stepped, tiny_model
+
+WAITS = "The text begins as soon as"
+
+
+@pytest.fixture
+def runs(home: Path) -> Path:
+    return home / "runs"
+
+
+@asynccontextmanager
+async def watching(runs: Path, recorded: Recorded, size: tuple[int, int] = (80, 24)) -> AsyncIterator[Driven]:
+    """The app on Train, with this run."""
+    async with driven(runs, size, run=recorded.run.name) as app:
+        await app.in_mode("train")
+        await app.shows("smoothing")
+        yield app
+
+
+def step_played(app: Driven) -> int | None:
+    state = generate(app).play.state
+    return None if state is None or state.facts is None else state.facts.step
+
+
+def generate(app: Driven) -> GenerateScreen:
+    assert isinstance(app.mode, GenerateScreen)
+    return app.mode
+
+
+async def reads(app: Driven, *words: str) -> str:
+    """Wait until all ``words`` are on the screen, wherever its lines are broken."""
+    await app.until(lambda: all(each in " ".join(app.text().split()) for each in words))
+    return app.text()
+
+
+async def plays(app: Driven, step: int) -> None:
+    """Wait until text of the model of this step is on the screen, and that no other step was played before."""
+
+    def shown() -> bool:
+        state = generate(app).play.state
+        assert state is None or state.facts is None or state.facts.step == step
+        return state is not None and state.facts is not None and generate(app).play.playing and state.length > 0
+
+    await app.in_mode("generate")
+    await app.until(shown)
+    await app.lacks(WAITS)
+
+
+async def test_enter_waits_until_the_run_has_learnt_something_and_says_what_is_awaited(runs: Path) -> None:
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await reads(app, WAITS, "its first steps are still to come", "shows how it learns", "stops waiting")
+            worker.advance(150)  # the best model is of step 150, and its loss still that of letters
+            text = await reads(app, WAITS, "step 150 of 1,000, loss 2.7", "on its way to 1.8")
+            assert "step 0" not in text
+            assert worker.run.name in generate(app).query_one(GenerateBar).render().plain
+            worker.advance(250)
+            await plays(app, 400)
+
+
+async def test_enter_while_the_run_starts_waits_too(runs: Path) -> None:
+    with record(runs, "starting", message="measuring the speed") as worker:
+        async with driven(runs, run=worker.run.name) as app:
+            await app.in_mode("train")
+            await app.press("enter")
+            await reads(app, WAITS, "measuring the speed")
+            worker.start()
+            worker.advance(400)
+            await plays(app, 400)
+
+
+async def test_best_step_that_is_not_known_yet_does_not_count_as_trained(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model of step 0 was on disk before the app knew that the best step was 0, and was played for good."""
+    with record(runs, "running", steps=0) as worker:
+        status = worker.run.status()
+        monkeypatch.setattr(
+            "charlstm.runs.folder.read_status", lambda path: replace(status, best_step=None, best_val=None)
+        )
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            assert generate(app).play.state is None
+
+
+async def test_more_enters_and_other_keys_play_nothing_meanwhile(runs: Path) -> None:
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            await app.press("enter", "enter", "space", "w", "d", "s", "x", "e", "left_square_bracket", "right")
+            await app.shows(WAITS)
+            assert generate(app).view_name == "play"
+            assert generate(app).play.state is None
+
+
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (160, 50)], ids=str)
+async def test_wait_is_readable_in_every_size(runs: Path, size: tuple[int, int]) -> None:
+    with record(runs, "running", steps=120) as worker:
+        async with watching(runs, worker, size) as app:
+            await app.press("enter")
+            await reads(app, "The text begins", "loss 2.9", "120 of 1,000", "stops waiting")
+
+
+async def test_losses_of_the_wait_are_in_the_unit_that_is_chosen(runs: Path) -> None:
+    with record(runs, "running", steps=120) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows("loss 2.9")
+            await app.press("u")
+            await app.shows("loss 4.2")
+
+
+async def test_key_3_waits_for_the_run_that_is_watched(runs: Path) -> None:
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("3")
+            await app.shows(WAITS)
+            await app.press("2")
+            await app.in_mode("train")
+            worker.advance(400)
+            await app.shows("Still learning")
+            assert app.mode.MODE == "train"  # who watches it learn is not called away
+            await app.press("3")
+            await plays(app, 400)
+
+
+async def test_escape_goes_back_to_where_the_run_was_chosen(runs: Path) -> None:
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            await app.press("escape")
+            await app.in_mode("train")
+            worker.advance(400)
+            await app.shows("Still learning")
+            assert app.mode.MODE == "train"
+            assert app.app.model is None
+
+
+async def test_escape_brings_back_the_text_that_was_played_before(runs: Path, home: Path) -> None:
+    save_model(home / "old.safetensors", tiny_model(prime="The morning"))
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            app.app.play(str(home / "old.safetensors"))
+            await app.in_mode("generate")
+            await app.until(lambda: generate(app).play.playing)
+            before = app.app.model
+            await app.press("2")
+            await app.in_mode("train")
+            await app.press("enter")
+            await app.shows(WAITS)
+            assert not generate(app).play.playing
+            await app.press("escape")
+            await app.lacks(WAITS)
+            assert generate(app).play.playing
+            assert app.app.model == before
+            await app.until(lambda: "old" in generate(app).query_one(GenerateBar).render().plain)
+
+
+async def test_other_model_that_is_opened_meanwhile_stays(runs: Path, home: Path) -> None:
+    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            await app.press("o")
+            await app.until(lambda: isinstance(app.screen, ModelPicker))
+            app.screen.query_one(Input).value = str(home / "old.safetensors")
+            await app.press("enter")
+            await plays(app, 77)
+            worker.advance(400)
+            await app.press("2", "3")
+            await plays(app, 77)
+
+
+async def test_run_without_a_trained_model_is_awaited_when_the_picker_or_the_command_line_names_it(
+    runs: Path, home: Path
+) -> None:
+    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
+    with record(runs, "running", steps=0) as worker:
+        async with driven(runs) as app:
+            app.app.play(str(home / "old.safetensors"))
+            await app.in_mode("generate")
+            await app.until(lambda: generate(app).play.playing)
+            await app.press("o")
+            await app.until(lambda: isinstance(app.screen, ModelPicker))
+            app.screen.query_one(Input).value = worker.run.name
+            await app.press("enter")
+            await app.shows(WAITS)
+            await app.press("escape")
+            await app.lacks(WAITS)
+            app.app.play(worker.run.name)  # as ``--model NAME`` does
+            await reads(app, WAITS)
+            worker.advance(400)
+            await app.until(lambda: step_played(app) == 400)
+
+
+@pytest.mark.parametrize(
+    ("state", "steps", "says"),
+    [
+        ("failed", 0, "no model that has learnt anything, so there is nothing to play. Failed: Out of memory."),
+        ("crashed", 0, "Crashed:"),
+        ("stopped", 0, "Stopped at step 0."),
+    ],
+)
+async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
+    runs: Path, state: str, steps: int, says: str
+) -> None:
+    with record(runs, "running", steps=steps) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
+            await app.lacks(WAITS)
+            await reads(app, says, "shows what can be done", "opens another model")
+            await app.press("2")
+            await app.in_mode("train")
+            await app.shows("resume")
+
+
+@pytest.mark.parametrize(("state", "says"), [("failed", "has failed, and"), ("stopped", ""), ("finished", "")])
+async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, state: str, says: str) -> None:
+    with record(runs, "running", steps=60) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
+            await plays(app, 50)
+            await app.shows(says)
+
+
+async def test_wait_tells_that_the_loss_rises_or_that_training_is_paused(runs: Path) -> None:
+    with record(runs, "running", steps=10) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            worker.append(Paused(step=10))
+            worker.beat("paused")
+            await reads(app, WAITS, "Paused at step 10.")
+            worker.beat("running")
+            worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
+            await reads(app, WAITS, "Diverging: the training loss rose")
+            worker.append(Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0))
+            worker.end("failed", "the loss was not a number any more")
+            await reads(app, "nothing to play", "Diverged at step 39")
+
+
+async def test_folder_that_is_gone_while_it_is_awaited_is_said(runs: Path) -> None:
+    with record(runs, "running", steps=0) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await app.shows(WAITS)
+            worker.run.path.rename(runs.parent / "elsewhere")
+            await app.shows("Its folder is gone.")
+
+
+async def test_duel_does_not_open_a_run_that_has_learnt_nothing(runs: Path, home: Path) -> None:
+    save_model(home / "old.safetensors", tiny_model(prime="The morning", step=77))
+    with record(runs, "running", steps=0) as worker:
+        async with driven(runs) as app:
+            app.app.play(str(home / "old.safetensors"))
+            await app.in_mode("generate")
+            await app.until(lambda: generate(app).play.playing)
+            await app.press("d")
+            await app.until(lambda: generate(app).view_name == "duel")
+            await app.press("o")
+            await app.until(lambda: isinstance(app.screen, ModelPicker))
+            app.screen.query_one(Input).value = worker.run.name
+            await app.press("enter")
+            await app.shows("has not learnt anything yet")
+
+
+def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1").run
+    status = RunStatus(state="running", alive=True, step=120, planned_steps=1400)
+    begins = "The text begins as soon as novel-quick-1 has learnt something: "
+    awaited = Awaited(run, status, 2.9, 2.0)
+    assert awaited.sentence(False) == f"{begins}step 120 of 1,400, loss 2.90 on its way to 2.00."
+    assert replace(awaited, training_loss=1.9).sentence(False) == (
+        f"{begins}step 120 of 1,400, loss 1.90 at the next validation."
+    )
+    assert replace(awaited, goal=None, status=replace(status, planned_steps=None)).sentence(False) == (
+        f"{begins}step 120, loss 2.90."
+    )
+    early = replace(awaited, status=replace(status, step=0), training_loss=None)
+    assert early.sentence(False) == f"{begins}its first steps are still to come."

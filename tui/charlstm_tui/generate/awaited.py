@@ -1,0 +1,96 @@
+"""A run that is to be played: its model, or what is awaited until it has one that has learnt something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.runs.folder import Run, find_run
+from charlstm.runs.log import EventTail
+from charlstm.runs.models import DEMO
+from charlstm.runs.playable import goal_loss, playable_model
+from charlstm.runs.series import RunSeries
+from charlstm.runs.status import RunStatus
+from charlstm.runs.verdict import verdict
+from charlstm_tui.choices import ModelChoice
+from charlstm_tui.formatting import loss
+
+TROUBLE = ("diverging", "rising", "stuck", "paused", "waiting")
+"""Kinds of verdict that tell why the wait may be long."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Awaited:
+    """A run that has no model to play yet, or that ended without one. ``problem`` is why it cannot be read, or empty.
+    The series goes on growing; what the sentences need of it was counted when this was made."""
+
+    run: Run
+    status: RunStatus
+    training_loss: float | None = None
+    """Logged last; ``None`` before the first step."""
+    goal: float | None = None
+    trouble: str = ""
+    """What is wrong with the training, in sentences; empty when nothing is."""
+    problem: str = ""
+
+    @property
+    def over(self) -> bool:
+        """Whether no model will come, unless the run is resumed."""
+        return not self.status.alive
+
+    def sentence(self, bits: bool) -> str:
+        """What is awaited and how far that is, for a person; ``bits`` instead of nats."""
+        name, status = visible(self.run.name, keep=""), self.status
+        if self.problem or self.over:
+            why = self.problem or self.trouble
+            return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
+        begins = f"The text begins as soon as {name} has learnt something"
+        if not status.step or self.training_loss is None:
+            doing = visible(status.message, keep="") or "its first steps are still to come"
+            return f"{begins}: {doing}."
+        steps = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
+        figures = f"{steps}, loss {loss(self.training_loss, bits)}"
+        if self.goal is not None:
+            reached = self.training_loss <= self.goal
+            figures += " at the next validation" if reached else f" on its way to {loss(self.goal, bits)}"
+        return f"{begins}: {figures}. {self.trouble}".rstrip()
+
+
+class RunToPlay:
+    """Looks for what to play of the run that ``choice`` names. It reads the run's log on from where it left it, so
+    :meth:`look` must not be called by two threads at once."""
+
+    def __init__(self, choice: ModelChoice, run: Run) -> None:
+        self.run = run
+        self.status = run.status()
+        self._choice = choice
+        self._tail, self._series = EventTail(run.events_path), RunSeries()
+
+    def look(self) -> ModelChoice | Awaited:
+        """The choice with the run's model to play now, or what is awaited."""
+        self.status = status = self.run.status()
+        if not self.run.exists():
+            return Awaited(self.run, status, problem="Its folder is gone.")
+        try:
+            self._series.feed(self._tail.read())
+        except CharLSTMError as error:
+            return Awaited(self.run, status, problem=f"{error}.")
+        series = self._series
+        found = playable_model(self.run, status, series)
+        if found is not None:
+            return replace(self._choice, step=found.snapshot)
+        judged = verdict(series, status)
+        trouble = judged.text if not status.alive or judged.kind in TROUBLE else ""
+        return Awaited(self.run, status, series.train_loss, goal_loss(series), trouble)
+
+
+def run_to_play(choice: ModelChoice, runs_dir: Path | None) -> RunToPlay | None:
+    """The run whose best model is chosen. ``None`` for other models, and for a name that whoever opens it refuses."""
+    if choice.step is not None or choice.model == DEMO or choice.model.endswith(".safetensors"):
+        return None
+    try:
+        return RunToPlay(choice, find_run(choice.model, runs_dir))
+    except CharLSTMError:
+        return None
