@@ -396,26 +396,37 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[in
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
     from charlstm.runs.log import EventTail
-    from charlstm.training.events import Checkpointed, Controlled
+    from charlstm.training.events import Checkpointed, Controlled, Paused, Resumed, Started
 
     tail = EventTail(run.events_path)
     line = StatusLine()
     began = time.monotonic()
     logged_at: int | None = None  # the step at which the run logged the command
-    saved = False
+    paused = done = False
     try:
         while True:
             status = run.status()  # read before the events, so that the last of them are not missed
             for event in tail.read():
-                if isinstance(event, Controlled) and event.id == sent.id:
-                    logged_at = event.step
-                elif isinstance(event, Checkpointed) and logged_at is not None:
-                    saved = saved or event.step >= logged_at
+                match event:
+                    case Controlled(id=sent.id):
+                        logged_at = event.step
+                    case Paused():
+                        paused = True
+                    case Started() | Resumed():
+                        paused = False
+                if logged_at is not None:  # the effect of the command is an event after it, unless it is there already
+                    effects = {
+                        "pause": paused,
+                        "resume": not paused,
+                        "checkpoint": isinstance(event, Checkpointed) and event.step >= logged_at,
+                    }
+                    done = done or effects.get(sent.command, True)
             if sent.command in ("stop", "finish"):
                 if status.state in ("stopped", "finished"):
                     return status.step, status.state
-            elif logged_at is not None and (saved or sent.command != "checkpoint"):
-                return logged_at, status.state
+            elif logged_at is not None and done:
+                states = {"pause": "paused", "resume": "running"}  # the heartbeat is written after the log
+                return logged_at, states.get(sent.command) or run.status().state
             if not status.alive:
                 why = f": {status.message}" if status.message else ""
                 raise RunError(f"{run.name} is {status.state} and did not carry out {sent.command}{why}")

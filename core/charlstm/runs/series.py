@@ -115,6 +115,7 @@ class RunSeries:
             name: _Points() for name in ("train", "validation", "lr", "grad_norm", "speed")
         }
         self._clock = _Points()
+        self._reached = 0
         self._recent_progress: list[tuple[float, int]] = []  # (seconds of work, step) of the last moments
 
     @classmethod
@@ -152,13 +153,15 @@ class RunSeries:
 
     @property
     def step(self) -> int:
-        """The last step in the log."""
-        return self._clock.steps[-1] if self._clock.steps else 0
+        """The last step in the log: how far training is. Only one step in some has an event of its own, so the end and
+        a pause may be later than the last of these."""
+        return self._reached
 
     @property
     def train_seconds(self) -> float:
         """Seconds spent in training steps so far."""
-        return self._clock.seconds[-1] if self._clock.seconds else 0.0
+        finished = 0.0 if self.finished is None else _number(self.finished.train_seconds, 0.0)
+        return max(finished, self._clock.seconds[-1] if self._clock.seconds else 0.0)
 
     @property
     def work_seconds(self) -> float:
@@ -289,7 +292,7 @@ class RunSeries:
                 self._pace(event, seconds)
             case Validated():
                 seconds = _number(event.train_seconds, self.train_seconds)
-                if event.step > self.step:
+                if not self._clock.steps or event.step > self._clock.steps[-1]:
                     self._clock.add(event.step, seconds, 0.0)
                 if not event.whole:  # its loss on more text does not belong to the curve
                     self._lines["validation"].add(event.step, seconds, _number(event.val_loss))
@@ -319,6 +322,8 @@ class RunSeries:
                 self.failed, self.paused = event, None
             case _:
                 pass
+        repeated = isinstance(event, (Started, Resumed, Stepped))  # steps that a resume goes back to
+        self._reached = event.step if repeated else max(self._reached, event.step)
 
     def _resume(self, event: Resumed) -> None:
         """Drop the events of later steps: training repeats those steps."""

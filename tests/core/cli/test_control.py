@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from command_line import RunCli
+from charlstm.runs.control import send_command
+from charlstm.runs.launch import create_new_run
+from charlstm.runs.recording import CommandInbox
+from charlstm.runs.store import load_state
+from charlstm.training.commands import Command
+from charlstm.training.events import Controlled, Event, Paused, Resumed, Stepped
+from charlstm.training.settings import Settings
+from command_line import RunCli, RunJson
 from recorded_run import Recorded, record
+from small_training import make_plan
 
 
 @pytest.fixture
@@ -108,3 +118,73 @@ def test_control_without_wait_returns_at_once(live: Recorded, run_cli: RunCli, t
         "state": None,
     }
     assert "--timeout needs --wait" in run_cli("control", "live", "pause", "--timeout", "1", code=2)[1]
+
+
+@pytest.mark.parametrize(("command", "effect", "state"), [("pause", Paused, "paused"), ("resume", Resumed, "running")])
+def test_control_waits_for_the_effect_and_says_the_state_after_it(
+    live: Recorded,
+    run_cli: RunCli,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: str,
+    effect: type[Event],
+    state: str,
+) -> None:
+    """The command is logged before it has its effect, and the heartbeat is written after that."""
+    if command == "resume":
+        live.append(Paused(step=100))
+        live.beat("paused")
+    steps: list[str] = []
+
+    def log_command() -> None:
+        [sent] = live.commands()
+        live.append(Controlled(step=100, id=sent.id, command=command))
+
+    actions = (log_command, lambda: live.append(effect(step=100)))
+    while_waiting(monkeypatch, *(lambda action=action: (steps.append(""), action()) for action in actions))
+    out, _ = run_cli("control", "live", command, "--wait", "--json", "--runs-dir", str(tmp_path))
+    assert len(steps) == 2
+    result = json.loads(out)
+    assert (result["done"], result["step"], result["state"]) == (True, 100, state)
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_control_waits_for_no_effect_that_is_there_already(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    if command == "pause":
+        live.append(Paused(step=100))
+
+    def log_command() -> None:
+        [sent] = live.commands()
+        live.append(Controlled(step=100, id=sent.id, command=command))
+
+    while_waiting(monkeypatch, log_command)
+    run_cli("control", "live", command, "--wait", "--runs-dir", str(tmp_path))
+
+
+def test_stopped_run_shows_the_step_of_its_state(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only one step in ten has an event; 2,040 was shown of 2,052."""
+    take, steps = CommandInbox.take, count(1)
+
+    def stop_at_step_17(inbox: CommandInbox) -> list[Command]:
+        if next(steps) == 17:
+            send_command(run, "stop")
+        return take(inbox)
+
+    monkeypatch.setattr(CommandInbox, "take", stop_at_step_17)
+    settings = Settings(hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=60, threads=1, kernel="nn")
+    run = create_new_run("data/fox.txt", settings, name="halted")
+    run.write_spec(replace(run.spec(), plan=make_plan(log_every=10, val_every=100).to_dict()))
+    run_cli("resume", "halted")
+    state, _ = load_state(run)
+    assert state is not None
+    assert max(event.step for event in run.events() if isinstance(event, Stepped)) == 10
+    assert state.step > 10
+    [row] = [row for row in run_json("runs") if row["name"] == "halted"]
+    assert (row["state"], row["step"]) == ("stopped", state.step)
+    assert row["train_seconds"] == pytest.approx(state.record["progress"]["train_seconds"], abs=1e-3)
+    run.heartbeat_path.unlink()  # then the log is read
+    assert run.status().step == state.step

@@ -121,7 +121,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
     assert [event.name for event in events] == ["started", "step", "validation", "finished"]
     assert events == list(read_events(run.events_path))
     status = run.status()
-    assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 5)
+    assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
     assert spec.plan == PLAN.to_dict()
     assert spec.corpus["fingerprint"]
@@ -707,7 +707,7 @@ def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Scr
     for event in worker.run_foreground(run):
         if event.step == 50:
             signal.raise_signal(signal.SIGTERM)
-    assert run.status().step == 50
+    assert run.status().step == 51
     assert made
 
 
