@@ -24,8 +24,9 @@ psutil = pytest.importorskip("psutil", reason="looks for processes that are left
 TIMEOUT = 60.0
 COLUMNS, ROWS = 80, 24
 KEYS = {
-    "enter": "\r", "escape": "\x1b", "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "space": " ", "tab": "\t",
-    "backspace": "\x7f", "ctrl+j": "\n", "ctrl+q": "\x11", "ctrl+s": "\x13", "ctrl+u": "\x15",
+    "enter": "\r", "escape": "\x1b", "left": "\x1b[D", "right": "\x1b[C", "up": "\x1b[A", "down": "\x1b[B",
+    "space": " ", "tab": "\t", "backspace": "\x7f",
+    "ctrl+j": "\n", "ctrl+q": "\x11", "ctrl+s": "\x13", "ctrl+u": "\x15",
 }  # fmt: skip
 # pyte knows neither the keyboard protocol nor the queries that Textual sends
 UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u|\x1b\[\?\d+\$p|\x1b\[>[\d;]*[qm]|\x1bP.*?\x1b\\")
@@ -63,10 +64,10 @@ class Terminal:
     def text(self) -> str:
         return "\n".join(self.screen.display)
 
-    def until(self, what: str | Callable[[], bool]) -> None:
-        """Read until the screen holds ``what``, or until it is true; fail after a deadline, showing the screen."""
+    def until(self, what: str | Callable[[], bool], seconds: float = TIMEOUT) -> None:
+        """Read until the screen holds ``what``, or until it is true; fail after ``seconds``, showing the screen."""
         seen = what if callable(what) else lambda: what in self.text
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + seconds
         while not seen():
             assert self.read(), f"the app ended while waiting for {what!r}: {self.raw[-2000:]!r}"
             assert time.monotonic() < deadline, f"waited in vain for {what!r}:\n{self.text}"

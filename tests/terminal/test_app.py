@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
 
 import pytest
 
+from charlstm.training.settings import setting_names
 from terminal_app import TIMEOUT, Terminal, machine, restored, workers
 
 __all__ = ["machine"]  # a fixture
 
 pytestmark = pytest.mark.terminal
+
+TRAINING = 5 * TIMEOUT
+"""Seconds that a training of some seconds may take beside many other programs."""
 
 
 def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]]) -> None:
@@ -26,10 +31,8 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app.key("enter")  # this preset
     app.until("chars/s")
     app.until("Enter play")
-    app.key("enter")  # play what it has learnt
-    app.until("█ model")
-    before = app.text
-    app.until(lambda: app.text != before and "%" in app.text)  # it streams
+    app.key("enter")  # play it
+    app.until("The text begins as soon as")  # the next test waits for it, with a quicker run
     assert len(workers(home)) >= 1
     app.key("q")
     app.until("stop")
@@ -40,6 +43,39 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     while workers(home):
         assert time.monotonic() < deadline, "a worker is left"
         time.sleep(0.05)
+
+
+def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict[str, str]]) -> None:
+    """The third one played the model of step 0, and that stayed after training had ended."""
+    home, environment = machine
+    (home / "text.txt").write_text("green bottles hanging on the wall\n" * 2000, encoding="utf-8")
+    app = Terminal([], home, environment)
+    app.until("text.txt")
+    app.key("enter")
+    app.until("Enter start")
+    app.key("a")  # a small network, and as many steps as it needs however slow this machine is
+    app.until("NETWORK")
+    names = list(setting_names())
+    app.key("ctrl+u", "48", *["down"] * names.index("max_steps"), "ctrl+u", "150", "down", "ctrl+u", "none", "enter")
+    app.until("2×48")
+    app.key("enter")
+    app.until("Enter play")
+    app.key("enter")
+    app.until("The text begins as soon as text-quick-1 has learnt something")
+    steps: set[int] = set()
+
+    def shows(words: str) -> bool:
+        found = re.search(r"@ (?:step )?([\d,]+)", app.text)
+        steps.update([int(found[1].replace(",", ""))] if found else [])
+        return words in app.text
+
+    app.until(lambda: shows("█ model"), TRAINING)
+    app.until(lambda: shows("not training"), TRAINING)
+    app.until(lambda: shows(" bottles "))  # not only in the prime: text of real words
+    assert steps
+    assert min(steps) > 0
+    app.key("q")
+    assert app.end() == 0
 
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:

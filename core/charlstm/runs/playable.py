@@ -25,10 +25,14 @@ LEARNT = 0.45
 letters or more a third. At 0.55 of guessing 45 % are, at 0.7, the letter frequencies, none with four letters or more.
 On the Python reference, which has many spaces, a model writes little else until 0.47; tunes begin at 0.45."""
 
-ENOUGH_PROGRESS = 1 / 3
-"""When so much of a run is done, its best model is taken as it is: on some texts no model comes below :data:`LEARNT` of
-guessing, or only late, and on a busy machine there may be few steps. With ``quick`` on Shakespeare four of five words
-are real ones by then."""
+PATIENCE = 0.2
+"""The part of a run from which on a model may have learnt less: on some texts none comes below :data:`LEARNT` of
+guessing, or only late, and on a busy machine a run may have few steps."""
+
+LEARNT_AT_END = 0.75
+"""What its loss may be then, rising from :data:`LEARNT` to this at the end of the run. At a third of ``quick`` this is
+half of guessing, where four of five words of a model of Shakespeare are real ones. The loss of an untrained network, 1,
+and of the first steps stay above it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +46,17 @@ def playable_model(run: Run, status: RunStatus, series: RunSeries) -> PlayableMo
     """The model of ``run`` to generate with now; ``None`` while there is none, or when there never was one.
 
     While the run trains, it is one that has taken a step and that has learnt something: its loss is at most
-    :data:`LEARNT` of guessing. For the best model that is its loss on the held-out part, for a snapshot, which may come
-    minutes before the first validation, the training loss. From :data:`ENOUGH_PROGRESS` on it is the best model if that
-    has taken a step. Once all steps are done it is :func:`playable_at_end`.
+    :func:`goal_loss`. For the best model that is its loss on the held-out part, for a snapshot, which may come minutes
+    before the first validation, the training loss. Once all steps are done it is :func:`playable_at_end`.
     """
     if not status.alive or status.validated is not None:
         return playable_at_end(run)
     best, snapshot = _best_info(run) or {}, _last_snapshot(run)
-    step, loss, goal = best.get("step"), best.get("val_loss"), goal_loss(series) or 0.0
+    step, loss, goal = best.get("step"), best.get("val_loss"), goal_loss(status, series) or 0.0
     if isinstance(step, int) and step:
         if not isinstance(loss, float):  # without held-out text
             loss = _training_loss(series, step)
-        if loss <= goal or (status.progress or 0.0) >= ENOUGH_PROGRESS:
+        if loss <= goal:
             return PlayableModel()
     if snapshot is not None and _training_loss(series, snapshot.step) <= goal:
         return PlayableModel(snapshot.step)
@@ -75,10 +78,13 @@ def is_untrained(info: Mapping[str, Any]) -> bool:
     return info.get("step") == 0 and not info.get("lineage")
 
 
-def goal_loss(series: RunSeries) -> float | None:
+def goal_loss(status: RunStatus, series: RunSeries) -> float | None:
     """The loss, nats per character, at which a model of the run has learnt something; ``None`` while that is not
     known."""
-    return None if series.guessing_loss is None else LEARNT * series.guessing_loss
+    if series.guessing_loss is None:
+        return None
+    impatience = max(0.0, (status.progress or 0.0) - PATIENCE) / (1 - PATIENCE)
+    return series.guessing_loss * (LEARNT + (LEARNT_AT_END - LEARNT) * impatience)
 
 
 def _best_info(run: Run) -> Mapping[str, Any] | None:

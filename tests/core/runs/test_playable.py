@@ -12,8 +12,9 @@ from charlstm.model.file import save_model
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
 from charlstm.runs.playable import (
-    ENOUGH_PROGRESS,
     LEARNT,
+    LEARNT_AT_END,
+    PATIENCE,
     PlayableModel,
     goal_loss,
     is_untrained,
@@ -61,7 +62,7 @@ def test_model_of_a_run_that_trains_is_playable_once_its_held_out_loss_has_falle
             without_snapshots(recorded)
             playable_from = recorded.step if found(recorded, progress=0.0) == BEST else None
         series = series_of(recorded.run)
-        assert goal_loss(series) == pytest.approx(GOAL)
+        assert goal_loss(replace(recorded.run.status(), progress=0.0), series) == pytest.approx(GOAL)
         assert playable_from == series.best_step == 400
         before, at = (each.val_loss for each in series.validations[-2:])
         assert at <= GOAL < before
@@ -77,11 +78,15 @@ def test_snapshot_before_the_first_good_validation_is_playable_by_its_training_l
         assert found(recorded) == PlayableModel(30)
 
 
-def test_hard_text_is_playable_when_enough_of_the_run_is_done(tmp_path: Path) -> None:
-    with without_snapshots(record(tmp_path, "running", steps=50)) as recorded:
-        assert found(recorded, progress=ENOUGH_PROGRESS - 0.01) is None
-        assert found(recorded, progress=None) is None
-        assert found(recorded, progress=ENOUGH_PROGRESS) == BEST
+def test_hard_text_is_playable_with_less_learnt_the_further_its_run_is(tmp_path: Path) -> None:
+    with without_snapshots(record(tmp_path, "running", steps=0)) as recorded:
+        guessing = GOAL / LEARNT
+        for part, playable in ((0.59, BEST), (0.61, None), (0.97, None)):
+            save_model(recorded.run.model_path, tiny_model(step=1, val_loss=part * guessing))
+            assert found(recorded, progress=(1 + PATIENCE) / 2) == playable  # half of the way from 0.45 to 0.75
+            assert found(recorded, progress=PATIENCE) is None
+            assert found(recorded, progress=None) is None
+            assert (found(recorded, progress=1.0) == BEST) == (part <= LEARNT_AT_END)
 
 
 def test_run_that_no_step_has_improved_is_not_playable_however_much_of_it_is_done(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ class RunToPlay:
             return replace(self._choice, step=found.snapshot)
         judged = verdict(series, status)
         trouble = judged.text if not status.alive or judged.kind in TROUBLE else ""
-        return Awaited(self.run, status, series.train_loss, goal_loss(series), trouble)
+        return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
 
 
 def run_to_play(choice: ModelChoice, runs_dir: Path | None) -> RunToPlay | None:
