@@ -147,10 +147,10 @@ class Trainer:
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``replay`` are the
         ``control`` events of its log, which are repeated as by :meth:`resume`; ``logged_step`` is the last step in that
-        log. ``info`` goes into every model
-        that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks`` are the processes that share each
-        batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up before, to start the process.
-        ``continuation`` is for :meth:`resume`. The other arguments are described in ``training.hooks``.
+        log. ``info`` goes into every model that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks``
+        are the processes that share each batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up
+        before, to start the process. ``continuation`` is for :meth:`resume`. The other arguments are described in
+        ``training.hooks``.
 
         Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
         is not what it has to be.
