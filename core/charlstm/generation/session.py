@@ -671,8 +671,13 @@ class Session:
             pending.flush()
             pending.branch = owner
         pending.weights[pending.count] = weights
-        owner.append(which, source, self._next_mirostat_limit(which))
-        pending.count += 1
+        limit = self._next_mirostat_limit(which)
+        self._state_position = None  # the logits at the cursor are those of the next position from now on
+        size = owner.size
+        try:
+            owner.append(which, source, limit)
+        finally:  # an interrupt must not separate the two
+            pending.count += owner.size - size
         self._forward(which)
         if pending.count == BLOCK:
             pending.flush()

@@ -88,7 +88,8 @@ class Model:
     def __repr__(self) -> str:
         config, loss = self.config, self.loss
         facts = [f"{config.num_layers} × {config.hidden_size}", f"{config.vocab_size} characters"]
-        facts += [f"loss {loss:.4f}"] * (loss is not None)
+        if loss is not None:
+            facts.append(f"loss {loss:.4f}")
         return f"Model({', '.join(facts)}, {config.parameters:,} weights)"
 
     def __post_init__(self) -> None:

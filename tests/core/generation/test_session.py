@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import threading
@@ -19,7 +20,7 @@ from charlstm.generation.sampling import Sampler, SamplerSettings, repetition_pe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch
 from charlstm.text.reading import TextOptions
 
 pytestmark = pytest.mark.numeric
@@ -556,3 +557,25 @@ def blas_now():
     return [
         pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas" and "numpy" in pool["filepath"]
     ]
+
+
+def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, monkeypatch):
+    whole = Session(model, "the ", seed=3)
+    list(whole.stream(40))
+    session = Session(model, "the ", seed=3)
+    append, count = Branch.append, 0
+
+    def interrupted(branch, *given):
+        nonlocal count
+        append(branch, *given)
+        count += 1
+        if count % 7 == 0:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Branch, "append", interrupted)
+    while session.position < 40:
+        with contextlib.suppress(KeyboardInterrupt):
+            list(session.stream(40 - session.position))
+    assert session.text == whole.text
+    assert session.steps() == whole.steps()
+    assert len(session.branches()) == 1
