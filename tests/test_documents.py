@@ -72,7 +72,16 @@ STRICT = (
 """The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
-EXTERNAL = ("python3 -m venv", "OPENBLAS_CORETYPE=", ".venv/bin/", "source ", "pip install", "charlstm-tui", "git ", "eval ")
+EXTERNAL = (
+    "python3 -m venv",
+    "OPENBLAS_CORETYPE=",
+    ".venv/bin/",
+    "source ",
+    "pip install",
+    "charlstm-tui",
+    "git ",
+    "eval ",
+)
 """Lines that the suite does not run: they install something, or open the full-screen app."""
 
 
