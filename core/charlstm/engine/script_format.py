@@ -8,6 +8,7 @@ of tensors needs. Then ``torch.load(weights_only=True)`` reads it.
 from __future__ import annotations
 
 import io
+import pickle
 import pickletools
 import re
 import warnings
@@ -39,7 +40,11 @@ _ZIP_START = b"PK\x03\x04"
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
-_STORAGES = ("FloatStorage", "DoubleStorage", "HalfStorage", "BFloat16Storage")
+_STORAGES = {"FloatStorage": 4, "DoubleStorage": 8, "HalfStorage": 2, "BFloat16Storage": 2}
+"""The kinds of storages, with the bytes of one number."""
+
+_FOLDER = 0x10
+"""Marks a member of a zip archive as a folder. torch then reads nothing and takes what happens to be in memory."""
 
 _ALLOWED = {
     "collections OrderedDict",
@@ -63,8 +68,8 @@ def import_checkpoint(path: str | Path) -> Model:
     tensors, not from ``n_hidden`` and ``n_layers``), and an output layer of any name. The script does not normalise
     texts, so neither do the model's text options.
 
-    torch does not check the CRC-32 of a zip member, so this function does. A legacy file has no checksums; only its
-    size is checked.
+    torch does not check the CRC-32 of a zip member, and before 2.10 not whether a storage is as long as the pickle
+    says, so this function does. A legacy file has no checksums; only its size is checked.
 
     Raises:
         ModelError: the file is not such a checkpoint, or is damaged. No code in it was executed.
@@ -159,9 +164,16 @@ def _inspect_zip(file: BinaryIO, path: Path) -> None:
                 raise ModelError(
                     f"{path} is compressed inside, which PyTorch never does: it is not a PyTorch checkpoint"
                 )
+            sizes = {entry.filename.lower(): entry.file_size for entry in entries}  # torch ignores the case
+            if len(sizes) != len(entries) or any(entry.external_attr & _FOLDER for entry in entries):
+                raise _damaged(path)
             if pickles[0].file_size > MAX_PICKLE:
                 raise ModelError(f"{path} describes far more than a character model has: it is not such a checkpoint")
-            _scan_pickle(io.BytesIO(archive.read(pickles[0])), path)
+            content = archive.read(pickles[0])
+            _scan_pickle(io.BytesIO(content), path)
+            folder = pickles[0].filename.removesuffix("data.pkl").lower()
+            if any(sizes.get(f"{folder}data/{key}") != size for key, size in _claimed_sizes(content, path)):
+                raise _damaged(path)
             for entry in entries:
                 with archive.open(entry) as member:
                     while member.read(_PIECE):  # at the end of a member zipfile checks its CRC-32
@@ -202,11 +214,40 @@ def _scan_pickle(pickle: BinaryIO, path: Path) -> list[Any]:
                     f"{path} uses a pickle protocol that cannot be opened safely: save it again with torch.save and "
                     "its default protocol"
                 )
+            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > MAX_PICKLE:
+                raise _damaged(path)  # Python would make a table of that size
             if opcode.name.startswith(("LONG", "BININT")):
                 numbers.append(argument)
     except (ValueError, IndexError, EOFError, OverflowError):
         raise _damaged(path) from None
     return numbers
+
+
+class _Claims(pickle.Unpickler):
+    """Reads which storages a pickle names that :func:`_scan_pickle` allowed. It makes no tensors and calls nothing."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(io.BytesIO(content))
+        self.sizes: list[tuple[str, int]] = []
+
+    def find_class(self, module: str, name: str) -> Any:
+        if name == "OrderedDict":
+            return OrderedDict
+        return name if name in _STORAGES else lambda *some: None
+
+    def persistent_load(self, pid: Any) -> None:
+        _, kind, key, _, count = pid
+        self.sizes.append((key.lower(), count * _STORAGES[kind]))
+
+
+def _claimed_sizes(content: bytes, path: Path) -> list[tuple[str, int]]:
+    """The key of each storage that the pickle ``content`` names, and how many bytes it should have."""
+    claims = _Claims(content)
+    try:
+        claims.load()
+    except Exception:  # whatever is wrong with a pickle
+        raise _damaged(path) from None
+    return claims.sizes
 
 
 def _refuse_object(path: Path, name: str) -> NoReturn:

@@ -7,6 +7,7 @@ import io
 import os
 import pickle
 import random
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -368,6 +369,42 @@ def test_import_refuses_every_flipped_bit_in_the_weights(tmp_path: Path, both_co
     for _ in range(300):
         (tmp_path / "x.net").write_bytes(flipped(content, generator.choice(places), generator.randrange(8)))
         assert "damaged" in refusal(tmp_path / "x.net")
+
+
+def test_import_refuses_a_member_that_is_marked_as_a_folder(tmp_path: Path, both_containers: list[bytes]) -> None:
+    """torch would take whatever is in memory as its weights."""
+    content = both_containers[0]
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        start = archive.start_dir
+    attributes = [found.start() + 38 for found in re.finditer(rb"PK\x01\x02", content[start:])]
+    assert len(attributes) > 6
+    for at in attributes:
+        (tmp_path / "x.net").write_bytes(flipped(content, start + at, 4))
+        assert "damaged" in refusal(tmp_path / "x.net")
+
+
+@pytest.mark.parametrize("change", [-1, 1, 1000])
+def test_import_refuses_a_storage_of_another_size_than_its_pickle_says(tmp_path: Path, change: int) -> None:
+    content = saved(tmp_path / "x.net", checkpoint(network(4, 1))).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(tmp_path / "y.net", "w") as target:
+        for name in source.namelist():
+            inside = source.read(name)
+            if name.endswith("data.pkl"):  # 112, the length of the first storage
+                assert inside.count(b"Kp") == 1
+                inside = inside.replace(b"Kp", b"M" + (112 + change).to_bytes(2, "little"))
+            target.writestr(name, inside)
+    assert "damaged" in refusal(tmp_path / "y.net")
+
+
+def test_import_refuses_a_pickle_with_a_huge_table(tmp_path: Path) -> None:
+    content = saved(tmp_path / "x.net", checkpoint(network(4, 1))).read_bytes()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(tmp_path / "y.net", "w") as target:
+        for name in source.namelist():
+            inside = source.read(name)
+            if name.endswith("data.pkl"):
+                inside = inside[:2] + b"Nr\xff\xff\xff\x7f0" + inside[2:]  # None, put at place 2^31 - 1, and dropped
+            target.writestr(name, inside)
+    assert "damaged" in refusal(tmp_path / "y.net")
 
 
 def test_import_never_gives_other_weights_for_a_flipped_bit(tmp_path: Path, both_containers: list[bytes]) -> None:
