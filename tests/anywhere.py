@@ -47,6 +47,12 @@ ONEDNN = {
 }
 """Instruction sets for oneDNN, with the settings by which torch's own kernels and MKL keep to the same ones."""
 
+OWN_PLUGINS = {
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+    "PYTEST_ADDOPTS": "-p xdist.plugin -p pytest_asyncio.plugin -p _hypothesis_pytestplugin",
+}
+"""pytest would load plugins that only newer versions of the dependencies have."""
+
 BUSY = 4
 KERNEL_IN_USE = """
 import threadpoolctl, numpy
@@ -83,8 +89,8 @@ class Condition:
 
 
 CONDITIONS = (
-    Condition("Python 3.13", WHOLE, python="3.13"),
-    Condition("lowest versions", WHOLE, lowest=True),
+    Condition("Python 3.13", WHOLE, {"USE_LIBUV": "0"}, python="3.13"),  # which Debian's torch is built without
+    Condition("lowest versions", WHOLE, OWN_PLUGINS, lowest=True),
     *(Condition(f"OPENBLAS_CORETYPE={name}", NUMERIC, {"OPENBLAS_CORETYPE": name}, kernel=name) for name in OPENBLAS),
     *(
         Condition(f"ONEDNN_MAX_CPU_ISA={name}", NUMERIC, {"ONEDNN_MAX_CPU_ISA": name, **others})

