@@ -105,7 +105,7 @@ def test_wrong_settings_file_is_one_sentence_with_its_place(tmp_path: Path, cont
 def test_settings_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="cannot be read: No such file"):
         load_settings(tmp_path / "none.toml")
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingsError, match="cannot be read: .* is a folder, not a file"):
         load_settings(tmp_path)
 
 
