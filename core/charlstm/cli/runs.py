@@ -257,7 +257,11 @@ def compare(
     """
     from charlstm.runs import comparison
 
-    compared = [comparison.read_run(find_run(name, runs_dir)) for name in runs]
+    found = [find_run(name, runs_dir) for name in runs]
+    places = [run.path.resolve() for run in found]
+    if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
+        raise click.UsageError(f"{twice[0]} is named more than once: name each run once")
+    compared = [comparison.read_run(run) for run in found]
     if csv_file is not None:
         write_text(csv_file, comparison.comparison_csv(compared))
     if svg_file is not None:

@@ -325,7 +325,8 @@ def resume(
     _train_as_other_rank(detach)
     found = find_run(run, runs_dir)
     changes = settings_from_options(assignments, given)
-    limits = Limits(found.spec().settings.with_changes(**changes), frozenset(changes), "as before")
+    settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
+    limits = Limits(settings, frozenset(changes), "as before")
     if detach:
         _print_detached(launch.resume_run(found, changes=changes), limits, as_json)
         return

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,8 @@ from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
 from charlstm.training.plan import Plan, later_end, limit_at, spread_validations
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import Amendment, LearningRate, superseded_commands
-from charlstm.training.settings import LENGTH, Settings, changed, current_kernel_name
+from charlstm.training.schedule import Amendment, LearningRate, commands_to_repeat
+from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ def continue_run(
         vocabulary = known.extended(corpus.vocabulary)  # states of 0.1 may lack the role of the replacement symbol
         if known.symbols != vocabulary.symbols:
             raise ModelError("The training state lacks characters of its own text: resume from the one before it")
-        now = before.with_changes(**changes)
-        if LENGTH & changes.keys():  # then the commands that lengthened the run count no longer
-            now = now.with_changes(**{name: getattr(settings, name) for name in LENGTH})
+        now = continued(before, requested_before, settings)
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
         progress, saved_plan = Progress.from_dict(record["progress"]), Plan.from_dict(record["plan"])
@@ -109,22 +106,6 @@ def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict
     if schedule.end_moved_by_command and not LENGTH & changes.keys():
         return ""
     return limit_at(settings, plan.steps_per_epoch, schedule.planned_steps)
-
-
-def commands_to_repeat(
-    log: Sequence[Controlled],
-    step: int = 0,
-    schedule: LearningRate | None = None,
-    changes: Collection[str] = (),
-) -> dict[int, list[Controlled]]:
-    """The commands of ``log`` from ``step`` on that change the learning rate, the end or the number of threads and are
-    not in ``schedule``, by their step. A setting that is changed now takes precedence over an earlier command."""
-    found: dict[int, list[Controlled]] = defaultdict(list)
-    lasting = {"set-lr", "finish", "more", "threads"} - superseded_commands(changes)
-    for event in {event.id: event for event in log if event.command in lasting}.values():
-        if event.step >= step and not (schedule is not None and schedule.has_command(event.id)):
-            found[event.step].append(event)
-    return found
 
 
 def amend_schedule(

@@ -69,7 +69,7 @@ from charlstm.training.plan import (
 )
 from charlstm.training.progress import Progress
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.schedule import Amendment, Kind, LearningRate
+from charlstm.training.schedule import Amendment, Kind, LearningRate, commands_to_repeat
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
@@ -197,7 +197,7 @@ class Trainer:
 
         self._info = info
         self._sample = sample
-        repeated = continuation.replay if continuation is not None else resume.commands_to_repeat(replay)
+        repeated = continuation.replay if continuation is not None else commands_to_repeat(replay)
         self._commands = CommandQueue(commands, repeated)
         chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
         self._threads_are_logged_until = max(logged_step, *chosen, 0)

@@ -174,9 +174,10 @@ def loss_at(curve: Curve, x: float) -> float:
 
 def _per_step(each: ComparedRun, axis: Axis) -> float:
     """How much of ``axis`` a training step is; 1 for the axes that the series has itself."""
-    settings, last = each.spec.settings, each.series.last_step
+    last = each.series.last_step
     if axis == "characters":
-        return float(settings.batch_size * settings.seq_length)
+        rows, length = each.spec.batch
+        return float(rows * length)
     if axis == "epochs":
         return last.epoch / last.step if last is not None and last.step else 0.0
     return 1.0
@@ -198,7 +199,7 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smooth
 
 
 def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
-    """Write every logged loss as a row: run, curve (train or validation), step, epoch, seconds, loss."""
+    """Write every logged loss as a row: run, curve (train or validation), step, epochs, characters, seconds, loss."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["run", "curve", "step", "epochs", "characters", "seconds", "loss"])
     for each in runs:
@@ -206,8 +207,14 @@ def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
             over = {axis: curves(each, axis, smoothing=0.0)[number] for axis in AXES}
             columns = [over[axis].x.tolist() for axis in AXES]
             for step, epochs, characters, seconds, loss in zip(*columns, over["step"].y.tolist(), strict=True):
-                row = [each.run.name, name, int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
-                writer.writerow(row)
+                figures = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
+                writer.writerow([_cell(each.run.name), name, *figures])
+
+
+def _cell(text: str) -> str:
+    """``text`` for a cell of a table. A spreadsheet would compute what begins like a formula: an apostrophe before it
+    says that it is text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def comparison_csv(runs: Sequence[ComparedRun]) -> str:

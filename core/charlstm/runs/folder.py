@@ -88,6 +88,15 @@ class RunSpec:
         return tuple(each for each in sources if isinstance(each, str)) if isinstance(sources, list) else ()
 
     @property
+    def batch(self) -> tuple[int, int]:
+        """Rows and characters of a row that a training step reads: those that were planned, which are fewer than in the
+        settings where the text is small; before that those of the settings."""
+        rows, length = ((self.plan or {}).get(name) for name in ("batch_size", "seq_length"))
+        if type(rows) is int and type(length) is int:
+            return rows, length
+        return self.settings.batch_size, self.settings.seq_length
+
+    @property
     def _validation(self) -> dict[str, Any]:
         about = self.corpus.get("validation")
         return about if isinstance(about, dict) else {}

@@ -24,14 +24,14 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end
-from charlstm.training.settings import LENGTH, Settings, changed
+from charlstm.training.schedule import commands_to_repeat
+from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
+    from charlstm.runs.store import CheckpointRecord
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
-    from charlstm.training.plan import Plan
-    from charlstm.training.progress import Progress
 
 
 _ALWAYS_AVAILABLE = ("auto", "cpu")
@@ -178,10 +178,11 @@ def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     """
     from charlstm.runs.store import last_checkpoint
 
-    status, settings, checkpoint = run.status(), run.spec().settings, last_checkpoint(run)
+    status, asked, checkpoint = run.status(), run.spec().settings, last_checkpoint(run)
+    settings = settings_to_continue(run, asked)
     step, worked = status.step, status.work_seconds
     if checkpoint is not None:
-        step, worked = checkpoint[1].step, checkpoint[1].work_seconds
+        step, worked = checkpoint.progress.step, checkpoint.progress.work_seconds
     if not step or not worked:
         raise RunError(f"The run {run.name} has taken no step yet, so the time of a step is not known: resume it")
     stopped = status.state != "finished"
@@ -192,7 +193,31 @@ def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     else:
         end = max(step, status.planned_steps or 0) if stopped else step
         wanted["max_steps"] = end + max(1, round(60 * minutes * step / worked))
-    return {name: value for name, value in wanted.items() if getattr(settings, name) != value}
+    return {name: value for name, value in wanted.items() if getattr(asked, name) != value}
+
+
+def settings_to_continue(run: Run, asked: Settings) -> Settings:
+    """The settings with which a resume continues ``run`` when ``asked`` is asked for: the later limits that the command
+    ``more`` gave the run stay, unless another length is asked for now.
+
+    Raises :class:`SettingsError` for a setting that cannot change, :class:`RunError` when the log cannot be read.
+    """
+    from charlstm.runs.series import RunSeries
+    from charlstm.runs.store import last_checkpoint
+
+    settings, step, schedule = asked, 0, None
+    changes: dict[str, Any] = {}
+    checkpoint = last_checkpoint(run)
+    if checkpoint is not None:
+        settings = continued(checkpoint.settings, checkpoint.asked, asked)
+        changes = changed(checkpoint.asked, asked)
+        step, schedule = checkpoint.progress.step, checkpoint.schedule
+    log = RunSeries.of(run.events()).every_control
+    repeated = commands_to_repeat(log, step, schedule, changes).values()
+    minutes = sum(event.minutes or 0.0 for events in repeated for event in events)  # `more` alone has minutes
+    if minutes and settings.max_minutes is not None:
+        settings = settings.with_changes(max_minutes=settings.max_minutes + minutes)
+    return settings
 
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
@@ -218,12 +243,12 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         changes = changed(before, after)
     longer = LENGTH & changes.keys()
     # a run that ended by its patience can continue to its planned end, for example with a lower rate
-    continues = longer or (changes and checkpoint is not None and checkpoint[1].ended == "patience")
+    continues = longer or (changes and checkpoint is not None and checkpoint.progress.ended == "patience")
     if status.state == "finished" and not continues:
-        raise _finished(run, before, checkpoint)
+        raise _finished(run, checkpoint)
     if checkpoint is not None and longer:
-        plan, progress = checkpoint
-        later_end(after, plan, step=progress.step, worked=progress.work_seconds)
+        progress = checkpoint.progress
+        later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
@@ -272,13 +297,13 @@ def control_size(run: Run) -> int:
         return 0
 
 
-def _finished(run: Run, settings: Settings, checkpoint: tuple[Plan, Progress] | None) -> RunError:
+def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
     """Names the setting that ended the run, because raising another one changes nothing."""
     if checkpoint is None:
         name, than = "epochs", ""
     else:
-        plan, progress = checkpoint
-        name, _ = next_end(settings, plan, step=progress.step, worked=progress.work_seconds)
+        settings, progress = checkpoint.settings, checkpoint.progress
+        name, _ = next_end(settings, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
         than = f" than {name}={getattr(settings, name):.12g} in all"
     advice = Advice("resume", run.name, setting=name)
     return RunError(f"The run {run.name} is finished: resume it with more{than or f' {name}'}", advice)

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlstm import arguments, storage
-from charlstm.errors import ModelError, RunError, UnreadableFileError
+from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
 from charlstm.model.file import load_model, model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
+from charlstm.training.schedule import LearningRate
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -154,13 +156,31 @@ def load_state(run: Run) -> tuple[TrainingState | None, str | None]:
     return None, None
 
 
-def last_checkpoint(run: Run) -> tuple[Plan, Progress] | None:
-    """The plan and the progress of the last checkpoint, read quickly and without verifying the file. ``None`` when
-    there is none or it cannot be read; :func:`load_state` then says why."""
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """What a checkpoint says of its run. ``asked`` are the settings of ``run.json`` at that time, and ``settings``
+    those that the run trained with, whose limits the command ``more`` may have raised."""
+
+    plan: Plan
+    progress: Progress
+    asked: Settings
+    settings: Settings
+    schedule: LearningRate
+
+
+def last_checkpoint(run: Run) -> CheckpointRecord | None:
+    """The record of the last checkpoint, read quickly and without verifying the file. ``None`` when there is none or it
+    cannot be read; :func:`load_state` then says why."""
     for path in (run.state_path, run.previous_state_path):
-        with contextlib.suppress(ModelError, KeyError):
+        with contextlib.suppress(ModelError, SettingsError, KeyError, TypeError, ValueError, AttributeError):
             record = state_file.load_record(path)
-            return Plan.from_dict(record["plan"]), Progress.from_dict(record["progress"])
+            return CheckpointRecord(
+                Plan.from_dict(record["plan"]),
+                Progress.from_dict(record["progress"]),
+                Settings.from_dict(record["asked"]),
+                Settings.from_dict(record["settings"]),
+                LearningRate.from_dict(record["schedule"]),
+            )
     return None
 
 

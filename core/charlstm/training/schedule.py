@@ -8,11 +8,13 @@ and is part of the exact state, so that a resumed run has the same rates.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, assert_never
 
 from charlstm.json_fields import typed_fields
+from charlstm.training.events import Controlled
 from charlstm.training.settings import LENGTH
 from charlstm.training.settings import Schedule as Decay
 
@@ -198,3 +200,19 @@ class LearningRate:
             former = isinstance(stored, dict) and stored.get("kind") == "more"
             changes.append(Amendment(**typed_fields(Amendment, stored | {"kind": "extend"} if former else stored)))
         return cls(**typed_fields(cls, fields), amendments=tuple(changes))
+
+
+def commands_to_repeat(
+    log: Sequence[Controlled],
+    step: int = 0,
+    schedule: LearningRate | None = None,
+    changes: Collection[str] = (),
+) -> dict[int, list[Controlled]]:
+    """The commands of ``log`` from ``step`` on that change the learning rate, the end or the number of threads and are
+    not in ``schedule``, by their step. A setting that is changed now takes precedence over an earlier command."""
+    found: dict[int, list[Controlled]] = defaultdict(list)
+    lasting = {"set-lr", "finish", "more", "threads"} - superseded_commands(changes)
+    for event in {event.id: event for event in log if event.command in lasting}.values():
+        if event.step >= step and not (schedule is not None and schedule.has_command(event.id)):
+            found[event.step].append(event)
+    return found

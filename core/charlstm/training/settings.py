@@ -276,6 +276,20 @@ def changed(before: Settings, after: Settings) -> dict[str, Any]:
     return changes
 
 
+def continued(trained: Settings, asked_before: Settings, asked: Settings) -> Settings:
+    """The settings with which a run continues that trained with ``trained``, when ``asked_before`` was asked for and
+    ``asked`` is now.
+
+    ``trained`` may have later limits than were asked for, because of the command ``more``. A length that is asked for
+    replaces all limits. Raises :class:`SettingsError` as :func:`changed` does.
+    """
+    changes = changed(asked_before, asked)
+    now = trained.with_changes(**changes)
+    if LENGTH & changes.keys():
+        now = now.with_changes(**{name: getattr(asked, name) for name in LENGTH})
+    return now
+
+
 @functools.cache  # a list of runs needs them for every setting of every run
 def setting_names() -> tuple[str, ...]:
     """Every setting's name, in the order of the dataclass."""

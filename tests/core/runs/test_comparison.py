@@ -6,15 +6,27 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from charlstm.runs.comparison import AXES, Axis, comparison_chart, curves, differences, read_run, write_csv
+from charlstm.runs.comparison import (
+    AXES,
+    Axis,
+    comparison_chart,
+    comparison_csv,
+    curves,
+    differences,
+    read_run,
+    write_csv,
+)
+from charlstm.runs.folder import Run
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.settings import Settings
 from recorded_run import record
+from small_training import make_plan
 
 
 def test_only_what_differs_is_listed(tmp_path: Path) -> None:
@@ -41,6 +53,28 @@ def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
     assert len(validation.x) == len(validation.y) > 1
     assert (np.diff(train.x) > 0).all()
     assert train.faint
+
+
+def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> None:
+    """A small text gets fewer rows, then shorter ones, than the settings say: 6,750 characters were 28,800."""
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    spec = run.spec()
+    settings = spec.settings
+    assert spec.batch == (settings.batch_size, settings.seq_length)
+    run.write_spec(replace(spec, plan=make_plan(batch_size=3, seq_length=10).to_dict()))
+    compared = read_run(run)
+    assert compared.spec.batch == (3, 10)
+    assert curves(compared, "characters")[1].x.tolist() == (30 * curves(compared, "step")[1].x).tolist()
+    rows = list(csv.DictReader(io.StringIO(comparison_csv([compared]))))
+    assert {int(row["characters"]) / int(row["step"]) for row in rows if int(row["step"])} == {30}
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "plain"])
+def test_names_that_a_spreadsheet_would_compute_are_marked_as_text(tmp_path: Path, name: str) -> None:
+    run = record(tmp_path, "finished", name="one", steps=100).run
+    named = Run(run.path.rename(run.path.with_name(name)))
+    rows = list(csv.DictReader(io.StringIO(comparison_csv([read_run(named)]))))
+    assert {row["run"] for row in rows} == {name if name == "plain" else f"'{name}"}
 
 
 def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: Path) -> None:

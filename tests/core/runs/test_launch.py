@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import deque
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,23 @@ import pytest
 import torch
 
 from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import changes_for_more, check_resume, create_new_run, launch, start_run
+from charlstm.runs.launch import (
+    changes_for_more,
+    check_resume,
+    create_new_run,
+    launch,
+    settings_to_continue,
+    start_run,
+)
+from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
+from charlstm.runs.worker import run_foreground
+from charlstm.training.commands import Command
 from charlstm.training.progress import Progress
+from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from recorded_run import record
@@ -24,9 +39,16 @@ from small_training import make_plan
 
 def begun(folder: Path, state: RunState = "finished", *, ended: str = "done", **settings: Any) -> Run:
     """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work."""
-    run = record(folder, state, name="mine", steps=200, planned=200, settings=Settings(**settings)).run
+    asked = Settings(**settings)
+    run = record(folder, state, name="mine", steps=200, planned=200, settings=asked).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
-    kept = {"plan": make_plan(steps_per_epoch=100).to_dict(), "progress": progress.to_dict()}
+    kept = {
+        "plan": make_plan(steps_per_epoch=100).to_dict(),
+        "progress": progress.to_dict(),
+        "asked": asked.to_dict(),
+        "settings": asked.to_dict(),
+        "schedule": LearningRate(asked.lr, "cosine", 20, 200).to_dict(),
+    }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run
 
@@ -141,3 +163,32 @@ def test_changes_for_more_raise_the_limit_that_the_run_has(tmp_path: Path) -> No
     assert changes_for_more(record(tmp_path, "stopped", name="steps").run, 1) == {"max_steps": 2200, "epochs": None}
     with record(tmp_path, "starting", name="new") as new, pytest.raises(RunError, match="has taken no step yet"):
         changes_for_more(new.run, 1)
+
+
+def test_changes_for_more_add_to_the_limit_that_a_command_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command `more` raises the limit in the checkpoint, not in run.json: 13 minutes became 4."""
+    take, steps = CommandInbox.take, count(1)
+
+    def send(inbox: CommandInbox) -> list[Command]:
+        step = next(steps)
+        if step in (5, 17):
+            send_command(run, *(("more", 9.0) if step == 5 else ("stop",)))
+        return take(inbox)
+
+    monkeypatch.setattr(CommandInbox, "take", send)
+    (tmp_path / "fox.txt").write_text("the quick brown fox jumps over the lazy dog.\n" * 100)
+    settings = Settings(
+        hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_minutes=4.0, epochs=900, threads=1, kernel="nn"
+    )
+    run = create_new_run(tmp_path / "fox.txt", settings, runs_dir=tmp_path / "runs")
+    run.write_spec(replace(run.spec(), plan=make_plan(planned_steps=50_000).to_dict()))
+    deque(run_foreground(run), maxlen=0)
+    assert (run.status().state, run.spec().settings.max_minutes) == ("stopped", 4.0)
+    assert changes_for_more(run, 2) == {"max_minutes": 15.0, "epochs": None}
+    assert settings_to_continue(run, run.spec().settings).max_minutes == 13.0
+    assert settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
+    for path in (run.state_path, run.previous_state_path):  # as if it had been killed before its first checkpoint
+        path.unlink(missing_ok=True)
+    assert changes_for_more(run, 2)["max_minutes"] == 15.0

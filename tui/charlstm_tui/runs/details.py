@@ -95,7 +95,8 @@ def run_lines(
         lines = [Content.assemble(name, "   ", text)]
     else:
         lines.append(text)
-    rate = f"lr {settings.lr:g} · batch {settings.batch_size} × {settings.seq_length} · dropout {settings.dropout:g}"
+    rows, length = (settings.batch_size, settings.seq_length) if spec is None else spec.batch
+    rate = f"lr {settings.lr:g} · batch {rows} × {length} · dropout {settings.dropout:g}"
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
     if spec is not None and (validation := spec.validation_name):
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
