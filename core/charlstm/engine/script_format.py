@@ -214,7 +214,7 @@ def _scan_pickle(pickle: BinaryIO, path: Path) -> list[Any]:
                     f"{path} uses a pickle protocol that cannot be opened safely: save it again with torch.save and "
                     "its default protocol"
                 )
-            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > MAX_PICKLE:
+            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > MAX_PICKLE:
                 raise _damaged(path)  # Python would make a table of that size
             if opcode.name.startswith(("LONG", "BININT")):
                 numbers.append(argument)
