@@ -30,14 +30,21 @@ process.set_frame_rate()  # before anything imports Textual
 
 @click.command(name="charlstm-tui", cls=QuietPipes, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("text", required=False, metavar="[TEXT]")
-@click.option("--run", "run", metavar="NAME", help="Open this run in Train, live or finished.")
-@click.option("--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo; or a session.")
-@click.option("--runs-dir", type=click.Path(file_okay=False), help="The folder that runs live in.")
+@click.option("--run", "run", metavar="RUN", help="Open this run in Train, live or finished.")
+@click.option(
+    "--model", metavar="MODEL", help="Play this model: a run, a .safetensors file, or demo; or a saved session."
+)
+@click.option(
+    "--runs-dir",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="Folder of the runs.  [default: $CHARLSTM_RUNS, ./checkpoints if it exists, or your data folder]",
+)
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Another configuration than the usual one (see charlstm config path).",
+    help="A configuration file.  [default: $CHARLSTM_CONFIG, or config.toml in your folder of configurations]",
 )
 @click.option(
     "--log",
@@ -62,10 +69,10 @@ def command(
     log: Path | None,
     serve: str | None,
 ) -> int:
-    """Train a character-level LSTM on any text, watch it learn, and play it.
+    """Train a character-level LSTM on any text, follow the training, and generate text with it.
 
-    TEXT is a file, a folder of texts, or a built-in (python-reference, python-source); a saved session (.json) is
-    continued instead. Without arguments the app opens where you left off: at the run that is training, else at your
+    TEXT is a file, a folder of texts, or a built-in text such as python-reference; a saved session (.json) is continued
+    instead. Without arguments the app opens where you left off: at the run that is training, else at your
     runs, else at the texts to choose from.
     """
     if serve is None and not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):

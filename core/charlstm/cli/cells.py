@@ -67,7 +67,11 @@ LEVEL_MARKS = ("=", "-", " ", "+", "#")
 @model_argument
 @text_argument
 @click.option(
-    "--feature", "patterns", multiple=True, metavar="NAME=REGEX", help="Another feature: true where REGEX matches."
+    "--feature",
+    "patterns",
+    multiple=True,
+    metavar="NAME=REGEX",
+    help="Another feature, true where REGEX matches; may be repeated.",
 )
 @integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
 @click.option("--probe", "probed", metavar="FEATURE", help="Show which cells together follow a yes/no feature.")

@@ -20,7 +20,14 @@ config_option = click.option(
 )
 
 
-@click.group()
+class _OrderedGroup(click.Group):
+    """A group that lists its commands in the order in which they are defined."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=_OrderedGroup)
 def config() -> None:
     """Show, create or check the configuration of the app, a TOML file that the program never changes."""
 
@@ -28,7 +35,10 @@ def config() -> None:
 @config.command("path")
 @json_option
 def path_(as_json: bool) -> None:
-    """Show where the configuration is read from."""
+    """Show where the configuration is read from.
+
+    With --json: {"path", "exists"}.
+    """
     from charlstm.config import config_path
 
     place = config_path()
@@ -40,7 +50,10 @@ def path_(as_json: bool) -> None:
 @config_option
 @json_option
 def show(path: Path | None, as_json: bool) -> None:
-    """Show every entry with the value that is used."""
+    """Show every entry with the value that is used.
+
+    With --json: the entries by name.
+    """
     from charlstm.config import load_config, written
 
     loaded, problems = load_config(path)
@@ -63,10 +76,16 @@ def show(path: Path | None, as_json: bool) -> None:
     print_result(as_json, result, "\n".join(lines))
 
 
-@config.command()
+@config.command(short_help="Write a configuration file with every entry commented out.")
 @config_option
-def init(path: Path | None) -> None:
-    """Write a configuration file with every entry commented out; an existing file is never changed."""
+@json_option
+def init(path: Path | None, as_json: bool) -> None:
+    """Write a configuration file with every entry commented out. Prints its path.
+
+    An existing file is never changed.
+
+    With --json: {"path", "exists"}.
+    """
     from charlstm import user_files
     from charlstm.config import config_path, example_config
 
@@ -76,16 +95,19 @@ def init(path: Path | None) -> None:
         user_files.save_text(place, example_config(), overwrite=False)
     except FileExistsError:
         raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None
-    click.echo(f"Wrote {place}")
+    result: ConfigPath = {"path": str(place), "exists": True}
+    print_result(as_json, result, str(place))
 
 
-@config.command()
+@config.command(short_help="Check the configuration.")
 @config_option
 @json_option
 def check(path: Path | None, as_json: bool) -> None:
     """Check the configuration: a sentence with file and line for each wrong entry. Exit code 1 when there is one.
 
     Names of themes and actions are checked by the app when it starts.
+
+    With --json: {"path", "exists", "problems"}.
     """
     from charlstm.config import config_path, load_config
 

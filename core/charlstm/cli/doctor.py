@@ -31,7 +31,7 @@ LOW_MEMORY = 1 << 30
 def doctor(as_json: bool, runs_dir: Path | None) -> None:
     """Show machine, terminal, torch, kernels, folders and configuration, and what is wrong with them.
 
-    The exit code is 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
+    Exit code 1 when something is wrong. A note about what may pass by itself, such as a busy processor or little
     free memory, leaves it at 0.
 
     With --json: {"sections", "problems", "notes"}; a section has names and values.

@@ -38,6 +38,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     ProgressBar,
+    plural,
     print_note,
     print_result,
     report_unknown_characters,
@@ -105,7 +106,8 @@ def eval_(
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
     Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
 
-    With --json, `nats` is the old name of `loss` and will be dropped in the next version.
+    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}. `nats` is the old name of `loss` and will
+    be dropped in the next version.
     """
     loaded = open_model(model, runs_dir, snapshot)
     part = _OLD_PARTS.get(part or "", part)
@@ -150,7 +152,7 @@ def eval_(
         as_json,
         result,
         f"loss {figures.nats:.4f} nats per character  {figures.bits:.4f} bits per character  "
-        f"perplexity {figures.perplexity:.3f}  over {figures.chars:,} characters{part_name}",
+        f"perplexity {figures.perplexity:.3f}  over {plural(figures.chars, 'character')}{part_name}",
     )
 
 
@@ -216,9 +218,7 @@ def score(
 )
 @text_argument
 @click.option("--model", "run", metavar="RUN", help="Compare with the training text of this run, or of demo.")
-@click.option(
-    "--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be given several times."
-)
+@click.option("--corpus", "sources", metavar="TEXT", multiple=True, help="Compare with this text; may be repeated.")
 @integer_option(
     "--min-length", minimum=2, maximum=1_000_000, default=30, help="Ignore stretches of fewer than N characters."
 )
@@ -239,6 +239,8 @@ def novelty(
     """Find the stretches of TEXT that are copied word for word from another text, and where they come from.
 
     --model searches the part of its text that a run was trained on, --corpus searches any text.
+
+    With --json: {"chars", "copied", "share", "corpus", "stretches"}.
     """
     from charlstm.generation.novelty import Novelty, NoveltyIndex
 
@@ -454,7 +456,7 @@ def _scored_sentences(scores: Scores) -> list[ScoredSentence]:
 def _print_scores(name: str, scores: Scores, top: int) -> None:
     click.echo(
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
-        f"over {scores.chars:,} characters"
+        f"over {plural(scores.chars, 'character')}"
     )
     strip = scores.strip(max(10, min(terminal_width(), 100) - 22))
     highest = float(strip.max()) or 1.0

@@ -110,7 +110,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     )
 )
 @model_argument
-@click.option("--prime", help="The beginning of the text, which the model continues.")
+@click.option("--prime", metavar="STRING", help="The beginning of the text, which the model continues.")
 @click.option(
     "--prime-file",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -118,7 +118,9 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 )
 @integer_option("--length", minimum=0, maximum=MOST_CHARS, default=1000, help="Most characters to generate.")
 @integer_option("--samples", minimum=1, maximum=4096, help="Generate N texts at once.")
-@click.option("--stop", multiple=True, help=r"End after this string; \n is a newline. May be given several times.")
+@click.option(
+    "--stop", metavar="STRING", multiple=True, help=r"End after this string; \n is a newline. May be repeated."
+)
 @click.option("--until", type=click.Choice(list(UNTIL)), help="End after the line or the paragraph.")
 @seed_option
 @sampler_options

@@ -608,7 +608,7 @@ class NextWordRow(TypedDict):
 
 
 class ConfigPath(TypedDict):
-    """Where the configuration is read from, from ``config path``."""
+    """Where the configuration is, from ``config path`` and ``config init``."""
 
     path: str
     exists: bool
@@ -684,6 +684,7 @@ SCHEMAS: dict[str, Any] = {
     "export": ExportResult,
     "config path": ConfigPath,
     "config show": ConfigValues,
+    "config init": ConfigPath,
     "config check": ConfigCheck,
     "doctor": DoctorResult,
     "paths": PathsResult,

@@ -50,7 +50,7 @@ _COMMANDS = {
     "resume": ("training", "Continue a run from its last checkpoint"),
     "runs": ("runs", "List the runs"),
     "watch": ("runs", "Follow a run until it ends"),
-    "control": ("runs", "Pause, resume, stop or finish a run, write a checkpoint, set the learning rate"),
+    "control": ("runs", "Pause, resume, stop, finish or lengthen a run, write a checkpoint, set its rate"),
     "compare": ("runs", "Compare runs: results, differences, curves"),
     "tag": ("notes", "Give a run tags, or remove them"),
     "note": ("notes", "Write a note on a run"),

@@ -43,7 +43,10 @@ _force_option = click.option("--force", is_flag=True, help="Replace the file if 
 @json_option
 @runs_dir_option
 def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None) -> None:
-    """Show the size of MODEL, its characters, its origin and its validation loss."""
+    """Show the size of MODEL, its characters, its origin and its validation loss.
+
+    With --json: these, and in `info` everything that the file says about the model.
+    """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
@@ -105,6 +108,8 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 
     FILE is what the script saved with torch.save: a dictionary with n_hidden, n_layers, state_dict and tokens, in the
     old or the new file format of torch, from a CPU or a GPU. No code in it is executed. Prints the path of the model.
+
+    With --json: {"out", "hidden_size", "num_layers", "vocab_size", "parameters"}.
     """
     from charlstm.engine.script_format import import_checkpoint
     from charlstm.model.file import model_writer
@@ -158,6 +163,8 @@ def export(
 
     onnx: a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and `c_next`.
     The vocabulary is in its metadata. Needs the package onnx.
+
+    With --json: {"out", "to"}.
     """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model

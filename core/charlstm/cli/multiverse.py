@@ -52,7 +52,13 @@ MOST_WORDS = 1_000
     )
 )
 @model_argument
-@click.option("--prime", "primes", multiple=True, help="The text that is continued; several stand side by side.")
+@click.option(
+    "--prime",
+    "primes",
+    metavar="STRING",
+    multiple=True,
+    help="The text that is continued; may be repeated, and the results stand side by side.",
+)
 @integer_option("--depth", minimum=1, maximum=MOST_DEPTH, default=20, help="Most characters of a continuation.")
 @number_option("--cutoff", minimum=LEAST_CUTOFF, maximum=1, default=0.005, help="Least probability of a continuation.")
 @integer_option("--words", minimum=1, maximum=MOST_WORDS, help="Show the N most likely next words instead.")

@@ -25,14 +25,16 @@ from charlstm.text.sources import STDIN
     )
 )
 @run_argument
-@click.argument("tags", nargs=-1, metavar="[TAG]…")
-@click.option("--remove", "removed", multiple=True, metavar="TAG", help="Remove this tag; may be given several times.")
+@click.argument("tags", nargs=-1, metavar="[TAG]...")
+@click.option("--remove", "removed", multiple=True, metavar="TAG", help="Remove this tag; may be repeated.")
 @json_option
 @runs_dir_option
 def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool, runs_dir: Path | None) -> None:
     """Give RUN tags, words to find it by, or remove some. Prints its tags.
 
     A tag has no spaces and commas; these divide tags. `charlstm runs` and the app show and find them.
+
+    With --json: {"name", "path", "tags", "notes"}.
     """
     found = find_run(run, runs_dir)
     adds, removes = _parsed(tags), _parsed(removed)
@@ -58,6 +60,8 @@ def note(run: str, text: str | None, as_json: bool, runs_dir: Path | None) -> No
     """Write TEXT as the note on RUN, in place of the old one. Prints the note.
 
     An empty TEXT removes the note, and - reads it from standard input.
+
+    With --json: {"name", "path", "tags", "notes"}.
     """
     found = find_run(run, runs_dir)
     if text is None:

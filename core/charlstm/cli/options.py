@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import ProgressBar, print_note
+from charlstm.cli.output import ProgressBar, plural, print_note
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.text.reading import TextOptions
@@ -39,9 +39,8 @@ def integer_option(
     *names: str, minimum: int | None = None, maximum: int | None = None, **rest: Any
 ) -> Callable[[F], F]:
     """An option that takes a whole number from ``minimum`` to ``maximum``."""
-    return click.option(
-        *names, type=click.IntRange(minimum, maximum), metavar="N", show_default="default" in rest, **rest
-    )
+    kind = int if minimum is None and maximum is None else click.IntRange(minimum, maximum)
+    return click.option(*names, type=kind, metavar="N", show_default="default" in rest, **rest)
 
 
 def number_option(
@@ -100,11 +99,13 @@ def complete_setting(context: click.Context, parameter: click.Parameter, start: 
 
 model_argument = click.argument("model", shell_complete=complete_model)
 run_argument = click.argument("run", shell_complete=complete_run)
-runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN…", shell_complete=complete_run)
+runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN...", shell_complete=complete_run)
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
-encoding_option = click.option("--encoding", help="Read the text in this encoding instead of detecting it.")
+encoding_option = click.option(
+    "--encoding", metavar="NAME", help="Read the text in this encoding instead of detecting it."
+)
 max_chars_option = integer_option("--max-chars", minimum=1, help="Read at most N characters.")
 settings_option = click.option(
     "--set",
@@ -112,7 +113,7 @@ settings_option = click.option(
     multiple=True,
     metavar="KEY=VALUE",
     shell_complete=complete_setting,
-    help="Change any setting; `charlstm presets --settings` lists them.",
+    help="Change any setting; may be repeated. `charlstm presets --settings` lists them.",
 )
 
 
@@ -125,6 +126,7 @@ def _to_folder(context: click.Context, parameter: click.Parameter, value: str | 
 
 runs_dir_option = click.option(
     "--runs-dir",
+    metavar="FOLDER",
     type=click.Path(),
     callback=_to_folder,
     help="Folder of the runs.  [default: $CHARLSTM_RUNS, ./checkpoints if it exists, or your data folder]",
@@ -136,7 +138,7 @@ clamp_option = click.option(
     "clamps",
     multiple=True,
     metavar="L:C=X",
-    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be given several times.",
+    help="Hold cell C of layer L at X, or scale it by X with L:C*X; may be repeated.",
 )
 
 
@@ -207,7 +209,9 @@ def text_options(command: F) -> F:
     for option in reversed(
         (
             encoding_option,
-            click.option("--pattern", default="*.txt", show_default=True, help="Which files of a folder to read."),
+            click.option(
+                "--pattern", metavar="GLOB", default="*.txt", show_default=True, help="Which files of a folder to read."
+            ),
             click.option(
                 "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
             ),
@@ -273,7 +277,7 @@ def start_of_text(
     count = usual if max_chars is None else max_chars
     name = visible(corpus.name, keep="")
     if count is None or corpus.chars <= count:
-        return corpus.text(), f"{corpus.chars:,} characters of {name}"
+        return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
     if max_chars is None:
         print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
     return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"

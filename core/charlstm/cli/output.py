@@ -95,13 +95,15 @@ def write_text(name: str, text: str) -> int:
 
 
 def write_page(name: str, page: str, as_json: bool) -> None:
-    """Write a web page as :func:`write_text` does, and say where it is unless it went to stdout."""
+    """Write a web page as :func:`write_text` does, and print its path unless it went to stdout."""
     from charlstm import user_files
 
     size = write_text(name, page)
     if name != user_files.STDOUT:
-        written: PageResult = {"out": name, "bytes": size}
-        print_result(as_json, written, f"Wrote {name}: open it in a browser")
+        written: PageResult = {"out": os.path.abspath(name), "bytes": size}
+        print_result(as_json, written, name)
+        if not as_json:
+            print_note("Open it in a browser")
 
 
 def print_note(message: str) -> None:

@@ -53,7 +53,9 @@ SAMPLES = 6
 @model_argument
 @optional_text_argument
 @click.option("--out", required=True, metavar="FILE", help="The page to write (.html); - is standard output.")
-@click.option("--prime", "primes", multiple=True, help="What a picture of continuations begins with.")
+@click.option(
+    "--prime", "primes", metavar="STRING", multiple=True, help="A text for a picture of continuations; may be repeated."
+)
 @click.option(
     "--feature", metavar="NAME", help="A page about one yes/no feature, such as 'inside quotes', or NAME=REGEX."
 )
@@ -79,6 +81,8 @@ def report(
 
     With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
     it does, and which earlier characters matter where it ends, or at the place of --find.
+
+    Prints the path of the page. With --json: {"out", "bytes"}.
     """
     from charlstm import user_files
     from charlstm.generation.prime import prepare_prime

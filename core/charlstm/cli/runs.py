@@ -64,10 +64,18 @@ FALLING = frozenset({"step", "time", "size", "created"})
     )
 )
 @click.option(
-    "--state", "states", type=click.Choice(STATES), multiple=True, help="List runs in this state; repeat it for others."
+    "--state",
+    "states",
+    type=click.Choice(STATES),
+    multiple=True,
+    help="List runs in this state, or in one of these; may be repeated.",
 )
 @click.option(
-    "--tag", "tags", metavar="TAG", multiple=True, help="List runs with this tag; with several, those that have all."
+    "--tag",
+    "tags",
+    metavar="TAG",
+    multiple=True,
+    help="List runs with this tag, or with all of these; may be repeated.",
 )
 @click.option(
     "--sort",
@@ -94,9 +102,10 @@ def runs(
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
     A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
-    over the whole part, as that of `eval`. With --json, `best_kind` is "estimate" or "whole".
+    over the whole part, as that of `eval`.
 
-    With --json, `best_val` is the old name of `best_loss` and will be dropped in the next version.
+    With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
+    `best_loss` and will be dropped in the next version.
     """
     from charlstm.runs import folder
     from charlstm.runs.notes import parse_tags
@@ -286,8 +295,10 @@ def compare(
     lines = table(["", *(each.run.name for each in compared)], rows)
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
-    lines += [f"Wrote {name}" for name in (csv_file, svg_file) if name is not None]
     print_result(as_json, result, "\n".join(lines))
+    for name in (csv_file, svg_file):
+        if name is not None:
+            print_note(f"Wrote {name}")
 
 
 def _best(status: RunStatus) -> str:
@@ -366,6 +377,8 @@ def control(
     checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 1 when the run ended
     before or failed, and after --timeout, when the run may still carry the command out later; 130 after Ctrl-C, which
     does not take the command back.
+
+    With --json: {"id", "command", "value", "done", "step", "state"}.
     """
     from charlstm.runs.control import check_command, send_command
 
@@ -452,7 +465,10 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[in
 @json_option
 @runs_dir_option
 def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
-    """Rename RUN to NAME."""
+    """Rename RUN to NAME.
+
+    With --json: {"name", "path", "former"}.
+    """
     from charlstm.runs.folder import rename_run
 
     found = find_run(run, runs_dir)

@@ -10,7 +10,7 @@ import click
 
 from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, StatsResult, TextRow
 from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
-from charlstm.cli.output import format_size, print_note, print_result
+from charlstm.cli.output import format_size, plural, print_note, print_result
 from charlstm.display import described, symbol, visible
 from charlstm.text.reading import TextOptions
 
@@ -21,7 +21,10 @@ BAR_WIDTH = 30
 @click.command()
 @json_option
 def corpora(as_json: bool) -> None:
-    """List the texts in ./data and the built-in texts, which are part of Python."""
+    """List the texts in ./data and the built-in texts, which are part of Python.
+
+    With --json: a list with name, about, and the bytes of a file or the chars of a built-in text.
+    """
     from charlstm.text.builtin import builtins
     from charlstm.text.catalogue import find_texts
 
@@ -57,7 +60,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 
     A trained LSTM should need fewer bits per character than these.
 
-    With --json, `bits` is the old form of `baselines` and will be dropped in the next version.
+    With --json: these figures; `bits` is the old form of `baselines` and will be dropped in the next version.
     """
     from charlstm.text.corpus import encoding_choices
     from charlstm.text.sources import STDIN
@@ -73,7 +76,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         print_result(True, cast(StatsResult, values))
         return
     click.echo(
-        f"{visible(corpus.name, keep='')}: {found.chars:,} characters, {found.lines:,} line{'s' * (found.lines != 1)}, "
+        f"{visible(corpus.name, keep='')}: {plural(found.chars, 'character')}, {plural(found.lines, 'line')}, "
         f"{found.distinct:,} distinct"
     )
     guessed = options.encoding is None and found.encoding not in ("utf-8", "mixed") and STDIN not in text
@@ -113,6 +116,8 @@ def cache(action: str, as_json: bool) -> None:
     """Show the cache of prepared texts; `prune` removes those that no run was trained on.
 
     A removed text is prepared again when it is next opened.
+
+    With --json: {"path", "texts", "bytes"}; of `prune` {"freed"}.
     """
     from charlstm.text.cache import entries, prune_cache, texts_dir
 
@@ -124,7 +129,7 @@ def cache(action: str, as_json: bool) -> None:
     kept = entries()
     size = sum(entry.bytes for entry in kept)
     result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
-    print_result(as_json, result, f"{len(kept)} prepared texts, {format_size(size)}, in {texts_dir()}")
+    print_result(as_json, result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
 
 
 def _texts_of_runs() -> set[str]:
@@ -142,7 +147,10 @@ def _texts_of_runs() -> set[str]:
 @click.command()
 @json_option
 def paths(as_json: bool) -> None:
-    """Show the folders of the runs, the prepared texts and the app's state."""
+    """Show the folders of the runs, the prepared texts and the app's state.
+
+    With --json: {"runs", "cache", "state"}.
+    """
     from charlstm.paths import cache_dir, state_dir
     from charlstm.runs.folder import runs_dir
 

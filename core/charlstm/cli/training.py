@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     find_run,
     json_option,
     load_corpus,
+    number_option,
     optional_text_argument,
     run_argument,
     runs_dir_option,
@@ -93,8 +94,8 @@ val_file_option = click.option(
     metavar="FILE",
     multiple=True,
     shell_complete=complete_text,
-    help="Validate on this text, and hold nothing of TEXT out for that. The vocabulary comes from both; text options "
-    "apply to each. Repeat it for several files.",
+    help="Validate on this text, and hold nothing of TEXT out for that; may be repeated. The vocabulary comes from "
+    "both; text options apply to each.",
 )
 
 
@@ -103,9 +104,10 @@ val_file_option = click.option(
 @val_file_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
-@click.option(
+@number_option(
     "--slowdown",
-    type=click.FloatRange(min=1, max=MOST_SLOWDOWN),
+    minimum=1,
+    maximum=MOST_SLOWDOWN,
     help="Estimate for a machine on which other programs make training so many times slower.  [default: measured now]",
 )
 @text_options
@@ -123,6 +125,9 @@ def presets(
 
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
     programs slow it down is measured each time.
+
+    With --json: a list with name and about; with --settings of name, about and takes; with TEXT of these figures and
+    all settings of each preset.
     """
     if list_settings:
         listed: list[SettingRow] = [
@@ -206,7 +211,12 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     )
 )
 @optional_text_argument
-@click.option("--preset", "preset_name", type=click.Choice(list(PRESETS)), help=f"[default: {DEFAULT}]")
+@click.option(
+    "--preset",
+    "preset_name",
+    type=click.Choice(list(PRESETS)),
+    help=f"The settings to begin with.  [default: {DEFAULT}]",
+)
 @click.option(
     "--like",
     metavar="RUN",
@@ -223,7 +233,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 @click.option(
     "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
 )
-@click.option("--name", help="Name of the run.  [default: TEXT-PRESET-N]")
+@click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option
@@ -254,11 +264,12 @@ def train(
     Everything about the run is in its folder. Ctrl-C writes a checkpoint and ends; `charlstm resume` continues the run
     exactly from there. torchrun starts several processes that share the training.
 
-    With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
-
     The first limit that is reached ends the run: epochs, max_steps or max_minutes, whether it was given or comes from
     the preset. But --epochs or --max-steps lifts the minutes of the preset, or of the run of --like, unless
     --max-minutes is given too.
+
+    With --json: one event a line; `started` and `resumed` also have `run`, the name of the run, and `path`, its folder.
+    With --detach: {"name", "path"}.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
@@ -317,7 +328,7 @@ def resume(
     A finished run continues with a higher limit, such as --epochs 6 or --max-minutes 20 (in total). Changed settings
     are recorded.
 
-    With --json: one event a line, as `train` does.
+    With --json: as `train`.
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch

@@ -234,7 +234,8 @@ def sample_cells(
     ids = prepared.ids
     if len(ids) < SHORTEST:
         raise GenerationError(
-            f"The text has {len(ids):,} characters that the model knows: {SHORTEST} are needed to name cells"
+            f"To name cells, {SHORTEST} are needed of the characters that the model knows, and the text has "
+            f"{len(ids):,}: give a longer one"
         )
     half = len(ids) // 2
     places = np.concatenate([_spread(0, half), _spread(half, len(ids))])

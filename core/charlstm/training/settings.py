@@ -53,6 +53,9 @@ _OLD_KERNEL_NAMES = {"nn-bf16": "nn"}
 MOST_HELD_OUT = 0.9
 """The largest fraction of a text that validation and test may take together."""
 
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
+"""What the setting ``device`` takes."""
+
 MOST = 1e300
 """The limit of all settings, so that sums with them stay finite."""
 
@@ -177,7 +180,7 @@ class Settings:
 
     # Machine
     seed: int = _setting(0, "random seed", low=0, high=2**63 - 1)
-    device: str = _setting("auto", "auto, cpu, cuda, cuda:N or mps")
+    device: str = _setting("auto", "where to train; auto is a graphics card if there is one")
     kernel: KernelFamily = _setting(
         "auto",
         "our own LSTM kernel for CPUs, torch's nn.LSTM, or the faster one as measured",
@@ -388,7 +391,7 @@ def _takes(hint: Any, metadata: Mapping[str, Any]) -> str:
     if bool in kinds:
         return "true or false"
     if str in kinds:
-        return str(metadata["about"])
+        return DEVICES
     kind = "a whole number" if int in kinds else "a number"
     low, high = metadata["low"], metadata["high"]
     if low is not None and high is not None:

@@ -1,0 +1,67 @@
+"""The help of all commands has one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from charlstm.cli.main import cli
+from command_line import RunCli
+
+WITHOUT_JSON = {"play"}
+"""A conversation."""
+
+
+def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(all_commands())
+
+
+def options_of(command: click.Command) -> list[click.Option]:
+    return [each for each in command.params if isinstance(each, click.Option)]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_json_is_printed(name: str) -> None:
+    has_json = any("--json" in option.opts for option in options_of(COMMANDS[name]))
+    assert has_json == (name not in WITHOUT_JSON)
+    assert ("With --json: " in " ".join((COMMANDS[name].help or "").split())) == has_json
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_are_described_in_one_form(name: str) -> None:
+    for option in options_of(COMMANDS[name]):
+        about = option.help or ""
+        sentence = re.sub(r"\s*\[default: .*\]$", "", about)
+        assert sentence.endswith("."), option.opts
+        assert ("may be repeated" in about.casefold()) == option.multiple, option.opts
+        assert option.metavar != "TEXT" or option.multiple, option.opts  # TEXT is what a command reads
+
+
+@pytest.mark.parametrize("option", ["--json", "--runs-dir", "--snapshot", "--seed", "--max-chars", "--encoding"])
+def test_options_of_one_name_are_described_alike(option: str) -> None:
+    found = {
+        (re.sub("^(Use|Show|Export) ", "", each.help or ""), each.metavar)
+        for name, command in COMMANDS.items()
+        for each in options_of(command)
+        if option in each.opts and not (option == "--seed" and name in ("train", "resume"))
+    }
+    assert len(found) == 1
+
+
+def test_help_of_a_group_has_a_whole_line_for_each_command(run_cli: RunCli) -> None:
+    for words in ((), ("config",)):
+        commands = run_cli(*words, "--help")[0].split("Commands:\n")[1].split("\n\n")[0]
+        assert "..." not in commands
