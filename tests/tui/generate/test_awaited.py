@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -304,6 +305,9 @@ def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
     )
     assert replace(awaited, goal=None, status=replace(status, planned_steps=None)).sentence(False) == (
         f"{begins}step 120, loss 2.90."
+    )
+    assert replace(awaited, training_loss=math.nan, trouble="Diverging.").sentence(False) == (
+        f"{begins}step 120 of 1,400. Diverging."
     )
     early = replace(awaited, status=replace(status, step=0), training_loss=None)
     assert early.sentence(False) == f"{begins}its first steps are still to come."

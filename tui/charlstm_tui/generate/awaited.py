@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,19 +22,20 @@ TROUBLE = ("diverging", "rising", "stuck", "paused", "waiting")
 """Kinds of verdict that tell why the wait may be long."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Awaited:
-    """A run that has no model to play yet, or that ended without one. ``problem`` is why it cannot be read, or empty.
-    The series goes on growing; what the sentences need of it was counted when this was made."""
+    """A run that has no model to play yet, or that ended without one."""
 
     run: Run
     status: RunStatus
     training_loss: float | None = None
     """Logged last; ``None`` before the first step."""
     goal: float | None = None
+    """The loss at which the run has learnt something; ``None`` while that is not known."""
     trouble: str = ""
     """What is wrong with the training, in sentences; empty when nothing is."""
     problem: str = ""
+    """Why the run cannot be read, or empty."""
 
     @property
     def over(self) -> bool:
@@ -47,14 +49,15 @@ class Awaited:
             why = self.problem or self.trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
         begins = f"The text begins as soon as {name} has learnt something"
-        if not status.step or self.training_loss is None:
+        if not status.step:
             doing = visible(status.message, keep="") or "its first steps are still to come"
-            return f"{begins}: {doing}."
-        steps = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
-        figures = f"{steps}, loss {loss(self.training_loss, bits)}"
-        if self.goal is not None:
-            reached = self.training_loss <= self.goal
-            figures += " at the next validation" if reached else f" on its way to {loss(self.goal, bits)}"
+            return f"{begins}: {doing}. {self.trouble}".rstrip()
+        figures = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
+        now = self.training_loss
+        if now is not None and math.isfinite(now):
+            figures += f", loss {loss(now, bits)}"
+            if self.goal is not None:
+                figures += " at the next validation" if now <= self.goal else f" on its way to {loss(self.goal, bits)}"
         return f"{begins}: {figures}. {self.trouble}".rstrip()
 
 
@@ -75,8 +78,8 @@ class RunToPlay:
             return Awaited(self.run, status, problem="Its folder is gone.")
         try:
             self._series.feed(self._tail.read())
-        except CharLSTMError as error:
-            return Awaited(self.run, status, problem=f"{error}.")
+        except (CharLSTMError, OSError) as error:
+            return Awaited(self.run, status, problem=f"Its log cannot be read: {error}.")
         series = self._series
         found = playable_model(self.run, status, series)
         if found is not None:

@@ -114,8 +114,10 @@ def run_lines(
     if status.best_val is not None:
         figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
-        at = f" at step {status.best_step:,}" if status.best_step else ", the model from before training"
-        best = Content.assemble("best " if status.best_step else "", (figure, "bold"), at)
+        where = "" if status.best_step is None else f" at step {status.best_step:,}"
+        untrained = status.best_step == 0
+        at = ", the model from before training" if untrained else where
+        best = Content.assemble("" if untrained else "best ", (figure, "bold"), at)
         facts = Content.styled(f" · {clock(status.work_seconds)}{snapshots}", "$quiet")
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]

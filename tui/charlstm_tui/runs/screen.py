@@ -74,14 +74,15 @@ class RunsScreen(ModeScreen):
     NOTE_SECONDS = 6.0
     """How long a message stays, unless the next action comes first; one about an error twice as long."""
 
-    runs: var[tuple[RunView, ...]] = var(())
-    marked: var[tuple[Path, ...]] = var(())
+    # Without ``init=False`` the first reading of a variable calls its watcher, even before the screen has its parts.
+    runs: var[tuple[RunView, ...]] = var((), init=False)
+    marked: var[tuple[Path, ...]] = var((), init=False)
     """The runs to compare, in the order in which they were marked."""
-    sort: var[table.Sort] = var(table.Sort())
-    typed: var[str] = var("")
+    sort: var[table.Sort] = var(table.Sort(), init=False)
+    typed: var[str] = var("", init=False)
     """What is typed in the filter."""
-    comparing: var[bool] = var(False)
-    overlaid: var[bool] = var(False)
+    comparing: var[bool] = var(False, init=False)
+    overlaid: var[bool] = var(False, init=False)
     """Whether the curves of the marked runs are shown instead of the table."""
 
     def __init__(self) -> None:
@@ -90,6 +91,8 @@ class RunsScreen(ModeScreen):
         remembered = self.charlstm.remembered
         if remembered.runs_sort in table.BY_TITLE:
             self.set_reactive(RunsScreen.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
+        self._rows = RowList(id="runs")
+        self._pane = DetailsPane(self._runs_dir, id="runs-details")
         self._details = DetailsCache()
         self._detailed: list[Path] = []  # the runs whose details are shown
         self._detailed_since = 0.0
@@ -105,9 +108,9 @@ class RunsScreen(ModeScreen):
             with Split("#runs-details", id="runs-split"):
                 with TablePane(id="runs-table"):
                     yield table.RunsHeader(id="runs-header").data_bind(RunsScreen.sort)
-                    yield RowList(id="runs")
+                    yield self._rows
                     yield Static(id="runs-empty")
-                yield DetailsPane(self._runs_dir, id="runs-details")
+                yield self._pane
             with Horizontal(id="runs-filter-row"):
                 hint = "part of a name, or lr<0.01 text=anna state=finished tag=good"
                 yield TextInput(placeholder=hint, id="runs-filter", compact=True)
@@ -121,13 +124,13 @@ class RunsScreen(ModeScreen):
         self.query_one("#runs-filter-problem").display = False
         self.query_one("#runs-note").display = False
         self.set_interval(self.AGES_INTERVAL, self._update_table)
+        self.call_after_refresh(self._update_table)  # which without runs says what to do
 
     # ---- what is shown
     def show_runs_state(self, state: RunsState) -> None:
         changed, self.runs = state.runs != self.runs, state.runs
-        pane = self.query_one(DetailsPane)
-        if self.charlstm.bits != pane.bits:
-            pane.bits = self.charlstm.bits
+        if self.charlstm.bits != self._pane.bits:
+            self._pane.bits = self.charlstm.bits
             self._update_table()
             self._update_details()
         if changed:
@@ -156,7 +159,7 @@ class RunsScreen(ModeScreen):
         self.refresh_bindings()
 
     def watch_comparing(self, comparing: bool) -> None:
-        self.query_one(DetailsPane).set_class(comparing, "-comparing")
+        self._pane.set_class(comparing, "-comparing")
         self._update_details()
         self.refresh_bindings()
 
@@ -190,7 +193,7 @@ class RunsScreen(ModeScreen):
         if self.detached or not self.is_mounted:
             return
         shown = [run for run in self.runs if self._filter.matches(_facts(run))] if self.typed else list(self.runs)
-        rows = self.query_one(RowList)
+        rows = self._rows
         width, bits = rows.size.width - 1, self.charlstm.bits  # without the scrollbar
         rows.show(
             [
@@ -218,7 +221,7 @@ class RunsScreen(ModeScreen):
         )
 
     def _update_head(self) -> None:
-        total, shown = len(self.runs), len(self.query_one(RowList).rows)
+        total, shown = len(self.runs), len(self._rows.rows)
         number = f"{shown} of {plural(total, 'run')}" if shown != total else plural(total, "run")
         elsewhere = sum(run.path.parent != self._runs_dir for run in self.runs)
         facts = f"{number}{f', {elsewhere:,} in other folders' if elsewhere else ''}"
@@ -240,7 +243,7 @@ class RunsScreen(ModeScreen):
     @property
     def current(self) -> RunView | None:
         """The run under the cursor."""
-        return self._by_key.get(self.query_one(RowList).cursor or "")
+        return self._by_key.get(self._rows.cursor or "")
 
     @on(RowList.Moved)
     def _moved(self) -> None:
@@ -256,23 +259,22 @@ class RunsScreen(ModeScreen):
         if self.overlaid:
             await self._update_overlay()
             return
-        pane = self.query_one(DetailsPane)
         if self.comparing:
             shown = [run for path in self.marked for run in self.runs if run.path == path]
         else:
             shown = [run] if (run := self.current) else []
-        pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
+        self._pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
         paths = [run.path for run in shown]
         if paths != self._detailed:
             self._detailed, self._detailed_since = paths, time.monotonic()
         if not self.comparing and any(details is None for _, details in known):
             await asyncio.sleep(max(0.0, self._detailed_since + self.READ_AFTER - time.monotonic()))
-        at_once = pane.compared_at_once
+        at_once = self._pane.compared_at_once
         failed = True
         while failed:
             read = [(run, await self._details.read(run)) for run in shown[:at_once]]
-            if any(now is not before for (_, now), (_, before) in zip(read, pane.runs, strict=False)):
-                pane.runs = (*read, *known[at_once:])
+            if any(now is not before for (_, now), (_, before) in zip(read, self._pane.runs, strict=False)):
+                self._pane.runs = (*read, *known[at_once:])
             if failed := any(details.problem for _, details in read):
                 await asyncio.sleep(self.READ_AGAIN_AFTER)
 
@@ -367,7 +369,7 @@ class RunsScreen(ModeScreen):
 
     def do_mark_all(self) -> None:
         """Mark all runs in the table, or none of them when all are marked already."""
-        shown = tuple(Path(row.key) for row in self.query_one(RowList).rows if row.key is not None)
+        shown = tuple(Path(row.key) for row in self._rows.rows if row.key is not None)
         others = tuple(path for path in self.marked if path not in shown)
         self.marked = others if set(shown) <= set(self.marked) else (*others, *shown)
 
@@ -480,7 +482,7 @@ class RunsScreen(ModeScreen):
         self.app.call_later(self._after_rename, str(renamed.path))
 
     def _after_rename(self, key: str) -> None:
-        self.query_one(RowList).cursor = key
+        self._rows.cursor = key
 
     def do_tags(self) -> None:
         if run := self.current:

@@ -254,7 +254,7 @@ def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str
         words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train anew with a lower rate"
     elif what:
         more = f"{key_of('train.more_after')} trains it for more minutes"
-        model = "Its best model" if judged.best_step else "Its model, still the one from before training,"
+        model = "Its best model" if judged.best_step != 0 else "Its model, still the one from before training,"
         words = f"{model} is no better than {what}, so that it writes gibberish. {more}"
     elif judged.best_step == 0:
         words = "No step has improved the model that training began with. A lower rate or more text may help"
