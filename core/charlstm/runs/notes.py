@@ -68,7 +68,9 @@ def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
             wanted = change(read_notes(run))
             notes = Notes(parse_tags(" ".join(wanted.tags)), wanted.note[:MAX_NOTE])
             content = {"format": FORMAT, "tags": list(notes.tags), "note": notes.note}
-            storage.replace_bytes(run.notes_path, json.dumps(content, ensure_ascii=False, indent=1).encode())
+            words = json.dumps(content, ensure_ascii=False, indent=1)
+            # a file that came from elsewhere may hold lone surrogates, for which JSON and Python have the same escape
+            storage.replace_bytes(run.notes_path, words.encode("utf-8", errors="backslashreplace"))
     except OSError as error:
         raise RunError(f"The notes of the run {run.name} cannot be written: {error.strerror}") from None
     return notes
