@@ -57,7 +57,7 @@ class Contention:
 
     def describe(self, verb: str = "is") -> str:
         """A sentence; empty where there is nothing worth a word. ``verb``: ``is``, ``was`` or ``will be``."""
-        if self.slowdown < NOTABLE_SLOWDOWN:
+        if not self.slowdown >= NOTABLE_SLOWDOWN:  # a damaged log may have one that is not a number
             return ""
         use = "used" if verb == "was" else "are using"
         first = f" and {'went' if verb == 'was' else 'go'} first" if self.others_first else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_meter_knows_the_contention_since_its_first_reading(monkeypatch: pytest.
 
 def test_contention_is_told_in_one_sentence() -> None:
     assert Contention(1.2).describe() == ""
+    assert Contention(math.nan).describe() == ""
     assert (
         Contention(2.1, True).describe()
         == "Other programs are using the processor and go first: training is about 2 times slower."
