@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import os
 import threading
@@ -31,7 +30,6 @@ from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
 from charlstm_tui.widgets.row_list import RowList
-from charlstm_tui.widgets.split import Split
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
 
@@ -471,34 +469,6 @@ async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path)
         await app.press("enter")
         await app.in_mode("train")
         assert app.app.run_path == places / "anna-standard-1"
-
-
-async def test_variables_that_are_read_before_the_screen_has_its_parts_update_nothing(
-    three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The first reading called the watchers, which looked for a pane that was not there yet."""
-    composed = asyncio.Event()
-    compose = Split._compose
-
-    async def compose_later(split: Split) -> None:
-        await composed.wait()
-        await compose(split)
-
-    async with driven(places, text=str(places)) as app:
-        await app.in_mode("corpus")
-        monkeypatch.setattr(Split, "_compose", compose_later)
-        app.app.go("runs")
-        await app.until(lambda: len(app.mode.query("#runs-split")) > 0)
-        screen = app.mode
-        assert isinstance(screen, RunsScreen)
-        assert not screen.is_mounted
-        assert not screen.query(DetailsPane)
-        for name in ("marked", "overlaid", "comparing", "typed", "runs"):
-            assert not getattr(screen, name)
-        await app.until(lambda: all(worker.is_finished for worker in app.app.workers if worker.node is screen))
-        composed.set()
-        await app.in_mode("runs")
-        await app.shows("novel-quick-1", "SAMPLE")
 
 
 async def test_details_that_are_read_when_the_pane_is_gone_are_dropped(three: list[Recorded], places: Path) -> None:
