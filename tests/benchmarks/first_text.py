@@ -20,6 +20,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def measure(source: Path, known: set[str]) -> dict[str, object]:
 def read_screen(app: Terminal, begun: float, known: set[str]) -> dict[str, object]:
     """What comes on the screen, until training has ended and there was text of real words, or for a minute after it."""
     first = real = ended = None
+    trains = False
     steps: list[int] = []
     share = 0.0
     while (now := time.monotonic() - begun) < LONGEST and app.read():
@@ -114,7 +116,8 @@ def read_screen(app: Terminal, begun: float, known: set[str]) -> dict[str, objec
         if len(text) >= ENOUGH_CHARS:
             share = share_of_real_words(text, known)
             real = now if real is None and share > 0.5 else real
-        if ended is None and "not training" in app.text:
+        trains = trains or "not training" not in app.text
+        if ended is None and trains and "not training" in app.text:
             ended = now
         if ended is not None and (real is not None or now > ended + 60):
             break
@@ -134,6 +137,7 @@ def main() -> None:
     parser.add_argument("--beside", type=int, default=0, metavar="N", help="busy processes meanwhile")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))  # so that nothing is left running
     with tempfile.TemporaryDirectory() as folder:
         source = options.text or Path(default_text())
         corpus = open_corpus(str(source))
