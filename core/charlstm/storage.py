@@ -235,9 +235,14 @@ def replace_file(
 
     With ``keep``, the old content is kept under that name; at every moment one of the two names exists. The new file
     gets the permissions ``mode``, or with ``None`` those that the umask leaves. Raises :class:`FileExistsError` when
-    the file exists and ``overwrite`` is false, also when it was created during the call; :class:`OSError` when the
-    disk fails.
+    the file exists and ``overwrite`` is false, also when it was created during the call; :class:`NotAFileError` when
+    ``path`` is a device, which the superuser could replace by a file; :class:`OSError` when the disk fails.
     """
+    with contextlib.suppress(FileNotFoundError):
+        name, folder = _at(path)
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode
+        if stat.S_ISCHR(there) or stat.S_ISBLK(there):
+            raise NotAFileError(path, "device")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")  # unique for each thread
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -217,3 +217,16 @@ def test_open_file_follows_a_link_to_a_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("there")
     with storage.open_file(tmp_path / "link") as file:
         assert file.read() == b"x"
+
+
+def test_replacing_refuses_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The superuser replaced /dev/null by a file like this."""
+    path = tmp_path / "null"
+    path.write_bytes(b"as it was")
+    device = os.stat_result((stat.S_IFCHR | 0o666, *os.lstat(path)[1:]))
+    look = os.stat
+    monkeypatch.setattr(os, "stat", lambda each, **how: device if str(each) == str(path) else look(each, **how))
+    with pytest.raises(storage.NotAFileError):
+        storage.replace_bytes(path, b"new")
+    assert path.read_bytes() == b"as it was"
+    assert list(tmp_path.iterdir()) == [path]
