@@ -88,7 +88,7 @@ def goal_loss(status: RunStatus, series: RunSeries) -> float | None:
 
 
 def _best_info(run: Run) -> Mapping[str, Any] | None:
-    """The ``info`` of the best model so far; empty when its file cannot be read, which whoever opens it says."""
+    """The ``info`` of the best model so far; empty when its file cannot be read: opening the model says so."""
     from charlstm.model.file import read_info  # numpy: this module is imported when the app starts
 
     if not run.model_path.is_file():

@@ -45,7 +45,7 @@ def test_doctor_names_what_is_wrong(
 def test_busy_moment_is_a_note_and_nothing_wrong(
     workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever checks a new machine by the exit code was told that something was wrong with it while it was busy."""
+    """A script that checks a new machine by the exit code was told that something was wrong while it was busy."""
     monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0), raising=False)
     monkeypatch.setattr("charlstm.training.memory.machine_memory", lambda: Memory(total=8 << 30, available=1 << 20))
     monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here

@@ -137,7 +137,7 @@ def test_after_the_end_the_best_trained_model_is_playable(
 
 
 def test_damaged_model_is_awaited_while_the_run_trains_and_opened_when_it_has_ended(tmp_path: Path) -> None:
-    """Whoever opens it says what is wrong with it."""
+    """Opening it says what is wrong with it."""
     with without_snapshots(record(tmp_path, "running")) as recorded:
         recorded.run.model_path.write_bytes(b"no model")
         assert found(recorded) is None
