@@ -90,7 +90,7 @@ class RunToPlay:
 
 
 def run_to_play(choice: ModelChoice, runs_dir: Path | None) -> RunToPlay | None:
-    """The run whose best model is chosen. ``None`` for other models, and for a name that is refused when it is opened."""
+    """The run whose best model is chosen; ``None`` for other models, and for a name that cannot be opened."""
     if choice.step is not None or choice.model == DEMO or choice.model.endswith(".safetensors"):
         return None
     try:
