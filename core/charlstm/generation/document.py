@@ -148,6 +148,11 @@ class Document:
         return self._version
 
     @property
+    def settled_version(self) -> int:
+        """The version without what was generated since."""
+        return self._version
+
+    @property
     def undoable(self) -> str:
         """What :meth:`undo` would undo; empty for nothing."""
         return next((change.kind for change in reversed(self._undo) if not change.is_nothing), "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
@@ -79,6 +79,14 @@ class Continuation:
 
     text: str
     bits_per_char: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PathEnd:
+    """The text from the root of a session's tree to position ``length`` on the branch ``tip``."""
+
+    tip: Branch
+    length: int
 
 
 class Session:
@@ -233,6 +241,11 @@ class Session:
     def _stepper(self) -> Stepper:
         """The stepper with this session's clamps; other sessions may share it."""
         self._own_stepper.clamps = self._clamps
+        return self._own_stepper
+
+    @property
+    def shared_stepper(self) -> Stepper:
+        """The stepper, for another session of the same model."""
         return self._own_stepper
 
     @property
@@ -504,6 +517,44 @@ class Session:
             self._pending.flush()
             self._position = position
             self._no_repeat_before = 0
+
+    # -- what was read, for a reader ------------------------------------------------------------------------------
+
+    @property
+    def path_end(self) -> PathEnd:
+        """Where the current text ends in the tree, to come back to it."""
+        return PathEnd(self._path.tip, len(self._path))
+
+    def go_to(self, end: PathEnd, length: int) -> None:
+        """Make the first ``length`` characters of the text up to ``end`` the current text, with the cursor behind
+        them."""
+        self._pending.flush()
+        path = TextPath(end.tip, end.length)
+        self._go(TextPath(path.owner(length), length))
+        self._position = length
+
+    @property
+    def held(self) -> int:
+        """Characters of all branches together."""
+        return sum(branch.size for branch in self.tree.values())
+
+    def keep_only(self, ends: Iterable[PathEnd]) -> None:
+        """Forget all characters that are neither in the current text nor in those up to ``ends``."""
+        self._pending.flush()
+        needed: dict[int, int] = {id(self.root): 0}
+        for branch, stop in (*((end.tip, end.length) for end in ends), (self._path.tip, len(self._path))):
+            here: Branch | None = branch
+            while here is not None:
+                needed[id(here)] = max(stop, needed.get(id(here), 0))
+                stop, here = here.start, here.parent
+        self.tree = {number: branch for number, branch in self.tree.items() if id(branch) in needed}
+        for branch in self.tree.values():
+            branch.children = [child for child in branch.children if id(child) in needed]
+            branch.truncate(needed[id(branch)])
+        if self._pending.branch is not None and id(self._pending.branch) not in needed:
+            self._pending.branch = None
+        self._state_count = sum(len(branch.states) for branch in self.tree.values())
+        self._path = TextPath(self._path.tip, len(self._path))
 
     # -- branches ------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-MOST_PIECES = 2000
+MOST_PIECES = 500
 """With more pieces than these, an edit copies the characters into one new chunk: some 0.1 ms for 100,000 of them."""
 
 Codes = npt.NDArray[np.uint32]

@@ -267,6 +267,16 @@ class Branch:
         self.rows, self.size = (rows, len(rows)) if len(rows) else (self.rows, 0)
         self._ids = self.rows["id"].copy()
 
+    def truncate(self, stop: int) -> None:
+        """Remove the characters from position ``stop`` on."""
+        size = max(0, stop - self.start)
+        if size >= self.size:
+            return
+        self.size = size
+        self.rows, self._ids = self.rows[: max(16, size)].copy(), self._ids[: max(16, size)].copy()
+        self.states = {at: state for at, state in self.states.items() if at <= stop}
+        del self.mirostat[size:]
+
     def id(self, position: int) -> int:
         """The id of the character at ``position``."""
         return int(self._ids[position - self.start])
