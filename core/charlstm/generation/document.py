@@ -8,6 +8,7 @@ which :meth:`Document.replay` makes the same change again: that is what a sessio
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -355,8 +356,10 @@ class Document:
     def rename(self, number: int, name: str) -> None:
         """Name a branch. It is no change that undo undoes. Raises :class:`GenerationError` if there is no such
         branch."""
-        self._branches[number] = replace(self._branch(number), name=name[:200])
+        self._branches[number] = replace(self._branch(number), name=unicodedata.normalize("NFC", name)[:200])
         self._write("rename", number=number, name=name)
+        self._moves.append((0, 0, 0))
+        self._version += 1
 
     @property
     def branches(self) -> dict[int, Branch]:

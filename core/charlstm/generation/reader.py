@@ -201,6 +201,18 @@ class Reader:
             return NO_DISTRIBUTION
         return self.session.next_char_distribution(count)
 
+    def draw(self, position: int, count: int, seed: int) -> str:
+        """``count`` characters as another seed draws them at ``position``, up to which the text is read. Changes
+        nothing."""
+        self.go_to(position)
+        session, end = self.session, self.session.path_end
+        session.seed = seed
+        try:
+            return "".join(step.char for step in session.stream(count))
+        finally:
+            session.seed = self.document.seed
+            session.go_to(end, end.length)
+
     def generate(self) -> str:
         """Draw a character at the end of the text, all of which is read, and add it to the document."""
         if self.document.settled_version != self._version:

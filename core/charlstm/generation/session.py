@@ -374,8 +374,9 @@ class Session:
                     return
 
     @blas_threads(1)
-    def suggest(self, length: int) -> str:
-        """What :meth:`stream` would generate next, as text; changes nothing.
+    def suggest(self, length: int, progress: Callable[[int], object] = lambda done: None) -> str:
+        """What :meth:`stream` would generate next, as text; changes nothing. ``progress`` is called with the number of
+        characters so far; an exception that it raises ends the work.
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
@@ -386,6 +387,7 @@ class Session:
         state.unpack(self._state.pack())
         ids: list[int] = []
         for position in range(self._position, self._position + length):
+            progress(len(ids))
             ids.append(draw(sampler.weights(logits), uniform(self._key, position)))
             self._stepper.advance(ids[-1], state)
             logits = self._stepper.logits(state)[0]

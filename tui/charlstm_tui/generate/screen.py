@@ -37,7 +37,7 @@ from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
-from charlstm_tui.player import saved_sessions
+from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
@@ -494,14 +494,14 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None:
             await self._open_view("duel", "cells" if self.view is self.cells else "play")
-            self.player.move_to(self.play.position)
+            self.player.do(operations.MOVE_TO, self.play.place)
             text = self.play.text_view
-            self.duel.enter(state, text.text(0, text.cursor), self.cells.features_of(state.clamps))
+            self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
 
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
-        self.player.put_in_continuation(event.text)
+        self.player.do(operations.PUT_IN, event.text)
         undo = key_of("generate.undo")
         self._show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
 
@@ -537,10 +537,10 @@ class GenerateScreen(ModeScreen):
         text, state = self._text_of.text_view, self.play.state
         cursor = text.cursor
         played = state if self._text_of is self.play else None
-        position = None if played is None else cursor - len(played.prime)
+        place = None if played is None else self.play.place
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         clamps = () if played is None else played.clamps
-        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, clamps)
+        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), place, clamps)
 
 
 def _paths(facts: ModelFacts) -> set[str]:
