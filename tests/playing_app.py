@@ -59,7 +59,7 @@ class Session:
         await self.until(lambda: self.screen.play.playing)
         player = self.screen.player
         player.change_speed(lambda speed: FULL)
-        player.stream(count - self.state.length)
+        player.do(operations.STREAM, count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running)
 
     async def burst(self, *keys: str) -> None:

@@ -86,17 +86,17 @@ def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listen
     assert state.prime == "The morning"
     expected = Session(tiny_model(), "The morning")
     assert listener.line == "".join(step.char for step in expected.stream(PAUSE_AFTER))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == PAUSE_AFTER + 10 and not p.running)
 
 
 def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(50)
+    listener.player.do(operations.STREAM, 50)
     listener.until(lambda p: p.length == 50 and not p.running)
     stood = listener.line
     listener.player.change_settings(lambda settings: SamplerSettings(temperature=0))
-    listener.player.stream(20)
+    listener.player.do(operations.STREAM, 20)
     state = listener.until(lambda p: p.length == 70 and not p.running)
     assert listener.line[:50] == stood
     assert state.settings.temperature == 0
@@ -106,17 +106,17 @@ def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, lis
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(40)
+    listener.player.do(operations.STREAM, 40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
     other = "a" if first[10] != "a" else "b"
-    listener.player.choose(other, 10)
+    listener.player.do(operations.CHOOSE, other, at(10))
     state = listener.until(lambda p: p.length == 11)
     assert listener.line == first[:10] + other
     assert [branch.current for branch in state.branches] == [True, True]
-    listener.player.stream(5)
+    listener.player.do(operations.STREAM, 5)
     listener.until(lambda p: p.length == 16 and not p.running)
-    listener.player.switch_branch(0)
+    listener.player.do(operations.SWITCH, 0)
     listener.until(lambda p: p.length == 40)
     assert listener.line == first
 
@@ -124,16 +124,16 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
 def test_every_change_of_the_text_is_undone_and_done_again(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(40)
+    player.do(operations.STREAM, 40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
     changes: list[tuple[str, Callable[[], object]]] = [
-        ("moving", lambda: player.move_to(20)),
-        ("choosing", lambda: player.choose("a" if first[20] != "a" else "b", 20)),
-        ("typing", lambda: player.insert("own", 5)),
-        ("switching branches", lambda: player.switch_branch(0)),
-        ("pruning", lambda: player.prune_branch(1)),
-        ("regenerating", lambda: player.regenerate(30)),
+        ("moving", lambda: player.do(operations.MOVE_TO, at(20))),
+        ("choosing", lambda: player.do(operations.CHOOSE, "a" if first[20] != "a" else "b", at(20))),
+        ("typing", lambda: player.do(operations.INSERT_AT, "own", at(5))),
+        ("switching branches", lambda: player.do(operations.SWITCH, 0)),
+        ("pruning", lambda: player.do(operations.PRUNE, 1)),
+        ("regenerating", lambda: player.do(operations.REGENERATE, at(30))),
     ]
     seen: list[tuple[str, int]] = []
 
@@ -147,21 +147,21 @@ def test_every_change_of_the_text_is_undone_and_done_again(model: Path, listener
         listener.until(lambda p, kind=kind: p.undoable == kind and not p.running)  # type: ignore[misc]
     seen.append(facts())
     for place in reversed(range(len(changes))):
-        player.undo()
+        player.do(operations.UNDO)
         listener.until(lambda p, place=place: p.note == f"Undone: {changes[place][0]}.")  # type: ignore[misc]
         assert facts() == seen[place]
     for place in range(len(changes)):
-        player.redo()
+        player.do(operations.REDO)
         listener.until(lambda p, place=place: p.note == f"Done again: {changes[place][0]}.")  # type: ignore[misc]
         assert facts() == seen[place + 1]
 
 
 def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(60)
+    listener.player.do(operations.STREAM, 60)
     listener.until(lambda p: p.length == 60 and not p.running)
     first = listener.line
-    listener.player.regenerate(30)
+    listener.player.do(operations.REGENERATE, at(30))
     listener.until(lambda p: p.length > 60 and not p.running)
     assert listener.line[:30] == first[:30]
     assert listener.line[:60] != first
@@ -171,12 +171,12 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     listener.player.load(PlayRequest(str(model), prime="Ωne", speed=FULL))
     state = listener.until(lambda p: p.distribution is not None)
     assert (state.prime, state.unknown) == ("ne", ("Ω",))
-    listener.player.insert("hi你!", 0)
+    listener.player.do(operations.INSERT_AT, "hi你!", at(0))
     state = listener.until(lambda p: p.length == 3)
     assert listener.line == "hi!"
     assert "你" in state.note
     assert not state.failure
-    listener.player.insert_at_cursor("“I’m”—")
+    listener.player.do(operations.INSERT, "“I’m”—")
     state = listener.until(lambda p: p.length == 10)
     assert listener.line == 'hi!"I\'m"--'
     assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
@@ -184,13 +184,13 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(100)
+    listener.player.do(operations.STREAM, 100)
     listener.until(lambda p: p.length == 100 and not p.running)
-    listener.player.move_to(42)
+    listener.player.do(operations.MOVE_TO, at(42))
     state = listener.until(lambda p: p.position == 42)
     assert state.current_char == listener.line[42]
     assert state.length == 100
-    listener.player.generate_one()
+    listener.player.do(operations.GENERATE_ONE)
     listener.until(lambda p: p.length == 101 and p.position == 101)
 
 
@@ -210,7 +210,7 @@ def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: L
     state = listener.until(lambda p: bool(p.error))
     assert str(broken) in state.error
     assert "\n" not in state.error
-    listener.player.stream()  # nothing to play: nothing happens
+    listener.player.do(operations.STREAM, PAUSE_AFTER)  # nothing to play: nothing happens
 
 
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
@@ -230,7 +230,7 @@ def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
     player.start()
     try:
         player.load(PlayRequest(str(model), speed=FULL))
-        player.stream(5000)
+        player.do(operations.STREAM, 5000)
         deadline = time.monotonic() + 60
         made = 0
         while made < 5000 and time.monotonic() < deadline:
@@ -247,7 +247,7 @@ def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
 def test_states_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=500))
     begin = time.monotonic()
-    listener.player.stream(250)
+    listener.player.do(operations.STREAM, 250)
     listener.until(lambda p: p.length == 250 and not p.running)
     assert listener.seen <= 21 * (time.monotonic() - begin) + 4
 
@@ -256,7 +256,7 @@ def test_text_behind_another_mode_is_generated_when_the_mode_is_shown_again(mode
     listener.player.load(PlayRequest(str(model), speed=200))
     listener.until(lambda p: p.distribution is not None)
     listener.player.set_visible(False)
-    listener.player.stream(500)
+    listener.player.do(operations.STREAM, 500)
     begin = time.monotonic()
     with pytest.raises(AssertionError, match="not within"):
         listener.until(lambda p: p.length > 20, 1.0)
@@ -276,7 +276,7 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_states(
     listener.player.load(PlayRequest(str(model), speed=500))
     listener.until(lambda p: p.distribution is not None)
     monkeypatch.setattr(thread, "STATE_INTERVAL", 1.0)
-    listener.player.stream(100)
+    listener.player.do(operations.STREAM, 100)
     # A slice between two of the rare states has space for one such character: that would take minutes.
     listener.until(lambda p: p.length == 100 and not p.running)
 
@@ -285,7 +285,7 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
     player = Player(lambda: None)
     player.start()
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(10**9)
+    player.do(operations.STREAM, 10**9)
     begin = time.monotonic()
     player.close()
     assert not player.alive
@@ -294,9 +294,9 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
 
 def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     keep = listener.until(lambda p: p.length == 30 and not p.running).file
-    listener.player.choose("x", 10)
+    listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: p.length == 11)
     line = listener.line
     listener.player.close()
@@ -315,16 +315,16 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     untouched = listener.until(lambda p: p.length == 30 and not p.running).file
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).file
     assert same == untouched  # no difference to miss
-    listener.player.choose("x", 10)
+    listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).file
     listener.player.close()
     assert same is not None
@@ -338,10 +338,10 @@ def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(mod
 def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished").run
     listener.player.load(PlayRequest(str(run.path), speed=FULL))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
     delete_run(run)
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 60 and not p.running)
     listener.player.close()
     assert not run.path.exists()
@@ -350,9 +350,9 @@ def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Lis
 def test_a_place_that_cannot_be_written_is_said_once(model: Path, own_home: Path, listener: Listener) -> None:
     (own_home / ".local").write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: "cannot be saved" in p.failure)
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     assert listener.until(lambda p: p.length == 20 and not p.running).failure == ""
 
 
@@ -400,25 +400,25 @@ def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_i
     monkeypatch.setattr(playback, "READING_SHOWN", 0.0)
     monkeypatch.setattr(thread, "READING_STATES", 0.02)
     player.load(PlayRequest(str(model), speed=FULL))
-    player.insert_at_cursor("the light was on the stairs " * 100)
+    player.do(operations.INSERT, "the light was on the stairs " * 100)
     listener.until(lambda p: p.length == 2800)
-    player.set_writing(True)
-    player.move_to(4)
-    player.insert_at_cursor("x")
-    player.set_writing(False)  # from now on what follows is read
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.MOVE_TO, at(4))
+    player.do(operations.INSERT, "x")
+    player.do(operations.SET_WRITING, False)  # from now on what follows is read
     state = listener.until(lambda p: "left 0:" in p.reading)
     assert (state.position, state.length) == (5, 2801)
-    player.move_to(2)
+    player.do(operations.MOVE_TO, at(2))
     assert listener.until(lambda p: p.position == 2).reading
-    player.move_to(2000)
-    player.move_to(2500)
+    player.do(operations.MOVE_TO, at(2000))
+    player.do(operations.MOVE_TO, at(2500))
     state = listener.until(lambda p: p.position == 2500)
     assert state.reading
     assert state.distribution is not None
     assert not state.distribution.alternatives  # not those of another position
-    player.move_by(-1)
-    player.insert("own", 2100)
-    player.choose("a", 2103)
+    player.do(operations.MOVE_BY, -1)
+    player.do(operations.INSERT_AT, "own", at(2100))
+    player.do(operations.CHOOSE, "a", at(2103))
     assert listener.until(lambda p: bool(p.reading)).length == 2801
     held.set()
     state = listener.until(lambda p: p.length == 2104)
@@ -428,7 +428,7 @@ def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_i
     assert state.distribution is not None
     assert state.distribution.alternatives
     for length in (2103, 2801):
-        player.undo()
+        player.do(operations.UNDO)
         listener.until(lambda p, length=length: p.length == length)  # type: ignore[misc]
     assert listener.line == expected
     fresh = Session(tiny_model(), "The morning")
@@ -439,11 +439,11 @@ def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_i
 def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.distribution is not None)
-    listener.player.set_writing(True)
+    listener.player.do(operations.SET_WRITING, True)
     for char in "abc":
-        listener.player.insert_at_cursor(char)
+        listener.player.do(operations.INSERT, char)
     listener.player.cancel()
-    listener.player.set_writing(False)
+    listener.player.do(operations.SET_WRITING, False)
     listener.until(lambda p: p.length == 3)
     assert listener.line == "abc"
 
@@ -452,7 +452,7 @@ def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listene
     listener.player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.distribution is not None)
     text = "the light was on the stairs " * 3000
-    listener.player.insert_at_cursor(text)
+    listener.player.do(operations.INSERT, text)
     listener.until(lambda p: 0 < p.length < len(text))
     listener.player.cancel()
     state = listener.until(lambda p: "Stopped after" in p.failure)
@@ -511,9 +511,9 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
 def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(30)
+    player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
-    player.choose("x", 10)
+    player.do(operations.CHOOSE, "x", at(10))
     story = listener.until(lambda p: p.length == 11)
     line = listener.line
     player.load(PlayRequest(str(model), prime="e", speed=FULL, stream=True))
@@ -523,21 +523,21 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     assert other.replaced is not None
     assert (other.replaced.path, other.replaced.length) == (story.file, 11)
     assert other.last_session == other.replaced
-    player.undo()
+    player.do(operations.UNDO)
     back = listener.until(lambda p: p.prime == story.prime)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
     assert "text before is back: 11 chars" in back.note
-    player.redo()
+    player.do(operations.REDO)
     later = listener.until(lambda p: p.prime == "e")
     assert later.file == other.file
-    player.undo()
+    player.do(operations.UNDO)
     listener.until(lambda p: p.prime == story.prime)
-    player.choose("y", 5)
+    player.do(operations.CHOOSE, "y", at(5))
     assert not listener.until(lambda p: p.length == 6).redoable  # as after any change
     player.load(PlayRequest(str(model), session=story.file))  # before it is written
     again = listener.until(lambda p: p.request.session is not None)
     assert again.length == 6
-    player.undo()
+    player.do(operations.UNDO)
     assert listener.until(lambda p: p.request.session is None).length == 6
 
 
@@ -546,14 +546,14 @@ def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_fi
 ) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(30)
+    player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
     player.load(PlayRequest(str(model), prime="e"))
     listener.until(lambda p: p.prime == "e")
-    player.insert("x", 0)
+    player.do(operations.INSERT_AT, "x", at(0))
     story = listener.until(lambda p: p.length == 1)
-    player.undo()
-    player.undo()
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
     back = listener.until(lambda p: p.prime != "e")
     assert back.file != story.file
     assert back.length == 30
@@ -573,9 +573,9 @@ def test_player_shows_and_logs_an_unexpected_error_and_plays_on(
     listener.until(lambda p: p.running)
     with monkeypatch.context() as patch:
         patch.setattr(Session, method, fail)
-        listener.player.move_to(0)
+        listener.player.do(operations.MOVE_TO, at(0))
         if method == "step":
-            listener.player.stream()
+            listener.player.do(operations.STREAM, PAUSE_AFTER)
         state = listener.until(lambda p: bool(p.error))
     assert "ValueError: bad luck" in state.error
     assert not state.running
@@ -601,7 +601,7 @@ def test_player_survives_an_error_outside_all_sessions(model: Path, unexpected_e
         while not unexpected_errors and time.monotonic() < end:
             time.sleep(0.01)
         player.collect()
-        player.stream(10)
+        player.do(operations.STREAM, 10)
         assert delivered.wait(60)
     finally:
         player.close()
@@ -609,7 +609,7 @@ def test_player_survives_an_error_outside_all_sessions(model: Path, unexpected_e
 
 def test_player_carries_out_every_command_however_many_wait(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == 10 and not p.running)
     release, calls = threading.Event(), []
     listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
@@ -623,7 +623,7 @@ def test_player_carries_out_every_command_however_many_wait(model: Path, listene
 
 def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(600)
+    listener.player.do(operations.STREAM, 600)
     listener.until(lambda p: p.length == 600 and not p.running)
     positions: list[int] = []
     rewind = Session.rewind
@@ -631,7 +631,7 @@ def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, mon
     release = threading.Event()
     listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
     for position in range(600, 100, -1):
-        listener.player.move_to(position)
+        listener.player.do(operations.MOVE_TO, at(position))
     release.set()
     listener.until(lambda p: p.position == 101)
     assert positions == [101]
@@ -643,11 +643,11 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     release, writing = threading.Event(), threading.Event()
     monkeypatch.setattr("charlstm.storage.replace_bytes", lambda path, content: (writing.set(), release.wait(10)))
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     assert writing.wait(10)
     listener.until(lambda p: p.length == 10 and not p.running)
     begin = time.monotonic()
-    listener.player.move_to(5)
+    listener.player.do(operations.MOVE_TO, at(5))
     listener.until(lambda p: p.position == 5)
     assert time.monotonic() - begin < 2
     begin = time.monotonic()
@@ -703,12 +703,12 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
 
     monkeypatch.setattr(user_files, "save", slow)
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == 10 and not p.running)
     path = tmp_path / "mine.json"
     listener.player.save_as(path, None)
     assert writing.wait(10)
-    listener.player.move_to(5)
+    listener.player.do(operations.MOVE_TO, at(5))
     listener.until(lambda p: p.position == 5)
     assert not path.exists()
     release.set()

@@ -25,7 +25,7 @@ def shows_cursor(it: Session) -> bool:
 async def with_lines(it: Session) -> None:
     """Put 60 lines in."""
     await it.paused(5)
-    it.screen.player.insert(LINES, 5)
+    it.screen.player.do(operations.INSERT_AT, LINES, at(5))
     await it.until(lambda: it.text.count("\n") == 60)
 
 
@@ -46,10 +46,10 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
 
-        it.screen.player.move_to(5)  # a branch near the start, then back by the list of branches
+        it.screen.player.do(operations.MOVE_TO, at(5))  # a branch near the start, then back by the list of branches
         await it.until(lambda: it.state.position == 5)
         assert shows_cursor(it)
-        it.screen.player.choose("q", 5)
+        it.screen.player.do(operations.CHOOSE, "q", at(5))
         await it.until(lambda: it.text.endswith("q"))
         await it.pilot.press("b")
         await it.until(lambda: it.screen.query_one(BranchTree).has_focus)
@@ -60,7 +60,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.count("\n") >= 59 and it.screen.maximized is None)
         await it.until(lambda: shows_cursor(it))
 
-        it.screen.player.move_to(20)
+        it.screen.player.do(operations.MOVE_TO, at(20))
         await it.until(lambda: it.state.position == 20)
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.state.position > 100)
@@ -76,7 +76,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
 async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
         await it.paused(2)
-        it.screen.player.insert("one two three four", 2)
+        it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
         await it.until(lambda: it.text.endswith("four"))
         before, base = it.text, it.text.index("one")
         text = it.screen.play.text_view
@@ -151,7 +151,7 @@ async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> 
 
         assert it.state.bits_per_char == pytest.approx(mean(1200))
         assert f"mean {mean(1200):.2f} bits" in it.status()
-        it.screen.player.insert("own text", 100)
+        it.screen.player.do(operations.INSERT_AT, "own text", at(100))
         await it.until(lambda: it.state.length == 108)
         assert it.state.bits_per_char == pytest.approx(mean(108))
         await it.pilot.press("ctrl+z")

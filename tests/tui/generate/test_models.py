@@ -507,7 +507,7 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
         await it.paused(3)
         it.screen.play.load_session(home / "clamped.json")
         await it.until(lambda: it.state.prime == "The" and it.screen.play.playing)
-        it.screen.player.stream(20)
+        it.screen.player.do(operations.STREAM, 20)
         await it.until(lambda: it.state.length > 2)
         assert (await saved(it, "again.json")).clamps == clamps
         it.screen.play.load(PlayRequest(str(model), prime="She"))

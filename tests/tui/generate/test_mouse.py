@@ -61,7 +61,7 @@ async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
         for position in (15, 10):
             candidates = it.screen.query_one(Candidates)
             other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
-            it.screen.player.choose(other, position)
+            it.screen.player.do(operations.CHOOSE, other, at(position))
             await it.until(lambda position=position: it.state.length == position + 1)
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.option_count == 3)

@@ -307,7 +307,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
     async with playing(model, size=(50, 14)) as it:
         await it.paused(20)
-        it.screen.player.choose("q", 10)
+        it.screen.player.do(operations.CHOOSE, "q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.play.playing
@@ -431,7 +431,7 @@ async def test_text_behind_another_mode_is_not_drawn(model: Path) -> None:
 async def test_keys_of_play_work_while_the_branches_have_the_focus(model: Path) -> None:
     async with playing(model, (120, 36)) as it:
         await it.paused(20)
-        it.screen.player.choose("q", 10)
+        it.screen.player.do(operations.CHOOSE, "q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "home", "enter")
         tree = it.screen.query_one(BranchTree)

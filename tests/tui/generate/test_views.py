@@ -348,7 +348,7 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path
     async with playing(novel) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen.player.insert_at_cursor(COPIED)
+        it.screen.player.do(operations.INSERT, COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
@@ -376,7 +376,7 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
     monkeypatch.setattr(Novelty, "update", slow)
     async with playing(novel) as it:
         await it.paused(3)
-        it.screen.player.insert_at_cursor(COPIED)
+        it.screen.player.do(operations.INSERT, COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
         play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))

@@ -243,7 +243,7 @@ async def test_a_chosen_suggestion_stays_word_after_word(model: Path) -> None:
         await it.until(lambda: it.state.suggestion_place > 0)
         chosen, before = it.state.suggestion, it.text
         for end in (2, 4, 6):
-            it.screen.player.accept_suggestion(chosen[end - 2 : end])
+            it.screen.player.do(operations.ACCEPT, chosen[end - 2 : end])
             await it.until(lambda: it.text == before + chosen[:end])  # noqa: B023 - it is awaited here
             assert it.state.suggestion == chosen[end:]
 

@@ -42,8 +42,8 @@ from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
-from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.playback import PAUSE_AFTER
+from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split

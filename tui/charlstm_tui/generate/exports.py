@@ -40,7 +40,9 @@ def formats(facts: ModelFacts) -> list[Format]:
     return found
 
 
-def write_checkpoints(path: Path, state: PlaybackState, prime: str, run: Run, progress: Callable[[int, int], None]) -> None:
+def write_checkpoints(
+    path: Path, state: PlaybackState, prime: str, run: Run, progress: Callable[[int, int], None]
+) -> None:
     """Continue ``prime`` with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
     is called with the number of checkpoints that are done and of all, and may raise to end it."""
     models, seed = models_of_run(run), state.request.seed

@@ -1,7 +1,7 @@
 """The text that is played, in its view: moving the cursor in it, and what a writer's keys do.
 
-The player's thread has the text; the view shows it a moment later. Keys that need no more than the text act there, as it
-is when their turn comes. Those that need rows wait until the view shows what the keys before them did.
+The player's thread has the text; the view shows it a moment later. Keys that need no more than the text act there, on
+the text as it is when their turn comes. Those that need rows wait until the view shows what the keys before them did.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.session import BranchInfo, Continuation
+from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution
@@ -287,8 +287,8 @@ class Playback:
             sample=session.sample,
             weights=saving.weights_digest(session),
             run=str(self.model.info.get("run") or ""),
-            unknown=session.unknown,
-            cache=saving.copy_values(session) if with_cache else None,
+            unknown=dict(session.unknown),
+            cache=saving.copy_tree(session) if with_cache else None,
         )
 
     def replaced(self, file: Path | None) -> Replaced | None:
@@ -356,7 +356,8 @@ class Playback:
         return bool(self.after) and self.is_open and self.document.changes == self._changes_then
 
     def go_to_other(self, direction: int, file: Path | None = None) -> None:
-        """Play the text before this one (-1), or the one from which that was done (1). This one is saved in ``file``."""
+        """Play the text before this one (-1), or the one from which that was done (1). This one is saved in
+        ``file``."""
         here = self.replaced(file)
         assert here is not None
         self.put_back((self.before if direction < 0 else self.after).pop())

@@ -17,11 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from charlstm import paths, storage
+from charlstm import paths, storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import saving
-from charlstm.generation.saving import SessionSummary
+from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
+from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.runs.folder import Run
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
@@ -229,63 +230,44 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(path: Path, colour: str | None, session: Session, model: str = "") -> Callable[[], str]:
-    """Copy a session to save it, or to export its text, as the ending of ``path`` says. The result writes the file, in
-    any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
-    scale = colour if colour in get_args(saving.Colour) else "rank"
-    write = saving.copy_as(session, path, cast(Any, scale), model=model)
+def copy_as(path: Path, colour: str | None, state: SessionState, session: Session) -> Callable[[], str]:
+    """Copy a session to save it, or to export its text, as the ending of ``path`` says; ``session`` has read all of the
+    text. The result writes the file, in any thread, and returns a sentence on what was done. Both raise
+    :class:`CharLSTMError`."""
+    path = saving.target(path)
+    if path.suffix == ".json":
+
+        def write() -> None:
+            user_files.save(path, lambda file: session_log.write_state(file, state))
+
+    elif path.name.lower().endswith((".tree.html", ".tree.htm")):
+
+        def write() -> None:  # it reads all branches, which may take long
+            saving.export_session(session_of(state, session.model), path)
+
+    else:
+        write_copy = saving.copy_as(session, path, cast(Any, colour if colour in get_args(saving.Colour) else "rank"))
+
+        def write() -> None:
+            write_copy(True)
 
     def save() -> str:
         try:
             make(path.parent)
-            written = write(True)
+            write()
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        place = home(written.absolute().parent)
-        return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written.name} in {place}"
+        place = home(path.absolute().parent)
+        return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path.name} in {place}"
 
     return save
 
 
 class SessionWriter:
-    """Write session files on background threads, one after the other."""
+    """Write files that the user named on background threads, one after the other."""
 
     def __init__(self) -> None:
         self._last: threading.Thread | None = None
-        self._known: dict[Path, FileStamp] = {}  # what each file was like when it was read or written here
-
-    def remember(self, path: Path) -> None:
-        """The file was read, and is written from now on."""
-        with contextlib.suppress(OSError):
-            self._known[path] = FileStamp.of(path.stat())
-
-    def was_written_elsewhere(self, path: Path) -> bool:
-        """Whether another program has written the file since it was read or written here."""
-        known = self._known.get(path)
-        if known is None or (self._last is not None and self._last.is_alive()):
-            return False  # what is being written now will be known
-        with contextlib.suppress(OSError):
-            return FileStamp.of(path.stat()) != known
-        return False
-
-    def write(
-        self, path: Path, content: Callable[[], bytes], run: Path | None, failed: Callable[[str], object]
-    ) -> None:
-        """Write a file later. ``content`` makes what is written; ``run`` is the run that it belongs to, if any: one
-        that was deleted or renamed meanwhile does not get its folder back. ``failed`` is called with a sentence."""
-
-        def write() -> None:
-            if run is not None and not Run(run).exists():
-                return
-            try:
-                make(path.parent)
-                storage.replace_bytes(path, content())
-                self.remember(path)
-                forget_old(path.parent)
-            except OSError as error:
-                failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
-
-        self._start(write, failed)
 
     def save_as(self, save: Callable[[], str], saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
         """Call later what :func:`copy_as` returned, and then ``saved`` or ``failed`` with a sentence."""

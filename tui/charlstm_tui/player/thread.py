@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_log
+from charlstm.generation import saved_state
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
@@ -32,9 +32,9 @@ from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, Operation
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, Operation, nothing, to_end
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Playback, Waiting
-from charlstm_tui.player.saved_sessions import copy_as
+from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 
@@ -124,6 +124,8 @@ class Player:
         self._saver = SessionSaver()
         self._keys = itertools.count(1)
         self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
+        self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
+        self._writer = SessionWriter()
         self._saved_at = 0.0
         self.asked: dict[int, int] = {}
         """By playback: how often something was asked for with :meth:`do`."""
@@ -143,7 +145,9 @@ class Player:
         self._put(self._ended.set)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        return self._saver.close(max(0.0, end - time.monotonic()))
+        unsaved = self._saver.close(max(0.0, end - time.monotonic()))
+        self._writer.wait(max(0.0, end - time.monotonic()))
+        return unsaved
 
     def model(self, number: int = 0) -> Model | None:
         """The model of a playback, which is never modified."""
@@ -216,7 +220,8 @@ class Player:
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        save = Operation(lambda playback: self._save_as(playback, path, colour), to_end, edits=False, stops=False)
+        reads = nothing if path.suffix.lower() in ("", ".json") else to_end
+        save = Operation(lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False)
         self.do(save, number=number)
 
     # ---- the thread
@@ -425,14 +430,14 @@ class Player:
         how = reader.settings, reader.clamps
         if key not in self._begun:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            self._saver.begin(key, folder, playback.session_state())
-        else:
-            before = self._begun[key]
-            self._saver.save(
-                key, list(document.journal), playback.summary(),
-                settings=how[0] if how[0] != before[0] else None, clamps=how[1] if how[1] != before[1] else None,
-            )  # fmt: skip
-        document.journal.clear()
+            document.take_journal()  # which the state has
+            self._saver.begin(key, folder, playback.session_state(), run=playback.facts.run)
+            self._begun[key] = how
+        before = self._begun[key]
+        self._saver.save(
+            key, document.take_journal(), summary=playback.summary(),
+            settings=how[0] if how[0] != before[0] else None, clamps=how[1] if how[1] != before[1] else None,
+        )  # fmt: skip
         self._begun[key] = how
 
     def _end_saving(self) -> None:
@@ -452,8 +457,8 @@ class Player:
         """The playback's state; if it cannot be made, one that says so."""
         try:
             status = self._status(playback)
-            if status is not None and status.note:
-                playback.note = status.note
+            if status is not None and status.note != self._noted.get(playback.key, ""):
+                playback.note = self._noted[playback.key] = status.note
             return playback.state(*(() if status is None else (status.path, status.failure)))
         except Exception as error:
             _fail(playback, error)
@@ -475,8 +480,8 @@ class Player:
         save = copy_as(path, colour, playback.session_state(with_cache=True), playback.reader.session)
         if path.suffix.lower() in ("", ".json"):
             playback.continues = str(target(path).absolute())
-            self._saver.save(key, [], playback.summary())
-        self._saver.save_as(save, tell, failed)
+            self._saver.save(key, summary=playback.summary())
+        self._writer.save_as(save, tell, failed)
 
     # ---- commands, on the thread
 
@@ -523,6 +528,10 @@ class Player:
         playback.stop()
         self._save()
         before = playback.replaced(self._file(playback))
+        if before is not None and before.key in self._begun:
+            self._saver.end(before.key, playback.session_state(with_cache=True))
+            if before.saved is not None and request.session == before.saved.path:
+                self._saver.wait(before.key, WAIT_FOR_FILE)
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
@@ -556,8 +565,7 @@ class Player:
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
-        self._saver.wait(path, WAIT_FOR_FILE)  # it may be the one that was played until now
-        saved = session_log.load(path, loaded.model, stepper=loaded.stepper)
+        saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
         document = saved.document
         session = saved.session
         if session is None:
@@ -571,7 +579,8 @@ class Player:
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            self._saver.go_on(playback.key, folder, playback.session_state(), saved.seen)
+            run = playback.facts.run
+            self._saver.go_on(playback.key, folder, playback.session_state(), saved.seen, run=run)
             self._begun[playback.key] = saved.settings, saved.clamps
 
     def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
