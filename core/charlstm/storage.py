@@ -48,7 +48,7 @@ class NotAFileError(OSError):
         self.kind = kind
 
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """How a file system says that it has no locks."""
 
 
@@ -305,7 +305,7 @@ def changing(path: Path) -> Iterator[None]:
         except NotImplementedError:
             pass
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
         yield
 

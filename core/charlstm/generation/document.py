@@ -7,6 +7,7 @@ which :meth:`Document.replay` makes the same change again: that is what a sessio
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -156,6 +157,20 @@ class Document:
     def redoable(self) -> str:
         """What :meth:`redo` would redo; empty for nothing."""
         return self._redo[-1].kind if self._redo else ""
+
+    def take_journal(self) -> list[Entry]:
+        """What was done since the last call, to be saved."""
+        self._take_generated()
+        entries, self.journal = self.journal, []
+        return entries
+
+    def copy(self) -> Document:
+        """The document as it is now, with an empty journal, for another thread. Texts are shared and never change."""
+        self._take_generated()
+        other = copy.copy(self)
+        other._branches, other._undo, other._redo = self.branches, self._undo.copy(), self._redo.copy()
+        other._moves, other._generated, other.journal = self._moves.copy(), [], []
+        return other
 
     @property
     def is_edited(self) -> bool:
@@ -464,14 +479,15 @@ class Document:
 
     def to_dict(self) -> dict[str, Any]:
         """All of the document, JSON-ready. Of the history the latest changes, of :data:`MOST_HISTORY` characters."""
-        branches, before = [], Text()
+        branches: list[dict[str, Any]] = []
+        texts: dict[int | None, Text] = {None: Text()}
         for branch in self.branches.values():
-            same = branch.text.same_start(before)
+            same = branch.text.same_start(texts[branch.parent])
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
                 **_text_to_dict(branch.text.part(same)),
             })  # fmt: skip
-            before = branch.text
+            texts[branch.number] = branch.text
         left, undo = MOST_HISTORY, []
         for change in reversed(self._undo):
             if change.is_nothing:
@@ -490,15 +506,17 @@ class Document:
     def from_dict(cls, values: Mapping[str, Any]) -> Document:
         """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or
         :class:`GenerationError` for values that are no document."""
-        document, before = cls(), Text()
+        document = cls()
         document._branches = {}
         for saved in values["branches"]:
-            before = before.part(0, _whole(saved["same"], 0, len(before))) + _text_from_dict(saved)
-            number = _whole(saved["number"], 0, 2**31)
-            parent = None if saved["parent"] is None else document._branches[saved["parent"]].number
+            parent = None if saved["parent"] is None else document._branches[saved["parent"]]
+            number = _whole(saved["number"], 0 if parent is None else parent.number + 1, 2**31)
             if number in document._branches or (parent is None) != (not document._branches):
                 raise ValueError("its branches do not form a tree")
-            document._branches[number] = Branch(number, parent, before, str(saved["name"])[:200])
+            before = Text() if parent is None else parent.text
+            text = before.part(0, _whole(saved["same"], 0, len(before))) + _text_from_dict(saved)
+            number_of_parent = None if parent is None else parent.number
+            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
         document._text = document._full.part(0, _whole(values["length"], 0, len(document._full)))
@@ -729,12 +747,14 @@ def _written(sources: Sources) -> int | str:
     """Sources as a number if they are all the same, else as a digit for each character."""
     if not len(sources) or (sources == sources[0]).all():
         return int(sources[0]) if len(sources) else TYPED
-    return "".join(map(str, sources.tolist()))
+    return (sources + ord("0")).astype(np.uint8).tobytes().decode()
 
 
 def _sources(written: Any, length: int) -> Sources:
     """The inverse of :func:`_written`. Raises :class:`ValueError` for sources that are none."""
-    values = [written] * length if isinstance(written, int) else [int(digit) for digit in str(written)]
-    if len(values) != length or not all(0 <= value <= CHOSEN for value in values):
+    if isinstance(written, int):
+        return np.full(length, _whole(written, 0, CHOSEN), np.uint8)
+    values = np.frombuffer(str(written).encode("utf-32-le", "surrogatepass"), np.uint32) - ord("0")
+    if len(values) != length or (values > CHOSEN).any():  # what is less than "0" is large here
         raise ValueError("it has sources that are none")
-    return np.array(values, np.uint8)
+    return values.astype(np.uint8)

@@ -16,21 +16,25 @@ import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage, user_files
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import Clamp, parse_clamp
+from charlstm.generation import session_log
+from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
 from charlstm.generation.prime import Prime
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
+from charlstm.generation.session_log import SessionState
+from charlstm.generation.session_log import SessionSummary as SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import CHOSEN, GENERATED, STATE_INTERVAL, Branch, Pending, Rows
 
@@ -53,25 +57,6 @@ BEGINNING = 80
 _HEAD = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
 _HEAD_BYTES = 4096
 """Bytes at the beginning of a file that hold its summary, unless the path in it is very long."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """What a session is about, which is read from the beginning of its file.
-
-    Attributes:
-        length: characters after the prime.
-        begins: the first characters, with the prime.
-        edited: whether the user had a part in it: typed, chose, or made a branch.
-        continues: the path of the saved session that this one continues, if any.
-        model: the model, as it is named on the command line; empty if it is not known.
-    """
-
-    length: int
-    begins: str
-    edited: bool
-    continues: str = ""
-    model: str = ""
 
 
 def save_session(session: Session, path: str | Path) -> None:
@@ -112,25 +97,20 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
     """
     try:
         with storage.open_file(path) as file:
+            if session_log.is_log(cast(BinaryIO, file)):
+                return session_log.read_summary(cast(BinaryIO, file))
             head = file.read(_HEAD_BYTES).decode("ascii", "replace")
         if (found := _HEAD.match(head)) is not None:
             with contextlib.suppress(json.JSONDecodeError):  # it is longer
-                return _checked_summary(json.JSONDecoder().raw_decode(head, found.end())[0])
+                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(head, found.end())[0])
         values = storage.read_json(path, most=most)
         if "summary" in values:
-            return _checked_summary(values["summary"])
+            return SessionSummary.from_dict(values["summary"])
         text, cursor = str(values["branches"][0]["text"]), values["cursor"]
         length = int(cursor.get("length", len(text)))
         return SessionSummary(length, f"{values['prime']}{text}"[:BEGINNING], length > 0)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
-
-
-def _checked_summary(values: Any) -> SessionSummary:
-    known = SessionSummary(**values)
-    if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str):
-        raise TypeError("its summary is not one")
-    return known
 
 
 def copy(
@@ -156,8 +136,25 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     characters.
     """
     path = Path(path)
+    with reading(path):
+        with storage.open_file(path) as file:
+            is_log = session_log.is_log(cast(BinaryIO, file))
+        if not is_log:
+            values = storage.read_json(path, most=MAX_BYTES)
+    if not is_log:
+        return from_dict(values, model, stepper=stepper, name=str(path))
+    with reading(path):
+        state = session_log.read(path).state
+    check_log(state, path, model)
+    stepper = stepper or Stepper(model)
+    return session_of(state, model, stepper, known=read_cache(state, model, stepper))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in one sentence why the session file ``path`` cannot be read. Raises :class:`GenerationError`."""
     try:
-        values = storage.read_json(path, most=MAX_BYTES)
+        yield
     except storage.NotAFileError as error:
         raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
     except FileNotFoundError:
@@ -165,12 +162,40 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
-    return from_dict(values, model, stepper=stepper, name=str(path))
+
+
+def check_log(state: SessionState, path: Path, model: Model) -> None:
+    """Raise :class:`GenerationError` unless ``model`` has the characters and the cells of a session."""
+    if state.symbols != tuple(model.vocabulary.symbols):
+        raise GenerationError(f"{path} was generated by a model with other characters; open it with that model")
+    try:
+        check_clamps(state.clamps, model.config.num_layers, model.config.hidden_size)
+    except GenerationError as error:
+        raise GenerationError(f"{path} is damaged: {error}") from None
+
+
+def read_cache(state: SessionState, model: Model, stepper: Stepper) -> Session | None:
+    """What the model had read of a session when it was saved. None where nothing was saved, or it is damaged or of
+    other weights."""
+    if state.cache is None:
+        return None
+    with contextlib.suppress(GenerationError):
+        values = state.cache()
+        session = from_dict(values, model, stepper=stepper)
+        if values["model"]["weights"] == session.weights_digest:
+            return session
+    return None
 
 
 def to_dict(session: Session) -> dict[str, Any]:
     """The whole tree, JSON-ready; the inverse of :func:`from_dict`."""
     return _packed(_copied(session, summary(session)))
+
+
+def copy_tree(session: Session) -> Callable[[], dict[str, Any]]:
+    """Copy the whole tree. The result makes of it, in any thread, what :func:`to_dict` returns."""
+    values = _copied(session, summary(session))
+    return lambda: _packed(values)
 
 
 def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
