@@ -475,8 +475,8 @@ def test_newest_sessions_with_work_stay_and_all_that_have_a_name(
     monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
     place = tmp_path / "sessions"
-    streams = [saved(place / f"auto-stream-{age}.json", age, 68) for age in range(4)]
-    stories = [saved(place / f"auto-story-{age}.json", 100 + age, 68, edited=True) for age in range(4)]
+    streams = [saved(place / f"auto-20260101-00000{age}.json", age, 68) for age in range(4)]
+    stories = [saved(place / f"auto-20260102-00000{age}.json", 100 + age, 68, edited=True) for age in range(4)]
     mine = saved(place / "mine.json", 1e6, 10)
     saved_sessions.forget_old(place)
     assert set(place.iterdir()) == {*streams[:2], *stories[:3], mine}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import threading
 import time
@@ -32,12 +33,15 @@ from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
+AUTO_NAME = re.compile(rf"{AUTO}\d{{8}}-\d{{6}}(-\d+)?\.json")
 LONG = 1000
 """Characters that the model writes before it pauses: a longer text was asked for."""
 MOST_AUTO = 500
 """Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
 is opened again is continued in its file, so that these are as many stories."""
 MOST_OTHERS = 5
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clock of a file server may be ahead."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_BYTES = 20_000_000
 """A longer file without a summary is not read to list it."""
@@ -55,7 +59,7 @@ class SavedSession:
     @property
     def automatic(self) -> bool:
         """Whether the app gave it its name and saved it by itself."""
-        return self.path.name.startswith(AUTO)
+        return AUTO_NAME.fullmatch(self.path.name) is not None
 
     @property
     def length(self) -> int:
@@ -170,7 +174,7 @@ def kept(played: Path | None) -> str:
 
 def is_own(path: Path, place: Path) -> bool:
     """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
-    return path.name.startswith(AUTO) and path.absolute().parent == place.absolute()
+    return AUTO_NAME.fullmatch(path.name) is not None and path.absolute().parent == place.absolute()
 
 
 def make(path: Path) -> None:
@@ -205,15 +209,19 @@ def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSessio
     return next(iter((*newer, *with_work, *sessions)), None)
 
 
-def forget_old(place: Path) -> None:
+def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
-    :data:`MOST_OTHERS` without, and all that the user named."""
+    :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open. Those
+    with a time to come count as the oldest: the clock was set back since."""
+    now = time.time()
     automatic = [session for session in saved(place) if session.automatic]
+    automatic.sort(key=lambda session: (session.saved > now + CLOCKS_DIFFER, -session.saved))
     with_work = [session for session in automatic if session.has_work]
     others = [session for session in automatic if not session.has_work]
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
         with contextlib.suppress(OSError):
-            session.path.unlink()
+            if session.path not in keep and session_log.says_automatic(session.path) is not False:
+                session_log.delete(session.path)
 
 
 def time_of_saving(seconds: float) -> str:
