@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,8 +19,18 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import StatusLine
+from charlstm_tui.player import operations
+from charlstm_tui.player.operations import At
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import FULL, PlaybackState
+
+PRIME = "The morning"
+"""Of the models of the tests that play."""
+
+
+def at(position: int) -> At:
+    """The place so many characters after the prime, in the text as it is when its turn comes."""
+    return At(len(PRIME) + position, sys.maxsize)
 
 
 class Session:

@@ -11,7 +11,8 @@ from textual.selection import Selection
 
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
-from playing_app import Session, playing
+from charlstm_tui.player import operations
+from playing_app import Session, at, playing
 
 LINES = "a line of text\n" * 60
 

@@ -28,7 +28,7 @@ from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import playback, saved_sessions
+from charlstm_tui.player import operations, playback, saved_sessions
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest

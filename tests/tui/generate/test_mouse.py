@@ -10,7 +10,8 @@ from textual.widget import Widget
 from charlstm.display import symbol
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from playing_app import Session, playing
+from charlstm_tui.player import operations
+from playing_app import Session, at, playing
 
 
 def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks, cut_in_the_middle
+from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 

@@ -19,9 +19,10 @@ from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.player import operations
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
-from playing_app import HeldReading, playing
+from playing_app import HeldReading, at, playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
 
 

@@ -20,6 +20,7 @@ from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
+from charlstm_tui.player import operations
 from charlstm_tui.player.playback import LONGEST_SENTENCE
 from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
-from charlstm_tui.player import playback
+from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
 from playing_app import Session, playing
 

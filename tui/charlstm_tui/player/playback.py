@@ -511,8 +511,7 @@ class Playback:
 
     def fail(self, sentence: str) -> None:
         """Give up the text and say why."""
-        self._document = self._reader = None
-        self.branches = ()
+        self.play(None, None, 0)
         self.running, self.writing = False, False
         self.waiting.clear()
         self.busy, self.stop_reason, self.error = "", "", sentence

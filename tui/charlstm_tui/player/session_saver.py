@@ -101,9 +101,11 @@ class _Saving:
 
 
 class SessionSaver:
-    """The thread that writes all sessions of the app. No method but :meth:`close` waits for the disk."""
+    """The thread that writes all sessions of the app. No method but :meth:`wait` and :meth:`close` waits for the disk.
+    ``told`` is called from it when a status has changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[], object] = lambda: None) -> None:
+        self._told = told
         self._savings: dict[Hashable, _Saving] = {}
         self._replaced: list[_Saving] = []  # of keys that are in use again
         self._changed = threading.Condition()
@@ -228,7 +230,10 @@ class SessionSaver:
                 self._changed.wait(None if until == float("inf") else max(0.0, until - now))
                 return False
         for saving in due:
+            before = saving.status
             self._attend(saving, closing)
+            if replace(before, unsaved=False) != replace(saving.status, unsaved=False):
+                self._told()
         return False
 
     def _due(self, saving: _Saving, closing: bool) -> float:

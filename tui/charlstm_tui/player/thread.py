@@ -121,7 +121,7 @@ class Player:
         self._visible = True
         self._quiet_until = 0.0
         self._closing, self._ended = threading.Event(), threading.Event()
-        self._saver = SessionSaver()
+        self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
         self._keys = itertools.count(1)
         self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
@@ -258,7 +258,7 @@ class Player:
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
@@ -321,7 +321,7 @@ class Player:
             try:
                 playback.read(lambda: not self._commands and time.monotonic() < until)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
             self._carry_out_waiting(playback)
 
     def _suggest(self) -> None:
@@ -332,7 +332,7 @@ class Player:
             try:
                 playback.find_suggestion(lambda: not self._commands)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
             self._answering |= playback.changed
 
     def _is_generating(self, playback: Playback) -> bool:
@@ -361,7 +361,7 @@ class Player:
         try:
             playback.reader.generate()
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
             return
         playback.count(now)
         playback.remaining -= 1
@@ -422,7 +422,7 @@ class Player:
                     self._save_changes(playback)
                     self._saved_at = time.monotonic()
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
 
     def _save_changes(self, playback: Playback) -> None:
         document, reader, key = playback.document, playback.reader, playback.key
@@ -446,6 +446,11 @@ class Player:
             if playback.is_open and playback.key in self._begun:
                 self._saver.end(playback.key, playback.session_state(with_cache=True))
 
+    def _look_at_saving(self) -> None:
+        """Show where texts are saved, or why they are not, if that is another now."""
+        for playback in self._playbacks.values():
+            playback.changed |= playback.key in self._begun
+
     def _status(self, playback: Playback) -> SavingStatus | None:
         return self._saver.status(playback.key) if playback.key in self._begun else None
 
@@ -461,7 +466,7 @@ class Player:
                 playback.note = self._noted[playback.key] = status.note
             return playback.state(*(() if status is None else (status.path, status.failure)))
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
             return playback.state()
 
     def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
@@ -500,7 +505,7 @@ class Player:
         try:
             self._load_session(playback, request, job)
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
         playback.busy = ""
         playback.changed = self._answering = True
 
@@ -641,8 +646,12 @@ class Player:
         playback.continuations, playback.changed = found, True
         self._publish(time.monotonic())
 
-
-def _fail(playback: Playback, error: Exception) -> None:
-    """End a playback for an error that charlstm does not expect, and log it."""
-    LOG.exception("Unexpected error in playback %d", playback.number)
-    playback.fail(sentence(error, "generating"))
+    def _fail(self, playback: Playback, error: Exception) -> None:
+        """End a playback for an error that charlstm does not expect, and log it. What was written is saved first."""
+        LOG.exception("Unexpected error in playback %d", playback.number)
+        try:
+            if self._is_unsaved(playback):
+                self._save_changes(playback)
+        except Exception:
+            LOG.exception("The text of playback %d cannot be saved", playback.number)
+        playback.fail(sentence(error, "generating"))
