@@ -51,6 +51,15 @@ class Session:
         return self.screen.play.state
 
     @property
+    def prime(self) -> str:
+        return self.screen.play.prime
+
+    @property
+    def position(self) -> int:
+        """The cursor, counted from the end of the prime."""
+        return self.state.position - self.state.prime_length
+
+    @property
     def text(self) -> str:
         return self.screen.play.text_view.text()
 

@@ -554,7 +554,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
         assert again.undoable in ("choosing", "generating")
         seen = listener.seen
         player.do(operations.UNDO)
-        again = listener.until(lambda p: listener.seen > seen)
+        again = listener.until(lambda p, seen=seen: listener.seen > seen)  # type: ignore[misc]
     player.do(operations.UNDO)
     assert listener.until(lambda p: p.request.session is None).length == 6
 

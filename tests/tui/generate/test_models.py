@@ -221,13 +221,13 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         story = it.text
         it.screen.player.change_speed(lambda speed: 0)
         await it.pilot.press("e", "end", "x", "enter")
-        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "Ctrl+Z brings back the text before" in it.screen.message)
         assert "19 chars · “The morning" in it.screen.message
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == story)
         await it.pilot.press("ctrl+y")
-        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("l")
         await it.until(lambda: it.text == story)
         await it.pilot.press("l")
@@ -429,7 +429,7 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
         for view in ("s", "d", "w"):
             await it.pilot.press(view)
             await it.until(lambda: it.screen.view_name != "play")
-            wanted = other if it.state.prime == "The morning" else model
+            wanted = other if it.prime == "The morning" else model
             it.app.go("runs")
             await it.pilot.pause()
             it.app.play(str(wanted))
@@ -488,7 +488,7 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")
         release.set()
-        await it.until(lambda: it.state.prime == "She" and it.screen.focused is it.screen.play.text_view)
+        await it.until(lambda: it.prime == "She" and it.screen.focused is it.screen.play.text_view)
         assert it.screen.play.prime_input.text == "She"
 
 
@@ -506,12 +506,12 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
     async with playing(model) as it:
         await it.paused(3)
         it.screen.play.load_session(home / "clamped.json")
-        await it.until(lambda: it.state.prime == "The" and it.screen.play.playing)
+        await it.until(lambda: it.prime == "The" and it.screen.play.playing)
         it.screen.player.do(operations.STREAM, 20)
         await it.until(lambda: it.state.length > 2)
         assert (await saved(it, "again.json")).clamps == clamps
         it.screen.play.load(PlayRequest(str(model), prime="She"))
-        await it.until(lambda: it.state.prime == "She" and it.screen.play.playing)
+        await it.until(lambda: it.prime == "She" and it.screen.play.playing)
         assert (await saved(it, "other.json")).clamps == ()
 
 
@@ -635,5 +635,5 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
         await it.until(target.is_file)
         assert await offered() == str(target)
         await it.pilot.press("escape", "e", "end", "x", "enter")
-        await it.until(lambda: it.state.prime.endswith("x") and it.screen.play.playing)
+        await it.until(lambda: it.prime.endswith("x") and it.screen.play.playing)
         assert await offered() == str(target.with_name("tiny.txt"))

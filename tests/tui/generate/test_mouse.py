@@ -36,7 +36,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(
         position = it.text.rindex(words)
         x, y = place_of(it, words, it.screen.play.text_view)
         await it.pilot.click(offset=(x + 2, y))
-        await it.until(lambda: it.state.position == position + 2 - len(it.state.prime))
+        await it.until(lambda: it.position == position + 2 - len(it.prime))
         assert it.screen.play.text_view.cursor == position + 2
 
 

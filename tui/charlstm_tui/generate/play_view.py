@@ -402,10 +402,6 @@ class PlayView(ExplainingView):
             self._continuations.show(state.continuations)
         if before is not None and state.cuts != before.cuts:
             self._say_what_was_cut(len(state.cut))
-        if new_text:
-            pass
-        elif before is not None and state.prime_length < before.prime_length and state.undoable:
-            self.say("The prime is part of the text now.")
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         elif self._noted and not new_text and _moves_cursor(before, state):

@@ -253,8 +253,11 @@ class Player:
                 playback.stop()
                 playback.continuations = None
             playback.edited |= operation.edits
+            had_prime = playback.document.prime_length
             try:
                 operation.run(playback, *arguments)
+                if had_prime and not playback.document.prime_length and not playback.note:
+                    playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception as error:
