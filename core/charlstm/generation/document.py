@@ -571,6 +571,10 @@ class Document:
             prime_length=0 if start < self.prime_length and (removed or added) else self.prime_length,
             branch=self.branch if branch is None else branch,
         )
+        if not 0 <= after.cursor <= len(here) - removed + len(added):
+            raise ValueError("the cursor is not in the text")
+        if branch is not None and branch <= max(self._branches):
+            raise ValueError(f"branch {branch} is no new one")
         if not replayed:
             joins = joins and self._joins(kind)
         self._write(

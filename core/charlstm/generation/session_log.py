@@ -456,13 +456,12 @@ class SessionLog:
         Raises :class:`LogLostError` if another program has it open, or it is not as it was when it was read;
         :class:`OSError`.
         """
+        if not os.path.lexists(seen.path):
+            raise LogLostError(seen.path, "gone")
         lock = _locked(seen.path)
         try:
             _remove_leftovers(seen.path)
-            try:
-                descriptor = _opened(seen.path)
-            except FileNotFoundError:
-                raise LogLostError(seen.path, "gone") from None
+            descriptor = _opened(seen.path)
             try:
                 if not seen.can_go_on or FileStamp.of(os.fstat(descriptor)) != seen.stamp:
                     raise LogLostError(seen.path, "changed")
@@ -523,14 +522,15 @@ class SessionLog:
         """Whether the changes after the whole state take more room than it, and are worth compacting."""
         return self.size - self.whole > max(LEAST_LOG, self.whole)
 
-    def compact(self, state: SessionState | None = None) -> None:
-        """Replace the file by one with a whole state: the one given, which has all that was appended so far, or what
-        the file says. What another thread appends meanwhile is kept. Raises as :meth:`append` does."""
+    def compact(self, state: SessionState | None = None, size: int | None = None) -> None:
+        """Replace the file by one with a whole state: the one given, or what the file says. The state has what was
+        appended up to ``size``, by default all of it. What another thread appends meanwhile is kept. Raises as
+        :meth:`append` does."""
         with self._mutex:
             self._check()
-            size = self.size
+            size = self.size if size is None else size
         if state is None:
-            state = self.read().state
+            state = self.read(size).state
         held = False
 
         sizes: list[int] = []
@@ -566,11 +566,11 @@ class SessionLog:
             lines.append(_line({**record, "summary": _differences(summary, head)}))
         return b"".join(lines)
 
-    def read(self) -> ReadLog:
-        """Read what was written here, also when the file has been deleted or replaced. Raises
-        :class:`GenerationError`, :class:`OSError`."""
+    def read(self, size: int | None = None) -> ReadLog:
+        """Read what was written here, or the first ``size`` bytes of it, also when the file has been deleted or
+        replaced. Raises :class:`GenerationError`, :class:`OSError`."""
         with self._mutex:
-            size, descriptor = self.size, os.dup(self._descriptor)
+            size, descriptor = self.size if size is None else size, os.dup(self._descriptor)
         with open(descriptor, "rb", buffering=0) as file:
             content = io.BufferedReader(_Positioned(file.fileno()))
             return _read(cast(BinaryIO, content), self.path, FileStamp.of(os.fstat(descriptor)), size)

@@ -214,14 +214,22 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open. Those
     with a time to come count as the oldest: the clock was set back since."""
     now = time.time()
-    automatic = [session for session in saved(place) if session.automatic]
+    automatic = [session for session in saved(place) if session.automatic and _says_automatic(session.path)]
     automatic.sort(key=lambda session: (session.saved > now + CLOCKS_DIFFER, -session.saved))
     with_work = [session for session in automatic if session.has_work]
     others = [session for session in automatic if not session.has_work]
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
         with contextlib.suppress(OSError):
-            if session.path not in keep and session_log.says_automatic(session.path) is not False:
+            if session.path not in keep:
                 session_log.delete(session.path)
+
+
+def _says_automatic(path: Path) -> bool:
+    """Whether a file with a name of the app's own does not say that the user saved it. Older ones do not say it."""
+    try:
+        return session_log.says_automatic(path) is not False
+    except OSError:
+        return False
 
 
 def time_of_saving(seconds: float) -> str:

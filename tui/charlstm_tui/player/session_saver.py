@@ -40,6 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CLOSING_PAUSE = 0.1
 """The same while the app waits to be closed."""
 MOST_NAMES = 10_000
+NEVER = float("inf")
 
 _LOST = {
     "in use": "Another program has this session open: here it goes on in a file of its own.",
@@ -90,9 +91,13 @@ class _Saving:
     run_identity: tuple[int, int] | None = None
     retry_at: float = 0.0
     pause: float = FIRST_PAUSE
+    tidy_at: float = 0.0
     unsynced_since: float | None = None
-    is_rewritten: bool = True  # after a failed sync, what was written may be lost without a further error
-    busy: bool = False  # being synced or compacted
+    sync_failed: bool = False  # what was written may be lost, and another sync would not say so
+    written_summary: SessionSummary | None = None
+    syncing: bool = False
+    compacting: bool = False
+    deleted_run: str = ""
     is_new: bool = True
 
     @property
@@ -108,6 +113,7 @@ class SessionSaver:
         self._told = told
         self._savings: dict[Hashable, _Saving] = {}
         self._replaced: list[_Saving] = []  # of keys that are in use again
+        self._files: set[Path] = set()
         self._changed = threading.Condition()
         self._closing_until: float | None = None
         self._thread = threading.Thread(target=self._run, name="charlstm-session-saver", daemon=True)
@@ -151,7 +157,7 @@ class SessionSaver:
             saving.waits, saving.is_ending, saving.end_state = True, False, None
             self._changed.notify_all()
 
-    def end(self, key: Hashable, state: SessionState | None = None) -> None:
+    def end(self, key: Hashable, state: SessionState) -> None:
         """The session is not played any more: write what waits, replace the log by ``state``, which has all of it, and
         let other programs go on in the file. Another :meth:`save` goes on in it, too."""
         with self._changed:
@@ -176,13 +182,16 @@ class SessionSaver:
     def files(self) -> set[Path]:
         """The files of all sessions since the app was started."""
         with self._changed:
-            return {saving.path for saving in (*self._savings.values(), *self._replaced) if saving.path is not None}
+            return self._files | {saving.path for saving in self._savings.values() if saving.path is not None}
 
     def close(self, timeout: float) -> list[SavingStatus]:
         """Write all that waits, and end the thread. Waits for it ``timeout`` seconds at most, and returns what is not
         saved then."""
         with self._changed:
-            self._closing_until = time.monotonic() + timeout
+            now = time.monotonic()
+            self._closing_until = now + timeout
+            for saving in (*self._replaced, *self._savings.values()):
+                saving.retry_at, saving.tidy_at = min(saving.retry_at, now), min(saving.tidy_at, now)
             self._changed.notify_all()
         if self._started:
             self._thread.join(timeout + CLOSING_PAUSE)
@@ -195,7 +204,8 @@ class SessionSaver:
             before = self._savings.pop(saving.key, None)
             if before is not None:
                 before.is_ending = True
-                self._replaced.append(before)
+                going = [each for each in self._replaced if each.waits or each.log is not None]
+                self._replaced = [*going, before]
             self._savings[saving.key] = saving
             if not self._started:
                 self._started = True
@@ -220,14 +230,14 @@ class SessionSaver:
             now, closing = time.monotonic(), self._closing_until is not None
             due = [saving for saving in savings if self._due(saving, closing) <= now]
             if not due:
-                until = min((self._due(saving, closing) for saving in savings), default=float("inf"))
+                until = min((self._due(saving, closing) for saving in savings), default=NEVER)
                 if self._closing_until is not None:
-                    if until == float("inf") and not any(saving.busy for saving in savings):
+                    if until == NEVER and not any(saving.syncing or saving.compacting for saving in savings):
                         return True
                     if now >= self._closing_until:
                         return True
                     until = min(until, self._closing_until)
-                self._changed.wait(None if until == float("inf") else max(0.0, until - now))
+                self._changed.wait(None if until == NEVER else max(0.0, until - now))
                 return False
         for saving in due:
             before = saving.status
@@ -242,15 +252,15 @@ class SessionSaver:
             return 0.0
         if saving.waits:
             return saving.retry_at
-        if saving.busy or saving.log is None:
-            return float("inf")
-        if saving.is_ending or closing or not saving.is_rewritten:
-            return saving.retry_at
-        if saving.log.is_long and not self._compacting:
-            return saving.retry_at
-        if saving.unsynced_since is not None:
-            return max(saving.retry_at, saving.unsynced_since + SYNC_AFTER)
-        return float("inf")
+        if saving.log is None or saving.syncing:
+            return NEVER
+        if not saving.compacting and (
+            saving.is_ending or closing or saving.sync_failed or (saving.log.is_long and not self._compacting)
+        ):
+            return saving.tidy_at
+        if saving.unsynced_since is not None and not saving.sync_failed:
+            return max(saving.tidy_at, 0.0 if closing else saving.unsynced_since + SYNC_AFTER)
+        return NEVER
 
     def _attend(self, saving: _Saving, closing: bool) -> None:
         """Do what is due for one session. A failure is its alone."""
@@ -260,21 +270,21 @@ class SessionSaver:
                 saving.run_identity = None if saving.run is None else _identity(saving.run)
             elif saving.waits:
                 self._write(saving)
-            elif saving.log is not None and not saving.busy:
+            elif saving.log is not None:
                 self._tidy(saving, closing)
         except Exception as error:
             self._failed(saving, error, closing)
 
     def _failed(self, saving: _Saving, error: Exception, closing: bool) -> None:
         if not isinstance(error, (OSError, CharLSTMError)):
-            LOG.exception("Unexpected error while a session was saved")
+            LOG.error("Unexpected error while a session was saved", exc_info=error)
         place = home((saving.path or saving.folder / "session").parent)
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
         with self._changed:
             saving.failure = (
                 f"The session cannot be saved to {place}: {reason}. It is tried again; save it elsewhere to keep it."
             )
-            saving.retry_at = time.monotonic() + (CLOSING_PAUSE if closing else saving.pause)
+            saving.retry_at = saving.tidy_at = time.monotonic() + (CLOSING_PAUSE if closing else saving.pause)
             saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
 
     def _write(self, saving: _Saving) -> None:
@@ -288,7 +298,7 @@ class SessionSaver:
                 self._open(saving)
             assert saving.log is not None
             try:
-                if record:
+                if record or summary != saving.written_summary:
                     saving.log.append(record, summary)
                 break
             except LogLostError as error:
@@ -298,22 +308,25 @@ class SessionSaver:
             saving.settings = None if saving.settings is settings else saving.settings
             saving.clamps = None if saving.clamps is clamps else saving.clamps
             saving.waits = bool(saving.entries) or saving.settings is not None or saving.clamps is not None
-            saving.failure, saving.pause, saving.retry_at = "", FIRST_PAUSE, 0.0
+            saving.retry_at, saving.written_summary = 0.0, summary
+            if not saving.sync_failed:
+                saving.failure, saving.pause = "", FIRST_PAUSE
             saving.path = saving.log.path
+            self._files.add(saving.path)
             if saving.unsynced_since is None:
                 saving.unsynced_since = time.monotonic()
 
     def _open(self, saving: _Saving) -> None:
         """Open the file of a session, or begin a new one."""
+        folder = self._place(saving)
         if saving.seen is not None:
             try:
-                saving.log = SessionLog.open(saving.seen)
+                saving.log = SessionLog.open(replace(saving.seen, path=folder / saving.seen.path.name))
                 saving.seen = None
                 return
             except LogLostError as error:
                 saving.seen, saving.note = None, _LOST[error.reason]
         assert saving.state is not None
-        folder, note = self._place(saving)
         saved_sessions.make(folder)
         taken: set[Path] = set()
         while saving.log is None:
@@ -325,15 +338,19 @@ class SessionSaver:
                 if len(taken) > MOST_NAMES:
                     raise
         with self._changed:
-            saving.path, saving.folder, saving.state = path, folder, None
-            saving.note = f"{note} the text is kept in {home(path)}." if note else saving.note
-        self._beside(saving, lambda: saved_sessions.forget_old(folder, self.files), blocks=False)
+            saving.path, saving.folder, saving.written_summary = path, folder, saving.state.summary
+            saving.state = None
+            if saving.deleted_run:
+                saving.note = f"The run {saving.deleted_run} was deleted; the text is kept in {home(path)}."
+                saving.deleted_run = ""
+            self._files.add(path)
+        self._forget_old(folder)
 
     def _recover(self, saving: _Saving, error: LogLostError) -> None:
         """The file is not where it was: find it in its renamed run, or begin a new one with what it said."""
         log = saving.log
         assert log is not None
-        folder, _ = self._place(saving)
+        folder = self._place(saving)
         there = folder / log.path.name
         if error.reason in ("gone", "replaced") and there != log.path and log.is_at(there):
             log.path = saving.path = there
@@ -342,23 +359,19 @@ class SessionSaver:
         log.close()
         saving.log, saving.note = None, _LOST[error.reason]
 
-    def _place(self, saving: _Saving) -> tuple[Path, str]:
-        """The folder for a session, which follows its run; and the beginning of a sentence, if the run is not there any
-        more."""
+    def _place(self, saving: _Saving) -> Path:
+        """The folder for a session. It follows its run, and is the app's own if that was deleted."""
         run = saving.run
-        if run is None:
-            return saving.folder, ""
-        here = _identity(run)
-        if here is not None and here == saving.run_identity:
-            return saving.folder, ""
+        if run is None or (saving.run_identity is not None and _identity(run) == saving.run_identity):
+            return saving.folder
         for other in (*list_runs(run.parent), *known_runs()) if saving.run_identity is not None else ():
             if _identity(other.path) == saving.run_identity:
-                saving.run, saving.folder = other.path, Run(other.path).sessions_dir
-                return saving.folder, ""
+                saving.run, saving.folder = other.path, other.sessions_dir
+                return saving.folder
         place = hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:8]  # others may have its name elsewhere
-        saving.run = None
         saving.folder = paths.state_dir(make=False) / "sessions" / f"{run.name}-{place}"
-        return saving.folder, f"The run {run.name} was deleted;"
+        saving.run, saving.deleted_run = None, run.name
+        return saving.folder
 
     # ---- what takes long, beside the thread
 
@@ -366,42 +379,49 @@ class SessionSaver:
         """Sync, compact or close a file."""
         log = saving.log
         assert log is not None
-        if saving.unsynced_since is not None and not (
-            saving.is_ending and saving.end_state is not None and not closing
-        ):
-            saving.unsynced_since = None
-            self._beside(saving, lambda: self._sync(saving, log))
-        elif (
-            not saving.is_rewritten
-            or (saving.is_ending and saving.end_state is not None)
-            or (log.is_long and not closing)
-        ):
-            self._beside(saving, lambda: self._compact(saving, log))
-        else:
+        with self._changed:
+            if saving.waits:
+                return
+            state, size = saving.end_state if saving.is_ending else None, log.size
+        may_compact = not saving.compacting and not self._compacting
+        if may_compact and (saving.sync_failed or (state is None and log.is_long and not closing)):
+            self._beside(saving, lambda: self._compact(saving, log, None, size), compacts=True)
+        elif saving.unsynced_since is not None and (closing or state is None) and not saving.sync_failed:
+            self._beside(saving, lambda: self._sync(saving, log), compacts=False)
+        elif may_compact and state is not None:
+            self._beside(saving, lambda: self._compact(saving, log, state, size), compacts=True)
+        elif (saving.is_ending or closing) and not saving.compacting and state is None and not saving.sync_failed:
             with self._changed:
                 if not saving.waits:
                     self._close(saving, log)
+        else:
+            saving.tidy_at = time.monotonic() + CLOSING_PAUSE  # another session is being compacted
 
     def _sync(self, saving: _Saving, log: SessionLog) -> None:
+        since, saving.unsynced_since = saving.unsynced_since, None
         try:
             log.sync()
-        except OSError:
-            saving.is_rewritten = False
-            raise
+        except OSError as error:
+            saving.sync_failed, saving.unsynced_since = True, since
+            self._failed(saving, error, self._closing_until is not None)
 
-    def _compact(self, saving: _Saving, log: SessionLog) -> None:
-        state = saving.end_state if saving.is_ending else None
-        self._compacting = True
+    def _compact(self, saving: _Saving, log: SessionLog, state: SessionState | None, size: int) -> None:
+        """Compact a file. Nothing is lost if that fails, unless a sync has failed before."""
         try:
-            log.compact(state)
-            saving.is_rewritten = True
-            saving.unsynced_since = None
-        finally:
-            self._compacting = False
+            log.compact(state, size)
             with self._changed:
-                if saving.end_state is state:
-                    saving.end_state = None
-                    saving.state = None if state is None else replace(state, cache=None)
+                saving.unsynced_since = None
+                if saving.sync_failed:
+                    saving.sync_failed, saving.failure, saving.pause = False, "", FIRST_PAUSE
+        except (OSError, CharLSTMError) as error:
+            saving.tidy_at = time.monotonic() + LONGEST_PAUSE
+            if saving.sync_failed:
+                self._failed(saving, error, self._closing_until is not None)
+        finally:
+            with self._changed:
+                if state is not None and saving.end_state is state:
+                    saving.end_state, saving.state = None, replace(state, cache=None)
+                    saving.tidy_at = 0.0
 
     def _close(self, saving: _Saving, log: SessionLog) -> None:
         saving.seen = log.seen
@@ -409,27 +429,36 @@ class SessionSaver:
         saving.log = None
         self._changed.notify_all()
 
-    def _beside(self, saving: _Saving, job: Callable[[], object], *, blocks: bool = True) -> None:
-        """Do something on a thread of its own, so that what is written meanwhile does not wait for it."""
+    def _beside(self, saving: _Saving, job: Callable[[], object], *, compacts: bool) -> None:
+        """Do something for a session on a thread of its own, so that what is written meanwhile does not wait."""
 
         def run() -> None:
             try:
                 job()
-                failed = None
             except Exception as error:
-                failed = error
-            if failed is not None:
-                if blocks and isinstance(failed, OSError):
-                    self._failed(saving, failed, self._closing_until is not None)
-                elif not isinstance(failed, (OSError, CharLSTMError)):
-                    LOG.error("Unexpected error beside the thread that saves sessions", exc_info=failed)
-            if blocks:
-                with self._changed:
-                    saving.busy = False
-                    self._changed.notify_all()
+                saving.tidy_at = time.monotonic() + LONGEST_PAUSE
+                LOG.error("Unexpected error while a session was synced or compacted", exc_info=error)
+            with self._changed:
+                if compacts:
+                    saving.compacting = self._compacting = False
+                else:
+                    saving.syncing = False
+                self._changed.notify_all()
 
-        saving.busy = saving.busy or blocks
+        if compacts:
+            saving.compacting = self._compacting = True
+        else:
+            saving.syncing = True
         threading.Thread(target=run, name="charlstm-session-tidy", daemon=True).start()
+
+    def _forget_old(self, folder: Path) -> None:
+        def run() -> None:
+            try:
+                saved_sessions.forget_old(folder, self.files)
+            except Exception as error:
+                LOG.error("Unexpected error while old sessions were deleted", exc_info=error)
+
+        threading.Thread(target=run, name="charlstm-forget-old", daemon=True).start()
 
 
 def _identity(run: Path) -> tuple[int, int] | None:
