@@ -532,7 +532,7 @@ class SessionLog:
         if state is None:
             state = self.read(size).state
         held = False
-
+        written = os.fstat(self._descriptor).st_mtime_ns
         sizes: list[int] = []
 
         def write(file: BinaryIO) -> None:
@@ -549,6 +549,7 @@ class SessionLog:
 
         try:
             storage.replace_file(self.path, write)
+            os.utime(self.path, ns=(written, written))  # nothing was done to the session now
             descriptor = _opened(self.path)
             os.close(self._descriptor)
             self._descriptor, self._head = descriptor, state.summary

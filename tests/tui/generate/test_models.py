@@ -14,8 +14,10 @@ from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.saving import load_session, read_summary, save_session
+from charlstm.generation.saving import load_session, read_summary, save_session, summary
 from charlstm.generation.session import Session as Played
+from charlstm.generation.session_document import document_of
+from charlstm.generation.session_log import SessionState
 from charlstm.model.file import Model, load_model, save_model
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
@@ -362,7 +364,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
     if ending == "json":
         loaded = load_session(target, load_model(model))
         assert loaded.prime + loaded.read() == text
-        assert json.loads(target.read_text())["format"] == 2
+        assert json.loads(target.read_text().splitlines()[0])["automatic"] is False
     elif ending == "txt":
         assert target.read_text() == text
 
@@ -442,7 +444,7 @@ def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for path in (".", "/", str(tmp_path)):
         with pytest.raises(CharLSTMError, match="is a folder"):
-            copy_as(Path(path), "rank", None)  # type: ignore[arg-type]
+            copy_as(Path(path), "rank", None, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
@@ -452,6 +454,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
     run = record(tmp_path / "runs", "finished", name="one", steps=200).run
     played = Played(load_model(model), "a")
+    state = SessionState(document_of(played), played.model.vocabulary.symbols, summary(played))
     umask = os.umask(0o027)
     try:
         for path, folder, file in (
@@ -459,13 +462,13 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", played)
+        copy_as(tmp_path / "pipe.txt", "rank", state, played)
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(

@@ -40,6 +40,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CLOSING_PAUSE = 0.1
 """The same while the app waits to be closed."""
 MOST_NAMES = 10_000
+WAIT_STEP = 0.02
 NEVER = float("inf")
 
 _LOST = {
@@ -171,12 +172,15 @@ class SessionSaver:
             saving = self._savings.get(key)
             return SavingStatus() if saving is None else saving.status
 
-    def wait(self, key: Hashable, timeout: float) -> None:
-        """Wait until all of a session is written and its file is closed, ``timeout`` seconds at most."""
+    def wait(self, key: Hashable, timeout: float, *, closed: bool = True) -> None:
+        """Wait until all of a session is written, and with ``closed`` its file is closed; ``timeout`` seconds at
+        most."""
         with self._changed:
             saving = self._savings.get(key)
-            if saving is not None:
-                self._changed.wait_for(lambda: not saving.waits and saving.log is None, timeout)
+            end = time.monotonic() + timeout
+            while saving is not None and (saving.waits or (closed and saving.log is not None)):
+                if not self._changed.wait(min(WAIT_STEP, max(0.0, end - time.monotonic()))) and time.monotonic() >= end:
+                    return
 
     @property
     def files(self) -> set[Path]:

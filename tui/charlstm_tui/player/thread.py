@@ -488,8 +488,13 @@ class Player:
         save = copy_as(path, colour, playback.session_state(with_cache=True), playback.reader.session)
         if path.suffix.lower() in ("", ".json"):
             playback.continues = str(target(path).absolute())
-            self._saver.save(key, summary=playback.summary())
-        self._writer.save_as(save, tell, failed)
+            self._save_changes(playback)
+
+        def save_after_own_file() -> str:  # which is the older one then
+            self._saver.wait(key, WAIT_FOR_FILE, closed=False)
+            return save()
+
+        self._writer.save_as(save_after_own_file, tell, failed)
 
     # ---- commands, on the thread
 
