@@ -716,3 +716,29 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
     assert len(load_session(path, load_model(model))) == 10
     listener.player.save_as(tmp_path, None)
     listener.until(lambda p: "is a folder" in p.failure)
+
+
+def test_change_that_fails_leaves_what_can_be_done_again(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.stream(40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    text = listener.line
+    player.insert("own", 5)
+    listener.until(lambda p: p.length == 8)
+    player.undo()
+    listener.until(lambda p: p.redoable == "typing")
+    for fail in (
+        lambda: player.switch_branch(99),
+        lambda: player.prune_branch(99),
+        lambda: player.choose("a你", 10),
+        lambda: player.replace(10, 4, "a"),
+    ):
+        fail()
+        state = listener.until(lambda p: bool(p.failure))
+        assert (state.redoable, listener.line, len(state.branches)) == ("typing", text, 2)
+        player.change_speed(lambda speed: FULL)
+        player.move_by(0)
+        listener.until(lambda p: not p.failure)
+    player.redo()
+    listener.until(lambda p: p.length == 8)

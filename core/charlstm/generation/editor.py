@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from charlstm import arguments
+from charlstm.generation.prime import prepare_prime
 from charlstm.generation.session import Session
-from charlstm.generation.tree import Pruned, Rows
+from charlstm.generation.tree import TYPED, Pruned, Rows
 
 MOST_CHANGES = 1000
 """Changes that can be undone."""
@@ -116,6 +119,23 @@ class Editor:
         self.changes += 1
         self._change_end = None
 
+    @contextmanager
+    def changing(self, kind: str, *, joins: bool = False) -> Iterator[None]:
+        """Announce a change, as :meth:`record` does, that the block makes. If the block raises an exception, text,
+        cursor, branches and history are as they were before."""
+        before, branches = self._mark(), set(self.session.tree)
+        history = (self._undo.copy(), self._redo.copy(), self.changes, self._change_end)
+        self.record(kind, joins=joins)
+        try:
+            yield
+        except BaseException:
+            for number in [number for number in self.session.tree if number not in branches]:
+                if number in self.session.tree:  # it may have gone with its parent
+                    self.session.prune(number)
+            self._go_to(before)
+            self._undo, self._redo, self.changes, self._change_end = history
+            raise
+
     def end_change(self) -> None:
         """The change that was announced ends at the cursor."""
         self._change_end = self.session.position
@@ -175,11 +195,13 @@ class Editor:
                 continue  # it came to nothing
             pruned = None if change.pruned is None else restore(change.pruned)
             others.append(Change(change.kind, here, pruned))
-            mark = change.mark
-            self.session.switch(mark.branch, mark.position, mark.length)
-            self.rest = mark.rest
+            self._go_to(change.mark)
             return change.kind
         return ""
+
+    def _go_to(self, mark: Mark) -> None:
+        self.session.switch(mark.branch, mark.position, mark.length)
+        self.rest = mark.rest
 
     def _mark(self) -> Mark:
         session = self.session
@@ -195,11 +217,16 @@ class Editor:
         typed are one change each, with the space after them.
 
         ``check`` is called now and then with the number of characters that are in; an exception that it raises ends the
-        work there. Returns the characters that the model does not know, with their counts; they are left out.
+        work there. Returns the characters that the model does not know, with their counts; they are left out. A text of
+        which it knows none changes nothing.
+
+        Raises :class:`GenerationError` if there is no position ``at``.
         """
-        if not text:
-            return {}
         session = self.session
+        at = None if at is None else arguments.whole("at", at, 0, len(self))
+        rows, unknown = self._known(text)
+        if not len(rows):
+            return unknown
         if at is not None:
             self.join()
             self.record(TYPE)
@@ -208,17 +235,24 @@ class Editor:
         else:
             self.record(TYPE, joins=self._continues_word(text))
             self.open()
-        return self._type(text, check)
+        self._type(rows, check)
+        return unknown
 
-    def _type(self, text: str, check: Callable[[int], object]) -> dict[str, int]:
-        unknown: dict[str, int] = {}
+    def _known(self, text: str) -> tuple[Rows, dict[str, int]]:
+        """The user's own text as rows without statistics, and the characters that the model does not know with their
+        counts. The model's text options are applied to the whole text, since a line end may be two characters."""
+        prepared = prepare_prime(self.session.model, text, empty_is_fine=True)
+        rows = np.zeros(len(prepared.ids), self.rest.dtype)
+        rows["id"], rows["source"] = prepared.ids, TYPED
+        return rows, prepared.unknown
+
+    def _type(self, rows: Rows, check: Callable[[int], object]) -> None:
         try:
-            for start in range(0, len(text), CHUNK):
+            for start in range(0, len(rows), CHUNK):
                 check(start)
-                unknown |= self.session.type(text[start : start + CHUNK])
+                self.session.put_back(rows[start : start + CHUNK])
         finally:
             self.end_change()
-        return unknown
 
     def _continues_word(self, text: str) -> bool:
         position = self.session.position
@@ -229,16 +263,16 @@ class Editor:
         """Generate a character at the end of the text. Those that are generated one after another are one change."""
         self.join()
         session = self.session
-        self.record(GENERATE, joins=session.position == len(session))
-        session.rewind(len(session))
-        session.step()
+        with self.changing(GENERATE, joins=session.position == len(session)):
+            session.rewind(len(session))
+            session.step()
         self.end_change()
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
         session = self.session
-        before = min(before, session.position)
-        after = min(after, len(self) - session.position)
+        before = min(arguments.whole("before", before, 0), session.position)
+        after = min(arguments.whole("after", after, 0), len(self) - session.position)
         if not before and not after:
             return
         self.record(ERASE, joins=True)
@@ -252,21 +286,30 @@ class Editor:
         self, start: int, stop: int, text: str = "", check: Callable[[int], object] = lambda done: None
     ) -> dict[str, int]:
         """Put the user's own text in the place of the characters from ``start`` to ``stop``, which is one change; what
-        follows stays. ``check`` and what is returned are those of :meth:`insert`."""
+        follows stays. ``check`` and what is returned are those of :meth:`insert`. A text of which the model knows no
+        character changes nothing; an empty one removes the characters.
+
+        Raises :class:`GenerationError` if there is no position ``start``, or ``stop`` is before it.
+        """
         session = self.session
-        stop = min(stop, len(self))
+        start = arguments.whole("start", start, 0, len(self))
+        stop = min(arguments.whole("stop", stop, start), len(self))
+        rows, unknown = self._known(text)
+        if text and not len(rows):
+            return unknown
         self.record(TYPE if text else ERASE)
         self.read(start)
         session.rewind(start)
         self.open()
         self.rest = self.rest[stop - start :]
-        return self._type(text, check)
+        self._type(rows, check)
+        return unknown
 
     def put_generated(self, text: str, kind: str) -> None:
         """Put a text that the model has suggested in at the cursor; what follows stays."""
-        self.record(kind)
-        self.open()
-        self.session.put_generated(text)
+        with self.changing(kind):
+            self.open()
+            self.session.put_generated(text)
 
     def show_alternative(self, direction: int, length: int) -> bool:
         """Put the next less likely character (``direction`` 1) or likelier one (-1) at the cursor, in place of the one
@@ -281,13 +324,13 @@ class Editor:
         place = chars.index(session.read(position, position + 1)) + direction if position < len(session) else 0
         if not 0 <= place < len(chars):
             return False
-        self.record(ALTERNATIVE, joins=True)
-        session.choose(chars[place])
-        if session.position == len(session):
-            for _ in range(length if chars[place] != "\n" else 0):
-                if session.step().char == "\n":
-                    break
-        session.rewind(position)
+        with self.changing(ALTERNATIVE, joins=True):
+            session.choose(chars[place])
+            if session.position == len(session):
+                for _ in range(length if chars[place] != "\n" else 0):
+                    if session.step().char == "\n":
+                        break
+            session.rewind(position)
         self.end_change()
         return True
 

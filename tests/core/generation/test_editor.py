@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
-from charlstm.generation.editor import READ_CHUNK, Editor
+from charlstm.generation.editor import CHUNK, READ_CHUNK, Editor
 from charlstm.generation.saving import copy, from_dict, to_dict
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED, TYPED
@@ -302,3 +302,93 @@ def test_prime_becomes_the_beginning_of_a_text_that_keeps_who_wrote_it(model):
     # Computed in blocks of other sizes, whose last digits may differ.
     assert other.rows()["probability"] == pytest.approx(expected.rows()["probability"], rel=1e-5)
     assert (editor.text, editor.session.prime) == (text, "abc")
+
+
+def history(editor):
+    """All of what an edit that fails must not change."""
+    editor.session.next_char_distribution()
+    marks = [(change.kind, change.mark) for change in (*editor._undo, *editor._redo)]
+    branches = editor.session.branches()
+    return state(editor), marks, editor.undoable, editor.redoable, editor.changes, len(editor.rest), branches
+
+
+def choose_unknown(editor):
+    with editor.changing("choosing"):
+        editor.session.rewind(3)
+        for char in "ajZ":  # the last one is not among the model's
+            editor.session.choose(char)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda editor: editor.replace(10, 4, "a"),
+        lambda editor: editor.replace(99, 100, "a"),
+        lambda editor: editor.replace(-1, 4),
+        lambda editor: editor.insert("a", at=99),
+        lambda editor: editor.insert("a", at=-1),
+        lambda editor: editor.insert(5),
+        lambda editor: editor.erase(before=-1),
+        lambda editor: editor.erase(after=-1),
+        lambda editor: editor.put_generated(5, "accepting"),
+        lambda editor: editor.prune(0),
+        lambda editor: editor.prune(9),
+        lambda editor: editor.move(99),
+        lambda editor: editor.move(-1),
+        choose_unknown,
+    ],
+)
+@pytest.mark.parametrize("waits", [True, False])
+def test_edit_that_fails_changes_nothing(model, edit, waits):
+    editor = played(model)
+    editor.move(20)
+    editor.insert("a")
+    editor.insert("b c")
+    editor.undo()
+    editor.undo()
+    editor.insert("ab", at=15)
+    editor.undo()
+    assert editor.redoable
+    if waits:
+        editor.move(5)
+        editor.open()
+    else:
+        editor.join()
+    before = history(editor)
+    with pytest.raises(GenerationError):
+        edit(editor)
+    assert history(editor)[:5] == before[:5]
+    editor.join()
+    assert history(editor)[:5] == before[:5]
+
+
+def test_edit_that_fails_leaves_no_branch(model):
+    editor = played(model)
+    before = history(editor)
+    with pytest.raises(GenerationError):
+        choose_unknown(editor)
+    assert history(editor) == before
+
+
+def test_text_of_which_the_model_knows_nothing_changes_nothing(model):
+    editor = played(model)
+    editor.insert("ab")
+    editor.undo()
+    before = history(editor)
+    assert editor.insert("ÄÖÄ") == {"Ä": 2, "Ö": 1}
+    assert editor.insert("ÄÖÄ", at=5) == {"Ä": 2, "Ö": 1}
+    assert editor.replace(5, 9, "ÄÖÄ") == {"Ä": 2, "Ö": 1}
+    assert history(editor) == before
+
+
+@pytest.mark.parametrize("place", [CHUNK - 1, CHUNK])
+def test_long_text_is_put_in_as_one_text(model, place):
+    """A line end is not two where the text is put in piece by piece, and unknown characters are counted in all."""
+    text = "Ä" + "a" * (place - 1) + "\r\n" + "b" * CHUNK + "Ä"
+    editor = Editor(Session(model, "abc"))
+    assert editor.insert(text) == {"Ä": 2}
+    assert editor.text == "a" * (place - 1) + "\n" + "b" * CHUNK
+    editor = played(model)
+    assert editor.replace(3, 3, text) == {"Ä": 2}
+    editor.join()
+    assert editor.text[3:].startswith("a" * (place - 1) + "\n" + "b" * CHUNK)

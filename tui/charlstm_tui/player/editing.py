@@ -22,16 +22,21 @@ class Cancelled(CharLSTMError):
 
 def change(playback: Playback, editor: Editor, make: Callable[[], object], *, edited: bool = True) -> None:
     """Do something that may make another branch current, and find from where on the text is another. ``edited``: it is
-    the user's work, for which the session is kept."""
+    the user's work, for which the session is kept, unless it fails and changes nothing."""
     playback.stop()
-    playback.edited |= edited
+    failed = True
     playback.continuations = None
     session = editor.session
     before = {branch.number: branch for branch in session.branches() if branch.current}
     length = len(session)
     try:
         make()
+        failed = False
+    except Cancelled:  # what was done by then stays
+        failed = False
+        raise
     finally:
+        playback.edited |= edited and not failed
         branches = session.branches()
         after = {branch.number: branch for branch in branches if branch.current}
         changes = [
@@ -45,12 +50,12 @@ def change(playback: Playback, editor: Editor, make: Callable[[], object], *, ed
 
 
 def edit(playback: Playback, editor: Editor, kind: str, make: Callable[[Session], object]) -> None:
-    """Change the session; what stood there stays as a branch."""
+    """Change the session; what stood there stays as a branch. A change that fails changes nothing."""
 
     def record_and_make() -> None:
         editor.join()
-        editor.record(kind)
-        make(editor.session)
+        with editor.changing(kind):
+            make(editor.session)
 
     change(playback, editor, record_and_make)
 
