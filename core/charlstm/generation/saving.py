@@ -217,7 +217,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
         "seed": session.seed,
         "sample": session.sample,
         "settings": session.settings.to_dict(),
-        "clamps": [str(clamp) for clamp in session.clamps],
+        "clamps": [clamp.exact() for clamp in session.clamps],
         "cursor": {"branch": numbers[id(session.tip)], "position": session.position, "length": len(session)},
         "branches": branches,
     }
@@ -631,7 +631,7 @@ def settings_facts(seed: int, settings: SamplerSettings, clamps: Sequence[Clamp]
     return [
         ("seed", str(seed)),
         *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
-        *([("held cells", ", ".join(map(str, clamps)))] if clamps else []),
+        *([("held cells", ", ".join(clamp.exact() for clamp in clamps))] if clamps else []),
     ]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
-from charlstm.generation.clamp import Clamp
+from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.editor import Editor
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import (
@@ -393,3 +393,40 @@ def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
     path = tmp_path / "story.prose.txt"
     export_session(session, path)
     assert path.read_text() == "abca b b a\n\nc ab\n  b\n"
+
+
+@given(
+    value=st.floats(-1e6, 1e6),
+    factor=st.floats(-1, 1) | st.just(0.0),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_clamps_are_kept_exactly(model, value, factor):
+    clamp = Clamp(2, 3, value, factor)
+    assert parse_clamp(clamp.exact()) == clamp
+    assert from_dict(to_dict(Session(model, "ab", clamps=[clamp])), model).clamps == (clamp,)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "factor"),
+    [
+        ("2:3=1", 1.0, 0.0),
+        (" 2 : 3 * -0.5 ", 0.0, -0.5),
+        ("2:3*1e-05", 0.0, 1e-05),
+        ("2:3*0.5+1.5", 1.5, 0.5),
+        ("2:3*1e-05-2E+3", -2e3, 1e-05),
+        ("2:3*-1-1", -1.0, -1.0),
+    ],
+)
+def test_clamp_is_read_with_factor_and_value(text, value, factor):
+    assert parse_clamp(text) == Clamp(2, 3, value, factor)
+
+
+@pytest.mark.parametrize("text", ["2:3=1+1", "2:3*", "2:3*+", "2:3*1+", "2:3*0.5++1", "2:3*0.5+1+1", "2:3*e-5", "2:3"])
+def test_other_texts_are_no_clamps(text):
+    with pytest.raises(GenerationError, match="is not a clamp"):
+        parse_clamp(text)
+
+
+def test_exports_name_clamps_exactly(model):
+    session = Session(model, "ab", clamps=[Clamp(1, 2, value=0.123456789, factor=0.5)])
+    assert "held cells: 1:2*0.5+0.123456789" in to_markdown(session)
