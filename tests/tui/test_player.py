@@ -742,3 +742,50 @@ def test_change_that_fails_leaves_what_can_be_done_again(model: Path, listener: 
         listener.until(lambda p: not p.failure)
     player.redo()
     listener.until(lambda p: p.length == 8)
+
+
+@pytest.mark.parametrize("settings", [SamplerSettings(temperature=0.3), SamplerSettings(top_k=2, temperature=0.2)])
+def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
+    model: Path, listener: Listener, settings: SamplerSettings
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=settings, seed=3))
+    player.stream(60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.change_speed(lambda speed: 0)
+    for position in range(0, 60, 2):
+        player.regenerate(position)
+        listener.until(lambda p: p.undoable == "regenerating")
+        assert listener.line[:position] == text[:position]
+        assert listener.line != text[: len(listener.line)], position
+        assert played_session(player).seed != 3
+        player.undo()
+        listener.until(lambda p: p.redoable == "regenerating")
+        assert (listener.line, played_session(player).seed) == (text, 3)
+    player.redo()
+    listener.until(lambda p: p.undoable == "regenerating")
+    assert played_session(player).seed != 3
+
+
+def played_session(player: Player) -> Session:
+    session = player._playbacks[0].session
+    assert session is not None
+    return session
+
+
+def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0)))
+    player.stream(60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.regenerate(20)
+    state = listener.until(lambda p: bool(p.failure))
+    assert "writes the same again" in state.failure
+    assert (listener.line, state.running, played_session(player).seed) == (text, False, 0)
+    player.change_settings(lambda settings: replace(settings, temperature=1.0))
+    player.regenerate(20)
+    listener.until(lambda p: p.length > 60 and not p.running)
+    assert listener.line[:20] == text[:20]
+    assert listener.line[:60] != text

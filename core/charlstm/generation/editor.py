@@ -40,16 +40,18 @@ MOVE, TYPE, ERASE, GENERATE, PRUNE, ALTERNATIVE = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
-    """What the text was at one moment: ``length`` characters on the path to ``branch``, and then the ``rest``."""
+    """What the text was at one moment: ``length`` characters on the path to ``branch``, and then the ``rest``; and the
+    session's seed."""
 
     branch: int
     length: int
     position: int
     rest: Rows
+    seed: int
 
     def same(self, other: Mark) -> bool:
         place, other_place = (
-            (each.branch, each.length, each.position, each.rest["id"].tobytes()) for each in (self, other)
+            (each.branch, each.length, each.position, each.rest["id"].tobytes(), each.seed) for each in (self, other)
         )
         return place == other_place
 
@@ -201,12 +203,12 @@ class Editor:
 
     def _go_to(self, mark: Mark) -> None:
         self.session.switch(mark.branch, mark.position, mark.length)
-        self.rest = mark.rest
+        self.rest, self.session.seed = mark.rest, mark.seed
 
     def _mark(self) -> Mark:
         session = self.session
         number = next(number for number, branch in session.tree.items() if branch is session.tip)
-        return Mark(number, len(session), session.position, self.rest)
+        return Mark(number, len(session), session.position, self.rest, session.seed)
 
     # -- editing -------------------------------------------------------------------------------------------------
 

@@ -430,3 +430,52 @@ def test_other_texts_are_no_clamps(text):
 def test_exports_name_clamps_exactly(model):
     session = Session(model, "ab", clamps=[Clamp(1, 2, value=0.123456789, factor=0.5)])
     assert "held cells: 1:2*0.5+0.123456789" in to_markdown(session)
+
+
+def test_exports_name_each_seed_with_its_place(model, tmp_path):
+    session = Session(model, "ab", seed=5)
+    play(session, 20)
+    session.rewind(10)
+    session.seed = session.find_seed()
+    second = session.seed
+    play(session, 10)
+    session.type("abc")
+    session.seed = -3
+    play(session, 1)
+    assert session.seed_places() == [(0, 5), (10, second), (23, -3)]
+    words = f"seed: 5; from character 11 after the prime: {second}; from character 24 after the prime: -3\n"
+    assert words in to_markdown(session)
+    save_session(session, tmp_path / "one.json")
+    again = load_session(tmp_path / "one.json", model)
+    assert again.seed == -3
+    assert words in to_markdown(again)
+    again.switch(0)
+    assert again.seed_places() == [(0, 5)]
+    assert "seed: 5\n" in to_markdown(again)
+    assert "seed: 7\n" in to_markdown(Session(model, "ab", seed=7))
+
+
+def test_seeds_stay_with_their_characters_through_edits_and_a_file(model, tmp_path):
+    session = Session(model, "ab", seed=5)
+    play(session, 10)
+    session.seed = 6
+    play(session, 10)
+    editor = Editor(session)
+    editor.move(3)
+    editor.insert("abcd")
+    (tmp_path / "one.json").write_bytes(saving.copy(session, editor.rest)())
+    assert load_session(tmp_path / "one.json", model).seed_places() == [(0, 5), (14, 6)]
+    editor.join()
+    assert session.seed_places() == [(0, 5), (14, 6)]
+    other = editor.without_prime()
+    other.join()
+    assert other.session.seed_places() == [(2, 5), (16, 6)]
+    assert "seed: 5; from character 17: 6\n" in to_markdown(other.session)
+
+
+@pytest.mark.parametrize("seeds", [5, [5], [[1, 2, 3]], [[0, 2**64]], [[0, "5"]], [[301, 5]], [[5, 1], [4, 2]]])
+def test_impossible_seeds_are_refused(session, model, seeds):
+    values = to_dict(session)
+    values["branches"][0]["seeds"] = seeds
+    with pytest.raises(GenerationError, match="is damaged"):
+        from_dict(values, model)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.editor import Editor
+from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.typography import with_plain_marks
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
-SAME_AT_FIRST = 64
-"""Characters that another seed may draw like the one before, until one differs."""
+MOST_SAME = 1000
+"""Characters at which no other can be drawn, before regenerating gives up."""
 
 
 class Cancelled(CharLSTMError):
@@ -78,15 +79,24 @@ def move_to(playback: Playback, editor: Editor, position: int) -> None:
 
 
 def draw_again(playback: Playback, editor: Editor, position: int) -> None:
-    """Put another character at ``position``, as another seed draws it."""
-    editor.session.seed += 1
+    """Put another character at ``position``, as another seed draws it, or at the first place after it where the
+    settings allow another one. Raises :class:`CharLSTMError`, and changes nothing, if there is no such place."""
 
     def generate(session: Session) -> None:
-        for _ in range(SAME_AT_FIRST):
-            length = len(session)
+        if session.position == len(session):
+            session.seed = next_seed(session.seed)
             session.step()
-            if session.position > position + 1 or len(session) != length:
+            return
+        for _ in range(MOST_SAME):
+            seed = session.find_seed()
+            if seed is not None:
+                session.seed = seed
+                session.step()
                 return
+            session.rewind(session.position + 1)
+            if session.position == len(session):
+                break
+        raise GenerationError("With these settings the model writes the same again, whatever the seed.")
 
     edit_at(playback, editor, "regenerating", position, generate)
 
