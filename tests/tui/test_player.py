@@ -475,36 +475,92 @@ def test_newest_sessions_with_work_stay_and_all_that_have_a_name(
     monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
     place = tmp_path / "sessions"
-    streams = [saved(place / f"auto-stream-{age}.json", age, 68) for age in range(4)]
-    stories = [saved(place / f"auto-story-{age}.json", 100 + age, 68, edited=True) for age in range(4)]
-    mine = saved(place / "mine.json", 1e6, 10)
+    streams = [saved(automatic(place, age), age, 68) for age in range(4)]
+    stories = [saved(automatic(place, 10 + age), 100 + age, 68, edited=True) for age in range(4)]
+    mine = [saved(place / name, 1e6, 10) for name in ("mine.json", "auto-mine.json", "auto-20261127-203000 old.json")]
     saved_sessions.forget_old(place)
-    assert set(place.iterdir()) == {*streams[:2], *stories[:3], mine}
+    assert set(place.iterdir()) == {*streams[:2], *stories[:3], *mine}
+
+
+def automatic(place: Path, number: int) -> Path:
+    """A name that the app gives."""
+    return place / f"auto-20261127-203000-{number}.json"
+
+
+def test_wrong_clock_deletes_no_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
+    place = tmp_path / "sessions"
+    later = [saved(automatic(place, n), -1000 - n, 68, edited=True) for n in range(4)]
+    long_ago = [saved(automatic(place, 10 + n), time.time() - n, 68, edited=True) for n in range(4)]
+    written = saved(automatic(place, 20), 5000, 68, edited=True)
+    others = [saved(automatic(place, 30 + n), n, 68, edited=True) for n in range(4)]
+    saved_sessions.forget_old(place, {written})
+    assert set(place.iterdir()) == {*later, *long_ago, written, *others[:2]}
+    used = {written, *others, *later, *long_ago}
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 1)
+    saved_sessions.forget_old(place, used)
+    assert set(place.iterdir()) == {*later, *long_ago, written, *others[:2]}
+
+
+def test_session_that_is_saved_while_others_are_dated_later_stays(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
+    place = saved_sessions.folder(None, model)
+    place.parent.mkdir(parents=True)
+    later = [saved(automatic(place, n), -1000 - n, 68, edited=True) for n in range(3)]
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.insert_at_cursor("own")
+    state = listener.until(lambda p: p.length == 3)
+    listener.player.close()
+    assert state.file is not None
+    assert set(place.iterdir()) == {*later, state.file}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("auto-20261127-203000.json", True),
+        ("auto-20261127-203000-12.json", True),
+        ("auto-story.json", False),
+        ("auto-20261127-203000-final.json", False),
+        ("auto-20261127-203000.json.json", False),
+        ("auto-biography.json", False),
+    ],
+)
+def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path, name: str, own: bool) -> None:
+    path = saved(tmp_path / name, 0, 68)
+    session = saved_sessions.session_at(path)
+    assert session is not None
+    assert session.automatic == own
+    assert session.name == ("" if own else name)
+    assert saved_sessions.is_own(path, tmp_path) == own
+    assert saved_sessions.is_automatic(saved_sessions.new_name(tmp_path))
 
 
 def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     place = tmp_path / "sessions"
 
     def last(opened: Path | None = None, closed: SavedSession | None = None) -> Path | None:
-        found = saved_sessions.last(place, place / "auto-now.json", opened, closed)
+        found = saved_sessions.last(place, automatic(place, 0), opened, closed)
         return None if found is None else found.path
 
-    saved(place / "auto-now.json", 0, 5000)
-    saved(place / "auto-empty.json", 1, 0, edited=True)
+    saved(automatic(place, 0), 0, 5000)
+    saved(automatic(place, 1), 1, 0, edited=True)
     assert last() is None
-    stream = saved(place / "auto-stream.json", 2, 68)
-    (place / "auto-broken.json").write_text("{}")
+    stream = saved(automatic(place, 2), 2, 68)
+    (automatic(place, 3)).write_text("{}")
     assert last() == stream
-    story = saved(place / "auto-story.json", 4, 68, edited=True)
+    story = saved(automatic(place, 4), 4, 68, edited=True)
     assert last() == story
-    long = saved(place / "auto-long.json", 3, 1500)
+    long = saved(automatic(place, 5), 3, 1500)
     assert last() == long
     named = saved(place / "mine.json", 10, 100, edited=True)
-    newer = saved(place / "auto-newer.json", 5, 100, edited=True, continues=str(named))
+    newer = saved(automatic(place, 6), 5, 100, edited=True, continues=str(named))
     assert last(opened=named) == newer
     os.utime(named)
     assert last(opened=named) == named
-    closed = SavedSession(place / "auto-not-written.json", time.time(), saving.SessionSummary(10, "", True))
+    closed = SavedSession(automatic(place, 7), time.time(), saving.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import threading
 import time
@@ -31,12 +32,16 @@ from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
+_AUTO_NAME = re.compile(rf"{AUTO}\d{{8}}-\d{{6}}(-\d+)?\.json")
+"""Such a name as a whole, as :func:`new_name` makes it: one that the user chose may begin in the same way."""
 LONG = 1000
 """Characters that the model writes before it pauses: a longer text was asked for."""
 MOST_AUTO = 500
 """Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
 is opened again is continued in its file, so that these are as many stories."""
 MOST_OTHERS = 5
+FIRST_SESSION = 1_767_225_600.0
+"""2026, in Unix seconds: a clock that has lost its time begins in an earlier year."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_BYTES = 20_000_000
 """A longer file without a summary is not read to list it."""
@@ -54,7 +59,7 @@ class SavedSession:
     @property
     def automatic(self) -> bool:
         """Whether the app gave it its name and saved it by itself."""
-        return self.path.name.startswith(AUTO)
+        return is_automatic(self.path)
 
     @property
     def length(self) -> int:
@@ -167,9 +172,14 @@ def kept(played: Path | None) -> str:
     return f"The text is kept: {advice}."
 
 
+def is_automatic(path: Path) -> bool:
+    """Whether the app gave this name to a session that it saved by itself."""
+    return _AUTO_NAME.fullmatch(path.name) is not None
+
+
 def is_own(path: Path, place: Path) -> bool:
     """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
-    return path.name.startswith(AUTO) and path.absolute().parent == place.absolute()
+    return is_automatic(path) and path.absolute().parent == place.absolute()
 
 
 def make(path: Path) -> None:
@@ -204,13 +214,23 @@ def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSessio
     return next(iter((*newer, *with_work, *sessions)), None)
 
 
-def forget_old(place: Path) -> None:
+def forget_old(place: Path, used: Collection[Path] = ()) -> None:
     """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
-    :data:`MOST_OTHERS` without, and all that the user named."""
+    :data:`MOST_OTHERS` without, and all that the user named.
+
+    Those in files that this app has ``used`` are the newest, whatever their dates say. Those that are dated later than
+    now, or before there was charlstm, stay too: the clock was wrong then or is now, and which is the oldest cannot be
+    known.
+    """
+    now = time.time()
     automatic = [session for session in saved(place) if session.automatic]
+    automatic = [session for session in automatic if session.path in used or FIRST_SESSION <= session.saved <= now]
+    automatic.sort(key=lambda session: session.path not in used)
     with_work = [session for session in automatic if session.has_work]
     others = [session for session in automatic if not session.has_work]
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
+        if session.path in used:
+            continue
         with contextlib.suppress(OSError):
             session.path.unlink()
 
@@ -281,7 +301,7 @@ class SessionWriter:
                 make(path.parent)
                 storage.replace_bytes(path, content())
                 self.remember(path)
-                forget_old(path.parent)
+                forget_old(path.parent, self._known)
             except OSError as error:
                 failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
 
