@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import hashlib
 import html
 import json
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Format 1, of version 0.1, has mirostat's limit (``mu``) in the statistics of every character. It can be read."""
 
-MAX_BYTES = 2**30
-"""A larger file is refused before it is read."""
+MAX_BYTES = 2**36
+"""A larger file is refused before it is read, and none is written. Reading one takes some three times as much memory;
+where there is less, a sentence says so."""
 
 MAX_STATES = 256
 """Most hidden states that are saved, spread over the text; a loaded session computes the others from them."""
@@ -140,6 +142,8 @@ def copy(
     ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
     others are for the :func:`summary`.
 
+    The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
+
     Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
     """
     values = _copied(session, summary(session, rest, edited=edited, continues=continues, model=model))
@@ -147,7 +151,14 @@ def copy(
         text = session.model.vocabulary.decode(rest["id"])
         seeds = _seeds(rest, session.seeds)
         values["rest"] = {"text": text, "sources": rest["source"].tolist(), "seeds": seeds}
-    return lambda: json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+
+    def content() -> bytes:
+        made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+        if len(made) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"it would be longer than the {MAX_BYTES:,} bytes that can be read again")
+        return made
+
+    return content
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from charlstm import storage
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
 from charlstm.generation.clamp import Clamp, parse_clamp
@@ -479,3 +480,26 @@ def test_impossible_seeds_are_refused(session, model, seeds):
     values["branches"][0]["seeds"] = seeds
     with pytest.raises(GenerationError, match="is damaged"):
         from_dict(values, model)
+
+
+def test_what_is_saved_can_be_read_however_long(session, model, tmp_path, monkeypatch):
+    path = tmp_path / "one.json"
+    save_session(session, path)
+    size = path.stat().st_size
+    monkeypatch.setattr(saving, "MAX_BYTES", size)
+    save_session(session, path)
+    assert load_session(path, model).read() == session.read()
+    session.rewind(len(session))
+    play(session, 50)
+    with pytest.raises(OSError, match="can be read again"):
+        save_session(session, path)
+    assert load_session(path, model).read() == session.read()[:-50]  # the file stays as it was
+
+
+def test_session_of_more_than_a_gigabyte_is_read(session, model, tmp_path, monkeypatch):
+    path = tmp_path / "one.json"
+    save_session(session, path)
+    asked = []
+    monkeypatch.setattr(storage, "read_json", lambda path, most: (asked.append(most), json.loads(path.read_bytes()))[1])
+    load_session(path, model)
+    assert asked[0] > 2**34
