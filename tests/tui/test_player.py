@@ -22,9 +22,10 @@ from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
-from charlstm.runs.folder import delete_run
+from charlstm.paths import state_dir
+from charlstm.runs.folder import delete_run, rename_run
 from charlstm_tui.formatting import home
-from charlstm_tui.player import playback, saved_sessions, thread
+from charlstm_tui.player import playback, saved_sessions, session_writer, thread
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
@@ -42,6 +43,7 @@ class Listener:
         self.player.start()
         self.line = ""
         self.marks: list[int] = []
+        self.notes: list[str] = []
         self.state: PlaybackState | None = None
         self.seen = 0
 
@@ -60,8 +62,20 @@ class Listener:
                 self.marks[state.start :] = state.marks
                 assert len(self.line) == state.length == len(self.marks)
                 self.state = state
+                self.notes.append(state.note)
                 self.seen += 1
         raise AssertionError(f"not within {seconds} s: {self.state}")
+
+    def saved(self, length: int) -> PlaybackState:
+        """The state once a text of so many characters is in the session's file."""
+        state = self.until(lambda p: p.length == length)
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            found = None if state.file is None else saved_sessions.session_at(state.file)
+            if found is not None and found.length == length:
+                return state
+            time.sleep(0.01)
+        raise AssertionError(f"{state.file} was not written")
 
 
 @pytest.fixture
@@ -77,6 +91,65 @@ def listener() -> Iterator[Listener]:
     yield listener
     listener.player.close()
     assert not listener.player.alive
+
+
+def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
+    """Also when both have chosen the name of their file before either has written it."""
+    other = Listener()
+    try:
+        for each in (listener, other):
+            each.player.load(PlayRequest(str(model), speed=FULL))
+            each.until(lambda p: p.distribution is not None)
+        name = saved_sessions.new_name(saved_sessions.folder(None, model))
+        for each, text in ((listener, "one"), (other, "two")):
+            each.player._playbacks[0].file = name
+            each.player.insert_at_cursor(text)
+            each.until(lambda p: p.length == 3)
+        for each in (listener, other):
+            assert each.player.close(60)
+    finally:
+        other.player.close()
+    files = [listener.player.file, other.player.file]
+    assert len(set(files)) == 2
+    assert name in files
+    for file, text in zip(files, ("one", "two"), strict=True):
+        assert file is not None
+        assert load_session(file, load_model(model)).read() == text
+
+
+def test_save_of_another_app_while_a_session_is_read_is_not_overwritten(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.insert_at_cursor("first")
+    state = listener.until(lambda p: p.length == 5)
+    assert player.close(60)
+    path = state.file
+    assert path is not None
+    before = path.read_bytes()
+
+    def read_late(path: Path, *arguments: Any, **options: Any) -> Session:
+        session = load_session(path, *arguments, **options)
+        other = load_session(path, load_model(model))
+        other.type("other")
+        saving.save_session(other, path)  # by another app, right after it was read here
+        return session
+
+    monkeypatch.setattr(thread, "load_session", read_late)
+    again = Listener()
+    try:
+        again.player.load(PlayRequest(str(model), session=path))
+        again.until(lambda p: p.length == 5)
+        theirs = path.read_bytes()
+        assert theirs != before
+        again.player.insert_at_cursor("second")
+        again.until(lambda p: p.length == 11)
+        assert again.player.close(60)
+    finally:
+        again.player.close()
+    assert path.read_bytes() == theirs
+    assert again.player.file not in (None, path)
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
@@ -347,13 +420,126 @@ def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Lis
     assert not run.path.exists()
 
 
-def test_a_place_that_cannot_be_written_is_said_once(model: Path, own_home: Path, listener: Listener) -> None:
+def test_failed_save_is_said_until_it_succeeds(
+    model: Path, own_home: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_writer, "FIRST_PAUSE", 0.05)
     (own_home / ".local").write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.stream(10)
-    listener.until(lambda p: "cannot be saved" in p.failure)
+    state = listener.until(lambda p: "cannot be saved" in p.not_saved)
     listener.player.stream(10)
-    assert listener.until(lambda p: p.length == 20 and not p.running).failure == ""
+    assert listener.until(lambda p: p.length == 20 and not p.running).not_saved == state.not_saved
+    listener.player.move_to(5)
+    assert listener.until(lambda p: p.position == 5).not_saved == state.not_saved
+    (own_home / ".local").unlink()
+    listener.until(lambda p: not p.not_saved)
+    listener.player.insert_at_cursor("own")
+    state = listener.until(lambda p: p.length == 23)
+    assert listener.player.close(60)
+    assert listener.player.rescue() == []
+    assert state.file is not None
+    assert load_session(state.file, load_model(model)).read() == listener.line
+
+
+def test_late_failure_of_one_session_leaves_the_saving_of_another(
+    tmp_path: Path, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
+    run = record(tmp_path, "finished").run
+    monkeypatch.setattr(session_writer, "FIRST_PAUSE", 0.05)
+    run.sessions_dir.write_text("in the way")
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.insert_at_cursor("first")
+    listener.until(lambda p: p.length == 5)
+    listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
+    listener.until(lambda p: p.prime == "The" and bool(p.not_saved))
+    listener.player.insert_at_cursor("second")
+    second = listener.until(lambda p: p.length == 6)
+    assert listener.player.close(60)
+    assert second.file is not None
+    assert load_session(second.file, load_model(model)).read() == "second"
+    (sentence,) = listener.player.rescue()
+    assert sentence.startswith(f"The session cannot be saved to {home(run.sessions_dir)}")
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert home(kept) in sentence
+    assert load_session(kept, load_model(run.model_path)).read() == "first"
+
+
+def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Path, listener: Listener) -> None:
+    (own_home / ".local").write_text("in the way")
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.insert_at_cursor("own")
+    listener.until(lambda p: p.length == 3)
+    assert listener.player.close(60)
+    (sentence,) = listener.player.rescue()
+    assert "cannot be saved" in sentence
+    assert sentence.endswith("Its latest changes are lost.")
+
+
+def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.insert_at_cursor("first ")
+    listener.saved(6)
+    renamed = rename_run(run, "renamed")
+    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    player.insert_at_cursor("second")
+    state = listener.until(lambda p: any("renamed" in note for note in listener.notes))
+    assert state.file is not None
+    assert state.file.parent == renamed.sessions_dir
+    assert state.facts is not None
+    assert (state.facts.run, state.facts.name) == (renamed.path, "renamed")
+    player.insert_at_cursor(" third")
+    listener.until(lambda p: p.length == 18)
+    assert player.close(60)
+    (file,) = renamed.sessions_dir.iterdir()
+    assert file == state.file == player.file
+    assert load_session(file, load_model(renamed.model_path)).read() == "first second third"
+    assert not run.sessions_dir.exists()
+
+
+def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.insert_at_cursor("first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
+    player.insert_at_cursor("second")
+    listener.until(lambda p: p.prime == "The" and p.length == 6)
+    renamed = rename_run(run, "renamed")
+    player.insert_at_cursor(" third")
+    listener.until(lambda p: any("renamed" in note for note in listener.notes))
+    for _ in range(3):
+        player.undo()
+    listener.until(lambda p: p.length == 5)
+    player.insert_at_cursor("fourth")
+    listener.until(lambda p: p.length == 11)
+    assert player.close(60)
+    model = load_model(renamed.model_path)
+    texts = {load_session(file, model).read() for file in renamed.sessions_dir.iterdir()}
+    assert "firstfourth" in texts
+    assert not run.path.exists()
+
+
+def test_session_of_a_deleted_run_is_kept_elsewhere(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    model = load_model(run.model_path)
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.insert_at_cursor("first")
+    listener.saved(5)
+    delete_run(run)
+    listener.player.insert_at_cursor("second")
+    state = listener.until(lambda p: any("is gone" in note for note in listener.notes))
+    assert state.file is not None
+    assert home(state.file.parent) in " ".join(listener.notes)
+    listener.player.insert_at_cursor("third")
+    listener.until(lambda p: p.length == 16)
+    assert listener.player.close(60)
+    assert load_session(state.file, model).read() == "firstsecondthird"
+    assert not run.path.exists()
 
 
 def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
@@ -697,7 +883,7 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, writing = threading.Event(), threading.Event()
-    monkeypatch.setattr("charlstm.storage.replace_bytes", lambda path, content: (writing.set(), release.wait(10)))
+    monkeypatch.setattr("charlstm.storage.replace_file", lambda *_, **__: (writing.set(), release.wait(10)))
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.stream(10)
     assert writing.wait(10)
@@ -845,3 +1031,29 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, listener
     listener.until(lambda p: p.length > 60 and not p.running)
     assert listener.line[:20] == text[:20]
     assert listener.line[:60] != text
+
+
+@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+def test_words_before_an_unexpected_error_are_saved(
+    method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.insert_at_cursor("first")
+    file = listener.saved(5).file
+    player.insert_at_cursor(" second")
+    listener.until(lambda p: p.length == 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, method, fail)
+        if method == "rewind":
+            player.move_to(0)
+        player.stream()
+        listener.until(lambda p: bool(p.error))
+    assert unexpected_errors
+    player.close(60)
+    assert file is not None
+    assert load_session(file, load_model(model)).read().startswith("first second")

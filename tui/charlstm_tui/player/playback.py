@@ -35,6 +35,7 @@ from charlstm_tui.player.state import (
     PlayRequest,
     describe,
     model_path,
+    run_name,
 )
 
 MAX_DELAY = 0.25
@@ -93,6 +94,12 @@ class Replaced:
     def has_work(self) -> bool:
         return self.saved is not None and self.saved.has_work
 
+    def moved(self, before: Path, now: Path) -> Replaced:
+        """The same when the file ``before`` is another one now."""
+        if self.saved is None or self.saved.path != before:
+            return self
+        return replace(self, saved=replace(self.saved, path=now))
+
 
 class Playback:
     """One session. Only the player's thread uses it."""
@@ -125,6 +132,8 @@ class Playback:
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
+        self.not_saved = ""  # why a save failed that is tried again
+        self.file_note = ""  # that it is saved elsewhere now, which no command clears before it is shown
         self.edited = False  # the user wrote, picked or branched
         self.continues = ""  # the path of the saved session that this one continues
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
@@ -295,6 +304,21 @@ class Playback:
         self.continuations = None
         self.changed = True
 
+    def move_file(self, before: Path, now: Path) -> None:
+        """The session that was to be saved to the file ``before`` is in another one now."""
+        if before == now:
+            return
+        if self.file == before:
+            self.file = now
+        for others in (self.before, self.after):
+            others[:] = [one.moved(before, now) for one in others]
+
+    def run_was_renamed(self, before: Path, now: Path) -> None:
+        """The folder of the run is another one now."""
+        facts = self.facts
+        if facts is not None and facts.run == before and facts.path.is_relative_to(before):
+            self.facts = replace(facts, run=now, path=now / facts.path.relative_to(before), name=run_name(now))
+
     def _files(self, other: SavedSession | None) -> set[Path]:
         """The files of the sessions with work in them to which undo and redo go, and of another one."""
         kept = [one.saved for one in (*self.before, *self.after) if one.has_work]
@@ -446,6 +470,7 @@ class Playback:
                 self.facts,
                 busy=self.busy,
                 error=self.error,
+                not_saved=self.not_saved,
                 settings=self.settings,
                 speed=self.speed,
             )
@@ -468,8 +493,9 @@ class Playback:
             facts=self.facts,
             busy=self.busy,
             error=self.error,
-            note=self.note,
+            note=" ".join(filter(None, (self.note, self.file_note))),
             failure=self.failure,
+            not_saved=self.not_saved,
             prime=session.prime,
             unknown=tuple(session.unknown),
             start=start,
@@ -504,7 +530,7 @@ class Playback:
             opened=self.opened,
         )
         self.known_length = length
-        self.note = self.failure = ""
+        self.note = self.failure = self.file_note = ""
         return state
 
     def _mean_bits(self, editor: Editor, start: int, rows: Rows, position: int) -> float | None:

@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shlex
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
-from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
@@ -162,7 +160,7 @@ def kept(played: Path | None) -> str:
     """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
     if played is None or (session := session_at(played)) is None or not session.length or not session.has_work:
         return ""
-    advice = f"charlstm-tui {shlex.quote(home(played))} continues it"
+    advice = continues(played)
     if session.summary is not None and session.summary.continues:
         named = Path(session.summary.continues)
         with contextlib.suppress(OSError):
@@ -170,6 +168,13 @@ def kept(played: Path | None) -> str:
                 return ""
         return f"The text is kept, and {named.name} is as you saved it last: {advice}."
     return f"The text is kept: {advice}."
+
+
+def continues(path: Path) -> str:
+    """The command that continues the session at ``path``, for a sentence. A shell takes it: ``~`` is not quoted."""
+    begin, slash, rest = home(path).partition("~/")
+    name = f"~/{shlex.quote(rest)}" if slash and not begin else shlex.quote(str(path))
+    return f"charlstm-tui {name} continues it"
 
 
 def is_automatic(path: Path) -> bool:
@@ -182,10 +187,11 @@ def is_own(path: Path, place: Path) -> bool:
     return is_automatic(path) and path.absolute().parent == place.absolute()
 
 
-def make(path: Path) -> None:
-    """Make the folder, for the user alone unless it is one of their own choice. Raises :class:`OSError`."""
+def make(path: Path, *, parents: bool = True) -> None:
+    """Make the folder, and those above it with ``parents``, for the user alone unless it is one of their own choice.
+    Raises :class:`OSError`."""
     mode = storage.PRIVATE_FOLDER if is_private(path / "session") else 0o777
-    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    path.mkdir(mode=mode, parents=parents, exist_ok=True)
 
 
 def new_name(place: Path, start: str = AUTO, ending: str = ".json", taken: Collection[Path] = ()) -> Path:
@@ -265,75 +271,3 @@ def copy_as(path: Path, colour: str | None, session: Session, model: str = "") -
         return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written.name} in {place}"
 
     return save
-
-
-class SessionWriter:
-    """Write session files on background threads, one after the other."""
-
-    def __init__(self) -> None:
-        self._last: threading.Thread | None = None
-        self._known: dict[Path, FileStamp] = {}  # what each file was like when it was read or written here
-
-    def remember(self, path: Path) -> None:
-        """The file was read, and is written from now on."""
-        with contextlib.suppress(OSError):
-            self._known[path] = FileStamp.of(path.stat())
-
-    def was_written_elsewhere(self, path: Path) -> bool:
-        """Whether another program has written the file since it was read or written here."""
-        known = self._known.get(path)
-        if known is None or (self._last is not None and self._last.is_alive()):
-            return False  # what is being written now will be known
-        with contextlib.suppress(OSError):
-            return FileStamp.of(path.stat()) != known
-        return False
-
-    def write(
-        self, path: Path, content: Callable[[], bytes], run: Path | None, failed: Callable[[str], object]
-    ) -> None:
-        """Write a file later. ``content`` makes what is written; ``run`` is the run that it belongs to, if any: one
-        that was deleted or renamed meanwhile does not get its folder back. ``failed`` is called with a sentence."""
-
-        def write() -> None:
-            if run is not None and not Run(run).exists():
-                return
-            try:
-                make(path.parent)
-                storage.replace_bytes(path, content())
-                self.remember(path)
-                forget_old(path.parent, self._known)
-            except OSError as error:
-                failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
-
-        self._start(write, failed)
-
-    def save_as(self, save: Callable[[], str], saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
-        """Call later what :func:`copy_as` returned, and then ``saved`` or ``failed`` with a sentence."""
-
-        def write() -> None:
-            try:
-                saved(save())
-            except CharLSTMError as error:
-                failed(str(error))
-
-        self._start(write, failed)
-
-    def wait(self, timeout: float) -> None:
-        """Wait until everything is written, ``timeout`` seconds at most."""
-        if self._last is not None:
-            self._last.join(timeout)
-
-    def _start(self, write: Callable[[], None], failed: Callable[[str], object]) -> None:
-        previous = self._last
-
-        def run() -> None:
-            if previous is not None:
-                previous.join()
-            try:
-                write()
-            except Exception as error:
-                LOG.exception("Unexpected error while a session was saved")
-                failed(sentence(error, "saving the session"))
-
-        self._last = threading.Thread(target=run, name="charlstm-session-writer", daemon=True)
-        self._last.start()

@@ -106,6 +106,8 @@ class PlaybackState:
     """What was done, such as saving. Said in one state only, like ``failure``."""
     failure: str = ""
     """Why something could not be done."""
+    not_saved: str = ""
+    """Why a session is not saved, as long as it is not."""
     prime: str = ""
     unknown: tuple[str, ...] = ()
     start: int = 0
@@ -180,6 +182,11 @@ def checkpoints(run: Path) -> list[tuple[int, int | None]]:
     return sorted(found.items(), key=lambda one: one[0])
 
 
+def run_name(run: Path) -> str:
+    """The name of a run, to show."""
+    return visible(run.name, keep="")
+
+
 def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
     """Facts about the model at ``path``."""
     run = next((folder for folder in (path.parent, path.parent.parent) if Run(folder).exists()), None)
@@ -188,7 +195,7 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
     loss = info.get("val_loss")
     models = [] if run is None else checkpoints(run)
     return ModelFacts(
-        name=visible(run.name if run is not None else "demo" if request.model_name == "demo" else path.stem, keep=""),
+        name=visible("demo" if request.model_name == "demo" else path.stem, keep="") if run is None else run_name(run),
         path=path,
         run=run,
         step=step if isinstance(step, int) else request.step,

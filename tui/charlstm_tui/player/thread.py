@@ -31,7 +31,8 @@ from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import editing, saved_sessions
 from charlstm_tui.player.editing import Cancelled
 from charlstm_tui.player.playback import LoadedModel, Playback, Waiting
-from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
+from charlstm_tui.player.saved_sessions import copy_as
+from charlstm_tui.player.session_writer import SaveResult, SessionWriter
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 
 SLICE = 0.008
@@ -142,14 +143,28 @@ class Player:
         """Start the thread."""
         self._thread.start()
 
-    def close(self, timeout: float = 1.0) -> None:
-        """Save what is unsaved and end the thread. Waits for both, ``timeout`` seconds at most."""
-        end = time.monotonic() + timeout
+    def close(self, timeout: float | None = 1.0) -> bool:
+        """Save what is unsaved and end the thread. Waits for both, ``timeout`` seconds at most (``None``: until they
+        are done), and returns whether they are. What could not be saved is kept by :meth:`rescue`."""
+        end = None if timeout is None else time.monotonic() + timeout
         self._ended.set()
         self._put(lambda: None)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        self._writer.wait(max(0.0, end - time.monotonic()))
+        if self._thread.is_alive():
+            return False
+        return self._writer.close(None if end is None else max(0.0, end - time.monotonic()))
+
+    def rescue(self) -> list[str]:
+        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these
+        sessions."""
+        return self._writer.rescue()
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the session that is played."""
+        playback = self._playbacks.get(0)
+        return None if playback is None or playback.file is None else self._writer.file(playback.file)
 
     def model(self, number: int = 0) -> Model | None:
         """The model of a playback, which is never modified."""
@@ -438,7 +453,7 @@ class Player:
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
@@ -497,7 +512,7 @@ class Player:
             try:
                 playback.read(lambda: not self._commands and time.monotonic() < until)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
             self._carry_out_waiting(playback)
 
     def _is_generating(self, playback: Playback) -> bool:
@@ -527,7 +542,7 @@ class Player:
         try:
             playback.session.step()
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
             return
         playback.count(now)
         playback.remaining -= 1
@@ -559,7 +574,7 @@ class Player:
         self._publish_now(changed)
 
     def _publish_now(self, playbacks: Iterable[Playback]) -> None:
-        states = [_state(playback) for playback in playbacks]
+        states = [self._state(playback) for playback in playbacks]
         self._published_at, self._answering = time.monotonic(), False
         with self._lock:
             uncollected, self._delivered = self._delivered, True
@@ -577,20 +592,18 @@ class Player:
                 try:
                     self._save_session(playback)
                 except Exception as error:
-                    _fail(playback, error)
+                    self._fail(playback, error)
 
     def _save_session(self, playback: Playback) -> None:
         playback.unsaved = False
         path, editor = playback.file, playback.editor
         if path is None or editor is None:
             return
-        if self._writer.was_written_elsewhere(path):
-            path = playback.file = saved_sessions.new_name(path.parent)
-            playback.note = "Another program has continued this session: here it goes on in a file of its own."
-            playback.changed = True
+        run = None if playback.facts is None else playback.facts.run
 
-        def failed(failure: str) -> None:
-            self._put(lambda: self._stop_saving(playback, failure))
+        def told(result: SaveResult) -> None:
+            if result.note or result.file != path or playback.not_saved != self._writer.failure:
+                self._put(lambda: self._saved(playback, path, run, result))
 
         begin = time.monotonic()
         content = copy(
@@ -602,7 +615,7 @@ class Player:
         )
         end = time.monotonic()
         playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
-        self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
+        self._writer.write(path, content, run, told)
 
     def _save_as(self, playback: Playback, editor: Editor, path: Path, colour: str | None) -> None:
         def tell(note: str, failure: str = "") -> None:
@@ -621,8 +634,14 @@ class Player:
             self._save_session(playback)  # earlier than the file, which then is the newer one
         self._writer.save_as(save, tell, failed)
 
-    def _stop_saving(self, playback: Playback, failure: str) -> None:
-        playback.file, playback.failure, playback.changed = None, failure, True
+    def _saved(self, playback: Playback, path: Path, run: Path | None, result: SaveResult) -> None:
+        """A session that was to be saved to ``path`` was, or could not be. It may not be the one that is played now."""
+        playback.not_saved = self._writer.failure
+        playback.file_note = result.note or playback.file_note
+        playback.move_file(path, result.file)
+        if run is not None and result.run not in (None, run):
+            playback.run_was_renamed(run, result.run)
+        playback.changed = True
 
     # ---- commands, on the thread
 
@@ -640,7 +659,7 @@ class Player:
         try:
             self._load_session(playback, request, job)
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
         playback.busy = ""
         playback.changed = self._answering = True
 
@@ -683,6 +702,7 @@ class Player:
                 before_reading=lambda: self._publish_now([playback]),
                 closed=None if before is None else before.saved,
             )
+            self._writer.remember_run(None if playback.facts is None else playback.facts.run)
             if request.session is not None:
                 session = self._saved_session(playback, request.session, loaded)
             else:
@@ -706,13 +726,14 @@ class Player:
 
     def _saved_session(self, playback: Playback, path: Path, loaded: LoadedModel) -> Session:
         self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
+        self._writer.remember(path)
         session = load_session(path, loaded.model, stepper=loaded.stepper)
         playback.branches = tuple(session.branches())
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues = opened.edited, opened.continued
-        if playback.number == 0 and playback.continue_in(path):
-            self._writer.remember(path)
+        if playback.number == 0:
+            playback.continue_in(path)
         return session
 
     def _new_session(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> Session:
@@ -847,17 +868,20 @@ class Player:
 
         show(editor.session.continuations(count, length, lines=lines, first=first, progress=show), complete=True)
 
+    def _state(self, playback: Playback) -> PlaybackState:
+        """The playback's state; if it cannot be made, one that says so."""
+        try:
+            return playback.state()
+        except Exception as error:
+            self._fail(playback, error)
+            return playback.state()
 
-def _state(playback: Playback) -> PlaybackState:
-    """The playback's state; if it cannot be made, one that says so."""
-    try:
-        return playback.state()
-    except Exception as error:
-        _fail(playback, error)
-        return playback.state()
-
-
-def _fail(playback: Playback, error: Exception) -> None:
-    """End a playback for an error that charlstm does not expect, and log it."""
-    LOG.exception("Unexpected error in playback %d", playback.number)
-    playback.fail(sentence(error, "generating"))
+    def _fail(self, playback: Playback, error: Exception) -> None:
+        """End a playback for an error that charlstm does not expect, and log it. Its words are saved before."""
+        LOG.exception("Unexpected error in playback %d", playback.number)
+        if playback.unsaved:
+            try:
+                self._save_session(playback)
+            except Exception:
+                LOG.exception("The session of playback %d could not be saved", playback.number)
+        playback.fail(sentence(error, "generating"))
