@@ -369,11 +369,11 @@ def test_place_that_cannot_be_written_is_said_until_it_can(model: Path, own_home
     (own_home / ".local").write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 10)
-    listener.until(lambda p: "cannot be saved" in p.saving and p.length == 10 and not p.running)
+    listener.until(lambda p: "cannot be saved" in p.not_saved and p.length == 10 and not p.running)
     listener.player.do(operations.STREAM, 10)
-    assert "cannot be saved" in listener.until(lambda p: p.length == 20 and not p.running).saving
+    assert "cannot be saved" in listener.until(lambda p: p.length == 20 and not p.running).not_saved
     (own_home / ".local").unlink()
-    state = listener.until(lambda p: not p.saving)
+    state = listener.until(lambda p: not p.not_saved)
     listener.player.close()
     assert state.file is not None
     assert len(load_session(state.file, load_model(model))) == 20

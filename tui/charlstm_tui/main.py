@@ -125,6 +125,9 @@ def command(
     if background is not None:
         app.suit_background(background)
     app.run(mouse=app.config.mouse)
+    for finish in app.unfinished:
+        click.echo("Saving the session …", err=True)
+        app.add_farewell(finish())
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import hashlib
 import html
 import json
@@ -18,7 +19,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
@@ -45,8 +46,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Format 1, of version 0.1, has mirostat's limit (``mu``) in the statistics of every character. It can be read."""
 
-MAX_BYTES = 2**30
-"""A larger file is refused before it is read."""
+MAX_BYTES = 2**36
+"""A larger file is refused before it is read, and none is written. Reading one takes some three times as much memory;
+where there is less, a sentence says so."""
 
 MAX_STATES = 256
 """Most hidden states that are saved, spread over the text; a loaded session computes the others from them."""
@@ -120,13 +122,23 @@ def copy(
     ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
     others are for the :func:`summary`.
 
+    The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
+
     Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
     """
     values = _copied(session, summary(session, rest, edited=edited, continues=continues, model=model))
     if rest is not None and len(rest):
         text = session.model.vocabulary.decode(rest["id"])
-        values["rest"] = {"text": text, "sources": rest["source"].tolist()}
-    return lambda: json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+        seeds = _seeds(rest, session.seeds)
+        values["rest"] = {"text": text, "sources": rest["source"].tolist(), "seeds": seeds}
+
+    def content() -> bytes:
+        made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+        if len(made) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"it would be longer than the {MAX_BYTES:,} bytes that can be read again")
+        return made
+
+    return content
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
@@ -221,6 +233,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
     branches = []
     for branch in session.root.descendants():
         rows = branch.slice(branch.start, branch.stop)
+        figures = rows[list(_figures_type(rows.dtype).names or ())]
         states = {at: state for at, state in sorted(branch.states.items()) if at % interval == 0}
         branches.append(
             {
@@ -229,7 +242,8 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
                 "start": branch.start,
                 "name": branch.name,
                 "text": session.model.vocabulary.decode(rows["id"]),
-                "figures": rows.astype(rows.dtype.newbyteorder("<")).tobytes(),
+                "figures": figures.astype(_figures_type(rows.dtype)).tobytes(),
+                "seeds": _seeds(rows, session.seeds),
                 "mirostat": _limits(branch),
                 "states_at": list(states),
                 "states": b"".join(state.astype("<f4").tobytes() for state in states.values()),
@@ -247,7 +261,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
         "seed": session.seed,
         "sample": session.sample,
         "settings": session.settings.to_dict(),
-        "clamps": [str(clamp) for clamp in session.clamps],
+        "clamps": [clamp.exact() for clamp in session.clamps],
         "cursor": {"branch": numbers[id(session.tip)], "position": session.position, "length": len(session)},
         "branches": branches,
     }
@@ -273,8 +287,9 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     digest = _digest(model)
     same_weights = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
+    seeds = [_whole(values["seed"], -(2**63), 2**64 - 1)]
     for number, saved in enumerate(values["branches"]):
-        branch = _branch(saved, tree, model, pending, with_mu=values["format"] < 2)
+        branch = _branch(saved, tree, model, pending, seeds, with_mu=values["format"] < 2)
         if same_weights:
             branch.states = _states(saved, branch, stepper)
         if _whole(saved["number"], 0, 2**31) in tree or (number == 0) != (branch.parent is None):
@@ -294,7 +309,7 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
-        seed=_whole(values["seed"], -(2**63), 2**64),
+        seed=seeds[0],
         sample=_whole(values["sample"], 0, 2**62),
         settings=SamplerSettings.from_dict(values["settings"]),
         stepper=stepper,
@@ -305,18 +320,20 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         length=length,
     )
     session.weights_digest = digest
+    session.seeds = seeds
     if (rest := values.get("rest")) is not None:
-        _read_rest(session, str(rest["text"]), list(rest["sources"]))
+        _read_rest(session, str(rest["text"]), list(rest["sources"]), rest.get("seeds"))
     return session
 
 
-def _read_rest(session: Session, text: str, sources: list[Any]) -> None:
+def _read_rest(session: Session, text: str, sources: list[Any], seeds: Any) -> None:
     """Let the model read what followed the text when it was saved; the cursor stays."""
     ids, unknown = session.model.vocabulary.encode(text)
     if len(ids) != len(sources) or unknown:
         raise ValueError("its text and its sources disagree")
     rows = np.zeros(len(ids), session.root.rows.dtype)
     rows["id"], rows["source"] = ids, [_whole(source, 0, CHOSEN) for source in sources]
+    _read_seeds(rows, seeds, session.seeds)
     position = session.position
     session.rewind(len(session))
     session.put_back(rows)
@@ -324,19 +341,27 @@ def _read_rest(session: Session, text: str, sources: list[Any]) -> None:
 
 
 def _branch(
-    saved: Mapping[str, Any], tree: Mapping[int, Branch], model: Model, pending: Pending, *, with_mu: bool
+    saved: Mapping[str, Any],
+    tree: Mapping[int, Branch],
+    model: Model,
+    pending: Pending,
+    seeds: list[int],
+    *,
+    with_mu: bool,
 ) -> Branch:
-    """A saved branch without its hidden states; ``with_mu``: its statistics are those of format 1."""
+    """A saved branch without its hidden states; its seeds are added to ``seeds``. ``with_mu``: its statistics are those
+    of format 1."""
     parent = None if saved["parent"] is None else tree[saved["parent"]]
     lowest, highest = (0, 0) if parent is None else (parent.start, parent.stop)
     symbols = tuple(model.vocabulary.symbols)
     branch = Branch(parent, _whole(saved["start"], lowest, highest), symbols, pending, str(saved["name"])[:200])
     text, dtype = str(saved["text"]), branch.rows.dtype
-    stored = _with_mu(dtype) if with_mu else dtype.newbyteorder("<")
+    stored = _with_mu(_figures_type(dtype)) if with_mu else _figures_type(dtype)
     figures = np.frombuffer(_unpack(saved["figures"], len(text) * stored.itemsize), stored)
     rows = np.empty(len(text), dtype)
-    for field in dtype.names or ():
+    for field in _figures_type(dtype).names or ():
         rows[field] = figures[field]
+    _read_seeds(rows, saved.get("seeds"), seeds)
     limits: npt.NDArray[np.float32] | None = None
     if with_mu:
         limits = figures["mu"]
@@ -358,6 +383,29 @@ def _branch(
             raise ValueError("it holds statistics that are impossible")
         branch.mirostat.extend(limits.tolist())
     return branch
+
+
+def _figures_type(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """The array type of the statistics in a file: seeds stand beside them."""
+    return np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "seed"]).newbyteorder("<")
+
+
+def _seeds(rows: Rows, seeds: Sequence[int]) -> list[list[int]]:
+    """With which of ``seeds`` characters were drawn: for each place where it is another, its number and the seed."""
+    numbers = rows["seed"]
+    begins = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    return [[at, seeds[numbers[at]]] for at in (0, *begins.tolist()) if at < len(rows)]
+
+
+def _read_seeds(rows: Rows, saved: Any, seeds: list[int]) -> None:
+    """Set the seeds of ``rows`` as :func:`_seeds` gave them. Files of 0.1 and 0.2 have the last one, ``seeds[0]``."""
+    numbers, places = {seed: number for number, seed in enumerate(seeds)}, [(0, 0)]
+    for at, seed in [] if saved is None else saved:
+        number = numbers.setdefault(_whole(seed, -(2**63), 2**64 - 1), len(numbers))
+        places.append((_whole(at, places[-1][0], len(rows)), number))
+    seeds[:] = numbers
+    for (begin, number), (end, _) in pairwise([*places, (len(rows), 0)]):
+        rows["seed"][begin:end] = number
 
 
 def _with_mu(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
@@ -656,17 +704,24 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
-def settings_facts(seed: int, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
+def settings_facts(seed: int | str, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
     """What decides a generated text besides its model and prime, as names and values, without filters that are off."""
     return [
         ("seed", str(seed)),
         *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
-        *([("held cells", ", ".join(map(str, clamps)))] if clamps else []),
+        *([("held cells", ", ".join(clamp.exact() for clamp in clamps))] if clamps else []),
     ]
 
 
+def _seed_words(session: Session) -> str:
+    """The seed; where there were several, each with the place from which it holds."""
+    (_, first), *others = session.seed_places() or [(0, session.seed)]
+    after = " after the prime" if session.prime else ""
+    return "; ".join([str(first), *(f"from character {at + 1}{after}: {seed}" for at, seed in others)])
+
+
 def _about(session: Session) -> list[tuple[str, str]]:
-    about = settings_facts(session.seed, session.settings, session.clamps)
+    about = settings_facts(_seed_words(session), session.settings, session.clamps)
     bits = -np.log2(np.maximum(session.rows()["probability"], 2.0**-149), dtype=np.float64)
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))

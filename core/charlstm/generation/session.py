@@ -34,6 +34,7 @@ from charlstm.generation.sampling import (
     longest_repeat,
     mirostat_start,
     mirostat_update,
+    other_seed,
     repetition_penalties,
     surprises,
     uniform,
@@ -119,6 +120,7 @@ class Session:
             one.
         unknown: characters of the prime that the model does not know, with their counts; they were left out.
         root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.saving`.
+        seeds: those with which characters may have been drawn; ``rows()["seed"]`` are their numbers.
         weights_digest: SHA-256 of the model's weights, once it was computed for saving.
     """
 
@@ -186,6 +188,7 @@ class Session:
         self.prime_ids = prime.ids
         self.weights_digest: str | None = None
         self.sample = arguments.whole("sample", sample, 0, 2**63)
+        self.seeds: list[int] = []
         self.seed = seed
         self.settings = settings
         self._symbols = tuple(model.vocabulary.symbols)
@@ -257,6 +260,18 @@ class Session:
     def seed(self, seed: int) -> None:
         self._seed = check_seed(seed)
         self._key = key_for(self._seed, self.sample)
+        if self._seed not in self.seeds:
+            self.seeds.append(self._seed)
+        self._seed_number = self.seeds.index(self._seed)
+
+    def seed_places(self) -> list[tuple[int, int]]:
+        """With which seeds the characters of the current text were drawn: a position and the seed from there on, for
+        each place where the seed is another."""
+        rows = self.rows()
+        drawn = np.flatnonzero(rows["source"] == GENERATED)
+        numbers = rows["seed"][drawn]
+        begins = np.flatnonzero(np.concatenate([[True], numbers[1:] != numbers[:-1]])) if len(drawn) else drawn
+        return [(int(drawn[at]), self.seeds[numbers[at]]) for at in begins]
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -361,6 +376,17 @@ class Session:
         between two characters affect the next one. Raises :class:`GenerationError` for an empty stop string.
         """
         return self._drawn(None if length is None else arguments.whole("length", length, 0), stop_strings(stop))
+
+    def find_seed(self) -> int | None:
+        """A seed with which another character is drawn at the cursor than the one that is there: the next one after the
+        session's. None if the settings allow no other character, or one so rarely that no seed draws it.
+
+        Raises :class:`GenerationError` if there is no character at the cursor.
+        """
+        here = self.at(self._position)
+        which = self.model.vocabulary.index(here.char)
+        assert which is not None
+        return other_seed(self._weights(self._logits()), which, self._seed, self.sample, self._position)
 
     def _drawn(self, length: int | None, stop: tuple[str, ...]) -> Iterator[Step]:
         longest = max(map(len, stop), default=0)
@@ -488,6 +514,7 @@ class Session:
             self.model, seed=self.seed, sample=self.sample, settings=self.settings, stepper=self._own_stepper,
             clamps=self.clamps,
         )  # fmt: skip
+        session.seeds, session.seed = list(self.seeds), self.seed
         text = self.rows()
         prime = np.zeros(len(self.prime), text.dtype)
         if self.prime:
@@ -496,10 +523,11 @@ class Session:
         return session, np.concatenate([prime, text])
 
     def put_back(self, rows: Rows) -> None:
-        """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it, and has new
-        statistics."""
-        for which, source in zip(rows["id"].tolist(), rows["source"].tolist(), strict=True):
-            self._put(which, self._weights(self._logits()), source)
+        """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it and its
+        seed, and has new statistics."""
+        columns = (rows[name].tolist() for name in ("id", "source", "seed"))
+        for which, source, seed in zip(*columns, strict=True):
+            self._put(which, self._weights(self._logits()), source, seed)
 
     def cut(self) -> None:
         """End the current text at the cursor. What followed stays in the tree."""
@@ -709,8 +737,9 @@ class Session:
         self._stepper.logits(self._state, out=pending.logits[pending.count : pending.count + 1])
         self._state_position = position
 
-    def _put(self, which: int, weights: Floats, source: int) -> Step:
-        """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it."""
+    def _put(self, which: int, weights: Floats, source: int, seed: int | None = None) -> Step:
+        """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it. ``seed`` is
+        the number of its seed, if that is not the current one."""
         path, position, pending = self._path, self._position, self._pending
         owner = path.tip
         if position < owner.stop or position == owner.start:
@@ -728,7 +757,7 @@ class Session:
         self._state_position = None  # the logits at the cursor are those of the next position from now on
         size = owner.size
         try:
-            owner.append(which, source, limit)
+            owner.append(which, source, self._seed_number if seed is None else seed, limit)
         finally:  # an interrupt must not separate the two
             pending.count += owner.size - size
         self._forward(which)

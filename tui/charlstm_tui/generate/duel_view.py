@@ -23,6 +23,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
+from charlstm.generation.sampling import next_seed
 from charlstm.generation.saving import settings_facts
 from charlstm.insight.duel import (
     READ_BEFORE,
@@ -393,7 +394,7 @@ class DuelView(GenerateView):
         for number in SIDES:
             state = self._states.get(number)
             if state is not None:
-                self._load(number, seed=state.request.seed + 1)
+                self._load(number, seed=next_seed(state.request.seed))
 
     def _load(self, number: int, **changes: Any) -> None:
         """Play a side from the prime, with ``changes`` and the settings that it has."""

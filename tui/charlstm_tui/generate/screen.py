@@ -118,13 +118,26 @@ class GenerateScreen(ModeScreen):
     async def on_unmount(self) -> None:
         played = self.play.preferences()
 
-        def save(check: object) -> str:
+        def save(check: object) -> str | None:
             if played is not None:
                 remember(*played)
-            self.player.close(SAVE_WITHIN)
-            return saved_sessions.kept(None if self.play.state is None else self.play.state.file)
+            return self._saved_words() if self.player.close(SAVE_WITHIN) else None
 
-        self.charlstm.add_farewell(await in_thread(save))
+        def finish() -> str:
+            while not self.player.close(SAVE_WITHIN):
+                pass  # it goes on in threads; Ctrl+C ends the process
+            return self._saved_words()
+
+        words = await in_thread(save)
+        if words is None:
+            self.charlstm.unfinished.append(finish)
+        else:
+            self.charlstm.add_farewell(words)
+
+    def _saved_words(self) -> str:
+        """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
+        played."""
+        return " ".join(self.player.rescue()) or saved_sessions.kept(self.player.file)
 
     # ---- the views
 
@@ -199,7 +212,7 @@ class GenerateScreen(ModeScreen):
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
         view = self.view
-        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or view.hint())
+        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or self._not_saved or view.hint())
 
     # ---- messages
 
@@ -207,6 +220,11 @@ class GenerateScreen(ModeScreen):
     def message(self) -> str:
         """What is said in the status line."""
         return self._message
+
+    @property
+    def _not_saved(self) -> str:
+        """Why a session is not saved, which is said until it is."""
+        return "" if self.play.state is None else visible(self.play.state.not_saved)
 
     def _show_message(self, sentence: str, error: bool = False) -> None:
         """Say something in the status line: an error until the next action, else for some seconds."""
@@ -246,7 +264,10 @@ class GenerateScreen(ModeScreen):
     def _show_state(self, state: PlaybackState) -> None:
         if state.number not in SIDES:
             before, facts = None if self.play.state is None else self.play.state.facts, state.facts
+            said = self._not_saved
             self.play.show(state)
+            if self._not_saved and self._not_saved != said:
+                self.show_error(self._not_saved)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
                 self._show_checkpoint(facts, state)
             if self.view is self.cells:

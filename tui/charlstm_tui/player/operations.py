@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm_tui.player.typography import with_plain_marks
 
@@ -21,10 +22,8 @@ if TYPE_CHECKING:
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
-SAME_AT_FIRST = 64
-"""Characters that another seed may draw like the one before, until one differs."""
-MOST_SEEDS = 16
-"""Seeds that are tried for another text."""
+MOST_SAME = 1000
+"""Characters at which no other can be drawn, before regenerating gives up."""
 
 
 class Cancelled(CharLSTMError):
@@ -92,18 +91,21 @@ def _generate_one(playback: Playback) -> None:
 
 
 def _regenerate(playback: Playback, place: At) -> None:
-    """Draw with the next seed that gives another text, which streams on."""
-    document, position = playback.document, playback.place(place)
-    old = document.text.read(position, position + SAME_AT_FIRST)
-    for seed in range(document.seed + 1, document.seed + 1 + MOST_SEEDS):
-        text = playback.reader.draw(position, max(1, len(old)), seed)
-        if text != old:
-            break
-    else:
-        playback.note = "These settings allow no other text here."
-        return
-    same = next((n for n, (new, before) in enumerate(zip(text, old, strict=False)) if new != before), 0)
-    document.branch_off(position, text[: same + 1], GENERATED, kind="regenerating", seed=seed)
+    """Put another character at a place, as another seed draws it, or at the first place after it where the settings
+    allow another one; the text streams on from there."""
+    document, reader = playback.document, playback.reader
+    position = playback.place(place)
+    seed: int | None = next_seed(document.seed)
+    if position < len(document):
+        for position in range(position, min(len(document), position + MOST_SAME)):  # noqa: B020
+            reader.read(position + 1)
+            reader.go_to(position)
+            if (seed := reader.session.find_seed()) is not None:
+                break
+    if seed is None:
+        raise GenerationError("With these settings the model writes the same again, whatever the seed.")
+    text = reader.draw(position, 1, seed)
+    document.branch_off(position, text, GENERATED, kind="regenerating", seed=seed)
     document.go_on_generating()
     if playback.speed:
         playback.stream()

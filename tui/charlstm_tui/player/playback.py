@@ -519,8 +519,8 @@ class Playback:
 
     # ---- for the screen
 
-    def state(self, file: Path | None = None, saving: str = "") -> PlaybackState:
-        """The state now; it is saved in ``file``, and ``saving`` says why it is not. The screen is expected to have
+    def state(self, file: Path | None = None, not_saved: str = "") -> PlaybackState:
+        """The state now; it is saved in ``file``, or ``not_saved`` says why it is not. The screen is expected to have
         applied all states before."""
         self.changed = False
         if not self.is_open:
@@ -580,7 +580,7 @@ class Playback:
             bits_per_char=self._mean_bits(cursor - document.prime_length),
             branches=self.branches,
             file=file,
-            saving=saving,
+            not_saved=not_saved,
             last_session=self.last_session,
             clamps=reader.clamps,
             suggestion=suggestion,

@@ -162,7 +162,7 @@ def kept(played: Path | None) -> str:
     """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
     if played is None or (session := session_at(played)) is None or not session.length or not session.has_work:
         return ""
-    advice = f"charlstm-tui {shlex.quote(home(played))} continues it"
+    advice = continues(played)
     if session.summary is not None and session.summary.continues:
         named = Path(session.summary.continues)
         with contextlib.suppress(OSError):
@@ -277,6 +277,25 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
         return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path.name} in {place}"
 
     return save
+
+
+def rescue(state: SessionState) -> str:
+    """Save a session that could not be saved in its place among the app's own files. Returns a sentence about that."""
+    folder = paths.state_dir(make=False) / "sessions" / "unsaved"
+    try:
+        make(folder)
+        path = new_name(folder)
+        user_files.save(path, lambda file: session_log.write_state(file, state))
+    except (OSError, CharLSTMError) as error:
+        return f"It cannot be kept elsewhere either: {getattr(error, 'strerror', None) or error}."
+    return f"It is kept elsewhere: {continues(path)}."
+
+
+def continues(path: Path) -> str:
+    """The command that continues the session at ``path``, for a sentence. A shell takes it: ``~`` is not quoted."""
+    begin, slash, rest = home(path).partition("~/")
+    name = f"~/{shlex.quote(rest)}" if slash and not begin else shlex.quote(str(path))
+    return f"charlstm-tui {name} continues it"
 
 
 class SessionWriter:

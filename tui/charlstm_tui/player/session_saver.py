@@ -182,6 +182,16 @@ class SessionSaver:
                 if not self._changed.wait(min(WAIT_STEP, max(0.0, end - time.monotonic()))) and time.monotonic() >= end:
                     return
 
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that waits is written or has failed, ``timeout`` seconds at most. Returns whether it is."""
+        end = time.monotonic() + timeout
+        with self._changed:
+            while any(each.waits and not each.failure for each in (*self._replaced, *self._savings.values())):
+                if time.monotonic() >= end:
+                    return False
+                self._changed.wait(WAIT_STEP)
+        return True
+
     @property
     def files(self) -> set[Path]:
         """The files of all sessions since the app was started."""

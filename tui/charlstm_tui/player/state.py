@@ -106,8 +106,8 @@ class PlaybackState:
     """What was done, such as saving. Said in one state only, like ``failure``."""
     failure: str = ""
     """Why something could not be done."""
-    saving: str = ""
-    """Why the text cannot be saved, as long as it cannot."""
+    not_saved: str = ""
+    """Why the text is not saved, as long as it cannot be."""
     unknown: tuple[str, ...] = ()
     """Characters of the prime that the model does not know, and that were left out."""
     version: int = 0

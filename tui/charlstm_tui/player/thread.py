@@ -27,6 +27,7 @@ from charlstm.generation.reader import Reader
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import target
 from charlstm.generation.session import Session
+from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
@@ -124,6 +125,7 @@ class Player:
         self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
         self._keys = itertools.count(1)
         self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
+        self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = SessionWriter()
         self._saved_at = 0.0
@@ -137,17 +139,36 @@ class Player:
         """Start the thread."""
         self._thread.start()
 
-    def close(self, timeout: float = 1.0) -> list[SavingStatus]:
+    def close(self, timeout: float = 1.0) -> bool:
         """Do what was asked for, as far as no model has to read for it, save everything and end the thread. Waits
-        ``timeout`` seconds at most; returns what is not saved by then."""
+        ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it elsewhere.
+        Otherwise it is to be called again."""
         end = time.monotonic() + timeout
         self._closing.set()
         self._put(self._ended.set)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        unsaved = self._saver.close(max(0.0, end - time.monotonic()))
+        if self._thread.is_alive() or not self._saver.flush(max(0.0, end - time.monotonic())):
+            return False
+        self._saver.close(max(0.0, end - time.monotonic()))
         self._writer.wait(max(0.0, end - time.monotonic()))
-        return unsaved
+        return True
+
+    def rescue(self) -> list[str]:
+        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these
+        sessions."""
+        sentences = []
+        for key, state in self._last_states.items():
+            status = self._saver.status(key)
+            if status.unsaved:
+                sentences.append(f"{status.failure} {saved_sessions.rescue(state)}")
+        return sentences
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the text that is played."""
+        playback = self._playbacks.get(0)
+        return None if playback is None else self._file(playback)
 
     def model(self, number: int = 0) -> Model | None:
         """The model of a playback, which is never modified."""
@@ -252,10 +273,10 @@ class Player:
             if operation.stops:
                 playback.stop()
                 playback.continuations = None
-            playback.edited |= operation.edits
             had_prime = playback.document.prime_length
             try:
                 operation.run(playback, *arguments)
+                playback.edited |= operation.edits
                 if had_prime and not playback.document.prime_length and not playback.note:
                     playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
@@ -277,7 +298,8 @@ class Player:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
         self._save()
-        self._end_saving()
+        for playback in self._playbacks.values():
+            self._end_saving(playback)
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -443,11 +465,11 @@ class Player:
         )  # fmt: skip
         self._begun[key] = how
 
-    def _end_saving(self) -> None:
-        """Let the files of all texts be made small, with what the models have read."""
-        for playback in self._playbacks.values():
-            if playback.is_open and playback.key in self._begun:
-                self._saver.end(playback.key, playback.session_state(with_cache=True))
+    def _end_saving(self, playback: Playback) -> None:
+        """Let the file of a text be made small, with what the model has read."""
+        if playback.is_open and playback.key in self._begun:
+            state = self._last_states[playback.key] = playback.session_state(with_cache=True)
+            self._saver.end(playback.key, state)
 
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
@@ -541,10 +563,9 @@ class Player:
         playback.stop()
         self._save()
         before = playback.replaced(self._file(playback))
-        if before is not None and before.key in self._begun:
-            self._saver.end(before.key, playback.session_state(with_cache=True))
-            if before.saved is not None and request.session == before.saved.path:
-                self._saver.wait(before.key, WAIT_FOR_FILE)
+        self._end_saving(playback)
+        if before is not None and before.saved is not None and request.session == before.saved.path:
+            self._saver.wait(before.key, WAIT_FOR_FILE)
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
