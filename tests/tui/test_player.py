@@ -23,9 +23,10 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionLog
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
-from charlstm.runs.folder import delete_run
+from charlstm.paths import state_dir
+from charlstm.runs.folder import delete_run, rename_run
 from charlstm_tui.formatting import home
-from charlstm_tui.player import operations, playback, saved_sessions, thread
+from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -44,6 +45,7 @@ class Listener:
         self.player.start()
         self.text = ""
         self.all_marks: list[int] = []
+        self.notes: list[str] = []
         self.state: PlaybackState | None = None
         self.seen = 0
 
@@ -59,6 +61,13 @@ class Listener:
     @property
     def marks(self) -> list[int]:
         return self.all_marks[len(self.prime) :]
+
+    def saved(self, length: int) -> PlaybackState:
+        """Wait until a text of so many characters is saved."""
+        state = self.until(lambda p: p.length == length and p.file is not None)
+        time.sleep(thread.SAVE_INTERVAL)
+        assert self.player._saver.flush(60)
+        return state
 
     def until(self, condition: Callable[[PlaybackState], bool], seconds: float = 60) -> PlaybackState:
         end = time.monotonic() + seconds
@@ -77,6 +86,7 @@ class Listener:
                 assert len(self.text) == state.size == len(self.all_marks)
                 self.state = state
                 self.seen += 1
+                self.notes += [state.note] if state.note else []
         raise AssertionError(f"not within {seconds} s: {self.state}")
 
 
@@ -473,6 +483,11 @@ def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: 
     assert listener.line == "abc"
 
 
+def automatic(place: Path, number: int) -> Path:
+    """A name of the app's own."""
+    return place / f"auto-20261127-20{number // 60:02d}{number % 60:02d}.json"
+
+
 def saved(path: Path, ago: float, length: int, *, edited: bool = False, continues: str = "") -> Path:
     """The beginning of a session file, saved so many seconds ago."""
     path.parent.mkdir(exist_ok=True)
@@ -734,3 +749,253 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
     assert len(load_session(path, load_model(model))) == 10
     listener.player.save_as(tmp_path, None)
     listener.until(lambda p: "is a folder" in p.failure)
+
+
+def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
+    """Also when both have chosen the name of their file before either has written it."""
+    other = Listener()
+    try:
+        for each in (listener, other):
+            each.player.load(PlayRequest(str(model), speed=FULL))
+            each.until(lambda p: p.distribution is not None)
+        name = saved_sessions.new_name(saved_sessions.folder(None, model))
+        for each, text in ((listener, "one"), (other, "two")):
+            each.player._playbacks[0].file = name
+            each.player.do(operations.INSERT, text)
+            each.until(lambda p: p.length == 3)
+        for each in (listener, other):
+            assert each.player.close(60)
+    finally:
+        other.player.close()
+    files = [listener.player.file, other.player.file]
+    assert len(set(files)) == 2
+    assert name in files
+    for file, text in zip(files, ("one", "two"), strict=True):
+        assert file is not None
+        assert load_session(file, load_model(model)).read() == text
+
+
+def test_late_failure_of_one_session_leaves_the_saving_of_another(
+    tmp_path: Path, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
+    run = record(tmp_path, "finished").run
+    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
+    run.sessions_dir.write_text("in the way")
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
+    listener.until(lambda p: listener.prime == "The" and bool(p.not_saved))
+    listener.player.do(operations.INSERT, "second")
+    second = listener.until(lambda p: p.length == 6)
+    assert listener.player.close(60)
+    assert second.file is not None
+    assert load_session(second.file, load_model(model)).read() == "second"
+    (sentence,) = listener.player.rescue()
+    assert sentence.startswith(f"The session cannot be saved to {home(run.sessions_dir)}")
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert home(kept) in sentence
+    assert load_session(kept, load_model(run.model_path)).read() == "first"
+
+
+def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Path, listener: Listener) -> None:
+    (own_home / ".local").write_text("in the way")
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.do(operations.INSERT, "own")
+    listener.until(lambda p: p.length == 3)
+    assert listener.player.close(60)
+    (sentence,) = listener.player.rescue()
+    assert "cannot be saved" in sentence
+    assert sentence.endswith("Its latest changes are lost.")
+
+
+def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first ")
+    listener.saved(6)
+    renamed = rename_run(run, "renamed")
+    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    player.do(operations.INSERT, "second")
+    state = listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
+    assert state.facts is not None
+    assert (state.facts.run, state.facts.name) == (renamed.path, "renamed")
+    player.do(operations.INSERT, " third")
+    listener.until(lambda p: p.length == 18)
+    assert player.close(60)
+    (file,) = renamed.sessions_dir.iterdir()
+    assert file == state.file == player.file
+    assert load_session(file, load_model(renamed.model_path)).read() == "first second third"
+    assert not run.sessions_dir.exists()
+
+
+def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
+    player.do(operations.INSERT, "second")
+    listener.until(lambda p: listener.prime == "The" and p.length == 6)
+    renamed = rename_run(run, "renamed")
+    player.do(operations.INSERT, " third")
+    listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
+    for _ in range(3):
+        player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 5)
+    player.do(operations.INSERT, "fourth")
+    listener.until(lambda p: p.length == 11)
+    assert player.close(60)
+    model = load_model(renamed.model_path)
+    texts = {load_session(file, model).read() for file in renamed.sessions_dir.iterdir()}
+    assert "firstfourth" in texts
+    assert not run.path.exists()
+
+
+def test_session_of_a_deleted_run_is_kept_elsewhere(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    model = load_model(run.model_path)
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.do(operations.INSERT, "first")
+    listener.saved(5)
+    delete_run(run)
+    listener.player.do(operations.INSERT, "second")
+    state = listener.until(lambda p: any("was deleted" in note for note in listener.notes))
+    assert state.file is not None
+    assert home(state.file) in " ".join(listener.notes)
+    listener.player.do(operations.INSERT, "third")
+    listener.until(lambda p: p.length == 16)
+    assert listener.player.close(60)
+    assert load_session(state.file, model).read() == "firstsecondthird"
+    assert not run.path.exists()
+
+
+def test_session_that_is_saved_while_others_are_dated_later_stays(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
+    place = saved_sessions.folder(None, model)
+    place.parent.mkdir(parents=True)
+    later = [saved(automatic(place, n), -1000 - n, 68, edited=True) for n in range(3)]
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.do(operations.INSERT, "own")
+    state = listener.until(lambda p: p.length == 3 and p.file is not None)
+    listener.player.close()
+    assert state.file is not None
+    assert set(place.iterdir()) == {*later, state.file}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("auto-20261127-203000.json", True),
+        ("auto-20261127-203000-12.json", True),
+        ("auto-story.json", False),
+        ("auto-20261127-203000-final.json", False),
+        ("auto-20261127-203000.json.json", False),
+        ("auto-biography.json", False),
+    ],
+)
+def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path, name: str, own: bool) -> None:
+    path = saved(tmp_path / name, 0, 68)
+    session = saved_sessions.session_at(path)
+    assert session is not None
+    assert session.automatic == own
+    assert session.name == ("" if own else name)
+    assert saved_sessions.is_own(path, tmp_path) == own
+    assert saved_sessions.AUTO_NAME.fullmatch(saved_sessions.new_name(tmp_path).name)
+
+
+def test_change_that_fails_leaves_what_can_be_done_again(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    text = listener.line
+    player.do(operations.INSERT_AT, "own", at(5))
+    listener.until(lambda p: p.length == 8)
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.redoable == "typing")
+    for fail in (
+        lambda: player.do(operations.SWITCH, 99),
+        lambda: player.do(operations.PRUNE, 99),
+        lambda: player.do(operations.CHOOSE, "a你", at(10)),
+    ):
+        fail()
+        state = listener.until(lambda p: bool(p.failure))
+        assert (state.redoable, listener.line, len(state.branches)) == ("typing", text, 2)
+        player.change_speed(lambda speed: FULL)
+        player.do(operations.MOVE_BY, 0)
+        listener.until(lambda p: not p.failure)
+    player.do(operations.REDO)
+    listener.until(lambda p: p.length == 8)
+
+
+@pytest.mark.parametrize("settings", [SamplerSettings(temperature=0.3), SamplerSettings(top_k=2, temperature=0.2)])
+def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
+    model: Path, listener: Listener, settings: SamplerSettings
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=settings, seed=3))
+    player.do(operations.STREAM, 60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.change_speed(lambda speed: 0)
+    for position in range(0, 60, 2):
+        player.do(operations.REGENERATE, at(position))
+        listener.until(lambda p: p.undoable == "regenerating")
+        assert listener.line[:position] == text[:position]
+        assert listener.line != text[: len(listener.line)], position
+        assert player._playbacks[0].document.seed != 3
+        player.do(operations.UNDO)
+        listener.until(lambda p: p.redoable == "regenerating")
+        assert (listener.line, player._playbacks[0].document.seed) == (text, 3)
+    player.do(operations.REDO)
+    listener.until(lambda p: p.undoable == "regenerating")
+    assert player._playbacks[0].document.seed != 3
+
+
+def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0)))
+    player.do(operations.STREAM, 60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.do(operations.REGENERATE, at(20))
+    state = listener.until(lambda p: bool(p.failure))
+    assert "writes the same again" in state.failure
+    assert (listener.line, state.running, player._playbacks[0].document.seed) == (text, False, 0)
+    player.change_settings(lambda settings: replace(settings, temperature=1.0))
+    player.do(operations.REGENERATE, at(20))
+    listener.until(lambda p: p.length > 60 and not p.running)
+    assert listener.line[:20] == text[:20]
+    assert listener.line[:60] != text
+
+
+@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+def test_words_before_an_unexpected_error_are_saved(
+    method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    player.do(operations.INSERT, " second")
+    listener.until(lambda p: p.length == 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, method, fail)
+        if method == "rewind":
+            player.do(operations.MOVE_TO, at(0))
+        player.do(operations.STREAM, PAUSE_AFTER)
+        listener.until(lambda p: bool(p.error))
+    assert unexpected_errors
+    player.close(60)
+    assert file is not None
+    assert load_session(file, load_model(model)).read().startswith("first second")

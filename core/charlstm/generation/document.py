@@ -541,6 +541,7 @@ class Document:
         """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
         the text."""
         text, full, place, branches = self._text, self._full, self.place, dict(self._branches)
+        undo, redo = self._undo.copy(), self._redo.copy()
         for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
             steps = 0
             while there():
@@ -549,7 +550,7 @@ class Document:
                 back()
         if self._text != text or self.place != replace(place, cursor=self.cursor):
             raise ValueError("its history does not lead to its text")
-        self.cursor, self._full, self._branches = place.cursor, full, branches
+        self.cursor, self._full, self._branches, self._undo, self._redo = place.cursor, full, branches, undo, redo
         self._version = 0
         self._moves.clear()
         self.journal.clear()

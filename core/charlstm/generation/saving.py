@@ -74,16 +74,11 @@ def to_bytes(session: Session) -> bytes:
     return copy(session)()
 
 
-def summary(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
-) -> SessionSummary:
-    """The summary of a session and what follows its text in an editor; ``edited`` if that is known, and the ``model``
-    if it is not the run of that name."""
-    begins, decode = session.prime[:BEGINNING], session.model.vocabulary.decode
+def summary(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> SessionSummary:
+    """The summary of a session; ``edited`` if that is known, and the ``model`` if it is not the run of that name."""
+    begins = session.prime[:BEGINNING]
     begins += session.read(0, min(len(session), BEGINNING - len(begins)))
-    length = len(session) + (0 if rest is None else len(rest))
-    if rest is not None and len(begins) < BEGINNING:
-        begins += decode(rest[: BEGINNING - len(begins)]["id"])
+    length = len(session)
     edited = (
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
@@ -115,22 +110,15 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 
-def copy(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
-) -> Callable[[], bytes]:
+def copy(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> Callable[[], bytes]:
     """Copy what is saved of a session. The result makes the content of a session file of the copy, in any thread.
-    ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
-    others are for the :func:`summary`.
+    The others are for the :func:`summary`.
 
     The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
 
     Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
     """
-    values = _copied(session, summary(session, rest, edited=edited, continues=continues, model=model))
-    if rest is not None and len(rest):
-        text = session.model.vocabulary.decode(rest["id"])
-        seeds = _seeds(rest, session.seeds)
-        values["rest"] = {"text": text, "sources": rest["source"].tolist(), "seeds": seeds}
+    values = _copied(session, summary(session, edited=edited, continues=continues, model=model))
 
     def content() -> bytes:
         made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")

@@ -11,7 +11,6 @@ import zlib
 
 import numpy as np
 import pytest
-from charlstm.generation.editor import Editor
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -373,13 +372,10 @@ def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, 
     assert saving.read_summary(path).length == 50
     session.rewind(20)
     session.type("a" if session.read(20, 21) != "a" else "b")
-    editor = Editor(session)
-    editor.move(10)
-    editor.insert("b")
-    path.write_bytes(saving.copy(session, editor.rest, continues="x" * 40_000)())
-    assert saving.read_summary(path) == saving.SessionSummary(22, f"abc{editor.text}", True, "x" * 40_000)
+    path.write_bytes(saving.copy(session, continues="x" * 40_000)())
+    assert saving.read_summary(path) == saving.SessionSummary(21, f"abc{session.text}", True, "x" * 40_000)
     values = json.loads(path.read_text())
-    del values["summary"], values["rest"]
+    del values["summary"]
     path.write_text(json.dumps(values))
     assert saving.read_summary(path).edited
     for broken in ("", "[]", "{}", '{"format": 2, "kind": "charlstm session", "summary": {"length": "5"}}'):
@@ -454,24 +450,6 @@ def test_exports_name_each_seed_with_its_place(model, tmp_path):
     assert again.seed_places() == [(0, 5)]
     assert "seed: 5\n" in to_markdown(again)
     assert "seed: 7\n" in to_markdown(Session(model, "ab", seed=7))
-
-
-def test_seeds_stay_with_their_characters_through_edits_and_a_file(model, tmp_path):
-    session = Session(model, "ab", seed=5)
-    play(session, 10)
-    session.seed = 6
-    play(session, 10)
-    editor = Editor(session)
-    editor.move(3)
-    editor.insert("abcd")
-    (tmp_path / "one.json").write_bytes(saving.copy(session, editor.rest)())
-    assert load_session(tmp_path / "one.json", model).seed_places() == [(0, 5), (14, 6)]
-    editor.join()
-    assert session.seed_places() == [(0, 5), (14, 6)]
-    other = editor.without_prime()
-    other.join()
-    assert other.session.seed_places() == [(2, 5), (16, 6)]
-    assert "seed: 5; from character 17: 6\n" in to_markdown(other.session)
 
 
 @pytest.mark.parametrize("seeds", [5, [5], [[1, 2, 3]], [[0, 2**64]], [[0, "5"]], [[301, 5]], [[5, 1], [4, 2]]])

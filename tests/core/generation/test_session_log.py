@@ -735,12 +735,12 @@ def test_history_cannot_fill_the_memory(begun):
 
 
 def test_file_longer_than_any_limit_is_read(begun, model, monkeypatch):
-    monkeypatch.setattr(saving, "MAX_BYTES", 10)
     document, log = begun
-    assert load_session(log.path, model).read() == document.text.read(3)
     session = Session(model, "ab")
     session.type("cde")
     save_session(session, log.path.with_name("two.json"))
+    monkeypatch.setattr(saving, "MAX_BYTES", 10)
+    assert load_session(log.path, model).read() == document.text.read(3)
     assert load(log.path.with_name("two.json"), model).document.text.read() == "abcde"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from charlstm.display import visible
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
@@ -23,6 +24,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution
 from charlstm.model.file import Model, load_model
+from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
@@ -371,6 +373,16 @@ class Playback:
         """Generate so many characters at the end of the text, as soon as the model has read it."""
         self.running, self.remaining, self.stop_reason, self.ended = True, count, "", False
         self.start_pacing()
+
+    def find_run(self, file: Path | None) -> None:
+        """The text is saved in ``file``: where that is in the folder of another run, the run has this name now."""
+        facts = self.facts
+        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
+            return
+        run = Run(file.parent.parent)
+        if run.exists() and run.sessions_dir == file.parent and facts.path.is_relative_to(facts.run):
+            path = run.path / facts.path.relative_to(facts.run)
+            self.facts = replace(facts, run=run.path, path=path, name=visible(run.name, keep=""))
 
     def stop(self) -> None:
         """Stop streaming."""

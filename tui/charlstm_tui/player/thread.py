@@ -474,7 +474,9 @@ class Player:
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
         for playback in self._playbacks.values():
-            playback.changed |= playback.key in self._begun
+            if (status := self._status(playback)) is not None:
+                playback.changed = True
+                playback.find_run(status.path)
 
     def _status(self, playback: Playback) -> SavingStatus | None:
         return self._saver.status(playback.key) if playback.key in self._begun else None
@@ -489,10 +491,17 @@ class Player:
             status = self._status(playback)
             if status is not None and status.note != self._noted.get(playback.key, ""):
                 playback.note = self._noted[playback.key] = status.note
-            return playback.state(*(() if status is None else (status.path, status.failure)))
+            return playback.state(None if status is None else status.path, self._why_not_saved(playback))
         except Exception as error:
             self._fail(playback, error)
             return playback.state()
+
+    def _why_not_saved(self, playback: Playback) -> str:
+        """Why the text is not saved, or one that was played before."""
+        if playback.number:
+            return ""
+        statuses = (self._saver.status(key) for key in (playback.key, *self._begun))
+        return next((status.failure for status in statuses if status.failure), "")
 
     def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
         def tell(note: str, failure: str = "") -> None:
