@@ -526,12 +526,18 @@ class Document:
         document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
         document._undo.extend(map(_change_from_dict, values["undo"]))
         document._redo.extend(map(_change_from_dict, values["redo"]))
-        document._check_history()
+        document.check_history()
         return document
 
-    def _check_history(self) -> None:
-        """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
-        the text."""
+    def forget_history(self) -> None:
+        """Let there be nothing to undo or redo."""
+        self._undo.clear()
+        self._redo.clear()
+        self._change_end, self._grows = None, False
+
+    def check_history(self) -> None:
+        """Go through the whole history and back; the journal is empty then. Raises :class:`ValueError` or
+        :class:`KeyError` where it does not fit the text."""
         text, full, place, branches = self._text, self._full, self.place, dict(self._branches)
         for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
             steps = 0

@@ -244,6 +244,11 @@ def _read(file: BinaryIO, path: Path, stamp: FileStamp, until: int | None = None
         raise GenerationError(f"{path} is damaged: {bad or 'it has no text'}")
     damaged = bad is not None or reading.is_damaged
     note = ""
+    try:
+        reading.state.document.copy().check_history()
+    except ERRORS:
+        damaged = True
+        reading.state.document.forget_history()
     if damaged:
         note = f"{path.name} is damaged. The text is what was saved before the damage; the file stays as it is."
     seen = SeenFile(path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged)
@@ -284,7 +289,8 @@ class _Reading:
 
     def _take(self, record: dict[str, Any]) -> None:
         if "state" in record:
-            self.state = _state_from_dict(record["state"])
+            self.state, has_history = _state_from_dict(record["state"])
+            self.is_damaged |= not has_history
         state = self.state
         if state is None:
             raise ValueError("it does not begin with a text")
@@ -336,18 +342,24 @@ def _state_to_dict(state: SessionState) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _state_from_dict(values: Mapping[str, Any]) -> SessionState:
+def _state_from_dict(values: Mapping[str, Any]) -> tuple[SessionState, bool]:
+    """A whole state, and whether its history is right."""
     symbols, model = values["symbols"], values["model"]
     if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
         raise TypeError("the characters of its model are a list")
-    document = dict(values["document"])
-    document |= _unpacked_history(document)
-    return SessionState(
-        Document.from_dict(document), tuple(symbols), SessionSummary(0, "", True),
-        SamplerSettings.from_dict(values["settings"]), _clamps_from_list(values["clamps"]),
-        _whole(values["sample"], 2**62), str(model["weights"]), str(model["run"]),
+    saved = dict(values["document"])
+    has_history = True
+    try:
+        document = Document.from_dict({**saved, **_unpacked_history(saved)})
+    except ERRORS:
+        document = Document.from_dict({**saved, "undo": [], "redo": []})  # the text matters more
+        has_history = False
+    state = SessionState(
+        document, tuple(symbols), SessionSummary(0, "", True), SamplerSettings.from_dict(values["settings"]),
+        _clamps_from_list(values["clamps"]), _whole(values["sample"], 2**62), str(model["weights"]), str(model["run"]),
         {str(char)[:1]: _whole(count, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
+    return state, has_history
 
 
 def _packed_history(history: Mapping[str, Any]) -> Mapping[str, Any]:
