@@ -485,7 +485,7 @@ class Document:
             same = branch.text.same_start(texts[branch.parent])
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
-                **_text_to_dict(branch.text.part(same)),
+                **text_to_dict(branch.text.part(same)),
             })  # fmt: skip
             texts[branch.number] = branch.text
         left, undo = MOST_HISTORY, []
@@ -514,7 +514,7 @@ class Document:
             if number in document._branches or (parent is None) != (not document._branches):
                 raise ValueError("its branches do not form a tree")
             before = Text() if parent is None else parent.text
-            text = before.part(0, _whole(saved["same"], 0, len(before))) + _text_from_dict(saved)
+            text = before.part(0, _whole(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
             document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
         place = _place_from_list(values["place"])
@@ -675,11 +675,13 @@ _DOES = {
 """What a journal says, and the method that does it."""
 
 
-def _text_to_dict(text: Text) -> dict[str, Any]:
+def text_to_dict(text: Text) -> dict[str, Any]:
+    """A text, JSON-ready."""
     return {"text": text.read(), "by": _written(text.sources())}
 
 
-def _text_from_dict(values: Mapping[str, Any]) -> Text:
+def text_from_dict(values: Mapping[str, Any]) -> Text:
+    """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are none."""
     text = values["text"]
     if not isinstance(text, str):
         raise TypeError("a text is a string")
@@ -697,12 +699,12 @@ def _place_from_list(values: Any) -> Place:
 
 def _change_to_dict(change: Change) -> dict[str, Any]:
     pruned = [
-        {"number": branch.number, "parent": branch.parent, "name": branch.name, **_text_to_dict(branch.text)}
+        {"number": branch.number, "parent": branch.parent, "name": branch.name, **text_to_dict(branch.text)}
         for branch in change.pruned
     ]
     return {
-        "kind": change.kind, "start": change.start, "removed": _text_to_dict(change.removed),
-        "added": _text_to_dict(change.added), "before": _place_to_list(change.before),
+        "kind": change.kind, "start": change.start, "removed": text_to_dict(change.removed),
+        "added": text_to_dict(change.added), "before": _place_to_list(change.before),
         "after": _place_to_list(change.after), **({"pruned": pruned} if pruned else {}), "in_place": change.in_place,
     }  # fmt: skip
 
@@ -710,13 +712,13 @@ def _change_to_dict(change: Change) -> dict[str, Any]:
 def _change_from_dict(values: Mapping[str, Any]) -> Change:
     pruned = tuple(
         Branch(
-            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), _text_from_dict(each), str(each["name"])
+            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), text_from_dict(each), str(each["name"])
         )
         for each in values.get("pruned", ())
     )
     return Change(
-        str(values["kind"]), _whole(values["start"], 0, 2**62), _text_from_dict(values["removed"]),
-        _text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
+        str(values["kind"]), _whole(values["start"], 0, 2**62), text_from_dict(values["removed"]),
+        text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
         bool(values["in_place"]),
     )  # fmt: skip
 

@@ -462,15 +462,45 @@ def test_failed_compacting_leaves_the_file_and_no_other(begun, tmp_path):
         content = log.path.read_bytes()
 
 
-def test_log_is_long_when_the_changes_take_more_room_than_the_text(tmp_path, model):
+def test_log_is_long_when_the_changes_take_more_room_than_half_of_the_text(tmp_path, model):
     document = played(100_000)
     log = SessionLog.create(tmp_path / "one.json", state_of(document, model))
     document.take_journal()
     while not log.is_long:
         document.insert("a" * 5000)
         save(log, document)
-    assert log.whole < log.size - log.whole < log.whole + 6000
+    assert 0 < log.size - 1.5 * log.whole < 6000
     log.close()
+
+
+def test_thousand_edits_and_their_undo_take_at_most_three_times_the_room_of_the_text(tmp_path, model):
+    """At each moment, without figures, which would make the difference smaller."""
+    text = "".join(random.Random(1).choices("abcde fgh ij\n", k=20_000))
+    largest = []
+    for edits in (0, 1000):
+        document, chance = Document("abc"), random.Random(2)
+        log = SessionLog.create(tmp_path / f"{edits}.json", state_of(document, model))
+        sizes = []
+
+        def saved(log=log, document=document, sizes=sizes):
+            save(log, document)
+            sizes.append(log.size)
+            if log.is_long:
+                log.compact()
+
+        document.insert(text)
+        saved()
+        for _ in range(edits):
+            at = chance.randrange(len(document))
+            document.replace(at, at, chance.choice("abc"))
+            saved()
+        for _ in range(edits):
+            document.undo()
+            saved()
+        assert document.text.read(3) == text
+        largest.append(max(sizes))
+        log.close()
+    assert largest[1] <= 3 * largest[0]
 
 
 # ---- summaries
