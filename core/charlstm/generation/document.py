@@ -526,7 +526,7 @@ class Document:
         document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
         document._undo.extend(map(_change_from_dict, values["undo"]))
         document._redo.extend(map(_change_from_dict, values["redo"]))
-        document.check_history()
+        document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
         return document
 
     def forget_history(self) -> None:
@@ -536,9 +536,9 @@ class Document:
         self._change_end, self._grows = None, False
 
     def check_history(self) -> None:
-        """Go through the whole history and back; the journal is empty then. Raises :class:`ValueError` or
-        :class:`KeyError` where it does not fit the text."""
-        text, full, place, branches = self._text, self._full, self.place, dict(self._branches)
+        """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
+        the text. For a :meth:`copy`, whose branches may be other ones then."""
+        text, place = self._text, self.place
         for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
             steps = 0
             while there():
@@ -547,10 +547,6 @@ class Document:
                 back()
         if self._text != text or self.place != replace(place, cursor=self.cursor):
             raise ValueError("its history does not lead to its text")
-        self.cursor, self._full, self._branches = place.cursor, full, branches
-        self._version = 0
-        self._moves.clear()
-        self.journal.clear()
 
     # ---- how a change is made
 
