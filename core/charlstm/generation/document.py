@@ -124,6 +124,7 @@ class Document:
         self._redo: list[Change] = []
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
         self._grows = False  # what is generated belongs to the last change
+        self._owner = object()  # of the chunks that it may append to
         self._generated: list[str] = []  # at the end of the text, and not part of it yet
         self._moves: deque[tuple[int, int, int]] = deque(maxlen=MOST_CHANGES)  # of each version: start, removed, added
 
@@ -168,6 +169,7 @@ class Document:
         """The document as it is now, with an empty journal, for another thread. Texts are shared and never change."""
         self._take_generated()
         other = copy.copy(self)
+        other._owner = object()
         other._branches, other._undo, other._redo = self.branches, self._undo.copy(), self._redo.copy()
         other._moves, other._generated, other.journal = self._moves.copy(), [], []
         return other
@@ -207,7 +209,9 @@ class Document:
         here = self.text
         before = here.read(max(0, self.cursor - 1), self.cursor)
         goes_on = len(text) == 1 and (text.isspace() or not before.isspace())
-        self._edit(kind, self.cursor, 0, here.continued(self.cursor, text, source), joins=goes_on and kind == TYPE)
+        self._edit(
+            kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
+        )
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
@@ -267,7 +271,7 @@ class Document:
 
     def _grow(self, text: str, *, recorded: bool) -> None:
         here, before = self._text, replace(self.place, cursor=len(self._text))
-        added = here.continued(len(here), text, GENERATED)
+        added = here.continued(len(here), text, GENERATED, self._owner)
         after = replace(before, cursor=len(here) + len(added))
         whole = here + added
         if self._full.starts_with(whole):
@@ -298,7 +302,7 @@ class Document:
         here = self.text
         if not 0 <= position <= len(here):
             raise GenerationError(f"The text has no position {position}: it ends at {len(here)}")
-        added = here.continued(position, text, source)
+        added = here.continued(position, text, source, self._owner)
         wanted = here.part(0, position) + added
         cursor = len(wanted)
         if here.starts_with(wanted):
@@ -462,7 +466,9 @@ class Document:
                 sources = _sources(values.pop("by", TYPED), len(text))
                 at = values["start"]
                 uniform = int(sources[0]) if len(set(sources.tolist())) == 1 else None
-                added = Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform)
+                added = (
+                    Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform, self._owner)
+                )
                 self._edit(
                     str(values.pop("kind")),
                     values.pop("start"),

@@ -24,10 +24,10 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
 from charlstm import storage
 from charlstm.errors import CharLSTMError, GenerationError
@@ -53,6 +53,9 @@ TAIL = 16_384
 """Bytes at the end of a file in which the last summary is."""
 SHORT_LINE = 4096
 """After a longer line, the summary has a line of its own."""
+
+BLOCK = 2**20
+"""Bytes that are copied at once."""
 
 MOST_RATIO = 100
 """A history that is packed better than this is saved unpacked: a small file could otherwise fill the memory."""
@@ -126,6 +129,7 @@ class SeenFile:
         good: bytes of its whole lines; ``whole``: up to the end of the whole state.
         automatic: whether its head says that the app saved it by itself.
         can_go_on: whether it can be appended to: it is of format 3 and not damaged.
+        cache: where the line begins that has what the model had read, and its length; 0 without one.
     """
 
     path: Path
@@ -134,6 +138,7 @@ class SeenFile:
     whole: int = 0
     automatic: bool = False
     can_go_on: bool = False
+    cache: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +258,9 @@ def _read(file: BinaryIO, path: Path, stamp: FileStamp, until: int | None = None
         reading.state.document.forget_history()
     if damaged:
         note = f"{path.name} is damaged. The text is what was saved before the damage; the file stays as it is."
-    seen = SeenFile(path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged)
+    seen = SeenFile(
+        path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged, cache=reading.cache
+    )
     return ReadLog(reading.state, seen, note)
 
 
@@ -264,15 +271,17 @@ class _Reading:
     def __init__(self, file: BinaryIO, until: int | None) -> None:
         self.state: SessionState | None = None
         self.is_damaged = False
+        self.cache = (0, 0)
         file.seek(0)
         line = file.readline()
         self.good = self.whole = len(line)
         try:
             head = _head(line)
             self.automatic = head.get("automatic") is True
-            self._summary = dict(head["summary"])
+            self._head = dict(head["summary"])
         except ERRORS:  # the session is in the other lines
-            self.is_damaged, self.automatic, self._summary = True, False, {}
+            self.is_damaged, self.automatic, self._head = True, False, {}
+        self._summary = self._head
         while (line := file.readline()).endswith(b"\n") and (until is None or self.good + len(line) <= until):
             record = _record(line[:-1])
             if record is None:
@@ -282,6 +291,8 @@ class _Reading:
                 self._take(record)
             except ERRORS as error:
                 raise _BadLineError(self.good, error) from None
+            if "cache" in record:
+                self.cache = (self.good, len(line))
             self.good += len(line)
             if "state" in record or "cache" in record:
                 self.whole = self.good
@@ -306,7 +317,7 @@ class _Reading:
         if "cache" in record and isinstance(values := record["cache"], dict):
             self.state = replace(state, cache=lambda: values)
         if isinstance(changed := record.get("summary"), dict):
-            self._summary |= changed
+            self._summary = self._head | changed
 
 
 _WHOLE = ("position", "start", "removed", "number", "cursor", "seed", "branch")
@@ -459,6 +470,7 @@ class SessionLog:
         self.path = path
         self._lock, self._descriptor, self._head = lock, descriptor, head
         self.size = self.whole = 0
+        self._cache = (0, 0)
         self.automatic = True
         self._is_torn = False
         self._mutex = threading.RLock()  # compacting ends on another thread
@@ -472,14 +484,14 @@ class SessionLog:
         """
         lock = _locked(path)
         try:
-            sizes: list[int] = []
-            storage.replace_file(path, lambda file: sizes.append(_write(file, state, automatic)), overwrite=False)
+            written: list[_Written] = []
+            storage.replace_file(path, lambda file: written.append(_write(file, state, automatic)), overwrite=False)
             log = cls(path, lock, _opened(path), state.summary)
         except BaseException:
             _release(lock)
             raise
-        log.size = log.whole = sizes[0]
-        log.automatic = automatic
+        log.size = log.whole = written[0].size
+        log.automatic, log._cache = automatic, written[0].cache
         return log
 
     @classmethod
@@ -510,7 +522,7 @@ class SessionLog:
             _release(lock)
             raise
         log = cls(seen.path, lock, descriptor, head)
-        log.size, log.whole, log.automatic = seen.good, seen.whole, seen.automatic
+        log.size, log.whole, log.automatic, log._cache = seen.good, seen.whole, seen.automatic, seen.cache
         return log
 
     def append(self, record: Mapping[str, Any], summary: SessionSummary, *, sync: bool = False) -> None:
@@ -519,12 +531,12 @@ class SessionLog:
         Raises :class:`LogLostError` if the file is not the one that was written here, and :class:`OSError` if the disk
         fails: nothing of the record is in the file then, or a torn line that the next call removes.
         """
-        about = {"summary": _differences(summary, self._head)}
-        line = _line({**record, **about})
-        if len(line) > SHORT_LINE:
-            line += _line(about)
         with self._mutex:
             self._check()
+            about = {"summary": _differences(summary, self._head)}
+            line = _line({**record, **about})
+            if len(line) > SHORT_LINE:
+                line += _line(about)
             self._is_torn = True
             written = storage.disk.write(self._descriptor, line)
             if written != len(line):
@@ -548,7 +560,7 @@ class SessionLog:
         """The file as it is, to :meth:`open` it again. Raises :class:`OSError`."""
         with self._mutex:
             stamp = FileStamp.of(os.fstat(self._descriptor))
-            return SeenFile(self.path, stamp, self.size, self.whole, self.automatic, can_go_on=True)
+            return SeenFile(self.path, stamp, self.size, self.whole, self.automatic, True, self._cache)
 
     @property
     def is_long(self) -> bool:
@@ -557,20 +569,22 @@ class SessionLog:
 
     def compact(self, state: SessionState | None = None, size: int | None = None) -> None:
         """Replace the file by one with a whole state: the one given, or what the file says. The state has what was
-        appended up to ``size``, by default all of it. What another thread appends meanwhile is kept. Raises as
-        :meth:`append` does."""
+        appended up to ``size``, by default all of it. What another thread appends meanwhile is kept, and so is what
+        the model had read, unless the state has something newer. Raises as :meth:`append` does."""
         with self._mutex:
             self._check()
             size = self.size if size is None else size
+            start, length = self._cache
         if state is None:
-            state = self.read(size).state
+            state = replace(self.read(size).state, cache=None)
         held = False
 
-        sizes: list[int] = []
+        written: list[_Written] = []
 
         def write(file: BinaryIO) -> None:
             nonlocal held
-            sizes.append(_write(file, state, self.automatic))
+            old_cache = _blocks(self._descriptor, start, start + length)
+            written.append(_write(file, state, self.automatic, old_cache))
             file.flush()
             storage.disk.sync(file.fileno())  # now, while others need not wait
             self._mutex.acquire()
@@ -578,14 +592,14 @@ class SessionLog:
             self._check()
             rest = self._rebased(size, state.summary)
             file.write(rest)
-            sizes.append(len(rest))
+            written.append(_Written(written[0].size + len(rest), written[0].cache))
 
         try:
             storage.replace_file(self.path, write)
             descriptor = _opened(self.path)
             os.close(self._descriptor)
             self._descriptor, self._head = descriptor, state.summary
-            self.size, self.whole = sum(sizes), sizes[0]
+            self.size, self.whole, self._cache = written[1].size, written[0].size, written[0].cache
         finally:
             if held:
                 self._mutex.release()
@@ -593,7 +607,7 @@ class SessionLog:
     def _rebased(self, start: int, head: SessionSummary) -> bytes:
         """The lines from ``start`` on, with summaries for another head."""
         lines = []
-        for line in _bytes(self._descriptor, start, self.size).splitlines():
+        for line in b"".join(_blocks(self._descriptor, start, self.size)).splitlines():
             record = _record(line) or {}
             summary = SessionSummary.from_dict(asdict(self._head) | record.get("summary", {}))
             lines.append(_line({**record, "summary": _differences(summary, head)}))
@@ -671,22 +685,33 @@ def _at_position(descriptor: int, length: int, position: int) -> bytes:
     return os.read(descriptor, length)
 
 
-def _bytes(descriptor: int, start: int, stop: int) -> bytes:
-    reader = io.BufferedReader(_Positioned(descriptor))
-    reader.seek(start)
-    return reader.read(stop - start)
+def _blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes of a file from ``start`` to ``stop``, some at a time."""
+    while start < stop:
+        block = _at_position(descriptor, min(BLOCK, stop - start), start)
+        if not block:
+            raise OSError(errno.EIO, "the file is shorter than it was")
+        start += len(block)
+        yield block
 
 
-def _write(file: BinaryIO, state: SessionState, automatic: bool) -> int:
-    """Write head and whole state, and return their size."""
+class _Written(NamedTuple):
+    """How long a file is, and where what the model had read is in it."""
+
+    size: int
+    cache: tuple[int, int]
+
+
+def _write(file: BinaryIO, state: SessionState, automatic: bool, old_cache: Iterable[bytes] = ()) -> _Written:
+    """Write the head and a whole state. Where that has nothing that the model had read, ``old_cache`` is that line."""
     head = {"format": FORMAT, "kind": "charlstm session", "summary": asdict(state.summary), "automatic": automatic}
-    lines = [json.dumps(head, ensure_ascii=True).encode("ascii") + b"\n", _line({"state": _state_to_dict(state)})]
-    if state.cache is not None:
-        lines.append(_line({"cache": state.cache()}))
-    lines.append(_line({"summary": {}}))
-    for line in lines:
-        file.write(line)
-    return sum(map(len, lines))
+    size = file.write(json.dumps(head, ensure_ascii=True).encode("ascii") + b"\n")
+    size += file.write(_line({"state": _state_to_dict(state)}))
+    length = sum(
+        file.write(block) for block in (old_cache if state.cache is None else (_line({"cache": state.cache()}),))
+    )
+    cache = (size, length) if length else (0, 0)
+    return _Written(size + length + file.write(_line({"summary": {}})), cache)
 
 
 def _opened(path: Path) -> int:

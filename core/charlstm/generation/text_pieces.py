@@ -21,12 +21,13 @@ Ends = npt.NDArray[np.int64]
 
 
 class Chunk:
-    """Characters in the order in which they were put in: code points, and who wrote each."""
+    """Characters in the order in which they were put in: code points, and who wrote each. Only its ``owner`` appends to
+    it, as other threads may have texts of it."""
 
-    __slots__ = ("codes", "size", "sources")
+    __slots__ = ("codes", "owner", "size", "sources")
 
-    def __init__(self, codes: Codes, sources: Sources) -> None:
-        self.codes, self.sources, self.size = codes, sources, len(codes)
+    def __init__(self, codes: Codes, sources: Sources, owner: object = None) -> None:
+        self.codes, self.sources, self.size, self.owner = codes, sources, len(codes), owner
 
     def append(self, codes: Codes, sources: Sources) -> None:
         """Add characters. Texts that have pieces of this chunk stay as they are."""
@@ -150,15 +151,18 @@ class Text:
         text = self.part(0, start) + added + self.part(stop)
         return text if len(text.pieces) <= MOST_PIECES else Text._new(text.codes(), text.sources())
 
-    def continued(self, position: int, text: str, source: int) -> Text:
+    def continued(self, position: int, text: str, source: int, owner: object = None) -> Text:
         """New characters to put in at ``position``. They are appended to the chunk of the character before, if that is
-        its last one, so that what is typed letter by letter is one piece."""
+        its last one and has the same owner, so that what is typed letter by letter is one piece."""
         before = self.part(max(0, position - 1), position)
         added = Text.of(text, source)
-        if not before.pieces or not added.pieces:
+        if not added.pieces:
+            return added
+        added.pieces[0].chunk.owner = owner
+        if not before.pieces:
             return added
         chunk, _, end = before.pieces[0]
-        if end != chunk.size:
+        if end != chunk.size or chunk.owner is not owner:
             return added
         chunk.append(added.codes(), added.sources())
         return Text((Piece(chunk, end, chunk.size),))

@@ -536,6 +536,15 @@ def test_summary_is_read_from_both_ends_of_a_file(begun, monkeypatch):
     assert saving.read_summary(log.path) == found
 
 
+def test_summary_is_that_of_the_last_change_also_where_it_is_again_as_in_the_head(begun):
+    document, log = begun
+    document.insert("a")
+    save(log, document)
+    document.undo()
+    save(log, document)
+    assert saving.read_summary(log.path) == read(log.path).state.summary == about(document)
+
+
 def test_summary_of_a_file_that_ends_with_a_long_line(begun, model):
     document, log = begun
     document.insert("a" * 100_000)
@@ -583,8 +592,8 @@ def test_session_with_what_the_model_had_read_is_opened_exactly(session, model, 
 
 
 def test_session_without_what_the_model_had_read_is_read_again(session, model, tmp_path):
-    document, log = saved_with_cache(tmp_path / "one.json", session)
-    log.compact(state_of(document, model, settings=session.settings, sample=2))
+    state = state_of(document_of(session), model, settings=session.settings, sample=2)
+    log = SessionLog.create(tmp_path / "one.json", state)
     log.close()
     again = load_session(log.path, model)
     assert load(log.path, model).session is None
@@ -618,6 +627,29 @@ def test_what_was_read_before_an_edit_is_used(session, model, tmp_path, place):
     again = load_session(log.path, model)
     assert again.prime + again.read() == document.text.read()
     assert sorted(b.stop for b in again.branches()) == sorted(len(b.text) - 2 for b in document.branches.values())
+
+
+def test_compacting_keeps_what_the_model_had_read(session, model, tmp_path):
+    document, log = saved_with_cache(tmp_path / "one.json", session)
+    for _ in range(2):
+        document.insert("ab ")
+        save(log, document)
+        log.compact()
+        document.insert("c")
+        save(log, document)
+        log.compact(state_of(document, model))
+        log.close()
+        log = SessionLog.open(read(log.path).seen)
+    log.close()
+    found = load(log.path, model)
+    assert found.session is not None
+    assert found.session.read() == session.read(0, 50)
+    assert to_dict(found.session)["branches"] == to_dict(session)["branches"]
+    values = to_dict(Session(model, "ab"))
+    log = SessionLog.open(found.seen)
+    log.compact(state_of(document, model, cache=lambda: values))
+    log.close()
+    assert read(log.path).state.cache() == values
 
 
 @pytest.mark.parametrize("damage", ["kind", "branches", "figures", "weights", "symbols", "prime", "text"])
