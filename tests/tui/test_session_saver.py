@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -495,6 +496,44 @@ def test_long_log_is_compacted_by_itself(saver: SessionSaver, place: Path, monke
     assert any(after < before for before, after in itertools.pairwise(sizes))
     assert played.check() == path
     assert not list(place.glob(".*.tmp"))
+
+
+@pytest.mark.usefixtures("unexpected_errors")
+def test_changes_that_cannot_be_made_again_are_read_from_the_file(
+    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    played = Played(saver, place)
+    played.type("ab ")
+    path = played.wait()
+    with monkeypatch.context() as patch:
+        patch.setattr(Document, "replay", lambda *_: 1 / 0)
+        played.type("c")
+        played.wait()
+    path.unlink()
+    played.type("d")
+    assert played.check().exists()
+
+
+def test_long_log_is_compacted_without_reading_it(
+    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.generation.session_log.LEAST_LOG", 100)
+    monkeypatch.setattr(SessionLog, "read", lambda *_: 1 / 0)
+    played = Played(saver, place)
+    chance = random.Random(3)
+    for _ in range(60):
+        played.document.move(chance.randrange(len(played.document) + 1))
+        played.type(chance.choice(("ab ", "c", "def")))
+        if chance.random() < 0.3:
+            played.document.undo()
+            played.document.branch_off(chance.randrange(len(played.document)), "h", kind="choosing")
+        played.wait()
+    wait(lambda: not saver._savings[0].compacting, "the whole state")
+    path = played.wait()
+    monkeypatch.undo()
+    played.type("x")
+    played.check(path)
+    assert read(path).state.document.list_branches() == played.document.list_branches()
 
 
 # ---- runs

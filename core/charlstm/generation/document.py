@@ -125,6 +125,7 @@ class Document:
         self._redo: list[Change] = []
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
         self._grows = False  # what is generated belongs to the last change
+        self._owner = object()  # of the chunks that it may append to
         self._generated: list[str] = []  # at the end of the text, and not part of it yet
         self._moves: deque[tuple[int, int, int]] = deque(maxlen=MOST_CHANGES)  # of each version: start, removed, added
 
@@ -174,6 +175,7 @@ class Document:
         """The document as it is now, with an empty journal, for another thread. Texts are shared and never change."""
         self._take_generated()
         other = copy.copy(self)
+        other._owner = object()
         other._branches, other._undo, other._redo = self.branches, self._undo.copy(), self._redo.copy()
         other._moves, other._generated, other.journal = self._moves.copy(), [], []
         return other
@@ -213,7 +215,9 @@ class Document:
         here = self.text
         before = here.read(max(0, self.cursor - 1), self.cursor)
         goes_on = len(text) == 1 and (text.isspace() or not before.isspace())
-        self._edit(kind, self.cursor, 0, here.continued(self.cursor, text, source), joins=goes_on and kind == TYPE)
+        self._edit(
+            kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
+        )
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
@@ -273,7 +277,7 @@ class Document:
 
     def _grow(self, text: str, *, recorded: bool) -> None:
         here, before = self._text, replace(self.place, cursor=len(self._text))
-        added = here.continued(len(here), text, GENERATED)
+        added = here.continued(len(here), text, GENERATED, self._owner)
         after = replace(before, cursor=len(here) + len(added))
         whole = here + added
         if self._full.starts_with(whole):
@@ -304,7 +308,7 @@ class Document:
         here = self.text
         if not 0 <= position <= len(here):
             raise GenerationError(f"The text has no position {position}: it ends at {len(here)}")
-        added = here.continued(position, text, source)
+        added = here.continued(position, text, source, self._owner)
         wanted = here.part(0, position) + added
         cursor = len(wanted)
         if here.starts_with(wanted):
@@ -470,7 +474,9 @@ class Document:
                 sources = _sources(values.pop("by", TYPED), len(text))
                 at = values["start"]
                 uniform = int(sources[0]) if len(set(sources.tolist())) == 1 else None
-                added = Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform)
+                added = (
+                    Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform, self._owner)
+                )
                 self._edit(
                     str(values.pop("kind")),
                     values.pop("start"),
@@ -493,7 +499,7 @@ class Document:
             same = branch.text.same_start(texts[branch.parent])
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
-                **_text_to_dict(branch.text.part(same)),
+                **text_to_dict(branch.text.part(same)),
             })  # fmt: skip
             texts[branch.number] = branch.text
         left, undo = MOST_HISTORY, []
@@ -522,7 +528,7 @@ class Document:
             if number in document._branches or (parent is None) != (not document._branches):
                 raise ValueError("its branches do not form a tree")
             before = Text() if parent is None else parent.text
-            text = before.part(0, _whole(saved["same"], 0, len(before))) + _text_from_dict(saved)
+            text = before.part(0, _whole(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
             document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
         place = _place_from_list(values["place"])
@@ -534,14 +540,19 @@ class Document:
         document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
         document._undo.extend(map(_change_from_dict, values["undo"]))
         document._redo.extend(map(_change_from_dict, values["redo"]))
-        document._check_history()
+        document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
         return document
 
-    def _check_history(self) -> None:
+    def forget_history(self) -> None:
+        """Let there be nothing to undo or redo."""
+        self._undo.clear()
+        self._redo.clear()
+        self._change_end, self._grows = None, False
+
+    def check_history(self) -> None:
         """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
-        the text."""
-        text, full, place, branches = self._text, self._full, self.place, dict(self._branches)
-        undo, redo = self._undo.copy(), self._redo.copy()
+        the text. For a :meth:`copy`, whose branches may be other ones then."""
+        text, place = self._text, self.place
         for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
             steps = 0
             while there():
@@ -550,10 +561,6 @@ class Document:
                 back()
         if self._text != text or self.place != replace(place, cursor=self.cursor):
             raise ValueError("its history does not lead to its text")
-        self.cursor, self._full, self._branches, self._undo, self._redo = place.cursor, full, branches, undo, redo
-        self._version = 0
-        self._moves.clear()
-        self.journal.clear()
 
     # ---- how a change is made
 
@@ -678,11 +685,13 @@ _DOES = {
 """What a journal says, and the method that does it."""
 
 
-def _text_to_dict(text: Text) -> dict[str, Any]:
+def text_to_dict(text: Text) -> dict[str, Any]:
+    """A text, JSON-ready."""
     return {"text": text.read(), "by": _written(text.sources())}
 
 
-def _text_from_dict(values: Mapping[str, Any]) -> Text:
+def text_from_dict(values: Mapping[str, Any]) -> Text:
+    """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are none."""
     text = values["text"]
     if not isinstance(text, str):
         raise TypeError("a text is a string")
@@ -700,12 +709,12 @@ def _place_from_list(values: Any) -> Place:
 
 def _change_to_dict(change: Change) -> dict[str, Any]:
     pruned = [
-        {"number": branch.number, "parent": branch.parent, "name": branch.name, **_text_to_dict(branch.text)}
+        {"number": branch.number, "parent": branch.parent, "name": branch.name, **text_to_dict(branch.text)}
         for branch in change.pruned
     ]
     return {
-        "kind": change.kind, "start": change.start, "removed": _text_to_dict(change.removed),
-        "added": _text_to_dict(change.added), "before": _place_to_list(change.before),
+        "kind": change.kind, "start": change.start, "removed": text_to_dict(change.removed),
+        "added": text_to_dict(change.added), "before": _place_to_list(change.before),
         "after": _place_to_list(change.after), **({"pruned": pruned} if pruned else {}), "in_place": change.in_place,
     }  # fmt: skip
 
@@ -713,13 +722,13 @@ def _change_to_dict(change: Change) -> dict[str, Any]:
 def _change_from_dict(values: Mapping[str, Any]) -> Change:
     pruned = tuple(
         Branch(
-            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), _text_from_dict(each), str(each["name"])
+            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), text_from_dict(each), str(each["name"])
         )
         for each in values.get("pruned", ())
     )
     return Change(
-        str(values["kind"]), _whole(values["start"], 0, 2**62), _text_from_dict(values["removed"]),
-        _text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
+        str(values["kind"]), _whole(values["start"], 0, 2**62), text_from_dict(values["removed"]),
+        text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
         bool(values["in_place"]),
     )  # fmt: skip
 

@@ -106,7 +106,7 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
         text, cursor = str(values["branches"][0]["text"]), values["cursor"]
         length = int(cursor.get("length", len(text)))
         return SessionSummary(length, f"{values['prime']}{text}"[:BEGINNING], length > 0)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 

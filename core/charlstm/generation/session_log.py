@@ -24,16 +24,17 @@ import json
 import os
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
 from charlstm import storage
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.document import Document, Entry
+from charlstm.generation.document import MOST_CHANGES, Document, Entry, text_from_dict, text_to_dict
 from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.text_pieces import Text
 from charlstm.storage import FileStamp
 
 if TYPE_CHECKING:
@@ -43,14 +44,18 @@ FORMAT = 3
 HEAD = '{"format": 3, "kind": "charlstm session", '
 """How such a file begins."""
 
-LEAST_LOG = 32_000
-"""Bytes of changes after the whole state from which on the file is compacted, unless the whole state is larger."""
+LEAST_LOG = 16_000
+"""Bytes of changes after the whole state from which on the file is compacted, unless half of the whole state is more.
+Some 130 typed words are so long. Compacting 40 kB takes 20 ms, most of which waits for the disk."""
 
 LONGEST_HEAD = 65_536
 TAIL = 16_384
 """Bytes at the end of a file in which the last summary is."""
 SHORT_LINE = 4096
 """After a longer line, the summary has a line of its own."""
+
+BLOCK = 2**20
+"""Bytes that are copied at once."""
 
 MOST_RATIO = 100
 """A history that is packed better than this is saved unpacked: a small file could otherwise fill the memory."""
@@ -124,6 +129,7 @@ class SeenFile:
         good: bytes of its whole lines; ``whole``: up to the end of the whole state.
         automatic: whether its head says that the app saved it by itself.
         can_go_on: whether it can be appended to: it is of format 3 and not damaged.
+        cache: where the line begins that has what the model had read, and its length; 0 without one.
     """
 
     path: Path
@@ -132,6 +138,7 @@ class SeenFile:
     whole: int = 0
     automatic: bool = False
     can_go_on: bool = False
+    cache: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,9 +251,16 @@ def _read(file: BinaryIO, path: Path, stamp: FileStamp, until: int | None = None
         raise GenerationError(f"{path} is damaged: {bad or 'it has no text'}")
     damaged = bad is not None or reading.is_damaged
     note = ""
+    try:
+        reading.state.document.copy().check_history()
+    except ERRORS:
+        damaged = True
+        reading.state.document.forget_history()
     if damaged:
         note = f"{path.name} is damaged. The text is what was saved before the damage; the file stays as it is."
-    seen = SeenFile(path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged)
+    seen = SeenFile(
+        path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged, cache=reading.cache
+    )
     return ReadLog(reading.state, seen, note)
 
 
@@ -257,15 +271,17 @@ class _Reading:
     def __init__(self, file: BinaryIO, until: int | None) -> None:
         self.state: SessionState | None = None
         self.is_damaged = False
+        self.cache = (0, 0)
         file.seek(0)
         line = file.readline()
         self.good = self.whole = len(line)
         try:
             head = _head(line)
             self.automatic = head.get("automatic") is True
-            self._summary = dict(head["summary"])
+            self._head = dict(head["summary"])
         except ERRORS:  # the session is in the other lines
-            self.is_damaged, self.automatic, self._summary = True, False, {}
+            self.is_damaged, self.automatic, self._head = True, False, {}
+        self._summary = self._head
         while (line := file.readline()).endswith(b"\n") and (until is None or self.good + len(line) <= until):
             record = _record(line[:-1])
             if record is None:
@@ -275,6 +291,8 @@ class _Reading:
                 self._take(record)
             except ERRORS as error:
                 raise _BadLineError(self.good, error) from None
+            if "cache" in record:
+                self.cache = (self.good, len(line))
             self.good += len(line)
             if "state" in record or "cache" in record:
                 self.whole = self.good
@@ -284,7 +302,8 @@ class _Reading:
 
     def _take(self, record: dict[str, Any]) -> None:
         if "state" in record:
-            self.state = _state_from_dict(record["state"])
+            self.state, has_history = _state_from_dict(record["state"])
+            self.is_damaged |= not has_history
         state = self.state
         if state is None:
             raise ValueError("it does not begin with a text")
@@ -298,7 +317,7 @@ class _Reading:
         if "cache" in record and isinstance(values := record["cache"], dict):
             self.state = replace(state, cache=lambda: values)
         if isinstance(changed := record.get("summary"), dict):
-            self._summary |= changed
+            self._summary = self._head | changed
 
 
 _WHOLE = ("position", "start", "removed", "number", "cursor", "seed", "branch")
@@ -336,37 +355,62 @@ def _state_to_dict(state: SessionState) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _state_from_dict(values: Mapping[str, Any]) -> SessionState:
+def _state_from_dict(values: Mapping[str, Any]) -> tuple[SessionState, bool]:
+    """A whole state, and whether its history is right."""
     symbols, model = values["symbols"], values["model"]
     if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
         raise TypeError("the characters of its model are a list")
-    document = dict(values["document"])
-    document |= _unpacked_history(document)
-    return SessionState(
-        Document.from_dict(document), tuple(symbols), SessionSummary(0, "", True),
-        SamplerSettings.from_dict(values["settings"]), _clamps_from_list(values["clamps"]),
-        _whole(values["sample"], 2**62), str(model["weights"]), str(model["run"]),
+    saved = dict(values["document"])
+    document, has_history = Document.from_dict({**saved, "undo": [], "redo": []}), True
+    with contextlib.suppress(*ERRORS):  # the text matters more than its history
+        has_history = False
+        history = _whole_history(_unpacked_history(saved), document.text)
+        document = Document.from_dict({**saved, **history})
+        has_history = True
+    state = SessionState(
+        document, tuple(symbols), SessionSummary(0, "", True), SamplerSettings.from_dict(values["settings"]),
+        _clamps_from_list(values["clamps"]), _whole(values["sample"], 2**62), str(model["weights"]), str(model["run"]),
         {str(char)[:1]: _whole(count, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
+    return state, has_history
 
 
 def _packed_history(history: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A thousand changes are some 170 kB of JSON, and some 10 kB packed."""
-    raw = _json(history)
-    packed = base64.b64encode(zlib.compress(raw, 6))
-    return {"history": packed.decode()} if len(raw) <= MOST_RATIO * len(packed) else history
+    """A thousand changes are some 170 kB of JSON, and some 10 kB packed. What a change put into the text is still there
+    when the changes after it are undone, so that its length is enough."""
+    undo = [{**change, "added": len(change["added"]["text"])} for change in history["undo"]]
+    redo = [{**change, "removed": len(change["removed"]["text"])} for change in history["redo"]]
+    raw = _json({"undo": undo, "redo": redo})
+    packed = base64.b64encode(zlib.compress(raw, 6)).decode()
+    return {"history": packed if len(raw) <= MOST_RATIO * len(packed) else raw.decode()}
 
 
 def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    packed = document.get("history")
-    if packed is None:
-        return {}
-    unpacker = zlib.decompressobj()
-    raw = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_RATIO * len(packed))
-    if not unpacker.eof:
-        raise ValueError("its history is not whole")
-    history = json.loads(raw)
-    return {"undo": history["undo"], "redo": history["redo"]}
+    packed = document["history"]
+    if packed.startswith("{"):
+        raw = packed
+    else:
+        unpacker = zlib.decompressobj()
+        raw = unpacker.decompress(base64.b64decode(packed, validate=True), MOST_RATIO * len(packed))
+        if not unpacker.eof:
+            raise ValueError("its history is not whole")
+    history: dict[str, Any] = json.loads(raw)
+    return history
+
+
+def _whole_history(history: Mapping[str, Any], text: Text) -> dict[str, Any]:
+    """The history of a document, which begins with what leads to ``text``, with all that was put in and taken out."""
+    whole: dict[str, Any] = {}
+    for name, here, there in (("undo", "added", "removed"), ("redo", "removed", "added")):
+        changes, at = list(history[name])[-MOST_CHANGES:], text
+        for place in range(len(changes) - 1, -1, -1):
+            change = changes[place]
+            start = _whole(change["start"], len(at))
+            stop = start + _whole(change[here], len(at) - start)
+            changes[place] = {**change, here: text_to_dict(at.part(start, stop))}
+            at = at.replaced(start, stop, text_from_dict(change[there]))
+        whole[name] = changes
+    return whole
 
 
 def _clamps_to_list(clamps: Iterable[Clamp]) -> list[list[float]]:
@@ -426,6 +470,7 @@ class SessionLog:
         self.path = path
         self._lock, self._descriptor, self._head = lock, descriptor, head
         self.size = self.whole = 0
+        self._cache = (0, 0)
         self.automatic = True
         self._is_torn = False
         self._mutex = threading.RLock()  # compacting ends on another thread
@@ -439,14 +484,14 @@ class SessionLog:
         """
         lock = _locked(path)
         try:
-            sizes: list[int] = []
-            storage.replace_file(path, lambda file: sizes.append(_write(file, state, automatic)), overwrite=False)
+            written: list[_Written] = []
+            storage.replace_file(path, lambda file: written.append(_write(file, state, automatic)), overwrite=False)
             log = cls(path, lock, _opened(path), state.summary)
         except BaseException:
             _release(lock)
             raise
-        log.size = log.whole = sizes[0]
-        log.automatic = automatic
+        log.size = log.whole = written[0].size
+        log.automatic, log._cache = automatic, written[0].cache
         return log
 
     @classmethod
@@ -477,7 +522,7 @@ class SessionLog:
             _release(lock)
             raise
         log = cls(seen.path, lock, descriptor, head)
-        log.size, log.whole, log.automatic = seen.good, seen.whole, seen.automatic
+        log.size, log.whole, log.automatic, log._cache = seen.good, seen.whole, seen.automatic, seen.cache
         return log
 
     def append(self, record: Mapping[str, Any], summary: SessionSummary, *, sync: bool = False) -> None:
@@ -486,12 +531,12 @@ class SessionLog:
         Raises :class:`LogLostError` if the file is not the one that was written here, and :class:`OSError` if the disk
         fails: nothing of the record is in the file then, or a torn line that the next call removes.
         """
-        about = {"summary": _differences(summary, self._head)}
-        line = _line({**record, **about})
-        if len(line) > SHORT_LINE:
-            line += _line(about)
         with self._mutex:
             self._check()
+            about = {"summary": _differences(summary, self._head)}
+            line = _line({**record, **about})
+            if len(line) > SHORT_LINE:
+                line += _line(about)
             self._is_torn = True
             written = storage.disk.write(self._descriptor, line)
             if written != len(line):
@@ -515,29 +560,31 @@ class SessionLog:
         """The file as it is, to :meth:`open` it again. Raises :class:`OSError`."""
         with self._mutex:
             stamp = FileStamp.of(os.fstat(self._descriptor))
-            return SeenFile(self.path, stamp, self.size, self.whole, self.automatic, can_go_on=True)
+            return SeenFile(self.path, stamp, self.size, self.whole, self.automatic, True, self._cache)
 
     @property
     def is_long(self) -> bool:
-        """Whether the changes after the whole state take more room than it, and are worth compacting."""
-        return self.size - self.whole > max(LEAST_LOG, self.whole)
+        """Whether the changes after the whole state take more room than half of it, and are worth compacting."""
+        return self.size - self.whole > max(LEAST_LOG, self.whole // 2)
 
     def compact(self, state: SessionState | None = None, size: int | None = None) -> None:
         """Replace the file by one with a whole state: the one given, or what the file says. The state has what was
-        appended up to ``size``, by default all of it. What another thread appends meanwhile is kept. Raises as
-        :meth:`append` does."""
+        appended up to ``size``, by default all of it. What another thread appends meanwhile is kept, and so is what
+        the model had read, unless the state has something newer. Raises as :meth:`append` does."""
         with self._mutex:
             self._check()
             size = self.size if size is None else size
+            start, length = self._cache
         if state is None:
-            state = self.read(size).state
+            state = replace(self.read(size).state, cache=None)
         held = False
-        written = os.fstat(self._descriptor).st_mtime_ns
-        sizes: list[int] = []
+        appended = os.fstat(self._descriptor).st_mtime_ns
+        written: list[_Written] = []
 
         def write(file: BinaryIO) -> None:
             nonlocal held
-            sizes.append(_write(file, state, self.automatic))
+            old_cache = _blocks(self._descriptor, start, start + length)
+            written.append(_write(file, state, self.automatic, old_cache))
             file.flush()
             storage.disk.sync(file.fileno())  # now, while others need not wait
             self._mutex.acquire()
@@ -545,15 +592,15 @@ class SessionLog:
             self._check()
             rest = self._rebased(size, state.summary)
             file.write(rest)
-            sizes.append(len(rest))
+            written.append(_Written(written[0].size + len(rest), written[0].cache))
 
         try:
             storage.replace_file(self.path, write)
-            os.utime(self.path, ns=(written, written))  # nothing was done to the session now
+            os.utime(self.path, ns=(appended, appended))  # nothing was done to the session now
             descriptor = _opened(self.path)
             os.close(self._descriptor)
             self._descriptor, self._head = descriptor, state.summary
-            self.size, self.whole = sum(sizes), sizes[0]
+            self.size, self.whole, self._cache = written[1].size, written[0].size, written[0].cache
         finally:
             if held:
                 self._mutex.release()
@@ -561,7 +608,7 @@ class SessionLog:
     def _rebased(self, start: int, head: SessionSummary) -> bytes:
         """The lines from ``start`` on, with summaries for another head."""
         lines = []
-        for line in _bytes(self._descriptor, start, self.size).splitlines():
+        for line in b"".join(_blocks(self._descriptor, start, self.size)).splitlines():
             record = _record(line) or {}
             summary = SessionSummary.from_dict(asdict(self._head) | record.get("summary", {}))
             lines.append(_line({**record, "summary": _differences(summary, head)}))
@@ -639,10 +686,14 @@ def _at_position(descriptor: int, length: int, position: int) -> bytes:
     return os.read(descriptor, length)
 
 
-def _bytes(descriptor: int, start: int, stop: int) -> bytes:
-    reader = io.BufferedReader(_Positioned(descriptor))
-    reader.seek(start)
-    return reader.read(stop - start)
+def _blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes of a file from ``start`` to ``stop``, some at a time."""
+    while start < stop:
+        block = _at_position(descriptor, min(BLOCK, stop - start), start)
+        if not block:
+            raise OSError(errno.EIO, "the file is shorter than it was")
+        start += len(block)
+        yield block
 
 
 def write_state(file: BinaryIO, state: SessionState) -> None:
@@ -650,16 +701,23 @@ def write_state(file: BinaryIO, state: SessionState) -> None:
     _write(file, state, automatic=False)
 
 
-def _write(file: BinaryIO, state: SessionState, automatic: bool) -> int:
-    """Write head and whole state, and return their size."""
+class _Written(NamedTuple):
+    """How long a file is, and where what the model had read is in it."""
+
+    size: int
+    cache: tuple[int, int]
+
+
+def _write(file: BinaryIO, state: SessionState, automatic: bool, old_cache: Iterable[bytes] = ()) -> _Written:
+    """Write the head and a whole state. Where that has nothing that the model had read, ``old_cache`` is that line."""
     head = {"format": FORMAT, "kind": "charlstm session", "summary": asdict(state.summary), "automatic": automatic}
-    lines = [json.dumps(head, ensure_ascii=True).encode("ascii") + b"\n", _line({"state": _state_to_dict(state)})]
-    if state.cache is not None:
-        lines.append(_line({"cache": state.cache()}))
-    lines.append(_line({"summary": {}}))
-    for line in lines:
-        file.write(line)
-    return sum(map(len, lines))
+    size = file.write(json.dumps(head, ensure_ascii=True).encode("ascii") + b"\n")
+    size += file.write(_line({"state": _state_to_dict(state)}))
+    length = sum(
+        file.write(block) for block in (old_cache if state.cache is None else (_line({"cache": state.cache()}),))
+    )
+    cache = (size, length) if length else (0, 0)
+    return _Written(size + length + file.write(_line({"summary": {}})), cache)
 
 
 def _opened(path: Path) -> int:

@@ -6,7 +6,7 @@ characters, a version takes some bytes, and two versions are compared piece by p
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -17,15 +17,17 @@ MOST_PIECES = 500
 
 Codes = npt.NDArray[np.uint32]
 Sources = npt.NDArray[np.uint8]
+Ends = npt.NDArray[np.int64]
 
 
 class Chunk:
-    """Characters in the order in which they were put in: code points, and who wrote each."""
+    """Characters in the order in which they were put in: code points, and who wrote each. Only its ``owner`` appends to
+    it, as other threads may have texts of it."""
 
-    __slots__ = ("codes", "size", "sources")
+    __slots__ = ("codes", "owner", "size", "sources")
 
-    def __init__(self, codes: Codes, sources: Sources) -> None:
-        self.codes, self.sources, self.size = codes, sources, len(codes)
+    def __init__(self, codes: Codes, sources: Sources, owner: object = None) -> None:
+        self.codes, self.sources, self.size, self.owner = codes, sources, len(codes), owner
 
     def append(self, codes: Codes, sources: Sources) -> None:
         """Add characters. Texts that have pieces of this chunk stay as they are."""
@@ -50,11 +52,14 @@ class Piece(NamedTuple):
 class Text:
     """A row of characters with their sources; never changed. Positions count characters from 0."""
 
-    __slots__ = ("_length", "pieces")
+    __slots__ = ("_ends", "_length", "pieces")
 
-    def __init__(self, pieces: tuple[Piece, ...] = ()) -> None:
+    def __init__(self, pieces: tuple[Piece, ...] = (), ends: Ends | None = None) -> None:
         self.pieces = pieces
-        self._length = sum(stop - start for _, start, stop in pieces)
+        if ends is None:
+            ends = np.fromiter(accumulate(stop - start for _, start, stop in pieces), np.int64, len(pieces))
+        self._ends = ends  # where each piece ends in the text
+        self._length = int(ends[-1]) if len(pieces) else 0
 
     @classmethod
     def of(cls, text: str, source: int | Sources) -> Text:
@@ -91,32 +96,29 @@ class Text:
 
     def codes(self, start: int = 0, stop: int | None = None) -> Codes:
         """The code points of characters ``start`` to ``stop``."""
-        parts = [chunk.codes[low:high] for chunk, low, high in self._within(start, stop)]
+        parts = [chunk.codes[low:high] for chunk, low, high in self.part(start, stop).pieces]
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint32), *parts])
 
     def sources(self, start: int = 0, stop: int | None = None) -> Sources:
         """The sources of characters ``start`` to ``stop``."""
-        parts = [chunk.sources[low:high] for chunk, low, high in self._within(start, stop)]
+        parts = [chunk.sources[low:high] for chunk, low, high in self.part(start, stop).pieces]
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint8), *parts])
 
     def part(self, start: int, stop: int | None = None) -> Text:
         """The text of the characters ``start`` to ``stop``."""
-        return Text(tuple(self._within(start, stop)))
-
-    def _within(self, start: int, stop: int | None) -> Iterator[Piece]:
-        stop = len(self) if stop is None else min(stop, len(self))
+        start, stop = max(0, start), len(self) if stop is None else min(stop, len(self))
         if start == 0 and stop == len(self):
-            yield from self.pieces
-            return
-        here = 0
-        for piece in self.pieces:
-            if here >= stop:
-                return
-            chunk, low, high = piece
-            after = here + high - low
-            if after > start:
-                yield Piece(chunk, low + max(0, start - here), high - max(0, after - stop))
-            here = after
+            return self
+        if start >= stop:
+            return Text()
+        first, last = (int(place) for place in (self._ends.searchsorted(start, "right"), self._ends.searchsorted(stop)))
+        pieces, ends = list(self.pieces[first : last + 1]), self._ends[first : last + 1] - start
+        chunk, low, high = pieces[-1]
+        pieces[-1] = Piece(chunk, low, high - (int(ends[-1]) + start - stop))
+        ends[-1] = stop - start
+        chunk, low, high = pieces[0]
+        pieces[0] = Piece(chunk, high - int(ends[0]), high)
+        return Text(tuple(pieces), ends)
 
     # ---- comparing
 
@@ -138,24 +140,29 @@ class Text:
         if not self.pieces or not other.pieces:
             return self if self.pieces else other
         last, first = self.pieces[-1], other.pieces[0]
+        ends = other._ends + len(self)
         if last.chunk is first.chunk and last.stop == first.start:
-            return Text((*self.pieces[:-1], Piece(last.chunk, last.start, first.stop), *other.pieces[1:]))
-        return Text(self.pieces + other.pieces)
+            pieces = (*self.pieces[:-1], Piece(last.chunk, last.start, first.stop), *other.pieces[1:])
+            return Text(pieces, np.concatenate([self._ends[:-1], ends]))
+        return Text(self.pieces + other.pieces, np.concatenate([self._ends, ends]))
 
     def replaced(self, start: int, stop: int, added: Text) -> Text:
         """The text with ``added`` in the place of the characters ``start`` to ``stop``."""
         text = self.part(0, start) + added + self.part(stop)
         return text if len(text.pieces) <= MOST_PIECES else Text._new(text.codes(), text.sources())
 
-    def continued(self, position: int, text: str, source: int) -> Text:
+    def continued(self, position: int, text: str, source: int, owner: object = None) -> Text:
         """New characters to put in at ``position``. They are appended to the chunk of the character before, if that is
-        its last one, so that what is typed letter by letter is one piece."""
+        its last one and has the same owner, so that what is typed letter by letter is one piece."""
         before = self.part(max(0, position - 1), position)
         added = Text.of(text, source)
-        if not before.pieces or not added.pieces:
+        if not added.pieces:
+            return added
+        added.pieces[0].chunk.owner = owner
+        if not before.pieces:
             return added
         chunk, _, end = before.pieces[0]
-        if end != chunk.size:
+        if end != chunk.size or chunk.owner is not owner:
             return added
         chunk.append(added.codes(), added.sources())
         return Text((Piece(chunk, end, chunk.size),))

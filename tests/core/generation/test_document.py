@@ -449,3 +449,20 @@ def test_damaged_document_is_refused():
         damage(saved)
         with pytest.raises((ValueError, KeyError, TypeError, GenerationError)):
             print(number, Document.from_dict(saved))
+
+
+def test_copy_goes_its_own_way_and_shares_no_characters_that_come_later():
+    document = played(20)
+    document.insert("a")
+    copy = document.copy()
+    before = everything(document)
+    for one, other in (("b", "x"), ("c", "y")):
+        document.insert(one)
+        copy.insert(other)
+    assert document.text.read() == before[0] + "bc"
+    assert copy.text.read() == before[0] + "xy"
+    assert len(copy.text.pieces) == len(document.text.pieces) + 1
+    copy.undo()
+    assert everything(copy)[0] == before[0][:-1]
+    document.undo()
+    assert everything(document)[0] == before[0][:-1]

@@ -76,7 +76,7 @@ class _Saving:
     key: Hashable
     folder: Path
     run: Path | None
-    state: SessionState | None  # to begin a file with
+    state: SessionState | None  # what was written, or what a file is to begin with; None if it is not known
     seen: SeenFile | None  # to go on in
     entries: list[Entry] = field(default_factory=list)
     settings: SamplerSettings | None = None
@@ -282,6 +282,8 @@ class SessionSaver:
             if saving.is_new:
                 saving.is_new = False
                 saving.run_identity = None if saving.run is None else _identity(saving.run)
+                if saving.state is not None:
+                    saving.state = replace(saving.state, document=saving.state.document.copy(), cache=None)
             elif saving.waits:
                 self._write(saving)
             elif saving.log is not None:
@@ -317,6 +319,7 @@ class SessionSaver:
                 break
             except LogLostError as error:
                 self._recover(saving, error)
+        saving.state = _after(saving.state, saving.entries[:count], settings, clamps, summary)
         with self._changed:
             del saving.entries[:count]
             saving.settings = None if saving.settings is settings else saving.settings
@@ -346,14 +349,13 @@ class SessionSaver:
         while saving.log is None:
             path = saved_sessions.new_name(folder, taken=taken)
             try:
-                saving.log = SessionLog.create(path, replace(saving.state, cache=None))
+                saving.log = SessionLog.create(path, saving.state)
             except (FileExistsError, LogLostError):  # another program takes the same name
                 taken.add(path)
                 if len(taken) > MOST_NAMES:
                     raise
         with self._changed:
             saving.path, saving.folder, saving.written_summary = path, folder, saving.state.summary
-            saving.state = None
             if saving.deleted_run:
                 saving.note = f"The run {saving.deleted_run} was deleted; the text is kept in {home(path)}."
                 saving.deleted_run = ""
@@ -369,7 +371,8 @@ class SessionSaver:
         if error.reason in ("gone", "replaced") and there != log.path and log.is_at(there):
             log.path = saving.path = there
             return
-        saving.state = log.read().state
+        if saving.state is None:
+            saving.state = log.read().state
         log.close()
         saving.log, saving.note = None, _LOST[error.reason]
 
@@ -397,9 +400,11 @@ class SessionSaver:
             if saving.waits:
                 return
             state, size = saving.end_state if saving.is_ending else None, log.size
+            now = saving.state
         may_compact = not saving.compacting and not self._compacting
         if may_compact and (saving.sync_failed or (state is None and log.is_long and not closing)):
-            self._beside(saving, lambda: self._compact(saving, log, None, size), compacts=True)
+            copied = None if now is None else replace(now, document=now.document.copy())
+            self._beside(saving, lambda: self._compact(saving, log, copied, size), compacts=True)
         elif saving.unsynced_since is not None and (closing or state is None) and not saving.sync_failed:
             self._beside(saving, lambda: self._sync(saving, log), compacts=False)
         elif may_compact and state is not None:
@@ -434,8 +439,7 @@ class SessionSaver:
         finally:
             with self._changed:
                 if state is not None and saving.end_state is state:
-                    saving.end_state, saving.state = None, replace(state, cache=None)
-                    saving.tidy_at = 0.0
+                    saving.end_state, saving.tidy_at = None, 0.0
 
     def _close(self, saving: _Saving, log: SessionLog) -> None:
         saving.seen = log.seen
@@ -473,6 +477,26 @@ class SessionSaver:
                 LOG.error("Unexpected error while old sessions were deleted", exc_info=error)
 
         threading.Thread(target=run, name="charlstm-forget-old", daemon=True).start()
+
+
+def _after(
+    state: SessionState | None, entries: Sequence[Entry], settings: SamplerSettings | None,
+    clamps: Sequence[Clamp] | None, summary: SessionSummary,
+) -> SessionState | None:  # fmt: skip
+    """What a session is after some changes, whose document is changed in place. So nothing has to be read to compact
+    its file, or to begin another one. None if that is not known: then the file is read."""
+    if state is None:
+        return None
+    try:
+        state.document.replay(entries)
+        state.document.journal.clear()
+    except Exception as error:
+        LOG.error("What was done to a session could not be done again", exc_info=error)
+        return None
+    return replace(
+        state, summary=summary, settings=state.settings if settings is None else settings,
+        clamps=state.clamps if clamps is None else tuple(clamps),
+    )  # fmt: skip
 
 
 def _identity(run: Path) -> tuple[int, int] | None:
