@@ -37,6 +37,7 @@ from charlstm_tui.player.state import (
     model_path,
     run_name,
 )
+from charlstm_tui.player.unread_text import UnreadText
 
 MAX_DELAY = 0.25
 """Seconds that characters may be late, besides the time between two states, before they are skipped."""
@@ -74,6 +75,10 @@ class Waiting:
     until: Callable[[Playback, Editor], float]
     moves_to: int | None = None
     """The position that the cursor goes to."""
+    unread: Callable[[UnreadText], None] | None = None
+    """The same on a text that the model does not read, if that is possible."""
+    only_generates: bool = False
+    """Whether it makes nothing but text of the model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -293,12 +293,13 @@ class SessionWriter:
 
     def _replace(self, file: Path, content: bytes, *, new: bool) -> bool:
         """Write the file; false if it is to be ``new`` and there is one."""
-        inode = 0
+        written = -1
 
         def write(opened: BinaryIO) -> None:
-            nonlocal inode
+            nonlocal written
             opened.write(content)
-            inode = os.fstat(opened.fileno()).st_ino
+            opened.flush()
+            written = os.dup(opened.fileno())
 
         try:
             storage.replace_file(file, write, overwrite=not new)
@@ -306,9 +307,14 @@ class SessionWriter:
             if not new:
                 raise
             return False
-        stamp = FileStamp.of(file.stat())
-        # Another program may have replaced it at once: then it is another file, which is noticed before the next save.
-        self._known[file] = stamp if stamp.inode == inode else stamp._replace(inode=inode)
+        finally:
+            # Of what was written, whatever stands in the file by now, or wherever it is: another program may have
+            # replaced it at once, or renamed its folder.
+            if written >= 0:
+                info = os.fstat(written)
+                os.close(written)
+                if info.st_nlink:
+                    self._known[file] = FileStamp.of(info)
         return True
 
     def _rescue(self, save: _Save) -> str:

@@ -34,6 +34,7 @@ from charlstm_tui.player.playback import LoadedModel, Playback, Waiting
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_writer import SaveResult, SessionWriter
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.unread_text import UnreadText
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
@@ -148,7 +149,7 @@ class Player:
         are done), and returns whether they are. What could not be saved is kept by :meth:`rescue`."""
         end = None if timeout is None else time.monotonic() + timeout
         self._ended.set()
-        self._put(lambda: None)
+        self._commands.wake()
         if self._thread.is_alive():
             self._thread.join(timeout)
         if self._thread.is_alive():
@@ -215,7 +216,9 @@ class Player:
 
     def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
         """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
-        self._with(number, lambda playback, editor: self._stream(playback, editor, count), needs=needs_all)
+        self._with(
+            number, lambda playback, editor: self._stream(playback, editor, count), needs=needs_all, only_generates=True
+        )
 
     def pause(self, number: int = 0) -> None:
         """Stop streaming."""
@@ -223,7 +226,7 @@ class Player:
 
     def generate_one(self, number: int = 0) -> None:
         """Stop streaming and generate one character at the end of the text."""
-        self._with(number, generate_one, needs=needs_all)
+        self._with(number, generate_one, needs=needs_all, only_generates=True)
 
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
@@ -244,6 +247,7 @@ class Player:
             lambda playback, editor: editing.move_to(playback, editor, position),
             needs=lambda playback, editor: position,
             moves_to=position,
+            unread=lambda text: text.move(position),
         )
 
     def move_by(self, characters: int, number: int = 0) -> None:
@@ -252,6 +256,7 @@ class Player:
             number,
             lambda playback, editor: editing.move_to(playback, editor, editor.session.position + characters),
             needs=lambda playback, editor: editor.session.position + characters,
+            unread=lambda text: text.move(text.cursor + characters),
         )
 
     def move_by_word(self, direction: int, number: int = 0) -> None:
@@ -261,7 +266,7 @@ class Player:
             word = editor.word_after() if direction > 0 else -editor.word_before()
             editing.move_to(playback, editor, editor.session.position + word)
 
-        self._with(number, move)
+        self._with(number, move, unread=lambda text: text.move_by_word(direction))
 
     def choose(self, chars: str, position: int, number: int = 0) -> None:
         """Put ``chars`` at ``position``; the text from there on stays as a branch."""
@@ -275,7 +280,12 @@ class Player:
 
     def regenerate(self, position: int, number: int = 0) -> None:
         """Stream other text from ``position`` on; the old one stays as a branch."""
-        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position), needs=needs_all)
+        self._with(
+            number,
+            lambda playback, editor: self._regenerate(playback, editor, position),
+            needs=needs_all,
+            only_generates=True,
+        )
 
     def insert(self, text: str, position: int, number: int = 0) -> None:
         """Put the user's own text at ``position``; the text from there on stays as a branch."""
@@ -289,7 +299,11 @@ class Player:
     def insert_at_cursor(self, text: str, number: int = 0) -> None:
         """Put the user's own text in at the cursor; what follows stays."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, editor: self._put_in(playback, editor, text, job))
+        self._with(
+            number,
+            lambda playback, editor: self._put_in(playback, editor, text, job),
+            unread=lambda unread: unread.insert(text),
+        )
 
     def replace(self, start: int, stop: int, text: str = "", number: int = 0) -> None:
         """Put the user's own text in the place of the characters from ``start`` to ``stop``; what follows stays."""
@@ -298,6 +312,7 @@ class Player:
             number,
             lambda playback, editor: self._put_in(playback, editor, text, job, start, stop),
             needs=lambda playback, editor: start,
+            unread=lambda unread: unread.replace(start, stop, text),
         )
 
     def find_continuations(self, count: int, length: int, lines: int, first: int, number: int = 0) -> None:
@@ -307,6 +322,7 @@ class Player:
         self._with(
             number,
             lambda playback, editor: self._find_continuations(playback, editor, count, length, lines, first, job),
+            only_generates=True,
         )
 
     def put_in_continuation(self, text: str, number: int = 0) -> None:
@@ -325,6 +341,7 @@ class Player:
             number,
             lambda playback, editor: editing.show_alternative(playback, editor, direction, position),
             needs=needs_all,
+            only_generates=True,
         )
 
     def set_writing(self, writing: bool, number: int = 0) -> None:
@@ -348,17 +365,19 @@ class Player:
         self._with(
             number,
             lambda playback, editor: editing.suggest_another(playback, playback.suggestion_place + direction),
+            only_generates=True,
         )
 
     def show_suggestion(self, place: int, number: int = 0) -> None:
         """Suggest the one at ``place`` of several."""
-        self._with(number, lambda playback, editor: editing.suggest_another(playback, place))
+        self._with(number, lambda playback, editor: editing.suggest_another(playback, place), only_generates=True)
 
     def erase(self, before: int = 0, after: int = 0, number: int = 0) -> None:
         """Remove characters before and after the cursor. The earlier text stays in the tree."""
         self._with(
             number,
             lambda playback, editor: editing.change(playback, editor, lambda: editor.erase(before, after)),
+            unread=lambda text: text.erase(before, after),
         )
 
     def erase_word(self, direction: int, number: int = 0) -> None:
@@ -369,7 +388,7 @@ class Player:
             before, after = (0, editor.word_after()) if direction > 0 else (editor.word_before(), 0)
             editing.change(playback, editor, lambda: editor.erase(before, after))
 
-        self._with(number, erase)
+        self._with(number, erase, unread=lambda text: text.erase_word(direction))
 
     def take_in_prime(self, number: int = 0) -> None:
         """Make the prime the beginning of the text, so that it can be edited too. The cursor stays where it is."""
@@ -425,9 +444,12 @@ class Player:
         *,
         needs: Callable[[Playback, Editor], float] = needs_none,
         moves_to: int | None = None,
+        unread: Callable[[UnreadText], None] | None = None,
+        only_generates: bool = False,
     ) -> None:
         """Carry out ``job`` on a playback that has a session, once the model has read the text up to the position that
-        it ``needs``, and the jobs before it are done."""
+        it ``needs``, and the jobs before it are done. When the text is left before that, ``unread`` is carried out in
+        its place, and what ``only_generates`` is not."""
 
         def run() -> None:
             playback = self._playbacks.get(number)
@@ -436,9 +458,10 @@ class Player:
             waiting = playback.waiting
             if moves_to is not None and waiting and waiting[-1].moves_to is not None:
                 waiting.pop()
-            waiting.append(Waiting(job, needs, moves_to))
+            waiting.append(Waiting(job, needs, moves_to, unread, only_generates))
             playback.changed = True
-            self._carry_out_waiting(playback)
+            if not self._ended.is_set():
+                self._carry_out_waiting(playback)
 
         self._put(run, None if moves_to is None else ("move", number))
 
@@ -455,11 +478,56 @@ class Player:
             except Exception as error:
                 self._fail(playback, error)
 
+    def _finish_waiting(self, playback: Playback, *, unread_only: bool = False) -> None:
+        """Carry out what waits, since the text is left: on the text alone where that is possible, which needs no time;
+        with ``unread_only`` nothing else. What only generates is dropped."""
+        text: UnreadText | None = None
+        while playback.waiting and playback.editor is not None:
+            job = playback.waiting.popleft()
+            if job.only_generates or (unread_only and job.unread is None):
+                continue
+            try:
+                if job.unread is not None:
+                    text = text or UnreadText(playback.editor)
+                    job.unread(text)
+                    playback.edited |= job.moves_to is None
+                    playback.unsaved = True
+                    continue
+                if text is not None and job.until(playback, playback.editor):
+                    text.read()
+                    text = None
+                editor = playback.editor
+                editor.read(int(min(job.until(playback, editor), len(editor))))
+                job.run(playback, editor)
+                if text is not None and not text.is_of(playback.editor):
+                    text = None
+            except CharLSTMError as error:
+                playback.failure = str(error)
+            except Exception:
+                LOG.exception("Unexpected error in playback %d", playback.number)
+        if text is not None:
+            text.end()
+
+    def _finish(self) -> None:
+        """Carry out the commands that still wait when the app is closed, and save."""
+        command = self._commands.get(0)
+        while command is not None:
+            try:
+                command.run()
+            except Exception:
+                LOG.exception("Unexpected error in the player's thread")
+            command = self._commands.get(0)
+        for playback in self._playbacks.values():
+            self._finish_waiting(playback)
+        self._save()
+
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
         while not self._ended.is_set():
             try:
                 self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
+                if self._ended.is_set():
+                    break
                 self._read(time.monotonic() + READING_STATES)
                 self._generate(time.monotonic() + SLICE)
                 self._publish(time.monotonic())
@@ -467,7 +535,7 @@ class Player:
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
-        self._save()
+        self._finish()
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -685,6 +753,7 @@ class Player:
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
+        self._finish_waiting(playback)
         before = playback.replaced()
         if playback.unsaved:
             self._save_session(playback)
@@ -693,7 +762,7 @@ class Player:
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
-            if self._stopped(playback, job):
+            if self._load_stopped(playback, job):
                 raise Cancelled("Stopped reading the prime.")
             others = [other.loaded for other in self._playbacks.values() if other.loaded is not None]
             loaded = playback.open(
@@ -741,7 +810,7 @@ class Player:
         begin = time.monotonic()
 
         def show_progress(done: int, total: int) -> None:
-            if self._stopped(playback, job):
+            if self._load_stopped(playback, job):
                 raise Cancelled("Stopped reading the prime.")
             now = time.monotonic()
             if done and now - begin > PROGRESS_AFTER:
@@ -844,10 +913,26 @@ class Player:
     def _put_in(
         self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None, stop: int | None = None
     ) -> None:
-        editing.put_in(playback, editor, text, lambda: self._stopped(playback, job), self._show, at, stop)
+        before = editor.changes
+        try:
+            editing.put_in(playback, editor, text, lambda: self._stopped(playback, job), self._show, at, stop)
+        except Cancelled:
+            if self._latest_job.get(playback.number, 0) != job or editor.changes == before:
+                raise
+            # The app is closed meanwhile: the text is in it, whether the model reads it or not.
+            editor.undo()
+            unread = UnreadText(editor)
+            start = unread.cursor if at is None else at
+            unread.replace(start, start if at is None else len(editor) if stop is None else stop, text)
+            unread.end()
+
+    def _load_stopped(self, playback: Playback, job: int) -> bool:
+        """Whether a load was cancelled. When the app is closed, one is carried out if there are commands after it, such
+        as words that were typed into the text that it gives."""
+        return (self._ended.is_set() and not self._commands) or self._latest_job.get(playback.number, 0) != job
 
     def _stopped(self, playback: Playback, job: int) -> bool:
-        """Whether a load or a long text was cancelled."""
+        """Whether a long text or continuations were cancelled."""
         return self._ended.is_set() or self._latest_job.get(playback.number, 0) != job
 
     def _show(self) -> None:
@@ -879,6 +964,7 @@ class Player:
     def _fail(self, playback: Playback, error: Exception) -> None:
         """End a playback for an error that charlstm does not expect, and log it. Its words are saved before."""
         LOG.exception("Unexpected error in playback %d", playback.number)
+        self._finish_waiting(playback, unread_only=True)
         if playback.unsaved:
             try:
                 self._save_session(playback)
