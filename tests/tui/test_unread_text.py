@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -270,3 +272,19 @@ def test_any_edits_are_those_of_a_string(edits: list[tuple[str, int, int, str]],
     assert editor.session.read() == line
     while editor.undo():
         assert editor.text in texts or editor.text == ""
+
+
+@pytest.mark.parametrize(("takes", "saved"), [(0.5, True), (60.0, False)])
+def test_a_process_that_is_ended_by_force_saves_before(tmp_path: Path, takes: float, saved: bool) -> None:
+    """After a signal, where the terminal is gone and writing to it blocks; but not for ever."""
+    file = tmp_path / "saved"
+    script = f"""
+import threading, time
+from pathlib import Path
+from charlstm_tui import process
+process.LAST_RESORT, process.SAVE_AT_THE_LATEST = 0.1, 3.0
+process.exit_at_the_latest(129, lambda: (time.sleep({takes}), Path({str(file)!r}).write_text("all")))
+threading.Event().wait(50)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=50).returncode == 129
+    assert file.exists() == saved

@@ -124,7 +124,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        exit_on_signals(self._exit_on_signal)
+        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in self.unfinished])
         switch_threads_quickly()
         search_garbage_rarely()
         self.watcher.read()
