@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from charlstm import user_files
+from charlstm import storage, user_files
 from charlstm.generation import editor, saving
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
@@ -23,13 +23,14 @@ from charlstm.generation.session import Session
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
-from charlstm.runs.folder import delete_run, rename_run
+from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.formatting import home
 from charlstm_tui.player import playback, saved_sessions, session_writer, thread
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.player.thread import PAUSE_AFTER, Player
+from faulty_disk import FaultyDisk
 from player_listener import Listener
 from playing_app import HeldReading
 from recorded_run import record, tiny_model
@@ -455,6 +456,45 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: List
     assert file == state.file == player.file
     assert load_session(file, load_model(renamed.model_path)).read() == "first second third"
     assert not run.sessions_dir.exists()
+
+
+def test_session_follows_a_run_that_gets_its_old_name_again(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.insert_at_cursor("a")
+    first = listener.saved(1)
+    for number, name in enumerate(("one", run.name, "two", "one", run.name), 2):
+        renamed = rename_run(Run(next(tmp_path.glob("*/run.json")).parent), name)
+        listener.player.insert_at_cursor("b")
+        listener.until(
+            lambda p, number=number, place=renamed.sessions_dir: (  # type: ignore[misc]
+                p.length == number and p.file is not None and p.file.parent == place
+            )
+        )
+        listener.saved(number)
+    assert listener.player.file == first.file
+    assert len(list(run.sessions_dir.iterdir())) == 1
+
+
+def test_session_that_is_opened_again_leaves_what_could_not_be_saved_of_it(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_writer, "FIRST_PAUSE", 0.05)
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.insert_at_cursor("first")
+    file = listener.saved(5).file
+    assert file is not None
+    with storage.use_disk(FaultyDisk(0, only=frozenset({"rename", "link"}), again=True)):
+        player.insert_at_cursor(" second")
+        listener.until(lambda p: bool(p.not_saved))
+        player.load(PlayRequest(str(model), session=file))
+        listener.until(lambda p: p.length == 5 and p.opened is not None)
+    player.insert_at_cursor(" third")
+    listener.until(lambda p: p.length == 11 and not p.not_saved)
+    assert player.close(60)
+    texts = {load_session(each, load_model(model)).read() for each in file.parent.glob("*.json")}
+    assert texts == {"first second", "first third"}
 
 
 def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:

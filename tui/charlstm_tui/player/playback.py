@@ -99,9 +99,9 @@ class Replaced:
     def has_work(self) -> bool:
         return self.saved is not None and self.saved.has_work
 
-    def moved(self, before: Path, now: Path) -> Replaced:
-        """The same when the file ``before`` is another one now."""
-        if self.saved is None or self.saved.path != before:
+    def moved(self, editor: Editor, before: Path, now: Path) -> Replaced:
+        """The same when the file ``before`` of the session of ``editor`` is another one now."""
+        if self.editor is not editor or self.saved is None or self.saved.path != before:
             return self
         return replace(self, saved=replace(self.saved, path=now))
 
@@ -309,14 +309,12 @@ class Playback:
         self.continuations = None
         self.changed = True
 
-    def move_file(self, before: Path, now: Path) -> None:
-        """The session that was to be saved to the file ``before`` is in another one now."""
-        if before == now:
-            return
-        if self.file == before:
+    def move_file(self, editor: Editor, before: Path, now: Path) -> None:
+        """The session of ``editor`` that was to be saved to the file ``before`` is in another one now."""
+        if self.editor is editor and self.file == before:
             self.file = now
         for others in (self.before, self.after):
-            others[:] = [one.moved(before, now) for one in others]
+            others[:] = [one.moved(editor, before, now) for one in others]
 
     def run_was_renamed(self, before: Path, now: Path) -> None:
         """The folder of the run is another one now."""

@@ -80,7 +80,15 @@ class SessionWriter:
 
     def remember(self, path: Path) -> None:
         """The file is about to be read, and is written from now on. Before it is read, so that a change by another
-        program in between is noticed."""
+        program in between is noticed. What could not be written to it yet gets another file: it is newer than what is
+        read."""
+        with self._changed:
+            waiting = [save for save in self._waiting if isinstance(save, _Save)]
+            for save in [save for save in (*waiting, *self._failed.values()) if save.path == path]:
+                self._failed.pop(path, None)
+                save.path = self._new_name(path.parent)
+                if save not in waiting:
+                    self._failed[save.path] = save
         with suppress(OSError):
             self._known[path] = FileStamp.of(path.stat())
             self._instead.pop(path, None)
@@ -216,6 +224,7 @@ class SessionWriter:
             failure = sentence(error, "saving the session")
         if file != save.path:
             self._instead[save.path] = file
+            self._instead.pop(file, None)  # that of a run which has its old name again
         if not failure:
             save.told(SaveResult(file, run, note))
             saved_sessions.forget_old(file.parent, self._known)
@@ -289,7 +298,12 @@ class SessionWriter:
                 note = "Another program has continued this session: here it goes on in a file of its own."
             elif self._replace(file, made, new=known is None):
                 return file, note
-            file = saved_sessions.new_name(file.parent, taken={*self._known, *self._instead.values()})
+            file = self._new_name(file.parent)
+
+    def _new_name(self, place: Path) -> Path:
+        """A name for a file that nothing is written to."""
+        waiting = (save.path for save in (*self._waiting, *self._failed.values()) if isinstance(save, _Save))
+        return saved_sessions.new_name(place, taken={*self._known, *self._instead.values(), *waiting})
 
     def _replace(self, file: Path, content: bytes, *, new: bool) -> bool:
         """Write the file; false if it is to be ``new`` and there is one."""
@@ -299,7 +313,8 @@ class SessionWriter:
             nonlocal written
             opened.write(content)
             opened.flush()
-            written = os.dup(opened.fileno())
+            if os.name != "nt":  # where an open file cannot be renamed
+                written = os.dup(opened.fileno())
 
         try:
             storage.replace_file(file, write, overwrite=not new)
@@ -315,12 +330,14 @@ class SessionWriter:
                 os.close(written)
                 if info.st_nlink:
                     self._known[file] = FileStamp.of(info)
+        if written < 0:
+            self._known[file] = FileStamp.of(file.stat())
         return True
 
     def _rescue(self, save: _Save) -> str:
         place = paths.state_dir(make=False) / "sessions" / "unsaved"
         try:
-            file, _ = self._write(saved_sessions.new_name(place, taken=self._known), save.content)
+            file, _ = self._write(self._new_name(place), save.content)
         except Exception as error:
             LOG.warning("A session could not be saved to %s: %r", place, error)
             return f"{save.failure}. Its latest changes are lost."

@@ -671,7 +671,7 @@ class Player:
 
         def told(result: SaveResult) -> None:
             if result.note or result.file != path or playback.not_saved != self._writer.failure:
-                self._put(lambda: self._saved(playback, path, run, result))
+                self._put(lambda: self._saved(playback, editor, path, run, result))
 
         begin = time.monotonic()
         content = copy(
@@ -702,11 +702,14 @@ class Player:
             self._save_session(playback)  # earlier than the file, which then is the newer one
         self._writer.save_as(save, tell, failed)
 
-    def _saved(self, playback: Playback, path: Path, run: Path | None, result: SaveResult) -> None:
-        """A session that was to be saved to ``path`` was, or could not be. It may not be the one that is played now."""
+    def _saved(
+        self, playback: Playback, editor: Editor, path: Path, run: Path | None, result: SaveResult
+    ) -> None:  # fmt: skip
+        """The session of ``editor`` that was to be saved to ``path`` was, or could not be. It may not be the one that
+        is played now."""
         playback.not_saved = self._writer.failure
         playback.file_note = result.note or playback.file_note
-        playback.move_file(path, result.file)
+        playback.move_file(editor, path, result.file)
         if run is not None and result.run not in (None, run):
             playback.run_was_renamed(run, result.run)
         playback.changed = True
