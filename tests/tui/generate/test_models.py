@@ -653,6 +653,16 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
         await it.until(lambda: "x" in it.text)
         assert "cannot be saved" in it.status()
         app, text = it.app, it.text
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        assert "cannot be saved" in it.screen_text()
+        await it.pilot.press("c")
+        await it.until(lambda: not isinstance(app.screen, ChoiceDialog))
+        assert not app.exiting
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await it.pilot.press("l")
+        await it.until(lambda: app.exiting, settle=False)
     assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert text.endswith(load_session(kept, load_model(model)).read())
