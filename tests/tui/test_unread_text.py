@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from charlstm import storage
 from charlstm.generation.editor import Editor
-from charlstm.generation.saving import load_session
+from charlstm.generation.saving import load_session, read_summary
 from charlstm.generation.session import Session
 from charlstm.generation.tree import TYPED, Rows
 from charlstm.model.file import load_model, save_model
@@ -142,6 +142,22 @@ def test_words_that_wait_are_kept_when_another_text_is_played(
     assert player.close(60)
     assert first.file is not None
     assert load_session(first.file, load_model(model)).read() == text[:5] + "own " + text[5:] + "The end."
+
+
+def test_moves_that_wait_are_no_work_of_the_users(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.stream(10)
+    listener.until(lambda p: p.length == 10 and not p.running)
+    release = threading.Event()
+    listener.player.change_settings(lambda settings: (release.wait(60), settings)[1])
+    listener.player.move_by(-2)
+    listener.player.move_to(3)
+    assert not listener.player.close(0)
+    release.set()
+    assert listener.player.close(60)
+    assert listener.player.file is not None
+    assert not read_summary(listener.player.file).edited
+    assert load_session(listener.player.file, load_model(model)).position in (3, 10)
 
 
 def test_words_for_a_text_that_is_being_opened_are_in_that_text(model: Path, listener: Listener) -> None:

@@ -488,10 +488,10 @@ class Player:
                 continue
             try:
                 if job.unread is not None:
-                    text = text or UnreadText(playback.editor)
+                    text, changes = text or UnreadText(playback.editor), playback.editor.changes
                     job.unread(text)
-                    playback.edited |= job.moves_to is None
-                    playback.unsaved = True
+                    if playback.editor.changes != changes:
+                        playback.edited = playback.unsaved = True
                     continue
                 if text is not None and job.until(playback, playback.editor):
                     text.read()
