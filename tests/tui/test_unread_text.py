@@ -97,6 +97,8 @@ def test_words_that_wait_for_reading_are_in_the_file_when_the_app_is_closed(
         assert player.close(60)
         assert not tried
     assert text_in_file(listener, model) == "At first: " + text[2:5] + "own " + text[5:] + " to be continued!."
+    assert listener.player.file is not None
+    assert load_session(listener.player.file, load_model(model)).position == len("At first: ")
 
 
 def test_a_paste_is_whole_in_the_file_when_the_app_is_closed_meanwhile(
@@ -109,6 +111,8 @@ def test_a_paste_is_whole_in_the_file_when_the_app_is_closed_meanwhile(
     text = "the light was on the stairs " * 1000
     listener.player.insert_at_cursor(text)
     listener.until(lambda p: 1000 < p.length < len(text))
+    listener.player.insert_at_cursor("and ")
+    text += "and "
     assert listener.player.close(60)
     file = listener.player.file
     assert file is not None
@@ -116,6 +120,7 @@ def test_a_paste_is_whole_in_the_file_when_the_app_is_closed_meanwhile(
     assert "rest" in values  # the model has not read all of it
     assert values["summary"]["length"] == len("Then " + text + "ends it.")
     assert text_in_file(listener, model) == "Then " + text + "ends it."
+    assert load_session(file, load_model(model)).position == len("Then " + text)
 
 
 def test_words_that_wait_are_kept_when_another_text_is_played(
@@ -142,6 +147,26 @@ def test_words_that_wait_are_kept_when_another_text_is_played(
     assert player.close(60)
     assert first.file is not None
     assert load_session(first.file, load_model(model)).read() == text[:5] + "own " + text[5:] + "The end."
+
+
+def test_own_text_of_play_is_whole_when_the_app_is_closed_meanwhile(model: Path, listener: Listener) -> None:
+    """It takes the place of what follows, which stays as a branch."""
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.stream(10)
+    listener.until(lambda p: p.length == 10 and not p.running)
+    line, text, release = listener.line, "the light was on the stairs " * 10, threading.Event()
+    player.change_settings(lambda settings: (release.wait(60), settings)[1])
+    player.insert(text, 3)
+    player.insert_at_cursor("and on.")
+    assert not player.close(0)
+    release.set()
+    assert player.close(60)
+    assert player.file is not None
+    session = load_session(player.file, load_model(model))
+    assert session.read() == line[:3] + text + "and on."
+    session.switch(0)
+    assert session.read() == line
 
 
 def test_moves_that_wait_are_no_work_of_the_users(model: Path, listener: Listener) -> None:

@@ -136,11 +136,17 @@ def _checked_summary(values: Any) -> SessionSummary:
 
 
 def copy(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
+    session: Session,
+    rest: Rows | None = None,
+    *,
+    position: int | None = None,
+    edited: bool = False,
+    continues: str = "",
+    model: str = "",
 ) -> Callable[[], bytes]:
     """Copy what is saved of a session. The result makes the content of a session file of the copy, in any thread.
-    ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
-    others are for the :func:`summary`.
+    ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it, and its
+    cursor at ``position``, if that is given. The others are for the :func:`summary`.
 
     The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
 
@@ -151,6 +157,8 @@ def copy(
         text = session.model.vocabulary.decode(rest["id"])
         seeds = _seeds(rest, session.seeds)
         values["rest"] = {"text": text, "sources": rest["source"].tolist(), "seeds": seeds}
+        if position is not None:
+            values["rest"]["position"] = position
 
     def content() -> bytes:
         made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
@@ -293,6 +301,8 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     session.seeds = seeds
     if (rest := values.get("rest")) is not None:
         _read_rest(session, str(rest["text"]), list(rest["sources"]), rest.get("seeds"))
+        if (position := rest.get("position")) is not None:
+            session.rewind(_whole(position, 0, len(session)))
     return session
 
 

@@ -137,6 +137,7 @@ class Playback:
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
         self.unsaved = False  # changed since it was last saved
+        self.cursor: int | None = None  # of a text that is left, if it is where the model has not read
         self.not_saved = ""  # why a save failed that is tried again
         self.file_note = ""  # that it is saved elsewhere now, which no command clears before it is shown
         self.edited = False  # the user wrote, picked or branched
@@ -304,6 +305,7 @@ class Playback:
         """Play another text, which is then shown from its beginning on; ``None`` while it is opened."""
         self.editor = editor
         self.session_id += 1
+        self.cursor = None
         self.known_length = 0
         self.branches = () if editor is None else tuple(editor.session.branches())
         self.continuations = None

@@ -481,7 +481,7 @@ class Player:
     def _finish_waiting(self, playback: Playback, *, unread_only: bool = False) -> None:
         """Carry out what waits, since the text is left: on the text alone where that is possible, which needs no time;
         with ``unread_only`` nothing else. What only generates is dropped."""
-        text: UnreadText | None = None
+        text = self._unread_text(playback)
         while playback.waiting and playback.editor is not None:
             job = playback.waiting.popleft()
             if job.only_generates or (unread_only and job.unread is None):
@@ -499,14 +499,24 @@ class Player:
                 editor = playback.editor
                 editor.read(int(min(job.until(playback, editor), len(editor))))
                 job.run(playback, editor)
-                if text is not None and not text.is_of(playback.editor):
-                    text = None
+                if text is None or not text.is_of(playback.editor):
+                    text = self._unread_text(playback)
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception:
                 LOG.exception("Unexpected error in playback %d", playback.number)
         if text is not None:
             text.end()
+            playback.cursor = text.cursor
+
+    def _unread_text(self, playback: Playback) -> UnreadText | None:
+        """The text, if its cursor is where the model has not read."""
+        if playback.cursor is None or playback.editor is None:
+            return None
+        text = UnreadText(playback.editor)
+        text.move(playback.cursor)
+        playback.cursor = None
+        return text
 
     def _finish(self) -> None:
         """Carry out the commands that still wait when the app is closed, and save."""
@@ -677,6 +687,7 @@ class Player:
         content = copy(
             editor.session,
             editor.rest,
+            position=playback.cursor,
             edited=playback.edited,
             continues=playback.continues,
             model=playback.model_name,
@@ -928,6 +939,7 @@ class Player:
             start = unread.cursor if at is None else at
             unread.replace(start, start if at is None else len(editor) if stop is None else stop, text)
             unread.end()
+            playback.cursor = unread.cursor
 
     def _load_stopped(self, playback: Playback, job: int) -> bool:
         """Whether a load was cancelled. When the app is closed, one is carried out if there are commands after it, such
