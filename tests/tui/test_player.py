@@ -825,7 +825,7 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: List
     player.do(operations.INSERT, " third")
     listener.until(lambda p: p.length == 18)
     assert player.close(60)
-    (file,) = renamed.sessions_dir.iterdir()
+    (file,) = renamed.sessions_dir.glob("*.json")
     assert file == state.file == player.file
     assert load_session(file, load_model(renamed.model_path)).read() == "first second third"
     assert not run.sessions_dir.exists()
@@ -850,7 +850,7 @@ def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, list
     listener.until(lambda p: p.length == 11)
     assert player.close(60)
     model = load_model(renamed.model_path)
-    texts = {load_session(file, model).read() for file in renamed.sessions_dir.iterdir()}
+    texts = {load_session(file, model).read() for file in renamed.sessions_dir.glob("*.json")}
     assert "firstfourth" in texts
     assert not run.path.exists()
 
@@ -885,7 +885,7 @@ def test_session_that_is_saved_while_others_are_dated_later_stays(
     state = listener.until(lambda p: p.length == 3 and p.file is not None)
     listener.player.close()
     assert state.file is not None
-    assert set(place.iterdir()) == {*later, state.file}
+    assert set(place.glob("*.json")) == {*later, state.file}
 
 
 @pytest.mark.parametrize(

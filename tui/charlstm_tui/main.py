@@ -127,7 +127,10 @@ def command(
     app.run(mouse=app.config.mouse)
     for finish in app.unfinished:
         click.echo("Saving the session …", err=True)
-        app.add_farewell(finish())
+        try:
+            app.add_farewell(finish())
+        except KeyboardInterrupt:
+            app.add_farewell("Stopped saving: the latest changes of the session are lost.")
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0

@@ -19,6 +19,7 @@ from charlstm.generation.session import Session as Played
 from charlstm.generation.session_document import document_of
 from charlstm.generation.session_log import SessionState
 from charlstm.model.file import Model, load_model, save_model
+from charlstm.paths import state_dir
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
@@ -30,7 +31,7 @@ from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import operations, playback, saved_sessions
+from charlstm_tui.player import operations, playback, saved_sessions, session_saver
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
@@ -640,3 +641,32 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
         await it.pilot.press("escape", "e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x") and it.screen.play.playing)
         assert await offered() == str(target.with_name("tiny.txt"))
+
+
+async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 60.0)
+    folder = saved_sessions.folder(None, model)
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way")
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"mine")
+        await it.until(lambda: "cannot be saved" in it.status())
+        await it.pilot.press("left", "x", "escape", "left")
+        await it.until(lambda: "x" in it.text)
+        assert "cannot be saved" in it.status()
+        app, text = it.app, it.text
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        assert "cannot be saved" in it.screen_text()
+        await it.pilot.press("c")
+        await it.until(lambda: not isinstance(app.screen, ChoiceDialog))
+        assert not app.exiting
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await it.pilot.press("l")
+        await it.until(lambda: app.exiting, settle=False)
+    assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert text.endswith(load_session(kept, load_model(model)).read())
+    assert f"/{kept.name} continues it." in app.farewell

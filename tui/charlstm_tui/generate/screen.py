@@ -266,6 +266,7 @@ class GenerateScreen(ModeScreen):
             before, facts = None if self.play.state is None else self.play.state.facts, state.facts
             said = self._not_saved
             self.play.show(state)
+            self.charlstm.not_saved = self._not_saved
             if self._not_saved and self._not_saved != said:
                 self.show_error(self._not_saved)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:

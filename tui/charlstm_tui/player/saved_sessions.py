@@ -40,6 +40,8 @@ MOST_AUTO = 500
 """Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
 is opened again is continued in its file, so that these are as many stories."""
 MOST_OTHERS = 5
+FIRST_SESSION = 1_767_225_600.0
+"""2026, in Unix seconds: a clock that has lost its time begins in an earlier year."""
 CLOCKS_DIFFER = 60.0
 """Seconds by which the clock of a file server may be ahead."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -211,11 +213,15 @@ def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSessio
 
 def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
-    :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open. Those
-    with a time to come count as the oldest: the clock was set back since."""
+    :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open.
+
+    Those that are dated later than now, or before there was charlstm, stay too: the clock was wrong then or is now, and
+    which is the oldest cannot be known.
+    """
     now = time.time()
     automatic = [session for session in saved(place) if session.automatic and _says_automatic(session.path)]
-    automatic.sort(key=lambda session: (session.saved > now + CLOCKS_DIFFER, -session.saved))
+    automatic = [each for each in automatic if each.path in keep or FIRST_SESSION <= each.saved <= now + CLOCKS_DIFFER]
+    automatic.sort(key=lambda session: session.path not in keep)
     with_work = [session for session in automatic if session.has_work]
     others = [session for session in automatic if not session.has_work]
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
