@@ -296,6 +296,32 @@ def kills(template: Path, tries: int, *, quits: bool, ends: bool = False, compac
     return row
 
 
+def new_sessions(place: Path, tries: int) -> Row:
+    """Kill a process at a random moment of its first half second in a new session."""
+    row, document = Row("kill -9, new session"), Document("abc")
+    for number in range(tries):
+        row.tries += 1
+        folder = place / f"new-{number}"
+        folder.mkdir()
+        typist = Typist(document.copy(), folder, None, random.randrange(2**32))
+        with delays() as longest:
+            typist.start()
+            time.sleep(random.uniform(0.0, 0.5))
+            end = time.monotonic()
+            os.kill(typist.pid, signal.SIGKILL)
+            os.waitpid(typist.pid, 0)
+        path = next(folder.glob("*.json"), None)
+        if path is not None:
+            row.compare(typist, document, path, end, ALLOWED + longest[0])
+        elif calls := typist.calls():
+            row.struck += 1
+            row.oldest = max(row.oldest, end - calls[0][1])
+            if end - calls[0][1] > ALLOWED + longest[0]:
+                row.lose("there is no file")
+        shutil.rmtree(folder)
+    return row
+
+
 def cuts(place: Path, tries: int, *, early: bool) -> Row:
     """Cut the power before so many changes of the disk, with the names of files early or late."""
     row = Row(f"power cut, names {'early' if early else 'late'}")
@@ -419,6 +445,7 @@ def main() -> int:
                 tried(kills(template, asked.kills, quits=True, compacts=True))
             tried(kills(template, max(1, asked.kills // 4), quits=True, ends=True))
             template.unlink()
+        tried(new_sessions(Path(name), asked.kills))
         for early in (False, True):
             place = Path(name) / f"cuts-{early}"
             place.mkdir()

@@ -383,7 +383,8 @@ def session_logs(place: Path) -> Kind:
     again = place / "again.json"
 
     def use() -> None:
-        tried(lambda: read_summary(path))
+        with contextlib.suppress(OSError):  # for a pipe or a device, which who lists sessions leaves out
+            tried(lambda: read_summary(path))
         found = load(path, model)
         if found.session is not None:
             found.session.step()

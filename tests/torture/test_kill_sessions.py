@@ -15,4 +15,4 @@ def test_no_accident_loses_what_was_typed() -> None:
     command = [sys.executable, str(script), "--kills", "2", "--cuts", "2", "--together", "2", "--megabytes", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0\n") == 10, done.stdout
+    assert done.stdout.count(" 0\n") == 11, done.stdout

@@ -84,7 +84,10 @@ def _of_tree(values: Any, path: Path, stamp: FileStamp, model: Model, stepper: S
     rest = values.pop("rest", None) if isinstance(values, dict) else None
     session = saving.from_dict(values, model, stepper=stepper, name=str(path))
     try:
-        document = document_of(session, ("", ()) if rest is None else (str(rest["text"]), list(rest["sources"])))
+        if rest is None:
+            document = document_of(session)
+        else:
+            document = document_of(session, (str(rest["text"]), list(rest["sources"])), rest.get("position"))
         summary = SessionSummary.from_dict(values["summary"]) if "summary" in values else saving.summary(session)
     except ERRORS as error:
         raise GenerationError(f"{path} is damaged: {str(error)[:200] or type(error).__name__}") from None

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
-def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ())) -> Document:
+def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ()), position: int | None = None) -> Document:
     """The text of a session with all its branches, each under its number. There is nothing to undo.
 
-    ``rest`` is what followed the text in an editor, and the source of each of its characters.
+    ``rest`` is what followed the text in an editor, and the source of each of its characters; ``position`` is that of
+    the cursor, if it may be in the rest.
 
     Raises :class:`ValueError` for sources that are none.
     """
@@ -44,6 +45,7 @@ def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ())) ->
         texts[number] = texts[parent].part(0, same) + own
         saved[number] = _branch(number, parent, branch.name, texts[number], 0 if parent is None else same)
     current, length = numbers[id(session.tip)], len(prime) + len(session)
+    cursor = session.position if position is None else position
     if rest[0]:
         sources = np.array(rest[1])
         if (
@@ -63,7 +65,7 @@ def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ())) ->
                 known = saved[current]
                 saved[current] = _branch(current, known["parent"], known["name"], whole, known["same"])
         length = len(whole)
-    place = [len(prime) + session.position, session.seed, len(prime), current]
+    place = [len(prime) + cursor, session.seed, len(prime), current]
     branches = [saved[number] for number in sorted(saved)]
     return Document.from_dict(
         {"branches": branches, "length": length, "place": place, "changes": 0, "undo": [], "redo": []}

@@ -734,6 +734,21 @@ def test_session_of_format_2_is_a_document(session, model, tmp_path, cut, rest):
     assert state.document.undoable == ""
 
 
+@pytest.mark.parametrize(("position", "cursor"), [(None, 40), (403, 405), (404, 406), (405, None), ("3", None)])
+def test_cursor_may_be_in_what_the_model_had_not_read(model, tmp_path, position, cursor):
+    session = Session(model, "ab", seed=5)
+    list(session.stream(400))
+    session.rewind(38)
+    path, values = tmp_path / "one.json", to_dict(session)
+    values["rest"] = {"text": "hhhh", "sources": [1, 1, 1, 1]} | ({} if position is None else {"position": position})
+    path.write_text(json.dumps(values))
+    if cursor is None:
+        with pytest.raises(GenerationError, match="damaged"):
+            load(path, model)
+    else:
+        assert load(path, model).document.cursor == cursor
+
+
 def test_every_session_of_version_0_1_is_a_document(tmp_path):
     from charlstm.model.file import load_model
 

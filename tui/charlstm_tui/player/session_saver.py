@@ -133,8 +133,13 @@ class SessionSaver:
     ) -> None:
         """A session that was read from a file. The first :meth:`save` goes on in that file, if the app gave it its
         name, in ``folder``; otherwise in a new file there. So it does if another program has the file open or has
-        written to it since, and if it is damaged or of an older format."""
+        written to it since, and if it is damaged or of an older format.
+
+        It may be a session that was ended here before, also while its file is still compacted; :meth:`flush` has to be
+        called then before the file is read."""
         own = seen.can_go_on and seen.automatic and saved_sessions.is_own(seen.path, folder)
+        if own and self._take_up(key, folder, state, seen, run):
+            return
         path = seen.path if own else None
         self._add(_Saving(key, folder, run, state, seen if own else None, path=path, summary=state.summary))
 
@@ -213,13 +218,49 @@ class SessionSaver:
             all_of_them = (*self._replaced, *self._savings.values())
             return [saving.status for saving in all_of_them if saving.status.unsaved]
 
+    def flush(self, path: Path, timeout: float) -> bool:
+        """Wait until all that was saved of a session is in the file ``path``, ``timeout`` seconds at most. Returns
+        whether it is. That takes milliseconds, unless the disk is slow."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (
+                    not any(
+                        saving.waits and saving.path == path for saving in (*self._savings.values(), *self._replaced)
+                    )
+                ),
+                timeout,
+            )
+
+    def _take_up(self, key: Hashable, folder: Path, state: SessionState, seen: SeenFile, run: Path | None) -> bool:
+        """Go on with a session that was ended here, if there is one in that file with that text."""
+        with self._changed:
+            for saving in (*self._savings.values(), *self._replaced):
+                if saving.path == seen.path and saving.is_ending and not saving.waits and _same(saving.state, state):
+                    break
+            else:
+                return False
+            if saving in self._replaced:
+                self._replaced.remove(saving)
+            else:
+                del self._savings[saving.key]
+            self._retire(key)
+            saving.key, saving.folder, saving.run, saving.is_new = key, folder, run, True
+            saving.is_ending, saving.end_state, saving.note = False, None, ""
+            self._savings[key] = saving
+            self._changed.notify_all()
+            return True
+
+    def _retire(self, key: Hashable) -> None:
+        """End the session that has this key, if there is one; it is still written."""
+        before = self._savings.pop(key, None)
+        if before is not None:
+            before.is_ending = True
+            going = [each for each in self._replaced if each.waits or each.log is not None]
+            self._replaced = [*going, before]
+
     def _add(self, saving: _Saving) -> None:
         with self._changed:
-            before = self._savings.pop(saving.key, None)
-            if before is not None:
-                before.is_ending = True
-                going = [each for each in self._replaced if each.waits or each.log is not None]
-                self._replaced = [*going, before]
+            self._retire(saving.key)
             self._savings[saving.key] = saving
             if not self._started:
                 self._started = True
@@ -332,6 +373,7 @@ class SessionSaver:
             self._files.add(saving.path)
             if saving.unsynced_since is None:
                 saving.unsynced_since = time.monotonic()
+            self._changed.notify_all()
 
     def _open(self, saving: _Saving) -> None:
         """Open the file of a session, or begin a new one."""
@@ -477,6 +519,14 @@ class SessionSaver:
                 LOG.error("Unexpected error while old sessions were deleted", exc_info=error)
 
         threading.Thread(target=run, name="charlstm-forget-old", daemon=True).start()
+
+
+def _same(one: SessionState | None, other: SessionState) -> bool:
+    """Whether two states have the same text, cursor and last change."""
+    if one is None:
+        return False
+    mine, theirs = one.document, other.document
+    return mine.place == theirs.place and mine.undoable == theirs.undoable and mine.text == theirs.text
 
 
 def _after(
