@@ -66,7 +66,7 @@ class Listener:
         """Wait until a text of so many characters is saved."""
         state = self.until(lambda p: p.length == length and p.file is not None)
         time.sleep(thread.SAVE_INTERVAL)
-        assert self.player._saver.flush(60)
+        assert self.player._saver.write_all(60)
         return state
 
     def until(self, condition: Callable[[PlaybackState], bool], seconds: float = 60) -> PlaybackState:

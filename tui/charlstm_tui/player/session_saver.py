@@ -107,7 +107,8 @@ class _Saving:
 
 
 class SessionSaver:
-    """The thread that writes all sessions of the app. No method but :meth:`wait` and :meth:`close` waits for the disk.
+    """The thread that writes all sessions of the app. No method but :meth:`flush`,
+    :meth:`write_all` and :meth:`close` waits for the disk.
     ``told`` is called from it when a status has changed."""
 
     def __init__(self, told: Callable[[], object] = lambda: None) -> None:
@@ -177,17 +178,7 @@ class SessionSaver:
             saving = self._savings.get(key)
             return SavingStatus() if saving is None else saving.status
 
-    def wait(self, key: Hashable, timeout: float, *, closed: bool = True) -> None:
-        """Wait until all of a session is written, and with ``closed`` its file is closed; ``timeout`` seconds at
-        most."""
-        with self._changed:
-            saving = self._savings.get(key)
-            end = time.monotonic() + timeout
-            while saving is not None and (saving.waits or (closed and saving.log is not None)):
-                if not self._changed.wait(min(WAIT_STEP, max(0.0, end - time.monotonic()))) and time.monotonic() >= end:
-                    return
-
-    def flush(self, timeout: float) -> bool:
+    def write_all(self, timeout: float) -> bool:
         """Wait until all that waits is written or has failed, ``timeout`` seconds at most. Returns whether it is."""
         end = time.monotonic() + timeout
         with self._changed:

@@ -148,7 +148,7 @@ class Player:
         self._put(self._ended.set)
         if self._thread.is_alive():
             self._thread.join(timeout)
-        if self._thread.is_alive() or not self._saver.flush(max(0.0, end - time.monotonic())):
+        if self._thread.is_alive() or not self._saver.write_all(max(0.0, end - time.monotonic())):
             return False
         self._saver.close(max(0.0, end - time.monotonic()))
         self._writer.wait(max(0.0, end - time.monotonic()))
@@ -522,7 +522,8 @@ class Player:
             self._save_changes(playback)
 
         def save_after_own_file() -> str:  # which is the older one then
-            self._saver.wait(key, WAIT_FOR_FILE, closed=False)
+            if (own := self._saver.status(key).path) is not None:
+                self._saver.flush(own, WAIT_FOR_FILE)
             return save()
 
         self._writer.save_as(save_after_own_file, tell, failed)
@@ -573,8 +574,8 @@ class Player:
         self._save()
         before = playback.replaced(self._file(playback))
         self._end_saving(playback)
-        if before is not None and before.saved is not None and request.session == before.saved.path:
-            self._saver.wait(before.key, WAIT_FOR_FILE)
+        if request.session is not None:  # it may be the one that was played until now
+            self._saver.flush(request.session, WAIT_FOR_FILE)
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
