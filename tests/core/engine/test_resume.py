@@ -187,11 +187,13 @@ def test_resume_repeats_more_with_its_length(
 
     store, commands = MemoryStore(), ScriptedCommands(asks)
     first: list[Event] = []
-    stream = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands).events()
+    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    stream = trainer.events()
     for event in stream:
         first.append(event)
         commands.see(event)
         if event.step >= kill if kill is not None else getattr(event, "id", "") == more.id:
+            trainer._checkpoint_writer.collect(wait=True)  # on a busy machine a state may not have been written yet
             stream.close()
             break
     log = [event for event in first if isinstance(event, Controlled)]
