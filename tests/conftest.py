@@ -18,6 +18,7 @@ from hypothesis import settings
 from charlstm import system
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch or numpy is imported
+os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads sleep while they wait: else a test of two takes 5 times as long
 
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")

@@ -20,6 +20,11 @@ TRAINING = 5 * TIMEOUT
 """Seconds that a training of some seconds may take beside many other programs."""
 
 
+def waits_or_plays(app: Terminal) -> bool:
+    """Whether the app waits for a model, or has one already, as when a busy machine has shown the run late."""
+    return "The text begins as soon as" in app.text or "█ model" in app.text
+
+
 def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]]) -> None:
     home, environment = machine
     app = Terminal([], home, environment)
@@ -32,7 +37,7 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app.until("chars/s")
     app.until("Enter play")
     app.key("enter")  # play it
-    app.until("The text begins as soon as")  # the next test waits for it, with a quicker run
+    app.until(lambda: waits_or_plays(app))  # the next test waits for the text, with a quicker run
     assert len(workers(home)) >= 1
     app.key("q")
     app.until("stop")
@@ -61,7 +66,7 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     app.key("enter")
     app.until("Enter play")
     app.key("enter")
-    app.until("The text begins as soon as text-quick-1 has learnt something")
+    app.until(lambda: waits_or_plays(app))
     steps: set[int] = set()
 
     def shows(words: str) -> bool:
@@ -92,7 +97,7 @@ def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Pa
     assert workers(home)
     again = Terminal([], home, environment)
     again.until("text-standard-1")
-    again.until("SAMPLES")
+    again.until("Space pause")  # where other programs take the processor, a note has the room of the samples
     again.key("x")
     again.until("stop")
     again.key("enter")

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import pytest
 from rich.console import RenderableType
@@ -82,19 +81,17 @@ def _parse_styles_once() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _draw_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A screen is drawn once by itself, and again when a test looks at it. What changes between is drawn by the
-    terminal tests and by the fuzzing: nobody sees it here, and it takes a third of the time."""
-    drawn: WeakSet[Compositor] = WeakSet()
+    """A screen is drawn when a test looks at it. What is drawn else is drawn by the terminal tests and by the fuzzing:
+    nobody sees it here, and it takes a third of the time."""
     render = Compositor.render_update
 
-    def render_once(compositor: Compositor, full: bool = False, **options: Any) -> RenderableType | None:
-        if compositor in drawn and not full:
-            compositor._dirty_regions.clear()
-            return None
-        drawn.add(compositor)
-        return render(compositor, full, **options)
+    def render_full(compositor: Compositor, full: bool = False, **options: Any) -> RenderableType | None:
+        if full:
+            return render(compositor, full, **options)
+        compositor._dirty_regions.clear()
+        return None
 
-    monkeypatch.setattr(Compositor, "render_update", render_once)
+    monkeypatch.setattr(Compositor, "render_update", render_full)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.style import Style
 from textual.events import Click, MouseDown
 from textual.widgets import Input, OptionList
@@ -336,7 +337,7 @@ async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) 
             await app.in_mode(mode)
             for width, height in ((20, 5), (141, 41), (61, 20)):
                 await app.pilot.resize_terminal(width, height)
-                await app.until(lambda w=width, h=height: [len(line) for line in app.text().splitlines()] == [w] * h)
+                await app.until(lambda w=width, h=height: [*map(cell_len, app.text().splitlines())] == [w] * h)
 
 
 async def test_hostile_names_are_shown_literally(places: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.style import Style
 from textual.events import Click, Paste
+from textual.renderables.background_screen import BackgroundScreen
 from textual.widgets import Input, OptionList
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
@@ -47,6 +48,23 @@ async def test_a_dialog_below_another_waits_for_its_turn(tmp_path: Path) -> None
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.mode)
         assert answers == [False, None]
+
+
+async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_path: Path) -> None:
+    """The lowest took the one above it for its background, and drawing them ended the app."""
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        dialogs = [question(title) for title in ("lowest", "middle", "highest")]
+        for dialog in dialogs:
+            await app.app.push_screen(dialog)
+            app.app.export_screenshot()
+        for changed in dialogs:
+            changed.refresh()  # which alone is drawn anew
+            assert "highest" in app.app.export_screenshot()
+        for dialog, below in zip(dialogs, [app.mode, *dialogs], strict=False):
+            background = dialog.render()
+            assert isinstance(background, BackgroundScreen)
+            assert background.screen is below
 
 
 async def test_an_answer_before_the_dialog_is_there_is_kept(tmp_path: Path) -> None:

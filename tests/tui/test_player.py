@@ -788,7 +788,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
     listener.until(lambda p: listener.prime == "The" and bool(p.not_saved))
     listener.player.do(operations.INSERT, "second")
-    second = listener.until(lambda p: p.length == 6)
+    second = listener.until(lambda p: p.length == 6 and p.file is not None)
     assert listener.player.close(60)
     assert second.file is not None
     assert load_session(second.file, load_model(model)).read() == "second"

@@ -36,6 +36,7 @@ from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.save_dialog import Format, SaveDialog
+from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
@@ -317,7 +318,7 @@ def _find_target(screen: Screen[Any]) -> FindTarget | None:
     return None
 
 
-class ModeScreen(SafeWorkers, Screen[None]):
+class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::

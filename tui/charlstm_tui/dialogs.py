@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
 from charlstm_tui.widgets.text_input import TextInput
@@ -34,7 +35,7 @@ class Choice:
     value: Any
 
 
-class Dialog(ModalScreen[Any]):
+class Dialog(CoveringScreen, ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]

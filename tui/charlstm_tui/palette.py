@@ -17,6 +17,7 @@ from textual.widgets import OptionList
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.base import ModeApp, ModeScreen
+from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
 
@@ -32,7 +33,7 @@ Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 """Name, help, other words for it, and what to call."""
 
 
-class Palette(CommandPalette):
+class Palette(CoveringScreen, CommandPalette):
     """Textual's palette with a list that outlives quick keys."""
 
     def compose(self) -> ComposeResult:

@@ -35,8 +35,8 @@ def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
 def print_json(line: str, *, err: bool = False) -> None:
     """Print a line of JSON to stdout, or to stderr with ``err``.
 
-    Unpaired surrogates, which UTF-8 cannot encode, are printed as JSON escapes, and so are control characters when the
-    stream is a terminal.
+    Printed as JSON escapes are unpaired surrogates, which UTF-8 cannot encode; characters that end a line for some
+    readers, such as Python's ``splitlines``; and all control characters when the stream is a terminal.
     """
     on_terminal = (sys.stderr if err else sys.stdout).isatty()
     if not line.isprintable():
@@ -45,7 +45,11 @@ def print_json(line: str, *, err: bool = False) -> None:
 
 
 def _is_safe(char: str, on_terminal: bool) -> bool:
-    return char.isprintable() or not (on_terminal or "\ud800" <= char <= "\udfff")
+    return char.isprintable() or not (on_terminal or char in _LINE_ENDS or "\ud800" <= char <= "\udfff")
+
+
+_LINE_ENDS = "\x85\u2028\u2029"
+"""The characters that end a line and that JSON allows in a string. Those of ASCII always are escapes in it."""
 
 
 def _json_escape(char: str) -> str:

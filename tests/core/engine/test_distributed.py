@@ -107,7 +107,7 @@ def test_two_ranks_train_stop_and_resume_with_the_losses_of_one(tmp_path: Path, 
             events.append(event)
             if isinstance(event, Stepped) and event.step == 52:
                 rank_1.send_signal(signal.SIGTERM)
-        output, _ = rank_1.communicate(timeout=60)
+        output, _ = rank_1.communicate(timeout=300)
     assert (rank_1.returncode, output) == (0, "")  # only rank 0 prints anything
     two = losses(events)
     assert max(abs(two[step] - one[step]) / one[step] for step in range(1, 51)) < 1e-4

@@ -293,7 +293,8 @@ def rescue(state: SessionState) -> str:
         path = new_name(folder)
         user_files.save(path, lambda file: session_log.write_state(file, state))
     except (OSError, CharLSTMError) as error:
-        return f"It cannot be kept elsewhere either: {getattr(error, 'strerror', None) or error}."
+        reason = getattr(error, "strerror", None) or error
+        return f"It cannot be kept elsewhere either: {reason}. Its latest changes are lost."
     return f"It is kept elsewhere: {continues(path)}."
 
 
