@@ -839,7 +839,7 @@ def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, list
     listener.until(lambda p: p.length == 5)
     player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
     player.do(operations.INSERT, "second")
-    listener.until(lambda p: listener.prime == "The" and p.length == 6)
+    listener.until(lambda p: listener.prime == "The" and p.length == 6 and p.file is not None)
     renamed = rename_run(run, "renamed")
     player.do(operations.INSERT, " third")
     listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)

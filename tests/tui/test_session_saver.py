@@ -675,12 +675,15 @@ def test_session_that_is_open_stays_whatever_the_clock_says(
 ) -> None:
     monkeypatch.setattr(saved_sessions, "MOST_AUTO", 5)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 5)
-    later = time.time() + 1e6
+    earlier = time.time() - 1e4
     for number in range(8):
         path = place / f"auto-20990101-00000{number}.json"
         place.mkdir(exist_ok=True)
         SessionLog.create(path, state_of(_edited())).close()
-        os.utime(path, (later + number, later + number))
+        os.utime(path, (earlier + number, earlier + number))
+    later = place / "auto-20990101-000050.json"
+    SessionLog.create(later, state_of(_edited())).close()
+    os.utime(later, (time.time() + 1e6, time.time() + 1e6))
     mine = place / "auto-20990101-000099.json"
     SessionLog.create(mine, state_of(_edited()), automatic=False).close()
     named = place / "auto-mine.json"
@@ -691,7 +694,7 @@ def test_session_that_is_open_stays_whatever_the_clock_says(
     oldest = [place / f"auto-20990101-00000{number}.json" for number in range(3)]
     wait(lambda: not any(map(os.path.exists, oldest)), "old sessions to be deleted")
     left = {each.name for each in place.glob("*.json")}
-    assert {path.name, mine.name, named.name, "auto-20990101-000007.json"} <= left
+    assert {path.name, mine.name, named.name, later.name, "auto-20990101-000007.json"} <= left
     wait(lambda: not any(map(os.path.exists, map(storage.lock_path, oldest))), "their locks to be deleted")
     saved_sessions.forget_old(place)  # as another program does it, without knowing of this one
     played.type("cd")
