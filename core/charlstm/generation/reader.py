@@ -71,7 +71,7 @@ class Reading:
         while self._left and self.session.held > length + MOST_KEPT // 2:
             for _ in range(1 + len(self._left) // 2):
                 self._left.popleft()
-            self.session.keep_only(end for _, end in self._left)
+            self.session.keep_only([end for _, end in self._left])
 
 
 class Reader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Unpack
 
@@ -507,21 +507,6 @@ class Session:
             self._put(which, self._weights(self._logits()), TYPED)
         return prepared.unknown
 
-    def without_prime(self) -> tuple[Session, Rows]:
-        """A new session with the same seed, settings and clamps, but no prime; and the prime and the text of this one,
-        to :meth:`put_back` there: the prime as the user's own text. Its statistics are unknown."""
-        session = Session(
-            self.model, seed=self.seed, sample=self.sample, settings=self.settings, stepper=self._own_stepper,
-            clamps=self.clamps,
-        )  # fmt: skip
-        session.seeds, session.seed = list(self.seeds), self.seed
-        text = self.rows()
-        prime = np.zeros(len(self.prime), text.dtype)
-        if self.prime:
-            prime["id"] = self.prime_ids
-        prime["source"], prime["probability"], prime["rank"] = TYPED, 1, 1
-        return session, np.concatenate([prime, text])
-
     def put_back(self, rows: Rows) -> None:
         """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it and its
         seed, and has new statistics."""
@@ -557,7 +542,9 @@ class Session:
 
     def go_to(self, end: PathEnd, length: int) -> None:
         """Make the first ``length`` characters of the text up to ``end`` the current text, with the cursor behind
-        them."""
+        them. Raises :class:`GenerationError` for another length."""
+        arguments.instance("end", end, PathEnd, "what path_end gave")
+        length = arguments.whole("length", length, 0, end.length)
         self._pending.flush()
         path = TextPath(end.tip, end.length)
         self._go(TextPath(path.owner(length), length))
@@ -568,8 +555,11 @@ class Session:
         """Characters of all branches together."""
         return sum(branch.size for branch in self.tree.values())
 
-    def keep_only(self, ends: Iterable[PathEnd]) -> None:
+    def keep_only(self, ends: Sequence[PathEnd]) -> None:
         """Forget all characters that are neither in the current text nor in those up to ``ends``."""
+        arguments.instance("ends", ends, Sequence, "a list of what path_end gave")
+        for end in ends:
+            arguments.instance("ends", end, PathEnd, "a list of what path_end gave")
         self._pending.flush()
         needed: dict[int, int] = {id(self.root): 0}
         for branch, stop in (*((end.tip, end.length) for end in ends), (self._path.tip, len(self._path))):

@@ -1,24 +1,23 @@
 """What can be done with the text that is played: each is a value, which :meth:`Player.do` takes with its arguments.
 
 They act on the text as it is when their turn comes. A place that the screen names carries the version of the text that
-it was seen in (:class:`At`), and is carried through the changes since.
+it was seen in (:class:`~charlstm_tui.player.playback.At`), and is carried through the changes since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm_tui.player.playback import At as At
+from charlstm_tui.player.playback import Operation as Operation
+from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.typography import with_plain_marks
-
-if TYPE_CHECKING:
-    from charlstm_tui.player.playback import Playback
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
@@ -28,18 +27,6 @@ MOST_SAME = 1000
 
 class Cancelled(CharLSTMError):
     """The user cancelled it, or asked for something else meanwhile."""
-
-
-class At(NamedTuple):
-    """A place in the text as it was in a version: so many characters are before it, the prime too."""
-
-    position: int
-    version: int
-
-
-def nothing(playback: Playback, *arguments: Any) -> int:
-    """The model need not have read anything."""
-    return 0
 
 
 def to_cursor(playback: Playback, *arguments: Any) -> int:
@@ -55,23 +42,6 @@ def to_place(playback: Playback, place: At, *arguments: Any) -> int:
 def to_end(playback: Playback, *arguments: Any) -> int:
     """The model has to have read all of the text."""
     return len(playback.document)
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """Something that can be done.
-
-    Attributes:
-        run: does it: called with the playback and the arguments.
-        reads: how far the model has to have read before: called with the same.
-        edits: whether it is the user's work, for which a session is kept.
-        stops: whether text that streams stops.
-    """
-
-    run: Callable[..., object]
-    reads: Callable[..., int] = nothing
-    edits: bool = True
-    stops: bool = True
 
 
 # ---- generating

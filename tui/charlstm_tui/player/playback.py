@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,6 @@ from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import ORIGIN_SHIFT, Origin, pack
-from charlstm_tui.player.operations import At, Operation
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import (
     FULL,
@@ -75,6 +74,35 @@ class LoadedModel:
     source: tuple[Path, FileStamp | None]
     model: Model
     stepper: Stepper
+
+
+class At(NamedTuple):
+    """A place in the text as it was in a version: so many characters are before it, the prime too."""
+
+    position: int
+    version: int
+
+
+def nothing(playback: object, *arguments: Any) -> int:
+    """The model need not have read anything."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that can be done.
+
+    Attributes:
+        run: does it: called with the playback and the arguments.
+        reads: how far the model has to have read before: called with the same.
+        edits: whether it is the user's work, for which a session is kept.
+        stops: whether text that streams stops.
+    """
+
+    run: Callable[..., object]
+    reads: Callable[..., int] = nothing
+    edits: bool = True
+    stops: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, Operation, nothing, to_end
-from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Playback, Waiting
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, to_end
+from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
