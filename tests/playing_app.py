@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,8 +19,18 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import StatusLine
+from charlstm_tui.player import operations
+from charlstm_tui.player.operations import At
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import FULL, PlaybackState
+
+PRIME = "The morning"
+"""Of the models of the tests that play."""
+
+
+def at(position: int) -> At:
+    """The place so many characters after the prime, in the text as it is when its turn comes."""
+    return At(len(PRIME) + position, sys.maxsize)
 
 
 class Session:
@@ -38,6 +49,15 @@ class Session:
     def state(self) -> PlaybackState:
         assert self.screen.play.state is not None
         return self.screen.play.state
+
+    @property
+    def prime(self) -> str:
+        return self.screen.play.prime
+
+    @property
+    def position(self) -> int:
+        """The cursor, counted from the end of the prime."""
+        return self.state.position - self.state.prime_length
 
     @property
     def text(self) -> str:
@@ -59,7 +79,7 @@ class Session:
         await self.until(lambda: self.screen.play.playing)
         player = self.screen.player
         player.change_speed(lambda speed: FULL)
-        player.stream(count - self.state.length)
+        player.do(operations.STREAM, count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running)
 
     async def burst(self, *keys: str) -> None:

@@ -48,7 +48,7 @@ class NotAFileError(OSError):
         self.kind = kind
 
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """How a file system says that it has no locks."""
 
 
@@ -305,7 +305,7 @@ def changing(path: Path) -> Iterator[None]:
         except NotImplementedError:
             pass
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
         yield
 
@@ -373,8 +373,10 @@ def read_json(path: Path, *, most: int = 16_000_000) -> Any:
     than ``most`` bytes.
     """
     with open_file(path) as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        size = os.fstat(file.fileno()).st_size
+        # no more than there is, as Python allocates what it is asked to read
+        content = b"" if size > most else file.read(size + 1)
+    if max(size, len(content)) > most:
         raise ValueError(f"{path} is longer than {most:,} bytes")
     try:
         return json.loads(content)

@@ -210,6 +210,8 @@ def methods(folder: Path) -> dict[str, Call]:
             made.continuations,
             {"count": 2, "length": 3, "lines": 1, "first": 1, "progress": len},
         ),
+        "Session.go_to": (made.go_to, {"end": made.path_end, "length": 2}),
+        "Session.keep_only": (made.keep_only, {"ends": [made.path_end]}),
         "Session.next_char_distribution": (made.next_char_distribution, {"count": 3}),
         "Session.prune": (lambda **given: session().prune(**given), {"number": 0}),
         "Session.put_back_branch": (lambda **given: session().put_back_branch(**given), {"pruned": pruned()}),

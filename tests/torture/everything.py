@@ -50,6 +50,11 @@ def pieces(output: str) -> Iterator[Row]:
         yield what, int(tried), int(lost)
 
 
+def sessions(output: str) -> Iterator[Row]:
+    for what, tried, lost in re.findall(r"^(\S.*?)  +(\d+) +\d+ +\d+ ms +(\d+)$", output, re.M):
+        yield f"sessions: {what}", int(tried), int(lost)
+
+
 def outputs(output: str) -> Iterator[Row]:
     for what, tried, lost in re.findall(r"^((?:targets|writes|closed pipes).*?)  +(\d+) +(\d+)$", output, re.M):
         yield what, int(tried), int(lost)
@@ -69,6 +74,7 @@ PARTS = (
     (["kill_worker.py"], kills),
     (["kill_worker.py", *FUSED], kills),
     (["kill_worker.py", *THREADS], kills),
+    (["kill_sessions.py"], sessions),
     (["iterate_again.py"], pieces),
     (["mutate_files.py"], files),
     (["special_files.py"], specials),

@@ -43,6 +43,7 @@ from mutations import (
     damage_bytes,
     damage_json_or_bytes,
     damage_lines,
+    damage_log,
     damage_tensors,
     damage_zip,
     enlarge_weights,
@@ -54,9 +55,15 @@ from charlstm import storage
 from charlstm.cli.main import run as command_line
 from charlstm.config import example_config, load_config
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.document import Document
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import load_session, save_session
+from charlstm.generation.saved_state import load
+from charlstm.generation.saving import copy_tree, load_session, read_summary, save_session
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import document_of
+from charlstm.generation.session_log import SessionLog, SessionState, SessionSummary, changes
+from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
@@ -353,6 +360,79 @@ def sessions(place: Path) -> Kind:
     return Kind(path, tuple(goods), damage_json_or_bytes, use)
 
 
+def session_logs(place: Path) -> Kind:
+    """Sessions of format 3: whole states with and without history and figures, and changes after them."""
+    path = place / "session.json"
+    model = tiny_model(symbols=tuple(" abcdefgh\n"), hidden_size=4)
+    goods = []
+    for prime, length in (("abc", 60), ("", 3)):
+        session = Session(model, prime, seed=3)
+        list(session.stream(length))
+        document = document_of(session)
+        work_on(document)
+        document.take_journal()
+        about = SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), True)
+        symbols, figures = tuple(model.vocabulary.symbols), copy_tree(session)
+        path.unlink(missing_ok=True)
+        log = SessionLog.create(path, SessionState(document.copy(), symbols, about, SamplerSettings(), cache=figures))
+        for _ in range(4):
+            work_on(document)
+            log.append(changes(document.take_journal(), SamplerSettings(top_k=2), [Clamp(1, 1, 0.1)]), about)
+        log.close()
+        goods.append(path.read_bytes())
+    again = place / "again.json"
+
+    def use() -> None:
+        with contextlib.suppress(OSError):  # for a pipe or a device, which who lists sessions leaves out
+            tried(lambda: read_summary(path))
+        found = load(path, model)
+        if found.session is not None:
+            found.session.step()
+        document = found.document
+        document.list_branches()
+        for go_back in (document.undo, document.redo, document.undo):
+            while go_back():
+                document.list_branches()
+        for number in list(document.branches):
+            document.switch(number)
+        for number in list(document.branches)[:0:-1]:
+            document.prune(number)
+        document.insert("abc")
+        document.undo()
+        document.undo()
+        document.text.read()
+        work_on(document)
+        again.unlink(missing_ok=True)
+        symbols = tuple(model.vocabulary.symbols)
+        log = SessionLog.create(again, SessionState(document.copy(), symbols, found.summary, found.settings))
+        log.close()
+        assert load(again, model).document.text == document.text
+        session = load_session(path, model)
+        session.step()
+        save_session(session, again)
+        load_session(again, model)
+
+    return Kind(path, tuple(goods), damage_log, use)
+
+
+def work_on(document: Document) -> None:
+    """Some changes of every kind."""
+    for text in ("ab ", "c"):
+        document.move(len(document) // 2)
+        document.insert(text)
+    document.branch_off(len(document) // 3, "h", CHOSEN, kind="choosing")
+    document.go_on_generating()
+    document.generate("d")
+    document.rename(document.branch, NASTY)
+    document.branch_off(len(document) // 3, "g", CHOSEN, kind="choosing")
+    document.switch(0)
+    document.prune(max(document.branches))
+    document.replace(1, 3, "efg")
+    document.undo()
+    document.undo()
+    document.redo()
+
+
 def prepared(place: Path) -> tuple[Path, corpus.Corpus]:
     """A text in a cache of its own, verified and trusted by its stamps."""
     text = place / "text.txt"
@@ -578,6 +658,7 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "heartbeat": heartbeats,
     "run.json": requests,
     "saved session": sessions,
+    "log of a session": session_logs,
     "cache: corpus.json": lambda place: cached(place, "texts/TEXT/corpus.json", damage_json_or_bytes),
     "cache: ids.bin": lambda place: cached(place, "texts/TEXT/ids.bin", damage_bytes),
     "cache: verified.json": lambda place: cached(place, "texts/TEXT/verified.json", damage_json_or_bytes),

@@ -15,6 +15,7 @@ import pickle
 import random
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -238,6 +239,24 @@ def damage_lines(random: random.Random, content: bytes) -> bytes:
             case _:
                 lines[at] = damage_json(random, lines[at] or b"{}").replace(b"\n", b" ")
     return random.choice((b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b"")).join(lines)
+
+
+def damage_log(random: random.Random, content: bytes) -> bytes:
+    """Lines with checksums: as they are, or the JSON of some changed and their checksums right again, so that what is
+    behind them must hold by itself."""
+    if random.random() < 0.3:
+        return damage_lines(random, content)
+    lines = content.split(b"\n")
+    for _ in range(random.choice((1, 1, 2, 5))):
+        at = random.randrange(len(lines) - 1)
+        if random.random() < 0.15:
+            lines.insert(random.randrange(len(lines)), lines[random.randrange(1, len(lines))])
+        elif at == 0:
+            lines[0] = damage_json(random, lines[0]).replace(b"\n", b" ")
+        else:
+            inner = damage_json(random, lines[at][9:]).replace(b"\n", b" ")
+            lines[at] = b"%08x %s" % (zlib.crc32(inner), inner)
+    return b"\n".join(lines)
 
 
 # ── sealed files ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -184,7 +184,7 @@ def continued_session(place: Path) -> Kind:
     session = Session(tiny_model(), "The ")
     list(session.stream(5))
     save_session(session, named)
-    (folder / "auto-1.json").write_bytes(copy(session, edited=True, continues=str(named))())
+    (folder / "auto-20261127-203000.json").write_bytes(copy(session, edited=True, continues=str(named))())
 
     def use() -> None:
         entries(RunsState(), folder)
@@ -201,7 +201,7 @@ def continued_session(place: Path) -> Kind:
 def listed_session(place: Path) -> Kind:
     """A session in the app's list."""
     continued = continued_session(place)
-    path = place / "sessions" / "auto-1.json"
+    path = place / "sessions" / "auto-20261127-203000.json"
     return Kind(path, (path.read_bytes(),), damage_bytes, continued.use)
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.generation.document import Document
+from charlstm.generation.session_log import SessionState, SessionSummary, read
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
+from charlstm_tui.player.session_saver import SessionSaver
 
 TIMEOUT = 60.0
 SETTINGS = Settings(
@@ -70,6 +73,34 @@ def fill(path: Path) -> None:
 
 def last_step(run: Run) -> int:
     return max((event.step for event in read_events(run.events_path)), default=0)
+
+
+def test_session_on_a_full_disk_is_saved_when_there_is_room_again(small_disk: Path) -> None:
+    saver, document = SessionSaver(), Document("abc")
+
+    def save() -> None:
+        about = SessionSummary(len(document) - 3, document.text.read(0, 80), True)
+        saver.save(0, document.take_journal(), summary=about)
+
+    saver.begin(0, small_disk / "sessions", SessionState(document.copy(), tuple("abc "), SessionSummary(0, "", True)))
+    document.insert("ab ")
+    save()
+    wait(lambda: not saver.status(0).unsaved, "the first word")
+    path, ballast = saver.status(0).path, small_disk / "ballast"
+    assert path is not None
+    fill(ballast)
+    for number in range(5000):
+        document.insert("abc "[number % 4])
+        save()
+    wait(lambda: "No space left on device" in saver.status(0).failure, "the failure")
+    found = read(path)
+    assert not found.note
+    assert document.text.starts_with(found.state.document.text)
+    ballast.unlink()
+    wait(lambda: not saver.status(0).unsaved, "room")
+    assert saver.close(TIMEOUT) == []
+    assert saver.status(0).path == path
+    assert read(path).state.document.text == document.text
 
 
 def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -267,7 +267,7 @@ async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As quitting does: the run trains on, and has saved nothing yet."""
-    monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code: None)  # it would end pytest
+    monkeypatch.setattr(terminal, "exit_at_the_latest", lambda code, finish: None)  # it would end pytest
     with record(places, "running") as recorded:
         recorded.run.state_path.unlink(missing_ok=True)
         async with driven(places) as app:

@@ -16,20 +16,23 @@ import numpy as np
 import pytest
 
 from charlstm import user_files
-from charlstm.generation import editor, saving
+from charlstm.generation import saving
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
+from charlstm.generation.session_log import SessionLog
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
-from charlstm.runs.folder import delete_run
+from charlstm.paths import state_dir
+from charlstm.runs.folder import delete_run, rename_run
 from charlstm_tui.formatting import home
-from charlstm_tui.player import playback, saved_sessions, thread
+from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import marks
+from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
-from charlstm_tui.player.thread import PAUSE_AFTER, Player
-from playing_app import HeldReading
+from charlstm_tui.player.thread import Player
+from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
 
 
@@ -40,10 +43,31 @@ class Listener:
         self.news = threading.Event()
         self.player = Player(self.news.set)
         self.player.start()
-        self.line = ""
-        self.marks: list[int] = []
+        self.text = ""
+        self.all_marks: list[int] = []
+        self.notes: list[str] = []
         self.state: PlaybackState | None = None
         self.seen = 0
+
+    @property
+    def prime(self) -> str:
+        return self.text[: len(self.text) if self.state is None else self.state.prime_length]
+
+    @property
+    def line(self) -> str:
+        """The text after the prime."""
+        return self.text[len(self.prime) :]
+
+    @property
+    def marks(self) -> list[int]:
+        return self.all_marks[len(self.prime) :]
+
+    def saved(self, length: int) -> PlaybackState:
+        """Wait until a text of so many characters is saved."""
+        state = self.until(lambda p: p.length == length and p.file is not None)
+        time.sleep(thread.SAVE_INTERVAL)
+        assert self.player._saver.write_all(60)
+        return state
 
     def until(self, condition: Callable[[PlaybackState], bool], seconds: float = 60) -> PlaybackState:
         end = time.monotonic() + seconds
@@ -54,13 +78,15 @@ class Listener:
             self.news.clear()
             for state in self.player.collect():
                 if self.state is None or state.session_id != self.state.session_id:
-                    self.line, self.marks = "", []
-                assert state.start <= len(self.line)
-                self.line = self.line[: state.start] + state.text
-                self.marks[state.start :] = state.marks
-                assert len(self.line) == state.length == len(self.marks)
+                    self.text, self.all_marks = "", []
+                assert state.start + state.removed <= len(self.text)
+                self.text = self.text[: state.start] + state.text + self.text[state.start + state.removed :]
+                self.all_marks[state.start : state.start + state.removed] = state.marks
+                self.all_marks[state.figures_start : state.figures_start + len(state.figures)] = state.figures
+                assert len(self.text) == state.size == len(self.all_marks)
                 self.state = state
                 self.seen += 1
+                self.notes += [state.note] if state.note else []
         raise AssertionError(f"not within {seconds} s: {self.state}")
 
 
@@ -83,20 +109,20 @@ def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listen
     listener.player.load(PlayRequest(str(model), speed=FULL, stream=True))
     state = listener.until(lambda p: p.length == PAUSE_AFTER and not p.running)
     assert "1,000" in state.stop_reason
-    assert state.prime == "The morning"
+    assert listener.prime == "The morning"
     expected = Session(tiny_model(), "The morning")
     assert listener.line == "".join(step.char for step in expected.stream(PAUSE_AFTER))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == PAUSE_AFTER + 10 and not p.running)
 
 
 def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(50)
+    listener.player.do(operations.STREAM, 50)
     listener.until(lambda p: p.length == 50 and not p.running)
     stood = listener.line
     listener.player.change_settings(lambda settings: SamplerSettings(temperature=0))
-    listener.player.stream(20)
+    listener.player.do(operations.STREAM, 20)
     state = listener.until(lambda p: p.length == 70 and not p.running)
     assert listener.line[:50] == stood
     assert state.settings.temperature == 0
@@ -106,17 +132,17 @@ def test_settings_act_on_the_next_character_and_the_line_stands(model: Path, lis
 
 def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(40)
+    listener.player.do(operations.STREAM, 40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
     other = "a" if first[10] != "a" else "b"
-    listener.player.choose(other, 10)
+    listener.player.do(operations.CHOOSE, other, at(10))
     state = listener.until(lambda p: p.length == 11)
     assert listener.line == first[:10] + other
     assert [branch.current for branch in state.branches] == [True, True]
-    listener.player.stream(5)
+    listener.player.do(operations.STREAM, 5)
     listener.until(lambda p: p.length == 16 and not p.running)
-    listener.player.switch_branch(0)
+    listener.player.do(operations.SWITCH, 0)
     listener.until(lambda p: p.length == 40)
     assert listener.line == first
 
@@ -124,16 +150,16 @@ def test_a_choice_branches_and_the_old_line_comes_back(model: Path, listener: Li
 def test_every_change_of_the_text_is_undone_and_done_again(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(40)
+    player.do(operations.STREAM, 40)
     listener.until(lambda p: p.length == 40 and not p.running)
     first = listener.line
     changes: list[tuple[str, Callable[[], object]]] = [
-        ("moving", lambda: player.move_to(20)),
-        ("choosing", lambda: player.choose("a" if first[20] != "a" else "b", 20)),
-        ("typing", lambda: player.insert("own", 5)),
-        ("switching branches", lambda: player.switch_branch(0)),
-        ("pruning", lambda: player.prune_branch(1)),
-        ("regenerating", lambda: player.regenerate(30)),
+        ("moving", lambda: player.do(operations.MOVE_TO, at(20))),
+        ("choosing", lambda: player.do(operations.CHOOSE, "a" if first[20] != "a" else "b", at(20))),
+        ("typing", lambda: player.do(operations.INSERT_AT, "own", at(5))),
+        ("switching branches", lambda: player.do(operations.SWITCH, 0)),
+        ("pruning", lambda: player.do(operations.PRUNE, 1)),
+        ("regenerating", lambda: player.do(operations.REGENERATE, at(30))),
     ]
     seen: list[tuple[str, int]] = []
 
@@ -147,21 +173,21 @@ def test_every_change_of_the_text_is_undone_and_done_again(model: Path, listener
         listener.until(lambda p, kind=kind: p.undoable == kind and not p.running)  # type: ignore[misc]
     seen.append(facts())
     for place in reversed(range(len(changes))):
-        player.undo()
+        player.do(operations.UNDO)
         listener.until(lambda p, place=place: p.note == f"Undone: {changes[place][0]}.")  # type: ignore[misc]
         assert facts() == seen[place]
     for place in range(len(changes)):
-        player.redo()
+        player.do(operations.REDO)
         listener.until(lambda p, place=place: p.note == f"Done again: {changes[place][0]}.")  # type: ignore[misc]
         assert facts() == seen[place + 1]
 
 
 def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(60)
+    listener.player.do(operations.STREAM, 60)
     listener.until(lambda p: p.length == 60 and not p.running)
     first = listener.line
-    listener.player.regenerate(30)
+    listener.player.do(operations.REGENERATE, at(30))
     listener.until(lambda p: p.length > 60 and not p.running)
     assert listener.line[:30] == first[:30]
     assert listener.line[:60] != first
@@ -170,13 +196,13 @@ def test_rolling_again_leaves_the_line_at_the_cursor(model: Path, listener: List
 def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), prime="Ωne", speed=FULL))
     state = listener.until(lambda p: p.distribution is not None)
-    assert (state.prime, state.unknown) == ("ne", ("Ω",))
-    listener.player.insert("hi你!", 0)
+    assert (listener.prime, state.unknown) == ("ne", ("Ω",))
+    listener.player.do(operations.INSERT_AT, "hi你!", at(0))
     state = listener.until(lambda p: p.length == 3)
     assert listener.line == "hi!"
     assert "你" in state.note
     assert not state.failure
-    listener.player.insert_at_cursor("“I’m”—")
+    listener.player.do(operations.INSERT, "“I’m”—")
     state = listener.until(lambda p: p.length == 10)
     assert listener.line == 'hi!"I\'m"--'
     assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
@@ -184,14 +210,14 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(100)
+    listener.player.do(operations.STREAM, 100)
     listener.until(lambda p: p.length == 100 and not p.running)
-    listener.player.move_to(42)
-    state = listener.until(lambda p: p.position == 42)
+    listener.player.do(operations.MOVE_TO, at(42))
+    state = listener.until(lambda p: p.position == p.prime_length + 42)
     assert state.current_char == listener.line[42]
     assert state.length == 100
-    listener.player.generate_one()
-    listener.until(lambda p: p.length == 101 and p.position == 101)
+    listener.player.do(operations.GENERATE_ONE)
+    listener.until(lambda p: p.length == 101 and p.position == p.prime_length + 101)
 
 
 def test_a_model_with_huge_weights_is_one_sentence(tmp_path: Path, listener: Listener) -> None:
@@ -210,7 +236,7 @@ def test_a_model_that_cannot_be_read_is_one_sentence(tmp_path: Path, listener: L
     state = listener.until(lambda p: bool(p.error))
     assert str(broken) in state.error
     assert "\n" not in state.error
-    listener.player.stream()  # nothing to play: nothing happens
+    listener.player.do(operations.STREAM, PAUSE_AFTER)  # nothing to play: nothing happens
 
 
 def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path: Path, listener: Listener) -> None:
@@ -230,7 +256,7 @@ def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
     player.start()
     try:
         player.load(PlayRequest(str(model), speed=FULL))
-        player.stream(5000)
+        player.do(operations.STREAM, 5000)
         deadline = time.monotonic() + 60
         made = 0
         while made < 5000 and time.monotonic() < deadline:
@@ -247,7 +273,7 @@ def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
 def test_states_come_at_most_twenty_times_a_second(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=500))
     begin = time.monotonic()
-    listener.player.stream(250)
+    listener.player.do(operations.STREAM, 250)
     listener.until(lambda p: p.length == 250 and not p.running)
     assert listener.seen <= 21 * (time.monotonic() - begin) + 4
 
@@ -256,7 +282,7 @@ def test_text_behind_another_mode_is_generated_when_the_mode_is_shown_again(mode
     listener.player.load(PlayRequest(str(model), speed=200))
     listener.until(lambda p: p.distribution is not None)
     listener.player.set_visible(False)
-    listener.player.stream(500)
+    listener.player.do(operations.STREAM, 500)
     begin = time.monotonic()
     with pytest.raises(AssertionError, match="not within"):
         listener.until(lambda p: p.length > 20, 1.0)
@@ -276,7 +302,7 @@ def test_a_model_slower_than_its_pace_does_not_wait_for_states(
     listener.player.load(PlayRequest(str(model), speed=500))
     listener.until(lambda p: p.distribution is not None)
     monkeypatch.setattr(thread, "STATE_INTERVAL", 1.0)
-    listener.player.stream(100)
+    listener.player.do(operations.STREAM, 100)
     # A slice between two of the rare states has space for one such character: that would take minutes.
     listener.until(lambda p: p.length == 100 and not p.running)
 
@@ -285,7 +311,7 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
     player = Player(lambda: None)
     player.start()
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(10**9)
+    player.do(operations.STREAM, 10**9)
     begin = time.monotonic()
     player.close()
     assert not player.alive
@@ -294,9 +320,9 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
 
 def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     keep = listener.until(lambda p: p.length == 30 and not p.running).file
-    listener.player.choose("x", 10)
+    listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: p.length == 11)
     line = listener.line
     listener.player.close()
@@ -315,17 +341,19 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(30)
-    untouched = listener.until(lambda p: p.length == 30 and not p.running).file
+    listener.player.do(operations.STREAM, 30)
+    untouched = listener.until(lambda p: p.length == 30 and not p.running and p.file is not None).file
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
-    listener.player.stream(30)
-    same = listener.until(lambda p: p.prime == "Again" and p.length == 30 and not p.running).file
-    assert same == untouched  # no difference to miss
-    listener.player.choose("x", 10)
+    listener.player.do(operations.STREAM, 30)
+    listener.until(lambda p: listener.prime == "Again" and p.length == 30 and not p.running)
+    same = listener.until(lambda p: p.file is not None).file
+    assert same != untouched
+    listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
-    listener.player.stream(30)
-    other = listener.until(lambda p: p.prime == "A third" and p.length == 30 and not p.running).file
+    listener.player.do(operations.STREAM, 30)
+    listener.until(lambda p: listener.prime == "A third" and p.length == 30 and not p.running)
+    other = listener.until(lambda p: p.file is not None).file
     listener.player.close()
     assert same is not None
     assert other is not None
@@ -338,22 +366,27 @@ def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(mod
 def test_a_run_that_was_deleted_does_not_come_back(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished").run
     listener.player.load(PlayRequest(str(run.path), speed=FULL))
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
     delete_run(run)
-    listener.player.stream(30)
+    listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 60 and not p.running)
     listener.player.close()
     assert not run.path.exists()
 
 
-def test_a_place_that_cannot_be_written_is_said_once(model: Path, own_home: Path, listener: Listener) -> None:
+def test_place_that_cannot_be_written_is_said_until_it_can(model: Path, own_home: Path, listener: Listener) -> None:
     (own_home / ".local").write_text("in the way")
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
-    listener.until(lambda p: "cannot be saved" in p.failure)
-    listener.player.stream(10)
-    assert listener.until(lambda p: p.length == 20 and not p.running).failure == ""
+    listener.player.do(operations.STREAM, 10)
+    listener.until(lambda p: "cannot be saved" in p.not_saved and p.length == 10 and not p.running)
+    listener.player.do(operations.STREAM, 10)
+    assert "cannot be saved" in listener.until(lambda p: p.length == 20 and not p.running).not_saved
+    (own_home / ".local").unlink()
+    state = listener.until(lambda p: not p.not_saved)
+    listener.player.close()
+    assert state.file is not None
+    assert len(load_session(state.file, load_model(model))) == 20
 
 
 def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
@@ -370,23 +403,23 @@ def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     assert "Stopped reading" in stopped.error
     assert stopped.facts is not None
     listener.player.load(PlayRequest(str(model), prime="Now"))
-    listener.until(lambda p: p.prime == "Now" and not p.error)
+    listener.until(lambda p: listener.prime == "Now" and not p.error)
     reading.hold()
     listener.player.load(PlayRequest(str(model), prime=long, stream=True))
     listener.until(lambda p: "Reading the prime" in p.busy)
     listener.player.cancel()
     reading.go_on()
     state = listener.until(lambda p: "Stopped reading" in p.failure)
-    assert (state.prime, state.request.prime, state.running) == ("Now", "Now", False)  # what was played before
+    assert (listener.prime, state.request.prime, state.running) == ("Now", "Now", False)  # what was played before
 
 
 def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), prime="The morning and the sea. " * 20_000))
     listener.player.load(PlayRequest(str(model), prime="Now"))
-    listener.until(lambda p: p.prime == "Now")
+    listener.until(lambda p: listener.prime == "Now")
 
 
-def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_its_order(
+def test_moves_and_edits_act_at_once_while_a_long_text_is_read(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     player, held = listener.player, threading.Event()
@@ -400,36 +433,38 @@ def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_i
     monkeypatch.setattr(playback, "READING_SHOWN", 0.0)
     monkeypatch.setattr(thread, "READING_STATES", 0.02)
     player.load(PlayRequest(str(model), speed=FULL))
-    player.insert_at_cursor("the light was on the stairs " * 100)
+    player.do(operations.INSERT, "the light was on the stairs " * 100)
     listener.until(lambda p: p.length == 2800)
-    player.set_writing(True)
-    player.move_to(4)
-    player.insert_at_cursor("x")
-    player.set_writing(False)  # from now on what follows is read
-    state = listener.until(lambda p: "left 0:" in p.reading)
-    assert (state.position, state.length) == (5, 2801)
-    player.move_to(2)
-    assert listener.until(lambda p: p.position == 2).reading
-    player.move_to(2000)
-    player.move_to(2500)
-    state = listener.until(lambda p: p.position == 2500)
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.MOVE_TO, at(4))
+    player.do(operations.INSERT, "x")
+    player.do(operations.SET_WRITING, False)  # from now on what follows is read
+    state = listener.until(lambda p: "left 0:" in p.reading and p.length == 2801)
+    assert (state.position - state.prime_length, state.length) == (5, 2801)
+    player.do(operations.MOVE_TO, at(2))
+    assert listener.until(lambda p: p.position == p.prime_length + 2).reading
+    player.do(operations.MOVE_TO, at(2000))
+    player.do(operations.MOVE_TO, at(2500))
+    state = listener.until(lambda p: p.position == p.prime_length + 2500)
     assert state.reading
     assert state.distribution is not None
     assert not state.distribution.alternatives  # not those of another position
-    player.move_by(-1)
-    player.insert("own", 2100)
-    player.choose("a", 2103)
-    assert listener.until(lambda p: bool(p.reading)).length == 2801
-    held.set()
+    player.do(operations.MOVE_BY, -1)
+    player.do(operations.INSERT_AT, "own", at(2100))
+    player.do(operations.CHOOSE, "a", at(2103))
     state = listener.until(lambda p: p.length == 2104)
     expected = "the xlight was on the stairs " + "the light was on the stairs " * 99
     assert listener.line == expected[:2100] + "owna"
+    assert state.read_to < state.size
+    held.set()
+    state = listener.until(lambda p: p.read_to == p.size)
     assert not state.reading
     assert state.distribution is not None
     assert state.distribution.alternatives
     for length in (2103, 2801):
-        player.undo()
+        player.do(operations.UNDO)
         listener.until(lambda p, length=length: p.length == length)  # type: ignore[misc]
+    listener.until(lambda p: p.read_to == p.size)
     assert listener.line == expected
     fresh = Session(tiny_model(), "The morning")
     fresh.type(expected)
@@ -439,25 +474,18 @@ def test_moves_are_quick_while_a_long_text_is_read_again_and_the_rest_waits_in_i
 def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.distribution is not None)
-    listener.player.set_writing(True)
+    listener.player.do(operations.SET_WRITING, True)
     for char in "abc":
-        listener.player.insert_at_cursor(char)
+        listener.player.do(operations.INSERT, char)
     listener.player.cancel()
-    listener.player.set_writing(False)
+    listener.player.do(operations.SET_WRITING, False)
     listener.until(lambda p: p.length == 3)
     assert listener.line == "abc"
 
 
-def test_a_long_text_comes_in_bit_by_bit_and_can_be_stopped(model: Path, listener: Listener) -> None:
-    listener.player.load(PlayRequest(str(model)))
-    listener.until(lambda p: p.distribution is not None)
-    text = "the light was on the stairs " * 3000
-    listener.player.insert_at_cursor(text)
-    listener.until(lambda p: 0 < p.length < len(text))
-    listener.player.cancel()
-    state = listener.until(lambda p: "Stopped after" in p.failure)
-    assert listener.line == text[: state.length]
-    assert state.length % editor.CHUNK == 0
+def automatic(place: Path, number: int) -> Path:
+    """A name of the app's own."""
+    return place / f"auto-20261127-20{number // 60:02d}{number % 60:02d}.json"
 
 
 def saved(path: Path, ago: float, length: int, *, edited: bool = False, continues: str = "") -> Path:
@@ -475,8 +503,8 @@ def test_newest_sessions_with_work_stay_and_all_that_have_a_name(
     monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
     monkeypatch.setattr(saved_sessions, "MOST_OTHERS", 2)
     place = tmp_path / "sessions"
-    streams = [saved(place / f"auto-stream-{age}.json", age, 68) for age in range(4)]
-    stories = [saved(place / f"auto-story-{age}.json", 100 + age, 68, edited=True) for age in range(4)]
+    streams = [saved(place / f"auto-20260101-00000{age}.json", age, 68) for age in range(4)]
+    stories = [saved(place / f"auto-20260102-00000{age}.json", 100 + age, 68, edited=True) for age in range(4)]
     mine = saved(place / "mine.json", 1e6, 10)
     saved_sessions.forget_old(place)
     assert set(place.iterdir()) == {*streams[:2], *stories[:3], mine}
@@ -511,33 +539,38 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
 def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(30)
+    player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
-    player.choose("x", 10)
-    story = listener.until(lambda p: p.length == 11)
+    player.do(operations.CHOOSE, "x", at(10))
+    story = listener.until(lambda p: p.length == 11 and p.file is not None)
     line = listener.line
     player.load(PlayRequest(str(model), prime="e", speed=FULL, stream=True))
-    other = listener.until(lambda p: p.prime == "e" and p.length > 30)
+    other = listener.until(lambda p: listener.prime == "e" and p.length > 30)
     assert story.replaced is None
     assert other.file != story.file  # in the same second
     assert other.replaced is not None
     assert (other.replaced.path, other.replaced.length) == (story.file, 11)
     assert other.last_session == other.replaced
-    player.undo()
-    back = listener.until(lambda p: p.prime == story.prime)
+    player.do(operations.UNDO)
+    back = listener.until(lambda p: listener.prime == PRIME)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
     assert "text before is back: 11 chars" in back.note
-    player.redo()
-    later = listener.until(lambda p: p.prime == "e")
+    player.do(operations.REDO)
+    later = listener.until(lambda p: listener.prime == "e")
     assert later.file == other.file
-    player.undo()
-    listener.until(lambda p: p.prime == story.prime)
-    player.choose("y", 5)
+    player.do(operations.UNDO)
+    listener.until(lambda p: listener.prime == PRIME)
+    player.do(operations.CHOOSE, "y", at(5))
     assert not listener.until(lambda p: p.length == 6).redoable  # as after any change
     player.load(PlayRequest(str(model), session=story.file))  # before it is written
     again = listener.until(lambda p: p.request.session is not None)
     assert again.length == 6
-    player.undo()
+    for _ in range(3):  # what was done before it was opened, first
+        assert again.undoable in ("choosing", "generating")
+        seen = listener.seen
+        player.do(operations.UNDO)
+        again = listener.until(lambda p, seen=seen: listener.seen > seen)  # type: ignore[misc]
+    player.do(operations.UNDO)
     assert listener.until(lambda p: p.request.session is None).length == 6
 
 
@@ -546,15 +579,15 @@ def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_fi
 ) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
-    player.stream(30)
+    player.do(operations.STREAM, 30)
     listener.until(lambda p: p.length == 30 and not p.running)
     player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: p.prime == "e")
-    player.insert("x", 0)
-    story = listener.until(lambda p: p.length == 1)
-    player.undo()
-    player.undo()
-    back = listener.until(lambda p: p.prime != "e")
+    listener.until(lambda p: listener.prime == "e")
+    player.do(operations.INSERT_AT, "x", at(0))
+    story = listener.until(lambda p: p.length == 1 and p.file is not None)
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    back = listener.until(lambda p: listener.prime != "e")
     assert back.file != story.file
     assert back.length == 30
     player.close()
@@ -573,9 +606,9 @@ def test_player_shows_and_logs_an_unexpected_error_and_plays_on(
     listener.until(lambda p: p.running)
     with monkeypatch.context() as patch:
         patch.setattr(Session, method, fail)
-        listener.player.move_to(0)
+        listener.player.do(operations.MOVE_TO, at(0))
         if method == "step":
-            listener.player.stream()
+            listener.player.do(operations.STREAM, PAUSE_AFTER)
         state = listener.until(lambda p: bool(p.error))
     assert "ValueError: bad luck" in state.error
     assert not state.running
@@ -601,7 +634,7 @@ def test_player_survives_an_error_outside_all_sessions(model: Path, unexpected_e
         while not unexpected_errors and time.monotonic() < end:
             time.sleep(0.01)
         player.collect()
-        player.stream(10)
+        player.do(operations.STREAM, 10)
         assert delivered.wait(60)
     finally:
         player.close()
@@ -609,7 +642,7 @@ def test_player_survives_an_error_outside_all_sessions(model: Path, unexpected_e
 
 def test_player_carries_out_every_command_however_many_wait(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == 10 and not p.running)
     release, calls = threading.Event(), []
     listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
@@ -617,13 +650,13 @@ def test_player_carries_out_every_command_however_many_wait(model: Path, listene
         listener.player.change_settings(lambda settings, number=number: (calls.append(number), settings)[1])  # type: ignore[misc]
     listener.player.load(PlayRequest(str(model), prime="At last"))
     release.set()
-    listener.until(lambda p: p.prime == "At last")
+    listener.until(lambda p: listener.prime == "At last")
     assert calls == list(range(500))
 
 
 def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(600)
+    listener.player.do(operations.STREAM, 600)
     listener.until(lambda p: p.length == 600 and not p.running)
     positions: list[int] = []
     rewind = Session.rewind
@@ -631,9 +664,9 @@ def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, mon
     release = threading.Event()
     listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
     for position in range(600, 100, -1):
-        listener.player.move_to(position)
+        listener.player.do(operations.MOVE_TO, at(position))
     release.set()
-    listener.until(lambda p: p.position == 101)
+    listener.until(lambda p: p.position == p.prime_length + 101)
     assert positions == [101]
 
 
@@ -641,14 +674,14 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, writing = threading.Event(), threading.Event()
-    monkeypatch.setattr("charlstm.storage.replace_bytes", lambda path, content: (writing.set(), release.wait(10)))
+    monkeypatch.setattr(SessionLog, "append", lambda *arguments, **options: (writing.set(), release.wait(10)))
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     assert writing.wait(10)
     listener.until(lambda p: p.length == 10 and not p.running)
     begin = time.monotonic()
-    listener.player.move_to(5)
-    listener.until(lambda p: p.position == 5)
+    listener.player.do(operations.MOVE_TO, at(5))
+    listener.until(lambda p: p.position == p.prime_length + 5)
     assert time.monotonic() - begin < 2
     begin = time.monotonic()
     listener.player.close(0.5)
@@ -677,7 +710,7 @@ def test_a_request_without_settings_and_speed_leaves_them_as_they_are(model: Pat
     listener.player.change_settings(lambda settings: replace(settings, temperature=settings.temperature + 0.1))
     listener.player.change_speed(lambda speed: speed * 2)
     listener.player.load(PlayRequest(str(model), prime="Again"))
-    state = listener.until(lambda p: p.prime == "Again")
+    state = listener.until(lambda p: listener.prime == "Again")
     assert (state.settings.temperature, state.speed) == (0.6, 500)
 
 
@@ -703,16 +736,266 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
 
     monkeypatch.setattr(user_files, "save", slow)
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.stream(10)
+    listener.player.do(operations.STREAM, 10)
     listener.until(lambda p: p.length == 10 and not p.running)
     path = tmp_path / "mine.json"
     listener.player.save_as(path, None)
     assert writing.wait(10)
-    listener.player.move_to(5)
-    listener.until(lambda p: p.position == 5)
+    listener.player.do(operations.MOVE_TO, at(5))
+    listener.until(lambda p: p.position == p.prime_length + 5)
     assert not path.exists()
     release.set()
     listener.until(lambda p: p.note == f"Saved as mine.json in {home(tmp_path)}")
     assert len(load_session(path, load_model(model))) == 10
     listener.player.save_as(tmp_path, None)
     listener.until(lambda p: "is a folder" in p.failure)
+
+
+def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
+    """Also when both have chosen the name of their file before either has written it."""
+    other = Listener()
+    try:
+        for each in (listener, other):
+            each.player.load(PlayRequest(str(model), speed=FULL))
+            each.until(lambda p: p.distribution is not None)
+        name = saved_sessions.new_name(saved_sessions.folder(None, model))
+        for each, text in ((listener, "one"), (other, "two")):
+            each.player._playbacks[0].file = name
+            each.player.do(operations.INSERT, text)
+            each.until(lambda p: p.length == 3)
+        for each in (listener, other):
+            assert each.player.close(60)
+    finally:
+        other.player.close()
+    files = [listener.player.file, other.player.file]
+    assert len(set(files)) == 2
+    assert name in files
+    for file, text in zip(files, ("one", "two"), strict=True):
+        assert file is not None
+        assert load_session(file, load_model(model)).read() == text
+
+
+def test_late_failure_of_one_session_leaves_the_saving_of_another(
+    tmp_path: Path, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
+    run = record(tmp_path, "finished").run
+    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
+    run.sessions_dir.write_text("in the way")
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
+    listener.until(lambda p: listener.prime == "The" and bool(p.not_saved))
+    listener.player.do(operations.INSERT, "second")
+    second = listener.until(lambda p: p.length == 6 and p.file is not None)
+    assert listener.player.close(60)
+    assert second.file is not None
+    assert load_session(second.file, load_model(model)).read() == "second"
+    (sentence,) = listener.player.rescue()
+    assert sentence.startswith(f"The session cannot be saved to {home(run.sessions_dir)}")
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert home(kept) in sentence
+    assert load_session(kept, load_model(run.model_path)).read() == "first"
+
+
+def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Path, listener: Listener) -> None:
+    (own_home / ".local").write_text("in the way")
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.do(operations.INSERT, "own")
+    listener.until(lambda p: p.length == 3)
+    assert listener.player.close(60)
+    (sentence,) = listener.player.rescue()
+    assert "cannot be saved" in sentence
+    assert sentence.endswith("Its latest changes are lost.")
+
+
+def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first ")
+    listener.saved(6)
+    renamed = rename_run(run, "renamed")
+    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    player.do(operations.INSERT, "second")
+    state = listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
+    assert state.facts is not None
+    assert (state.facts.run, state.facts.name) == (renamed.path, "renamed")
+    player.do(operations.INSERT, " third")
+    listener.until(lambda p: p.length == 18)
+    assert player.close(60)
+    (file,) = renamed.sessions_dir.glob("*.json")
+    assert file == state.file == player.file
+    assert load_session(file, load_model(renamed.model_path)).read() == "first second third"
+    assert not run.sessions_dir.exists()
+
+
+def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
+    player.do(operations.INSERT, "second")
+    listener.until(lambda p: listener.prime == "The" and p.length == 6 and p.file is not None)
+    renamed = rename_run(run, "renamed")
+    player.do(operations.INSERT, " third")
+    listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
+    for _ in range(3):
+        player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 5)
+    player.do(operations.INSERT, "fourth")
+    listener.until(lambda p: p.length == 11)
+    assert player.close(60)
+    model = load_model(renamed.model_path)
+    texts = {load_session(file, model).read() for file in renamed.sessions_dir.glob("*.json")}
+    assert "firstfourth" in texts
+    assert not run.path.exists()
+
+
+def test_session_of_a_deleted_run_is_kept_elsewhere(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    model = load_model(run.model_path)
+    listener.player.load(PlayRequest(str(run.path), speed=FULL))
+    listener.player.do(operations.INSERT, "first")
+    listener.saved(5)
+    delete_run(run)
+    listener.player.do(operations.INSERT, "second")
+    state = listener.until(lambda p: any("was deleted" in note for note in listener.notes))
+    assert state.file is not None
+    assert home(state.file) in " ".join(listener.notes)
+    listener.player.do(operations.INSERT, "third")
+    listener.until(lambda p: p.length == 16)
+    assert listener.player.close(60)
+    assert load_session(state.file, model).read() == "firstsecondthird"
+    assert not run.path.exists()
+
+
+def test_session_that_is_saved_while_others_are_dated_later_stays(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved_sessions, "MOST_AUTO", 3)
+    place = saved_sessions.folder(None, model)
+    place.parent.mkdir(parents=True)
+    later = [saved(automatic(place, n), -1000 - n, 68, edited=True) for n in range(3)]
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.player.do(operations.INSERT, "own")
+    state = listener.until(lambda p: p.length == 3 and p.file is not None)
+    listener.player.close()
+    assert state.file is not None
+    assert set(place.glob("*.json")) == {*later, state.file}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("auto-20261127-203000.json", True),
+        ("auto-20261127-203000-12.json", True),
+        ("auto-story.json", False),
+        ("auto-20261127-203000-final.json", False),
+        ("auto-20261127-203000.json.json", False),
+        ("auto-biography.json", False),
+    ],
+)
+def test_a_name_of_the_users_is_not_one_of_the_apps(tmp_path: Path, name: str, own: bool) -> None:
+    path = saved(tmp_path / name, 0, 68)
+    session = saved_sessions.session_at(path)
+    assert session is not None
+    assert session.automatic == own
+    assert session.name == ("" if own else name)
+    assert saved_sessions.is_own(path, tmp_path) == own
+    assert saved_sessions.AUTO_NAME.fullmatch(saved_sessions.new_name(tmp_path).name)
+
+
+def test_change_that_fails_leaves_what_can_be_done_again(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    text = listener.line
+    player.do(operations.INSERT_AT, "own", at(5))
+    listener.until(lambda p: p.length == 8)
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.redoable == "typing")
+    for fail in (
+        lambda: player.do(operations.SWITCH, 99),
+        lambda: player.do(operations.PRUNE, 99),
+        lambda: player.do(operations.CHOOSE, "a你", at(10)),
+    ):
+        fail()
+        state = listener.until(lambda p: bool(p.failure))
+        assert (state.redoable, listener.line, len(state.branches)) == ("typing", text, 2)
+        player.change_speed(lambda speed: FULL)
+        player.do(operations.MOVE_BY, 0)
+        listener.until(lambda p: not p.failure)
+    player.do(operations.REDO)
+    listener.until(lambda p: p.length == 8)
+
+
+@pytest.mark.parametrize("settings", [SamplerSettings(temperature=0.3), SamplerSettings(top_k=2, temperature=0.2)])
+def test_regenerating_changes_the_text_and_is_undone_with_its_seed(
+    model: Path, listener: Listener, settings: SamplerSettings
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=settings, seed=3))
+    player.do(operations.STREAM, 60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.change_speed(lambda speed: 0)
+    for position in range(0, 60, 2):
+        player.do(operations.REGENERATE, at(position))
+        listener.until(lambda p: p.undoable == "regenerating")
+        assert listener.line[:position] == text[:position]
+        assert listener.line != text[: len(listener.line)], position
+        assert player._playbacks[0].document.seed != 3
+        player.do(operations.UNDO)
+        listener.until(lambda p: p.redoable == "regenerating")
+        assert (listener.line, player._playbacks[0].document.seed) == (text, 3)
+    player.do(operations.REDO)
+    listener.until(lambda p: p.undoable == "regenerating")
+    assert player._playbacks[0].document.seed != 3
+
+
+def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0)))
+    player.do(operations.STREAM, 60)
+    listener.until(lambda p: p.length == 60 and not p.running)
+    text = listener.line
+    player.do(operations.REGENERATE, at(20))
+    state = listener.until(lambda p: bool(p.failure))
+    assert "writes the same again" in state.failure
+    assert (listener.line, state.running, player._playbacks[0].document.seed) == (text, False, 0)
+    player.change_settings(lambda settings: replace(settings, temperature=1.0))
+    player.do(operations.REGENERATE, at(20))
+    listener.until(lambda p: p.length > 60 and not p.running)
+    assert listener.line[:20] == text[:20]
+    assert listener.line[:60] != text
+
+
+@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+def test_words_before_an_unexpected_error_are_saved(
+    method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    player.do(operations.INSERT, " second")
+    listener.until(lambda p: p.length == 12)
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, method, fail)
+        if method == "rewind":
+            player.do(operations.MOVE_TO, at(0))
+        player.do(operations.STREAM, PAUSE_AFTER)
+        listener.until(lambda p: bool(p.error))
+    assert unexpected_errors
+    player.close(60)
+    assert file is not None
+    assert load_session(file, load_model(model)).read().startswith("first second")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 
 import pytest
 from rich.color import ColorSystem
@@ -216,6 +217,8 @@ async def test_replacing_the_tail_keeps_what_stands_before_it() -> None:
         assert app.shown()[0] == "one two three four"
         app.view.replace_from(8, "six", uniform("six", Origin.TYPED))
         assert app.view.text() == "one two six"
+        assert app.shown()[0] == "one two six four"
+        app.view.show_suggestion("")
         assert app.shown()[0] == "one two six"
         app.view.truncate(3)
         assert app.shown()[0] == "one"
@@ -251,10 +254,10 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
         def screen() -> list[list[Segment]]:
             return [list(strip) for strip in app.screen._compositor.render_strips()]
 
-        for _ in range(40):
+        for _ in range(120):
             text = "".join(rng.choices("abc  你\n\u0301", k=rng.randrange(30)))
             origins = [rng.choice(list(Origin)[:4]) << 12 | rng.randrange(5) << RANK.shift for _ in text]
-            match rng.randrange(6):
+            match rng.randrange(8):
                 case 0 | 1:
                     view.append(text, origins)
                 case 2:
@@ -266,6 +269,14 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
                     view.reveal(view.cursor)
                 case 5:
                     view.cursor = None
+                case 6:
+                    start, stop = sorted(rng.randrange(view.length + 1) for _ in range(2))
+                    view.replace(start, min(stop, start + rng.randrange(9)), text, origins)
+                case 7:
+                    start = rng.randrange(view.length + 1)
+                    marks = array("H", [rng.choice(origins or [0]) for _ in range(min(9, view.length - start))])
+                    view.set_marks(start, marks, rng.choice([None, rng.randrange(view.length + 1)]))
+            assert view.words == len(view.text().split())
             await pilot.pause()
             drawn = screen()
             view.notify_style_update()

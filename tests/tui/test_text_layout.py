@@ -59,6 +59,37 @@ def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
     assert list(page.starts) == obvious_rows(text, width)
 
 
+@given(texts, texts, st.integers(2, 20), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9))
+@settings(max_examples=300)
+def test_edit_in_the_middle_wraps_as_the_whole_text(
+    text: str, new: str, width: int, start: int, stop: int, repeat: int
+) -> None:
+    text = (text + "\n") * (1 + repeat * 40)
+    start, stop = sorted((min(start, len(text)), min(stop, len(text))))
+    page, whole = TextLayout(width), TextLayout(width)
+    page.append(text)
+    before = list(page.starts)
+    first, last = page.replace(start, stop, new)
+    whole.append(text[:start] + new + text[stop:])
+    assert page.text() == whole.text()
+    assert page.starts == whole.starts
+    assert list(page.starts[: first + 1]) == before[: first + 1]
+    below = len(page.starts) - last
+    if below:
+        moved = len(new) - (stop - start)
+        assert list(page.starts[-below:]) == [place + moved for place in before[-below:]]
+
+
+def test_edit_at_the_beginning_of_a_long_text_wraps_few_rows() -> None:
+    page = TextLayout(80)
+    page.append("the light was on the stairs " * 10 + "\n" + "the light was on the stairs\n" * 10_000)
+    rows = page.rows
+    first, last = page.replace(5, 5, "x")
+    assert first == 0
+    assert last <= 6
+    assert page.rows in (rows, rows + 1)
+
+
 @given(texts, st.integers(2, 20), st.lists(st.integers(0, 200), max_size=6), st.integers(0, 200), st.integers(2, 20))
 @settings(max_examples=200)
 def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: list[int], drop: int, other: int) -> None:

@@ -124,7 +124,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        exit_on_signals(self._exit_on_signal)
+        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in self.unfinished])
         switch_threads_quickly()
         search_garbage_rarely()
         self.watcher.read()
@@ -279,11 +279,22 @@ class CharLSTMApp(ModeApp):
             self.notify_info(f"Copied {copyable.name}, {plural(len(copyable.text), 'character')}. {quits}")
 
     def do_quit(self) -> None:
+        if self._quitting is not None and self.screen is self._quitting:
+            return
+        if not self.not_saved:
+            self._quit_unless_training()
+            return
+        self._quitting = ChoiceDialog(
+            "Quit although a session is not saved?",
+            f"{self.not_saved} At the end a copy is put into the app's own folder, if that is possible.",
+            [Choice("l", "leave without it", "leave"), Choice("c", "stay", None)],
+        )
+        self.push_screen(self._quitting, lambda answer: None if answer is None else self._quit_unless_training())
+
+    def _quit_unless_training(self) -> None:
         live = self.runs_state.live
         if not live:
             self.exit()
-            return
-        if self._quitting is not None and self.screen is self._quitting:
             return
         names = ", ".join(run.name for run in live)
         one = len(live) == 1

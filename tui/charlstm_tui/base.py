@@ -83,6 +83,11 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Whether the app is about to exit."""
         self.farewell = ""
         """What to print after it has exited."""
+        self.not_saved = ""
+        """Why a session of Generate is not saved, as long as it is not."""
+        self.unfinished: list[Callable[[], str]] = []
+        """What takes longer than an exit may take: to be called after the app has exited, one after the other, each of
+        which gives a sentence to print."""
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None

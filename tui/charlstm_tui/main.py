@@ -125,6 +125,12 @@ def command(
     if background is not None:
         app.suit_background(background)
     app.run(mouse=app.config.mouse)
+    for finish in app.unfinished:
+        click.echo("Saving the session …", err=True)
+        try:
+            app.add_farewell(finish())
+        except KeyboardInterrupt:
+            app.add_farewell("Stopped saving: the latest changes of the session are lost.")
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0

@@ -1,9 +1,10 @@
 """Switches that act on the whole process: frame rate, switching of threads, garbage collection, and how it ends.
 
 How the app ends: leaving it is signalled to all threads at once, and none is waited for on the event loop. Only the
-player has something to save; it gets :data:`SAVE_WITHIN` in a thread. The others only read, are daemons, and end with
-the process. After a signal or a lost terminal, :data:`LAST_RESORT` ends the process whatever still runs, because
-writing to a terminal that is gone may block for ever.
+player has something to save. After :data:`SAVE_WITHIN` the screen is left all the same; the process then waits until it
+is saved. The other threads only read, are daemons, and end with the process. After a signal or a lost terminal, the
+process ends :data:`LAST_RESORT` seconds later, because writing to a terminal that is gone may block for ever; what is
+being saved by then has :data:`SAVE_AT_THE_LATEST`.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ import gc
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 LOCAL_FPS, REMOTE_FPS = 500, 60
 SWITCH_INTERVAL = 0.001
 THRESHOLDS = (700, 10, 1000)
 SAVE_WITHIN = 1.0
-"""Seconds that saving a session may take when the app ends."""
+"""Seconds for which the screen stays while a session is saved at the end."""
 LAST_RESORT = 3.0
 """Seconds that an orderly exit may take after a signal."""
+SAVE_AT_THE_LATEST = 60.0
+"""Seconds that saving may take then."""
 
 
 def set_frame_rate() -> None:
@@ -76,8 +79,21 @@ def exit_now(code: int) -> None:
     sys.exit(code)
 
 
-def exit_at_the_latest(code: int) -> None:
-    """End the process in :data:`LAST_RESORT` seconds, if it has not ended by then."""
-    timer = threading.Timer(LAST_RESORT, os._exit, [code])
+def exit_at_the_latest(code: int, finish: Callable[[], object] = lambda: None) -> None:
+    """End the process in :data:`LAST_RESORT` seconds, if it has not ended by then. ``finish``, which saves what is not
+    saved yet, is called before and waited for, :data:`SAVE_AT_THE_LATEST` seconds at most."""
+
+    def end() -> None:
+        _end_in(SAVE_AT_THE_LATEST, lambda: os._exit(code))
+        try:
+            finish()
+        finally:
+            os._exit(code)
+
+    _end_in(LAST_RESORT, end)
+
+
+def _end_in(seconds: float, end: Callable[[], object]) -> None:
+    timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()

@@ -25,8 +25,9 @@ if sys.platform != "win32":
     from textual.drivers import linux_driver
 
 
-def exit_on_signals(end: Callable[[int], None]) -> None:
-    """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away.
+def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) -> None:
+    """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away; and
+    ``finish()``, before the process is ended by force.
 
     Must be called from the event loop; does nothing for signals outside the main thread, or on Windows.
     """
@@ -35,7 +36,7 @@ def exit_on_signals(end: Callable[[int], None]) -> None:
     loop = asyncio.get_running_loop()
 
     def end_app(code: int) -> None:
-        exit_at_the_latest(code)
+        exit_at_the_latest(code, finish)
         end(code)
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -34,6 +34,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, plural, print_note, report_unknown_characters, write_stdout
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
 from charlstm.storage import write_all
 from charlstm.user_files import STDOUT
@@ -173,7 +174,7 @@ class Player(cmd.Cmd):
         """Replace the last continuation by another one."""
         session = self._current()
         session.rewind(min(self._last_start, len(session)))
-        self._seed += 1
+        self._seed = next_seed(self._seed)
         session.seed = self._seed
         self._continue()
 

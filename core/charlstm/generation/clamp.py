@@ -6,7 +6,7 @@ Layers and cells count from 1, as everywhere that a user sees them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from charlstm import arguments
@@ -17,6 +17,8 @@ MOST_VALUE = 1e6
 their tanh, so that states beyond some 10 differ no longer."""
 
 _FORM = re.compile(r"\s*(\d+)\s*:\s*(\d+)\s*([=*])\s*(\S+)\s*")
+_FACTOR_AND_VALUE = re.compile(r"(\S*[^eE+-])([+-][^+-]\S*)")
+"""A sign after an e belongs to an exponent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,24 @@ class Clamp:
             )
 
     def __str__(self) -> str:
-        change = f"*{self.factor:g}" if self.factor else f"={self.value:g}"
-        return f"{self.layer}:{self.cell}{change}"
+        """For people, with six digits."""
+        return self._text(lambda number: f"{number:g}")
+
+    def exact(self) -> str:
+        """What :func:`parse_clamp` reads as an equal clamp."""
+        return self._text(lambda number: repr(float(number)).removesuffix(".0"))
+
+    def _text(self, digits: Callable[[float], str]) -> str:
+        place = f"{self.layer}:{self.cell}"
+        if not self.factor:
+            return f"{place}={digits(self.value)}"
+        sign = "" if self.value < 0 else "+"
+        return f"{place}*{digits(self.factor)}" + (f"{sign}{digits(self.value)}" if self.value else "")
 
 
 def parse_clamp(text: str) -> Clamp:
-    """Read ``LAYER:CELL=VALUE``, which holds a cell, or ``LAYER:CELL*FACTOR``, which scales it.
+    """Read ``LAYER:CELL=VALUE``, which holds a cell, ``LAYER:CELL*FACTOR``, which scales it, or
+    ``LAYER:CELL*FACTOR+VALUE``, which does both, also with a minus.
 
     Raises:
         GenerationError: the text has another form, or a number is not accepted.
@@ -58,13 +72,17 @@ def parse_clamp(text: str) -> Clamp:
     try:
         if found is None:
             raise ValueError
-        layer, cell, sign, number = int(found[1]), int(found[2]), found[3], float(found[4])
+        layer, cell, sign, number = int(found[1]), int(found[2]), found[3], found[4]
+        if sign == "=":
+            return Clamp(layer, cell, value=float(number))
+        both = _FACTOR_AND_VALUE.fullmatch(number)
+        factor, value = (number, "0") if both is None else both.groups()
+        return Clamp(layer, cell, float(value), float(factor))
     except ValueError:
         raise GenerationError(
             f"{text!r} is not a clamp: write LAYER:CELL=VALUE, such as 2:317=1.0, "
             "or LAYER:CELL*FACTOR, such as 2:317*0.5"
         ) from None
-    return Clamp(layer, cell, value=number) if sign == "=" else Clamp(layer, cell, factor=number)
 
 
 def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:

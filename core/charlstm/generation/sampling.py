@@ -36,6 +36,13 @@ def _mix(value: int) -> int:
     return value ^ (value >> 31)
 
 
+def _mix_all(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """:func:`_mix` for each value."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
 def check_seed(seed: int) -> int:
     """``seed`` as an int. Raises :class:`GenerationError` unless it is a whole number of at most 64 bits."""
     try:
@@ -49,6 +56,29 @@ def key_for(seed: int, sample: int = 0) -> int:
     return _mix((_mix((seed + _GOLDEN) & _MASK) + sample * _GOLDEN) & _MASK)
 
 
+MOST_SEEDS = 2**16
+"""Seeds among which :func:`other_seed` looks for one: some 3 ms."""
+
+
+def other_seed(weights: Floats, which: int, seed: int, sample: int, position: int) -> int | None:
+    """The next seed after ``seed`` with which ``weights`` ``(V,)`` draw another character than ``which``; None if there
+    is none among the next :data:`MOST_SEEDS`, such as where nothing else can be drawn."""
+    sums = np.add.accumulate(weights, dtype=np.float64)
+    if not (np.flatnonzero(weights) != which).any():
+        return None
+    seeds = np.arange(1, MOST_SEEDS + 1, dtype=np.uint64) + np.uint64(seed & _MASK)
+    keys = _mix_all(_mix_all(seeds + np.uint64(_GOLDEN)) + np.uint64(sample * _GOLDEN & _MASK))
+    others = np.flatnonzero(sums.searchsorted(uniforms(keys, position) * sums[-1], "right") != which)
+    if not len(others):
+        return None
+    return next_seed(seed, 1 + int(others[0]))
+
+
+def next_seed(seed: int, by: int = 1) -> int:
+    """The seed that comes ``by`` seeds after ``seed``; after the largest comes 0."""
+    return seed + by if seed + by <= _MASK else seed + by - 2**64
+
+
 def uniform(key: int, position: int) -> float:
     """A random number in [0, 1), a multiple of 2**-52, so that its product with a sum is less than the sum."""
     return (_mix((key + (position + 1) * _GOLDEN) & _MASK) >> 12) * 2.0**-52
@@ -56,10 +86,7 @@ def uniform(key: int, position: int) -> float:
 
 def uniforms(keys: npt.NDArray[np.uint64], position: int) -> npt.NDArray[np.float64]:
     """The values of :func:`uniform` for ``keys`` ``(B,)`` at one position: ``(B,)``."""
-    value = keys + np.uint64((position + 1) * _GOLDEN & _MASK)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    value ^= value >> np.uint64(31)
+    value = _mix_all(keys + np.uint64((position + 1) * _GOLDEN & _MASK))
     return (value >> np.uint64(12)).astype(np.float64) * 2.0**-52
 
 

@@ -10,27 +10,32 @@ from __future__ import annotations
 import base64
 import binascii
 import contextlib
+import errno
 import hashlib
 import html
 import json
 import math
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage, user_files
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import Clamp, parse_clamp
+from charlstm.generation import session_log
+from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
 from charlstm.generation.prime import Prime
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
+from charlstm.generation.session_log import SessionState
+from charlstm.generation.session_log import SessionSummary as SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import CHOSEN, GENERATED, STATE_INTERVAL, Branch, Pending, Rows
 
@@ -41,8 +46,9 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Format 1, of version 0.1, has mirostat's limit (``mu``) in the statistics of every character. It can be read."""
 
-MAX_BYTES = 2**30
-"""A larger file is refused before it is read."""
+MAX_BYTES = 2**36
+"""A larger file is refused before it is read, and none is written. Reading one takes some three times as much memory;
+where there is less, a sentence says so."""
 
 MAX_STATES = 256
 """Most hidden states that are saved, spread over the text; a loaded session computes the others from them."""
@@ -53,25 +59,6 @@ BEGINNING = 80
 _HEAD = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
 _HEAD_BYTES = 4096
 """Bytes at the beginning of a file that hold its summary, unless the path in it is very long."""
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSummary:
-    """What a session is about, which is read from the beginning of its file.
-
-    Attributes:
-        length: characters after the prime.
-        begins: the first characters, with the prime.
-        edited: whether the user had a part in it: typed, chose, or made a branch.
-        continues: the path of the saved session that this one continues, if any.
-        model: the model, as it is named on the command line; empty if it is not known.
-    """
-
-    length: int
-    begins: str
-    edited: bool
-    continues: str = ""
-    model: str = ""
 
 
 def save_session(session: Session, path: str | Path) -> None:
@@ -87,16 +74,11 @@ def to_bytes(session: Session) -> bytes:
     return copy(session)()
 
 
-def summary(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
-) -> SessionSummary:
-    """The summary of a session and what follows its text in an editor; ``edited`` if that is known, and the ``model``
-    if it is not the run of that name."""
-    begins, decode = session.prime[:BEGINNING], session.model.vocabulary.decode
+def summary(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> SessionSummary:
+    """The summary of a session; ``edited`` if that is known, and the ``model`` if it is not the run of that name."""
+    begins = session.prime[:BEGINNING]
     begins += session.read(0, min(len(session), BEGINNING - len(begins)))
-    length = len(session) + (0 if rest is None else len(rest))
-    if rest is not None and len(begins) < BEGINNING:
-        begins += decode(rest[: BEGINNING - len(begins)]["id"])
+    length = len(session)
     edited = (
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
@@ -112,41 +94,39 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
     """
     try:
         with storage.open_file(path) as file:
+            if session_log.is_log(cast(BinaryIO, file)):
+                return session_log.read_summary(cast(BinaryIO, file))
             head = file.read(_HEAD_BYTES).decode("ascii", "replace")
         if (found := _HEAD.match(head)) is not None:
             with contextlib.suppress(json.JSONDecodeError):  # it is longer
-                return _checked_summary(json.JSONDecoder().raw_decode(head, found.end())[0])
+                return SessionSummary.from_dict(json.JSONDecoder().raw_decode(head, found.end())[0])
         values = storage.read_json(path, most=most)
         if "summary" in values:
-            return _checked_summary(values["summary"])
+            return SessionSummary.from_dict(values["summary"])
         text, cursor = str(values["branches"][0]["text"]), values["cursor"]
         length = int(cursor.get("length", len(text)))
         return SessionSummary(length, f"{values['prime']}{text}"[:BEGINNING], length > 0)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
 
-def _checked_summary(values: Any) -> SessionSummary:
-    known = SessionSummary(**values)
-    if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str):
-        raise TypeError("its summary is not one")
-    return known
-
-
-def copy(
-    session: Session, rest: Rows | None = None, *, edited: bool = False, continues: str = "", model: str = ""
-) -> Callable[[], bytes]:
+def copy(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> Callable[[], bytes]:
     """Copy what is saved of a session. The result makes the content of a session file of the copy, in any thread.
-    ``rest`` is what follows the text in an :class:`charlstm.generation.editor.Editor`; a loaded session has it. The
-    others are for the :func:`summary`.
+    The others are for the :func:`summary`.
+
+    The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
 
     Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
     """
-    values = _copied(session, summary(session, rest, edited=edited, continues=continues, model=model))
-    if rest is not None and len(rest):
-        text = session.model.vocabulary.decode(rest["id"])
-        values["rest"] = {"text": text, "sources": rest["source"].tolist()}
-    return lambda: json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+    values = _copied(session, summary(session, edited=edited, continues=continues, model=model))
+
+    def content() -> bytes:
+        made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
+        if len(made) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"it would be longer than the {MAX_BYTES:,} bytes that can be read again")
+        return made
+
+    return content
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
@@ -156,8 +136,25 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     characters.
     """
     path = Path(path)
+    with reading(path):
+        with storage.open_file(path) as file:
+            is_log = session_log.is_log(cast(BinaryIO, file))
+        if not is_log:
+            values = storage.read_json(path, most=MAX_BYTES)
+    if not is_log:
+        return from_dict(values, model, stepper=stepper, name=str(path))
+    with reading(path):
+        state = session_log.read(path).state
+    check_log(state, path, model)
+    stepper = stepper or Stepper(model)
+    return session_of(state, model, stepper, known=read_cache(state, model, stepper))
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in one sentence why the session file ``path`` cannot be read. Raises :class:`GenerationError`."""
     try:
-        values = storage.read_json(path, most=MAX_BYTES)
+        yield
     except storage.NotAFileError as error:
         raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
     except FileNotFoundError:
@@ -165,12 +162,47 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
-    return from_dict(values, model, stepper=stepper, name=str(path))
+
+
+def check_log(state: SessionState, path: Path, model: Model) -> None:
+    """Raise :class:`GenerationError` unless ``model`` has the characters and the cells of a session."""
+    if state.symbols != tuple(model.vocabulary.symbols):
+        raise GenerationError(f"{path} was generated by a model with other characters; open it with that model")
+    try:
+        check_clamps(state.clamps, model.config.num_layers, model.config.hidden_size)
+    except GenerationError as error:
+        raise GenerationError(f"{path} is damaged: {error}") from None
+
+
+def read_cache(state: SessionState, model: Model, stepper: Stepper) -> Session | None:
+    """What the model had read of a session when it was saved. None where nothing was saved, or it is damaged or of
+    other weights."""
+    if state.cache is None:
+        return None
+    with contextlib.suppress(GenerationError):
+        values = state.cache()
+        session = from_dict(values, model, stepper=stepper)
+        if values["model"]["weights"] == session.weights_digest:
+            return session
+    return None
 
 
 def to_dict(session: Session) -> dict[str, Any]:
     """The whole tree, JSON-ready; the inverse of :func:`from_dict`."""
     return _packed(_copied(session, summary(session)))
+
+
+def weights_digest(session: Session) -> str:
+    """SHA-256 of the weights of a session's model; of some hundred megabytes it takes a second, once."""
+    if session.weights_digest is None:
+        session.weights_digest = _digest(session.model)
+    return session.weights_digest
+
+
+def copy_tree(session: Session) -> Callable[[], dict[str, Any]]:
+    """Copy the whole tree. The result makes of it, in any thread, what :func:`to_dict` returns."""
+    values = _copied(session, summary(session))
+    return lambda: _packed(values)
 
 
 def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,13 +216,12 @@ def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
     """The whole tree, with its arrays as bytes."""
-    if session.weights_digest is None:  # the app saves often, and weights may have some hundred megabytes
-        session.weights_digest = _digest(session.model)
     numbers = {id(branch): number for number, branch in session.tree.items()}
     interval = _interval(session)
     branches = []
     for branch in session.root.descendants():
         rows = branch.slice(branch.start, branch.stop)
+        figures = rows[list(_figures_type(rows.dtype).names or ())]
         states = {at: state for at, state in sorted(branch.states.items()) if at % interval == 0}
         branches.append(
             {
@@ -199,7 +230,8 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
                 "start": branch.start,
                 "name": branch.name,
                 "text": session.model.vocabulary.decode(rows["id"]),
-                "figures": rows.astype(rows.dtype.newbyteorder("<")).tobytes(),
+                "figures": figures.astype(_figures_type(rows.dtype)).tobytes(),
+                "seeds": _seeds(rows, session.seeds),
                 "mirostat": _limits(branch),
                 "states_at": list(states),
                 "states": b"".join(state.astype("<f4").tobytes() for state in states.values()),
@@ -209,7 +241,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
         "format": FORMAT,
         "kind": "charlstm session",
         "summary": asdict(summary),  # at the beginning, where it can be read without the rest
-        "model": {"weights": session.weights_digest, "run": _text_or_none(session.model.info.get("run"))},
+        "model": {"weights": weights_digest(session), "run": _text_or_none(session.model.info.get("run"))},
         "symbols": list(session.model.vocabulary.symbols),
         "prime": session.prime,
         "prime_ids": session.prime_ids.tolist(),
@@ -217,7 +249,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
         "seed": session.seed,
         "sample": session.sample,
         "settings": session.settings.to_dict(),
-        "clamps": [str(clamp) for clamp in session.clamps],
+        "clamps": [clamp.exact() for clamp in session.clamps],
         "cursor": {"branch": numbers[id(session.tip)], "position": session.position, "length": len(session)},
         "branches": branches,
     }
@@ -243,8 +275,9 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     digest = _digest(model)
     same_weights = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
+    seeds = [_whole(values["seed"], -(2**63), 2**64 - 1)]
     for number, saved in enumerate(values["branches"]):
-        branch = _branch(saved, tree, model, pending, with_mu=values["format"] < 2)
+        branch = _branch(saved, tree, model, pending, seeds, with_mu=values["format"] < 2)
         if same_weights:
             branch.states = _states(saved, branch, stepper)
         if _whole(saved["number"], 0, 2**31) in tree or (number == 0) != (branch.parent is None):
@@ -264,7 +297,7 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
-        seed=_whole(values["seed"], -(2**63), 2**64),
+        seed=seeds[0],
         sample=_whole(values["sample"], 0, 2**62),
         settings=SamplerSettings.from_dict(values["settings"]),
         stepper=stepper,
@@ -275,18 +308,20 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
         length=length,
     )
     session.weights_digest = digest
+    session.seeds = seeds
     if (rest := values.get("rest")) is not None:
-        _read_rest(session, str(rest["text"]), list(rest["sources"]))
+        _read_rest(session, str(rest["text"]), list(rest["sources"]), rest.get("seeds"))
     return session
 
 
-def _read_rest(session: Session, text: str, sources: list[Any]) -> None:
+def _read_rest(session: Session, text: str, sources: list[Any], seeds: Any) -> None:
     """Let the model read what followed the text when it was saved; the cursor stays."""
     ids, unknown = session.model.vocabulary.encode(text)
     if len(ids) != len(sources) or unknown:
         raise ValueError("its text and its sources disagree")
     rows = np.zeros(len(ids), session.root.rows.dtype)
     rows["id"], rows["source"] = ids, [_whole(source, 0, CHOSEN) for source in sources]
+    _read_seeds(rows, seeds, session.seeds)
     position = session.position
     session.rewind(len(session))
     session.put_back(rows)
@@ -294,19 +329,27 @@ def _read_rest(session: Session, text: str, sources: list[Any]) -> None:
 
 
 def _branch(
-    saved: Mapping[str, Any], tree: Mapping[int, Branch], model: Model, pending: Pending, *, with_mu: bool
+    saved: Mapping[str, Any],
+    tree: Mapping[int, Branch],
+    model: Model,
+    pending: Pending,
+    seeds: list[int],
+    *,
+    with_mu: bool,
 ) -> Branch:
-    """A saved branch without its hidden states; ``with_mu``: its statistics are those of format 1."""
+    """A saved branch without its hidden states; its seeds are added to ``seeds``. ``with_mu``: its statistics are those
+    of format 1."""
     parent = None if saved["parent"] is None else tree[saved["parent"]]
     lowest, highest = (0, 0) if parent is None else (parent.start, parent.stop)
     symbols = tuple(model.vocabulary.symbols)
     branch = Branch(parent, _whole(saved["start"], lowest, highest), symbols, pending, str(saved["name"])[:200])
     text, dtype = str(saved["text"]), branch.rows.dtype
-    stored = _with_mu(dtype) if with_mu else dtype.newbyteorder("<")
+    stored = _with_mu(_figures_type(dtype)) if with_mu else _figures_type(dtype)
     figures = np.frombuffer(_unpack(saved["figures"], len(text) * stored.itemsize), stored)
     rows = np.empty(len(text), dtype)
-    for field in dtype.names or ():
+    for field in _figures_type(dtype).names or ():
         rows[field] = figures[field]
+    _read_seeds(rows, saved.get("seeds"), seeds)
     limits: npt.NDArray[np.float32] | None = None
     if with_mu:
         limits = figures["mu"]
@@ -328,6 +371,29 @@ def _branch(
             raise ValueError("it holds statistics that are impossible")
         branch.mirostat.extend(limits.tolist())
     return branch
+
+
+def _figures_type(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
+    """The array type of the statistics in a file: seeds stand beside them."""
+    return np.dtype([(name, dtype[name]) for name in dtype.names or () if name != "seed"]).newbyteorder("<")
+
+
+def _seeds(rows: Rows, seeds: Sequence[int]) -> list[list[int]]:
+    """With which of ``seeds`` characters were drawn: for each place where it is another, its number and the seed."""
+    numbers = rows["seed"]
+    begins = np.flatnonzero(numbers[1:] != numbers[:-1]) + 1
+    return [[at, seeds[numbers[at]]] for at in (0, *begins.tolist()) if at < len(rows)]
+
+
+def _read_seeds(rows: Rows, saved: Any, seeds: list[int]) -> None:
+    """Set the seeds of ``rows`` as :func:`_seeds` gave them. Files of 0.1 and 0.2 have the last one, ``seeds[0]``."""
+    numbers, places = {seed: number for number, seed in enumerate(seeds)}, [(0, 0)]
+    for at, seed in [] if saved is None else saved:
+        number = numbers.setdefault(_whole(seed, -(2**63), 2**64 - 1), len(numbers))
+        places.append((_whole(at, places[-1][0], len(rows)), number))
+    seeds[:] = numbers
+    for (begin, number), (end, _) in pairwise([*places, (len(rows), 0)]):
+        rows["seed"][begin:end] = number
 
 
 def _with_mu(dtype: np.dtype[np.void]) -> np.dtype[np.void]:
@@ -626,17 +692,24 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
-def settings_facts(seed: int, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
+def settings_facts(seed: int | str, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
     """What decides a generated text besides its model and prime, as names and values, without filters that are off."""
     return [
         ("seed", str(seed)),
         *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
-        *([("held cells", ", ".join(map(str, clamps)))] if clamps else []),
+        *([("held cells", ", ".join(clamp.exact() for clamp in clamps))] if clamps else []),
     ]
 
 
+def _seed_words(session: Session) -> str:
+    """The seed; where there were several, each with the place from which it holds."""
+    (_, first), *others = session.seed_places() or [(0, session.seed)]
+    after = " after the prime" if session.prime else ""
+    return "; ".join([str(first), *(f"from character {at + 1}{after}: {seed}" for at, seed in others)])
+
+
 def _about(session: Session) -> list[tuple[str, str]]:
-    about = settings_facts(session.seed, session.settings, session.clamps)
+    about = settings_facts(_seed_words(session), session.settings, session.clamps)
     bits = -np.log2(np.maximum(session.rows()["probability"], 2.0**-149), dtype=np.float64)
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))

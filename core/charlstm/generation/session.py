@@ -34,6 +34,7 @@ from charlstm.generation.sampling import (
     longest_repeat,
     mirostat_start,
     mirostat_update,
+    other_seed,
     repetition_penalties,
     surprises,
     uniform,
@@ -81,6 +82,14 @@ class Continuation:
     bits_per_char: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PathEnd:
+    """The text from the root of a session's tree to position ``length`` on the branch ``tip``."""
+
+    tip: Branch
+    length: int
+
+
 class Session:
     """A tree of generated text with a cursor in it.
 
@@ -111,6 +120,7 @@ class Session:
             one.
         unknown: characters of the prime that the model does not know, with their counts; they were left out.
         root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.saving`.
+        seeds: those with which characters may have been drawn; ``rows()["seed"]`` are their numbers.
         weights_digest: SHA-256 of the model's weights, once it was computed for saving.
     """
 
@@ -178,6 +188,7 @@ class Session:
         self.prime_ids = prime.ids
         self.weights_digest: str | None = None
         self.sample = arguments.whole("sample", sample, 0, 2**63)
+        self.seeds: list[int] = []
         self.seed = seed
         self.settings = settings
         self._symbols = tuple(model.vocabulary.symbols)
@@ -236,6 +247,11 @@ class Session:
         return self._own_stepper
 
     @property
+    def shared_stepper(self) -> Stepper:
+        """The stepper, for another session of the same model."""
+        return self._own_stepper
+
+    @property
     def seed(self) -> int:
         """The random seed. Assigning another one changes what is drawn from the cursor on."""
         return self._seed
@@ -244,6 +260,18 @@ class Session:
     def seed(self, seed: int) -> None:
         self._seed = check_seed(seed)
         self._key = key_for(self._seed, self.sample)
+        if self._seed not in self.seeds:
+            self.seeds.append(self._seed)
+        self._seed_number = self.seeds.index(self._seed)
+
+    def seed_places(self) -> list[tuple[int, int]]:
+        """With which seeds the characters of the current text were drawn: a position and the seed from there on, for
+        each place where the seed is another."""
+        rows = self.rows()
+        drawn = np.flatnonzero(rows["source"] == GENERATED)
+        numbers = rows["seed"][drawn]
+        begins = np.flatnonzero(np.concatenate([[True], numbers[1:] != numbers[:-1]])) if len(drawn) else drawn
+        return [(int(drawn[at]), self.seeds[numbers[at]]) for at in begins]
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -349,6 +377,17 @@ class Session:
         """
         return self._drawn(None if length is None else arguments.whole("length", length, 0), stop_strings(stop))
 
+    def find_seed(self) -> int | None:
+        """A seed with which another character is drawn at the cursor than the one that is there: the next one after the
+        session's. None if the settings allow no other character, or one so rarely that no seed draws it.
+
+        Raises :class:`GenerationError` if there is no character at the cursor.
+        """
+        here = self.at(self._position)
+        which = self.model.vocabulary.index(here.char)
+        assert which is not None
+        return other_seed(self._weights(self._logits()), which, self._seed, self.sample, self._position)
+
     def _drawn(self, length: int | None, stop: tuple[str, ...]) -> Iterator[Step]:
         longest = max(map(len, stop), default=0)
         recent = ""
@@ -361,8 +400,9 @@ class Session:
                     return
 
     @blas_threads(1)
-    def suggest(self, length: int) -> str:
-        """What :meth:`stream` would generate next, as text; changes nothing.
+    def suggest(self, length: int, progress: Callable[[int], object] = lambda done: None) -> str:
+        """What :meth:`stream` would generate next, as text; changes nothing. ``progress`` is called with the number of
+        characters so far; an exception that it raises ends the work.
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
@@ -373,6 +413,7 @@ class Session:
         state.unpack(self._state.pack())
         ids: list[int] = []
         for position in range(self._position, self._position + length):
+            progress(len(ids))
             ids.append(draw(sampler.weights(logits), uniform(self._key, position)))
             self._stepper.advance(ids[-1], state)
             logits = self._stepper.logits(state)[0]
@@ -466,25 +507,12 @@ class Session:
             self._put(which, self._weights(self._logits()), TYPED)
         return prepared.unknown
 
-    def without_prime(self) -> tuple[Session, Rows]:
-        """A new session with the same seed, settings and clamps, but no prime; and the prime and the text of this one,
-        to :meth:`put_back` there: the prime as the user's own text. Its statistics are unknown."""
-        session = Session(
-            self.model, seed=self.seed, sample=self.sample, settings=self.settings, stepper=self._own_stepper,
-            clamps=self.clamps,
-        )  # fmt: skip
-        text = self.rows()
-        prime = np.zeros(len(self.prime), text.dtype)
-        if self.prime:
-            prime["id"] = self.prime_ids
-        prime["source"], prime["probability"], prime["rank"] = TYPED, 1, 1
-        return session, np.concatenate([prime, text])
-
     def put_back(self, rows: Rows) -> None:
-        """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it, and has new
-        statistics."""
-        for which, source in zip(rows["id"].tolist(), rows["source"].tolist(), strict=True):
-            self._put(which, self._weights(self._logits()), source)
+        """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it and its
+        seed, and has new statistics."""
+        columns = (rows[name].tolist() for name in ("id", "source", "seed"))
+        for which, source, seed in zip(*columns, strict=True):
+            self._put(which, self._weights(self._logits()), source, seed)
 
     def cut(self) -> None:
         """End the current text at the cursor. What followed stays in the tree."""
@@ -504,6 +532,49 @@ class Session:
             self._pending.flush()
             self._position = position
             self._no_repeat_before = 0
+
+    # -- what was read, for a reader ------------------------------------------------------------------------------
+
+    @property
+    def path_end(self) -> PathEnd:
+        """Where the current text ends in the tree, to come back to it."""
+        return PathEnd(self._path.tip, len(self._path))
+
+    def go_to(self, end: PathEnd, length: int) -> None:
+        """Make the first ``length`` characters of the text up to ``end`` the current text, with the cursor behind
+        them. Raises :class:`GenerationError` for another length."""
+        arguments.instance("end", end, PathEnd, "what path_end gave")
+        length = arguments.whole("length", length, 0, end.length)
+        self._pending.flush()
+        path = TextPath(end.tip, end.length)
+        self._go(TextPath(path.owner(length), length))
+        self._position = length
+
+    @property
+    def held(self) -> int:
+        """Characters of all branches together."""
+        return sum(branch.size for branch in self.tree.values())
+
+    def keep_only(self, ends: Sequence[PathEnd]) -> None:
+        """Forget all characters that are neither in the current text nor in those up to ``ends``."""
+        arguments.instance("ends", ends, Sequence, "a list of what path_end gave")
+        for end in ends:
+            arguments.instance("ends", end, PathEnd, "a list of what path_end gave")
+        self._pending.flush()
+        needed: dict[int, int] = {id(self.root): 0}
+        for branch, stop in (*((end.tip, end.length) for end in ends), (self._path.tip, len(self._path))):
+            here: Branch | None = branch
+            while here is not None:
+                needed[id(here)] = max(stop, needed.get(id(here), 0))
+                stop, here = here.start, here.parent
+        self.tree = {number: branch for number, branch in self.tree.items() if id(branch) in needed}
+        for branch in self.tree.values():
+            branch.children = [child for child in branch.children if id(child) in needed]
+            branch.truncate(needed[id(branch)])
+        if self._pending.branch is not None and id(self._pending.branch) not in needed:
+            self._pending.branch = None
+        self._state_count = sum(len(branch.states) for branch in self.tree.values())
+        self._path = TextPath(self._path.tip, len(self._path))
 
     # -- branches ------------------------------------------------------------------------------------------------
 
@@ -656,8 +727,9 @@ class Session:
         self._stepper.logits(self._state, out=pending.logits[pending.count : pending.count + 1])
         self._state_position = position
 
-    def _put(self, which: int, weights: Floats, source: int) -> Step:
-        """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it."""
+    def _put(self, which: int, weights: Floats, source: int, seed: int | None = None) -> Step:
+        """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it. ``seed`` is
+        the number of its seed, if that is not the current one."""
         path, position, pending = self._path, self._position, self._pending
         owner = path.tip
         if position < owner.stop or position == owner.start:
@@ -675,7 +747,7 @@ class Session:
         self._state_position = None  # the logits at the cursor are those of the next position from now on
         size = owner.size
         try:
-            owner.append(which, source, limit)
+            owner.append(which, source, self._seed_number if seed is None else seed, limit)
         finally:  # an interrupt must not separate the two
             pending.count += owner.size - size
         self._forward(which)

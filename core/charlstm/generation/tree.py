@@ -132,7 +132,8 @@ class Step:
 
 
 def row_type(vocab_size: int) -> np.dtype[np.void]:
-    """The array type of the statistics of one character: some 125 bytes."""
+    """The array type of the statistics of one character: some 130 bytes. ``seed`` is the number of the seed with which
+    it was drawn, in :attr:`charlstm.generation.session.Session.seeds`; of what was not drawn it means nothing."""
     index = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     count = min(ALTERNATIVES, vocab_size)
     return np.dtype(
@@ -146,6 +147,7 @@ def row_type(vocab_size: int) -> np.dtype[np.void]:
             ("ids", index, count),
             ("probabilities", np.float32, count),
             ("sampled", np.float32, count),
+            ("seed", np.uint32),
         ]
     )
 
@@ -244,8 +246,9 @@ class Branch:
         """The position after the last character."""
         return self.start + self.size
 
-    def append(self, which: int, source: int, limit: float | None = None) -> None:
-        """Add one character, whose logits and weights are in ``pending``; ``limit`` is mirostat's after it, if any."""
+    def append(self, which: int, source: int, seed: int, limit: float | None = None) -> None:
+        """Add one character, whose logits and weights are in ``pending``; ``seed`` is the number of its seed, ``limit``
+        mirostat's after it, if any."""
         if self.size == len(self.rows):
             # np.empty: the system provides the memory only when it is written to.
             rows: Rows = np.empty(2 * self.size, self.rows.dtype)
@@ -255,7 +258,7 @@ class Branch:
             ids[: self.size] = self._ids
             self._ids = ids
         row = self.rows[self.size]
-        row["id"], row["source"] = which, source
+        row["id"], row["source"], row["seed"] = which, source, seed
         self._ids[self.size] = which
         if limit is not None:
             self.mirostat.extend([math.nan] * (self.size - len(self.mirostat)))
@@ -266,6 +269,16 @@ class Branch:
         """Set the characters of an empty branch, with their statistics."""
         self.rows, self.size = (rows, len(rows)) if len(rows) else (self.rows, 0)
         self._ids = self.rows["id"].copy()
+
+    def truncate(self, stop: int) -> None:
+        """Remove the characters from position ``stop`` on."""
+        size = max(0, stop - self.start)
+        if size >= self.size:
+            return
+        self.size = size
+        self.rows, self._ids = self.rows[: max(16, size)].copy(), self._ids[: max(16, size)].copy()
+        self.states = {at: state for at, state in self.states.items() if at <= stop}
+        del self.mirostat[size:]
 
     def id(self, position: int) -> int:
         """The id of the character at ``position``."""

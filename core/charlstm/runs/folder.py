@@ -236,7 +236,7 @@ class Run:
             if re.fullmatch(r"[0-9]+\.safetensors", name) and _is_file(path):
                 yield path
         for path in _entries(self.sessions_dir):
-            if (_replaced_by(path.name) or path.name).endswith(".json") and _is_file(path):
+            if re.fullmatch(r".*\.json|\..*\.json\.lock", _replaced_by(path.name) or path.name) and _is_file(path):
                 yield path
 
     def spec(self) -> RunSpec:

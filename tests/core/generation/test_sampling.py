@@ -13,7 +13,17 @@ from hypothesis.extra import numpy as hnp
 
 from charlstm.errors import GenerationError
 from charlstm.generation import sampling
-from charlstm.generation.sampling import Sampler, SamplerSettings, draw, draws, key_for, uniform, uniforms
+from charlstm.generation.sampling import (
+    Sampler,
+    SamplerSettings,
+    draw,
+    draws,
+    key_for,
+    next_seed,
+    other_seed,
+    uniform,
+    uniforms,
+)
 
 OFF = {"temperature": 1.0, "min_p": None}
 
@@ -295,3 +305,17 @@ def test_settings_in_effect_leave_out_what_is_off():
     assert set(SamplerSettings(mirostat=2.0, repetition=1.0).in_effect()) == {
         "temperature", "min_p", "mirostat", "mirostat_rate", "repetition", "repetition_length", "repetition_range",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, -5, 2**63, 2**64 - 3])
+def test_other_seed_is_the_first_that_draws_another_character(seed):
+    weights = np.array([0.9, 0, 0.04, 0.06], np.float32)
+    for sample, position in itertools.product((0, 3), range(20)):
+        expected = seed
+        while draw(weights, uniform(key_for(expected, sample), position)) == 0:
+            expected = expected + 1 if expected < 2**64 - 1 else 0
+        found = other_seed(weights, 0, seed - 1, sample, position)
+        assert found == expected
+    assert other_seed(np.array([0, 1, 0], np.float32), 1, seed, 0, 5) is None
+    assert other_seed(np.array([0, 1, 1e-30], np.float32), 1, seed, 0, 5) is None
+    assert other_seed(np.array([0, 1, 0], np.float32), 0, seed, 0, 5) == next_seed(seed)

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from charlstm import storage
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
-from charlstm.generation.clamp import Clamp
-from charlstm.generation.editor import Editor
+from charlstm.generation.clamp import Clamp, parse_clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import (
     export_session,
@@ -372,13 +372,10 @@ def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, 
     assert saving.read_summary(path).length == 50
     session.rewind(20)
     session.type("a" if session.read(20, 21) != "a" else "b")
-    editor = Editor(session)
-    editor.move(10)
-    editor.insert("b")
-    path.write_bytes(saving.copy(session, editor.rest, continues="x" * 40_000)())
-    assert saving.read_summary(path) == saving.SessionSummary(22, f"abc{editor.text}", True, "x" * 40_000)
+    path.write_bytes(saving.copy(session, continues="x" * 40_000)())
+    assert saving.read_summary(path) == saving.SessionSummary(21, f"abc{session.text}", True, "x" * 40_000)
     values = json.loads(path.read_text())
-    del values["summary"], values["rest"]
+    del values["summary"]
     path.write_text(json.dumps(values))
     assert saving.read_summary(path).edited
     for broken in ("", "[]", "{}", '{"format": 2, "kind": "charlstm session", "summary": {"length": "5"}}'):
@@ -393,3 +390,94 @@ def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
     path = tmp_path / "story.prose.txt"
     export_session(session, path)
     assert path.read_text() == "abca b b a\n\nc ab\n  b\n"
+
+
+@given(
+    value=st.floats(-1e6, 1e6),
+    factor=st.floats(-1, 1) | st.just(0.0),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_clamps_are_kept_exactly(model, value, factor):
+    clamp = Clamp(2, 3, value, factor)
+    assert parse_clamp(clamp.exact()) == clamp
+    assert from_dict(to_dict(Session(model, "ab", clamps=[clamp])), model).clamps == (clamp,)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "factor"),
+    [
+        ("2:3=1", 1.0, 0.0),
+        (" 2 : 3 * -0.5 ", 0.0, -0.5),
+        ("2:3*1e-05", 0.0, 1e-05),
+        ("2:3*0.5+1.5", 1.5, 0.5),
+        ("2:3*1e-05-2E+3", -2e3, 1e-05),
+        ("2:3*-1-1", -1.0, -1.0),
+    ],
+)
+def test_clamp_is_read_with_factor_and_value(text, value, factor):
+    assert parse_clamp(text) == Clamp(2, 3, value, factor)
+
+
+@pytest.mark.parametrize("text", ["2:3=1+1", "2:3*", "2:3*+", "2:3*1+", "2:3*0.5++1", "2:3*0.5+1+1", "2:3*e-5", "2:3"])
+def test_other_texts_are_no_clamps(text):
+    with pytest.raises(GenerationError, match="is not a clamp"):
+        parse_clamp(text)
+
+
+def test_exports_name_clamps_exactly(model):
+    session = Session(model, "ab", clamps=[Clamp(1, 2, value=0.123456789, factor=0.5)])
+    assert "held cells: 1:2*0.5+0.123456789" in to_markdown(session)
+
+
+def test_exports_name_each_seed_with_its_place(model, tmp_path):
+    session = Session(model, "ab", seed=5)
+    play(session, 20)
+    session.rewind(10)
+    session.seed = session.find_seed()
+    second = session.seed
+    play(session, 10)
+    session.type("abc")
+    session.seed = -3
+    play(session, 1)
+    assert session.seed_places() == [(0, 5), (10, second), (23, -3)]
+    words = f"seed: 5; from character 11 after the prime: {second}; from character 24 after the prime: -3\n"
+    assert words in to_markdown(session)
+    save_session(session, tmp_path / "one.json")
+    again = load_session(tmp_path / "one.json", model)
+    assert again.seed == -3
+    assert words in to_markdown(again)
+    again.switch(0)
+    assert again.seed_places() == [(0, 5)]
+    assert "seed: 5\n" in to_markdown(again)
+    assert "seed: 7\n" in to_markdown(Session(model, "ab", seed=7))
+
+
+@pytest.mark.parametrize("seeds", [5, [5], [[1, 2, 3]], [[0, 2**64]], [[0, "5"]], [[301, 5]], [[5, 1], [4, 2]]])
+def test_impossible_seeds_are_refused(session, model, seeds):
+    values = to_dict(session)
+    values["branches"][0]["seeds"] = seeds
+    with pytest.raises(GenerationError, match="is damaged"):
+        from_dict(values, model)
+
+
+def test_what_is_saved_can_be_read_however_long(session, model, tmp_path, monkeypatch):
+    path = tmp_path / "one.json"
+    save_session(session, path)
+    size = path.stat().st_size
+    monkeypatch.setattr(saving, "MAX_BYTES", size)
+    save_session(session, path)
+    assert load_session(path, model).read() == session.read()
+    session.rewind(len(session))
+    play(session, 50)
+    with pytest.raises(OSError, match="can be read again"):
+        save_session(session, path)
+    assert load_session(path, model).read() == session.read()[:-50]  # the file stays as it was
+
+
+def test_session_of_more_than_a_gigabyte_is_read(session, model, tmp_path, monkeypatch):
+    path = tmp_path / "one.json"
+    save_session(session, path)
+    asked = []
+    monkeypatch.setattr(storage, "read_json", lambda path, most: (asked.append(most), json.loads(path.read_bytes()))[1])
+    load_session(path, model)
+    assert asked[0] > 2**34

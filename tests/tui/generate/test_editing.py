@@ -11,7 +11,8 @@ from textual.selection import Selection
 
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
-from playing_app import Session, playing
+from charlstm_tui.player import operations
+from playing_app import PRIME, Session, at, playing
 
 LINES = "a line of text\n" * 60
 
@@ -25,7 +26,7 @@ def shows_cursor(it: Session) -> bool:
 async def with_lines(it: Session) -> None:
     """Put 60 lines in."""
     await it.paused(5)
-    it.screen.player.insert(LINES, 5)
+    it.screen.player.do(operations.INSERT_AT, LINES, at(5))
     await it.until(lambda: it.text.count("\n") == 60)
 
 
@@ -46,10 +47,10 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.endswith("own"))
         assert shows_cursor(it)
 
-        it.screen.player.move_to(5)  # a branch near the start, then back by the list of branches
-        await it.until(lambda: it.state.position == 5)
+        it.screen.player.do(operations.MOVE_TO, at(5))  # a branch near the start, then back by the list of branches
+        await it.until(lambda: it.position == 5)
         assert shows_cursor(it)
-        it.screen.player.choose("q", 5)
+        it.screen.player.do(operations.CHOOSE, "q", at(5))
         await it.until(lambda: it.text.endswith("q"))
         await it.pilot.press("b")
         await it.until(lambda: it.screen.query_one(BranchTree).has_focus)
@@ -60,10 +61,10 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
         await it.until(lambda: it.text.count("\n") >= 59 and it.screen.maximized is None)
         await it.until(lambda: shows_cursor(it))
 
-        it.screen.player.move_to(20)
-        await it.until(lambda: it.state.position == 20)
+        it.screen.player.do(operations.MOVE_TO, at(20))
+        await it.until(lambda: it.position == 20)
         await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.state.position > 100)
+        await it.until(lambda: it.position > 100)
         assert shows_cursor(it)
 
         await it.pilot.press("w")
@@ -76,7 +77,7 @@ async def test_the_cursor_is_in_view_after_every_change_of_it_or_of_the_panes(mo
 async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path) -> None:
     async with playing(model, size=(100, 30)) as it:
         await it.paused(2)
-        it.screen.player.insert("one two three four", 2)
+        it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
         await it.until(lambda: it.text.endswith("four"))
         before, base = it.text, it.text.index("one")
         text = it.screen.play.text_view
@@ -89,7 +90,7 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         await it.until(lambda: it.text == before.replace("two ", ""))
         assert text.selected is None
         await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.text == before and it.state.position == it.state.length)
+        await it.until(lambda: it.text == before and it.state.position == it.state.size)
 
         await it.burst(*["shift+left"] * 4)
         await it.until(lambda: text.selected == (len(before) - 4, len(before)))
@@ -105,9 +106,10 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         await it.until(lambda: it.text.endswith("two"))
         assert "Ctrl+Z brings them back" in it.status()
         await it.pilot.press("shift+home", "T")
-        await it.until(lambda: it.text == "The morningT")  # the prime stays
+        await it.until(lambda: it.text == "T")  # a writer's text begins with the prime
+        assert "The prime is part of the text now" in it.status()
         await it.pilot.press("shift+left", "right", "x")
-        await it.until(lambda: it.text == "The morningTx")
+        await it.until(lambda: it.text == "Tx")
 
 
 async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(model: Path) -> None:
@@ -119,15 +121,13 @@ async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(mod
             ("ctrl+right", end - 14), ("ctrl+home", len("The morning")), ("G", end),
         ):  # fmt: skip
             await it.pilot.press(key)
-            await it.until(
-                lambda place=place: text.cursor == place and len(it.state.prime) + it.state.position == place
-            )
+            await it.until(lambda place=place: text.cursor == place and len(it.prime) + it.position == place)
             assert shows_cursor(it)
         await it.pilot.press("pageup")
         page = 15 * (text.size.height - 1)
-        await it.until(lambda: len(it.state.prime) + it.state.position == end - page)
+        await it.until(lambda: len(it.prime) + it.position == end - page)
         await it.pilot.press("w", "pagedown")
-        await it.until(lambda: it.state.position == it.state.length)
+        await it.until(lambda: it.state.position == it.state.size)
 
 
 async def test_a_search_without_a_match_goes_back_to_where_it_began(model: Path) -> None:
@@ -143,20 +143,20 @@ async def test_a_search_without_a_match_goes_back_to_where_it_began(model: Path)
 async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
     async with playing(model, size=(120, 30)) as it:
         await it.paused(1200)
-        session = it.screen.player._playbacks[0].session
-        assert session is not None
+        reader, first = it.screen.player._playbacks[0].reader, len(PRIME)
 
         def mean(position: int) -> float:
-            return float(-np.log2(session.rows(0, position)["probability"].astype(np.float64)).mean())
+            probabilities = reader.rows(first, first + position)["probability"].astype(np.float64)
+            return float(-np.log2(probabilities).mean())
 
         assert it.state.bits_per_char == pytest.approx(mean(1200))
         assert f"mean {mean(1200):.2f} bits" in it.status()
-        it.screen.player.insert("own text", 100)
+        it.screen.player.do(operations.INSERT_AT, "own text", at(100))
         await it.until(lambda: it.state.length == 108)
         assert it.state.bits_per_char == pytest.approx(mean(108))
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.state.length == 1200)
-        assert it.state.bits_per_char == pytest.approx(mean(it.state.position))
+        assert it.state.bits_per_char == pytest.approx(mean(it.position))
         assert "Undone: typing" in it.status()
         await it.pilot.press("home", "left")  # only a move, yet what was said was about the change before it
         await it.until(lambda: "Undone" not in it.status())

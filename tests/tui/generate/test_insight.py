@@ -347,12 +347,13 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> 
         assert free.settings == held.settings
         for side, clamps in ((free, ()), (held, it.state.clamps)):
             number = side.number
-            session = Session(load_model(model), free.prime, seed=free.request.seed, settings=free.settings)
+            prime = duel.view(number).text(0, free.prime_length)
+            session = Session(load_model(model), prime, seed=free.request.seed, settings=free.settings)
             session.clamps = clamps
             text = "".join(step.char for step in session.stream(side.length))
-            assert duel.view(number).text() == free.prime + text
+            assert duel.view(number).text() == prime + text
             if named.kind == "auc":
-                words = rate_words(named.feature, feature_starts(named.feature, free.prime, text), len(text))
+                words = rate_words(named.feature, feature_starts(named.feature, prime, text), len(text))
                 await it.until(lambda words=words: all(word in it.screen_text() for word in words))  # type: ignore[misc]
         assert "no cell held" in it.screen_text()
         assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut

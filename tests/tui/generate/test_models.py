@@ -14,9 +14,12 @@ from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.saving import load_session, read_summary, save_session
+from charlstm.generation.saving import load_session, read_summary, save_session, summary
 from charlstm.generation.session import Session as Played
+from charlstm.generation.session_document import document_of
+from charlstm.generation.session_log import SessionState
 from charlstm.model.file import Model, load_model, save_model
+from charlstm.paths import state_dir
 from charlstm_tui import formatting
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
@@ -28,7 +31,7 @@ from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import playback, saved_sessions
+from charlstm_tui.player import operations, playback, saved_sessions, session_saver
 from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
@@ -221,13 +224,13 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         story = it.text
         it.screen.player.change_speed(lambda speed: 0)
         await it.pilot.press("e", "end", "x", "enter")
-        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "Ctrl+Z brings back the text before" in it.screen.message)
         assert "19 chars · “The morning" in it.screen.message
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == story)
         await it.pilot.press("ctrl+y")
-        await it.until(lambda: it.state.prime.endswith("x"))
+        await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("l")
         await it.until(lambda: it.text == story)
         await it.pilot.press("l")
@@ -362,7 +365,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
     if ending == "json":
         loaded = load_session(target, load_model(model))
         assert loaded.prime + loaded.read() == text
-        assert json.loads(target.read_text())["format"] == 2
+        assert json.loads(target.read_text().splitlines()[0])["automatic"] is False
     elif ending == "txt":
         assert target.read_text() == text
 
@@ -429,7 +432,7 @@ async def test_another_model_ends_the_other_views(model: Path, home: Path) -> No
         for view in ("s", "d", "w"):
             await it.pilot.press(view)
             await it.until(lambda: it.screen.view_name != "play")
-            wanted = other if it.state.prime == "The morning" else model
+            wanted = other if it.prime == "The morning" else model
             it.app.go("runs")
             await it.pilot.pause()
             it.app.play(str(wanted))
@@ -442,7 +445,7 @@ def test_a_session_is_not_saved_as_a_folder(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     for path in (".", "/", str(tmp_path)):
         with pytest.raises(CharLSTMError, match="is a folder"):
-            copy_as(Path(path), "rank", None)  # type: ignore[arg-type]
+            copy_as(Path(path), "rank", None, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions, links and devices of POSIX")
@@ -452,6 +455,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
     run = record(tmp_path / "runs", "finished", name="one", steps=200).run
     played = Played(load_model(model), "a")
+    state = SessionState(document_of(played), played.model.vocabulary.symbols, summary(played))
     umask = os.umask(0o027)
     try:
         for path, folder, file in (
@@ -459,13 +463,13 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", played)
+        copy_as(tmp_path / "pipe.txt", "rank", state, played)
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
@@ -488,7 +492,7 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")
         release.set()
-        await it.until(lambda: it.state.prime == "She" and it.screen.focused is it.screen.play.text_view)
+        await it.until(lambda: it.prime == "She" and it.screen.focused is it.screen.play.text_view)
         assert it.screen.play.prime_input.text == "She"
 
 
@@ -506,12 +510,12 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
     async with playing(model) as it:
         await it.paused(3)
         it.screen.play.load_session(home / "clamped.json")
-        await it.until(lambda: it.state.prime == "The" and it.screen.play.playing)
-        it.screen.player.stream(20)
+        await it.until(lambda: it.prime == "The" and it.screen.play.playing)
+        it.screen.player.do(operations.STREAM, 20)
         await it.until(lambda: it.state.length > 2)
         assert (await saved(it, "again.json")).clamps == clamps
         it.screen.play.load(PlayRequest(str(model), prime="She"))
-        await it.until(lambda: it.state.prime == "She" and it.screen.play.playing)
+        await it.until(lambda: it.prime == "She" and it.screen.play.playing)
         assert (await saved(it, "other.json")).clamps == ()
 
 
@@ -635,5 +639,34 @@ async def test_a_text_is_offered_its_file_again_and_another_one_its_folder(model
         await it.until(target.is_file)
         assert await offered() == str(target)
         await it.pilot.press("escape", "e", "end", "x", "enter")
-        await it.until(lambda: it.state.prime.endswith("x") and it.screen.play.playing)
+        await it.until(lambda: it.prime.endswith("x") and it.screen.play.playing)
         assert await offered() == str(target.with_name("tiny.txt"))
+
+
+async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_saver, "FIRST_PAUSE", 60.0)
+    folder = saved_sessions.folder(None, model)
+    folder.parent.mkdir(parents=True)
+    folder.write_text("in the way")
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", *"mine")
+        await it.until(lambda: "cannot be saved" in it.status())
+        await it.pilot.press("left", "x", "escape", "left")
+        await it.until(lambda: "x" in it.text)
+        assert "cannot be saved" in it.status()
+        app, text = it.app, it.text
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        assert "cannot be saved" in it.screen_text()
+        await it.pilot.press("c")
+        await it.until(lambda: not isinstance(app.screen, ChoiceDialog))
+        assert not app.exiting
+        await it.pilot.press("ctrl+q")
+        await it.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await it.pilot.press("l")
+        await it.until(lambda: app.exiting, settle=False)
+    assert "It is kept elsewhere: charlstm-tui ~/" in app.farewell
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert text.endswith(load_session(kept, load_model(model)).read())
+    assert f"/{kept.name} continues it." in app.farewell

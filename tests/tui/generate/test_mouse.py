@@ -10,7 +10,8 @@ from textual.widget import Widget
 from charlstm.display import symbol
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from playing_app import Session, playing
+from charlstm_tui.player import operations
+from playing_app import Session, at, playing
 
 
 def place_of(it: Session, words: str, widget: Widget) -> tuple[int, int]:
@@ -35,7 +36,7 @@ async def test_click_in_the_text_puts_the_cursor_on_that_character(
         position = it.text.rindex(words)
         x, y = place_of(it, words, it.screen.play.text_view)
         await it.pilot.click(offset=(x + 2, y))
-        await it.until(lambda: it.state.position == position + 2 - len(it.state.prime))
+        await it.until(lambda: it.position == position + 2 - len(it.prime))
         assert it.screen.play.text_view.cursor == position + 2
 
 
@@ -61,7 +62,7 @@ async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
         for position in (15, 10):
             candidates = it.screen.query_one(Candidates)
             other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
-            it.screen.player.choose(other, position)
+            it.screen.player.do(operations.CHOOSE, other, at(position))
             await it.until(lambda position=position: it.state.length == position + 1)
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.option_count == 3)

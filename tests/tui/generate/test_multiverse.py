@@ -14,6 +14,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import ContinuationBlocks, cut_in_the_middle
+from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
 
@@ -94,7 +95,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.pilot.press("escape")
         assert it.screen.view_name == "play"
         await it.pilot.press("escape")
-        it.screen.player.change_clamps(lambda clamps: (parse_clamp("1:2=0.5"),))
+        it.screen.player.do(operations.CHANGE_CLAMPS, lambda clamps: (parse_clamp("1:2=0.5"),))
         await it.until(lambda: bool(it.state.clamps))
         await it.pilot.press("f")
         stepper = Stepper(loaded)

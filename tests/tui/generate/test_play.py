@@ -19,9 +19,10 @@ from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.player import operations
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
-from playing_app import HeldReading, playing
+from playing_app import PRIME, HeldReading, at, playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
 
 
@@ -116,14 +117,14 @@ async def test_walking_shows_the_candidates_there(model: Path) -> None:
         await it.paused(20)
         length = it.state.length
         await it.pilot.press("left", "left", "left")
-        await it.until(lambda: it.state.position == length - 3)
+        await it.until(lambda: it.position == length - 3)
         assert it.state.current_char == it.text[len("The morning") + length - 3]
         await it.pilot.press("right", "right", "right")
-        await it.until(lambda: it.state.position == length)
+        await it.until(lambda: it.position == length)
         await it.pilot.press("right")
         await it.until(lambda: it.state.length == length + 1)
         await it.pilot.press(*["up"] * 10)
-        await it.until(lambda: it.state.position == 0)
+        await it.until(lambda: it.position == 0)
         assert it.screen.play.text_view.cursor == len("The morning")
         await it.pilot.press("space")
         await it.until(lambda: it.state.length > length + 1)
@@ -135,7 +136,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.paused(20)
         before = it.text
         await it.pilot.press("left", "left", "enter")
-        await it.until(lambda: it.state.position == it.state.length - 2)
+        await it.until(lambda: it.position == it.state.length - 2)
         alternatives = it.screen.query_one(Candidates).shown
         other = next(number for number, one in enumerate(alternatives, 1) if one.char != before[-2])
         await it.pilot.press(str(other))
@@ -163,13 +164,13 @@ async def test_choices_beyond_nine_are_reached_with_the_arrows(model: Path) -> N
         await it.paused(20)
         before = it.text
         await it.pilot.press("left", "left")
-        await it.until(lambda: it.state.position == 18)
+        await it.until(lambda: it.position == 18)
         await it.pilot.press("enter", *["up"] * 60, "pagedown", *["down"] * 20)
         distribution = it.state.distribution
         assert distribution is not None
         listed = sorted(distribution.alternatives, key=lambda one: not one.kept)
         await it.pilot.press("enter")
-        await it.until(lambda: it.text.startswith(before[:-2] + listed[30].char) and it.state.position == 19)
+        await it.until(lambda: it.text.startswith(before[:-2] + listed[30].char) and it.position == 19)
         assert "generate.text" in it.screen.scopes()
 
 
@@ -207,7 +208,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.pilot.press("e")
         await it.until(lambda: it.screen.in_input())
         await it.pilot.press(*["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
-        await it.until(lambda: it.state.prime == "q\nx")
+        await it.until(lambda: it.prime == "q\nx")
         assert it.state.unknown == ("1",)
         assert "has never seen 1" in it.screen_text()
         assert it.text.startswith("q\nx")
@@ -215,7 +216,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.pilot.press("e", "z", "escape")
         await it.until(lambda: it.screen.play.prime_input.text == "q1\nx")
         await it.burst("e", "t", "e", "k", "enter")  # none of them is an action, and they replace what was there
-        await it.until(lambda: it.state.prime == "tek" and it.state.length > 0 and not it.state.running)
+        await it.until(lambda: it.prime == "tek" and it.state.length > 0 and not it.state.running)
         await it.burst("w", "w", "e")
         await it.until(lambda: it.text.endswith("we"))
 
@@ -228,7 +229,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("e", *["backspace"] * 11, "enter")
-        await it.until(lambda: it.state.prime == "" and it.screen.play.playing)
+        await it.until(lambda: it.prime == "" and it.screen.play.playing)
         await it.until(lambda: "begins as a line does" in it.screen_text())
         await it.pilot.press("e")
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
@@ -239,7 +240,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
         reading.go_on()
         await it.until(lambda: "Stopped reading" in it.status())
         await it.until(lambda: "choices" in it.screen_text())  # the keys are back
-        assert it.state.prime == ""
+        assert it.prime == ""
 
 
 async def test_colours_change_what_the_legend_says(model: Path) -> None:
@@ -269,8 +270,8 @@ async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(m
     async with playing(model) as it:
         await it.paused(30)
         await it.pilot.press("left", "left")
-        await it.until(lambda: it.state.position == 28)
-        char = it.text[len(it.state.prime) + 28]
+        await it.until(lambda: it.position == 28)
+        char = it.text[len(it.prime) + 28]
         assert re.search(rf"{re.escape(symbol(char))} \d+\.\d bits, [<>\d.]+ %, rank \d+", it.status()), it.status()
         assert "expected <1  1–3  3–6  >6  bits surprising" in it.status()
 
@@ -296,7 +297,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
         assert True in styles
         await it.pilot.press("escape")
         await it.until(lambda: not it.screen.query(FindBar) and it.screen.focused is view)
-        assert it.state.position == view.cursor - len(it.state.prime)
+        assert it.position == view.cursor - len(it.prime)
         await it.pilot.press("ctrl+f")
         await it.until(lambda: isinstance(it.screen.focused, Input))
         assert it.screen.focused.value == needle
@@ -307,7 +308,7 @@ async def test_find_goes_to_the_places_and_keeps_what_was_looked_for(model: Path
 async def test_the_tree_takes_keys_where_there_is_no_room_for_it(model: Path) -> None:
     async with playing(model, size=(50, 14)) as it:
         await it.paused(20)
-        it.screen.player.choose("q", 10)
+        it.screen.player.do(operations.CHOOSE, "q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "pagedown", "pageup", "end", "escape")
         assert it.screen.play.playing
@@ -378,7 +379,7 @@ async def test_what_is_typed_in_the_prime_waits_while_another_window_has_the_key
         await it.until(lambda: prime.has_focus)
         assert prime.text.endswith("Once")
         await it.pilot.press("enter")
-        await it.until(lambda: it.state.prime.endswith("Once"))
+        await it.until(lambda: it.prime.endswith("Once"))
 
 
 async def test_a_pane_that_fills_the_screen_gives_way_to_what_gets_the_keys(model: Path) -> None:
@@ -420,10 +421,9 @@ async def test_text_behind_another_mode_is_not_drawn(model: Path) -> None:
         playback = player._playbacks[0]
         await it.pilot.press("2")
         await it.until(lambda: not player._visible)
-        assert playback.session is not None
-        made, left = len(playback.session), time.monotonic()
+        made, left = len(playback.document) - len(PRIME), time.monotonic()
         await it.until(lambda: (time.monotonic() - left) * playback.speed >= 60, settle=False)  # so many became due
-        assert len(playback.session) <= made + 1  # the character that was being made
+        assert len(playback.document) - len(PRIME) <= made + 1  # the character that was being made
         await it.pilot.press("3")
         await it.until(lambda: it.state.running and it.state.length >= made + 60, settle=False)
 
@@ -431,7 +431,7 @@ async def test_text_behind_another_mode_is_not_drawn(model: Path) -> None:
 async def test_keys_of_play_work_while_the_branches_have_the_focus(model: Path) -> None:
     async with playing(model, (120, 36)) as it:
         await it.paused(20)
-        it.screen.player.choose("q", 10)
+        it.screen.player.do(operations.CHOOSE, "q", at(10))
         await it.until(lambda: len(it.state.branches) == 2)
         await it.pilot.press("b", "home", "enter")
         tree = it.screen.query_one(BranchTree)
@@ -464,6 +464,6 @@ async def test_info_goes_by_itself_and_an_error_with_the_next_action(
 async def test_a_move_in_the_prime_leaves_what_was_selected(model: Path, key: str) -> None:
     async with playing(model) as it:
         await it.paused(5)
-        prime = it.state.prime
+        prime = it.prime
         await it.pilot.press("e", key, "x")
         assert it.screen.play.prime_input.text in (f"x{prime}", f"{prime}x")

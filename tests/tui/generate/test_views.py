@@ -20,6 +20,7 @@ from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
+from charlstm_tui.player import operations
 from charlstm_tui.player.playback import LONGEST_SENTENCE
 from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
@@ -108,7 +109,7 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         assert it.screen.play.text_view.cursor == len(before) - 1
         assert not it.state.suggestion  # only at the end of the text
         await it.pilot.press("home", "up", "up", "ctrl+home", "Q", "end", "ctrl+end", "ctrl+w")
-        await it.until(lambda: it.text.startswith(prime + "Q") and it.state.position == it.state.length)
+        await it.until(lambda: it.text.startswith("Q" + prime) and it.state.position == it.state.size)
         assert changed.startswith(it.text.replace("Q", "", 1))
         it.app.post_message(events.Paste("and\nthe sea"))
         await it.until(lambda: it.text.endswith("and\nthe sea"))
@@ -308,8 +309,8 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
             assert LENGTH <= state.length <= LENGTH + LONGEST_SENTENCE
             texts[number] = duel.view(number).text()
             assert ends_sentence(texts[number]) or state.length == LENGTH + LONGEST_SENTENCE
-            generated = texts[number][len(state.prime) :]
-            bits = bits_after(load_model(model), state.prime, generated)
+            prime, generated = texts[number][: state.prime_length], texts[number][state.prime_length :]
+            bits = bits_after(load_model(model), prime, generated)
             assert f"{bits:.2f} bits per character" in it.screen_text()
         assert "repeated from earlier" in it.screen_text()
         words = str(duel.query_one("#duel-words", Static).content)
@@ -349,7 +350,7 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path
     async with playing(novel) as it:
         await it.paused(3)
         await it.pilot.press("w")
-        it.screen.player.insert_at_cursor(COPIED)
+        it.screen.player.do(operations.INSERT, COPIED)
         await it.until(lambda: it.screen.play.overlap is not None and it.screen.play.overlap.share > 0.8)
         await it.pilot.press("escape", "escape", "left", "left", "left")
         await it.until(lambda: " of novel.txt" in it.status())
@@ -357,7 +358,7 @@ async def test_what_is_copied_is_marked_and_says_where_it_comes_from(novel: Path
         await it.until(lambda: "y 94 % copied" in it.status())
         await it.pilot.press("y")
         await it.until(lambda: " of novel.txt" in it.status())
-        assert it.screen.play.text_view.cursor == len(it.state.prime) + it.screen.play.overlap.matches[0].start
+        assert it.screen.play.text_view.cursor == len(it.prime) + it.screen.play.overlap.matches[0].start
         strips = [it.screen.play.text_view.render_line(y) for y in range(10)]
         assert any(style.underline for strip in strips for _, style, _ in strip if style)
 
@@ -377,11 +378,11 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
     monkeypatch.setattr(Novelty, "update", slow)
     async with playing(novel) as it:
         await it.paused(3)
-        it.screen.player.insert_at_cursor(COPIED)
+        it.screen.player.do(operations.INSERT, COPIED)
         await it.until(compared.is_set)
         play = it.screen.play
         play.load(PlayRequest(str(novel), prime="Somebody said that", stream=False))
-        await it.until(lambda: it.state.prime == "Somebody said that" and play.playing)
+        await it.until(lambda: it.prime == "Somebody said that" and play.playing)
         assert play.overlap is None
         release.set()
         await it.until(lambda: play.overlap is not None)
@@ -402,9 +403,9 @@ async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:
 async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)
-        await it.pilot.press("z", "w", "ctrl+home", "up")
+        await it.pilot.press("z", "w", "ctrl+x")
         assert it.screen.maximized is not None
-        await it.until(lambda: any("The prime ends here" in each.message for each in it.app._notifications))
+        await it.until(lambda: any("Nothing is selected" in each.message for each in it.app._notifications))
         await it.pilot.press("ctrl+f", "a")
         await it.until(lambda: bool(it.screen.query(FindBar)))
         await it.pilot.press("escape")

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
-from charlstm_tui.player import playback
+from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
 from playing_app import Session, playing
 
@@ -48,15 +48,15 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         await it.pilot.press("down", "enter")
         await it.until(lambda: it.text == before[:-4] + others[1])
         assert "4 characters are a branch of their own now; Ctrl+Z brings them back." in it.status()
-        assert it.state.position == it.state.length
+        assert it.position == it.state.length
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == before)
 
         await it.pilot.press("w", *["left"] * 2, "ctrl+n")  # in Write, what follows stays
         found = await continuations(it, 1)
-        place = it.state.position
+        place = it.position
         await it.pilot.press("3")
-        base = len(it.state.prime) + place
+        base = len(it.prime) + place
         await it.until(lambda: it.text == before[:base] + found[2] + before[base:])
         await it.pilot.press("ctrl+z", "ctrl+n")
         found = await continuations(it, 1)
@@ -80,11 +80,11 @@ async def test_likelier_and_less_likely_characters_are_shown_with_what_follows(m
         before = it.text
         await it.pilot.press("left", "left", "full_stop")
         await it.until(lambda: it.text[:-2] != before[:-2] and it.state.undoable == "showing alternatives")
-        rank, place = it.state.current_rank, it.state.position
+        rank, place = it.state.current_rank, it.position
         assert it.text[: len("The morning") + place] == before[: len("The morning") + place]
         await it.pilot.press("full_stop")
         await it.until(lambda: it.state.current_rank == rank + 1)
-        assert it.state.position == place
+        assert it.position == place
         await it.pilot.press("comma", "comma")
         await it.until(lambda: it.text == before)
         await it.pilot.press(*["comma"] * (rank + 1))
@@ -149,7 +149,7 @@ async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
         await it.pilot.press("w")
         await it.until(lambda: bool(it.state.suggestion))
         accepted: list[str] = []
-        monkeypatch.setattr(it.screen.player, "accept_suggestion", accepted.append)
+        monkeypatch.setattr(it.screen.player, "do", lambda operation, text: accepted.append(text))
         play = it.screen.play
         play.show(replace(it.state, suggestion="one two three"))
         play.do_accept_word()
@@ -189,7 +189,7 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         await it.until(lambda: "Suggestions come at the end of the text; Ctrl+N" in it.status())
 
 
-async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Path) -> None:
+async def test_write_pastes_what_was_cut(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
         before = it.text
@@ -197,36 +197,47 @@ async def test_write_pastes_what_was_cut_and_says_where_the_prime_ends(model: Pa
         await it.until(lambda: it.text == before[:-2])
         await it.pilot.press("ctrl+v", "ctrl+v")
         await it.until(lambda: it.text == before + before[-2:])
-        await it.pilot.press("ctrl+home", "up")
-        await it.until(lambda: "The prime ends here: ← goes on into it" in it.status())
+
+
+async def test_a_paste_right_after_a_cut_has_what_was_cut(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write")
+        word = re.search(r"\S*$", before + "abc")
+        assert word is not None
+        await it.burst(*"abc", "ctrl+left", "ctrl+r", "x", "ctrl+v")
+        await it.until(lambda: it.text == (before + "abc")[: word.start()] + "x" + word.group())
+        assert it.app.clipboard == word.group()
 
 
 async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)
-        prime, before, session = it.state.prime, it.text, it.state.session_id
+        prime, before, session = it.prime, it.text, it.state.session_id
         assert len(prime) > 2
-        await it.pilot.press("w", "ctrl+home", "left", "backspace", "x")
+        await it.pilot.press("w", *["left"] * (len(before) - len(prime) + 1), "backspace")
+        await it.until(lambda: "The prime is part of the text now" in it.status())
+        await it.pilot.press("x")
         await it.until(lambda: it.text == prime[:-2] + "x" + before[len(prime) - 1 :])
-        assert (it.state.prime, it.state.position) == ("", len(prime) - 1)
-        assert "The prime is part of the text now" in it.status() or it.state.note == ""
+        assert (it.prime, it.position) == ("", len(prime) - 1)
+        await it.until(lambda: it.state.read_to == it.position)
         marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
         assert set(marks[len(prime) :]) == {Origin.MODEL}
         await it.until(lambda: f"{len(it.text.split())} word" in it.status())
         await it.pilot.press("ctrl+z", "ctrl+z")
         await it.until(lambda: it.text == before)
-        assert it.state.prime == ""
-        await it.pilot.press("ctrl+z")
-        await it.until(lambda: it.state.prime == prime and it.text == before)
-        assert it.state.session_id != session
+        assert it.prime == prime
+        assert it.state.session_id == session
 
 
 async def test_what_follows_the_prime_stays_when_its_last_word_is_erased(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)
-        prime, before = it.state.prime, it.text
-        await it.pilot.press("w", "ctrl+home", "ctrl+w")
+        prime, before = it.prime, it.text
+        await it.pilot.press("w", *["left"] * (len(before) - len(prime)), "ctrl+w")
         kept = re.sub(r"\S*\s*$", "", prime)
         await it.until(lambda: it.text == kept + before[len(prime) :])
         await it.pilot.press("escape", "space")
@@ -243,7 +254,7 @@ async def test_a_chosen_suggestion_stays_word_after_word(model: Path) -> None:
         await it.until(lambda: it.state.suggestion_place > 0)
         chosen, before = it.state.suggestion, it.text
         for end in (2, 4, 6):
-            it.screen.player.accept_suggestion(chosen[end - 2 : end])
+            it.screen.player.do(operations.ACCEPT, chosen[end - 2 : end])
             await it.until(lambda: it.text == before + chosen[:end])  # noqa: B023 - it is awaited here
             assert it.state.suggestion == chosen[end:]
 

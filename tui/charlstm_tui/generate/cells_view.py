@@ -39,10 +39,12 @@ from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
+from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
+from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import PAUSE_AFTER, Player
+from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
@@ -249,7 +251,7 @@ class CellsView(ExplainingView):
         self.explaining = self.through_training = self.lesions = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
-        self.player.pause()
+        self.player.do(operations.PAUSE)
 
     def enter(self, state: PlaybackState, played: str) -> None:
         """Show the text that was played, and the cells of its model."""
@@ -423,7 +425,7 @@ class CellsView(ExplainingView):
         self.workers.cancel_group(self, "history")
         self.history, self.step = [], 0
         if through_training:
-            self.player.pause()
+            self.player.do(operations.PAUSE)
             self.lesions = False
             self._follow()
         self._draw_panels()
@@ -511,7 +513,7 @@ class CellsView(ExplainingView):
         if had_focus:
             self._list.focus()
         if lesions:
-            self.player.pause()
+            self.player.do(operations.PAUSE)
             self.through_training = self.explaining = False
             self._measure()
         self._draw_cell()
@@ -669,7 +671,7 @@ class CellsView(ExplainingView):
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
             return [*others, Clamp(layer, cell, value=value(held_at(clamps, self.cell)))]
 
-        self.player.change_clamps(change)
+        self.player.do(operations.CHANGE_CLAMPS, change)
 
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
         """The features that held cells follow, as far as cells were named."""
@@ -679,16 +681,16 @@ class CellsView(ExplainingView):
         return [named.feature for named in self.cell_list.cells if named.cell in held and named.above_chance]
 
     def do_let_go(self) -> None:
-        self.player.change_clamps(lambda clamps: ())
+        self.player.do(operations.CHANGE_CLAMPS, lambda clamps: ())
 
     def do_stream(self) -> None:
         self.say("")
         if self.running:
-            self.player.pause()
+            self.player.do(operations.PAUSE)
         else:
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
-            self.player.stream(PAUSE_AFTER)
+            self.player.do(operations.STREAM, PAUSE_AFTER)
 
 
 def named_words(named: NamedCells) -> str:

@@ -26,6 +26,7 @@ from charlstm.model.file import Model
 from charlstm_tui.formatting import plural
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
 from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
 from charlstm_tui.player.thread import Player
@@ -149,7 +150,7 @@ class ContextView(GenerateView):
 
     def enter(self, run: Path | None, text: str, cursor: int) -> None:
         """Show ``text``, and measure its model and the place at ``cursor``."""
-        self.player.pause()
+        self.player.do(operations.PAUSE)
         model, self._played, self._place, self.here = self.player.model(), (run, text), None, None
         if model is not self._model:
             self._model, self.whole, self._failure = model, None, ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 from charlstm_tui.generate.stream_view import StreamView
@@ -26,18 +28,34 @@ class CopiedPassages:
         if run is not None:
             self._check = OverlapCheck(run, min_length)
             self._base = base
-            self._check.replace_from(0, self._view.text(base))
+            self._check.replace(0, 0, self._view.text(base))
         return self._check
 
-    def text_changed(self, start: int, text: str) -> None:
-        """From ``start`` on, counted without the prime, the text is another."""
+    def text_changed(self, start: int, removed: int, text: str) -> None:
+        """In the view, ``text`` came in the place of ``removed`` characters at ``start``."""
+        self._replace(start - self._base, removed, text)
+        moved = len(text) - removed
+        passages = {(first, last) for first, last in self._marked if last <= start}
+        passages |= {(first + moved, last + moved) for first, last in self._marked if first >= start + removed}
+        self._marked = passages
+        if self.found is not None:
+            place = start - self._base
+            before = [match for match in self.found.matches if match.stop <= place]
+            after = [
+                replace(match, start=match.start + moved, stop=match.stop + moved)
+                for match in self.found.matches
+                if match.start >= place + removed
+            ]
+            self.found = replace(self.found, matches=(*before, *after))
+
+    def _replace(self, start: int, removed: int, text: str) -> None:
         if self._check is not None:
-            self._check.replace_from(start, text)
+            self._check.replace(start, start + removed, text)
 
     def forget(self, base: int) -> None:
         """Another text is shown, after ``base`` characters of prime: what is known is of the one before."""
         self.found, self._marked, self._base = None, set(), base
-        self.text_changed(0, "")
+        self._replace(0, sys.maxsize, self._view.text(base))
 
     def show(self, found: Overlap) -> None:
         """Mark what was found."""

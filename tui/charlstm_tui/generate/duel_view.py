@@ -23,6 +23,7 @@ from textual.widgets import Static
 from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
+from charlstm.generation.sampling import next_seed
 from charlstm.generation.saving import settings_facts
 from charlstm.insight.duel import (
     READ_BEFORE,
@@ -43,7 +44,7 @@ from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_s
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player.marks import Origin, uniform
+from charlstm_tui.player import operations
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
 from charlstm_tui.save_dialog import Format
@@ -143,9 +144,9 @@ class DuelView(GenerateView):
         """Whether a side has held cells; then both continue the prime, else the text at the cursor of Play."""
         return any(state.clamps for state in self._states.values())
 
-    def enter(self, played: PlaybackState, before: str, features: Sequence[str] = ()) -> None:
+    def enter(self, played: PlaybackState, prime: str, before: str, features: Sequence[str] = ()) -> None:
         """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
-        temperature; or if cells are held, the prime, on the second with them. The heads show how often ``features``
+        temperature; or if cells are held, the ``prime``, on the second with them. The heads show how often ``features``
         begin in what is generated."""
         self._states.clear()
         self._show_figures({})
@@ -157,7 +158,7 @@ class DuelView(GenerateView):
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
         second = settings if played.clamps else hotter
         self._length = HELD_LENGTH if played.clamps else LENGTH
-        prime = played.prime if played.clamps else before[-READ:]
+        prime = prime if played.clamps else before[-READ:]
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
@@ -181,12 +182,10 @@ class DuelView(GenerateView):
         running = self.running
         self._states[state.number] = state
         view = self.view(state.number)
-        if before is None or before.session_id != state.session_id or before.prime != state.prime:
+        if before is None or before.session_id != state.session_id:
             view.clear()
-            view.append(state.prime, uniform(state.prime, Origin.PRIME))
-        base = len(state.prime)
-        if state.text or base + state.length != view.length:
-            view.replace_from(base + state.start, state.text, state.marks)
+        view.replace(state.start, state.start + state.removed, state.text, state.marks)
+        view.set_marks(state.figures_start, state.figures, state.read_to)
         self._draw_heads()
         ended = len(self._states) == len(SIDES) and all(state.ended for state in self._states.values())
         if not ended:
@@ -231,7 +230,7 @@ class DuelView(GenerateView):
                     words[number].append(f"{name} {feature_mean(name, text):.1f}")
                 continue
             counts = {
-                number: feature_starts(name, state.prime[-READ_BEFORE:], texts[number])
+                number: feature_starts(name, self._prime(state)[-READ_BEFORE:], texts[number])
                 for number, state in self._states.items()
             }
             tells = len(counts) == len(SIDES) and rates_differ(
@@ -283,7 +282,7 @@ class DuelView(GenerateView):
                 model, others = models[number], models[other]
                 if model is not None and others is not None:
                     novelty = self._novelty(states[number])
-                    found[number] = text_figures(model, others, states[number].prime, texts[number], novelty)
+                    found[number] = text_figures(model, others, self._prime(states[number]), texts[number], novelty)
             return found
 
         figures = await in_thread(job)
@@ -304,7 +303,10 @@ class DuelView(GenerateView):
 
     def _generated(self, state: PlaybackState) -> str:
         """The text of a side without its prime."""
-        return self.view(state.number).text(len(state.prime))
+        return self.view(state.number).text(state.prime_length)
+
+    def _prime(self, state: PlaybackState) -> str:
+        return self.view(state.number).text(0, state.prime_length)
 
     def _show_figures(self, figures: dict[int, TextFigures]) -> None:
         if not figures and not self._figures:
@@ -335,7 +337,7 @@ class DuelView(GenerateView):
             Side(
                 _model_name(state),
                 settings_facts(state.request.seed, state.settings, state.clamps),
-                state.prime,
+                self._prime(state),
                 self._generated(state),
                 self._figures[number],
             )
@@ -356,7 +358,10 @@ class DuelView(GenerateView):
         for number in SIDES:
             state = self._states.get(number)
             left = self._length if state is None or state.ended else max(1, self._length - state.length)
-            self.player.pause(number) if running else self.player.stream(left, number)
+            if running:
+                self.player.do(operations.PAUSE, number=number)
+            else:
+                self.player.do(operations.STREAM, left, number=number)
 
     def do_speed(self, direction: int) -> None:
         for number in SIDES:
@@ -389,7 +394,7 @@ class DuelView(GenerateView):
         for number in SIDES:
             state = self._states.get(number)
             if state is not None:
-                self._load(number, seed=state.request.seed + 1)
+                self._load(number, seed=next_seed(state.request.seed))
 
     def _load(self, number: int, **changes: Any) -> None:
         """Play a side from the prime, with ``changes`` and the settings that it has."""

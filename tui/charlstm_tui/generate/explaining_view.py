@@ -12,6 +12,7 @@ from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
 from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
 from charlstm_tui.player.state import PlaybackState
@@ -46,7 +47,7 @@ class ExplainingView(GenerateView):
         self._explained = None
         self.text_view.scale = INFLUENCE if explaining else self.scale
         if explaining:
-            self.player.pause()
+            self.player.do(operations.PAUSE)
             self.explain()
         else:
             self.workers.cancel_group(self, "why")

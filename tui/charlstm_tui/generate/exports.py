@@ -40,12 +40,14 @@ def formats(facts: ModelFacts) -> list[Format]:
     return found
 
 
-def write_checkpoints(path: Path, state: PlaybackState, run: Run, progress: Callable[[int, int], None]) -> None:
-    """Continue the prime with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
+def write_checkpoints(
+    path: Path, state: PlaybackState, prime: str, run: Run, progress: Callable[[int, int], None]
+) -> None:
+    """Continue ``prime`` with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
     is called with the number of checkpoints that are done and of all, and may raise to end it."""
     models, seed = models_of_run(run), state.request.seed
     texts = checkpoint_texts(
-        models, state.prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
+        models, prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
         progress=progress,
     )  # fmt: skip
     title = f"How {visible(run.name, keep='')} learnt"

@@ -34,7 +34,9 @@ from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, held_words
+from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.operations import At
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.split import Split
@@ -206,7 +208,7 @@ class MultiverseView(GenerateView):
         self._zooms: list[_Zoom] = []
         self._reached = 1.0  # the probability of ``zoomed``
         self._model: Model | None = None
-        self._position: int | None = None  # in the session, where a continuation can be put
+        self._place: At | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
         self._busy = False
 
@@ -237,7 +239,7 @@ class MultiverseView(GenerateView):
 
     def can(self, action: Action) -> bool:
         if action.handler == "put_in":
-            return self._position is not None and bool(self.chosen)
+            return self._place is not None and bool(self.chosen)
         if action.handler == "zoom_in":
             return bool(self.path)
         if action.handler == "zoom_out":
@@ -270,12 +272,13 @@ class MultiverseView(GenerateView):
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
 
-    def show(self, before: str, following: str, position: int | None, clamps: tuple[Clamp, ...] = ()) -> None:
+    def show(self, before: str, following: str, place: At | None, clamps: tuple[Clamp, ...] = ()) -> None:
         """Show what could come after ``before``, which ``following`` follows in the text, with cells held. A
-        continuation can be put at ``position`` of the session, unless it is ``None``."""
-        shown = (self.player.model(), before, following, position, clamps)
-        if shown != (self._model, self.before, self.following, self._position, self._clamps):
-            self._model, self.before, self.following, self._position, self._clamps = shown
+        continuation can be put at ``place``, unless it is ``None``."""
+        self._place = place
+        shown = (self.player.model(), before, following, clamps)
+        if shown != (self._model, self.before, self.following, self._clamps):
+            self._model, self.before, self.following, self._clamps = shown
             self._restart()
 
     # ---- computing
@@ -479,8 +482,8 @@ class MultiverseView(GenerateView):
 
     def do_put_in(self) -> None:
         """Put the chosen continuation into the text; what stood there stays as a branch."""
-        if self._position is not None and self.chosen:
-            self.player.choose(self.chosen, self._position)
+        if self._place is not None and self.chosen:
+            self.player.do(operations.CHOOSE, self.chosen, self._place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,20 +42,19 @@ from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, sp
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
-from charlstm_tui.player import saved_sessions
+from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import InsightJobs
-from charlstm_tui.player.marks import SCALES, Origin, Scale, uniform
+from charlstm_tui.player.marks import SCALES, Scale
+from charlstm_tui.player.operations import At
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
+from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
-from charlstm_tui.player.thread import PAUSE_AFTER, Player
+from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.split import Split
 
-INTO_PRIME = ("left", "ctrl+left", "alt+left", "backspace", "ctrl+w", "ctrl+backspace", "alt+backspace")
-"""Keys of Write that go on into the prime at the beginning of the text: then it becomes a part of it."""
-TOWARDS_PRIME = ("up", "home", "ctrl+a", "ctrl+home")
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
 HELD_FOR = 0.4
@@ -132,14 +131,19 @@ class PlayView(ExplainingView):
         return self._stream
 
     @property
-    def position(self) -> int:
-        """The position of the cursor in the text, counted from the end of the prime."""
+    def place(self) -> At:
+        """The place of the cursor."""
         return self._text.cursor
 
     @property
     def overlap(self) -> Overlap | None:
         """What of the text is copied, if the training text is known."""
         return self._copied.found
+
+    @property
+    def prime(self) -> str:
+        """The beginning of the text that is its prime."""
+        return self.text_view.text(0, self._text.prime_length)
 
     @property
     def prime_input(self) -> PrimeInput:
@@ -224,7 +228,7 @@ class PlayView(ExplainingView):
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.length:,} chars")
         if self.writing:
-            figures.insert(0, plural(len(self.text_view.text().split()), "word"))
+            figures.insert(0, plural(self.text_view.words, "word"))
         if state.reading:
             figures.insert(0, state.reading)
         return figures
@@ -236,7 +240,7 @@ class PlayView(ExplainingView):
             return self.explanation
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
-        match = self.overlap.match_at(self._text.cursor)
+        match = self.overlap.match_at(self.text_view.cursor - self._text.prime_length)
         return "" if match is None else self.overlap.source(match)
 
     def legend(self) -> Legend | None:
@@ -276,7 +280,7 @@ class PlayView(ExplainingView):
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
         self.writing = self.choosing = self.explaining = False
-        self.player.pause()
+        self.player.do(operations.PAUSE)
 
     # ---- which model
 
@@ -320,7 +324,7 @@ class PlayView(ExplainingView):
         state = self.state
         if state is None or state.facts is None or state.distribution is None:
             return None
-        prime = state.request.prime if state.request.session is None else state.prime
+        prime = state.request.prime if state.request.session is None else self.prime
         colour = None if self.scale is self._usual_scale else self.scale.name
         return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
 
@@ -366,17 +370,18 @@ class PlayView(ExplainingView):
         """Show what has changed."""
         before, self.state = self.state, state
         text = self.text_view
-        base = self._text.base = len(state.prime)
-        new_text = before is None or before.session_id != state.session_id or before.prime != state.prime
+        new_text = before is None or before.session_id != state.session_id
         if new_text:
             text.clear()
-            text.append(state.prime, uniform(state.prime, Origin.PRIME))
-            self.prime_input.show(state.request.prime if state.request.prime is not None else state.prime)
+        text.replace(state.start, state.start + state.removed, state.text, state.marks)
+        text.set_marks(state.figures_start, state.figures, state.read_to)
+        if new_text or before is None or before.prime_length != state.prime_length:
+            self._copied.forget(state.prime_length)
+            prime = state.request.prime
+            self.prime_input.show(text.text(0, state.prime_length) if prime is None else prime)
             self._draw_unknown()
-            self._copied.forget(base)
-        if state.text or base + state.length != text.length:
-            text.replace_from(base + state.start, state.text, state.marks)
-            self._copied.text_changed(state.start, state.text)
+        elif state.text or state.removed:
+            self._copied.text_changed(state.start, state.removed, state.text)
         if self._said_of != state.session_id and state.distribution is not None:
             self._said_of = state.session_id
             self._say_what_is_played(state)
@@ -389,12 +394,14 @@ class PlayView(ExplainingView):
             preferences, self._opening = self._opening[1], None
             self._opened(state, preferences)
             self.check_overlap()
-        if (not text.at_end or state.position < state.length) and text.cursor != base + state.position:
-            text.cursor = base + state.position
+        if (not text.at_end or state.position < state.size) and text.cursor != state.position:
+            text.cursor = state.position
         if _moves_cursor(before, state):
             text.reveal(text.cursor)
         if self._continuations is not None and state.continuations is not None:
             self._continuations.show(state.continuations)
+        if before is not None and state.cuts != before.cuts:
+            self._say_what_was_cut(len(state.cut))
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
         elif self._noted and not new_text and _moves_cursor(before, state):
@@ -411,6 +418,7 @@ class PlayView(ExplainingView):
         if before is None or new_text or _key_state(before) != _key_state(state):
             self._draw_empty()
             self.post_message(self.Changed())
+        self._text.shown(state)
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
@@ -483,7 +491,7 @@ class PlayView(ExplainingView):
         state = self.state
         self.workers.cancel_group(self, "overlap")
         run = None if state is None or state.facts is None else state.facts.run
-        check = self._copied.check(run, self.min_copied, self._text.base)
+        check = self._copied.check(run, self.min_copied, self._text.prime_length)
         if check is not None:
             self._watch_overlap(check)
 
@@ -500,11 +508,11 @@ class PlayView(ExplainingView):
     def do_stream(self) -> None:
         self.say("")
         if self.state is not None and self.state.running:
-            self.player.pause()
+            self.player.do(operations.PAUSE)
         else:
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
-            self.player.stream(PAUSE_AFTER)
+            self.player.do(operations.STREAM, PAUSE_AFTER)
 
     def do_speed(self, direction: int) -> None:
         self.player.change_speed(lambda speed: faster(speed, direction))
@@ -536,12 +544,12 @@ class PlayView(ExplainingView):
         if state is None:
             return
         if characters > 0 and text.at_end and not state.running:
-            self.player.generate_one()
+            self.player.do(operations.GENERATE_ONE)
             return
         self._text.walk(characters, lines)
 
     def do_walk_words(self, direction: int) -> None:
-        self.player.move_by_word(direction)
+        self.player.do(operations.MOVE_BY_WORD, direction)
 
     def do_walk_row(self, direction: int) -> None:
         self._text.walk_row(direction)
@@ -555,13 +563,11 @@ class PlayView(ExplainingView):
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
-        self.player.move_to(self._text.cursor)
+        self._text.move_to(self.text_view.cursor)
 
     def _go_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view, and show it."""
-        self.text_view.cursor = position
-        self.text_view.reveal(position)
-        self.player.move_to(self._text.cursor)
+        self._text.move_to(position)
         self.post_message(self.Changed())
 
     def do_next_copied(self) -> None:
@@ -579,9 +585,9 @@ class PlayView(ExplainingView):
         """Show several continuations of the text at the cursor; the one that is picked is put in."""
         if self.state is None:
             return
-        self.player.pause()
+        self.player.do(operations.PAUSE)
         if not self.writing:
-            self.player.move_to(self._text.cursor)
+            self._text.move_to(self.text_view.cursor)
 
         def picked(text: str | None) -> None:
             self._continuations = None
@@ -589,7 +595,7 @@ class PlayView(ExplainingView):
                 self.player.cancel()
             else:
                 self._say_what_leaves()
-                self.player.put_in_continuation(text)
+                self.player.do(operations.PUT_IN, text)
 
         cursor = self.text_view.cursor
         self._continuations = ContinuationsDialog(
@@ -600,17 +606,17 @@ class PlayView(ExplainingView):
 
     def do_alternative(self, direction: int) -> None:
         self.say("")
-        self.player.show_alternative(direction, self._text.cursor)
+        self.player.do(operations.ALTERNATIVE, direction, self._text.cursor)
 
     # ---- actions: undo
 
     def do_undo(self) -> None:
         self._suggestion_hidden = False
-        self.player.undo()
+        self.player.do(operations.UNDO)
 
     def do_redo(self) -> None:
         self._suggestion_hidden = False
-        self.player.redo()
+        self.player.do(operations.REDO)
 
     # ---- actions: choosing and branching
 
@@ -630,7 +636,7 @@ class PlayView(ExplainingView):
         self.call_after_refresh(self.post_message, self.Changed())  # by then it is known how many fit
 
     def do_choices(self) -> None:
-        self.player.pause()
+        self.player.do(operations.PAUSE)
         self.choosing = True
 
     def do_choice(self, lines: int) -> None:
@@ -653,7 +659,7 @@ class PlayView(ExplainingView):
     def _pick(self, char: str) -> None:
         if self.state is not None and char != self.state.current_char:
             self._say_what_leaves()
-        self.player.choose(char, self._text.cursor)
+        self.player.do(operations.CHOOSE, char, self._text.cursor)
         self.choosing = False
 
     def _say_what_leaves(self) -> None:
@@ -664,15 +670,15 @@ class PlayView(ExplainingView):
             self.say(f"{left:,} characters are a branch of their own now; {undo} brings them back.")
 
     def do_regenerate(self) -> None:
-        self.player.regenerate(self._text.cursor)
+        self.player.do(operations.REGENERATE, self._text.cursor)
 
     def do_own_text(self) -> None:
-        self.player.pause()
-        position = self._text.cursor
+        self.player.do(operations.PAUSE)
+        place = self._text.cursor
 
         def typed(text: str | None) -> None:
             if text:
-                self.player.insert(text, position)
+                self.player.do(operations.INSERT_AT, text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
         self.app.push_screen(PromptDialog("Your own text", about), typed)
@@ -690,7 +696,7 @@ class PlayView(ExplainingView):
     def do_prune_branch(self) -> None:
         branch = self.query_one(BranchTree).highlighted_branch
         if branch is not None:
-            self.player.prune_branch(branch.number)
+            self.player.do(operations.PRUNE, branch.number)
 
     def do_name_branch(self) -> None:
         branch = self.query_one(BranchTree).highlighted_branch
@@ -699,7 +705,7 @@ class PlayView(ExplainingView):
 
         def named(name: str | None) -> None:
             if name is not None:
-                self.player.rename_branch(branch.number, name)
+                self.player.do(operations.RENAME, branch.number, name)
 
         self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
 
@@ -709,7 +715,7 @@ class PlayView(ExplainingView):
 
     @on(BranchTree.Chosen)
     def _branch_chosen(self, event: BranchTree.Chosen) -> None:
-        self.player.switch_branch(event.number)
+        self.player.do(operations.SWITCH, event.number)
         self.remove_class("-tree")
         self.focus_text()
 
@@ -777,8 +783,8 @@ class PlayView(ExplainingView):
         """Write a page about the run whose model is played."""
         assert state.facts is not None
         assert state.facts.run is not None
-        run = Run(state.facts.run)
-        self.player.pause()
+        run, prime = Run(state.facts.run), self.prime
+        self.player.do(operations.PAUSE)
 
         def write_checkpoints(check: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
@@ -787,7 +793,7 @@ class PlayView(ExplainingView):
                     words = f"Generating with checkpoint {done + 1} of {total} …"
                     self.app.call_from_thread(self.say, words)
 
-            exports.write_checkpoints(path, state, run, progress)
+            exports.write_checkpoints(path, state, prime, run, progress)
 
         try:
             if exports.CHECKPOINTS.fits(path):
@@ -808,9 +814,8 @@ class PlayView(ExplainingView):
         self.explaining = False
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
         self._suggestion_hidden = False
-        if not writing:
-            self.player.cancel()  # a long text that is still being put in
-        self.player.set_writing(writing)
+        self._text.writing = writing
+        self.player.do(operations.SET_WRITING, writing)
         self.focus_text()
         if writing:
             back = key_of("app.back")
@@ -830,42 +835,31 @@ class PlayView(ExplainingView):
             return
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
-        at_start = self._text.cursor == 0 < self._text.base and self.text_view.selected is None
-        if at_start and event.key in INTO_PRIME:
-            self.player.take_in_prime()
         if self._text.handle(event):
             if event.key == "ctrl+right":
                 self._walked_at = time.monotonic()
             event.stop()
             event.prevent_default()
             self._typed()
-            if at_start and event.key in TOWARDS_PRIME:
-                self.say("The prime ends here: ← goes on into it, and makes it part of the text.")
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
             event.stop()
-            self._text.type(event.text)
+            self._text.when_shown(lambda: self._text.type(event.text))
             self._typed()
 
     def do_cut(self) -> None:
-        text = self._text.cut_selected()
-        if text is None:
+        if not self._text.cut_selected():
             self.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
-        else:
-            self._keep_cut(text)
 
     def do_cut_rest(self) -> None:
-        text = self._text.cut_rest()
-        if text:
-            self._keep_cut(text)
+        self._text.cut_rest()
+
+    def _say_what_was_cut(self, length: int) -> None:
+        if length:
+            self.say(f"Cut {plural(length, 'character')}: {key_of('generate.undo_written')} brings them back.")
         else:
             self.say("There is nothing after the cursor.")
-
-    def _keep_cut(self, text: str) -> None:
-        if text:
-            self.app.copy_to_clipboard(text)
-            self.say(f"Cut {plural(len(text), 'character')}: {key_of('generate.undo_written')} brings them back.")
 
     def _typed(self) -> None:
         self.say("")
@@ -885,7 +879,7 @@ class PlayView(ExplainingView):
             self._accept(word.end())
 
     def _accept(self, length: int) -> None:
-        self.player.accept_suggestion(self._unaccepted[:length])
+        self.player.do(operations.ACCEPT, self._unaccepted[:length])
         self._unaccepted = self._unaccepted[length:]
 
     def do_another_suggestion(self, direction: int) -> None:
@@ -894,11 +888,11 @@ class PlayView(ExplainingView):
             self.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
             return
         self._suggestion_hidden = False
-        self.player.another_suggestion(direction)
+        self.player.do(operations.ANOTHER_SUGGESTION, direction)
 
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
-        self.player.show_suggestion(event.place)
+        self.player.do(operations.SHOW_SUGGESTION, event.place)
 
 
 class Empty(Static, can_focus=True):
@@ -917,9 +911,9 @@ def _moves_cursor(before: PlaybackState | None, state: PlaybackState) -> bool:
     meanwhile."""
     if before is None or before.session_id != state.session_id:
         return True
-    if before.running and state.start >= before.length:
+    if before.running and state.start >= before.size:
         return False
-    return before.position != state.position or bool(state.text) or before.length != state.length
+    return before.position != state.position or bool(state.text or state.removed)
 
 
 def _key_state(state: PlaybackState) -> tuple[object, ...]:

@@ -1,55 +1,100 @@
 """The text that is played, in its view: moving the cursor in it, and what a writer's keys do.
 
-Positions are the view's; the prime, which stands before the text, is never entered.
+The player's thread has the text; the view shows it a moment later. Keys that need no more than the text act there, on
+the text as it is when their turn comes. Those that need rows wait until the view shows what the keys before them did.
 """
 
 from __future__ import annotations
 
 import re
-import sys
+from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from textual.events import Key
 
-from charlstm.generation.editor import LONGEST_WORD
+from charlstm.generation.document import LONGEST_WORD
 from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.player import operations
+from charlstm_tui.player.operations import At, Operation
+from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.text_input import has_alt
 
-END = sys.maxsize
-"""A position behind every text."""
-
 
 class PlayedText:
-    """The text of ``player`` after ``base`` characters of prime, as ``view`` shows it.
-
-    The player has what keys before the last ones did; the view may not show it yet.
-    """
+    """The text of ``player``, as ``view`` shows it. In Write, ``writing``, the cursor goes into the prime too."""
 
     def __init__(self, player: Player, view: StreamView) -> None:
         self.player, self.view = player, view
-        self.base = 0
+        self.writing = False
+        self.prime_length = 0
+        self._version = self._done = 0  # of the state that the view shows
+        self._cuts = self._cuts_seen = 0
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    # ---- the view and the player's thread
+
+    def do(self, operation: Operation, *arguments: Any) -> None:
+        """Let the player do something."""
+        self.player.do(operation, *arguments)
 
     @property
-    def cursor(self) -> int:
-        """The position of the cursor, counted from the end of the prime."""
-        return max(0, self.view.cursor - self.base)
+    def cursor(self) -> At:
+        """The place of the view's cursor."""
+        return self.at(self.view.cursor)
+
+    def at(self, position: int) -> At:
+        """A place of the text that the view shows."""
+        return At(position, self._version)
+
+    def shown(self, state: PlaybackState) -> None:
+        """The view shows this state: what waited for it can be done."""
+        self._version, self._done, self.prime_length = state.version, state.done, state.prime_length
+        if state.cuts != self._cuts_seen:
+            self._cuts_seen = state.cuts
+            self.view.app.copy_to_clipboard(state.cut)
+        while self._waiting and self._is_shown:
+            self._waiting.popleft()()
+
+    @property
+    def _is_shown(self) -> bool:
+        return self._done >= self.player.asked.get(0, 0)
+
+    def when_shown(self, action: Callable[[], None]) -> None:
+        """Do something once the view shows what was asked for before."""
+        if self._is_shown and not self._waiting:
+            action()
+        else:
+            self._waiting.append(action)
+
+    @property
+    def _first(self) -> int:
+        """The first position that the cursor can have."""
+        return 0 if self.writing else self.prime_length
 
     # ---- moving
 
     def move_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view."""
-        self.view.cursor = max(position, self.base)
+        self.view.cursor = max(position, self._first)
         self.view.reveal(self.view.cursor)
-        # The view may not have the last keys yet: its end is the end of the text, wherever that is.
-        self.player.move_to(self.cursor if self.view.cursor < self.view.length else END)
+        if self.view.at_end:
+            self.do(operations.MOVE_TO_END)
+        else:
+            self.do(operations.MOVE_TO, self.cursor)
 
     def walk(self, characters: int, lines: int) -> None:
-        """Move the cursor by characters and rows."""
-        position = self.view.walk(characters, lines)
-        if position < self.base:
-            self.view.cursor = self.base
-        self.player.move_to(self.cursor)
+        """Move the cursor by characters or rows."""
+        if lines:
+            self.when_shown(lambda: self._walk_rows(lines))
+        else:
+            self.do(operations.MOVE_BY, characters)
+
+    def _walk_rows(self, lines: int) -> None:
+        if self.view.walk(0, lines) < self._first:
+            self.view.cursor = self._first
+        self.do(operations.MOVE_TO, self.cursor)
 
     def walk_page(self, direction: int) -> None:
         """Move the cursor by as many rows as are in view."""
@@ -58,7 +103,8 @@ class PlayedText:
     def walk_row(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of its row."""
         view = self.view
-        self.move_to(view.row_start(view.cursor) if direction < 0 else view.row_end(view.cursor))
+        ends = view.row_start if direction < 0 else view.row_end
+        self.when_shown(lambda: self.move_to(ends(view.cursor)))
 
     def walk_text(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of the text."""
@@ -69,56 +115,93 @@ class PlayedText:
     def handle(self, event: Key) -> bool:
         """What a key does in every text editor: move, select, erase or type. Returns whether it does anything."""
         if (moves := _MOVES.get(event.key)) is not None:
-            self.view.screen.clear_selection()
-            moves(self)
+            act = self._moves(moves)
         elif (selects_to := _SELECTS.get(event.key)) is not None:
-            self.view.extend_selection(max(self.base, selects_to(self.view, self.view.selection_end)))
-            self.player.move_to(self.cursor)
+            act = self._selects(selects_to)
         elif (erases := _ERASES.get(event.key)) is not None:
-            if not self._replace_selected(""):
-                erases(self.player)
+            act = self._erases(erases)
         elif event.key == "enter":
-            self.type("\n")
+            act = self._types("\n")
         elif event.key == "ctrl+v":
-            self.type(self.view.app.clipboard)
+            act = self.paste
         elif event.character is not None and event.is_printable and not has_alt(event):
-            self.type(event.character)
+            act = self._types(event.character)
         else:
             return False
+        if self._waiting:  # in the order of the keys
+            self._waiting.append(act)
+        else:
+            act()
         return True
+
+    def _moves(self, moves: Callable[[PlayedText], None]) -> Callable[[], None]:
+        def act() -> None:
+            self.view.screen.clear_selection()
+            moves(self)
+
+        return act
+
+    def _selects(self, selects_to: Callable[[StreamView, int], int]) -> Callable[[], None]:
+        def select() -> None:
+            self.view.extend_selection(max(0, selects_to(self.view, self.view.selection_end)))
+            self.do(operations.MOVE_TO, self.cursor)
+
+        return lambda: self.when_shown(select)
+
+    def _erases(self, erases: tuple[Operation, tuple[int, ...]]) -> Callable[[], None]:
+        def act() -> None:
+            if not self._replace_selected(""):
+                self.do(erases[0], *erases[1])
+
+        return act
+
+    def _types(self, typed: str) -> Callable[[], None]:
+        return lambda: self.type(typed)
 
     def type(self, typed: str) -> None:
         """Put ``typed`` in at the cursor, or in the place of what is selected."""
         if not self._replace_selected(typed):
-            self.player.insert_at_cursor(typed)
+            self.do(operations.INSERT, typed)
 
-    def _replace_selected(self, typed: str) -> bool:
-        """Put ``typed`` in the place of what is selected. Returns whether something is."""
-        selected = self.view.selected
-        if selected is None:
-            return False
-        self.view.screen.clear_selection()
-        start, stop = (max(0, end - self.base) for end in selected)
-        if start < stop:
-            self.player.replace(start, stop, typed)
-        return True
+    def paste(self) -> None:
+        """Put what was cut or copied last in at the cursor, or in the place of what is selected."""
+        if self._cuts == self._cuts_seen:
+            self.type(self.view.app.clipboard)
+        else:  # the text that was cut is not here yet
+            self._replace_selected("")
+            self.do(operations.PASTE_CUT)
 
-    def cut_selected(self) -> str | None:
-        """Take out what is selected, and return it; ``None`` when nothing is."""
+    def _selected(self) -> tuple[At, At] | None:
+        """The places of the selection, which ends; ``None`` if nothing is selected."""
         selected = self.view.selected
         if selected is None:
             return None
-        text = self.view.text(max(selected[0], self.base), selected[1])
-        self._replace_selected("")
-        return text
-
-    def cut_rest(self) -> str:
-        """Take out what stands after the cursor, and return it."""
         self.view.screen.clear_selection()
-        text = self.view.text(self.view.cursor, self.view.length)
-        if text:
-            self.player.replace(self.cursor, END)
-        return text
+        start, stop = (self.at(max(end, self._first)) for end in selected)
+        return start, stop
+
+    def _replace_selected(self, typed: str) -> bool:
+        """Put ``typed`` in the place of what is selected. Returns whether something is."""
+        selected = self._selected()
+        if selected is None:
+            return False
+        self.do(operations.REPLACE, *selected, typed)
+        return True
+
+    def cut_selected(self) -> bool:
+        """Take out what is selected, for the clipboard. Returns whether something is."""
+        selected = self._selected()
+        if selected is None:
+            return False
+        self._cuts += 1
+        self.do(operations.CUT, *selected)
+        return True
+
+    def cut_rest(self) -> None:
+        """Take out what stands after the cursor, for the clipboard."""
+        self.view.screen.clear_selection()
+        self._cuts += 1
+        self.do(operations.CUT_REST)
 
 
 def _word_before(text: StreamView, position: int) -> int:
@@ -132,12 +215,12 @@ def _word_after(text: StreamView, position: int) -> int:
 
 
 _MOVES: dict[str, Callable[[PlayedText], None]] = {
-    "left": lambda text: text.player.move_by(-1),
-    "right": lambda text: text.player.move_by(1),
-    "ctrl+left": lambda text: text.player.move_by_word(-1),
-    "ctrl+right": lambda text: text.player.move_by_word(1),
-    "alt+left": lambda text: text.player.move_by_word(-1),
-    "alt+right": lambda text: text.player.move_by_word(1),
+    "left": lambda text: text.do(operations.MOVE_BY, -1),
+    "right": lambda text: text.do(operations.MOVE_BY, 1),
+    "ctrl+left": lambda text: text.do(operations.MOVE_BY_WORD, -1),
+    "ctrl+right": lambda text: text.do(operations.MOVE_BY_WORD, 1),
+    "alt+left": lambda text: text.do(operations.MOVE_BY_WORD, -1),
+    "alt+right": lambda text: text.do(operations.MOVE_BY_WORD, 1),
     "up": lambda text: text.walk(0, -1),
     "down": lambda text: text.walk(0, 1),
     "pageup": lambda text: text.walk_page(-1),
@@ -165,15 +248,15 @@ _SELECTS: dict[str, Callable[[StreamView, int], int]] = {
 }
 """The same with Shift: where they move the end of the selection."""
 
-_ERASES: dict[str, Callable[[Player], None]] = {
-    "backspace": lambda player: player.erase(before=1),
-    "delete": lambda player: player.erase(after=1),
-    "ctrl+w": lambda player: player.erase_word(-1),
-    "ctrl+backspace": lambda player: player.erase_word(-1),
-    "ctrl+delete": lambda player: player.erase_word(1),
-    "alt+backspace": lambda player: player.erase_word(-1),
-    "alt+delete": lambda player: player.erase_word(1),
-    "alt+d": lambda player: player.erase_word(1),
+_ERASES: dict[str, tuple[Operation, tuple[int, ...]]] = {
+    "backspace": (operations.ERASE, (1, 0)),
+    "delete": (operations.ERASE, (0, 1)),
+    "ctrl+w": (operations.ERASE_WORD, (-1,)),
+    "ctrl+backspace": (operations.ERASE_WORD, (-1,)),
+    "ctrl+delete": (operations.ERASE_WORD, (1,)),
+    "alt+backspace": (operations.ERASE_WORD, (-1,)),
+    "alt+delete": (operations.ERASE_WORD, (1,)),
+    "alt+d": (operations.ERASE_WORD, (1,)),
 }
 """The same for keys that remove characters."""
 EDITING_KEYS = (

@@ -37,7 +37,7 @@ from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
-from charlstm_tui.player import saved_sessions
+from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
@@ -118,13 +118,26 @@ class GenerateScreen(ModeScreen):
     async def on_unmount(self) -> None:
         played = self.play.preferences()
 
-        def save(check: object) -> str:
+        def save(check: object) -> str | None:
             if played is not None:
                 remember(*played)
-            self.player.close(SAVE_WITHIN)
-            return saved_sessions.kept(None if self.play.state is None else self.play.state.file)
+            return self._saved_words() if self.player.close(SAVE_WITHIN) else None
 
-        self.charlstm.add_farewell(await in_thread(save))
+        def finish() -> str:
+            while not self.player.close(SAVE_WITHIN):
+                pass  # it goes on in threads; Ctrl+C ends the process
+            return self._saved_words()
+
+        words = await in_thread(save)
+        if words is None:
+            self.charlstm.unfinished.append(finish)
+        else:
+            self.charlstm.add_farewell(words)
+
+    def _saved_words(self) -> str:
+        """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
+        played."""
+        return " ".join(self.player.rescue()) or saved_sessions.kept(self.player.file)
 
     # ---- the views
 
@@ -199,7 +212,7 @@ class GenerateScreen(ModeScreen):
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
         view = self.view
-        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or view.hint())
+        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or self._not_saved or view.hint())
 
     # ---- messages
 
@@ -207,6 +220,11 @@ class GenerateScreen(ModeScreen):
     def message(self) -> str:
         """What is said in the status line."""
         return self._message
+
+    @property
+    def _not_saved(self) -> str:
+        """Why a session is not saved, which is said until it is."""
+        return "" if self.play.state is None else visible(self.play.state.not_saved)
 
     def _show_message(self, sentence: str, error: bool = False) -> None:
         """Say something in the status line: an error until the next action, else for some seconds."""
@@ -246,7 +264,11 @@ class GenerateScreen(ModeScreen):
     def _show_state(self, state: PlaybackState) -> None:
         if state.number not in SIDES:
             before, facts = None if self.play.state is None else self.play.state.facts, state.facts
+            said = self._not_saved
             self.play.show(state)
+            self.charlstm.not_saved = self._not_saved
+            if self._not_saved and self._not_saved != said:
+                self.show_error(self._not_saved)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
                 self._show_checkpoint(facts, state)
             if self.view is self.cells:
@@ -494,14 +516,14 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None:
             await self._open_view("duel", "cells" if self.view is self.cells else "play")
-            self.player.move_to(self.play.position)
+            self.player.do(operations.MOVE_TO, self.play.place)
             text = self.play.text_view
-            self.duel.enter(state, text.text(0, text.cursor), self.cells.features_of(state.clamps))
+            self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
 
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:
         self.show_view("play")
-        self.player.put_in_continuation(event.text)
+        self.player.do(operations.PUT_IN, event.text)
         undo = key_of("generate.undo")
         self._show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
 
@@ -537,10 +559,10 @@ class GenerateScreen(ModeScreen):
         text, state = self._text_of.text_view, self.play.state
         cursor = text.cursor
         played = state if self._text_of is self.play else None
-        position = None if played is None else cursor - len(played.prime)
+        place = None if played is None else self.play.place
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
         clamps = () if played is None else played.clamps
-        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), position, clamps)
+        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), place, clamps)
 
 
 def _paths(facts: ModelFacts) -> set[str]:

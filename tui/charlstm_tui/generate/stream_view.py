@@ -2,8 +2,8 @@
 
 It is hand-made because no widget of Textual's does this: a ``TextArea`` or ``RichLog`` lays out or highlights whole
 lines again with each appended character, has no style per character, and expands tabs and shows marks and wide
-characters in its own way. Here a million characters are held, appending lays out the last row alone, and only visible
-rows are drawn. The text is shown literally; models and sessions are not known here.
+characters in its own way. Here a million characters are held, an edit lays out the rows that it changes alone, and only
+visible rows are drawn. The text is shown literally; models and sessions are not known here.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
@@ -29,12 +30,22 @@ from textual.style import Style as VisualStyle
 
 from charlstm_tui.generate.level_colors import level_backgrounds, level_greys
 from charlstm_tui.generate.text_layout import TextLayout
-from charlstm_tui.player.marks import COPIED, RANK, SURPRISE, Origin, Scale, level, origin, set_levels, uniform
+from charlstm_tui.player.marks import (
+    COPIED,
+    RANK,
+    SURPRISE,
+    Origin,
+    Scale,
+    level,
+    origin,
+    set_levels,
+    uniform,
+    without_levels,
+)
 from charlstm_tui.theme import TEXT, legible
 from charlstm_tui.widgets.find import FindTarget, Search
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
 
@@ -117,7 +128,10 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._text_layout = TextLayout()
         self._marks = array("H")
         self._length = 0
+        self._words = 0
+        self._read_to: int | None = None
         self._cursor: int | None = None
+        self._cursor_drawn = 0
         self._column: int | None = None
         self._height_before = 0  # the rows in view until the size changes
         self._thumb = (0, 0, 0)
@@ -153,18 +167,54 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         return self._marks[: self._length]
 
     def append(self, text: str, marks: Iterable[int] | None = None) -> None:
-        """Add ``text`` at the end, with a mark for each character (default: those of the prime). A suggestion is
-        removed."""
-        self._replace_tail(self._length, text, uniform(text, Origin.PRIME) if marks is None else marks)
-        self._length += len(text)
+        """Add ``text`` at the end, with a mark for each character (default: those of the prime)."""
+        self.replace(self._length, self._length, text, uniform(text, Origin.PRIME) if marks is None else marks)
+
+    def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
+        """Put ``text``, with a mark for each character, in the place of the characters from ``start`` to ``stop``."""
+        start, stop = min(start, self._length), min(stop, self._length)
+        self._words -= self._words_within(start, stop)
+        self._length += len(text) - (stop - start)
+        self._change(start, stop, text, marks)
+        self._words += self._words_within(start, start + len(text))
+        if self._cursor is not None and self._cursor >= self._length:
+            self.cursor = None
 
     def replace_from(self, position: int, text: str, marks: Iterable[int]) -> None:
         """Drop everything from ``position`` on and add ``text`` there: one redraw for both."""
-        position = min(position, self._length)
-        self._replace_tail(position, text, marks)
-        self._length = position + len(text)
-        if self._cursor is not None and self._cursor >= self._length:
-            self.cursor = None
+        self.replace(position, self._length, text, marks)
+
+    @property
+    def words(self) -> int:
+        """How many words there are: stretches between spaces."""
+        return self._words
+
+    def _words_within(self, start: int, stop: int) -> int:
+        """Words that begin among the characters from ``start`` to ``stop``, or right after them."""
+        text = self.text(max(0, start - 1), stop + 1)
+        return len(text.split()) - (start > 0 and not text[:1].isspace())
+
+    def set_marks(self, start: int, marks: array[int], read_to: int | None) -> None:
+        """Give the characters from ``start`` on these marks. Those from ``read_to`` on are drawn without levels: a
+        model has not read them."""
+        stop = start + len(marks)
+        if marks:
+            copied = np.frombuffer(self._marks[start:stop], np.uint16) & np.uint16(COPIED)
+            self._marks[start:stop] = array("H", (np.frombuffer(marks, np.uint16) | copied).tobytes())
+        before, self._read_to = self._read_to, read_to
+        if before != read_to:
+            ends = [self._length if end is None else end for end in (before, read_to)]
+            start, stop = (min(start, *ends), max(stop, *ends)) if marks else (min(ends), max(ends))
+        if start < stop:
+            self._draw_again(self._text_layout.row_of(start), self._text_layout.row_of(stop) + 1)
+
+    def _draw_again(self, first: int, last: int) -> None:
+        """Draw the rows from ``first`` up to ``last`` again."""
+        if last - first > self._strips.maxsize:
+            self._strips.clear()
+        for row in range(first, min(last, first + self._strips.maxsize)):
+            self._strips.discard(row)
+        self.refresh_lines(first, last - first)
 
     def truncate(self, position: int) -> None:
         """Drop everything from ``position`` on."""
@@ -178,7 +228,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     def show_suggestion(self, text: str) -> None:
         """Show ``text`` after the end as a suggestion; it does not become part of the text."""
         if text != self._text_layout.text(self._length):
-            self._replace_tail(self._length, text, uniform(text, Origin.SUGGESTION))
+            self._change(self._length, len(self._text_layout), text, uniform(text, Origin.SUGGESTION))
 
     def mark_copied(self, start: int, stop: int, copied: bool = True) -> None:
         """Mark a stretch as standing word for word in the training text, or no longer."""
@@ -188,25 +238,25 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._strips.clear()
         self.refresh()
 
-    def _replace_tail(self, position: int, text: str, marks: Iterable[int]) -> None:
+    def _change(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
+        """Put ``text`` in the place of what is shown from ``start`` to ``stop``, the suggestion too."""
         follow, selected = self.following, self.selected
         layout = self._text_layout
-        row = rows = layout.rows
-        if position < len(layout):
-            row = layout.truncate(position)
-            del self._marks[position:]
-        if text:
-            row = min(row, layout.append(text))
-            self._marks.extend(marks)
+        rows, cursor_row = layout.rows, layout.row_of(self._cursor_drawn)
+        row, last = layout.replace(start, stop, text)
+        self._marks[start:stop] = array("H", marks)
         if self._search.needle:  # a place that ends in the new text may begin in a row above
-            row = min(row, layout.row_of(max(0, position - len(self._search.needle))))
-        for stale in range(row, min(layout.rows + 1, row + self._strips.maxsize)):
-            self._strips.discard(stale)
+            row = min(row, layout.row_of(max(0, start - len(self._search.needle))))
+        if layout.rows != rows:  # those below have moved
+            last = max(rows, layout.rows)
         self._update_size()
         if follow:
             self._show_end()  # draws all rows again when it scrolls
         # Only the rows that changed are drawn and sent: all of them are some 10 kB for the terminal each time.
-        self.refresh_lines(row, max(rows, layout.rows) - row)
+        self._draw_again(row, last + 1)
+        for drawn in (cursor_row, layout.row_of(self.cursor)):
+            self._draw_again(drawn, drawn + 1)
+        self._cursor_drawn = self.cursor
         if selected is not None and selected[1] <= len(layout):  # in Textual it is of rows, which may be others now
             self._select(*selected)
 
@@ -236,9 +286,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         set_levels(tail, scale, 0, levels)
         self._marks[start : start + len(levels)] = tail
         first, last = (self._text_layout.row_of(place) for place in (start, start + len(levels)))
-        for row in range(first, last + 1):
-            self._strips.discard(row)
-        self.refresh_lines(first, last + 1 - first)
+        self._draw_again(first, last + 1)
 
     def row_at(self, position: int) -> tuple[int, int]:
         """The positions of the row that shows ``position``: of its first character and after its last."""
@@ -320,11 +368,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     @cursor.setter
     def cursor(self, position: int | None) -> None:
         self._column = None
-        rows = {self._text_layout.row_of(self.cursor)}
         self._cursor = None if position is None or position >= self._length else max(0, position)
-        for row in rows | {self._text_layout.row_of(self.cursor)}:
-            self._strips.discard(row)
-            self.refresh_line(row)
+        for place in {self._cursor_drawn, self.cursor}:
+            row = self._text_layout.row_of(place)
+            self._draw_again(row, row + 1)
+        self._cursor_drawn = self.cursor
 
     @property
     def at_end(self) -> bool:
@@ -510,10 +558,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         selection = self._selection_style() if selected else Style()
         found = self._found_styles(start, stop) if self._search.needle else {}
         runs: list[tuple[str, Style]] = []
-        width_used = 0
+        unread, width_used = self._read_to, 0
         for offset, (shown, cells) in enumerate(layout.glyphs(start, stop)):
             position = start + offset
-            style = self._style(self._marks[position])
+            mark = self._marks[position]
+            style = self._style(mark if unread is None or position < unread else without_levels(mark))
             if position in found:
                 style += found[position]
             if position in selected:

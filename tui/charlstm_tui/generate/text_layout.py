@@ -1,14 +1,15 @@
-"""Wrap a growing text into rows of terminal cells: glyphs, widths and line breaks.
+"""Wrap a text that is edited into rows of terminal cells: glyphs, widths and line breaks.
 
-Only the position of each row's first character is stored. So appending wraps the last row again and nothing else, and a
-million characters are classified in one numpy pass.
+Only the position of each row's first character is stored. An edit wraps the rows from the one above it on, until one
+begins where a row began before: appending wraps the last row again and nothing else.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -25,6 +26,8 @@ BREAK = 0x08  # a row may end after the character
 SPACE = 0x10  # it may stand beyond the right margin, instead of starting a row
 # No language has more combining marks on a letter; the limit bounds the cost of a row.
 ROW_CHARS_PER_CELL = 8
+FIRST_BLOCK = 1024
+"""Characters that are wrapped first after an edit; then twice as many each time."""
 
 
 @lru_cache(maxsize=65536)
@@ -80,17 +83,25 @@ class TextLayout:
         self._wrap(last)
         return last
 
-    def truncate(self, position: int) -> int:
-        """Remove everything from ``position`` on. Returns the first row that may have changed."""
-        del self.chars[position:]
-        row = self.row_of(position)
+    def replace(self, start: int, stop: int, text: str) -> tuple[int, int]:
+        """Put ``text`` in the place of the characters from ``start`` to ``stop``. Returns the first row that may have
+        changed, and the one after the last; rows below have at most moved."""
+        if start == stop == len(self.chars):
+            return self.append(text), self.rows
+        self.chars[start:stop] = text
+        row = self.row_of(start)
         # The word at the start of this row may now fit on the row above, as its end was removed. If the whole row was
         # removed, this also holds for the row above, whose first word may have been moved there only because of a wide
         # character after it.
-        row = max(0, row - (2 if position == self.starts[row] else 1))
+        row = max(0, row - (2 if start == self.starts[row] else 1))
+        below = self.starts[bisect_left(self.starts, stop) :]
         del self.starts[row + 1 :]
-        self._wrap(row)
-        return row
+        moved = np.frombuffer(below, np.int64) + (start + len(text) - stop)
+        return row, self._wrap(row, array("q", moved.tobytes()), start + len(text))
+
+    def truncate(self, position: int) -> int:
+        """Remove everything from ``position`` on. Returns the first row that may have changed."""
+        return self.replace(position, len(self.chars), "")[0]
 
     def resize(self, width: int) -> None:
         """Wrap all of the text again for ``width`` cells."""
@@ -137,10 +148,29 @@ class TextLayout:
     def _ends_line(self, stop: int) -> bool:
         return stop > 0 and self.chars[stop - 1] == "\n" and stop < len(self.chars)
 
-    def _wrap(self, row: int) -> None:
-        """Wrap the text from the start of ``row`` on. The start itself stays."""
-        base = self.starts[row]
-        text = "".join(self.chars[base:]) if base else "".join(self.chars)
+    def _wrap(self, row: int, known: array[int] | None = None, changed: int = 0) -> int:
+        """Wrap the text from the start of ``row``, the last one, on. The start itself stays. ``known`` are the starts
+        of rows below the position ``changed``, as they were before: from the first of them that a row begins at again,
+        all are the same. Returns the row after the last that was wrapped."""
+        size, block = len(self.chars), FIRST_BLOCK if known else len(self.chars)
+        known = known or array("q")
+        base, place = self.starts[row], 0
+        while True:
+            stop = min(size, base + max(block, 2 * self.width * ROW_CHARS_PER_CELL))
+            for start in self._row_starts("".join(self.chars[base:stop]), last=stop == size):
+                here = base + start
+                self.starts.append(here)
+                place = bisect_left(known, here, place)
+                if here > changed and place < len(known) and known[place] == here:
+                    self.starts.extend(known[place + 1 :])
+                    return len(self.starts) - (len(known) - place)
+            if stop == size:
+                return len(self.starts)
+            base, block = self.starts[-1], 2 * block
+
+    def _row_starts(self, text: str, *, last: bool) -> Iterator[int]:
+        """Where rows begin in ``text`` after the first, which begins with it. Unless this is the ``last`` of the text,
+        those whose end is not in it are left out."""
         size = len(text)
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
         classes = self._classes[codes]
@@ -156,7 +186,7 @@ class TextLayout:
         breaks = (np.flatnonzero((classes[:-1] & BREAK != 0) & (widths[1:] > 0)) + 1).tolist() if size else []
         most = self.width * ROW_CHARS_PER_CELL
         start, line, words = 0, 0, 0
-        while start < size:
+        while start < (size if last else size - most - 2):
             space = self.width - (1 if widths[start] == 0 else 0)
             stop = min(bisect_right(before, before[start] + space, start) - 1, start + most)
             stop = max(stop, start + 1)
@@ -171,4 +201,4 @@ class TextLayout:
             else:
                 words = bisect_right(breaks, stop, words)
                 start = breaks[words - 1] if words and breaks[words - 1] > start else stop
-            self.starts.append(base + start)
+            yield start

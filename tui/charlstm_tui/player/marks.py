@@ -154,6 +154,11 @@ def level(mark: int, scale: Scale) -> int:
     return 0 if scale is OFF else (mark >> scale.shift) & LEVEL_MASK
 
 
+def without_levels(mark: int) -> int:
+    """A mark that keeps only where the character comes from and whether it is copied."""
+    return mark & (COPIED | LEVEL_MASK << ORIGIN_SHIFT)
+
+
 def origin(mark: int) -> Origin:
     """Where the character of this mark comes from."""
     return Origin((mark >> ORIGIN_SHIFT) & LEVEL_MASK)

@@ -71,13 +71,13 @@ class OverlapCheck:
 
     def __init__(self, run: Path, min_length: int) -> None:
         self._run, self._min_length = run, min_length
-        self._changes: list[tuple[int, str]] = []
+        self._changes: list[tuple[int, int, str]] = []
         self._unchanged: float = 0  # characters from the start that are as in the text of the last check
 
-    def replace_from(self, start: int, text: str) -> None:
-        """The text is another one from position ``start`` on: ``text``."""
+    def replace(self, start: int, stop: int, text: str) -> None:
+        """``text`` came in the place of the characters from ``start`` to ``stop``."""
         self._unchanged = min(self._unchanged, start)
-        self._changes.append((start, text))
+        self._changes.append((start, stop, text))
 
     async def watch(self, tell: Callable[[Overlap], None]) -> None:
         """Check the text when it has changed, every :data:`INTERVAL` seconds at most, and tell the result, until
@@ -96,9 +96,9 @@ class OverlapCheck:
             changes, self._changes = self._changes, []
             self._unchanged = math.inf
 
-            def compare(check: object, text: str = text, changes: list[tuple[int, str]] = changes) -> str:
-                for start, new in changes:
-                    text = text[:start] + new
+            def compare(check: object, text: str = text, changes: list[tuple[int, int, str]] = changes) -> str:
+                for start, stop, new in changes:
+                    text = text[:start] + new + text[stop:]
                 return text
 
             text = await in_thread(compare)

@@ -1,4 +1,4 @@
-"""One session as the player's thread plays it: when its characters are due, what the screen knows, its own file."""
+"""One text as the player's thread plays it: when its characters are due, what the screen knows, where it is saved."""
 
 from __future__ import annotations
 
@@ -6,25 +6,31 @@ import contextlib
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.generation.editor import Editor
+from charlstm.display import visible
+from charlstm.generation import saving
+from charlstm.generation.document import Document
+from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import summary
-from charlstm.generation.session import BranchInfo, Session
+from charlstm.generation.session import BranchInfo, Continuation
+from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import ALTERNATIVES, NextCharDistribution, Rows
+from charlstm.generation.text_pieces import Text
+from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution
 from charlstm.model.file import Model, load_model
+from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.marks import marks
+from charlstm_tui.player.marks import ORIGIN_SHIFT, Origin, pack
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import (
     FULL,
@@ -52,6 +58,11 @@ OTHER_TEXT = "playing another text"
 """What is undone when undo goes back to the session before."""
 MOST_BEFORE = 4
 """Earlier sessions with work in them to which undo goes back, besides the last one."""
+PAUSE_AFTER = 1000
+BEGINNING = 80
+"""Characters of the text that a summary has."""
+ORIGINS = np.zeros(3, np.uint16)
+ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -65,21 +76,49 @@ class LoadedModel:
     stepper: Stepper
 
 
+class At(NamedTuple):
+    """A place in the text as it was in a version: so many characters are before it, the prime too."""
+
+    position: int
+    version: int
+
+
+def nothing(playback: object, *arguments: Any) -> int:
+    """The model need not have read anything."""
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Something that can be done.
+
+    Attributes:
+        run: does it: called with the playback and the arguments.
+        reads: how far the model has to have read before: called with the same.
+        edits: whether it is the user's work, for which a session is kept.
+        stops: whether text that streams stops.
+    """
+
+    run: Callable[..., object]
+    reads: Callable[..., int] = nothing
+    edits: bool = True
+    stops: bool = True
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Something to do with the text once the model has read it up to a position."""
+    """An operation that waits until the model has read enough of the text."""
 
-    run: Callable[[Playback, Editor], None]
-    until: Callable[[Playback, Editor], float]
-    moves_to: int | None = None
-    """The position that the cursor goes to."""
+    operation: Operation
+    arguments: tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A session in whose place another one is played, and how it was played. Undo goes back to it."""
+    """A text in whose place another one is played, and how it was played. Undo goes back to it."""
 
-    editor: Editor
+    document: Document
+    reader: Reader
     loaded: LoadedModel
     facts: ModelFacts
     request: PlayRequest
@@ -88,20 +127,35 @@ class Replaced:
     continues: str
     saved: SavedSession | None
     """Its own file, if it has one."""
+    key: int
+    """Its number for the saver."""
 
     @property
     def has_work(self) -> bool:
         return self.saved is not None and self.saved.has_work
 
 
+class _Interrupted(Exception):  # noqa: N818: nothing is wrong
+    """Something else is to be done first."""
+
+
 class Playback:
-    """One session. Only the player's thread uses it."""
+    """One text that is played. Only the player's thread uses it.
+
+    Attributes:
+        document: the text; ``reader``: what the model makes of it. There are none while a text is opened.
+        key: the number of the text for who saves it.
+        cut: what was cut last, and ``cuts`` how often something was.
+        done: the number of the last operation that was taken from the queue.
+    """
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.request = PlayRequest("")
         self.session_id = 0
-        self.editor: Editor | None = None
+        self._document: Document | None = None
+        self._reader: Reader | None = None
+        self.key = 0
         self.loaded: LoadedModel | None = None
         self.facts: ModelFacts | None = None
         self.busy = self.error = self.note = self.failure = self.stop_reason = ""
@@ -111,30 +165,31 @@ class Playback:
         self.settings = SamplerSettings()
         self.speed = NORMAL_SPEED
         self.rate: float | None = None  # characters per second, measured
-        self.known_length = 0  # characters from the start that the screen has as they are
         self.waiting: deque[Waiting] = deque()
-        self._read_from: int | None = None  # where the model began to read again what follows an edit
+        self.done = self.cuts = 0
+        self.cut = ""
+        self._shown = Text()  # what the screen has
+        self._shown_prime = self._shown_read_to = 0
+        self._reading_from: int | None = None  # where the model began to read what follows an edit
         self._reading_since = 0.0
-        self._bits = array("d", [0.0])  # of the first 0, 1, 2 … characters together
+        self._bits = array("d", [0.0])  # of the first 0, 1, 2 … characters after the prime together
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
+        self._branches_of = -1  # the version that they are of
         self.writing = False  # then there is a suggestion
-        self.suggestions: list[str] = []
+        self.suggestions: list[str] = [""]
         self.suggestion_place = 0
         self._suggestions_for: tuple[object, ...] = ()  # the text and the settings that they continue
+        self._suggested_after = Text()
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
-        self.unsaved = False  # changed since it was last saved
         self.edited = False  # the user wrote, picked or branched
         self.continues = ""  # the path of the saved session that this one continues
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
-        self.file: Path | None = None
         self.before: list[Replaced] = []
         self.after: list[Replaced] = []  # those from which undo went back
-        self._took_in_prime = False  # from the session before
-        self._changes_then = 0  # of the editor, when undo went back to it
+        self._changes_then = 0  # of the document, when undo went back to it
         self.last_session: SavedSession | None = None
-        self.next_save = 0.0  # a time of time.monotonic()
         self._paced_since = 0.0
         self._paced_count = 0
         self._rated_since = 0.0
@@ -142,8 +197,36 @@ class Playback:
         self._overdue = 0  # characters that became due while the screen was hidden
 
     @property
-    def session(self) -> Session | None:
-        return None if self.editor is None else self.editor.session
+    def is_open(self) -> bool:
+        """Whether there is a text."""
+        return self._document is not None
+
+    @property
+    def document(self) -> Document:
+        assert self._document is not None
+        return self._document
+
+    @property
+    def reader(self) -> Reader:
+        assert self._reader is not None
+        return self._reader
+
+    @property
+    def model(self) -> Model:
+        return self.reader.session.model
+
+    @property
+    def prime(self) -> str:
+        return self.document.text.read(0, self.document.prime_length)
+
+    @property
+    def unseen(self) -> int:
+        """Characters that the screen does not have yet, while text streams."""
+        return len(self.document) - len(self._shown)
+
+    def place(self, place: At, *, stays: bool = False) -> int:
+        """Where a place that the screen named is now: at an insertion after what came in, unless it ``stays``."""
+        return self.document.carried(place.position, place.version, stays=stays)
 
     # ---- time
 
@@ -203,21 +286,9 @@ class Playback:
         facts = describe(loaded.model, path, request)
         if self.number == 0:  # the only one whose sessions are saved
             folder = saved_sessions.folder(facts.run, path)
-            if self.file is None or self.facts is None or (facts.run, facts.name) != (self.facts.run, self.facts.name):
-                self.file = saved_sessions.new_name(folder, taken=self._files(closed))
-            self.last_session = saved_sessions.last(folder, self.file, request.session, closed)
+            self.last_session = saved_sessions.last(folder, None, request.session, closed)
         self.loaded, self.facts = loaded, facts
         return loaded
-
-    def continue_in(self, session: Path) -> bool:
-        """Save what was loaded from ``session`` in its file again, if that is the app's own; returns whether it is."""
-        assert self.facts is not None
-        folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        if not saved_sessions.is_own(session, folder):
-            return False
-        self.file = session
-        self.last_session = saved_sessions.last(folder, None, session, None)
-        return True
 
     @property
     def model_name(self) -> str:
@@ -226,53 +297,60 @@ class Playback:
             return self.request.model_name
         return str((self.facts.run or self.facts.path).absolute())
 
-    def replaced(self) -> Replaced | None:
-        """What is played now, to go back to it; ``None`` if nothing is."""
-        if self.editor is None or self.loaded is None or self.facts is None:
-            return None
-        saved = None
-        if self.file is not None:
-            about = summary(self.editor.session, self.editor.rest, edited=self.edited, continues=self.continues)
-            saved = SavedSession(self.file, time.time(), about)
-        return Replaced(
-            self.editor, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues, saved
+    def summary(self) -> SessionSummary:
+        """What the text is about."""
+        document = self.document
+        text = document.text
+        return SessionSummary(
+            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, self.continues, self.model_name
         )
 
+    def session_state(self, *, with_cache: bool = False) -> SessionState:
+        """All of it, to be saved; ``with_cache`` with what the model has read."""
+        session = self.reader.session
+        return SessionState(
+            document=self.document.copy(),
+            symbols=tuple(self.model.vocabulary.symbols),
+            summary=self.summary(),
+            settings=session.settings,
+            clamps=session.clamps,
+            sample=session.sample,
+            weights=saving.weights_digest(session),
+            run=str(self.model.info.get("run") or ""),
+            unknown=dict(session.unknown),
+            cache=saving.copy_tree(session) if with_cache else None,
+        )
+
+    def replaced(self, file: Path | None) -> Replaced | None:
+        """What is played now, and saved in ``file``, to go back to it; ``None`` if nothing is."""
+        if not self.is_open or self.loaded is None or self.facts is None:
+            return None
+        saved = None if file is None else SavedSession(file, time.time(), self.summary())
+        return Replaced(
+            self.document, self.reader, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues,
+            saved, self.key,
+        )  # fmt: skip
+
     def keep(self, replaced: Replaced) -> None:
-        """Let undo go back to a session, if it is of the same run or file. Of earlier ones, the latest that the user
-        edited are kept. A session that was not edited is kept only where there is no edited one, and not when a saved
+        """Let undo go back to a text, if it is of the same run or file. Of earlier ones, the latest that the user
+        edited are kept. A text that was not edited is kept only where there is no edited one, and not when a saved
         session was opened."""
         assert self.facts is not None
         same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
         with_work = [one for one in self.before if one.has_work][-MOST_BEFORE:]
         worth_it = replaced.has_work or not (with_work or self.request.session is not None)
         self.before = [*with_work, *([replaced] if worth_it else [])] if same else []
-        self.after, self._took_in_prime = [], False
-
-    def play_without_prime(self, before: Replaced, editor: Editor) -> None:
-        """Play the text of the session ``before`` in another one, where the prime is a part of it."""
-        self.keep(before)
-        self._took_in_prime = True
-        if before.has_work:
-            self.file = saved_sessions.new_name(
-                saved_sessions.folder(before.facts.run, before.facts.path), taken=self._files(before.saved)
-            )
-        self.edited, self.continues, self.opened = True, "", None
-        self.request = replace(self.request, prime="", session=None)
-        self._play(editor)
-        self.unsaved = True
+        self.after = []
 
     def put_back(self, replaced: Replaced) -> None:
-        """Play a session again."""
+        """Play a text again."""
         self.stop()
         self.loaded, self.facts = replaced.loaded, replaced.facts
         self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
-        self.continues, self.file = replaced.continues, None if replaced.saved is None else replaced.saved.path
-        self.settings = replaced.editor.session.settings
+        self.continues, self.opened = replaced.continues, None
+        self.settings = replaced.reader.settings
         self.waiting.clear()
-        self.opened, self._took_in_prime = None, False
-        self._play(replaced.editor)
-        self.unsaved = True
+        self.play(replaced.document, replaced.reader, replaced.key)
 
     def begin_opening(self, request: PlayRequest) -> None:
         """Leave what is played, and say that ``request`` is being opened."""
@@ -284,161 +362,208 @@ class Playback:
         self.waiting.clear()
         self.error = self.note = self.failure = self.stop_reason = ""
         self.busy = f"Opening {request.model_name} …"
-        self._play(None)
+        self.play(None, None, 0)
 
-    def _play(self, editor: Editor | None) -> None:
+    def play(self, document: Document | None, reader: Reader | None, key: int) -> None:
         """Play another text, which is then shown from its beginning on; ``None`` while it is opened."""
-        self.editor = editor
+        self._document, self._reader, self.key = document, reader, key
         self.session_id += 1
-        self.known_length = 0
-        self.branches = () if editor is None else tuple(editor.session.branches())
+        self._shown, self._shown_prime, self._shown_read_to = Text(), 0, 0
+        self._bits = array("d", [0.0])
+        self.branches, self._branches_of = (), -1
         self.continuations = None
+        self._reading_from = None
         self.changed = True
-
-    def _files(self, other: SavedSession | None) -> set[Path]:
-        """The files of the sessions with work in them to which undo and redo go, and of another one."""
-        kept = [one.saved for one in (*self.before, *self.after) if one.has_work]
-        return {saved.path for saved in (*kept, other) if saved is not None}
 
     @property
     def can_return(self) -> bool:
-        """Whether undo goes back to the session before. In Write, where many changes are undone quickly, only to the
-        same text with its prime."""
-        return bool(self.before) and (self._took_in_prime or not self.writing)
+        """Whether undo goes back to the text before. Not in Write, where many changes are undone quickly."""
+        return bool(self.before) and not self.writing
 
     @property
     def can_advance(self) -> bool:
-        """Whether redo goes on to the session from which undo went back."""
-        return bool(self.after) and self.editor is not None and self.editor.changes == self._changes_then
+        """Whether redo goes on to the text from which undo went back."""
+        return bool(self.after) and self.is_open and self.document.changes == self._changes_then
 
-    def go_to_other(self, direction: int) -> None:
-        """Play the session before this one (-1), or the one from which that was done (1)."""
-        here = self.replaced()
+    def go_to_other(self, direction: int, file: Path | None = None) -> None:
+        """Play the text before this one (-1), or the one from which that was done (1). This one is saved in
+        ``file``."""
+        here = self.replaced(file)
         assert here is not None
         self.put_back((self.before if direction < 0 else self.after).pop())
         (self.after if direction < 0 else self.before).append(here)
-        assert self.editor is not None
+        self._changes_then = self.document.changes
         assert self.facts is not None
-        self._changes_then = self.editor.changes
         folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        taken = self._files(None)
-        if self.file in taken:  # which the other one uses since there is work in it
-            self.file = saved_sessions.new_name(folder, taken=taken)
-        self.last_session = saved_sessions.last(folder, self.file, self.request.session, here.saved)
+        self.last_session = saved_sessions.last(folder, None, self.request.session, here.saved)
+
+    def stream(self, count: int = PAUSE_AFTER) -> None:
+        """Generate so many characters at the end of the text, as soon as the model has read it."""
+        self.running, self.remaining, self.stop_reason, self.ended = True, count, "", False
+        self.start_pacing()
+
+    def find_run(self, file: Path | None) -> None:
+        """The text is saved in ``file``: where that is in the folder of another run, the run has this name now."""
+        facts = self.facts
+        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
+            return
+        run = Run(file.parent.parent)
+        if run.exists() and run.sessions_dir == file.parent and facts.path.is_relative_to(facts.run):
+            path = run.path / facts.path.relative_to(facts.run)
+            self.facts = replace(facts, run=run.path, path=path, name=visible(run.name, keep=""))
 
     def stop(self) -> None:
         """Stop streaming."""
-        if self.running and self.session is not None and self.branches:
-            self.branches = tuple(self.session.branches())  # the last one has grown
         self.running, self.stop_reason, self.ended = False, "", False
 
     def at_sentence_end(self) -> bool:
         """Whether the text ends with a sentence; after :data:`LONGEST_SENTENCE` more characters any end will do."""
-        assert self.session is not None
-        length = len(self.session)
-        end = self.session.read(max(0, length - LONGEST_END), length)
-        return ends_sentence(end) or self.remaining <= -LONGEST_SENTENCE
+        text = self.document.text
+        return ends_sentence(text.read(max(0, len(text) - LONGEST_END))) or self.remaining <= -LONGEST_SENTENCE
 
-    # ---- reading again what follows an edit
+    # ---- reading what follows an edit
 
     @property
-    def unread(self) -> float:
-        """How many characters the model has to read now: all that follow an edit; in Write, where more edits come, only
-        those for which something waits."""
-        editor = self.editor
-        if editor is None or not len(editor.rest):
-            return 0
-        until: float = 0 if self.writing else len(editor)
+    def to_read(self) -> int:
+        """Up to where the model has to have read now: in Write, where more edits come, no further than what waits needs
+        and the cursor."""
+        document = self.document
         if self.waiting:
-            until = min(len(editor), self.waiting[0].until(self, editor))
-        return max(0, until - len(editor.session))
+            waiting = self.waiting[0]
+            return waiting.operation.reads(self, *waiting.arguments)
+        return document.cursor if self.writing and not self.running else len(document)
+
+    @property
+    def unread(self) -> int:
+        """How many characters the model has to read now."""
+        return max(0, self.to_read - self.reader.read_to) if self.is_open else 0
 
     def read(self, proceed: Callable[[], bool]) -> None:
-        """Let the model read again what follows an edit, as far as it has to, while it may ``proceed``. What the screen
-        shows of the text changes at the end."""
-        editor, count = self.editor, self.unread
-        if editor is None:
-            self._read_from = None
+        """Let the model read what it has to, while it may ``proceed``."""
+        if not self.is_open:
+            self._reading_from = None
             return
-        if count:
-            if self._read_from is None:
-                self._read_from, self._reading_since = len(editor.session), time.monotonic()
-            self._read_from = min(self._read_from, len(editor.session))
-            editor.read(len(editor.session) + int(count), proceed)
-            self.changed |= bool(self.reading)
-        if self._read_from is not None and not self.unread:
-            self.known_length = min(self.known_length, self._read_from)
-            self._read_from = None
-            self.branches = tuple(editor.session.branches())
-            self.unsaved = self.changed = True
+        if self.unread:
+            if self._reading_from is None:
+                self._reading_from, self._reading_since = self.reader.read_to, time.monotonic()
+            self._reading_from = min(self._reading_from, self.reader.read_to)
+            self.reader.read(self.to_read, proceed)
+            self.changed = True
+        if not self.unread:
+            self._reading_from = None
 
     @property
     def reading(self) -> str:
-        """How far the model has read again what follows an edit; empty while that is quick."""
-        start, unread, seconds = self._read_from, self.unread, time.monotonic() - self._reading_since
-        if start is None or self.session is None or not unread or seconds < READING_SHOWN:
+        """How far the model has read what follows an edit; empty while that is quick."""
+        start, unread, seconds = self._reading_from, self.unread, time.monotonic() - self._reading_since
+        if start is None or not unread or seconds < READING_SHOWN:
             return ""
-        done = max(0, len(self.session) - start)
+        done = max(0, self.reader.read_to - start)
         left = formatting.clock(seconds * unread / done) if done else "–"
         return f"reading again {100 * done / (done + unread):.0f} %, left {left}"
 
     # ---- suggestions
 
-    def suggestion(self) -> str:
-        """How the text could continue, while it is being written and the cursor is at its end."""
-        editor = self.editor
-        if editor is None or not self.writing or editor.session.position < len(editor):
-            return ""
-        if self._suggestions_for != self._suggestions_key(editor):
-            self._suggest([whole_words(editor.session.suggest(SUGGESTION_LENGTH))])
-        return self.suggestions[self.suggestion_place]
+    @property
+    def _at_end(self) -> bool:
+        return self.is_open and self.writing and self.document.cursor == len(self.document)
 
-    def find_suggestions(self) -> None:
-        """Find other suggestions than the one that is shown, each with another first word."""
-        if self.editor is None or not self.suggestion() or len(self.suggestions) > 1:
+    @property
+    def wants_suggestion(self) -> bool:
+        """Whether a suggestion is to be found: the model has read all of the text, and there is none for it."""
+        if not self._at_end or self.reader.read_to < len(self.document):
+            return False
+        return self._suggestions_for != self._suggestions_key()
+
+    def find_suggestion(self, proceed: Callable[[], bool]) -> None:
+        """Find how the text could continue, while it may ``proceed``."""
+        self.reader.go_to(len(self.document))
+
+        def check(done: int) -> None:
+            if not proceed():
+                raise _Interrupted
+
+        with contextlib.suppress(_Interrupted):
+            self._suggest([whole_words(self.reader.session.suggest(SUGGESTION_LENGTH, check))])
+            self.changed = True
+
+    def suggestion(self) -> str:
+        """How the text could continue, while it is being written and the cursor is at its end. Until it is found: what
+        is left of the one before, if the text went on as that said."""
+        if not self._at_end:
+            return ""
+        shown = self.suggestions[self.suggestion_place]
+        if self._suggestions_for == self._suggestions_key():
+            return shown
+        text, before = self.document.text, len(self._suggested_after)
+        if not text.starts_with(self._suggested_after):
+            return ""
+        went_on = text.read(before, before + len(shown) + 1)
+        return shown[len(went_on) :] if shown.startswith(went_on) else ""
+
+    def suggest_another(self, place: int) -> None:
+        """Suggest the one at ``place`` of several, each with another first word."""
+        if not self._at_end:
             return
-        found = self.editor.session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
-        texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
-        by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
-        different = [text for text in texts if text in by_word.values()]
-        self.suggestions = list(dict.fromkeys([*self.suggestions, *different]))[:SUGGESTIONS]
+        if self.wants_suggestion:
+            self.find_suggestion(lambda: True)
+        if len(self.suggestions) == 1:
+            self.reader.go_to(len(self.document))
+            found = self.reader.session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
+            texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
+            by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
+            different = [text for text in texts if text in by_word.values()]
+            self.suggestions = list(dict.fromkeys([*self.suggestions, *different]))[:SUGGESTIONS]
+        self.suggestion_place = place % len(self.suggestions)
+        if len(self.suggestions) == 1:
+            self.note = "The model suggests nothing else with these settings."
 
     def accept(self, text: str) -> None:
         """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
         that is no longer suggested is ignored: the key was quicker than the screen."""
         shown, chosen = self.suggestion(), self.suggestion_place > 0 or self._is_rest
-        if self.editor is None or not text or not shown.startswith(text):
+        if not text or not shown.startswith(text):
             return
-        self.editor.put_generated(text, "accepting")
+        self.document.insert(text, GENERATED, kind="accepting")
         if chosen and (rest := shown[len(text) :]).strip():
             self._suggest([rest], is_rest=True)
 
     def _suggest(self, suggestions: list[str], *, is_rest: bool = False) -> None:
-        assert self.editor is not None
         self._is_rest = is_rest
-        self._suggestions_for = self._suggestions_key(self.editor)
+        self._suggestions_for, self._suggested_after = self._suggestions_key(), self.document.text
         self.suggestions, self.suggestion_place = suggestions, 0
 
-    @staticmethod
-    def _suggestions_key(editor: Editor) -> tuple[object, ...]:
-        session = editor.session
-        return session, session.tip, len(session), session.settings, session.seed, session.clamps
+    def _suggestions_key(self) -> tuple[object, ...]:
+        document, reader = self.document, self.reader
+        return self.session_id, document.version, document.seed, reader.settings, reader.clamps
+
+    def find_continuations(
+        self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], None]
+    ) -> None:
+        """Find what could come at the cursor; ``show`` is called while the texts grow, and may raise to end it."""
+        self.reader.go_to(self.document.cursor)
+
+        def grown(found: Sequence[Continuation]) -> None:
+            show(Continuations(first, tuple(found), complete=False))
+
+        found = self.reader.session.continuations(count, length, lines=lines, first=first, progress=grown)
+        show(Continuations(first, tuple(found), complete=True))
 
     def fail(self, sentence: str) -> None:
-        """Give up the session and say why."""
-        self.editor, self.branches = None, ()
-        self.running, self.unsaved, self.writing = False, False, False
+        """Give up the text and say why."""
+        self.play(None, None, 0)
+        self.running, self.writing = False, False
         self.waiting.clear()
         self.busy, self.stop_reason, self.error = "", "", sentence
         self.changed = True
 
     # ---- for the screen
 
-    def state(self) -> PlaybackState:
-        """The state now. The screen is expected to have applied all states before."""
+    def state(self, file: Path | None = None, not_saved: str = "") -> PlaybackState:
+        """The state now; it is saved in ``file``, or ``not_saved`` says why it is not. The screen is expected to have
+        applied all states before."""
         self.changed = False
-        editor, start = self.editor, self.known_length
-        if editor is None:
+        if not self.is_open:
             return PlaybackState(
                 self.number,
                 self.session_id,
@@ -448,19 +573,17 @@ class Playback:
                 error=self.error,
                 settings=self.settings,
                 speed=self.speed,
+                done=self.done,
             )
-        session, length = editor.session, len(editor)
-        position = session.position
-        rows = editor.rows(start)
-        mean_bits = self._mean_bits(editor, start, rows, position)
-        current = session.at(position) if position < len(session) else None
-        distribution = session.next_char_distribution(ALTERNATIVES if self.running else CHOICES)
-        if (
-            moves_to := next((each.moves_to for each in reversed(self.waiting) if each.moves_to is not None), None)
-        ) is not None:
-            position, current = min(moves_to, length), None
-            distribution = NextCharDistribution((), 0.0, 0, distribution.total, 0.0)
+        document, reader = self.document, self.reader
+        text, version, cursor = document.text, document.version, document.cursor
+        start, removed, added = self._difference(text, document.prime_length)
+        first, figures = self._figures(text, start)
+        current = reader.at(cursor)
+        if not self.running and self._branches_of != version:
+            self.branches, self._branches_of = tuple(document.list_branches()), version
         suggestion = self.suggestion()
+        with_work = self.before[-1].saved if self.before and self.before[-1].has_work else None
         state = PlaybackState(
             number=self.number,
             session_id=self.session_id,
@@ -470,53 +593,92 @@ class Playback:
             error=self.error,
             note=self.note,
             failure=self.failure,
-            prime=session.prime,
-            unknown=tuple(session.unknown),
+            unknown=tuple(reader.session.unknown),
+            version=version,
+            done=self.done,
+            prime_length=document.prime_length,
             start=start,
-            text=session.model.vocabulary.decode(rows["id"]),
-            marks=marks(rows),
-            length=length,
-            position=position,
+            removed=removed,
+            text=added.read(),
+            marks=self._origins(added, start),
+            size=len(text),
+            figures_start=first,
+            figures=figures,
+            read_to=self._shown_read_to,
+            position=cursor,
             running=self.running,
             stop_reason=self.stop_reason,
             ended=self.ended,
             settings=self.settings,
             speed=self.speed,
             rate=self.rate if self.running else None,
-            distribution=distribution,
+            distribution=self._distribution(),
             reading=self.reading,
-            current_char=None if current is None else current.char,
+            current_char=text.read(cursor, cursor + 1) or None,
             current_probability=None if current is None else current.probability,
             current_rank=0 if current is None else current.rank,
-            bits_per_char=mean_bits,
+            bits_per_char=self._mean_bits(cursor - document.prime_length),
             branches=self.branches,
-            file=self.file,
+            file=file,
+            not_saved=not_saved,
             last_session=self.last_session,
-            clamps=session.clamps,
+            clamps=reader.clamps,
             suggestion=suggestion,
             suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
             suggestion_place=self.suggestion_place,
             continuations=self.continuations,
-            undoable=editor.undoable or (OTHER_TEXT if self.can_return else ""),
-            redoable=editor.redoable or (OTHER_TEXT if self.can_advance else ""),
-            replaced=self.before[-1].saved if self.before and self.before[-1].has_work else None,
+            cut=self.cut,
+            cuts=self.cuts,
+            undoable=document.undoable or (OTHER_TEXT if self.can_return else ""),
+            redoable=document.redoable or (OTHER_TEXT if self.can_advance else ""),
+            replaced=with_work,
             continues=self.continues,
             opened=self.opened,
         )
-        self.known_length = length
         self.note = self.failure = ""
         return state
 
-    def _mean_bits(self, editor: Editor, start: int, rows: Rows, position: int) -> float | None:
-        """The mean over all characters before ``position``. ``rows`` are those from ``start`` on, before which nothing
-        has changed: only they are summed."""
-        sums = self._bits
-        del sums[start + 1 :]
-        if (known := len(sums) - 1) < start:
-            rows = editor.rows(known)
-        probabilities = np.maximum(rows["probability"].astype(np.float64), 2.0**-149)
-        sums.extend((sums[-1] - np.cumsum(np.log2(probabilities))).tolist())
-        return sums[position] / position if position else None
+    def _difference(self, text: Text, prime_length: int) -> tuple[int, int, Text]:
+        """Where ``text`` differs from what the screen has: the place, how many characters go there, and what comes. The
+        prime looks different from the text: where it was edited, all of it is another."""
+        before, prime = self._shown, self._shown_prime
+        same_prime = prime == prime_length
+        start = before.same_start(text) if same_prime else 0
+        end = before.same_end(text, min(len(before), len(text)) - start)
+        if not same_prime:
+            end = max(0, min(end, len(before) - prime, len(text) - prime_length))
+        self._shown, self._shown_prime = text, prime_length
+        return start, len(before) - end - start, text.part(start, len(text) - end)
+
+    def _figures(self, text: Text, start: int) -> tuple[int, array[int]]:
+        """The marks of characters that the screen does not have, and where they begin: what is read and different, from
+        ``start`` on, or read since."""
+        prime, read_to = self.document.prime_length, self.reader.read_to
+        first = max(prime, min(self._shown_read_to, start))
+        self._shown_read_to = read_to
+        del self._bits[max(0, first - prime) + 1 :]
+        if read_to <= first:
+            return first, array("H")
+        rows = self.reader.rows(first, read_to)
+        surprises = -np.log2(np.maximum(rows["probability"].astype(np.float64), 2.0**-149))
+        self._bits.extend((self._bits[-1] + np.cumsum(surprises)).tolist())
+        origins = ORIGINS[text.sources(first, read_to)]
+        return first, pack(origins, rows["probability"], rows["rank"], rows["entropy"])
+
+    def _origins(self, added: Text, start: int) -> array[int]:
+        """The marks of characters without figures, which begin at ``start``."""
+        origins = ORIGINS[added.sources()]
+        origins[: max(0, self.document.prime_length - start)] = Origin.PRIME
+        return array("H", (origins << ORIGIN_SHIFT).tobytes())
+
+    def _distribution(self) -> NextCharDistribution:
+        """What could come at the cursor; without characters where the model has not read so far."""
+        found = self.reader.distribution(self.document.cursor, ALTERNATIVES if self.running else CHOICES)
+        return found if found.total else replace(NO_DISTRIBUTION, total=len(self.model.vocabulary))
+
+    def _mean_bits(self, position: int) -> float | None:
+        """The mean over all characters from the prime to ``position``; ``None`` where they are not read."""
+        return self._bits[position] / position if 0 < position < len(self._bits) else None
 
 
 def whole_words(text: str) -> str:

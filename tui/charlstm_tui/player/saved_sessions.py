@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shlex
 import threading
 import time
@@ -17,11 +18,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from charlstm import paths, storage
+from charlstm import paths, storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import saving
-from charlstm.generation.saving import SessionSummary
+from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
+from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.runs.folder import Run
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
@@ -31,12 +33,17 @@ from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
+AUTO_NAME = re.compile(rf"{AUTO}\d{{8}}-\d{{6}}(-\d+)?\.json")
 LONG = 1000
 """Characters that the model writes before it pauses: a longer text was asked for."""
 MOST_AUTO = 500
 """Sessions with work in them that are kept of those that were saved by themselves, and how many of the others. One that
 is opened again is continued in its file, so that these are as many stories."""
 MOST_OTHERS = 5
+FIRST_SESSION = 1_767_225_600.0
+"""2026, in Unix seconds: a clock that has lost its time begins in an earlier year."""
+CLOCKS_DIFFER = 60.0
+"""Seconds by which the clock of a file server may be ahead."""
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 MOST_BYTES = 20_000_000
 """A longer file without a summary is not read to list it."""
@@ -54,7 +61,7 @@ class SavedSession:
     @property
     def automatic(self) -> bool:
         """Whether the app gave it its name and saved it by itself."""
-        return self.path.name.startswith(AUTO)
+        return AUTO_NAME.fullmatch(self.path.name) is not None
 
     @property
     def length(self) -> int:
@@ -157,7 +164,7 @@ def kept(played: Path | None) -> str:
     """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
     if played is None or (session := session_at(played)) is None or not session.length or not session.has_work:
         return ""
-    advice = f"charlstm-tui {shlex.quote(home(played))} continues it"
+    advice = continues(played)
     if session.summary is not None and session.summary.continues:
         named = Path(session.summary.continues)
         with contextlib.suppress(OSError):
@@ -169,7 +176,7 @@ def kept(played: Path | None) -> str:
 
 def is_own(path: Path, place: Path) -> bool:
     """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
-    return path.name.startswith(AUTO) and path.absolute().parent == place.absolute()
+    return AUTO_NAME.fullmatch(path.name) is not None and path.absolute().parent == place.absolute()
 
 
 def make(path: Path) -> None:
@@ -204,15 +211,31 @@ def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSessio
     return next(iter((*newer, *with_work, *sessions)), None)
 
 
-def forget_old(place: Path) -> None:
+def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     """Keep the newest :data:`MOST_AUTO` sessions with work in them that were saved by themselves, the newest
-    :data:`MOST_OTHERS` without, and all that the user named."""
-    automatic = [session for session in saved(place) if session.automatic]
+    :data:`MOST_OTHERS` without, and all that the user named, that are in ``keep`` or that a program has open.
+
+    Those that are dated later than now, or before there was charlstm, stay too: the clock was wrong then or is now, and
+    which is the oldest cannot be known.
+    """
+    now = time.time()
+    automatic = [session for session in saved(place) if session.automatic and _says_automatic(session.path)]
+    automatic = [each for each in automatic if each.path in keep or FIRST_SESSION <= each.saved <= now + CLOCKS_DIFFER]
+    automatic.sort(key=lambda session: session.path not in keep)
     with_work = [session for session in automatic if session.has_work]
     others = [session for session in automatic if not session.has_work]
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
         with contextlib.suppress(OSError):
-            session.path.unlink()
+            if session.path not in keep:
+                session_log.delete(session.path)
+
+
+def _says_automatic(path: Path) -> bool:
+    """Whether a file with a name of the app's own does not say that the user saved it. Older ones do not say it."""
+    try:
+        return session_log.says_automatic(path) is not False
+    except OSError:
+        return False
 
 
 def time_of_saving(seconds: float) -> str:
@@ -229,63 +252,64 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(path: Path, colour: str | None, session: Session, model: str = "") -> Callable[[], str]:
-    """Copy a session to save it, or to export its text, as the ending of ``path`` says. The result writes the file, in
-    any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
-    scale = colour if colour in get_args(saving.Colour) else "rank"
-    write = saving.copy_as(session, path, cast(Any, scale), model=model)
+def copy_as(path: Path, colour: str | None, state: SessionState, session: Session) -> Callable[[], str]:
+    """Copy a session to save it, or to export its text, as the ending of ``path`` says; ``session`` has read all of the
+    text. The result writes the file, in any thread, and returns a sentence on what was done. Both raise
+    :class:`CharLSTMError`."""
+    path = saving.target(path)
+    if path.suffix == ".json":
+
+        def write() -> None:
+            user_files.save(path, lambda file: session_log.write_state(file, state))
+
+    elif path.name.lower().endswith((".tree.html", ".tree.htm")):
+
+        def write() -> None:  # it reads all branches, which may take long
+            saving.export_session(session_of(state, session.model), path)
+
+    else:
+        write_copy = saving.copy_as(session, path, cast(Any, colour if colour in get_args(saving.Colour) else "rank"))
+
+        def write() -> None:
+            write_copy(True)
 
     def save() -> str:
         try:
             make(path.parent)
-            written = write(True)
+            write()
         except OSError as error:
             raise GenerationError(f"{path} cannot be written: {error.strerror}.") from None
-        place = home(written.absolute().parent)
-        return f"{'Saved as' if written.suffix == '.json' else 'Exported to'} {written.name} in {place}"
+        place = home(path.absolute().parent)
+        return f"{'Saved as' if path.suffix == '.json' else 'Exported to'} {path.name} in {place}"
 
     return save
 
 
+def rescue(state: SessionState) -> str:
+    """Save a session that could not be saved in its place among the app's own files. Returns a sentence about that."""
+    folder = paths.state_dir(make=False) / "sessions" / "unsaved"
+    try:
+        make(folder)
+        path = new_name(folder)
+        user_files.save(path, lambda file: session_log.write_state(file, state))
+    except (OSError, CharLSTMError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return f"It cannot be kept elsewhere either: {reason}. Its latest changes are lost."
+    return f"It is kept elsewhere: {continues(path)}."
+
+
+def continues(path: Path) -> str:
+    """The command that continues the session at ``path``, for a sentence. A shell takes it: ``~`` is not quoted."""
+    begin, slash, rest = home(path).partition("~/")
+    name = f"~/{shlex.quote(rest)}" if slash and not begin else shlex.quote(str(path))
+    return f"charlstm-tui {name} continues it"
+
+
 class SessionWriter:
-    """Write session files on background threads, one after the other."""
+    """Write files that the user named on background threads, one after the other."""
 
     def __init__(self) -> None:
         self._last: threading.Thread | None = None
-        self._known: dict[Path, FileStamp] = {}  # what each file was like when it was read or written here
-
-    def remember(self, path: Path) -> None:
-        """The file was read, and is written from now on."""
-        with contextlib.suppress(OSError):
-            self._known[path] = FileStamp.of(path.stat())
-
-    def was_written_elsewhere(self, path: Path) -> bool:
-        """Whether another program has written the file since it was read or written here."""
-        known = self._known.get(path)
-        if known is None or (self._last is not None and self._last.is_alive()):
-            return False  # what is being written now will be known
-        with contextlib.suppress(OSError):
-            return FileStamp.of(path.stat()) != known
-        return False
-
-    def write(
-        self, path: Path, content: Callable[[], bytes], run: Path | None, failed: Callable[[str], object]
-    ) -> None:
-        """Write a file later. ``content`` makes what is written; ``run`` is the run that it belongs to, if any: one
-        that was deleted or renamed meanwhile does not get its folder back. ``failed`` is called with a sentence."""
-
-        def write() -> None:
-            if run is not None and not Run(run).exists():
-                return
-            try:
-                make(path.parent)
-                storage.replace_bytes(path, content())
-                self.remember(path)
-                forget_old(path.parent)
-            except OSError as error:
-                failed(f"The session cannot be saved to {path.parent}: {error.strerror}. Save it elsewhere to keep it.")
-
-        self._start(write, failed)
 
     def save_as(self, save: Callable[[], str], saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
         """Call later what :func:`copy_as` returned, and then ``saved`` or ``failed`` with a sentence."""

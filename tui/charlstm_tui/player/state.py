@@ -88,11 +88,11 @@ class Continuations:
 
 @dataclass(frozen=True, slots=True)
 class PlaybackState:
-    """One playback at one moment.
+    """One playback at one moment. Positions count the characters of the text from the first of the prime.
 
-    The text is the prime, then ``length`` generated or typed characters. Those before position ``start`` are the same
-    as in the state before with this ``session_id``; from ``start`` on they are ``text``, with one of ``marks`` each.
-    Another ``session_id`` means another text.
+    In the state before with this ``session_id``, ``removed`` characters at ``start`` became ``text``, with one of
+    ``marks`` each; the others are the same. Those from ``figures_start`` on have the marks ``figures`` now; those from
+    ``read_to`` on the model has not read. Another ``session_id`` means another text, of which the screen has nothing.
     """
 
     number: int
@@ -106,13 +106,27 @@ class PlaybackState:
     """What was done, such as saving. Said in one state only, like ``failure``."""
     failure: str = ""
     """Why something could not be done."""
-    prime: str = ""
+    not_saved: str = ""
+    """Why the text is not saved, as long as it cannot be."""
     unknown: tuple[str, ...] = ()
+    """Characters of the prime that the model does not know, and that were left out."""
+    version: int = 0
+    """Of the text; with it the screen names places in it."""
+    done: int = 0
+    """The number of the last operation that was taken from the queue (:attr:`Player.asked`)."""
+    prime_length: int = 0
+    """Characters at the beginning that are the prime."""
     start: int = 0
+    removed: int = 0
     text: str = ""
     marks: array[int] = field(default_factory=lambda: array("H"))
-    length: int = 0
+    size: int = 0
+    """Characters of the text, with the prime."""
+    figures_start: int = 0
+    figures: array[int] = field(default_factory=lambda: array("H"))
+    read_to: int = 0
     position: int = 0
+    """The cursor."""
     running: bool = False
     stop_reason: str = ""
     ended: bool = False
@@ -151,11 +165,19 @@ class PlaybackState:
     """What could be suggested instead, with the suggestion itself, if others were asked for."""
     suggestion_place: int = 0
     """Which of them the suggestion is."""
+    cut: str = ""
+    """What was cut last, and how often something was."""
+    cuts: int = 0
     continuations: Continuations | None = None
     """Those of the text at the cursor, if they were asked for and the text is still the same."""
     undoable: str = ""
     """The kind of change that undo would undo; empty for none."""
     redoable: str = ""
+
+    @property
+    def length(self) -> int:
+        """Characters after the prime."""
+        return self.size - self.prime_length
 
 
 def model_path(request: PlayRequest) -> Path:

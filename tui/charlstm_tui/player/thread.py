@@ -8,30 +8,35 @@ they can be shown: generating them one by one, each after a wait, would find the
 
 from __future__ import annotations
 
+import itertools
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
+from charlstm.generation import saved_state
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.editor import GENERATE, Editor
+from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
+from charlstm.generation.reader import Reader
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import copy, load_session, target
-from charlstm.generation.session import Continuation, Session
+from charlstm.generation.saving import target
+from charlstm.generation.session import Session
+from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.player import editing, saved_sessions
-from charlstm_tui.player.editing import Cancelled
-from charlstm_tui.player.playback import LoadedModel, Playback, Waiting
+from charlstm_tui.player import saved_sessions
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, to_end
+from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
+from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
 
 SLICE = 0.008
@@ -46,34 +51,18 @@ HIDDEN_STATE_INTERVAL = 1.0
 """The same while another mode is shown."""
 MAX_UNSEEN = 20_000
 """Characters that are generated before the screen collects a state."""
-PAUSE_AFTER = 1000
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
-SAVE_INTERVAL = 2.0
-"""Seconds between two saves of a session to its own file; one that takes long to copy is saved more rarely."""
+SAVE_INTERVAL = 0.2
+"""Seconds between two times that what was done is given to who writes it."""
 READING_STATES = 0.25
-"""Seconds between two states while a model reads again what follows an edit. For each one it reads again up to 64
-characters before the cursor and the place where it reads."""
+"""Seconds between two states while a model reads what follows an edit. For each one it reads again up to 64 characters
+before the cursor and the place where it reads."""
 PROGRESS_AFTER = 0.3
 """Seconds of reading a prime before its progress is shown."""
 ERROR_PAUSE = 0.5
 """Seconds without doing anything after an error outside all sessions, so that one that repeats does not take all of a
 processor."""
-
-
-def generate_one(playback: Playback, editor: Editor) -> None:
-    """Stop streaming and generate one character."""
-    editing.change(playback, editor, editor.step, edited=False)
-
-
-def needs_none(playback: Playback, editor: Editor) -> float:
-    """For a change that does not need that the model has read the text again."""
-    return 0
-
-
-def needs_all(playback: Playback, editor: Editor) -> float:
-    """For a change that needs that the model has read all of the text."""
-    return math.inf
 
 
 class PlayerCommand(NamedTuple):
@@ -132,8 +121,16 @@ class Player:
         self._published_at = 0.0
         self._visible = True
         self._quiet_until = 0.0
-        self._ended = threading.Event()
+        self._closing, self._ended = threading.Event(), threading.Event()
+        self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
+        self._keys = itertools.count(1)
+        self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
+        self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more
+        self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = SessionWriter()
+        self._saved_at = 0.0
+        self.asked: dict[int, int] = {}
+        """By playback: how often something was asked for with :meth:`do`."""
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
 
     # ---- for the screen; only close() waits
@@ -142,14 +139,36 @@ class Player:
         """Start the thread."""
         self._thread.start()
 
-    def close(self, timeout: float = 1.0) -> None:
-        """Save what is unsaved and end the thread. Waits for both, ``timeout`` seconds at most."""
+    def close(self, timeout: float = 1.0) -> bool:
+        """Do what was asked for, as far as no model has to read for it, save everything and end the thread. Waits
+        ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it elsewhere.
+        Otherwise it is to be called again."""
         end = time.monotonic() + timeout
-        self._ended.set()
-        self._put(lambda: None)
+        self._closing.set()
+        self._put(self._ended.set)
         if self._thread.is_alive():
             self._thread.join(timeout)
+        if self._thread.is_alive() or not self._saver.write_all(max(0.0, end - time.monotonic())):
+            return False
+        self._saver.close(max(0.0, end - time.monotonic()))
         self._writer.wait(max(0.0, end - time.monotonic()))
+        return True
+
+    def rescue(self) -> list[str]:
+        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these
+        sessions."""
+        sentences = []
+        for key, state in self._last_states.items():
+            status = self._saver.status(key)
+            if status.unsaved:
+                sentences.append(f"{status.failure} {saved_sessions.rescue(state)}")
+        return sentences
+
+    @property
+    def file(self) -> Path | None:
+        """The file of the text that is played."""
+        playback = self._playbacks.get(0)
+        return None if playback is None else self._file(playback)
 
     def model(self, number: int = 0) -> Model | None:
         """The model of a playback, which is never modified."""
@@ -180,13 +199,14 @@ class Player:
 
     def load(self, request: PlayRequest, number: int = 0) -> None:
         """Play this. A loaded model is not read again. A load that is under way is cancelled."""
-        job = self.cancel(number)
-        self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job))
+        job, asked = self.cancel(number), self.asked.get(number, 0)
+        self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job, asked))
 
     def load_checkpoint(self, direction: int, number: int = 0) -> None:
         """Play the run's next earlier (-1) or later (1) checkpoint, with the same prime, seed and settings."""
         job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, editor: self._load_checkpoint(playback, editor, direction, job))
+        load = Operation(lambda playback: self._load_checkpoint(playback, direction, job), edits=False)
+        self.do(load, number=number)
 
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
@@ -198,247 +218,71 @@ class Player:
         self.cancel(number)
         self._put(lambda: self._remove(number))
 
-    def stream(self, count: int = PAUSE_AFTER, number: int = 0) -> None:
-        """Stream ``count`` characters at the end of the text; at speed 0 generate one."""
-        self._with(number, lambda playback, editor: self._stream(playback, editor, count), needs=needs_all)
-
-    def pause(self, number: int = 0) -> None:
-        """Stop streaming."""
-        self._with(number, lambda playback, editor: playback.stop())
-
-    def generate_one(self, number: int = 0) -> None:
-        """Stop streaming and generate one character at the end of the text."""
-        self._with(number, generate_one, needs=needs_all)
+    def do(self, operation: Operation, *arguments: Any, number: int = 0) -> None:
+        """Do something with the text, when what was asked for before is done and the model has read enough of it."""
+        asked = self.asked[number] = self.asked.get(number, 0) + 1
+        replaces = ("move", number) if operation is MOVE_TO else None
+        self._commands.put(PlayerCommand(lambda: self._take(number, Waiting(operation, arguments), asked), replaces))
 
     def change_settings(self, change: Callable[[SamplerSettings], SamplerSettings], number: int = 0) -> None:
         """Choose characters with changed settings, from the next one on."""
         self._put(lambda: self._change_settings(number, change))
 
-    def change_clamps(self, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]], number: int = 0) -> None:
-        """Hold other cells, from the next character on."""
-        self._with(number, lambda playback, editor: self._change_clamps(playback, editor, change))
-
     def change_speed(self, change: Callable[[float], float], number: int = 0) -> None:
         """Stream at another speed."""
         self._put(lambda: self._change_speed(number, change))
-
-    def move_to(self, position: int, number: int = 0) -> None:
-        """Stop, and put the cursor before the character at ``position``."""
-        self._with(
-            number,
-            lambda playback, editor: editing.move_to(playback, editor, position),
-            needs=lambda playback, editor: position,
-            moves_to=position,
-        )
-
-    def move_by(self, characters: int, number: int = 0) -> None:
-        """Stop, and move the cursor by so many characters."""
-        self._with(
-            number,
-            lambda playback, editor: editing.move_to(playback, editor, editor.session.position + characters),
-            needs=lambda playback, editor: editor.session.position + characters,
-        )
-
-    def move_by_word(self, direction: int, number: int = 0) -> None:
-        """Stop, and move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
-
-        def move(playback: Playback, editor: Editor) -> None:
-            word = editor.word_after() if direction > 0 else -editor.word_before()
-            editing.move_to(playback, editor, editor.session.position + word)
-
-        self._with(number, move)
-
-    def choose(self, chars: str, position: int, number: int = 0) -> None:
-        """Put ``chars`` at ``position``; the text from there on stays as a branch."""
-        self._with(
-            number,
-            lambda playback, editor: editing.edit_at(
-                playback, editor, "choosing", position, lambda session: list(map(session.choose, chars))
-            ),
-            needs=needs_all,
-        )
-
-    def regenerate(self, position: int, number: int = 0) -> None:
-        """Stream other text from ``position`` on; the old one stays as a branch."""
-        self._with(number, lambda playback, editor: self._regenerate(playback, editor, position), needs=needs_all)
-
-    def insert(self, text: str, position: int, number: int = 0) -> None:
-        """Put the user's own text at ``position``; the text from there on stays as a branch."""
-        job = self._latest_job.get(number, 0)
-        self._with(
-            number,
-            lambda playback, editor: self._put_in(playback, editor, text, job, min(max(0, position), len(editor))),
-            needs=needs_all,
-        )
-
-    def insert_at_cursor(self, text: str, number: int = 0) -> None:
-        """Put the user's own text in at the cursor; what follows stays."""
-        job = self._latest_job.get(number, 0)
-        self._with(number, lambda playback, editor: self._put_in(playback, editor, text, job))
-
-    def replace(self, start: int, stop: int, text: str = "", number: int = 0) -> None:
-        """Put the user's own text in the place of the characters from ``start`` to ``stop``; what follows stays."""
-        job = self._latest_job.get(number, 0)
-        self._with(
-            number,
-            lambda playback, editor: self._put_in(playback, editor, text, job, start, stop),
-            needs=lambda playback, editor: start,
-        )
 
     def find_continuations(self, count: int, length: int, lines: int, first: int, number: int = 0) -> None:
         """Generate ``count`` continuations of the text at the cursor, from number ``first`` on, each with as many
         characters and lines at most. They are in the states while they grow; :meth:`cancel` ends it."""
         job = self._latest_job.get(number, 0)
-        self._with(
-            number,
-            lambda playback, editor: self._find_continuations(playback, editor, count, length, lines, first, job),
-        )
-
-    def put_in_continuation(self, text: str, number: int = 0) -> None:
-        """Put one of the continuations into the text at the cursor. What followed stays while writing; else it stays as
-        a branch."""
-        self._with(
-            number,
-            lambda playback, editor: editing.put_in_continuation(playback, editor, text),
-            needs=lambda playback, editor: 0 if playback.writing else math.inf,
-        )
-
-    def show_alternative(self, direction: int, position: int, number: int = 0) -> None:
-        """Put the next less likely (1) or likelier (-1) character at ``position``, and show what follows it. The text
-        from there on stays as a branch."""
-        self._with(
-            number,
-            lambda playback, editor: editing.show_alternative(playback, editor, direction, position),
-            needs=needs_all,
-        )
-
-    def set_writing(self, writing: bool, number: int = 0) -> None:
-        """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
-
-        def begin(playback: Playback, editor: Editor) -> None:
-            playback.stop()
-            playback.writing = writing
-
-        self._with(number, begin)
-
-    def accept_suggestion(self, text: str, number: int = 0) -> None:
-        """Put the beginning ``text`` of the suggestion into the text."""
-        self._with(
-            number,
-            lambda playback, editor: editing.change(playback, editor, lambda: playback.accept(text)),
-        )
-
-    def another_suggestion(self, direction: int, number: int = 0) -> None:
-        """Suggest the next (1) or previous (-1) of several."""
-        self._with(
-            number,
-            lambda playback, editor: editing.suggest_another(playback, playback.suggestion_place + direction),
-        )
-
-    def show_suggestion(self, place: int, number: int = 0) -> None:
-        """Suggest the one at ``place`` of several."""
-        self._with(number, lambda playback, editor: editing.suggest_another(playback, place))
-
-    def erase(self, before: int = 0, after: int = 0, number: int = 0) -> None:
-        """Remove characters before and after the cursor. The earlier text stays in the tree."""
-        self._with(
-            number,
-            lambda playback, editor: editing.change(playback, editor, lambda: editor.erase(before, after)),
-        )
-
-    def erase_word(self, direction: int, number: int = 0) -> None:
-        """Remove the word before the cursor (-1) or after it (1). Where it begins or ends is found when the keys before
-        this one have acted, which the text on the screen may not show yet."""
-
-        def erase(playback: Playback, editor: Editor) -> None:
-            before, after = (0, editor.word_after()) if direction > 0 else (editor.word_before(), 0)
-            editing.change(playback, editor, lambda: editor.erase(before, after))
-
-        self._with(number, erase)
-
-    def take_in_prime(self, number: int = 0) -> None:
-        """Make the prime the beginning of the text, so that it can be edited too. The cursor stays where it is."""
-        self._with(number, self._take_in_prime)
-
-    def undo(self, number: int = 0) -> None:
-        """Go back before the last change of the text, the cursor or the branches."""
-        self._with(number, self._undo)
-
-    def redo(self, number: int = 0) -> None:
-        """Make the last change again that was undone."""
-        self._with(number, self._redo)
-
-    def switch_branch(self, branch: int, number: int = 0) -> None:
-        """Make a branch the current text."""
-        self._with(
-            number,
-            lambda playback, editor: editing.edit(
-                playback, editor, "switching branches", lambda session: session.switch(branch)
-            ),
-            needs=needs_all,
-        )
-
-    def prune_branch(self, branch: int, number: int = 0) -> None:
-        """Remove a branch and all that grow from it."""
-        self._with(
-            number,
-            lambda playback, editor: editing.change(playback, editor, lambda: editor.prune(branch)),
-            needs=needs_all,
-        )
-
-    def rename_branch(self, branch: int, name: str, number: int = 0) -> None:
-        """Give a branch a name."""
-        self._with(
-            number,
-            lambda playback, editor: editing.change(playback, editor, lambda: editor.session.rename(branch, name)),
-        )
+        self.do(CONTINUATIONS, count, length, lines, first, lambda found: self._show(number, job, found), number=number)
 
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        self._with(number, lambda playback, editor: self._save_as(playback, editor, path, colour), needs=needs_all)
+        reads = nothing if path.suffix.lower() in ("", ".json") else to_end
+        save = Operation(lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False)
+        self.do(save, number=number)
 
     # ---- the thread
 
     def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
         self._commands.put(PlayerCommand(run, replaces))
 
-    def _with(
-        self,
-        number: int,
-        job: Callable[[Playback, Editor], None],
-        *,
-        needs: Callable[[Playback, Editor], float] = needs_none,
-        moves_to: int | None = None,
-    ) -> None:
-        """Carry out ``job`` on a playback that has a session, once the model has read the text up to the position that
-        it ``needs``, and the jobs before it are done."""
-
-        def run() -> None:
-            playback = self._playbacks.get(number)
-            if playback is None or playback.editor is None:
-                return
-            waiting = playback.waiting
-            if moves_to is not None and waiting and waiting[-1].moves_to is not None:
-                waiting.pop()
-            waiting.append(Waiting(job, needs, moves_to))
-            playback.changed = True
-            self._carry_out_waiting(playback)
-
-        self._put(run, None if moves_to is None else ("move", number))
+    def _take(self, number: int, waiting: Waiting, asked: int) -> None:
+        """Carry out what was asked for as number ``asked``, or let it wait until the model has read enough."""
+        playback = self._playbacks.get(number)
+        if playback is None:
+            return
+        playback.done = asked
+        playback.changed = True
+        if not playback.is_open:
+            return
+        if playback.writing and waiting.operation.edits:
+            playback.waiting.clear()  # who types does not wait for the model
+        playback.waiting.append(waiting)
+        self._carry_out_waiting(playback)
 
     def _carry_out_waiting(self, playback: Playback) -> None:
-        """Carry out what waits until the model has read enough of the text."""
-        while playback.waiting and playback.editor is not None and not playback.unread:
-            job = playback.waiting.popleft().run
+        """Carry out what waits, until something needs that the model has read more of the text."""
+        while playback.waiting and playback.is_open and not playback.unread:
+            operation, arguments = (waiting := playback.waiting.popleft()).operation, waiting.arguments
             playback.note = playback.failure = ""
             playback.changed = True
+            if operation.stops:
+                playback.stop()
+                playback.continuations = None
+            had_prime = playback.document.prime_length
             try:
-                job(playback, playback.editor)
+                operation.run(playback, *arguments)
+                playback.edited |= operation.edits
+                if had_prime and not playback.document.prime_length and not playback.note:
+                    playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
                 playback.failure = str(error)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
 
     @blas_threads(1)  # entered once, as entering it for each character would take time
     def _run(self) -> None:
@@ -447,12 +291,15 @@ class Player:
                 self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
                 self._read(time.monotonic() + READING_STATES)
                 self._generate(time.monotonic() + SLICE)
-                self._publish(time.monotonic())
                 self._save(time.monotonic())
+                self._publish(time.monotonic())
+                self._suggest()
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
         self._save()
+        for playback in self._playbacks.values():
+            self._end_saving(playback)
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -465,6 +312,8 @@ class Player:
             next_state = interval if delivered else max(MIN_WAIT, self._published_at + interval - now)
         playbacks = list(self._playbacks.values())
         waits = [next_state] if any(playback.changed for playback in playbacks) else []
+        if any(playback.wants_suggestion for playback in playbacks):
+            waits.append(next_state if waits else 0.0)
         quiet = max(MIN_WAIT, self._quiet_until - now)
         for playback in playbacks:
             if playback.running and self._visible:
@@ -474,8 +323,8 @@ class Player:
                 waits.append(max(quiet, due - now, 0.0 if late else next_state))
             if playback.unread:
                 waits.append(quiet)
-            if playback.unsaved:
-                waits.append(max(MIN_WAIT, playback.next_save - now))
+            if self._is_unsaved(playback):
+                waits.append(max(MIN_WAIT, self._saved_at + SAVE_INTERVAL - now))
         return min(waits, default=None)
 
     def _state_interval(self) -> float:
@@ -497,17 +346,28 @@ class Player:
             try:
                 playback.read(lambda: not self._commands and time.monotonic() < until)
             except Exception as error:
-                _fail(playback, error)
+                self._fail(playback, error)
             self._carry_out_waiting(playback)
 
+    def _suggest(self) -> None:
+        """Find suggestions, until a command comes. They follow the state of the text that they continue."""
+        for playback in self._playbacks.values():
+            if playback.changed or self._commands or not playback.wants_suggestion:
+                continue
+            try:
+                playback.find_suggestion(lambda: not self._commands)
+            except Exception as error:
+                self._fail(playback, error)
+            self._answering |= playback.changed
+
     def _is_generating(self, playback: Playback) -> bool:
-        session = playback.session
         return (
-            session is not None
+            playback.is_open
             and playback.running
             and self._visible
             and time.monotonic() >= self._quiet_until
-            and len(session) - playback.known_length < MAX_UNSEEN
+            and not playback.unread
+            and playback.unseen < MAX_UNSEEN
         )
 
     def _generate(self, until: float) -> None:
@@ -522,12 +382,11 @@ class Player:
             playing = [playback for playback in playing if self._is_generating(playback)]
 
     def _generate_due(self, playback: Playback, now: float) -> None:
-        assert playback.session is not None
-        playback.changed = playback.unsaved = True
+        playback.changed = True
         try:
-            playback.session.step()
+            playback.reader.generate()
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
             return
         playback.count(now)
         playback.remaining -= 1
@@ -559,7 +418,7 @@ class Player:
         self._publish_now(changed)
 
     def _publish_now(self, playbacks: Iterable[Playback]) -> None:
-        states = [_state(playback) for playback in playbacks]
+        states = [self._state(playback) for playback in playbacks]
         self._published_at, self._answering = time.monotonic(), False
         with self._lock:
             uncollected, self._delivered = self._delivered, True
@@ -570,59 +429,104 @@ class Player:
 
     # ---- saving
 
+    def _is_unsaved(self, playback: Playback) -> bool:
+        if playback.number != 0 or not playback.is_open:  # that of number 0 is the only one that is saved
+            return False
+        how = playback.reader.settings, playback.reader.clamps
+        return bool(playback.document.journal) or self._begun.get(playback.key, how) != how
+
     def _save(self, now: float = math.inf) -> None:
-        """Save the sessions for which it is time: their content is copied here and written by another thread."""
-        for playback in self._playbacks.values():
-            if playback.unsaved and playback.next_save <= now:
-                try:
-                    self._save_session(playback)
-                except Exception as error:
-                    _fail(playback, error)
-
-    def _save_session(self, playback: Playback) -> None:
-        playback.unsaved = False
-        path, editor = playback.file, playback.editor
-        if path is None or editor is None:
+        """Give what was done to who writes it."""
+        if now - self._saved_at < SAVE_INTERVAL:
             return
-        if self._writer.was_written_elsewhere(path):
-            path = playback.file = saved_sessions.new_name(path.parent)
-            playback.note = "Another program has continued this session: here it goes on in a file of its own."
-            playback.changed = True
+        for playback in self._playbacks.values():
+            try:
+                if playback.is_open:
+                    len(playback.document.text)  # what was generated is in the journal then
+                if self._is_unsaved(playback):
+                    self._save_changes(playback)
+                    self._saved_at = time.monotonic()
+            except Exception as error:
+                self._fail(playback, error)
 
-        def failed(failure: str) -> None:
-            self._put(lambda: self._stop_saving(playback, failure))
+    def _save_changes(self, playback: Playback) -> None:
+        document, reader, key = playback.document, playback.reader, playback.key
+        assert playback.facts is not None
+        how = reader.settings, reader.clamps
+        if key not in self._begun:
+            folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
+            document.take_journal()  # which the state has
+            self._saver.begin(key, folder, playback.session_state(), run=playback.facts.run)
+            self._begun[key] = how
+        before = self._begun[key]
+        self._saver.save(
+            key, document.take_journal(), summary=playback.summary(),
+            settings=how[0] if how[0] != before[0] else None, clamps=how[1] if how[1] != before[1] else None,
+        )  # fmt: skip
+        self._begun[key] = how
 
-        begin = time.monotonic()
-        content = copy(
-            editor.session,
-            editor.rest,
-            edited=playback.edited,
-            continues=playback.continues,
-            model=playback.model_name,
-        )
-        end = time.monotonic()
-        playback.next_save = end + max(SAVE_INTERVAL, 100 * (end - begin))  # at most 1 % of the time
-        self._writer.write(path, content, None if playback.facts is None else playback.facts.run, failed)
+    def _end_saving(self, playback: Playback) -> None:
+        """Let the file of a text be made small, with what the model has read."""
+        if playback.is_open and playback.key in self._begun:
+            state = self._last_states[playback.key] = playback.session_state(with_cache=True)
+            self._saver.end(playback.key, state)
 
-    def _save_as(self, playback: Playback, editor: Editor, path: Path, colour: str | None) -> None:
+    def _look_at_saving(self) -> None:
+        """Show where texts are saved, or why they are not, if that is another now."""
+        for playback in self._playbacks.values():
+            if (status := self._status(playback)) is not None:
+                playback.changed = True
+                playback.find_run(status.path)
+
+    def _status(self, playback: Playback) -> SavingStatus | None:
+        return self._saver.status(playback.key) if playback.key in self._begun else None
+
+    def _file(self, playback: Playback) -> Path | None:
+        status = self._status(playback)
+        return None if status is None else status.path
+
+    def _state(self, playback: Playback) -> PlaybackState:
+        """The playback's state; if it cannot be made, one that says so."""
+        try:
+            status = self._status(playback)
+            if status is not None and status.note != self._noted.get(playback.key, ""):
+                playback.note = self._noted[playback.key] = status.note
+            return playback.state(None if status is None else status.path, self._why_not_saved(playback))
+        except Exception as error:
+            self._fail(playback, error)
+            return playback.state()
+
+    def _why_not_saved(self, playback: Playback) -> str:
+        """Why the text is not saved, or one that was played before."""
+        if playback.number:
+            return ""
+        statuses = (self._saver.status(key) for key in (playback.key, *self._begun))
+        return next((status.failure for status in statuses if status.failure), "")
+
+    def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
         def tell(note: str, failure: str = "") -> None:
             def show() -> None:
                 playback.note, playback.failure, playback.changed = note, failure, True
 
             self._put(show)
 
+        key, before = playback.key, playback.continues
+
         def failed(failure: str) -> None:
-            playback.continues = before if playback.editor is editor else playback.continues
+            playback.continues = before if playback.key == key else playback.continues
             tell("", failure)
 
-        save, before = copy_as(path, colour, editor.session, playback.model_name), playback.continues
+        save = copy_as(path, colour, playback.session_state(with_cache=True), playback.reader.session)
         if path.suffix.lower() in ("", ".json"):
             playback.continues = str(target(path).absolute())
-            self._save_session(playback)  # earlier than the file, which then is the newer one
-        self._writer.save_as(save, tell, failed)
+            self._save_changes(playback)
 
-    def _stop_saving(self, playback: Playback, failure: str) -> None:
-        playback.file, playback.failure, playback.changed = None, failure, True
+        def save_after_own_file() -> str:  # which is the older one then
+            if (own := self._saver.status(key).path) is not None:
+                self._saver.flush(own, WAIT_FOR_FILE)
+            return save()
+
+        self._writer.save_as(save_after_own_file, tell, failed)
 
     # ---- commands, on the thread
 
@@ -636,15 +540,16 @@ class Player:
     def _remove(self, number: int) -> None:
         self._playbacks.pop(number, None)
 
-    def _load(self, playback: Playback, request: PlayRequest, job: int) -> None:
+    def _load(self, playback: Playback, request: PlayRequest, job: int, asked: int = 0) -> None:
+        playback.done = max(playback.done, asked)
         try:
             self._load_session(playback, request, job)
         except Exception as error:
-            _fail(playback, error)
+            self._fail(playback, error)
         playback.busy = ""
         playback.changed = self._answering = True
 
-    def _load_checkpoint(self, playback: Playback, editor: Editor, direction: int, job: int) -> None:
+    def _load_checkpoint(self, playback: Playback, direction: int, job: int) -> None:
         facts = playback.facts
         if facts is None or facts.run is None:
             return
@@ -659,18 +564,18 @@ class Player:
             playback.note = "This is the latest checkpoint so far."
             return
         request = replace(
-            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=editor.session.prime, settings=None,
+            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=playback.prime, settings=None,
             speed=None, stream=True, session=None,
         )  # fmt: skip
         self._load(playback, request, job)
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
-        before = playback.replaced()
-        if playback.unsaved:
-            self._save_session(playback)
-        if before is not None and before.has_work:  # which its file keeps; the next session gets another one
-            playback.file = None
+        self._save()
+        before = playback.replaced(self._file(playback))
+        self._end_saving(playback)
+        if request.session is not None:  # it may be the one that was played until now
+            self._saver.flush(request.session, WAIT_FOR_FILE)
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
@@ -684,9 +589,9 @@ class Player:
                 closed=None if before is None else before.saved,
             )
             if request.session is not None:
-                session = self._saved_session(playback, request.session, loaded)
+                self._open_saved(playback, request.session, loaded)
             else:
-                session = self._new_session(playback, request, loaded, job)
+                self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
             if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
@@ -697,25 +602,32 @@ class Player:
                 if not isinstance(error, Cancelled):
                     playback.loaded = playback.facts = None
             return
-        playback.editor, playback.settings = Editor(session), session.settings
         if before is not None and playback.number == 0:
             playback.keep(before)
         if request.stream and playback.speed > 0:
             # Undo goes back to the text before at once, not to this one without the characters that now come.
-            self._stream(playback, playback.editor, request.to_sentence or PAUSE_AFTER, record=not playback.before)
+            playback.stream(request.to_sentence or PAUSE_AFTER)
 
-    def _saved_session(self, playback: Playback, path: Path, loaded: LoadedModel) -> Session:
-        self._writer.wait(WAIT_FOR_FILE)  # it may be the one that was played until now
-        session = load_session(path, loaded.model, stepper=loaded.stepper)
-        playback.branches = tuple(session.branches())
+    def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
+        saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
+        document = saved.document
+        session = saved.session
+        if session is None:
+            prime = document.text.read(0, document.prime_length)
+            session = Session(loaded.model, prime, seed=document.seed, sample=saved.sample, stepper=loaded.stepper)
+        session.settings, session.clamps = saved.settings, saved.clamps
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues = opened.edited, opened.continued
-        if playback.number == 0 and playback.continue_in(path):
-            self._writer.remember(path)
-        return session
+        playback.settings, playback.note = saved.settings, saved.note
+        playback.play(document, Reader(document, session), next(self._keys))
+        if playback.number == 0 and playback.facts is not None:
+            folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
+            run = playback.facts.run
+            self._saver.go_on(playback.key, folder, playback.session_state(), saved.seen, run=run)
+            self._begun[playback.key] = saved.settings, saved.clamps
 
-    def _new_session(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> Session:
+    def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
         """Read the prime; a long one shows how far it is, and can be stopped."""
         begin = time.monotonic()
 
@@ -739,17 +651,8 @@ class Player:
             progress=show_progress,
         )
         session.clamps = request.clamps
-        return session
-
-    def _stream(self, playback: Playback, editor: Editor, count: int, *, record: bool = True) -> None:
-        if playback.speed == 0:
-            generate_one(playback, editor)
-            return
-        if record:
-            editor.record(GENERATE)
-        editor.session.rewind(len(editor))
-        playback.running, playback.remaining, playback.stop_reason, playback.ended = True, count, "", False
-        playback.start_pacing()
+        document = Document(session.prime, request.seed)
+        playback.play(document, Reader(document, session), next(self._keys))
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         playback = self._playbacks.get(number)
@@ -757,14 +660,8 @@ class Player:
             return
         playback.settings = change(playback.settings)
         playback.changed = True
-        if playback.session is not None:
-            playback.session.settings = playback.settings
-
-    def _change_clamps(
-        self, playback: Playback, editor: Editor, change: Callable[[tuple[Clamp, ...]], Sequence[Clamp]]
-    ) -> None:
-        editor.session.clamps = tuple(change(editor.session.clamps))
-        playback.unsaved = True
+        if playback.is_open:
+            playback.reader.settings = playback.settings
 
     def _change_speed(self, number: int, change: Callable[[float], float]) -> None:
         playback = self._playbacks.get(number)
@@ -776,88 +673,24 @@ class Player:
         if playback.speed == 0:
             playback.stop()
 
-    def _take_in_prime(self, playback: Playback, editor: Editor) -> None:
-        before = playback.replaced()
-        if before is None or not editor.session.prime:
-            return
-        playback.stop()
-        if playback.unsaved:
-            self._save_session(playback)
-        position = len(editor.session.prime) + editor.session.position
-        playback.play_without_prime(before, editor.without_prime())
-        playback.note = "The prime is part of the text now, and can be edited."
-
-        def move(playback: Playback, editor: Editor) -> None:
-            editing.move_to(playback, editor, position)
-
-        playback.waiting.appendleft(Waiting(move, lambda playback, editor: position, position))
-
-    def _undo(self, playback: Playback, editor: Editor) -> None:
-        if not editor.undoable and playback.can_return:
-            self._go_to_other(playback, -1)
-            playback.note = f"The text before is back: {len(playback.editor or ()):,} chars."
-            return
-        kind: list[str] = []
-        editing.change(playback, editor, lambda: kind.append(editor.undo()))
-        playback.note = f"Undone: {kind[0]}." if kind[0] else "There is nothing to undo."
-
-    def _redo(self, playback: Playback, editor: Editor) -> None:
-        if not editor.redoable and playback.can_advance:
-            self._go_to_other(playback, 1)
-            playback.note = "The later text is back."
-            return
-        kind: list[str] = []
-        editing.change(playback, editor, lambda: kind.append(editor.redo()))
-        playback.note = f"Done again: {kind[0]}." if kind[0] else "There is nothing to redo."
-
-    def _go_to_other(self, playback: Playback, direction: int) -> None:
-        if playback.unsaved:
-            self._save_session(playback)
-        playback.go_to_other(direction)
-
-    def _regenerate(self, playback: Playback, editor: Editor, position: int) -> None:
-        editing.draw_again(playback, editor, position)
-        playback.running, playback.remaining = playback.speed > 0, PAUSE_AFTER
-        playback.start_pacing()
-
-    def _put_in(
-        self, playback: Playback, editor: Editor, text: str, job: int, at: int | None = None, stop: int | None = None
-    ) -> None:
-        editing.put_in(playback, editor, text, lambda: self._stopped(playback, job), self._show, at, stop)
-
     def _stopped(self, playback: Playback, job: int) -> bool:
         """Whether a load or a long text was cancelled."""
-        return self._ended.is_set() or self._latest_job.get(playback.number, 0) != job
+        return self._closing.is_set() or self._latest_job.get(playback.number, 0) != job
 
-    def _show(self) -> None:
-        """Publish states in the middle of a command, if it is time."""
+    def _show(self, number: int, job: int, found: Continuations) -> None:
+        """Show continuations in the middle of a command, if it is time. Raises :class:`Cancelled` to end it."""
+        playback = self._playbacks[number]
+        if self._stopped(playback, job):
+            raise Cancelled("")
+        playback.continuations, playback.changed = found, True
         self._publish(time.monotonic())
 
-    def _find_continuations(
-        self, playback: Playback, editor: Editor, count: int, length: int, lines: int, first: int, job: int
-    ) -> None:  # fmt: skip
-        playback.stop()
-
-        def show(found: Sequence[Continuation], complete: bool = False) -> None:
-            if self._stopped(playback, job):
-                raise Cancelled("")
-            playback.continuations = Continuations(first, tuple(found), complete)
-            playback.changed = True
-            self._show()
-
-        show(editor.session.continuations(count, length, lines=lines, first=first, progress=show), complete=True)
-
-
-def _state(playback: Playback) -> PlaybackState:
-    """The playback's state; if it cannot be made, one that says so."""
-    try:
-        return playback.state()
-    except Exception as error:
-        _fail(playback, error)
-        return playback.state()
-
-
-def _fail(playback: Playback, error: Exception) -> None:
-    """End a playback for an error that charlstm does not expect, and log it."""
-    LOG.exception("Unexpected error in playback %d", playback.number)
-    playback.fail(sentence(error, "generating"))
+    def _fail(self, playback: Playback, error: Exception) -> None:
+        """End a playback for an error that charlstm does not expect, and log it. What was written is saved first."""
+        LOG.exception("Unexpected error in playback %d", playback.number)
+        try:
+            if self._is_unsaved(playback):
+                self._save_changes(playback)
+        except Exception:
+            LOG.exception("The text of playback %d cannot be saved", playback.number)
+        playback.fail(sentence(error, "generating"))

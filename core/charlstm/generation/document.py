@@ -1,0 +1,782 @@
+"""The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
+
+Every change of the text is made here at once, wherever it is; what the model makes of it is read later
+(:mod:`charlstm.generation.reader`). Each change is kept with its inverse for undo, and as an entry of the journal, from
+which :meth:`Document.replay` makes the same change again: that is what a session file has.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from charlstm.errors import GenerationError
+from charlstm.generation.sampling import check_seed
+from charlstm.generation.text_pieces import Sources, Text
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, BranchInfo
+
+MOST_CHANGES = 1000
+"""Changes that can be undone."""
+
+MOST_HISTORY = 2_000_000
+"""Characters of the history that are saved: those of the latest changes."""
+
+LONGEST_WORD = 200
+"""Characters among which the beginning or end of a word is looked for."""
+
+BEGINNING = 80
+"""Characters of a branch that a list has."""
+
+MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH = (
+    "moving", "typing", "erasing", "generating", "pruning", "switching branches"
+)  # fmt: skip
+"""Kinds of changes; callers may name others."""
+
+Entry = dict[str, Any]
+"""What was done, JSON-ready. ``do`` says what; the other names are the parameters of the method that does it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a change has on each side besides the text.
+
+    Attributes:
+        cursor: characters before the cursor.
+        seed: of the random numbers.
+        prime_length: characters at the beginning that are the prime. Draws are counted from its end. Once it was edited
+            there is none: it is text like any other.
+        branch: the number of the branch.
+    """
+
+    cursor: int
+    seed: int
+    prime_length: int
+    branch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """At ``start``, ``added`` came in the place of ``removed``; with ``in_place`` nothing else of the branch is kept.
+    ``pruned`` are branches that went."""
+
+    kind: str
+    start: int
+    removed: Text
+    added: Text
+    before: Place
+    after: Place
+    pruned: tuple[Branch, ...] = ()
+    in_place: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the text is the same on both sides."""
+        return not len(self.removed) and not len(self.added)
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether both sides are the same in all."""
+        return self.before == self.after and not self.pruned and self.removed == self.added
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A numbered text that can be gone back to, and the number of the one that it parted from."""
+
+    number: int
+    parent: int | None
+    text: Text
+    name: str = ""
+
+
+class Document:
+    """A text with a cursor, its branches and its history. Positions count characters from the first of the prime.
+
+    Edits with :meth:`insert`, :meth:`erase` and :meth:`replace` change the current branch. :meth:`branch_off` puts
+    characters in the place of all that follows, which stays as a branch of its own.
+
+    Args:
+        prime: the text to continue.
+        seed: of the random numbers.
+
+    Attributes:
+        cursor, seed, prime_length, branch: as in :class:`Place`.
+        version: grows with each change; :meth:`carried` finds a position of an earlier one in the text as it is.
+        changes: how many changes there were besides undo and redo.
+        journal: what was done and is not saved yet; who saves it clears it.
+    """
+
+    def __init__(self, prime: str = "", seed: int = 0) -> None:
+        self._text = self._full = Text.of(prime, TYPED)  # the branch is all of _full; _text is a beginning of it
+        self.prime_length = self.cursor = len(self._text)
+        self.seed = check_seed(seed)
+        self.branch = 0
+        self._version = self.changes = 0
+        self.journal: list[Entry] = []
+        self._branches = {0: Branch(0, None, self._full)}
+        self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
+        self._redo: list[Change] = []
+        self._change_end: int | None = None  # where typing or erasing goes on as the same change
+        self._grows = False  # what is generated belongs to the last change
+        self._owner = object()  # of the chunks that it may append to
+        self._generated: list[str] = []  # at the end of the text, and not part of it yet
+        self._moves: deque[tuple[int, int, int]] = deque(maxlen=MOST_CHANGES)  # of each version: start, removed, added
+
+    # ---- reading
+
+    @property
+    def text(self) -> Text:
+        """The current text, with the prime."""
+        self._take_generated()
+        return self._text
+
+    def __len__(self) -> int:
+        """The number of characters, with the prime."""
+        return len(self._text) + len(self._generated)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.cursor, self.seed, self.prime_length, self.branch)
+
+    @property
+    def version(self) -> int:
+        self._take_generated()
+        return self._version
+
+    @property
+    def settled_version(self) -> int:
+        """The version without what was generated since."""
+        return self._version
+
+    @property
+    def undoable(self) -> str:
+        """What :meth:`undo` would undo; empty for nothing."""
+        return next((change.kind for change in reversed(self._undo) if not change.is_nothing), "")
+
+    @property
+    def redoable(self) -> str:
+        """What :meth:`redo` would redo; empty for nothing."""
+        return self._redo[-1].kind if self._redo else ""
+
+    def take_journal(self) -> list[Entry]:
+        """What was done since the last call, to be saved."""
+        self._take_generated()
+        entries, self.journal = self.journal, []
+        return entries
+
+    def copy(self) -> Document:
+        """The document as it is now, with an empty journal, for another thread. Texts are shared and never change."""
+        self._take_generated()
+        other = copy.copy(self)
+        other._owner = object()
+        other._branches, other._undo, other._redo = self.branches, self._undo.copy(), self._redo.copy()
+        other._moves, other._generated, other.journal = self._moves.copy(), [], []
+        return other
+
+    @property
+    def is_edited(self) -> bool:
+        """Whether the user had a part in it: wrote, chose, or made a branch."""
+        return len(self._branches) > 1 or bool((self.text.sources(self.prime_length) != GENERATED).any())
+
+    def word_before(self) -> int:
+        """Characters from the beginning of the word before the cursor to the cursor, with the spaces after it."""
+        found = re.search(r"\S*\s*$", self.text.read(max(0, self.cursor - LONGEST_WORD), self.cursor))
+        return 0 if found is None else len(found.group())
+
+    def word_after(self) -> int:
+        """Characters from the cursor to the end of the next word, with the spaces before it."""
+        found = re.match(r"\s*\S*", self.text.read(self.cursor, self.cursor + LONGEST_WORD))
+        return 0 if found is None else found.end()
+
+    def carried(self, position: int, version: int, *, stays: bool = False) -> int:
+        """Where ``position`` of an earlier ``version`` is now. At the place of an insertion it is after what came in,
+        unless it ``stays``."""
+        text = self.text
+        for start, removed, added in list(self._moves)[max(0, len(self._moves) - self._version + version) :]:
+            if position >= start + removed and not (stays and position == start):
+                position += added - removed
+            elif position > start:
+                position = start + added
+        return min(max(0, position), len(text))
+
+    # ---- edits of the current branch
+
+    def insert(self, text: str, source: int = TYPED, *, kind: str = TYPE) -> None:
+        """Put ``text`` in at the cursor. Words that are typed are one change each, with the space after them."""
+        if not text:
+            return
+        here = self.text
+        before = here.read(max(0, self.cursor - 1), self.cursor)
+        goes_on = len(text) == 1 and (text.isspace() or not before.isspace())
+        self._edit(
+            kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
+        )
+
+    def erase(self, before: int = 0, after: int = 0) -> None:
+        """Remove characters before and after the cursor, as many as there are of them."""
+        start, stop = max(0, self.cursor - before), min(len(self), self.cursor + after)
+        if start < stop:
+            self._edit(ERASE, start, stop - start, Text(), joins=True)
+
+    def replace(self, start: int, stop: int, text: str = "", source: int = TYPED) -> None:
+        """Put ``text`` in the place of the characters from ``start`` to ``stop``, which is one change; the cursor is
+        behind it then. Raises :class:`GenerationError` unless these are positions of the text, in their order."""
+        stop = min(stop, len(self))
+        if not 0 <= start <= stop:
+            raise GenerationError(f"There are no characters {start} to {stop}: the text has {len(self)} of them")
+        self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
+
+    def move(self, position: int, *, undoable: bool = True) -> None:
+        """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
+        something to redo they are none, so that one can look around before deciding."""
+        here, before = self.text, self.place
+        self.cursor = min(max(0, position), len(here))
+        if self.cursor == before.cursor:
+            return
+        self._change_end, self._grows = None, False
+        self._write("move", position=self.cursor, undoable=undoable)
+        if not undoable or self._redo:
+            return
+        if self._undo and self._undo[-1].kind == MOVE:
+            self._undo[-1] = replace(self._undo[-1], after=self.place)
+        else:
+            self._undo.append(Change(MOVE, self.cursor, Text(), Text(), before, self.place))
+
+    # ---- generated text
+
+    def begin_generating(self, *, joins: bool = False) -> None:
+        """What is generated at the end of the text from now on is a change; with ``joins`` it is part of the last one
+        if that was generating too, and the cursor is still at its end. What is generated without this, in a text to
+        which nothing was done, is no change."""
+        here = self.text
+        if joins and self._joins(GENERATE) and self.cursor == len(here):
+            self._grows = True
+            return
+        self._edit(GENERATE, len(here), 0, Text(), in_place=False)
+        self._grows = True
+
+    def generate(self, char: str) -> None:
+        """Add a generated character at the end of the text; the cursor is behind it then."""
+        self._generated.append(char)
+        self.cursor = len(self)
+
+    def _take_generated(self) -> None:
+        """Make the generated characters a part of the text. Where another continuation of it was undone, that stays as
+        a branch and the text becomes a new one."""
+        if not self._generated:
+            return
+        text, self._generated = "".join(self._generated), []
+        self._grow(text, recorded=self._grows)
+
+    def _grow(self, text: str, *, recorded: bool) -> None:
+        here, before = self._text, replace(self.place, cursor=len(self._text))
+        added = here.continued(len(here), text, GENERATED, self._owner)
+        after = replace(before, cursor=len(here) + len(added))
+        whole = here + added
+        if self._full.starts_with(whole):
+            whole = self._full.part(0, len(whole))  # whoever wrote it
+            added = whole.part(len(here))
+        elif len(here) < len(self._full):
+            after = replace(after, branch=self._new_number())
+        self._write("grow", text=text, recorded=recorded)
+        change = Change(GENERATE, len(here), Text(), added, before, after)
+        if recorded:
+            self._undo[-1] = merged(self._undo[-1], change)
+        elif self._undo or self._redo:
+            self._record(change, joins=False)
+            self._grows = recorded = True
+        self._become(whole, after, (len(here), 0, len(added)))
+        self._change_end = self.cursor if recorded else None
+
+    # ---- branches
+
+    def branch_off(
+        self, position: int, text: str, source: int = CHOSEN, *, kind: str, seed: int | None = None, joins: bool = False
+    ) -> None:
+        """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. If a branch goes on
+        like this already, it becomes the current one. The cursor is behind ``text`` then.
+
+        Raises :class:`GenerationError` if there is no such position.
+        """
+        here = self.text
+        if not 0 <= position <= len(here):
+            raise GenerationError(f"The text has no position {position}: it ends at {len(here)}")
+        added = here.continued(position, text, source, self._owner)
+        wanted = here.part(0, position) + added
+        cursor = len(wanted)
+        if here.starts_with(wanted):
+            self._edit(kind, cursor, 0, Text(), seed=seed, joins=joins, in_place=False)
+        elif self._full.starts_with(wanted) or position == len(self._full):
+            if len(wanted) <= len(self._full):
+                added = self._full.part(position, len(wanted))  # whoever wrote it
+            self._edit(kind, position, len(here) - position, added, seed=seed, joins=joins, in_place=False)
+        elif (number := self._branch_beginning_with(wanted)) is not None:
+            self._go(kind, number, cursor, seed=seed, joins=joins)
+        else:
+            number = self._new_number()
+            self._edit(kind, position, len(here) - position, added, seed=seed, branch=number, joins=joins)
+
+    def go_on_generating(self) -> None:
+        """What is generated from now on belongs to the change that was just made, if that is at the end of the text."""
+        last = self._undo[-1]
+        self._grows = last.is_empty or last.start + len(last.added) == len(self.text)
+
+    def put_cursor(self, position: int) -> None:
+        """Let the last change end with the cursor at ``position``."""
+        self.cursor = min(max(0, position), len(self.text))
+        if self._undo:
+            self._undo[-1] = replace(self._undo[-1], after=self.place)
+        self._change_end = self.cursor
+        self._write("cursor", position=self.cursor)
+
+    def switch(self, number: int) -> None:
+        """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
+        such branch."""
+        self._go(SWITCH, number, len(self._branch(number).text))
+
+    def prune(self, number: int) -> None:
+        """Remove a branch and all that parted from it. If the current text is one of them, it becomes that from which
+        the branch parted.
+
+        Raises :class:`GenerationError` if there is no such branch or it is the first.
+        """
+        branch = self._branch(number)
+        if branch.parent is None:
+            raise GenerationError("The first branch cannot be removed: the others continue it")
+        self._write("prune", number=number)
+        self._leave()
+        gone = {number}
+        for each in self._branches.values():  # a branch stands after its parent
+            if each.parent in gone:
+                gone.add(each.number)
+        pruned = tuple(each for each in self._branches.values() if each.number in gone)
+        before, here, text = self.place, self._text, self._text
+        if self.branch in gone:
+            parent = self._branches[branch.parent]
+            text = parent.text
+            starts = branch.text.same_start(text, sources=False)
+            cursor = min(self.cursor, starts)
+            after = replace(before, branch=branch.parent, cursor=cursor)
+        else:
+            after = before
+        start, removed, added = difference(here, text)
+        self._record(Change(PRUNE, start, removed, added, before, after, pruned), joins=False)
+        self._become(text, after, (start, len(removed), len(added)))
+        for each in pruned:
+            del self._branches[each.number]
+
+    def rename(self, number: int, name: str) -> None:
+        """Name a branch. It is no change that undo undoes. Raises :class:`GenerationError` if there is no such
+        branch."""
+        self._branches[number] = replace(self._branch(number), name=unicodedata.normalize("NFC", name)[:200])
+        self._write("rename", number=number, name=name)
+        self._moves.append((0, 0, 0))
+        self._version += 1
+
+    @property
+    def branches(self) -> dict[int, Branch]:
+        """All branches by number, each after the one from which it parted."""
+        self._leave()
+        return dict(self._branches)
+
+    def list_branches(self) -> list[BranchInfo]:
+        """All branches for a list, each before those that parted from it; positions without the prime."""
+        branches = self.branches
+        on_path: set[int] = set()
+        here: int | None = self.branch
+        while here is not None:
+            on_path.add(here)
+            here = branches[here].parent
+        children: dict[int | None, list[Branch]] = {}
+        for branch in branches.values():
+            children.setdefault(branch.parent, []).append(branch)
+        infos, waiting = [], [*children[None]]
+        while waiting:
+            branch = waiting.pop()
+            parent = None if branch.parent is None else branches[branch.parent]
+            start = self.prime_length if parent is None else branch.text.same_start(parent.text, sources=False)
+            stop, begins = len(branch.text), branch.text.read(start, start + BEGINNING)
+            start, stop = (max(0, end - self.prime_length) for end in (start, stop))
+            infos.append(
+                BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, branch.number in on_path)
+            )
+            waiting.extend(reversed(children.get(branch.number, [])))
+        return infos
+
+    def _branch(self, number: int) -> Branch:
+        self._take_generated()
+        self._leave()
+        branch = self._branches.get(number)
+        if branch is None:
+            known = ", ".join(map(str, self._branches))
+            raise GenerationError(f"There is no branch {number}: the branches are {known}")
+        return branch
+
+    def _branch_beginning_with(self, text: Text) -> int | None:
+        branches = self.branches.values()
+        return next((branch.number for branch in branches if branch.text.starts_with(text)), None)
+
+    def _new_number(self) -> int:
+        pruned = (each.number for change in (*self._undo, *self._redo) for each in change.pruned)
+        return max((*self._branches, *pruned)) + 1
+
+    # ---- history
+
+    def undo(self) -> str:
+        """Go back before the last change. Returns what it was; empty if there was none."""
+        self._take_generated()
+        while self._undo:
+            change = self._undo.pop()
+            if change.is_nothing:
+                continue
+            self._write("undo")
+            for branch in change.pruned:
+                self._branches[branch.number] = branch
+            self._branches = dict(sorted(self._branches.items()))
+            self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
+            self._redo.append(change)
+            self._change_end, self._grows = None, False
+            return change.kind
+        return ""
+
+    def redo(self) -> str:
+        """Make the last change again that was undone. Returns what it is; empty if there is none."""
+        self._take_generated()
+        if not self._redo:
+            return ""
+        change = self._redo.pop()
+        self._write("redo")
+        self._put(change.start, change.removed, change.added, change.after, in_place=change.in_place)
+        pruned = tuple(self._branches.pop(branch.number) for branch in change.pruned)  # it may have another name by now
+        self._undo.append(replace(change, pruned=pruned))
+        self._change_end, self._grows = None, False
+        return change.kind
+
+    def replay(self, entries: Iterable[Mapping[str, Any]]) -> None:
+        """Do again what another document wrote in its journal. Raises :class:`KeyError`, :class:`TypeError`,
+        :class:`ValueError` or :class:`GenerationError` for entries that are none."""
+        for entry in entries:
+            values = dict(entry)
+            do = values.pop("do")
+            if do not in _DOES:
+                raise ValueError(f"nothing is called {do!r}")
+            if do == "go":
+                self._go(replayed=True, **values)
+            elif do == "edit":
+                text = values.pop("text", "")
+                sources = _sources(values.pop("by", TYPED), len(text))
+                at = values["start"]
+                uniform = int(sources[0]) if len(set(sources.tolist())) == 1 else None
+                added = (
+                    Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform, self._owner)
+                )
+                self._edit(
+                    str(values.pop("kind")),
+                    values.pop("start"),
+                    values.pop("removed", 0),
+                    added,
+                    replayed=True,
+                    **values,
+                )
+            else:
+                getattr(self, _DOES[do])(**values)
+        self._take_generated()
+
+    # ---- as JSON
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of the document, JSON-ready. Of the history the latest changes, of :data:`MOST_HISTORY` characters."""
+        branches: list[dict[str, Any]] = []
+        texts: dict[int | None, Text] = {None: Text()}
+        for branch in self.branches.values():
+            same = branch.text.same_start(texts[branch.parent])
+            branches.append({
+                "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
+                **text_to_dict(branch.text.part(same)),
+            })  # fmt: skip
+            texts[branch.number] = branch.text
+        left, undo = MOST_HISTORY, []
+        for change in reversed(self._undo):
+            if change.is_nothing:
+                continue
+            left -= len(change.removed) + len(change.added) + sum(len(branch.text) for branch in change.pruned)
+            if left < 0:
+                break
+            undo.append(_change_to_dict(change))
+        redo = [_change_to_dict(change) for change in self._redo] if left >= 0 else []
+        return {
+            "branches": branches, "length": len(self.text), "place": _place_to_list(self.place),
+            "changes": self.changes, "undo": undo[::-1], "redo": redo,
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Document:
+        """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or
+        :class:`GenerationError` for values that are no document."""
+        document = cls()
+        document._branches = {}
+        for saved in values["branches"]:
+            parent = None if saved["parent"] is None else document._branches[saved["parent"]]
+            number = _whole(saved["number"], 0 if parent is None else parent.number + 1, 2**31)
+            if number in document._branches or (parent is None) != (not document._branches):
+                raise ValueError("its branches do not form a tree")
+            before = Text() if parent is None else parent.text
+            text = before.part(0, _whole(saved["same"], 0, len(before))) + text_from_dict(saved)
+            number_of_parent = None if parent is None else parent.number
+            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
+        place = _place_from_list(values["place"])
+        document._full = document._branches[place.branch].text
+        document._text = document._full.part(0, _whole(values["length"], 0, len(document._full)))
+        _whole(place.cursor, 0, len(document._text))
+        _whole(place.prime_length, 0, len(document._text))
+        document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
+        document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
+        document._undo.extend(map(_change_from_dict, values["undo"]))
+        document._redo.extend(map(_change_from_dict, values["redo"]))
+        document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
+        return document
+
+    def forget_history(self) -> None:
+        """Let there be nothing to undo or redo."""
+        self._undo.clear()
+        self._redo.clear()
+        self._change_end, self._grows = None, False
+
+    def check_history(self) -> None:
+        """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
+        the text. For a :meth:`copy`, whose branches may be other ones then."""
+        text, place = self._text, self.place
+        for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
+            steps = 0
+            while there():
+                steps += 1
+            for _ in range(steps):
+                back()
+        if self._text != text or self.place != replace(place, cursor=self.cursor):
+            raise ValueError("its history does not lead to its text")
+
+    # ---- how a change is made
+
+    def _edit(
+        self, kind: str, start: int, removed: int, added: Text, *, cursor: int | None = None, seed: int | None = None,
+        branch: int | None = None, joins: bool = False, in_place: bool = True, replayed: bool = False,
+    ) -> None:  # fmt: skip
+        """Put ``added`` in the place of ``removed`` characters."""
+        here, before = self.text, self.place
+        if start < 0 or removed < 0 or start + removed > len(here):
+            raise ValueError(f"there are no {removed} characters at {start}")
+        gone = here.part(start, start + removed)
+        after = Place(
+            cursor=start + len(added) if cursor is None else cursor,
+            seed=self.seed if seed is None else check_seed(seed),
+            prime_length=0 if start < self.prime_length and (removed or added) else self.prime_length,
+            branch=self.branch if branch is None else branch,
+        )
+        if not 0 <= after.cursor <= len(here) - removed + len(added):
+            raise ValueError("the cursor is not in the text")
+        if branch is not None and branch <= max(self._branches):
+            raise ValueError(f"branch {branch} is no new one")
+        if not replayed:
+            joins = joins and self._joins(kind)
+        self._write(
+            "edit", kind=kind, start=start, removed=removed, text=added.read(), by=_written(added.sources()),
+            seed=seed, branch=branch, joins=joins, in_place=in_place,
+        )  # fmt: skip
+        self._record(Change(kind, start, gone, added, before, after, in_place=in_place), joins=joins)
+        self._become(
+            here.replaced(start, start + removed, added), after, (start, removed, len(added)), in_place=in_place
+        )
+        self._change_end, self._grows = self.cursor, False
+
+    def _go(
+        self, kind: str, number: int, cursor: int, *, seed: int | None = None, joins: bool = False,
+        replayed: bool = False,
+    ) -> None:  # fmt: skip
+        """Make a branch the current text."""
+        branch = self._branch(number)
+        before, here = self.place, self._text
+        after = replace(before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed))
+        if not 0 <= cursor <= len(branch.text):
+            raise ValueError(f"branch {number} has no position {cursor}")
+        if not replayed:
+            joins = joins and self._joins(kind)
+        self._write("go", kind=kind, number=number, cursor=cursor, seed=seed, joins=joins)
+        start, removed, added = difference(here, branch.text)
+        self._record(Change(kind, start, removed, added, before, after), joins=joins)
+        self._become(branch.text, after, (start, len(removed), len(added)))
+        self._change_end, self._grows = self.cursor, False
+
+    def _joins(self, kind: str) -> bool:
+        """Whether a change of this kind at the cursor goes on with the last one."""
+        return bool(self._undo) and self._undo[-1].kind == kind and self.cursor == self._change_end
+
+    def _record(self, change: Change, *, joins: bool) -> None:
+        """Keep a change for undo. Nothing that was undone can be redone from now on."""
+        if joins and self._undo:
+            self._undo[-1] = merged(self._undo[-1], change)
+        else:
+            self._undo.append(change)
+        self._redo.clear()
+        self.changes += 1
+
+    def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:
+        """Take ``removed`` out and put ``added`` in, for undo and redo. Raises :class:`ValueError` if it does not
+        fit."""
+        if self._text.part(start, start + len(removed)) != removed or place.branch not in self._branches:
+            raise ValueError("its history does not fit its text")
+        text = self._text.replaced(start, start + len(removed), added)
+        if place.cursor > len(text) or place.prime_length > len(text):
+            raise ValueError("its history has places that are not in its text")
+        self._become(text, place, (start, len(removed), len(added)), in_place=in_place)
+
+    def _become(self, text: Text, place: Place, moved: tuple[int, int, int], *, in_place: bool = False) -> None:
+        """Make ``text`` the current one. What was undone at its end stays part of its branch, unless the branch is
+        changed ``in_place``."""
+        if place.branch != self.branch:
+            self._leave()
+            known = self._branches.get(place.branch)
+            if known is None:
+                self._branches[place.branch] = Branch(place.branch, self._parts_from(text), text)
+            self._full = known.text if known is not None and known.text.starts_with(text) else text
+        elif in_place or not self._full.starts_with(text):
+            self._full = text
+        self._text = text
+        self.cursor, self.seed, self.prime_length, self.branch = (
+            place.cursor, place.seed, place.prime_length, place.branch
+        )  # fmt: skip
+        self._moves.append(moved)
+        self._version += 1
+
+    def _parts_from(self, text: Text) -> int:
+        """The branch from which ``text`` parts, of those on the way to the current one."""
+        place = text.same_start(self._full, sources=False)
+        branch = self._branches[self.branch]
+        while branch.parent is not None:
+            parent = self._branches[branch.parent]
+            if branch.text.same_start(parent.text, sources=False) < place:
+                break
+            branch = parent
+        return branch.number
+
+    def _leave(self) -> None:
+        """Keep the text of the current branch under its number."""
+        self._take_generated()
+        branch = self._branches[self.branch]
+        if branch.text is not self._full:
+            self._branches[self.branch] = replace(branch, text=self._full)
+
+    def _write(self, do: str, **values: Any) -> None:
+        usual = {"joins": False, "in_place": True, "seed": None, "branch": None, "removed": 0, "text": "", "by": TYPED}
+        kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+        self.journal.append({"do": do, **kept})
+
+
+_DOES = {
+    "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "prune",
+    "rename": "rename", "undo": "undo", "redo": "redo",
+}  # fmt: skip
+"""What a journal says, and the method that does it."""
+
+
+def text_to_dict(text: Text) -> dict[str, Any]:
+    """A text, JSON-ready."""
+    return {"text": text.read(), "by": _written(text.sources())}
+
+
+def text_from_dict(values: Mapping[str, Any]) -> Text:
+    """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are none."""
+    text = values["text"]
+    if not isinstance(text, str):
+        raise TypeError("a text is a string")
+    return Text.of(text, _sources(values["by"], len(text)))
+
+
+def _place_to_list(place: Place) -> list[int]:
+    return [place.cursor, place.seed, place.prime_length, place.branch]
+
+
+def _place_from_list(values: Any) -> Place:
+    cursor, seed, prime_length, branch = values
+    return Place(_whole(cursor, 0, 2**62), check_seed(seed), _whole(prime_length, 0, 2**62), _whole(branch, 0, 2**31))
+
+
+def _change_to_dict(change: Change) -> dict[str, Any]:
+    pruned = [
+        {"number": branch.number, "parent": branch.parent, "name": branch.name, **text_to_dict(branch.text)}
+        for branch in change.pruned
+    ]
+    return {
+        "kind": change.kind, "start": change.start, "removed": text_to_dict(change.removed),
+        "added": text_to_dict(change.added), "before": _place_to_list(change.before),
+        "after": _place_to_list(change.after), **({"pruned": pruned} if pruned else {}), "in_place": change.in_place,
+    }  # fmt: skip
+
+
+def _change_from_dict(values: Mapping[str, Any]) -> Change:
+    pruned = tuple(
+        Branch(
+            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), text_from_dict(each), str(each["name"])
+        )
+        for each in values.get("pruned", ())
+    )
+    return Change(
+        str(values["kind"]), _whole(values["start"], 0, 2**62), text_from_dict(values["removed"]),
+        text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
+        bool(values["in_place"]),
+    )  # fmt: skip
+
+
+def _whole(value: Any, least: int, most: int) -> int:
+    """``value``, if it is a whole number in these limits. Raises :class:`TypeError` or :class:`ValueError`."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is not a whole number")
+    if not least <= value <= most:
+        raise ValueError(f"{value} is not from {least} to {most}")
+    return value
+
+
+def merged(first: Change, second: Change) -> Change:
+    """Two changes, one after the other, as one. The places of both touch each other, or one of them is empty."""
+    if second.is_empty:
+        return replace(first, after=second.after)
+    if first.is_empty:
+        return replace(second, kind=first.kind, before=first.before)
+    before = max(0, first.start - second.start)  # what the second took away before the first
+    behind = max(0, second.start + len(second.removed) - first.start - len(first.added))
+    removed = second.removed.part(0, before) + first.removed
+    removed += second.removed.part(len(second.removed) - behind)
+    added = first.added.part(0, max(0, second.start - first.start)) + second.added
+    added += first.added.part(max(0, second.start + len(second.removed) - first.start))
+    start = min(first.start, second.start)
+    return replace(first, start=start, removed=removed, added=added, after=second.after)
+
+
+def difference(one: Text, other: Text) -> tuple[int, Text, Text]:
+    """Where two texts differ: the place, what one has there, and what the other has."""
+    start = one.same_start(other)
+    end = one.same_end(other, min(len(one), len(other)) - start)
+    return start, one.part(start, len(one) - end), other.part(start, len(other) - end)
+
+
+def _written(sources: Sources) -> int | str:
+    """Sources as a number if they are all the same, else as a digit for each character."""
+    if not len(sources) or (sources == sources[0]).all():
+        return int(sources[0]) if len(sources) else TYPED
+    return (sources + ord("0")).astype(np.uint8).tobytes().decode()
+
+
+def _sources(written: Any, length: int) -> Sources:
+    """The inverse of :func:`_written`. Raises :class:`ValueError` for sources that are none."""
+    if isinstance(written, int):
+        return np.full(length, _whole(written, 0, CHOSEN), np.uint8)
+    values = np.frombuffer(str(written).encode("utf-32-le", "surrogatepass"), np.uint32) - ord("0")
+    if len(values) != length or (values > CHOSEN).any():  # what is less than "0" is large here
+        raise ValueError("it has sources that are none")
+    return values.astype(np.uint8)

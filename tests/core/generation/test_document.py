@@ -1,0 +1,468 @@
+"""The document: edits, branches and history against a plain string, without a model."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlstm.errors import GenerationError
+from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged
+from charlstm.generation.text_pieces import MOST_PIECES, Text
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+
+
+def played(length=40, prime="abc"):
+    document = Document(prime, seed=3)
+    document.begin_generating()
+    for number in range(length):
+        document.generate("defgh"[number * 7 % 5])
+    return document
+
+
+def everything(document):
+    """All that a user can see of a document."""
+    return (
+        document.text.read(), document.text.sources().tolist(), document.place, document.undoable, document.redoable,
+        document.list_branches(),
+    )  # fmt: skip
+
+
+def replayed(document, prime="abc"):
+    again = Document(prime, seed=3)
+    again.replay(json.loads(json.dumps(document.journal)))
+    return again
+
+
+# ---- texts
+
+
+@given(data=st.data())
+def test_text_is_a_string_whatever_pieces_it_has(data):
+    text, expected = Text(), ""
+    for _ in range(data.draw(st.integers(0, 30))):
+        start = data.draw(st.integers(0, len(expected)))
+        stop = data.draw(st.integers(start, len(expected)))
+        new = data.draw(st.text("ab€\U0001f600\ud800", max_size=4))
+        added = text.continued(start, new, TYPED) if data.draw(st.booleans()) else Text.of(new, GENERATED)
+        text, expected = text.replaced(start, stop, added), expected[:start] + new + expected[stop:]
+        assert (text.read(), len(text)) == (expected, len(expected))
+    start, stop = sorted(data.draw(st.integers(0, len(expected) + 2)) for _ in range(2))
+    assert text.part(start, stop).read() == text.read(start, stop) == expected[start:stop]
+
+
+@given(one=st.text("ab", max_size=12), other=st.text("ab", max_size=12), cuts=st.randoms())
+def test_texts_are_compared_from_both_ends_whatever_pieces_they_have(one, other, cuts):
+    def in_pieces(text):
+        pieces = Text()
+        while text:
+            length = cuts.randint(1, len(text))
+            pieces, text = pieces + Text.of(text[:length], TYPED), text[length:]
+        return pieces
+
+    texts = in_pieces(one), in_pieces(other)
+    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    assert texts[0].same_start(texts[1]) == same
+    backwards = zip(reversed(one), reversed(other), strict=False)
+    same = next((n for n, (a, b) in enumerate(backwards) if a != b), min(len(one), len(other)))
+    assert texts[0].same_end(texts[1], min(len(one), len(other))) == same
+    assert texts[0].starts_with(texts[1]) == one.startswith(other)
+    assert (texts[0] == texts[1]) == (one == other)
+
+
+def test_texts_of_other_sources_differ_but_read_the_same():
+    typed, generated = Text.of("ab", TYPED), Text.of("ab", GENERATED)
+    assert typed != generated
+    assert typed.starts_with(generated)
+    assert typed.same_start(generated) == 0
+    assert typed.same_start(generated, sources=False) == 2
+
+
+def test_what_is_typed_letter_by_letter_is_one_piece_and_other_versions_stay():
+    text = Text.of("abcdef", GENERATED)
+    versions = [text]
+    for place, letter in enumerate("xyz", 3):
+        text = text.replaced(place, place, text.continued(place, letter, TYPED))
+        versions.append(text)
+    assert len(text.pieces) == 3
+    other = versions[1].replaced(4, 4, versions[1].continued(4, "q", TYPED))
+    assert [version.read() for version in versions] == ["abcdef", "abcxdef", "abcxydef", "abcxyzdef"]
+    assert other.read() == "abcxqdef"
+
+
+def test_text_of_many_pieces_is_put_together():
+    text = Text.of("a" * 10_000, GENERATED)
+    for place in range(0, 2 * MOST_PIECES, 2):
+        text = text.replaced(place, place + 1, Text.of("b", TYPED))
+    assert len(text.pieces) <= MOST_PIECES
+    assert text.read() == "ba" * MOST_PIECES + "a" * (10_000 - 2 * MOST_PIECES)
+
+
+# ---- edits
+
+
+def test_typed_text_is_undone_word_by_word_and_redone():
+    document = played()
+    start = document.text.read()
+    for char in "ab cd e":
+        document.insert(char)
+    seen = []
+    while document.undo() == TYPE:
+        seen.append(document.text.read()[len(start) :])
+    assert seen == ["ab cd ", "ab ", ""]
+    document.redo()
+    assert [document.redo() for _ in range(4)] == [TYPE, TYPE, TYPE, ""]
+    assert document.text.read() == start + "ab cd e"
+    document.undo()
+    document.insert("b")
+    assert document.redoable == ""
+    assert document.text.read() == start + "ab cd b"
+
+
+def test_erasing_on_both_sides_is_one_change():
+    document = played(10)
+    start = document.text.read()
+    document.move(8)
+    for _ in range(3):
+        document.erase(before=1)
+    document.erase(after=2)
+    assert document.text.read() == start[:5] + start[10:]
+    assert document.undo() == ERASE
+    assert (document.text.read(), document.cursor) == (start, 8)
+
+
+def test_edit_of_the_prime_makes_it_text_and_undo_makes_it_the_prime_again():
+    document = played(5)
+    assert document.prime_length == 3
+    document.move(3)
+    document.insert("x")  # at its end: after it
+    assert document.prime_length == 3
+    document.move(1)
+    document.insert("y")
+    assert (document.text.read()[:6], document.prime_length) == ("aybcxd", 0)
+    document.undo()
+    assert (document.text.read()[:5], document.prime_length) == ("abcxd", 3)
+
+
+@pytest.mark.parametrize("edit", [(10, 4), (-1, 4), (60, 70)])
+def test_impossible_edit_changes_nothing(edit):
+    document = played()
+    document.insert("x")
+    document.undo()
+    before, journal = everything(document), list(document.journal)
+    for impossible in (
+        lambda: document.replace(*edit, "x"), lambda: document.switch(9), lambda: document.prune(9),
+        lambda: document.prune(0), lambda: document.rename(9, "x"),
+        lambda: document.branch_off(99, "x", kind="choosing"),
+    ):  # fmt: skip
+        with pytest.raises(GenerationError):
+            impossible()
+    assert everything(document) == before
+    assert document.redoable == TYPE
+    assert document.journal == journal
+
+
+def test_moves_are_one_change_and_do_not_prevent_redo():
+    document = played()
+    for position in (39, 38, 12):
+        document.move(position)
+    document.insert("a")
+    document.undo()
+    document.move(3)
+    assert document.redo() == TYPE
+    assert document.text.read()[12] == "a"
+    assert [document.undo(), document.undo()] == [TYPE, "moving"]
+    assert document.cursor == 43
+
+
+def test_words_are_found_around_the_cursor():
+    document = Document("ab cd  ef")
+    assert (document.word_before(), document.word_after()) == (2, 0)
+    document.move(4)
+    assert (document.word_before(), document.word_after()) == (1, 1)
+    document.move(0)
+    assert (document.word_before(), document.word_after()) == (0, 2)
+
+
+def test_position_is_carried_through_later_changes():
+    document = played(20)
+    seen = document.version
+    document.move(5)
+    document.insert("xyz")
+    assert [document.carried(place, seen) for place in (4, 5, 6, 23)] == [4, 8, 9, 26]
+    assert document.carried(5, seen, stays=True) == 5
+    document.replace(0, 10)
+    assert [document.carried(place, seen) for place in (4, 6, 23)] == [0, 0, 16]
+    document.undo()
+    assert document.carried(23, seen) == 26
+
+
+# ---- branches
+
+
+def test_choice_begins_a_branch_and_the_old_text_stays():
+    document = played(10)
+    old = document.text.read()
+    document.branch_off(8, "x", kind="choosing")
+    assert (document.text.read(), document.cursor, document.branch) == (old[:8] + "x", 9, 1)
+    assert document.branches[0].text.read() == old
+    document.branch_off(8, old[8], kind="choosing")  # which branch 0 has there
+    assert (document.text.read(), document.cursor, document.branch) == (old, 9, 0)
+    assert document.undo() == "choosing"
+    assert (document.text.read(), document.branch) == (old[:8] + "x", 1)
+    assert document.undo() == "choosing"
+    assert (document.text.read(), document.branch, document.cursor) == (old, 0, 13)
+    assert len(document.branches) == 2
+    document.branch_off(4, "y", kind="choosing")
+    assert [(each.number, each.parent, each.start) for each in document.list_branches()] == [
+        (0, None, 0),
+        (1, 0, 5),
+        (2, 0, 1),
+    ]
+
+
+def test_choosing_what_stands_there_moves_along_the_text():
+    document = played(10)
+    old = document.text.read()
+    document.branch_off(5, old[5], kind="choosing")
+    assert (document.text.read(), document.cursor, len(document.branches)) == (old, 6, 1)
+
+
+def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_another():
+    document = played(0)
+    document.begin_generating()
+    for char in "defg":
+        document.generate(char)
+    document.undo()
+    assert document.text.read() == "abc"
+    document.begin_generating()
+    for char in "def":
+        document.generate(char)
+    assert (document.text.read(), document.branch) == ("abcdef", 0)
+    assert document.branches[0].text.read() == "abcdefg"
+    document.generate("x")
+    assert (document.text.read(), document.branch) == ("abcdefx", 1)
+    assert document.branches[0].text.read() == "abcdefg"
+    assert document.undo() == GENERATE
+    assert (document.text.read(), document.branch) == ("abc", 0)
+    assert document.redo() == GENERATE
+    assert (document.text.read(), document.branch) == ("abcdefx", 1)
+
+
+def test_alternatives_shown_one_after_another_are_one_change_and_branches_beside_each_other():
+    document = played(10)
+    old = document.text.read()
+    for char in "xyz":
+        document.branch_off(5, char, kind="alternative", joins=True)
+        document.go_on_generating()
+        document.generate("d")
+        assert document.text.read() == old[:5] + char + "d"
+        document.put_cursor(5)
+    assert [(each.parent, each.start) for each in document.list_branches()] == [(None, 0), (0, 2), (0, 2), (0, 2)]
+    assert document.undo() == "alternative"
+    assert (document.text.read(), document.cursor) == (old, 13)
+    assert document.redo() == "alternative"
+    assert (document.text.read(), document.cursor) == (old[:5] + "zd", 5)
+
+
+def test_pruned_branch_comes_back_in_its_place_and_goes_again():
+    document = played(10)
+    document.branch_off(5, "x", kind="choosing")
+    document.generate("d")
+    document.branch_off(6, "y", kind="choosing")
+    document.switch(0)
+    document.branch_off(9, "z", kind="choosing")
+    document.rename(1, "one")
+    document.switch(2)
+    before = everything(document)
+    document.prune(1)
+    assert sorted(document.branches) == [0, 3]
+    assert (document.branch, document.cursor) == (0, 5)
+    after = everything(document)
+    assert document.undo() == "pruning"
+    assert everything(document)[:3] == before[:3]
+    assert document.list_branches() == before[-1]
+    assert document.redo() == "pruning"
+    assert everything(document) == after
+    document.branch_off(5, "x", kind="choosing")
+    assert document.branch == 4  # numbers of what undo may bring back are not used again
+
+
+def test_regenerating_is_undone_with_its_seed():
+    document = played(10)
+    document.branch_off(5, "x", GENERATED, kind="regenerating", seed=4)
+    assert document.seed == 4
+    document.undo()
+    assert document.seed == 3
+    document.redo()
+    assert document.seed == 4
+
+
+# ---- everything at once
+
+
+ACTIONS = (
+    "type", "paste", "back", "delete", "word", "replace", "move", "undo", "redo", "choose", "stream", "one", "switch",
+    "prune", "rename", "alternative", "regenerate",
+)  # fmt: skip
+
+
+def act(document, action, choose):
+    """Do something that a user can do. ``choose(n)`` gives a number from 0 to n."""
+    length = len(document)
+    if action in ("type", "paste"):
+        document.insert("abc d\n"[choose(5)] if action == "type" else "xyz uvw"[: choose(7)])
+    elif action in ("back", "delete"):
+        document.erase(before=action == "back", after=action == "delete")
+    elif action == "word":
+        document.erase(before=document.word_before())
+    elif action == "replace":
+        start = choose(length)
+        document.replace(start, start + choose(length - start), "new"[: choose(3)])
+    elif action == "move":
+        document.move(choose(length), undoable=choose(1) == 0)
+    elif action in ("undo", "redo"):
+        getattr(document, action)()
+    elif action in ("choose", "alternative", "regenerate"):
+        place = document.prime_length + choose(length - document.prime_length)
+        seed = document.seed + 1 if action == "regenerate" else None
+        document.branch_off(place, "abcd"[choose(3)], kind=action, seed=seed, joins=action == "alternative")
+        if action == "alternative":
+            document.go_on_generating()
+            document.generate("abcd"[choose(3)])
+            document.put_cursor(place)
+    elif action in ("stream", "one"):
+        document.begin_generating(joins=action == "one")
+        for _ in range(1 if action == "one" else choose(5)):
+            document.generate("abcd"[choose(3)])
+    elif action == "rename":
+        document.rename(random.choice(sorted(document.branches)), "name")
+    else:
+        numbers = sorted(document.branches)
+        number = numbers[choose(len(numbers) - 1)]
+        if action == "switch":
+            document.switch(number)
+        elif number:
+            document.prune(number)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_anything_is_undone_and_redone_and_replayed_from_the_journal(data):
+    document = Document("abc", seed=3)
+    for _ in range(data.draw(st.integers(1, 25))):
+        act(document, data.draw(st.sampled_from(ACTIONS)), lambda most: data.draw(st.integers(0, most)))
+        text = document.text
+        assert 0 <= document.cursor <= len(text) == len(document)
+        assert document.branches[document.branch].text.starts_with(text)
+    again = replayed(document)
+    assert everything(again) == everything(document)
+    saved = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    assert everything(saved) == everything(document)
+    assert saved.to_dict() == document.to_dict()
+    end = everything(document)
+    undone = 0
+    while document.undo():
+        undone += 1
+        assert again.undo()
+        assert saved.undo()
+        assert everything(saved) == everything(again) == everything(document)
+    assert not again.undo()
+    assert document.text.read()[: document.prime_length] == "abc"[: document.prime_length]
+    while undone:
+        assert document.redo() == again.redo() == saved.redo()
+        undone -= 1
+    assert end[4] or (everything(document)[:2], document.branch) == (end[:2], end[2].branch)  # not every move is undone
+    assert everything(again) == everything(document)
+
+
+@settings(max_examples=200, deadline=None)
+@given(data=st.data())
+def test_undo_goes_back_through_every_text_there_was(data):
+    document = Document("abc", seed=3)
+    texts = {document.text.read()}
+    for _ in range(data.draw(st.integers(1, 20))):
+        act(document, data.draw(st.sampled_from(ACTIONS)), lambda most: data.draw(st.integers(0, most)))
+        texts.add(document.text.read())
+    while document.undo():
+        assert document.text.read() in texts
+    assert document.text.read() == "abc"
+
+
+def test_two_changes_are_one():
+    first, second = played(0), played(0)
+    first.insert("hello")
+    first.replace(1, 6, "XY")
+    one, two = list(first._undo)[-2:]
+    change = merged(one, two)
+    second._edit("both", change.start, len(change.removed), change.added)
+    assert second.text.read() == first.text.read()
+    second.undo()
+    assert second.text.read() == "abc"
+
+
+def test_a_thousand_edits_are_undone_and_no_more():
+    document = Document("x" * 20_000)
+    document.move(0)
+    for place in range(1100):
+        document.replace(place * 3, place * 3 + 1, "ab")
+    count = 0
+    while document.undo():
+        count += 1
+    assert count == 1000
+    assert document.text.read(300) == "x" * (20_000 - 200)
+
+
+def test_sources_are_those_of_who_wrote_it():
+    document = played(4)
+    document.insert("t")
+    document.branch_off(5, "c", kind="choosing")
+    assert document.text.sources().tolist() == [TYPED] * 3 + [GENERATED] * 2 + [CHOSEN]
+
+
+def test_damaged_document_is_refused():
+    document = played(10)
+    document.branch_off(5, "x", kind="choosing")
+    document.insert("yz")
+    document.prune(1)
+    values = document.to_dict()
+    damages = [
+        lambda saved: saved["branches"][0].update(text="other"),
+        lambda saved: saved["branches"][0].update(by="3" * 13),
+        lambda saved: saved["branches"][0].update(parent=7),
+        lambda saved: saved.update(length=99),
+        lambda saved: saved["place"].__setitem__(0, 99),
+        lambda saved: saved["place"].__setitem__(3, 5),
+        lambda saved: saved["undo"][-1].update(start=2),
+        lambda saved: saved["undo"][-1]["before"].__setitem__(0, 1000),
+        lambda saved: saved["undo"][-1]["before"].__setitem__(3, 4),
+        lambda saved: saved["undo"][-1].update(pruned=[]),
+        lambda saved: saved["undo"].pop(),
+        lambda saved: saved["undo"].append(saved["undo"][0]),
+        lambda saved: saved.update(undo=3),
+    ]
+    for number, damage in enumerate(damages):
+        saved = json.loads(json.dumps(values))
+        damage(saved)
+        with pytest.raises((ValueError, KeyError, TypeError, GenerationError)):
+            print(number, Document.from_dict(saved))
+
+
+def test_copy_goes_its_own_way_and_shares_no_characters_that_come_later():
+    document = played(20)
+    document.insert("a")
+    copy = document.copy()
+    before = everything(document)
+    for one, other in (("b", "x"), ("c", "y")):
+        document.insert(one)
+        copy.insert(other)
+    assert document.text.read() == before[0] + "bc"
+    assert copy.text.read() == before[0] + "xy"
+    assert len(copy.text.pieces) == len(document.text.pieces) + 1
+    copy.undo()
+    assert everything(copy)[0] == before[0][:-1]
+    document.undo()
+    assert everything(document)[0] == before[0][:-1]

@@ -1,0 +1,314 @@
+"""What can be done with the text that is played: each is a value, which :meth:`Player.do` takes with its arguments.
+
+They act on the text as it is when their turn comes. A place that the screen names carries the version of the text that
+it was seen in (:class:`~charlstm_tui.player.playback.At`), and is carried through the changes since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.prime import prepare_prime
+from charlstm.generation.sampling import next_seed
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm_tui.player.playback import At as At
+from charlstm_tui.player.playback import Operation as Operation
+from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.typography import with_plain_marks
+
+ALTERNATIVE_LENGTH = 80
+"""Characters that follow another character at the cursor, at most: to the end of the line."""
+MOST_SAME = 1000
+"""Characters at which no other can be drawn, before regenerating gives up."""
+
+
+class Cancelled(CharLSTMError):
+    """The user cancelled it, or asked for something else meanwhile."""
+
+
+def to_cursor(playback: Playback, *arguments: Any) -> int:
+    """The model has to have read up to the cursor."""
+    return playback.document.cursor
+
+
+def to_place(playback: Playback, place: At, *arguments: Any) -> int:
+    """The model has to have read up to the place that is the first argument."""
+    return playback.place(place)
+
+
+def to_end(playback: Playback, *arguments: Any) -> int:
+    """The model has to have read all of the text."""
+    return len(playback.document)
+
+
+# ---- generating
+
+
+def _stream(playback: Playback, count: int) -> None:
+    if playback.speed == 0:
+        _generate_one(playback)
+    else:
+        playback.document.begin_generating()
+        playback.stream(count)
+
+
+def _generate_one(playback: Playback) -> None:
+    playback.document.begin_generating(joins=True)
+    playback.reader.generate()
+
+
+def _regenerate(playback: Playback, place: At) -> None:
+    """Put another character at a place, as another seed draws it, or at the first place after it where the settings
+    allow another one; the text streams on from there."""
+    document, reader = playback.document, playback.reader
+    position = playback.place(place)
+    seed: int | None = next_seed(document.seed)
+    if position < len(document):
+        for position in range(position, min(len(document), position + MOST_SAME)):  # noqa: B020
+            reader.read(position + 1)
+            reader.go_to(position)
+            if (seed := reader.session.find_seed()) is not None:
+                break
+    if seed is None:
+        raise GenerationError("With these settings the model writes the same again, whatever the seed.")
+    text = reader.draw(position, 1, seed)
+    document.branch_off(position, text, GENERATED, kind="regenerating", seed=seed)
+    document.go_on_generating()
+    if playback.speed:
+        playback.stream()
+
+
+def _show_alternative(playback: Playback, direction: int, place: At) -> None:
+    """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if it
+    was not there before. Without a character there, the likeliest one is put there."""
+    document, reader = playback.document, playback.reader
+    position = playback.place(place)
+    chars = [one.char for one in reader.distribution(position, len(playback.model.vocabulary)).alternatives]
+    here = document.text.read(position, position + 1)
+    number = chars.index(here) + direction if here in chars else 0
+    if not 0 <= number < len(chars):
+        playback.note = "The model has no likelier one." if direction < 0 else "That was the least likely one."
+        return
+    document.move(position)
+    document.branch_off(position, chars[number], kind="showing alternatives", joins=True)
+    if document.cursor == len(document):
+        document.go_on_generating()
+        reader.read(len(document))
+        char = chars[number]
+        for _ in range(ALTERNATIVE_LENGTH):
+            if char == "\n":
+                break
+            char = reader.generate()
+    document.put_cursor(position)
+
+
+def _put_in_continuation(playback: Playback, text: str) -> None:
+    """Put in a continuation that the model offered; what followed stays while writing, else it stays as a branch."""
+    document = playback.document
+    if playback.writing:
+        document.insert(text, GENERATED, kind="continuing")
+    else:
+        document.branch_off(document.cursor, text, GENERATED, kind="continuing")
+
+
+STREAM = Operation(_stream, lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
+"""Stream so many characters at the end of the text; at speed 0 generate one."""
+PAUSE = Operation(lambda playback: None, edits=False)
+"""Stop streaming."""
+GENERATE_ONE = Operation(_generate_one, to_end, edits=False)
+"""Generate one character at the end of the text."""
+REGENERATE = Operation(_regenerate, to_place)
+"""Stream other text from a place on; the old one stays as a branch."""
+ALTERNATIVE = Operation(_show_alternative, lambda playback, direction, place: to_place(playback, place))
+"""Show the next less likely (1) or likelier (-1) character at a place, as a branch."""
+CONTINUATIONS = Operation(lambda playback, *how: playback.find_continuations(*how), to_cursor, edits=False)
+"""Find continuations at the cursor (:meth:`Playback.find_continuations`)."""
+PUT_IN = Operation(_put_in_continuation)
+"""Put in one of the continuations."""
+
+
+# ---- moving
+
+
+def _move_by_word(playback: Playback, direction: int) -> None:
+    document = playback.document
+    word = document.word_after() if direction > 0 else -document.word_before()
+    _move(playback, document.cursor + word)
+
+
+def _move(playback: Playback, position: int) -> None:
+    first = 0 if playback.writing else playback.document.prime_length  # the prime is entered by a writer only
+    playback.document.move(max(first, position), undoable=not playback.writing)
+
+
+MOVE_TO = Operation(lambda playback, place: _move(playback, playback.place(place)), edits=False)
+"""Put the cursor at a place."""
+MOVE_BY = Operation(lambda playback, by: _move(playback, playback.document.cursor + by), edits=False)
+"""Move the cursor by so many characters."""
+MOVE_BY_WORD = Operation(_move_by_word, edits=False)
+"""Move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
+MOVE_TO_END = Operation(lambda playback: _move(playback, len(playback.document)), edits=False)
+"""Put the cursor at the end of the text."""
+
+
+# ---- writing
+
+
+def _insert(playback: Playback, text: str) -> None:
+    playback.document.insert(_known(playback, text))
+
+
+def _paste(playback: Playback) -> None:
+    playback.document.insert(playback.cut)
+
+
+def _replace(playback: Playback, start: At, stop: At, text: str = "") -> None:
+    first, last = playback.place(start), playback.place(stop, stays=True)
+    playback.document.replace(first, max(first, last), _known(playback, text))
+
+
+def _cut(playback: Playback, start: At, stop: At) -> None:
+    first, last = playback.place(start), playback.place(stop, stays=True)
+    _take_out(playback, first, max(first, last))
+
+
+def _cut_rest(playback: Playback) -> None:
+    _take_out(playback, playback.document.cursor, len(playback.document))
+
+
+def _take_out(playback: Playback, start: int, stop: int) -> None:
+    playback.cut = playback.document.text.read(start, stop)
+    playback.cuts += 1
+    if start < stop:
+        playback.document.replace(start, stop)
+
+
+def _erase_word(playback: Playback, direction: int) -> None:
+    document = playback.document
+    if direction > 0:
+        document.erase(after=document.word_after())
+    else:
+        document.erase(before=document.word_before())
+
+
+def _insert_at(playback: Playback, text: str, place: At) -> None:
+    if known := _known(playback, text):
+        playback.document.branch_off(playback.place(place), known, TYPED, kind="typing")
+
+
+def _accept(playback: Playback, text: str) -> None:
+    playback.accept(text)
+
+
+def _known(playback: Playback, text: str) -> str:
+    """The text as the model knows it; a note says what was replaced or left out."""
+    vocabulary, options = playback.model.vocabulary, playback.model.text_options
+    text, plain = with_plain_marks(options.apply(text), vocabulary)
+    prepared = prepare_prime(playback.model, text, empty_is_fine=True)
+    notes = []
+    if pairs := ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable()):
+        notes.append(f"Typographic marks that the model has never seen: {pairs}.")
+    if prepared.unknown:
+        names, replacement = ", ".join(map(repr, prepared.unknown)), vocabulary.replacement
+        notes.append(
+            f"The model has never seen {names}: left out."
+            if replacement is None
+            else f"The model has no symbol of its own for {names}: read as {replacement}."
+        )
+    playback.note = " ".join(notes)
+    return prepared.text
+
+
+INSERT = Operation(_insert)
+"""Put the user's own text in at the cursor; what follows stays."""
+PASTE_CUT = Operation(_paste)
+"""Put what was cut last in at the cursor."""
+REPLACE = Operation(_replace)
+"""Put the user's own text, or nothing, in the place of the characters from one place to another; what follows stays."""
+CUT = Operation(_cut)
+"""Take out the characters from one place to another, for the clipboard."""
+CUT_REST = Operation(_cut_rest)
+"""Take out what stands after the cursor, for the clipboard."""
+ERASE = Operation(lambda playback, before, after: playback.document.erase(before, after))
+"""Remove so many characters before the cursor and after it."""
+ERASE_WORD = Operation(_erase_word)
+"""Remove the word before the cursor (-1) or after it (1)."""
+INSERT_AT = Operation(_insert_at)
+"""Put the user's own text at a place; the text from there on stays as a branch."""
+ACCEPT = Operation(_accept)
+"""Put the beginning of the suggestion into the text."""
+ANOTHER_SUGGESTION = Operation(
+    lambda playback, direction: playback.suggest_another(playback.suggestion_place + direction), to_cursor, edits=False
+)
+"""Suggest the next (1) or previous (-1) of several."""
+SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(place), to_cursor, edits=False)
+"""Suggest the one at a place of several."""
+
+
+def _set_writing(playback: Playback, writing: bool) -> None:
+    playback.writing = writing
+    document = playback.document
+    if not writing and document.cursor < document.prime_length:
+        document.move(document.prime_length, undoable=False)
+
+
+SET_WRITING = Operation(_set_writing, edits=False)
+"""Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
+
+
+# ---- choosing and branches
+
+
+def _choose(playback: Playback, chars: str, place: At) -> None:
+    unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
+    if unknown is not None:
+        raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
+    playback.document.branch_off(playback.place(place), chars, CHOSEN, kind="choosing")
+
+
+CHOOSE = Operation(_choose)
+"""Put characters at a place; the text from there on stays as a branch."""
+SWITCH = Operation(lambda playback, number: playback.document.switch(number))
+"""Make a branch the current text."""
+PRUNE = Operation(lambda playback, number: playback.document.prune(number))
+"""Remove a branch and all that parted from it."""
+RENAME = Operation(lambda playback, number, name: playback.document.rename(number, name))
+"""Give a branch a name."""
+
+
+def _undo(playback: Playback) -> None:
+    document = playback.document
+    if not document.undoable and playback.can_return:
+        playback.go_to_other(-1)
+        document = playback.document
+        playback.note = f"The text before is back: {len(document) - document.prime_length:,} chars."
+        return
+    kind = document.undo()
+    playback.note = f"Undone: {kind}." if kind else "There is nothing to undo."
+
+
+def _redo(playback: Playback) -> None:
+    document = playback.document
+    if not document.redoable and playback.can_advance:
+        playback.go_to_other(1)
+        playback.note = "The later text is back."
+        return
+    kind = document.redo()
+    playback.note = f"Done again: {kind}." if kind else "There is nothing to redo."
+
+
+UNDO = Operation(_undo)
+"""Go back before the last change of the text, the cursor or the branches."""
+REDO = Operation(_redo)
+"""Make the last change again that was undone."""
+
+
+def _change_clamps(playback: Playback, change: Callable[[tuple[Clamp, ...]], tuple[Clamp, ...]]) -> None:
+    playback.reader.clamps = tuple(change(playback.reader.clamps))
+
+
+CHANGE_CLAMPS = Operation(_change_clamps, edits=False, stops=False)
+"""Hold other cells, from the next character on."""
