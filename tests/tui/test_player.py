@@ -65,7 +65,7 @@ class Listener:
     def saved(self, length: int) -> PlaybackState:
         """Wait until a text of so many characters is saved."""
         state = self.until(lambda p: p.length == length and p.file is not None)
-        time.sleep(thread.SAVE_INTERVAL)
+        time.sleep(0.3)  # until it was given to the saver
         assert self.player._saver.write_all(60)
         return state
 
@@ -982,11 +982,11 @@ def test_words_before_an_unexpected_error_are_saved(
     def fail(*_: object) -> None:
         raise ValueError("bad luck")
 
-    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
     player.do(operations.INSERT, "first")
     file = listener.saved(5).file
+    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
     player.do(operations.INSERT, " second")
     listener.until(lambda p: p.length == 12)
     with monkeypatch.context() as patch:

@@ -124,6 +124,7 @@ class Document:
         self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
         self._redo: list[Change] = []
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
+        self._one_by_one = False  # another generated character goes on with the last change
         self._grows = False  # what is generated belongs to the last change
         self._owner = object()  # of the chunks that it may append to
         self._generated: list[str] = []  # at the end of the text, and not part of it yet
@@ -253,9 +254,9 @@ class Document:
 
     def begin_generating(self, *, joins: bool = False) -> None:
         """What is generated at the end of the text from now on is a change; with ``joins`` it is part of the last one
-        if that was generating too, and the cursor is still at its end. What is generated without this, in a text to
-        which nothing was done, is no change."""
-        here = self.text
+        if that was generating with ``joins`` too, and the cursor is still at its end. What is generated without this,
+        in a text to which nothing was done, is no change."""
+        here, self._one_by_one = self.text, joins
         if joins and self._joins(GENERATE) and self.cursor == len(here):
             self._grows = True
             return
@@ -280,10 +281,10 @@ class Document:
         added = here.continued(len(here), text, GENERATED, self._owner)
         after = replace(before, cursor=len(here) + len(added))
         whole = here + added
-        if self._full.starts_with(whole):
-            whole = self._full.part(0, len(whole))  # whoever wrote it
+        if self._full.starts_with(whole) or whole.starts_with(self._full):
+            whole = self._along_full(whole)
             added = whole.part(len(here))
-        elif len(here) < len(self._full):
+        else:
             after = replace(after, branch=self._new_number())
         self._write("grow", text=text, recorded=recorded)
         change = Change(GENERATE, len(here), Text(), added, before, after)
@@ -293,35 +294,50 @@ class Document:
             self._record(change, joins=False)
             self._grows = recorded = True
         self._become(whole, after, (len(here), 0, len(added)))
-        self._change_end = self.cursor if recorded else None
+        self._change_end = self.cursor if recorded and self._one_by_one else None
 
     # ---- branches
 
     def branch_off(
-        self, position: int, text: str, source: int = CHOSEN, *, kind: str, seed: int | None = None, joins: bool = False
-    ) -> None:
+        self, position: int, text: str, source: int = CHOSEN, *, kind: str, seed: int | None = None,
+        joins: bool = False, whole: bool = True,
+    ) -> None:  # fmt: skip
         """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. If a branch goes on
-        like this already, it becomes the current one. The cursor is behind ``text`` then.
+        like this already, it becomes the current one: the ``whole`` of it, or as far as ``text`` goes. The cursor is
+        behind ``text`` then.
 
         Raises :class:`GenerationError` if there is no such position.
         """
         here = self.text
         if not 0 <= position <= len(here):
             raise GenerationError(f"The text has no position {position}: it ends at {len(here)}")
-        added = here.continued(position, text, source, self._owner)
+        added = here.continued(position, text, source)
         wanted = here.part(0, position) + added
         cursor = len(wanted)
-        if here.starts_with(wanted):
+        if whole and here.starts_with(wanted):
             self._edit(kind, cursor, 0, Text(), seed=seed, joins=joins, in_place=False)
-        elif self._full.starts_with(wanted) or position == len(self._full):
-            if len(wanted) <= len(self._full):
-                added = self._full.part(position, len(wanted))  # whoever wrote it
+        elif self._full.starts_with(wanted) or wanted.starts_with(self._full):
+            added = self._along_full(wanted).part(position)
             self._edit(kind, position, len(here) - position, added, seed=seed, joins=joins, in_place=False)
         elif (number := self._branch_beginning_with(wanted)) is not None:
-            self._go(kind, number, cursor, seed=seed, joins=joins)
+            self._go(kind, number, cursor, None if whole else cursor, seed=seed, joins=joins)
         else:
             number = self._new_number()
+            added = self._along_branches(wanted).part(position)
             self._edit(kind, position, len(here) - position, added, seed=seed, branch=number, joins=joins)
+
+    def _along_branches(self, text: Text) -> Text:
+        """The same with the branch that goes along furthest."""
+        branches = (branch.text for branch in self.branches.values())
+        same, along = max(
+            ((text.same_start(each, sources=False), each) for each in branches), key=lambda found: found[0]
+        )
+        return along.part(0, same) + text.part(same)
+
+    def _along_full(self, text: Text) -> Text:
+        """A text of which the branch has the beginning, or which is a beginning of it, with the sources of the branch:
+        what stands there keeps who wrote it."""
+        return self._full.part(0, len(text)) + text.part(len(self._full))
 
     def go_on_generating(self) -> None:
         """What is generated from now on belongs to the change that was just made, if that is at the end of the text."""
@@ -432,6 +448,7 @@ class Document:
     def undo(self) -> str:
         """Go back before the last change. Returns what it was; empty if there was none."""
         self._take_generated()
+        self._change_end, self._grows = None, False
         while self._undo:
             change = self._undo.pop()
             if change.is_nothing:
@@ -440,23 +457,24 @@ class Document:
             for branch in change.pruned:
                 self._branches[branch.number] = branch
             self._branches = dict(sorted(self._branches.items()))
+            here = self.place  # where redo goes back to
             self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
-            self._redo.append(change)
-            self._change_end, self._grows = None, False
+            self._redo.append(replace(change, after=here))
             return change.kind
         return ""
 
     def redo(self) -> str:
         """Make the last change again that was undone. Returns what it is; empty if there is none."""
         self._take_generated()
+        self._change_end, self._grows = None, False
         if not self._redo:
             return ""
         change = self._redo.pop()
         self._write("redo")
+        here = self.place
         self._put(change.start, change.removed, change.added, change.after, in_place=change.in_place)
         pruned = tuple(self._branches.pop(branch.number) for branch in change.pruned)  # it may have another name by now
-        self._undo.append(replace(change, pruned=pruned))
-        self._change_end, self._grows = None, False
+        self._undo.append(replace(change, before=here, pruned=pruned))
         return change.kind
 
     def replay(self, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -596,21 +614,22 @@ class Document:
         self._change_end, self._grows = self.cursor, False
 
     def _go(
-        self, kind: str, number: int, cursor: int, *, seed: int | None = None, joins: bool = False,
-        replayed: bool = False,
+        self, kind: str, number: int, cursor: int, length: int | None = None, *, seed: int | None = None,
+        joins: bool = False, replayed: bool = False,
     ) -> None:  # fmt: skip
-        """Make a branch the current text."""
+        """Make a branch the current text, or its first ``length`` characters."""
         branch = self._branch(number)
+        text = branch.text.part(0, length)
         before, here = self.place, self._text
         after = replace(before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed))
-        if not 0 <= cursor <= len(branch.text):
+        if not 0 <= cursor <= len(text):
             raise ValueError(f"branch {number} has no position {cursor}")
         if not replayed:
             joins = joins and self._joins(kind)
-        self._write("go", kind=kind, number=number, cursor=cursor, seed=seed, joins=joins)
-        start, removed, added = difference(here, branch.text)
+        self._write("go", kind=kind, number=number, cursor=cursor, length=length, seed=seed, joins=joins)
+        start, removed, added = difference(here, text)
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
-        self._become(branch.text, after, (start, len(removed), len(added)))
+        self._become(text, after, (start, len(removed), len(added)))
         self._change_end, self._grows = self.cursor, False
 
     def _joins(self, kind: str) -> bool:
@@ -673,7 +692,16 @@ class Document:
             self._branches[self.branch] = replace(branch, text=self._full)
 
     def _write(self, do: str, **values: Any) -> None:
-        usual = {"joins": False, "in_place": True, "seed": None, "branch": None, "removed": 0, "text": "", "by": TYPED}
+        usual = {
+            "length": None,
+            "joins": False,
+            "in_place": True,
+            "seed": None,
+            "branch": None,
+            "removed": 0,
+            "text": "",
+            "by": TYPED,
+        }
         kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
         self.journal.append({"do": do, **kept})
 

@@ -320,7 +320,7 @@ class _Reading:
             self._summary = self._head | changed
 
 
-_WHOLE = ("position", "start", "removed", "number", "cursor", "seed", "branch")
+_WHOLE = ("position", "start", "removed", "number", "cursor", "length", "seed", "branch")
 _WORDS = ("do", "kind", "text", "name")
 _FLAGS = ("joins", "in_place", "undoable", "recorded")
 

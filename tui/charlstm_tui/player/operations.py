@@ -196,7 +196,7 @@ def _erase_word(playback: Playback, direction: int) -> None:
 
 def _insert_at(playback: Playback, text: str, place: At) -> None:
     if known := _known(playback, text):
-        playback.document.branch_off(playback.place(place), known, TYPED, kind="typing")
+        playback.document.branch_off(playback.place(place), known, TYPED, kind="typing", whole=False)
 
 
 def _accept(playback: Playback, text: str) -> None:

@@ -125,7 +125,7 @@ class Player:
         self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
         self._keys = itertools.count(1)
         self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
-        self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more
+        self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more, and not saved
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = SessionWriter()
         self._saved_at = 0.0
@@ -467,6 +467,7 @@ class Player:
 
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
+        self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
         if playback.is_open and playback.key in self._begun:
             state = self._last_states[playback.key] = playback.session_state(with_cache=True)
             self._saver.end(playback.key, state)
