@@ -157,6 +157,11 @@ class Document:
         return self._version
 
     @property
+    def has_new(self) -> bool:
+        """Whether something was generated since :attr:`settled_version`."""
+        return bool(self._generated)
+
+    @property
     def undoable(self) -> str:
         """What :meth:`undo` would undo; empty for nothing."""
         return next((change.kind for change in reversed(self._undo) if not change.is_nothing), "")

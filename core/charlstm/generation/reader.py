@@ -105,6 +105,14 @@ class Reader:
         self.follow()
         return self._reading.read_to
 
+    @property
+    def has_read_all(self) -> bool:
+        """Whether all of the text was read. While text is generated this takes no time."""
+        document = self.document
+        if document.settled_version == self._version and document.has_new:
+            return True  # what is new was generated here, at the end
+        return self.read_to >= len(document)
+
     def follow(self) -> None:
         """Forget what was read of text that is another by now."""
         version = self.document.version

@@ -436,7 +436,9 @@ class Playback:
     @property
     def unread(self) -> int:
         """How many characters the model has to read now."""
-        return max(0, self.to_read - self.reader.read_to) if self.is_open else 0
+        if not self.is_open or (self.running and not self.waiting and self.reader.has_read_all):
+            return 0
+        return max(0, self.to_read - self.reader.read_to)
 
     def read(self, proceed: Callable[[], bool]) -> None:
         """Let the model read what it has to, while it may ``proceed``."""
