@@ -475,9 +475,7 @@ class Player:
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
         for playback in self._playbacks.values():
-            if (status := self._status(playback)) is not None:
-                playback.changed = True
-                playback.find_run(status.path)
+            playback.changed |= playback.key in self._begun
 
     def _status(self, playback: Playback) -> SavingStatus | None:
         return self._saver.status(playback.key) if playback.key in self._begun else None
@@ -490,6 +488,8 @@ class Player:
         """The playback's state; if it cannot be made, one that says so."""
         try:
             status = self._status(playback)
+            if status is not None:
+                playback.find_run(status.path)
             if status is not None and status.note != self._noted.get(playback.key, ""):
                 playback.note = self._noted[playback.key] = status.note
             return playback.state(None if status is None else status.path, self._why_not_saved(playback))
