@@ -574,6 +574,27 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     assert listener.until(lambda p: p.request.session is None).length == 6
 
 
+def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_to_it(
+    model: Path, listener: Listener
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    assert file is not None
+    player.load(PlayRequest(str(model), session=file))
+    listener.until(lambda p: p.request.session == file and p.length == 5)
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.request.session is None and p.length == 5)
+    player.do(operations.INSERT, " second")
+    other = listener.until(lambda p: p.length == 12 and p.file not in (None, file)).file
+    assert player.close(60)
+    assert other is not None
+    assert load_session(file, load_model(model)).read() in ("first", "")
+    assert load_session(other, load_model(model)).read() == "first second"
+
+
 def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
     model: Path, listener: Listener
 ) -> None:

@@ -172,6 +172,11 @@ class SessionSaver:
             saving.is_ending, saving.end_state = True, state
             self._changed.notify_all()
 
+    def knows(self, key: Hashable) -> bool:
+        """Whether a session has this key. It has another one since its file was opened again under that."""
+        with self._changed:
+            return key in self._savings
+
     def status(self, key: Hashable) -> SavingStatus:
         """How it is with saving a session; an empty status for an unknown one."""
         with self._changed:

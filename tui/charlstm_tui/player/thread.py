@@ -297,9 +297,12 @@ class Player:
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
-        self._save()
-        for playback in self._playbacks.values():
-            self._end_saving(playback)
+        try:
+            self._save()
+            for playback in self._playbacks.values():
+                self._end_saving(playback)
+        except Exception:
+            LOG.exception("Unexpected error at the end of the player's thread")
 
     def _seconds_to_wait(self, now: float) -> float | None:
         """How long to wait for a command; ``None``: until one comes."""
@@ -453,7 +456,7 @@ class Player:
         document, reader, key = playback.document, playback.reader, playback.key
         assert playback.facts is not None
         how = reader.settings, reader.clamps
-        if key not in self._begun:
+        if key not in self._begun or not self._saver.knows(key):
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
             document.take_journal()  # which the state has
             self._saver.begin(key, folder, playback.session_state(), run=playback.facts.run)
@@ -468,7 +471,7 @@ class Player:
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
         self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
-        if playback.is_open and playback.key in self._begun:
+        if playback.is_open and playback.key in self._begun and self._saver.knows(playback.key):
             state = self._last_states[playback.key] = playback.session_state(with_cache=True)
             self._saver.end(playback.key, state)
 
