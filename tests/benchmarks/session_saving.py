@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "torture"))
 
-from kill_sessions import SYMBOLS, about, made_file, state_of
+from kill_sessions import SYMBOLS, made_file, state_of
 
 from charlstm.generation.document import Document
 from charlstm.generation.saved_state import load
@@ -30,6 +30,7 @@ from charlstm.generation.saving import copy_tree, load_session, read_summary
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionLog, changes, read
 from charlstm_tui.player.session_saver import SessionSaver
+from played_documents import about
 from recorded_run import tiny_model
 
 MODEL = tiny_model(symbols=SYMBOLS, hidden_size=4)

@@ -36,13 +36,14 @@ from charlstm.generation.document import Document
 from charlstm.generation.saving import copy_tree
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, SessionSummary, read
+from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, read
 from charlstm.generation.tree import CHOSEN, row_type
 from charlstm.model.file import Model
 from charlstm.storage import FileStamp
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SessionSaver
 from faulty_disk import PowerLossDisk
+from played_documents import about
 from recorded_run import tiny_model
 
 ALLOWED = 0.5
@@ -80,10 +81,6 @@ def made_file(place: Path, megabytes: float) -> Path:
     path = place / "auto-20260101-000000.json"
     SessionLog.create(path, replace(state_of(document), cache=copy_tree(session))).close()
     return path
-
-
-def about(document: Document) -> SessionSummary:
-    return SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), True)
 
 
 def state_of(document: Document) -> SessionState:

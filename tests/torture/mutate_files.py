@@ -62,7 +62,7 @@ from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, load_session, read_summary, save_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SessionLog, SessionState, SessionSummary, changes
+from charlstm.generation.session_log import SessionLog, SessionState, changes
 from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
@@ -77,6 +77,7 @@ from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.settings_file import load_settings
+from played_documents import about
 from recorded_run import NASTY, record, tiny_model
 
 SECONDS = 10.0
@@ -371,13 +372,13 @@ def session_logs(place: Path) -> Kind:
         document = document_of(session)
         work_on(document)
         document.take_journal()
-        about = SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), True)
         symbols, figures = tuple(model.vocabulary.symbols), copy_tree(session)
         path.unlink(missing_ok=True)
-        log = SessionLog.create(path, SessionState(document.copy(), symbols, about, SamplerSettings(), cache=figures))
+        state = SessionState(document.copy(), symbols, about(document), SamplerSettings(), cache=figures)
+        log = SessionLog.create(path, state)
         for _ in range(4):
             work_on(document)
-            log.append(changes(document.take_journal(), SamplerSettings(top_k=2), [Clamp(1, 1, 0.1)]), about)
+            log.append(changes(document.take_journal(), SamplerSettings(top_k=2), [Clamp(1, 1, 0.1)]), about(document))
         log.close()
         goods.append(path.read_bytes())
     again = place / "again.json"

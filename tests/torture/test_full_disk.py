@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.generation.document import Document
-from charlstm.generation.session_log import SessionState, SessionSummary, read
+from charlstm.generation.session_log import SessionState, read
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import create_new_run, launch
 from charlstm.runs.log import read_events
@@ -22,6 +22,7 @@ from charlstm.runs.store import load_state
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm_tui.player.session_saver import SessionSaver
+from played_documents import about
 
 TIMEOUT = 60.0
 SETTINGS = Settings(
@@ -79,10 +80,9 @@ def test_session_on_a_full_disk_is_saved_when_there_is_room_again(small_disk: Pa
     saver, document = SessionSaver(), Document("abc")
 
     def save() -> None:
-        about = SessionSummary(len(document) - 3, document.text.read(0, 80), True)
-        saver.save(0, document.take_journal(), summary=about)
+        saver.save(0, document.take_journal(), summary=about(document))
 
-    saver.begin(0, small_disk / "sessions", SessionState(document.copy(), tuple("abc "), SessionSummary(0, "", True)))
+    saver.begin(0, small_disk / "sessions", SessionState(document.copy(), tuple("abc "), about(document)))
     document.insert("ab ")
     save()
     wait(lambda: not saver.status(0).unsaved, "the first word")

@@ -65,7 +65,13 @@ class Listener:
     def saved(self, length: int) -> PlaybackState:
         """Wait until a text of so many characters is saved."""
         state = self.until(lambda p: p.length == length and p.file is not None)
-        time.sleep(0.3)  # until it was given to the saver
+        deadline = time.monotonic() + 60
+        while any(self.player._is_unsaved(playback) for playback in self.player._playbacks.values()):
+            assert time.monotonic() < deadline, "it was not given to the saver"
+            time.sleep(0.005)
+        given = threading.Event()
+        self.player._put(given.set)  # which it carries out when it has given it
+        assert given.wait(60)
         assert self.player._saver.write_all(60)
         return state
 

@@ -21,10 +21,11 @@ from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, save_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, SessionSummary, read
+from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, read
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+from played_documents import about
 from recorded_run import record, tiny_model
 
 SYMBOLS = tuple(" abcdefgh\n")
@@ -38,12 +39,20 @@ def wait(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.005)
 
 
-def about(document: Document) -> SessionSummary:
-    return SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), document.is_edited)
-
-
 def state_of(document: Document, **values: Any) -> SessionState:
     return SessionState(document.copy(), SYMBOLS, about(document), **values)
+
+
+class SlowCache:
+    """What the model has read, whose making waits for :attr:`go_on`."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self) -> dict[str, Any]:
+        self.began.set()
+        assert self.go_on.wait(TIMEOUT)
+        return {}
 
 
 class Played:
@@ -465,24 +474,18 @@ def test_session_that_is_opened_again_while_it_is_compacted_goes_on_in_its_file(
     played = Played(saver, place)
     played.type("ab ")
     path = played.wait()
-    began, go_on = threading.Event(), threading.Event()
-
-    def slow() -> dict[str, Any]:
-        began.set()
-        assert go_on.wait(TIMEOUT)
-        return {}
-
+    slow = SlowCache()
     played.type("cd ")
     played.end(cache=slow)
     Played(saver, place)  # another one is played meanwhile
     assert saver.flush(path, TIMEOUT)
-    assert began.wait(TIMEOUT)
+    assert slow.began.wait(TIMEOUT)
     other = again(played, saver, key=3)
     Played(saver, place, key=3)
     other = again(played, saver, key=3)
     other.type("ef")
     assert other.check() == path
-    go_on.set()
+    slow.go_on.set()
     wait(lambda: not saver._compacting, "the whole state")
     other.type("gh")
     assert other.check() == path
@@ -510,18 +513,12 @@ def test_saving_while_a_session_is_compacted_loses_nothing(
     played = Played(saver, place)
     played.type("ab ")
     path = played.wait()
-    began, go_on = threading.Event(), threading.Event()
-
-    def slow() -> dict[str, Any]:
-        began.set()
-        assert go_on.wait(TIMEOUT)
-        return {}
-
+    slow = SlowCache()
     played.end(cache=slow)
-    assert began.wait(TIMEOUT)
+    assert slow.began.wait(TIMEOUT)
     played.type("cd")
     played.check(path)  # it is in the old file meanwhile
-    go_on.set()
+    slow.go_on.set()
     wait(lambda: not saver._savings[0].compacting, "the whole state")
     played.type("ef")
     played.check(path)

@@ -11,7 +11,7 @@ import copy
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,7 +26,10 @@ MOST_CHANGES = 1000
 """Changes that can be undone."""
 
 MOST_HISTORY = 2_000_000
-"""Characters of the history that are saved: those of the latest changes."""
+"""Characters that these changes have together; the last one is always kept."""
+
+MOST_SHIFTS = 1000
+"""Versions for which it is known how they moved the characters behind their edits."""
 
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
@@ -63,8 +66,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """At ``start``, ``added`` came in the place of ``removed``; with ``in_place`` nothing else of the branch is kept.
-    ``pruned`` are branches that went."""
+    """At ``start``, ``added`` came in the place of ``removed``. ``pruned`` are branches that went.
+
+    With ``in_place`` the branch is exactly the new text. Otherwise what undo has left behind the end of the text stays
+    a part of the branch.
+    """
 
     kind: str
     start: int
@@ -85,6 +91,11 @@ class Change:
         """Whether both sides are the same in all."""
         return self.before == self.after and not self.pruned and self.removed == self.added
 
+    @property
+    def size(self) -> int:
+        """The number of characters that it keeps."""
+        return len(self.removed) + len(self.added) + sum(len(branch.text) for branch in self.pruned)
+
 
 @dataclass(frozen=True, slots=True)
 class Branch:
@@ -94,6 +105,91 @@ class Branch:
     parent: int | None
     text: Text
     name: str = ""
+
+
+class History:
+    """Changes that can be undone, and undone ones that can be made again. The oldest are forgotten when there are too
+    many or they have too many characters.
+
+    What is forgotten depends on the changes alone: a document that is made again from a saved state and what was done
+    since has the same history.
+
+    Attributes:
+        done, undone: changes, each time that which is undone or made again first as the last one.
+    """
+
+    def __init__(self, done: Iterable[Change] = (), undone: Iterable[Change] = ()) -> None:
+        self.done, self.undone = deque(done), list(undone)
+        self._size = sum(change.size for change in self)
+        self._forget()
+
+    def __iter__(self) -> Iterator[Change]:
+        yield from self.done
+        yield from self.undone
+
+    def __bool__(self) -> bool:
+        return bool(self.done or self.undone)
+
+    @property
+    def last(self) -> Change | None:
+        """The last change that was not undone."""
+        return self.done[-1] if self.done else None
+
+    @last.setter
+    def last(self, change: Change) -> None:
+        self._size += change.size - self.done[-1].size
+        self.done[-1] = change
+        self._forget()
+
+    def add(self, change: Change) -> None:
+        """A new change was made. What was undone cannot be made again from now on."""
+        self.forget_undone()
+        if self.done and self.done[-1].is_nothing:  # and no later change is merged with it any more
+            self._size -= self.done.pop().size
+        self.done.append(change)
+        self._size += change.size
+        self._forget()
+
+    def forget_undone(self) -> None:
+        self._size -= sum(change.size for change in self.undone)
+        self.undone.clear()
+
+    def take_done(self) -> Change | None:
+        """Take out the last change that did something; one that did nothing goes as well."""
+        while self.done:
+            change = self.done.pop()
+            self._size -= change.size
+            if not change.is_nothing:
+                return change
+        return None
+
+    def take_undone(self) -> Change | None:
+        """Take out the change that was undone last."""
+        if not self.undone:
+            return None
+        change = self.undone.pop()
+        self._size -= change.size
+        return change
+
+    def put_done(self, change: Change) -> None:
+        """A change was made again."""
+        self.done.append(change)
+        self._size += change.size
+
+    def put_undone(self, change: Change) -> None:
+        """A change was undone."""
+        self.undone.append(change)
+        self._size += change.size
+
+    def copy(self) -> History:
+        other = copy.copy(self)
+        other.done, other.undone = self.done.copy(), self.undone.copy()
+        return other
+
+    def _forget(self) -> None:
+        """Forget the oldest changes, as far as there are too many."""
+        while len(self.done) > 1 and (len(self.done) > MOST_CHANGES or self._size > MOST_HISTORY):
+            self._size -= self.done.popleft().size
 
 
 class Document:
@@ -121,14 +217,13 @@ class Document:
         self._version = self.changes = 0
         self.journal: list[Entry] = []
         self._branches = {0: Branch(0, None, self._full)}
-        self._undo: deque[Change] = deque(maxlen=MOST_CHANGES)
-        self._redo: list[Change] = []
+        self._history = History()
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
-        self._one_by_one = False  # another generated character goes on with the last change
-        self._grows = False  # what is generated belongs to the last change
+        self._joins_next = False  # when another character is asked for, it belongs to the last change as well
+        self._grows = False  # what is generated now belongs to the last change
         self._owner = object()  # of the chunks that it may append to
         self._generated: list[str] = []  # at the end of the text, and not part of it yet
-        self._moves: deque[tuple[int, int, int]] = deque(maxlen=MOST_CHANGES)  # of each version: start, removed, added
+        self._shifts: deque[tuple[int, int, int]] = deque(maxlen=MOST_SHIFTS)  # of each version: start, removed, added
 
     # ---- reading
 
@@ -164,12 +259,13 @@ class Document:
     @property
     def undoable(self) -> str:
         """What :meth:`undo` would undo; empty for nothing."""
-        return next((change.kind for change in reversed(self._undo) if not change.is_nothing), "")
+        return next((change.kind for change in reversed(self._history.done) if not change.is_nothing), "")
 
     @property
     def redoable(self) -> str:
         """What :meth:`redo` would redo; empty for nothing."""
-        return self._redo[-1].kind if self._redo else ""
+        undone = self._history.undone
+        return undone[-1].kind if undone else ""
 
     def take_journal(self) -> list[Entry]:
         """What was done since the last call, to be saved."""
@@ -182,8 +278,8 @@ class Document:
         self._take_generated()
         other = copy.copy(self)
         other._owner = object()
-        other._branches, other._undo, other._redo = self.branches, self._undo.copy(), self._redo.copy()
-        other._moves, other._generated, other.journal = self._moves.copy(), [], []
+        other._branches, other._history = self.branches, self._history.copy()
+        other._shifts, other._generated, other.journal = self._shifts.copy(), [], []
         return other
 
     @property
@@ -205,7 +301,7 @@ class Document:
         """Where ``position`` of an earlier ``version`` is now. At the place of an insertion it is after what came in,
         unless it ``stays``."""
         text = self.text
-        for start, removed, added in list(self._moves)[max(0, len(self._moves) - self._version + version) :]:
+        for start, removed, added in list(self._shifts)[max(0, len(self._shifts) - self._version + version) :]:
             if position >= start + removed and not (stays and position == start):
                 position += added - removed
             elif position > start:
@@ -247,13 +343,14 @@ class Document:
         if self.cursor == before.cursor:
             return
         self._change_end, self._grows = None, False
-        self._write("move", position=self.cursor, undoable=undoable)
-        if not undoable or self._redo:
+        self._add_to_journal("move", position=self.cursor, undoable=undoable)
+        history = self._history
+        if not undoable or history.undone:
             return
-        if self._undo and self._undo[-1].kind == MOVE:
-            self._undo[-1] = replace(self._undo[-1], after=self.place)
+        if history.last is not None and history.last.kind == MOVE:
+            history.last = replace(history.last, after=self.place)
         else:
-            self._undo.append(Change(MOVE, self.cursor, Text(), Text(), before, self.place))
+            history.add(Change(MOVE, self.cursor, Text(), Text(), before, self.place))
 
     # ---- generated text
 
@@ -261,7 +358,7 @@ class Document:
         """What is generated at the end of the text from now on is a change; with ``joins`` it is part of the last one
         if that was generating with ``joins`` too, and the cursor is still at its end. What is generated without this,
         in a text to which nothing was done, is no change."""
-        here, self._one_by_one = self.text, joins
+        here, self._joins_next = self.text, joins
         if joins and self._joins(GENERATE) and self.cursor == len(here):
             self._grows = True
             return
@@ -291,15 +388,15 @@ class Document:
             added = whole.part(len(here))
         else:
             after = replace(after, branch=self._new_number())
-        self._write("grow", text=text, recorded=recorded)
+        self._add_to_journal("grow", text=text, recorded=recorded)
         change = Change(GENERATE, len(here), Text(), added, before, after)
-        if recorded:
-            self._undo[-1] = merged(self._undo[-1], change)
-        elif self._undo or self._redo:
+        if recorded and self._history.last is not None:
+            self._history.last = merged(self._history.last, change)
+        elif self._history:
             self._record(change, joins=False)
             self._grows = recorded = True
         self._become(whole, after, (len(here), 0, len(added)))
-        self._change_end = self.cursor if recorded and self._one_by_one else None
+        self._change_end = self.cursor if recorded and self._joins_next else None
 
     # ---- branches
 
@@ -346,16 +443,16 @@ class Document:
 
     def go_on_generating(self) -> None:
         """What is generated from now on belongs to the change that was just made, if that is at the end of the text."""
-        last = self._undo[-1]
-        self._grows = last.is_empty or last.start + len(last.added) == len(self.text)
+        last = self._history.last
+        self._grows = last is None or last.is_empty or last.start + len(last.added) == len(self.text)
 
     def put_cursor(self, position: int) -> None:
         """Let the last change end with the cursor at ``position``."""
         self.cursor = min(max(0, position), len(self.text))
-        if self._undo:
-            self._undo[-1] = replace(self._undo[-1], after=self.place)
+        if self._history.last is not None:
+            self._history.last = replace(self._history.last, after=self.place)
         self._change_end = self.cursor
-        self._write("cursor", position=self.cursor)
+        self._add_to_journal("cursor", position=self.cursor)
 
     def switch(self, number: int) -> None:
         """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
@@ -371,7 +468,7 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        self._write("prune", number=number)
+        self._add_to_journal("prune", number=number)
         self._leave()
         gone = {number}
         for each in self._branches.values():  # a branch stands after its parent
@@ -397,8 +494,8 @@ class Document:
         """Name a branch. It is no change that undo undoes. Raises :class:`GenerationError` if there is no such
         branch."""
         self._branches[number] = replace(self._branch(number), name=unicodedata.normalize("NFC", name)[:200])
-        self._write("rename", number=number, name=name)
-        self._moves.append((0, 0, 0))
+        self._add_to_journal("rename", number=number, name=name)
+        self._shifts.append((0, 0, 0))
         self._version += 1
 
     @property
@@ -445,7 +542,7 @@ class Document:
         return next((branch.number for branch in branches if branch.text.starts_with(text)), None)
 
     def _new_number(self) -> int:
-        pruned = (each.number for change in (*self._undo, *self._redo) for each in change.pruned)
+        pruned = (each.number for change in self._history for each in change.pruned)
         return max((*self._branches, *pruned)) + 1
 
     # ---- history
@@ -454,37 +551,37 @@ class Document:
         """Go back before the last change. Returns what it was; empty if there was none."""
         self._take_generated()
         self._change_end, self._grows = None, False
-        while self._undo:
-            change = self._undo.pop()
-            if change.is_nothing:
-                continue
-            self._write("undo")
-            for branch in change.pruned:
-                self._branches[branch.number] = branch
-            self._branches = dict(sorted(self._branches.items()))
-            here = self.place  # where redo goes back to
-            self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
-            self._redo.append(replace(change, after=here))
-            return change.kind
-        return ""
+        if not self._history.done:
+            return ""
+        self._add_to_journal("undo")
+        change = self._history.take_done()
+        if change is None:
+            return ""
+        for branch in change.pruned:
+            self._branches[branch.number] = branch
+        self._branches = dict(sorted(self._branches.items()))
+        here = self.place  # where redo goes back to
+        self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
+        self._history.put_undone(replace(change, after=here))
+        return change.kind
 
     def redo(self) -> str:
         """Make the last change again that was undone. Returns what it is; empty if there is none."""
         self._take_generated()
         self._change_end, self._grows = None, False
-        if not self._redo:
+        change = self._history.take_undone()
+        if change is None:
             return ""
-        change = self._redo.pop()
-        self._write("redo")
+        self._add_to_journal("redo")
         here = self.place
         self._put(change.start, change.removed, change.added, change.after, in_place=change.in_place)
         pruned = tuple(self._branches.pop(branch.number) for branch in change.pruned)  # it may have another name by now
-        self._undo.append(replace(change, before=here, pruned=pruned))
+        self._history.put_done(replace(change, before=here, pruned=pruned))
         return change.kind
 
     def replay(self, entries: Iterable[Mapping[str, Any]]) -> None:
         """Do again what another document wrote in its journal. Raises :class:`KeyError`, :class:`TypeError`,
-        :class:`ValueError` or :class:`GenerationError` for entries that are none."""
+        :class:`ValueError` or :class:`GenerationError` for entries of another kind."""
         for entry in entries:
             values = dict(entry)
             do = values.pop("do")
@@ -494,7 +591,7 @@ class Document:
                 self._go(replayed=True, **values)
             elif do == "edit":
                 text = values.pop("text", "")
-                sources = _sources(values.pop("by", TYPED), len(text))
+                sources = _sources_from_json(values.pop("by", TYPED), len(text))
                 at = values["start"]
                 uniform = int(sources[0]) if len(set(sources.tolist())) == 1 else None
                 added = (
@@ -515,7 +612,7 @@ class Document:
     # ---- as JSON
 
     def to_dict(self) -> dict[str, Any]:
-        """All of the document, JSON-ready. Of the history the latest changes, of :data:`MOST_HISTORY` characters."""
+        """All of the document, JSON-ready."""
         branches: list[dict[str, Any]] = []
         texts: dict[int | None, Text] = {None: Text()}
         for branch in self.branches.values():
@@ -525,18 +622,10 @@ class Document:
                 **text_to_dict(branch.text.part(same)),
             })  # fmt: skip
             texts[branch.number] = branch.text
-        left, undo = MOST_HISTORY, []
-        for change in reversed(self._undo):
-            if change.is_nothing:
-                continue
-            left -= len(change.removed) + len(change.added) + sum(len(branch.text) for branch in change.pruned)
-            if left < 0:
-                break
-            undo.append(_change_to_dict(change))
-        redo = [_change_to_dict(change) for change in self._redo] if left >= 0 else []
         return {
             "branches": branches, "length": len(self.text), "place": _place_to_list(self.place),
-            "changes": self.changes, "undo": undo[::-1], "redo": redo,
+            "changes": self.changes, "undo": [_change_to_dict(change) for change in self._history.done],
+            "redo": [_change_to_dict(change) for change in self._history.undone],
         }  # fmt: skip
 
     @classmethod
@@ -561,15 +650,14 @@ class Document:
         _whole(place.prime_length, 0, len(document._text))
         document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
         document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
-        document._undo.extend(map(_change_from_dict, values["undo"]))
-        document._redo.extend(map(_change_from_dict, values["redo"]))
+        done, undone = (map(_change_from_dict, values[name]) for name in ("undo", "redo"))
+        document._history = History(done, undone)
         document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
         return document
 
     def forget_history(self) -> None:
         """Let there be nothing to undo or redo."""
-        self._undo.clear()
-        self._redo.clear()
+        self._history = History()
         self._change_end, self._grows = None, False
 
     def check_history(self) -> None:
@@ -608,8 +696,8 @@ class Document:
             raise ValueError(f"branch {branch} is no new one")
         if not replayed:
             joins = joins and self._joins(kind)
-        self._write(
-            "edit", kind=kind, start=start, removed=removed, text=added.read(), by=_written(added.sources()),
+        self._add_to_journal(
+            "edit", kind=kind, start=start, removed=removed, text=added.read(), by=_sources_to_json(added.sources()),
             seed=seed, branch=branch, joins=joins, in_place=in_place,
         )  # fmt: skip
         self._record(Change(kind, start, gone, added, before, after, in_place=in_place), joins=joins)
@@ -631,7 +719,7 @@ class Document:
             raise ValueError(f"branch {number} has no position {cursor}")
         if not replayed:
             joins = joins and self._joins(kind)
-        self._write("go", kind=kind, number=number, cursor=cursor, length=length, seed=seed, joins=joins)
+        self._add_to_journal("go", kind=kind, number=number, cursor=cursor, length=length, seed=seed, joins=joins)
         start, removed, added = difference(here, text)
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
         self._become(text, after, (start, len(removed), len(added)))
@@ -639,15 +727,16 @@ class Document:
 
     def _joins(self, kind: str) -> bool:
         """Whether a change of this kind at the cursor goes on with the last one."""
-        return bool(self._undo) and self._undo[-1].kind == kind and self.cursor == self._change_end
+        last = self._history.last
+        return last is not None and last.kind == kind and self.cursor == self._change_end
 
     def _record(self, change: Change, *, joins: bool) -> None:
         """Keep a change for undo. Nothing that was undone can be redone from now on."""
-        if joins and self._undo:
-            self._undo[-1] = merged(self._undo[-1], change)
+        if joins and self._history.last is not None:
+            self._history.forget_undone()
+            self._history.last = merged(self._history.last, change)
         else:
-            self._undo.append(change)
-        self._redo.clear()
+            self._history.add(change)
         self.changes += 1
 
     def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:
@@ -675,7 +764,7 @@ class Document:
         self.cursor, self.seed, self.prime_length, self.branch = (
             place.cursor, place.seed, place.prime_length, place.branch
         )  # fmt: skip
-        self._moves.append(moved)
+        self._shifts.append(moved)
         self._version += 1
 
     def _parts_from(self, text: Text) -> int:
@@ -696,7 +785,7 @@ class Document:
         if branch.text is not self._full:
             self._branches[self.branch] = replace(branch, text=self._full)
 
-    def _write(self, do: str, **values: Any) -> None:
+    def _add_to_journal(self, do: str, **values: Any) -> None:
         usual = {
             "length": None,
             "joins": False,
@@ -720,15 +809,15 @@ _DOES = {
 
 def text_to_dict(text: Text) -> dict[str, Any]:
     """A text, JSON-ready."""
-    return {"text": text.read(), "by": _written(text.sources())}
+    return {"text": text.read(), "by": _sources_to_json(text.sources())}
 
 
 def text_from_dict(values: Mapping[str, Any]) -> Text:
-    """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are none."""
+    """The inverse. Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no text."""
     text = values["text"]
     if not isinstance(text, str):
         raise TypeError("a text is a string")
-    return Text.of(text, _sources(values["by"], len(text)))
+    return Text.of(text, _sources_from_json(values["by"], len(text)))
 
 
 def _place_to_list(place: Place) -> list[int]:
@@ -798,18 +887,19 @@ def difference(one: Text, other: Text) -> tuple[int, Text, Text]:
     return start, one.part(start, len(one) - end), other.part(start, len(other) - end)
 
 
-def _written(sources: Sources) -> int | str:
+def _sources_to_json(sources: Sources) -> int | str:
     """Sources as a number if they are all the same, else as a digit for each character."""
     if not len(sources) or (sources == sources[0]).all():
         return int(sources[0]) if len(sources) else TYPED
     return (sources + ord("0")).astype(np.uint8).tobytes().decode()
 
 
-def _sources(written: Any, length: int) -> Sources:
-    """The inverse of :func:`_written`. Raises :class:`ValueError` for sources that are none."""
+def _sources_from_json(written: Any, length: int) -> Sources:
+    """The inverse of :func:`_sources_to_json`. Raises :class:`ValueError` for unknown sources or another number
+    of them."""
     if isinstance(written, int):
         return np.full(length, _whole(written, 0, CHOSEN), np.uint8)
     values = np.frombuffer(str(written).encode("utf-32-le", "surrogatepass"), np.uint32) - ord("0")
     if len(values) != length or (values > CHOSEN).any():  # what is less than "0" is large here
-        raise ValueError("it has sources that are none")
+        raise ValueError("its sources do not fit its characters")
     return values.astype(np.uint8)

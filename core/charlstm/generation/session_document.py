@@ -28,7 +28,7 @@ def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ()), po
     ``rest`` is what followed the text in an editor, and the source of each of its characters; ``position`` is that of
     the cursor, if it may be in the rest.
 
-    Raises :class:`ValueError` for sources that are none.
+    Raises :class:`ValueError` for sources that do not fit its characters.
     """
     prime = Text.of(session.prime, TYPED)
     tree = [(number, branch) for number, branch in session.tree.items()]

@@ -171,8 +171,8 @@ _REASONS = {
 
 
 def read(path: Path) -> ReadLog:
-    """Read a whole log. Raises :class:`GenerationError` for what is none or is damaged at its beginning, and
-    :class:`OSError`."""
+    """Read a whole log. Raises :class:`GenerationError` for a file that is no log or is damaged at its beginning,
+    and :class:`OSError`."""
     with storage.open_file(path) as file:
         return _read(cast(BinaryIO, file), path, FileStamp.of(os.fstat(file.fileno())))
 

@@ -131,7 +131,7 @@ class Text:
         return _same(self, other, most, -1, sources=True)
 
     def starts_with(self, other: Text) -> bool:
-        """Whether this text begins with the characters of ``other``, whoever wrote them."""
+        """Whether this text begins with the characters of ``other``; sources are not compared."""
         return len(other) <= len(self) and self.same_start(other, sources=False) == len(other)
 
     # ---- other texts

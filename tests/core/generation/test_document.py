@@ -10,25 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
+from charlstm.generation import document as module
 from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged
 from charlstm.generation.text_pieces import MOST_PIECES, Text
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
-
-
-def played(length=40, prime="abc"):
-    document = Document(prime, seed=3)
-    document.begin_generating()
-    for number in range(length):
-        document.generate("defgh"[number * 7 % 5])
-    return document
-
-
-def everything(document):
-    """All that a user can see of a document."""
-    return (
-        document.text.read(), document.text.sources().tolist(), document.place, document.undoable, document.redoable,
-        document.list_branches(),
-    )  # fmt: skip
+from played_documents import everything, played
 
 
 def replayed(document, prime="abc"):
@@ -338,6 +324,8 @@ def act(document, action, choose):
         document.begin_generating(joins=action == "one")
         for _ in range(1 if action == "one" else choose(5)):
             document.generate("abcd"[choose(3)])
+    elif action == "grow":
+        document.generate("abcd"[choose(3)])
     elif action == "rename":
         document.rename(random.choice(sorted(document.branches)), "name")
     else:
@@ -379,6 +367,29 @@ def test_anything_is_undone_and_redone_and_replayed_from_the_journal(data):
     assert everything(again) == everything(document)
 
 
+@settings(max_examples=300, deadline=None)
+@given(data=st.data(), most_changes=st.integers(2, 9), most_history=st.integers(1, 90))
+def test_state_of_any_moment_with_what_was_done_since_is_the_document(data, most_changes, most_history):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "MOST_CHANGES", most_changes)
+        patch.setattr(module, "MOST_HISTORY", most_history)
+        document = Document("abc", seed=3)
+        saved = document.to_dict()
+        for _ in range(data.draw(st.integers(1, 25))):
+            if data.draw(st.integers(0, 2)) == 0:
+                saved = document.copy().to_dict()
+                document.take_journal()
+            action = data.draw(st.sampled_from((*ACTIONS, "grow")))
+            act(document, action, lambda most: data.draw(st.integers(0, most)))
+        again = Document.from_dict(json.loads(json.dumps(saved)))
+        again.replay(json.loads(json.dumps(document.take_journal())))
+        assert everything(again) == everything(document)
+        for go in ("undo", "redo"):
+            while kind := getattr(document, go)():
+                assert getattr(again, go)() == kind
+                assert everything(again) == everything(document)
+
+
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_undo_goes_back_through_every_text_there_was(data):
@@ -396,7 +407,7 @@ def test_two_changes_are_one():
     first, second = played(0), played(0)
     first.insert("hello")
     first.replace(1, 6, "XY")
-    one, two = list(first._undo)[-2:]
+    one, two = list(first._history.done)[-2:]
     change = merged(one, two)
     second._edit("both", change.start, len(change.removed), change.added)
     assert second.text.read() == first.text.read()

@@ -39,32 +39,13 @@ from charlstm.generation.session_log import (
 )
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from faulty_disk import FaultyDisk, full
+from played_documents import about, everything, played
 
 CLAMPS = (Clamp(1, 3, value=0.1 + 0.2), Clamp(2, 1, factor=-1 / 3), Clamp(1, 2, value=1e-9, factor=0.7))
 
 
-def about(document):
-    return SessionSummary(len(document) - document.prime_length, document.text.read(0, 80), document.is_edited)
-
-
 def state_of(document, model, **values):
     return SessionState(document.copy(), tuple(model.vocabulary.symbols), about(document), **values)
-
-
-def everything(document):
-    """All that a user can see of a document."""
-    return (
-        document.text.read(), document.text.sources().tolist(), document.place, document.undoable, document.redoable,
-        document.list_branches(),
-    )  # fmt: skip
-
-
-def played(length=40, prime="abc"):
-    document = Document(prime, seed=3)
-    document.begin_generating()
-    for number in range(length):
-        document.generate("defgh"[number * 7 % 5])
-    return document
 
 
 def work(document, chance, steps=30):
