@@ -20,7 +20,7 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player import operations
-from charlstm_tui.player.operations import At
+from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import FULL, PlaybackState
 
@@ -28,9 +28,9 @@ PRIME = "The morning"
 """Of the models of the tests that play."""
 
 
-def at(position: int) -> At:
+def at(position: int) -> SeenPosition:
     """The place so many characters after the prime, in the text as it is when its turn comes."""
-    return At(len(PRIME) + position, sys.maxsize)
+    return SeenPosition(len(PRIME) + position, sys.maxsize)
 
 
 class Session:

@@ -152,7 +152,7 @@ class Typist:
         quits = threading.Event()
         signal.signal(signal.SIGUSR1, lambda *_: quits.set())
         if self.compacts:
-            session_log.SessionLog.is_long = property(lambda log: log.size - log.whole > 3000)  # type: ignore[assignment,method-assign]
+            session_log.SessionLog.is_long = property(lambda log: log.size - log.state_end > 3000)  # type: ignore[assignment,method-assign]
         storage.disk = self.make_disk()
         saver, document, chance = SessionSaver(), self.document, random.Random(self.seed)
         time.sleep(max(0.0, self.start_at - time.monotonic()))

@@ -481,7 +481,7 @@ class Document:
             text = parent.text
             starts = branch.text.same_start(text, sources=False)
             cursor = min(self.cursor, starts)
-            after = replace(before, branch=branch.parent, cursor=cursor)
+            after = replace(before, branch=branch.parent, cursor=cursor, prime_length=self._prime_length_in(text))
         else:
             after = before
         start, removed, added = difference(here, text)
@@ -636,20 +636,20 @@ class Document:
         document._branches = {}
         for saved in values["branches"]:
             parent = None if saved["parent"] is None else document._branches[saved["parent"]]
-            number = _whole(saved["number"], 0 if parent is None else parent.number + 1, 2**31)
+            number = whole_number(saved["number"], 0 if parent is None else parent.number + 1, 2**31)
             if number in document._branches or (parent is None) != (not document._branches):
                 raise ValueError("its branches do not form a tree")
             before = Text() if parent is None else parent.text
-            text = before.part(0, _whole(saved["same"], 0, len(before))) + text_from_dict(saved)
+            text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
             document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
-        document._text = document._full.part(0, _whole(values["length"], 0, len(document._full)))
-        _whole(place.cursor, 0, len(document._text))
-        _whole(place.prime_length, 0, len(document._text))
+        document._text = document._full.part(0, whole_number(values["length"], 0, len(document._full)))
+        whole_number(place.cursor, 0, len(document._text))
+        whole_number(place.prime_length, 0, len(document._text))
         document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
-        document.prime_length, document.changes = place.prime_length, _whole(values["changes"], 0, 2**62)
+        document.prime_length, document.changes = place.prime_length, whole_number(values["changes"], 0, 2**62)
         done, undone = (map(_change_from_dict, values[name]) for name in ("undo", "redo"))
         document._history = History(done, undone)
         document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
@@ -714,7 +714,10 @@ class Document:
         branch = self._branch(number)
         text = branch.text.part(0, length)
         before, here = self.place, self._text
-        after = replace(before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed))
+        after = replace(
+            before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed),
+            prime_length=self._prime_length_in(text),
+        )  # fmt: skip
         if not 0 <= cursor <= len(text):
             raise ValueError(f"branch {number} has no position {cursor}")
         if not replayed:
@@ -724,6 +727,10 @@ class Document:
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
         self._become(text, after, (start, len(removed), len(added)))
         self._change_end, self._grows = self.cursor, False
+
+    def _prime_length_in(self, text: Text) -> int:
+        """How long the prime is in the text of another branch: that may have parted where the prime was edited."""
+        return self.prime_length if text.same_start(self._text, sources=False) >= self.prime_length else 0
 
     def _joins(self, kind: str) -> bool:
         """Whether a change of this kind at the cursor goes on with the last one."""
@@ -826,7 +833,12 @@ def _place_to_list(place: Place) -> list[int]:
 
 def _place_from_list(values: Any) -> Place:
     cursor, seed, prime_length, branch = values
-    return Place(_whole(cursor, 0, 2**62), check_seed(seed), _whole(prime_length, 0, 2**62), _whole(branch, 0, 2**31))
+    return Place(
+        whole_number(cursor, 0, 2**62),
+        check_seed(seed),
+        whole_number(prime_length, 0, 2**62),
+        whole_number(branch, 0, 2**31),
+    )
 
 
 def _change_to_dict(change: Change) -> dict[str, Any]:
@@ -844,23 +856,24 @@ def _change_to_dict(change: Change) -> dict[str, Any]:
 def _change_from_dict(values: Mapping[str, Any]) -> Change:
     pruned = tuple(
         Branch(
-            _whole(each["number"], 1, 2**31), _whole(each["parent"], 0, 2**31), text_from_dict(each), str(each["name"])
+            whole_number(each["number"], 1, 2**31),
+            whole_number(each["parent"], 0, 2**31),
+            text_from_dict(each),
+            str(each["name"]),
         )
         for each in values.get("pruned", ())
     )
     return Change(
-        str(values["kind"]), _whole(values["start"], 0, 2**62), text_from_dict(values["removed"]),
+        str(values["kind"]), whole_number(values["start"], 0, 2**62), text_from_dict(values["removed"]),
         text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
         bool(values["in_place"]),
     )  # fmt: skip
 
 
-def _whole(value: Any, least: int, most: int) -> int:
-    """``value``, if it is a whole number in these limits. Raises :class:`TypeError` or :class:`ValueError`."""
-    if type(value) is not int:
-        raise TypeError(f"{value!r} is not a whole number")
-    if not least <= value <= most:
-        raise ValueError(f"{value} is not from {least} to {most}")
+def whole_number(value: Any, least: int, most: int) -> int:
+    """A number of a file, if it is a whole one in these limits. Raises :class:`ValueError`."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{str(value)[:50]} is not a whole number from {least} to {most}")
     return value
 
 
@@ -898,7 +911,7 @@ def _sources_from_json(written: Any, length: int) -> Sources:
     """The inverse of :func:`_sources_to_json`. Raises :class:`ValueError` for unknown sources or another number
     of them."""
     if isinstance(written, int):
-        return np.full(length, _whole(written, 0, CHOSEN), np.uint8)
+        return np.full(length, whole_number(written, 0, CHOSEN), np.uint8)
     values = np.frombuffer(str(written).encode("utf-32-le", "surrogatepass"), np.uint32) - ord("0")
     if len(values) != length or (values > CHOSEN).any():  # what is less than "0" is large here
         raise ValueError("its sources do not fit its characters")

@@ -23,8 +23,8 @@ READ_CHUNK = 8
 """Characters that the model reads between two calls of ``proceed``: some 10 ms with a network of 2×512."""
 
 MOST_KEPT = 100_000
-"""Characters that are kept as they were read besides those of the text twice; each takes 125 bytes, and as much again
-for hidden states."""
+"""With more characters read than these and twice those of the text, the texts that were left first are forgotten. A
+character takes 250 bytes: half for its figures, half for hidden states."""
 
 MOST_LEFT = 64
 """Texts that were left and are kept as they were read."""
@@ -131,7 +131,7 @@ class Reader:
         return text.same_start(reading.text, sources=False) >= prime_length
 
     def _begin(self, prime: Text) -> Reading:
-        """Begin to read with another prime: with none, since only one that was never edited is read as such."""
+        """Begin to read with another prime. One that was edited has no characters: all of the text is read as text."""
         old = self.session
         session = Session(
             old.model, prime.read(), seed=old.seed, sample=old.sample, settings=old.settings,

@@ -30,6 +30,7 @@ from charlstm import storage, user_files
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
+from charlstm.generation.document import whole_number
 from charlstm.generation.prime import Prime
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
@@ -275,36 +276,36 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     digest = _digest(model)
     same_weights = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
-    seeds = [_whole(values["seed"], -(2**63), 2**64 - 1)]
+    seeds = [whole_number(values["seed"], -(2**63), 2**64 - 1)]
     for number, saved in enumerate(values["branches"]):
         branch = _branch(saved, tree, model, pending, seeds, with_mu=values["format"] < 2)
         if same_weights:
             branch.states = _states(saved, branch, stepper)
-        if _whole(saved["number"], 0, 2**31) in tree or (number == 0) != (branch.parent is None):
+        if whole_number(saved["number"], 0, 2**31) in tree or (number == 0) != (branch.parent is None):
             raise ValueError("its branches do not form a tree")
         tree[saved["number"]] = branch
         if branch.parent is not None:
             branch.parent.children.append(branch)
     cursor = values["cursor"]
     tip = tree[cursor["branch"]]
-    length = _whole(cursor.get("length", tip.stop), min(tip.stop, tip.start + 1) if tip.parent else 0, tip.stop)
+    length = whole_number(cursor.get("length", tip.stop), min(tip.stop, tip.start + 1) if tip.parent else 0, tip.stop)
     ids = np.asarray(values["prime_ids"], np.intp)
     if ids.ndim != 1 or not len(ids) or ids.min() < 0 or ids.max() >= len(model.vocabulary):
         raise ValueError("its prime is invalid")
-    unknown = {str(char)[:1]: _whole(count, 0, 2**62) for char, count in dict(values["unknown"]).items()}
+    unknown = {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()}
     if values["prime"] not in ("", model.vocabulary.decode(ids)):
         raise ValueError("its prime is invalid")
     session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
         seed=seeds[0],
-        sample=_whole(values["sample"], 0, 2**62),
+        sample=whole_number(values["sample"], 0, 2**62),
         settings=SamplerSettings.from_dict(values["settings"]),
         stepper=stepper,
         clamps=[parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))],
         tree=tree,
         tip=tip,
-        position=_whole(cursor["position"], 0, length),
+        position=whole_number(cursor["position"], 0, length),
         length=length,
     )
     session.weights_digest = digest
@@ -320,7 +321,7 @@ def _read_rest(session: Session, text: str, sources: list[Any], seeds: Any) -> N
     if len(ids) != len(sources) or unknown:
         raise ValueError("its text and its sources disagree")
     rows = np.zeros(len(ids), session.root.rows.dtype)
-    rows["id"], rows["source"] = ids, [_whole(source, 0, CHOSEN) for source in sources]
+    rows["id"], rows["source"] = ids, [whole_number(source, 0, CHOSEN) for source in sources]
     _read_seeds(rows, seeds, session.seeds)
     position = session.position
     session.rewind(len(session))
@@ -342,7 +343,7 @@ def _branch(
     parent = None if saved["parent"] is None else tree[saved["parent"]]
     lowest, highest = (0, 0) if parent is None else (parent.start, parent.stop)
     symbols = tuple(model.vocabulary.symbols)
-    branch = Branch(parent, _whole(saved["start"], lowest, highest), symbols, pending, str(saved["name"])[:200])
+    branch = Branch(parent, whole_number(saved["start"], lowest, highest), symbols, pending, str(saved["name"])[:200])
     text, dtype = str(saved["text"]), branch.rows.dtype
     stored = _with_mu(_figures_type(dtype)) if with_mu else _figures_type(dtype)
     figures = np.frombuffer(_unpack(saved["figures"], len(text) * stored.itemsize), stored)
@@ -389,8 +390,8 @@ def _read_seeds(rows: Rows, saved: Any, seeds: list[int]) -> None:
     """Set the seeds of ``rows`` as :func:`_seeds` gave them. Files of 0.1 and 0.2 have the last one, ``seeds[0]``."""
     numbers, places = {seed: number for number, seed in enumerate(seeds)}, [(0, 0)]
     for at, seed in [] if saved is None else saved:
-        number = numbers.setdefault(_whole(seed, -(2**63), 2**64 - 1), len(numbers))
-        places.append((_whole(at, places[-1][0], len(rows)), number))
+        number = numbers.setdefault(whole_number(seed, -(2**63), 2**64 - 1), len(numbers))
+        places.append((whole_number(at, places[-1][0], len(rows)), number))
     seeds[:] = numbers
     for (begin, number), (end, _) in pairwise([*places, (len(rows), 0)]):
         rows["seed"][begin:end] = number
@@ -414,7 +415,7 @@ def _limits(branch: Branch) -> bytes | None:
 
 def _states(saved: Mapping[str, Any], branch: Branch, stepper: Stepper) -> dict[int, npt.NDArray[np.float32]]:
     """The hidden states of a saved branch by position."""
-    positions = [_whole(at, branch.start, branch.stop) for at in saved["states_at"]]
+    positions = [whole_number(at, branch.start, branch.stop) for at in saved["states_at"]]
     size = 2 * stepper.num_layers * stepper.hidden_size
     states = np.frombuffer(_unpack(saved["states"], 4 * size * len(positions)), "<f4").astype(np.float32)
     states = states.reshape(len(positions), 2, stepper.num_layers, stepper.hidden_size, 1)
@@ -445,12 +446,6 @@ def _unpack(packed: Any, size: int) -> bytes:
     if len(raw) != size or not unpacker.eof:  # zlib compares its checksum only at the end of the data
         raise ValueError("its text and its statistics disagree")
     return raw
-
-
-def _whole(value: Any, low: int, high: int) -> int:
-    if type(value) is not int or not low <= value <= high:
-        raise ValueError(f"{str(value)[:50]} is not a whole number from {low} to {high}")
-    return value
 
 
 def _text_or_none(value: Any) -> str | None:

@@ -34,9 +34,8 @@ def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ()), po
     tree = [(number, branch) for number, branch in session.tree.items()]
     numbers = {id(branch): number for number, branch in tree}
     if any(branch.parent is not None and numbers[id(branch.parent)] > numbers[id(branch)] for _, branch in tree):
-        numbers = {
-            id(branch): number for number, branch in enumerate(session.root.descendants())
-        }  # no program did this
+        # No version has written such numbers, but a file may have them.
+        numbers = {id(branch): number for number, branch in enumerate(session.root.descendants())}
     texts: dict[int | None, Text] = {None: prime}
     saved: dict[int, dict[str, Any]] = {}
     for branch in session.root.descendants():
@@ -83,8 +82,8 @@ def _text(session: Session, rows: Rows) -> Text:
 
 
 def fit(session: Session, document: Document) -> Session | None:
-    """Let the current text of a session, which has read an earlier version of a document, be as much of the document's
-    as it has read. None if it has another prime."""
+    """Make the branch of a session that begins like the document's text for the longest part the current one, and cut
+    it where they differ. The session has read an earlier version of the document. None if it has another prime."""
     text, prime = document.text, document.prime_length
     if session.prime != text.read(0, prime):
         return None

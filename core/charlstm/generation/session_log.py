@@ -32,7 +32,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 from charlstm import storage
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.document import MOST_CHANGES, Document, Entry, text_from_dict, text_to_dict
+from charlstm.generation.document import (
+    MOST_CHANGES,
+    Document,
+    Entry,
+    text_from_dict,
+    text_to_dict,
+    whole_number,
+)
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.text_pieces import Text
 from charlstm.storage import FileStamp
@@ -126,7 +133,8 @@ class SeenFile:
 
     Attributes:
         stamp: it has not changed as long as it has this stamp.
-        good: bytes of its whole lines; ``whole``: up to the end of the whole state.
+        good_end: where the last line ends that can be used; what stands behind it is torn or damaged.
+        state_end: where the lines of the last state end; the changes since stand behind it.
         automatic: whether its head says that the app saved it by itself.
         can_go_on: whether it can be appended to: it is of format 3 and not damaged.
         cache: where the line begins that has what the model had read, and its length; 0 without one.
@@ -134,8 +142,8 @@ class SeenFile:
 
     path: Path
     stamp: FileStamp
-    good: int = 0
-    whole: int = 0
+    good_end: int = 0
+    state_end: int = 0
     automatic: bool = False
     can_go_on: bool = False
     cache: tuple[int, int] = (0, 0)
@@ -259,7 +267,7 @@ def _read(file: BinaryIO, path: Path, stamp: FileStamp, until: int | None = None
     if damaged:
         note = f"{path.name} is damaged. The text is what was saved before the damage; the file stays as it is."
     seen = SeenFile(
-        path, stamp, reading.good, reading.whole, reading.automatic, can_go_on=not damaged, cache=reading.cache
+        path, stamp, reading.good_end, reading.state_end, reading.automatic, can_go_on=not damaged, cache=reading.cache
     )
     return ReadLog(reading.state, seen, note)
 
@@ -274,7 +282,7 @@ class _Reading:
         self.cache = (0, 0)
         file.seek(0)
         line = file.readline()
-        self.good = self.whole = len(line)
+        self.good_end = self.state_end = len(line)
         try:
             head = _head(line)
             self.automatic = head.get("automatic") is True
@@ -282,7 +290,7 @@ class _Reading:
         except ERRORS:  # the session is in the other lines
             self.is_damaged, self.automatic, self._head = True, False, {}
         self._summary = self._head
-        while (line := file.readline()).endswith(b"\n") and (until is None or self.good + len(line) <= until):
+        while (line := file.readline()).endswith(b"\n") and (until is None or self.good_end + len(line) <= until):
             record = _record(line[:-1])
             if record is None:
                 self.is_damaged = True
@@ -290,12 +298,12 @@ class _Reading:
             try:
                 self._take(record)
             except ERRORS as error:
-                raise _BadLineError(self.good, error) from None
+                raise _BadLineError(self.good_end, error) from None
             if "cache" in record:
-                self.cache = (self.good, len(line))
-            self.good += len(line)
+                self.cache = (self.good_end, len(line))
+            self.good_end += len(line)
             if "state" in record or "cache" in record:
-                self.whole = self.good
+                self.state_end = self.good_end
         if self.state is not None and (self._summary or not self.is_damaged):
             with contextlib.suppress(*ERRORS):
                 self.state = replace(self.state, summary=SessionSummary.from_dict(self._summary))
@@ -364,13 +372,14 @@ def _state_from_dict(values: Mapping[str, Any]) -> tuple[SessionState, bool]:
     document, has_history = Document.from_dict({**saved, "undo": [], "redo": []}), True
     with contextlib.suppress(*ERRORS):  # the text matters more than its history
         has_history = False
-        history = _whole_history(_unpacked_history(saved), document.text)
+        history = _completed_history(_unpacked_history(saved), document.text)
         document = Document.from_dict({**saved, **history})
         has_history = True
     state = SessionState(
         document, tuple(symbols), SessionSummary(0, "", True), SamplerSettings.from_dict(values["settings"]),
-        _clamps_from_list(values["clamps"]), _whole(values["sample"], 2**62), str(model["weights"]), str(model["run"]),
-        {str(char)[:1]: _whole(count, 2**62) for char, count in dict(values["unknown"]).items()},
+        _clamps_from_list(values["clamps"]), whole_number(values["sample"], 0, 2**62),
+        str(model["weights"]), str(model["run"]),
+        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
     return state, has_history
 
@@ -398,15 +407,15 @@ def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return history
 
 
-def _whole_history(history: Mapping[str, Any], text: Text) -> dict[str, Any]:
+def _completed_history(history: Mapping[str, Any], text: Text) -> dict[str, Any]:
     """The history of a document, which begins with what leads to ``text``, with all that was put in and taken out."""
     whole: dict[str, Any] = {}
     for name, here, there in (("undo", "added", "removed"), ("redo", "removed", "added")):
         changes, at = list(history[name])[-MOST_CHANGES:], text
         for place in range(len(changes) - 1, -1, -1):
             change = changes[place]
-            start = _whole(change["start"], len(at))
-            stop = start + _whole(change[here], len(at) - start)
+            start = whole_number(change["start"], 0, len(at))
+            stop = start + whole_number(change[here], 0, len(at) - start)
             changes[place] = {**change, here: text_to_dict(at.part(start, stop))}
             at = at.replaced(start, stop, text_from_dict(change[there]))
         whole[name] = changes
@@ -420,12 +429,6 @@ def _clamps_to_list(clamps: Iterable[Clamp]) -> list[list[float]]:
 
 def _clamps_from_list(values: Any) -> tuple[Clamp, ...]:
     return tuple(Clamp(*each) for each in values)
-
-
-def _whole(value: Any, most: int) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"{str(value)[:50]} is not a whole number from 0 to {most}")
-    return value
 
 
 def _json(values: Any) -> bytes:
@@ -463,13 +466,13 @@ class SessionLog:
     Attributes:
         path: of the file. Who finds it renamed assigns the new one.
         size: bytes that were written and are known to be good.
-        whole: bytes up to the end of the whole state.
+        state_end: where the lines of the last state end.
     """
 
     def __init__(self, path: Path, lock: BaseFileLock | None, descriptor: int, head: SessionSummary) -> None:
         self.path = path
         self._lock, self._descriptor, self._head = lock, descriptor, head
-        self.size = self.whole = 0
+        self.size = self.state_end = 0
         self._cache = (0, 0)
         self.automatic = True
         self._is_torn = False
@@ -484,13 +487,13 @@ class SessionLog:
         """
         lock = _locked(path)
         try:
-            written: list[_Written] = []
+            written: list[_Layout] = []
             storage.replace_file(path, lambda file: written.append(_write(file, state, automatic)), overwrite=False)
             log = cls(path, lock, _opened(path), state.summary)
         except BaseException:
             _release(lock)
             raise
-        log.size = log.whole = written[0].size
+        log.size = log.state_end = written[0].size
         log.automatic, log._cache = automatic, written[0].cache
         return log
 
@@ -513,8 +516,8 @@ class SessionLog:
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 with open(os.dup(descriptor), "rb") as file:
                     head = SessionSummary.from_dict(_head(file.readline(LONGEST_HEAD))["summary"])
-                if seen.stamp.size > seen.good:
-                    storage.disk.truncate(descriptor, seen.good)
+                if seen.stamp.size > seen.good_end:
+                    storage.disk.truncate(descriptor, seen.good_end)
             except BaseException:
                 os.close(descriptor)
                 raise
@@ -522,7 +525,7 @@ class SessionLog:
             _release(lock)
             raise
         log = cls(seen.path, lock, descriptor, head)
-        log.size, log.whole, log.automatic, log._cache = seen.good, seen.whole, seen.automatic, seen.cache
+        log.size, log.state_end, log.automatic, log._cache = seen.good_end, seen.state_end, seen.automatic, seen.cache
         return log
 
     def append(self, record: Mapping[str, Any], summary: SessionSummary, *, sync: bool = False) -> None:
@@ -560,12 +563,12 @@ class SessionLog:
         """The file as it is, to :meth:`open` it again. Raises :class:`OSError`."""
         with self._mutex:
             stamp = FileStamp.of(os.fstat(self._descriptor))
-            return SeenFile(self.path, stamp, self.size, self.whole, self.automatic, True, self._cache)
+            return SeenFile(self.path, stamp, self.size, self.state_end, self.automatic, True, self._cache)
 
     @property
     def is_long(self) -> bool:
         """Whether the changes after the whole state take more room than half of it, and are worth compacting."""
-        return self.size - self.whole > max(LEAST_LOG, self.whole // 2)
+        return self.size - self.state_end > max(LEAST_LOG, self.state_end // 2)
 
     def compact(self, state: SessionState | None = None, size: int | None = None) -> None:
         """Replace the file by one with a whole state: the one given, or what the file says. The state has what was
@@ -579,7 +582,7 @@ class SessionLog:
             state = replace(self.read(size).state, cache=None)
         held = False
         appended = os.fstat(self._descriptor).st_mtime_ns
-        written: list[_Written] = []
+        written: list[_Layout] = []
 
         def write(file: BinaryIO) -> None:
             nonlocal held
@@ -592,7 +595,7 @@ class SessionLog:
             self._check()
             rest = self._rebased(size, state.summary)
             file.write(rest)
-            written.append(_Written(written[0].size + len(rest), written[0].cache))
+            written.append(_Layout(written[0].size + len(rest), written[0].cache))
 
         try:
             storage.replace_file(self.path, write)
@@ -600,7 +603,7 @@ class SessionLog:
             descriptor = _opened(self.path)
             os.close(self._descriptor)
             self._descriptor, self._head = descriptor, state.summary
-            self.size, self.whole, self._cache = written[1].size, written[0].size, written[0].cache
+            self.size, self.state_end, self._cache = written[1].size, written[0].size, written[0].cache
         finally:
             if held:
                 self._mutex.release()
@@ -701,14 +704,14 @@ def write_state(file: BinaryIO, state: SessionState) -> None:
     _write(file, state, automatic=False)
 
 
-class _Written(NamedTuple):
+class _Layout(NamedTuple):
     """How long a file is, and where what the model had read is in it."""
 
     size: int
     cache: tuple[int, int]
 
 
-def _write(file: BinaryIO, state: SessionState, automatic: bool, old_cache: Iterable[bytes] = ()) -> _Written:
+def _write(file: BinaryIO, state: SessionState, automatic: bool, old_cache: Iterable[bytes] = ()) -> _Layout:
     """Write the head and a whole state. Where that has nothing that the model had read, ``old_cache`` is that line."""
     head = {"format": FORMAT, "kind": "charlstm session", "summary": asdict(state.summary), "automatic": automatic}
     size = file.write(json.dumps(head, ensure_ascii=True).encode("ascii") + b"\n")
@@ -717,7 +720,7 @@ def _write(file: BinaryIO, state: SessionState, automatic: bool, old_cache: Iter
         file.write(block) for block in (old_cache if state.cache is None else (_line({"cache": state.cache()}),))
     )
     cache = (size, length) if length else (0, 0)
-    return _Written(size + length + file.write(_line({"summary": {}})), cache)
+    return _Layout(size + length + file.write(_line({"summary": {}})), cache)
 
 
 def _opened(path: Path) -> int:

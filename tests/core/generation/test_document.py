@@ -277,6 +277,24 @@ def test_pruned_branch_comes_back_in_its_place_and_goes_again():
     assert document.branch == 4  # numbers of what undo may bring back are not used again
 
 
+@pytest.mark.parametrize("prune", [False, True])
+def test_branch_that_parted_within_the_prime_has_none(prune):
+    document = Document("abc")
+    document.erase(before=1)
+    document.branch_off(0, "x", kind="choosing")
+    document.undo()
+    document.undo()
+    assert document.prime_length == 3
+    document.switch(1)
+    assert (document.text.read(), document.prime_length) == ("x", 0)
+    if prune:
+        document.prune(1)
+        assert (document.text.read(), document.prime_length) == ("abc", 0)
+        document.undo()
+    document.undo()
+    assert (document.text.read(), document.prime_length) == ("abc", 3)
+
+
 def test_regenerating_is_undone_with_its_seed():
     document = played(10)
     document.branch_off(5, "x", GENERATED, kind="regenerating", seed=4)

@@ -167,7 +167,7 @@ def test_file_that_is_cut_anywhere_is_what_it_was_before_the_last_line(begun, tm
         found = read(cut)
         whole = max(number for number, known in enumerate(sizes) if known <= size)
         assert everything(found.state.document) == texts[whole]
-        assert (found.seen.good, found.note, found.seen.can_go_on) == (sizes[whole], "", True)
+        assert (found.seen.good_end, found.note, found.seen.can_go_on) == (sizes[whole], "", True)
 
 
 def test_torn_line_is_removed_before_something_is_appended(begun):
@@ -450,7 +450,7 @@ def test_log_is_long_when_the_changes_take_more_room_than_half_of_the_text(tmp_p
     while not log.is_long:
         document.insert("a" * 5000)
         save(log, document)
-    assert 0 < log.size - 1.5 * log.whole < 6000
+    assert 0 < log.size - 1.5 * log.state_end < 6000
     log.close()
 
 

@@ -36,7 +36,7 @@ from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs
-from charlstm_tui.player.operations import At
+from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.split import Split
@@ -208,7 +208,7 @@ class MultiverseView(GenerateView):
         self._zooms: list[_Zoom] = []
         self._reached = 1.0  # the probability of ``zoomed``
         self._model: Model | None = None
-        self._place: At | None = None  # where a continuation can be put
+        self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
         self._busy = False
 
@@ -272,7 +272,7 @@ class MultiverseView(GenerateView):
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
 
-    def show(self, before: str, following: str, place: At | None, clamps: tuple[Clamp, ...] = ()) -> None:
+    def show(self, before: str, following: str, place: SeenPosition | None, clamps: tuple[Clamp, ...] = ()) -> None:
         """Show what could come after ``before``, which ``following`` follows in the text, with cells held. A
         continuation can be put at ``place``, unless it is ``None``."""
         self._place = place

@@ -45,7 +45,7 @@ from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import SCALES, Scale
-from charlstm_tui.player.operations import At
+from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.preferences import Preferences, recall, remember
@@ -131,7 +131,7 @@ class PlayView(ExplainingView):
         return self._stream
 
     @property
-    def place(self) -> At:
+    def place(self) -> SeenPosition:
         """The place of the cursor."""
         return self._text.cursor
 

@@ -16,7 +16,7 @@ from textual.events import Key
 from charlstm.generation.document import LONGEST_WORD
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player import operations
-from charlstm_tui.player.operations import At, Operation
+from charlstm_tui.player.operations import Operation, SeenPosition
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.text_input import has_alt
@@ -40,13 +40,13 @@ class PlayedText:
         self.player.do(operation, *arguments)
 
     @property
-    def cursor(self) -> At:
+    def cursor(self) -> SeenPosition:
         """The place of the view's cursor."""
         return self.at(self.view.cursor)
 
-    def at(self, position: int) -> At:
+    def at(self, position: int) -> SeenPosition:
         """A place of the text that the view shows."""
-        return At(position, self._version)
+        return SeenPosition(position, self._version)
 
     def shown(self, state: PlaybackState) -> None:
         """The view shows this state: what waited for it can be done."""
@@ -171,7 +171,7 @@ class PlayedText:
             self._replace_selected("")
             self.do(operations.PASTE_CUT)
 
-    def _selected(self) -> tuple[At, At] | None:
+    def _selected(self) -> tuple[SeenPosition, SeenPosition] | None:
         """The places of the selection, which ends; ``None`` if nothing is selected."""
         selected = self.view.selected
         if selected is None:

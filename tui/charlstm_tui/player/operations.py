@@ -1,7 +1,7 @@
 """What can be done with the text that is played: each is a value, which :meth:`Player.do` takes with its arguments.
 
 They act on the text as it is when their turn comes. A place that the screen names carries the version of the text that
-it was seen in (:class:`~charlstm_tui.player.playback.At`), and is carried through the changes since.
+it was seen in (:class:`~charlstm_tui.player.playback.SeenPosition`), and is carried through the changes since.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
-from charlstm_tui.player.playback import At as At
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.playback import SeenPosition as SeenPosition
 from charlstm_tui.player.typography import with_plain_marks
 
 ALTERNATIVE_LENGTH = 80
@@ -34,7 +34,7 @@ def to_cursor(playback: Playback, *arguments: Any) -> int:
     return playback.document.cursor
 
 
-def to_place(playback: Playback, place: At, *arguments: Any) -> int:
+def to_place(playback: Playback, place: SeenPosition, *arguments: Any) -> int:
     """The model has to have read up to the place that is the first argument."""
     return playback.place(place)
 
@@ -60,7 +60,7 @@ def _generate_one(playback: Playback) -> None:
     playback.reader.generate()
 
 
-def _regenerate(playback: Playback, place: At) -> None:
+def _regenerate(playback: Playback, place: SeenPosition) -> None:
     """Put another character at a place, as another seed draws it, or at the first place after it where the settings
     allow another one; the text streams on from there."""
     document, reader = playback.document, playback.reader
@@ -81,7 +81,7 @@ def _regenerate(playback: Playback, place: At) -> None:
         playback.stream()
 
 
-def _show_alternative(playback: Playback, direction: int, place: At) -> None:
+def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -> None:
     """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if it
     was not there before. Without a character there, the likeliest one is put there."""
     document, reader = playback.document, playback.reader
@@ -114,17 +114,17 @@ def _put_in_continuation(playback: Playback, text: str) -> None:
         document.branch_off(document.cursor, text, GENERATED, kind="continuing")
 
 
-STREAM = Operation(_stream, lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
+STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
 """Stream so many characters at the end of the text; at speed 0 generate one."""
 PAUSE = Operation(lambda playback: None, edits=False)
 """Stop streaming."""
-GENERATE_ONE = Operation(_generate_one, to_end, edits=False)
+GENERATE_ONE = Operation(_generate_one, reads=to_end, edits=False)
 """Generate one character at the end of the text."""
-REGENERATE = Operation(_regenerate, to_place)
+REGENERATE = Operation(_regenerate, reads=to_place)
 """Stream other text from a place on; the old one stays as a branch."""
-ALTERNATIVE = Operation(_show_alternative, lambda playback, direction, place: to_place(playback, place))
+ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: to_place(playback, place))
 """Show the next less likely (1) or likelier (-1) character at a place, as a branch."""
-CONTINUATIONS = Operation(lambda playback, *how: playback.find_continuations(*how), to_cursor, edits=False)
+CONTINUATIONS = Operation(lambda playback, *how: playback.find_continuations(*how), reads=to_cursor, edits=False)
 """Find continuations at the cursor (:meth:`Playback.find_continuations`)."""
 PUT_IN = Operation(_put_in_continuation)
 """Put in one of the continuations."""
@@ -165,12 +165,12 @@ def _paste(playback: Playback) -> None:
     playback.document.insert(playback.cut)
 
 
-def _replace(playback: Playback, start: At, stop: At, text: str = "") -> None:
+def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
     first, last = playback.place(start), playback.place(stop, stays=True)
     playback.document.replace(first, max(first, last), _known(playback, text))
 
 
-def _cut(playback: Playback, start: At, stop: At) -> None:
+def _cut(playback: Playback, start: SeenPosition, stop: SeenPosition) -> None:
     first, last = playback.place(start), playback.place(stop, stays=True)
     _take_out(playback, first, max(first, last))
 
@@ -194,7 +194,7 @@ def _erase_word(playback: Playback, direction: int) -> None:
         document.erase(before=document.word_before())
 
 
-def _insert_at(playback: Playback, text: str, place: At) -> None:
+def _insert_at(playback: Playback, text: str, place: SeenPosition) -> None:
     if known := _known(playback, text):
         playback.document.branch_off(playback.place(place), known, TYPED, kind="typing", whole=False)
 
@@ -244,7 +244,7 @@ ANOTHER_SUGGESTION = Operation(
     lambda playback, direction: playback.suggest_another(playback.suggestion_place + direction), to_cursor, edits=False
 )
 """Suggest the next (1) or previous (-1) of several."""
-SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(place), to_cursor, edits=False)
+SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(place), reads=to_cursor, edits=False)
 """Suggest the one at a place of several."""
 
 
@@ -262,7 +262,7 @@ SET_WRITING = Operation(_set_writing, edits=False)
 # ---- choosing and branches
 
 
-def _choose(playback: Playback, chars: str, place: At) -> None:
+def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
     unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
     if unknown is not None:
         raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")

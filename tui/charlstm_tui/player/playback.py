@@ -76,8 +76,8 @@ class LoadedModel:
     stepper: Stepper
 
 
-class At(NamedTuple):
-    """A place in the text as it was in a version: so many characters are before it, the prime too."""
+class SeenPosition(NamedTuple):
+    """A position in the text as a version of it was seen: so many characters are before it, the prime too."""
 
     position: int
     version: int
@@ -107,7 +107,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """An operation that waits until the model has read enough of the text."""
+    """An operation that was asked for, until it is carried out: the model may have to read more of the text before."""
 
     operation: Operation
     arguments: tuple[Any, ...]
@@ -224,7 +224,7 @@ class Playback:
         """Characters that the screen does not have yet, while text streams."""
         return len(self.document) - len(self._shown)
 
-    def place(self, place: At, *, stays: bool = False) -> int:
+    def place(self, place: SeenPosition, *, stays: bool = False) -> int:
         """Where a place that the screen named is now: at an insertion after what came in, unless it ``stays``."""
         return self.document.carried(place.position, place.version, stays=stays)
 
@@ -425,8 +425,8 @@ class Playback:
 
     @property
     def to_read(self) -> int:
-        """Up to where the model has to have read now: in Write, where more edits come, no further than what waits needs
-        and the cursor."""
+        """Up to where the model has to have read now: as far as the first operation that waits needs. If none waits, in
+        Write, where more edits come, up to the cursor, else all."""
         document = self.document
         if self.waiting:
             waiting = self.waiting[0]

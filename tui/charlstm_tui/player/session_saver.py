@@ -1,8 +1,8 @@
 """Write what is done to the sessions of the app to their files, on a background thread.
 
-A session's file is a log (:mod:`charlstm.generation.session_log`): each change is appended when it is made, which takes
-well below a millisecond, however long the text is. What was queued by :meth:`SessionSaver.save` is handed to the system
-at once, and is on the disk within two seconds. What fails is tried again until it succeeds.
+A session's file is a log (:mod:`charlstm.generation.session_log`): changes are appended, which takes well below a
+millisecond, however long the text is. The player's thread gives them to :meth:`SessionSaver.save` every 0.2 s; they are
+written at once then, and are on the disk within two seconds. What fails is tried again until it succeeds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions
 
 SYNC_AFTER = 1.0
-"""Seconds after which what was written is synced, which then has a second left until it has to be on the disk."""
+"""Seconds from a write to its sync. With up to 0.2 before the write, a change is on the disk within two seconds if the
+sync takes no longer than 0.8."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until a failed write is tried again: twice as many after each failure, up to the longest pause."""
 CLOSING_PAUSE = 0.1
@@ -70,8 +71,11 @@ class SavingStatus:
 
 @dataclass(eq=False)
 class _Saving:
-    """One session: what waits to be written, and where to. The player's thread changes what waits, with the lock held;
-    the rest belongs to the saver's thread."""
+    """One session: what waits to be written, and where to.
+
+    The player's thread sets the fields down to ``end_state``, the saver's thread the others; while :attr:`syncing` or
+    :attr:`compacting`, a third thread sets those that tell how it ended. All hold the saver's lock for what another
+    thread reads. A session that is taken up again (:meth:`SessionSaver.go_on`) is set anew by the player's thread."""
 
     key: Hashable
     folder: Path
@@ -83,8 +87,8 @@ class _Saving:
     clamps: Sequence[Clamp] | None = None
     summary: SessionSummary | None = None
     waits: bool = False
-    end_state: SessionState | None = None
     is_ending: bool = False
+    end_state: SessionState | None = None
     path: Path | None = None
     failure: str = ""
     note: str = ""

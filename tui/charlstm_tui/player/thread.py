@@ -73,7 +73,7 @@ class PlayerCommand(NamedTuple):
 
 
 class PlayerCommandQueue:
-    """Commands in their order, as many as come: none is lost. Moves of the cursor do not pile up."""
+    """Commands in their order. One that has the same ``replaces`` as the last one takes its place; no other is lost."""
 
     def __init__(self) -> None:
         self._commands: deque[PlayerCommand] = deque()
@@ -124,7 +124,8 @@ class Player:
         self._closing, self._ended = threading.Event(), threading.Event()
         self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
         self._keys = itertools.count(1)
-        self._begun: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}  # by key: what was saved last
+        # By key of a text: what the saver was given last.
+        self._saved_settings: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}
         self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more, and not saved
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = SessionWriter()
@@ -436,7 +437,7 @@ class Player:
         if playback.number != 0 or not playback.is_open:  # that of number 0 is the only one that is saved
             return False
         how = playback.reader.settings, playback.reader.clamps
-        return bool(playback.document.journal) or self._begun.get(playback.key, how) != how
+        return bool(playback.document.journal) or self._saved_settings.get(playback.key, how) != how
 
     def _save(self, now: float = math.inf) -> None:
         """Give what was done to who writes it."""
@@ -456,32 +457,32 @@ class Player:
         document, reader, key = playback.document, playback.reader, playback.key
         assert playback.facts is not None
         how = reader.settings, reader.clamps
-        if key not in self._begun or not self._saver.knows(key):
+        if key not in self._saved_settings or not self._saver.knows(key):
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
             document.take_journal()  # which the state has
             self._saver.begin(key, folder, playback.session_state(), run=playback.facts.run)
-            self._begun[key] = how
-        before = self._begun[key]
+            self._saved_settings[key] = how
+        before = self._saved_settings[key]
         self._saver.save(
             key, document.take_journal(), summary=playback.summary(),
             settings=how[0] if how[0] != before[0] else None, clamps=how[1] if how[1] != before[1] else None,
         )  # fmt: skip
-        self._begun[key] = how
+        self._saved_settings[key] = how
 
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
         self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
-        if playback.is_open and playback.key in self._begun and self._saver.knows(playback.key):
+        if playback.is_open and playback.key in self._saved_settings and self._saver.knows(playback.key):
             state = self._last_states[playback.key] = playback.session_state(with_cache=True)
             self._saver.end(playback.key, state)
 
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
         for playback in self._playbacks.values():
-            playback.changed |= playback.key in self._begun
+            playback.changed |= playback.key in self._saved_settings
 
     def _status(self, playback: Playback) -> SavingStatus | None:
-        return self._saver.status(playback.key) if playback.key in self._begun else None
+        return self._saver.status(playback.key) if playback.key in self._saved_settings else None
 
     def _file(self, playback: Playback) -> Path | None:
         status = self._status(playback)
@@ -504,7 +505,7 @@ class Player:
         """Why the text is not saved, or one that was played before."""
         if playback.number:
             return ""
-        statuses = (self._saver.status(key) for key in (playback.key, *self._begun))
+        statuses = (self._saver.status(key) for key in (playback.key, *self._saved_settings))
         return next((status.failure for status in statuses if status.failure), "")
 
     def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
@@ -629,7 +630,7 @@ class Player:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
             run = playback.facts.run
             self._saver.go_on(playback.key, folder, playback.session_state(), saved.seen, run=run)
-            self._begun[playback.key] = saved.settings, saved.clamps
+            self._saved_settings[playback.key] = saved.settings, saved.clamps
 
     def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
         """Read the prime; a long one shows how far it is, and can be stopped."""
