@@ -34,6 +34,10 @@ LEARNT_AT_END = 0.75
 half of guessing, where four of five words of a model of Shakespeare are real ones. The loss of an untrained network, 1,
 and of the first steps stay above it."""
 
+CLEARLY_BETTER = 0.95
+"""A model is clearly better than an earlier one of its run if its loss is at most this part of that one's. From the
+first model that has learnt something to the end of ``quick`` there are about eight such."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlayableModel:
@@ -76,6 +80,12 @@ def is_untrained(info: Mapping[str, Any]) -> bool:
     """Whether the ``info`` of a model is that of a network from before the first step, and not of a trained model that
     a run began with. A model that does not say its step, such as an imported one, is trained."""
     return info.get("step") == 0 and not info.get("lineage")
+
+
+def is_clearly_better(loss: float | None, than: float | None) -> bool:
+    """Whether a model with this ``loss`` is clearly better than one with the loss ``than``: nats per character on the
+    held-out part. One without a loss, a snapshot, is an early one."""
+    return loss is not None and (than is None or loss <= CLEARLY_BETTER * than)
 
 
 def goal_loss(status: RunStatus, series: RunSeries) -> float | None:

@@ -311,3 +311,64 @@ def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
     )
     early = replace(awaited, status=replace(status, step=0), training_loss=None)
     assert early.sentence(False) == f"{begins}its first steps are still to come."
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text begins again with a better model as soon as that is found."""
+    monkeypatch.setattr("charlstm_tui.generate.screen.LEAST_PLAYED", 0.0)
+    monkeypatch.setattr("charlstm_tui.generate.screen.FOLLOW_EVERY", 0.05)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_pressed(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            worker.advance(200)
+            await reads(app, "A better model has come, and the text begins again: step 600, loss")
+            assert step_played(app) == 600
+            text = generate(app).play.text_view.text()
+            await app.press("left")
+            worker.advance(300)
+            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
+            assert step_played(app) == 600
+            assert generate(app).play.text_view.text().startswith(text)
+            await app.press("right_square_bracket")
+            await app.until(lambda: step_played(app) == 900)
+            await app.lacks("goes on with it")
+
+
+@pytest.mark.usefixtures("patient")
+async def test_page_with_own_words_stays_and_the_better_model_reads_it(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            await app.press("space", "w", *"and so")
+            play = generate(app).play
+            await app.until(lambda: play.text_view.text().endswith("and so"))
+            text = play.text_view.text()
+            worker.advance(500)
+            await reads(app, "A better model has come: step 900, loss", "Esc ] goes on with it")
+            await app.press("escape", "escape", "right_square_bracket")
+            await app.until(lambda: step_played(app) == 900 and play.state is not None and not play.state.busy)
+            assert play.text_view.text() == text
+            await app.until(lambda: play.state is not None and play.state.read_to == len(text))
+            await app.press("left_square_bracket")
+            await app.until(lambda: step_played(app) not in (900, None))
+            assert play.text_view.text() == text
+            await app.press("ctrl+z")
+            await app.until(lambda: play.text_view.text() != text)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            worker.advance(500)
+            worker.end("finished")
+            await app.until(lambda: step_played(app) == 900)

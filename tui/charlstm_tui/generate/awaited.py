@@ -1,4 +1,5 @@
-"""A run that is to be played: its model, or what is awaited until it has one that has learnt something."""
+"""A run that is to be played: its model, or what is awaited until it has one that has learnt something; and the better
+models that come while it trains."""
 
 from __future__ import annotations
 
@@ -8,15 +9,17 @@ from pathlib import Path
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.model.file import read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
-from charlstm.runs.playable import goal_loss, playable_model
+from charlstm.runs.playable import goal_loss, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import verdict
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss
+from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
 
 TROUBLE = ("diverging", "rising", "stuck", "paused", "waiting")
 """Kinds of verdict that tell why the wait may be long."""
@@ -87,6 +90,33 @@ class RunToPlay:
         judged = verdict(series, status)
         trouble = judged.text if not status.alive or judged.kind in TROUBLE else ""
         return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
+
+
+@dataclass(frozen=True, slots=True)
+class BetterModel:
+    """A model of a run that is clearly better than the one that is played."""
+
+    choice: ModelChoice
+    step: int
+    loss: float
+    """Nats per character on the held-out part."""
+
+    def sentence(self, bits: bool) -> str:
+        """Which model it is, for a person; ``bits`` instead of nats."""
+        return f"step {self.step:,}, loss {loss(self.loss, bits)} {'bits' if bits else 'nats'}"
+
+
+def better_model(found: ModelChoice, played: ModelFacts, runs_dir: Path | None) -> BetterModel | None:
+    """The model that is found in the run that is played, if it is clearly better than what is played of it."""
+    try:
+        path = model_path(PlayRequest(found.model, found.step, runs_dir))
+        info = read_info(path)[1]
+    except (CharLSTMError, OSError):
+        return None
+    step, val_loss = info.get("step"), info.get("val_loss")
+    if not isinstance(step, int) or not isinstance(val_loss, float) or step <= (played.step or 0):
+        return None
+    return BetterModel(found, step, val_loss) if is_clearly_better(val_loss, played.loss) else None
 
 
 def run_to_play(choice: ModelChoice, runs_dir: Path | None) -> RunToPlay | None:

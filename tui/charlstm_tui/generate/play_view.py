@@ -87,6 +87,7 @@ class PlayView(ExplainingView):
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
+        self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
         self._said_of = 0  # the session of which is said what it is
         self._suggestion_hidden = False
         self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
@@ -238,6 +239,9 @@ class PlayView(ExplainingView):
             return "Enter: play from this prime   Ctrl+J: new line   Esc: cancel"
         if self.explaining:
             return self.explanation
+        if self._offered is not None:
+            keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
+            return f"A better model has come: {self._offered[1]}.   {' '.join(keys)} goes on with it"
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self._text.prime_length)
@@ -311,6 +315,7 @@ class PlayView(ExplainingView):
     def load(self, request: PlayRequest) -> None:
         """Play a request of the same model or another."""
         self.choosing = False
+        self._offered = None
         self._notice = None
         self.player.load(request)
 
@@ -738,7 +743,17 @@ class PlayView(ExplainingView):
 
     def do_checkpoint(self, direction: int) -> None:
         self.say("")
-        self.player.load_checkpoint(direction)
+        if direction > 0 and self._offered is not None:
+            self.player.load_model_of_run(self._offered[0])
+        else:
+            self.player.load_checkpoint(direction)
+        self._offered = None
+
+    def offer(self, step: int | None, words: str) -> None:
+        """Say that a better model has come, with which a key goes on: that of the run after ``step`` steps, or its best
+        one."""
+        self._offered = step, words
+        self.post_message(self.Changed())
 
     def do_last_session(self) -> None:
         state = self.state

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,7 +28,7 @@ from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import loss, plural, shorten
-from charlstm_tui.generate.awaited import Awaited, run_to_play
+from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
@@ -52,6 +54,10 @@ SHORT_NAME = 10
 FOLLOWING = 200
 """Characters after the cursor that Multiverse marks where they are among the continuations, and Context shows."""
 LOOK_EVERY = 0.25
+FOLLOW_EVERY = 1.0
+"""Seconds between two looks for a better model of the run that is played."""
+LEAST_PLAYED = 5.0
+"""Seconds for which a text is left to be read before it begins again with a better model."""
 """Seconds between two looks at a run that has no model to play yet."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
@@ -101,6 +107,11 @@ class GenerateScreen(ModeScreen):
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
         """What is shown of the chosen run while it has no model to play."""
+        self._is_untouched = False
+        """Whether nothing was done in Generate since the text began, by which it stays as it is."""
+        self._asked = 0  # of the player, when the text began
+        self._begun_at = 0.0
+        self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
         self._message_is_error = False
         self._message_timer: Timer | None = None
@@ -270,7 +281,12 @@ class GenerateScreen(ModeScreen):
             if self._not_saved and self._not_saved != said:
                 self.show_error(self._not_saved)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
-                self._show_checkpoint(facts, state)
+                if self._begins_again is not None:
+                    words = self._begins_again.sentence(self.charlstm.bits)
+                    self._show_message(f"A better model has come, and the text begins again: {words}.")
+                    self._begins_again = None
+                else:
+                    self._show_checkpoint(facts, state)
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
             elif self.view is self.multiverse and self._text_of is self.play:
@@ -296,7 +312,8 @@ class GenerateScreen(ModeScreen):
         visible = self in self.app.screen_stack  # behind a dialog it is visible
         self.player.set_visible(visible)
         if not visible:
-            self.workers.cancel_group(self, "choice")  # who goes elsewhere is not called back; coming back looks again
+            for group in ("choice", "follow"):  # who goes elsewhere is not called back; coming back looks again
+                self.workers.cancel_group(self, group)
 
     def show_runs_state(self, state: RunsState) -> None:
         if self.play.state is None and not self._choosing:
@@ -332,12 +349,15 @@ class GenerateScreen(ModeScreen):
         again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
             self._show_awaited(None)
+            if choice is not None:
+                self._follow(choice)
             return
         found = await self._wait_for_model(choice)
         played, self.charlstm.play_again = self.play.state, False
         same = choice == self._played_choice and not anew
         if same and await in_thread(lambda check: is_newest(found, played, runs_dir)):
             self._show_awaited(None)
+            self._follow(choice)
         else:
             self._open(choice, found)
 
@@ -392,6 +412,41 @@ class GenerateScreen(ModeScreen):
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
+        self._is_untouched, self._asked = session is None, self.player.asked.get(0, 0)
+        self._begun_at = time.monotonic()
+        self._follow(choice)
+
+    @work(exclusive=True, group="follow")
+    async def _follow(self, choice: ModelChoice) -> None:
+        """While the chosen run trains: let the text begin again with each clearly better model, until something is done
+        in Generate. From then on such a model is offered."""
+        runs_dir = self.charlstm.start_options.runs_dir
+        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
+        best: ModelFacts | None = None  # that was played or offered
+        while to_play is not None:
+            await asyncio.sleep(FOLLOW_EVERY)
+            state = self.play.state
+            if state is None or state.facts is None or state.busy or state.facts.run != to_play.run.path:
+                if not to_play.status.alive:
+                    return
+                continue
+            facts = state.facts
+            best = facts if best is None or (facts.step or 0) > (best.step or 0) else best
+            better = await in_thread(partial(_look_for_better, to_play, best, runs_dir))
+            if better is None:
+                if not to_play.status.alive:
+                    return
+            elif not self._untouched or self.view is not self.play:
+                best = replace(best, step=better.step, loss=better.loss)
+                self.play.offer(better.choice.step, better.sentence(self.charlstm.bits))
+            elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
+                self._begins_again, self._begun_at = better, time.monotonic()
+                self.player.load_model_of_run(better.choice.step)
+                self._asked = self.player.asked[0]
+
+    @property
+    def _untouched(self) -> bool:
+        return self._is_untouched and self.player.asked.get(0, 0) == self._asked
 
     def do_open_model(self) -> None:
         def chosen(name: str | None) -> None:
@@ -479,6 +534,8 @@ class GenerateScreen(ModeScreen):
     async def action_do(self, name: str) -> None:
         if self._message_is_error and BY_ID[name].handler != "back":  # which removes it itself
             self._show_message("")
+        if BY_ID[name].mode == self.MODE:
+            self._is_untouched = False
         await super().action_do(name)
 
     async def do_find(self) -> None:
@@ -577,6 +634,12 @@ def first_choice(state: RunsState) -> ModelChoice | None:
         if (choice := playable(view.run)) is not None:
             return choice
     return ModelChoice("demo") if demo_path() is not None else None
+
+
+def _look_for_better(to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object) -> BetterModel | None:
+    """The model of a run to play now, if it is clearly better than the ``best`` one so far."""
+    found = to_play.look()
+    return None if isinstance(found, Awaited) else better_model(found, best, runs_dir)
 
 
 def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charlstm.display import visible
+from charlstm.errors import CharLSTMError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.session import BranchInfo, Continuation
+from charlstm.generation.session import BranchInfo, Continuation, Session
 from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
@@ -266,7 +267,7 @@ class Playback:
     def open(
         self,
         request: PlayRequest,
-        others: Iterable[LoadedModel] = (),
+        others: Iterable[LoadedModel | None] = (),
         before_reading: Callable[[], None] = lambda: None,
         closed: SavedSession | None = None,
     ) -> LoadedModel:
@@ -289,6 +290,23 @@ class Playback:
             self.last_session = saved_sessions.last(folder, None, request.session, closed)
         self.loaded, self.facts = loaded, facts
         return loaded
+
+    def change_model(self, request: PlayRequest, others: Iterable[LoadedModel | None]) -> None:
+        """Let another model of the same run read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
+        changed then."""
+        before = self.request, self.loaded, self.facts, self.last_session
+        document, old, key = self.document, self.reader.session, self.key
+        try:
+            loaded = self.open(request, others)
+            session = Session(
+                loaded.model, self.prime, seed=document.seed, sample=old.sample, settings=old.settings,
+                stepper=loaded.stepper, clamps=old.clamps,
+            )  # fmt: skip
+        except CharLSTMError:
+            self.request, self.loaded, self.facts, self.last_session = before
+            raise
+        self.request = replace(request, session=before[0].session)
+        self.play(document, Reader(document, session), key)
 
     @property
     def model_name(self) -> str:

@@ -204,9 +204,16 @@ class Player:
         self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job, asked))
 
     def load_checkpoint(self, direction: int, number: int = 0) -> None:
-        """Play the run's next earlier (-1) or later (1) checkpoint, with the same prime, seed and settings."""
+        """Go on with the run's next earlier (-1) or later (1) checkpoint (:meth:`load_model_of_run`)."""
         job = self._latest_job.get(number, 0)
         load = Operation(lambda playback: self._load_checkpoint(playback, direction, job), edits=False)
+        self.do(load, number=number)
+
+    def load_model_of_run(self, step: int | None, number: int = 0) -> None:
+        """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
+        part stays, and the other model reads it; other text begins again from its prime, with the same seed."""
+        job = self._latest_job.get(number, 0)
+        load = Operation(lambda playback: self._load_model_of_run(playback, step, job), edits=False)
         self.do(load, number=number)
 
     def cancel(self, number: int = 0) -> int:
@@ -568,11 +575,22 @@ class Player:
         if checkpoint == here:
             playback.note = "This is the latest checkpoint so far."
             return
+        self._load_model_of_run(playback, checkpoint[1], job)
+
+    def _load_model_of_run(self, playback: Playback, step: int | None, job: int) -> None:
+        facts = playback.facts
+        if facts is None or facts.run is None:
+            return
         request = replace(
-            playback.request, model_name=str(facts.run), step=checkpoint[1], prime=playback.prime, settings=None,
-            speed=None, stream=True, session=None,
+            playback.request, model_name=str(facts.run), step=step, prime=playback.prime, settings=None, speed=None,
+            stream=True, session=None,
         )  # fmt: skip
-        self._load(playback, request, job)
+        if not playback.document.is_edited:
+            self._load(playback, request, job)
+            return
+        playback.stop()
+        playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
+        self._answering = True
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
