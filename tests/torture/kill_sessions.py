@@ -134,6 +134,8 @@ class Typist:
 
     def start(self) -> None:
         receiver, sender = os.pipe()
+        # A signal that comes before the process has a function for it waits.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
         self.pid = os.fork()
         if self.pid == 0:
             os.close(receiver)
@@ -145,12 +147,14 @@ class Typist:
                 print(f"the typing process: {error!r}", file=sys.stderr)
             finally:
                 os._exit(status)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(sender)
         self._receiver = receiver
 
     def _type(self, sender: int) -> None:
         quits = threading.Event()
         signal.signal(signal.SIGUSR1, lambda *_: quits.set())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
         if self.compacts:
             session_log.SessionLog.is_long = property(lambda log: log.size - log.state_end > 3000)  # type: ignore[assignment,method-assign]
         storage.disk = self.make_disk()
