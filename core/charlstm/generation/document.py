@@ -192,6 +192,9 @@ class History:
             self._size -= self.done.popleft().size
 
 
+_SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)
+
+
 class Document:
     """A text with a cursor, its branches and its history. Positions count characters from the first of the prime.
 
@@ -286,6 +289,12 @@ class Document:
     def is_edited(self) -> bool:
         """Whether the user had a part in it: wrote, chose, or made a branch."""
         return len(self._branches) > 1 or bool((self.text.sources(self.prime_length) != GENERATED).any())
+
+    @property
+    def words(self) -> int:
+        """How many words the text has: stretches between spaces."""
+        spaces = np.isin(self.text.codes(), _SPACES)
+        return int(np.count_nonzero(~spaces & np.concatenate([[True], spaces[:-1]])))
 
     def word_before(self) -> int:
         """Characters from the beginning of the word before the cursor to the cursor, with the spaces after it."""

@@ -84,6 +84,8 @@ class SessionSummary:
         edited: whether the user had a part in it: typed, chose, or made a branch.
         continues: the path of the saved session that this one continues, if any.
         model: the model, as it is named on the command line; empty if it is not known.
+        title: what the user calls it; empty if it has no title.
+        words: stretches between spaces, with those of the prime; 0 if they were not counted.
     """
 
     length: int
@@ -91,12 +93,14 @@ class SessionSummary:
     edited: bool
     continues: str = ""
     model: str = ""
+    title: str = ""
+    words: int = 0
 
     @classmethod
     def from_dict(cls, values: Any) -> SessionSummary:
         """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
         known = cls(**values)
-        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str):
+        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str, str, int):
             raise TypeError("its summary is not one")
         return known
 
@@ -205,6 +209,21 @@ def read_summary(file: BinaryIO) -> SessionSummary:
             summary |= record["summary"]
             break
     return SessionSummary.from_dict(summary)
+
+
+def give_title(path: Path, title: str) -> None:
+    """Give the session in a file of this format a title; the time of the file stays.
+
+    Raises :class:`GenerationError` for another format or a damaged file, :class:`LogLostError` if a program has it
+    open, :class:`OSError`.
+    """
+    found = read(path)
+    log = SessionLog.open(found.seen)
+    try:
+        log.append(changes(), replace(found.state.summary, title=title), sync=True)
+        os.utime(path, ns=(found.seen.stamp.mtime_ns, found.seen.stamp.mtime_ns))
+    finally:
+        log.close()
 
 
 def says_automatic(path: Path) -> bool | None:

@@ -36,6 +36,7 @@ from charlstm_tui.player.preferences import state_file
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
+from driven_app import driven
 from playing_app import Session, playing
 from recorded_run import record, tiny_model
 
@@ -226,7 +227,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "Ctrl+Z brings back the text before" in it.screen.message)
-        assert "19 chars · “The morning" in it.screen.message
+        assert "4 words · “The morning" in it.screen.message
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == story)
         await it.pilot.press("ctrl+y")
@@ -241,13 +242,13 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.state.length == 2)
     async with playing(model) as it:  # the last one was thrown away: without work in it
         await it.until(lambda: "l continues the last session" in it.screen.message)
-        assert "19 chars · “The morning" in it.screen.message
+        assert "4 words · “The morning" in it.screen.message
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
-        await it.until(lambda: "of this model at the end" in it.screen_text())
+        await it.until(lambda: "at the end; type “session”" in it.screen_text())
         await it.pilot.press(*"session")
         await it.until(lambda: "demo" not in it.screen_text())
-        without_work, with_work = " 2 chars · “The morning", "19 chars · “The morning"
+        without_work, with_work = " 2 words · “The morning", "4 words · “The morning"
         assert -1 < it.screen_text().find(with_work) < it.screen_text().find(without_work)
         it.app.screen.query_one(Input).value = "./tin"
         await it.until(lambda: "./tiny.safetensors" in it.screen_text())
@@ -339,11 +340,11 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         for answer, deleted in (("n", False), ("y", True)):
             await it.pilot.press("delete")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
-            assert "chars" in it.screen_text()
+            assert "novel-quick-1" in it.screen_text()
             await it.pilot.press(answer)
             await it.until(lambda: isinstance(it.app.screen, ModelPicker))
             assert session.exists() is not deleted
-        await it.until(lambda: "mine.json" not in it.screen_text())
+        await it.until(lambda: "mine.json" not in it.screen_text().replace("mine.json, continued", ""))
         await it.pilot.press("ctrl+u", *"novel", "delete")  # no session
         assert isinstance(it.app.screen, ModelPicker)
         assert run.model_path.exists()
@@ -670,3 +671,50 @@ async def test_session_that_cannot_be_saved_is_said_until_the_end(model: Path, m
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert text.endswith(load_session(kept, load_model(model)).read())
     assert f"/{kept.name} continues it." in app.farewell
+
+
+async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_with(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *" my own words", "escape", "escape")
+        await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
+        text = it.text
+    async with playing(model) as it:
+        await it.until(lambda: "l continues the last session of novel-quick-1" in it.screen.message)
+        await it.pilot.press("o", *"session")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "novel-quick-1 · " in it.screen_text())
+        assert " words · “" in it.screen_text()
+        await it.pilot.press("escape", "l")
+        await it.until(lambda: it.text == text)
+        assert it.state.facts is not None
+        assert it.state.facts.name == "novel-quick-1"
+    async with driven(home / "runs", (100, 30)) as app:
+        await app.press("3")
+        await app.in_mode("generate")
+        await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.text_view.text() == text)
+
+
+async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *" my own words", "escape", "escape")
+        await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
+        first = it.state.file
+        assert first is not None
+        await it.pilot.press("o", *"session", "f2", *"a storm", "enter")  # of what is played
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "▸ a storm" in it.screen_text())
+        await it.pilot.press("escape", "e", "end", "x", "enter")
+        await it.until(lambda: it.prime.endswith("x"))
+        await it.pilot.press("w", *" other words", "escape", "escape")
+        await it.until(lambda: it.state.file not in (first, None))
+        await it.pilot.press("o", *"a storm", "f2", "end", *" at sea", "enter")  # of another one
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
+        await it.pilot.press("escape")
+        assert read_summary(first).title == "a storm at sea"
+    async with playing(model) as it:
+        await it.pilot.press("o", *"storm", "enter")
+        await it.until(lambda: "my own words" in it.text)
+        await it.pilot.press("w", *" more", "escape", "escape")
+        await it.until(lambda: it.state.length > 10)
+    assert read_summary(first).title == "a storm at sea"

@@ -1,8 +1,10 @@
-"""Choose what to play: runs that have a model, model files near by, the model in the box, sessions, any path."""
+"""Choose what to play: runs that have a model, model files near by, the model in the box, all sessions, any path."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,9 +18,12 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from charlstm.display import visible
+from charlstm.errors import GenerationError
+from charlstm.generation import session_log
+from charlstm.generation.session_log import LogLostError
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
-from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
 from charlstm_tui.formatting import loss, plural, typed_path
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -37,21 +42,29 @@ BEGINNING = 60
 class ModelPicker(SafeWorkers, Dialog):
     """Returns MODEL as on the command line or the path of a saved session, or ``None``.
 
-    Typing narrows the list; a path may be typed in full. ``sessions`` is the folder with those of the model ``here``,
-    and ``played`` the one that is played.
+    Typing narrows the list; a path may be typed in full. The sessions are those of all models, the newest first;
+    ``sessions`` is the folder of those of the model ``here``. ``played`` is the session that is played, to which
+    ``give_title`` gives a title.
     """
 
     DEFAULT_CSS = """
     ModelPicker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     ModelPicker.-wide .dialog { width: 110; }
     """
-    BINDINGS: ClassVar = [Binding("delete", "delete_session", "delete", priority=True)]
+    BINDINGS: ClassVar = [
+        Binding("delete", "delete_session", "delete", priority=True),
+        Binding("f2", "give_title", "title", priority=True),
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-medium")]  # noqa: RUF012
 
-    def __init__(self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None) -> None:
+    def __init__(
+        self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None,
+        give_title: Callable[[str], object] = lambda title: None,
+    ) -> None:  # fmt: skip
         super().__init__()
         self._state, self._here, self._sessions, self._played = state, here, sessions, played
+        self._give_title = give_title
         self._entries: list[tuple[str, str, str]] = []
         self._shown = self._entries
         self._search: Worker[None] | None = None
@@ -67,7 +80,7 @@ class ModelPicker(SafeWorkers, Dialog):
             yield SteadyOptionList(compact=True)
             yield Static(Content(""), classes="dialog-about quiet")
             yield Static(Content(""), classes="dialog-error")
-            keys = "↑↓ choose   Enter play   Tab complete   Del delete   Esc cancel"
+            keys = "↑↓ choose   Enter play   Tab complete   F2 title   Del delete   Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:
@@ -78,14 +91,14 @@ class ModelPicker(SafeWorkers, Dialog):
     @work
     async def _find_entries(self) -> None:
         found = await in_thread(lambda check: entries(self._state, self._sessions, self._played))
-        self._entries = [(word, visible(name, keep=""), visible(about, keep="")) for word, name, about in found]
+        self._entries = [_clean(entry) for entry in found]
         self._fill(self.query_one(Input).value)
         self._show_count()
 
     def _show_count(self) -> None:
         count = sum(word.endswith(".json") for word, _, _ in self._entries)
         hint = self.query_one(".dialog-about", Static)
-        hint.update(Content(f"{plural(count, 'session')} of this model at the end; type “{SESSION}” to see only these"))
+        hint.update(Content(f"{plural(count, 'session')} at the end; type “{SESSION}” to see only these"))
         hint.display = count > 0
 
     def key_tab(self) -> None:
@@ -113,7 +126,9 @@ class ModelPicker(SafeWorkers, Dialog):
         options.add_options(
             Option(
                 Content.assemble(
-                    ("▸ " if word == self._here else "  ", "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")
+                    ("▸ " if word in (self._here, str(self._played)) else "  ", "$accent"),
+                    f"{name:<{width}}",
+                    (f"  {about}", "$quiet"),
                 ),
                 id=word,
             )
@@ -122,20 +137,71 @@ class ModelPicker(SafeWorkers, Dialog):
         if self._shown:
             options.highlighted = 0
 
-    # ---- deleting a session
+    # ---- titles, and deleting
 
     @property
     def _session_chosen(self) -> Path | None:
-        """The session under the cursor, if it lies in the app's own folder."""
+        """The session under the cursor."""
         highlighted = self.query_one(OptionList).highlighted
         path = None if highlighted is None or not self._shown else Path(self._shown[highlighted][0])
-        return path if path is not None and path.suffix == ".json" and path.parent == self._sessions else None
+        return path if path is not None and path.suffix == ".json" else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action == "give_title":
+            return self._session_chosen is not None
         if action != "delete_session":
             return super().check_action(action, parameters)
         line = next(iter(self.query(Input)), None)  # else the key is the line's, and deletes what is after its cursor
-        return line is not None and line.cursor_position == len(line.value) and self._session_chosen is not None
+        path = self._session_chosen
+        own = path is not None and path != self._played and saved_sessions.is_in_own_folder(path)
+        return line is not None and line.cursor_position == len(line.value) and own
+
+    def action_give_title(self) -> None:
+        """Ask for a title of the session under the cursor."""
+        path = self._session_chosen
+        if path is None:
+            return
+        session = saved_sessions.session_at(path)
+        title = "" if session is None else session.title
+
+        def answered(title: str | None) -> None:
+            if title is None or path is None:
+                return
+            title = " ".join(title.split())
+            if path == self._played:
+                self._give_title(title)
+                self._show_title(path, title)
+            else:
+                self._write_title(path, title)
+
+        about = "It stands in the list instead of the date. Without one, the date stands there again."
+        self.app.push_screen(PromptDialog("Title of the session", about, title, "a title"), answered)
+
+    @work
+    async def _write_title(self, path: Path, title: str) -> None:
+        try:
+            await in_thread(lambda check: session_log.give_title(path, title))
+        except LogLostError:
+            self._say("Another program has this session open: give it the title there.")
+        except GenerationError:
+            self._say("This session is of an older version: continue it first, then it can get a title.")
+        except OSError as error:
+            self._say(f"{path.name} gets no title: {error.strerror}.")
+        else:
+            self._show_title(path, title)
+
+    def _show_title(self, path: Path, title: str) -> None:
+        session = saved_sessions.session_at(path)
+        if session is None or session.summary is None:
+            return
+        # That of the session that is played may not be in its file yet.
+        session = replace(session, summary=replace(session.summary, title=title))
+        entry = _clean(_session_entry(session))
+        self._entries = [entry if each[0] == str(path) else each for each in self._entries]
+        place = self.query_one(OptionList).highlighted
+        self._fill(self.query_one(Input).value)
+        if place is not None and place < len(self._shown):
+            self.query_one(OptionList).highlighted = place
 
     def action_delete_session(self) -> None:
         """Delete the session under the cursor, if the user says so again."""
@@ -153,9 +219,12 @@ class ModelPicker(SafeWorkers, Dialog):
 
     def _delete(self, path: Path) -> None:
         try:
-            path.unlink(missing_ok=True)
+            deleted = session_log.delete(path)
         except OSError as error:
             self._say(f"{path.name} is not deleted: {error.strerror}.")
+            return
+        if not deleted:
+            self._say("Another program has this session open: it is not deleted.")
             return
         place = self.query_one(OptionList).highlighted or 0
         self._entries = [entry for entry in self._entries if entry[0] != str(path)]
@@ -194,24 +263,27 @@ class TypedPathSuggester(PathSuggester):
 
 
 def entries(state: RunsState, sessions: Path | None, played: Path | None = None) -> list[tuple[str, str, str]]:
-    """(MODEL, name, about) of what can be played, runs first; ``sessions`` is the folder of saved ones, of which
-    ``played`` is left out, and those that the user had no part in come last."""
+    """(MODEL, name, about) of what can be played: runs, model files, and all sessions, of which those that the user had
+    no part in come last. ``sessions`` is the folder of those of the model that is played, ``played`` one of them."""
     found = [(str(view.path), view.name, _about(view)) for view in state.runs if view.has_model()]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
     if demo_path() is not None:
         found.append(("demo", "demo", "the model in the box"))
-    saved = [] if sessions is None else saved_sessions.saved(sessions, but=played)
-    saved += saved_sessions.elsewhere(saved)
-    listed = [session for session in saved if session.length or not session.automatic]
+    listed = [each for each in saved_sessions.everywhere(sessions or Path()) if each.is_listed or each.path == played]
     listed.sort(key=lambda session: (session.automatic and not session.has_work, -session.saved))
     return found + [_session_entry(session) for session in listed]
 
 
+def _clean(entry: tuple[str, str, str]) -> tuple[str, str, str]:
+    word, name, about = entry
+    return word, visible(name, keep=""), visible(about, keep="")
+
+
 def _session_entry(session: SavedSession) -> tuple[str, str, str]:
     word = f"{SESSION} {saved_sessions.time_of_saving(session.saved)}"
-    about = session.about(BEGINNING, moment=False)
-    return str(session.path), session.name or word, f"{word} · {about}" if session.name else about
+    parts = [word if session.name else "", session.model, session.about(BEGINNING, moment=False)]
+    return str(session.path), session.name or word, " · ".join(part for part in parts if part)
 
 
 def _about(view: RunView) -> str:

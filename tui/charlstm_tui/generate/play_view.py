@@ -346,7 +346,8 @@ class PlayView(ExplainingView):
         last = state.last_session
         if last is not None and state.request.session is None:
             key, others = key_of("generate.last_session"), key_of("generate.open_model")
-            self.say(f"{key} continues the last session, {last.about(BEGINNING)}; {others} lists all.")
+            of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
+            self.say(f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all.")
 
     def _say_what_is_played(self, state: PlaybackState) -> None:
         """Another text has come: say what became of the one before, and which session it is."""
@@ -754,17 +755,6 @@ class PlayView(ExplainingView):
         one."""
         self._offered = step, words
         self.post_message(self.Changed())
-
-    def do_last_session(self) -> None:
-        state = self.state
-        last = None if state is None else state.last_session
-        others = key_of("generate.open_model")
-        if state is None or last is None:
-            self.say("There is no other session of this model.")
-        elif last.path == state.request.session:
-            self.say(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
-        else:
-            self.load_session(last.path)
 
     def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""

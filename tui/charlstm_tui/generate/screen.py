@@ -32,7 +32,7 @@ from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, bette
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
-from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import EDITING_KEYS
@@ -333,10 +333,14 @@ class GenerateScreen(ModeScreen):
 
     @work(exclusive=True, group="choice")
     async def _open_choice(self, *, anew: bool = False) -> None:
-        """Play what is chosen, unless it is played already; with ``anew`` even then. Without a choice, choose. A run
-        that trains is waited for until it has learnt something."""
+        """Play what is chosen, unless it is played already; with ``anew`` even then. Without a choice and a run to
+        watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
+        something."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
         session = self.charlstm.session_to_open
+        if session is None and self.charlstm.model is None and state.attached_run is None and not state.live:
+            left_off = await in_thread(lambda check: saved_sessions.left_off(runs_dir))
+            session = None if left_off is None else left_off.path
         if session is not None:
             model = await in_thread(lambda check: saved_sessions.model_of(session, runs_dir))
             if model is not None:
@@ -422,8 +426,10 @@ class GenerateScreen(ModeScreen):
         in Generate. From then on such a model is offered."""
         runs_dir = self.charlstm.start_options.runs_dir
         to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
+        if to_play is None or not to_play.status.alive:
+            return
         best: ModelFacts | None = None  # that was played or offered
-        while to_play is not None:
+        while True:
             await asyncio.sleep(FOLLOW_EVERY)
             state = self.play.state
             if state is None or state.facts is None or state.busy or state.facts.run != to_play.run.path:
@@ -453,7 +459,8 @@ class GenerateScreen(ModeScreen):
             if name is None:
                 return
             if name.endswith(".json"):
-                self._open_session(Path(name))
+                if played is None or Path(name) != played:
+                    self._open_session(Path(name))
             elif self.view is self.duel:
                 self._open_in_duel(ModelChoice(name))
             else:
@@ -465,7 +472,8 @@ class GenerateScreen(ModeScreen):
         sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
         current = "" if state is None else state.request.model_name
         played = None if state is None else state.file
-        self.app.push_screen(ModelPicker(self.charlstm.runs_state, current, sessions, played), chosen)
+        picker = ModelPicker(self.charlstm.runs_state, current, sessions, played, self.player.give_title)
+        self.app.push_screen(picker, chosen)
 
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:
@@ -562,6 +570,17 @@ class GenerateScreen(ModeScreen):
 
     def do_write(self) -> None:
         self.show_view("write")
+
+    def do_last_session(self) -> None:
+        """Continue the last session, of whichever model."""
+        state, others = self.play.state, key_of("generate.open_model")
+        last = None if state is None else state.last_session
+        if state is None or last is None:
+            self._show_message("There is no other session.")
+        elif last.path in (state.request.session, self.player.file):
+            self._show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
+        else:
+            self._open_session(last.path)
 
     async def do_score(self) -> None:
         state = self.play.state

@@ -126,6 +126,7 @@ class Replaced:
     speed: float
     edited: bool
     continues: str
+    title: str
     saved: SavedSession | None
     """Its own file, if it has one."""
     key: int
@@ -136,7 +137,7 @@ class Replaced:
         return self.saved is not None and self.saved.has_work
 
 
-class _Interrupted(Exception):  # noqa: N818: nothing is wrong
+class _Interrupted(Exception):  # noqa: N818 (nothing is wrong)
     """Something else is to be done first."""
 
 
@@ -186,6 +187,7 @@ class Playback:
         self.continuations: Continuations | None = None
         self.edited = False  # the user wrote, picked or branched
         self.continues = ""  # the path of the saved session that this one continues
+        self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
         self.before: list[Replaced] = []
         self.after: list[Replaced] = []  # those from which undo went back
@@ -320,7 +322,13 @@ class Playback:
         document = self.document
         text = document.text
         return SessionSummary(
-            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, self.continues, self.model_name
+            len(text) - document.prime_length,
+            text.read(0, BEGINNING),
+            self.edited,
+            self.continues,
+            self.model_name,
+            self.title,
+            document.words,
         )
 
     def session_state(self, *, with_cache: bool = False) -> SessionState:
@@ -346,7 +354,7 @@ class Playback:
         saved = None if file is None else SavedSession(file, time.time(), self.summary())
         return Replaced(
             self.document, self.reader, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues,
-            saved, self.key,
+            self.title, saved, self.key,
         )  # fmt: skip
 
     def keep(self, replaced: Replaced) -> None:
@@ -365,7 +373,7 @@ class Playback:
         self.stop()
         self.loaded, self.facts = replaced.loaded, replaced.facts
         self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
-        self.continues, self.opened = replaced.continues, None
+        self.continues, self.title, self.opened = replaced.continues, replaced.title, None
         self.settings = replaced.reader.settings
         self.waiting.clear()
         self.play(replaced.document, replaced.reader, replaced.key)
@@ -373,7 +381,7 @@ class Playback:
     def begin_opening(self, request: PlayRequest) -> None:
         """Leave what is played, and say that ``request`` is being opened."""
         self.stop()
-        self.edited, self.continues, self.opened, self.writing = False, "", None, False
+        self.edited, self.continues, self.title, self.opened, self.writing = False, "", "", None, False
         self.request = request
         self.settings = self.settings if request.settings is None else request.settings
         self.speed = self.speed if request.speed is None else request.speed

@@ -24,12 +24,12 @@ from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState, SessionSummary
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
 from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.formatting import home
+from charlstm_tui.formatting import home, plural
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
@@ -90,8 +90,28 @@ class SavedSession:
         return "" if self.summary is None else self.summary.continues
 
     @property
+    def title(self) -> str:
+        """The title that the user gave it; empty if it has none."""
+        return "" if self.summary is None else self.summary.title
+
+    @property
+    def model(self) -> str:
+        """The model, for a list: the name of its run, or of its file."""
+        run = Run(self.path.absolute().parent.parent)
+        if run.sessions_dir == self.path.absolute().parent and run.exists():
+            return run.name
+        return "" if self.summary is None else Path(self.summary.model).name.removesuffix(".safetensors")
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether it is worth listing: what the app saved by itself, if there is any text."""
+        return bool(self.length) or not self.automatic
+
+    @property
     def name(self) -> str:
         """What the user calls it; empty for what was saved by itself."""
+        if self.title:
+            return self.title
         if not self.automatic:
             return self.path.name
         continued = "" if self.summary is None else Path(self.summary.continues).name
@@ -101,7 +121,8 @@ class SavedSession:
         """When it was saved, how long it is, and so many characters of its beginning."""
         words = [time_of_saving(self.saved)] if moment else []
         if self.summary is not None:
-            words += [f"{self.length:,} chars", quoted(self.summary.begins, beginning)]
+            size = plural(self.summary.words, "word") if self.summary.words else f"{self.length:,} chars"
+            words += [size, quoted(self.summary.begins, beginning)]
         return " · ".join(words)
 
 
@@ -121,6 +142,30 @@ def saved(place: Path, but: Path | None = None) -> list[SavedSession]:
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
+def everywhere(place: Path) -> list[SavedSession]:
+    """The sessions of all models, newest first: those in the folder ``place``, of the runs that are known and of other
+    models, and those that the user saved elsewhere and that one of these continues."""
+    own = paths.state_dir(make=False) / "sessions"
+    folders = {place, *(run.sessions_dir for run in list_runs(elsewhere=True))}
+    with contextlib.suppress(OSError):
+        folders.update(each for each in own.iterdir() if each.is_dir())
+    found = [session for each in folders for session in saved(each)]
+    return sorted([*found, *elsewhere(found)], key=lambda session: (-session.saved, session.path.name))
+
+
+def left_off(runs_dir: Path | None = None) -> SavedSession | None:
+    """The last session with work in it, of whichever model, if the model is there."""
+    found = everywhere(paths.state_dir(make=False) / "sessions")
+    return next((each for each in found if each.has_work and model_of(each.path, runs_dir) is not None), None)
+
+
+def is_in_own_folder(path: Path) -> bool:
+    """Whether a session lies in a folder of the app's: beside a run, or in the user's state folder."""
+    run = Run(path.absolute().parent.parent)
+    beside = run.sessions_dir == path.absolute().parent and run.exists()
+    return beside or path.absolute().is_relative_to(paths.state_dir(make=False).absolute() / "sessions")
+
+
 def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
     """The sessions that the user saved elsewhere and that these ones continue."""
     known = {session.path for session in sessions}
@@ -138,7 +183,7 @@ def session_at(path: Path) -> SavedSession | None:
     return None
 
 
-@lru_cache(maxsize=2 * MOST_AUTO)  # all are looked at after each save
+@lru_cache(maxsize=8 * MOST_AUTO)  # all are looked at when a text is opened
 def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
     try:
         return saving.read_summary(path, MOST_BYTES)
@@ -195,10 +240,11 @@ def new_name(place: Path, start: str = AUTO, ending: str = ".json", taken: Colle
 
 
 def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSession | None) -> SavedSession | None:
-    """The session to continue, other than ``but``: a newer version of the one that was ``opened``, which the app saved
-    by itself; else the newest with work in it; else the newest with a text. ``closed`` was played until now: its file
-    may not be written yet."""
-    sessions = [session for session in saved(place, but) if closed is None or session.path != closed.path]
+    """The session to continue, other than ``but``, of whichever model: a newer version of the one that was ``opened``,
+    which the app saved by itself; else the newest with work in it; else the newest with a text. ``closed`` was played
+    until now: its file may not be written yet. ``place`` is the folder of the model that is played."""
+    known = [session for session in everywhere(place) if session.path != but]
+    sessions = [session for session in known if closed is None or session.path != closed.path]
     if closed is not None and closed.path != but:
         sessions.insert(0, closed)
     sessions = [session for session in sessions if session.length]

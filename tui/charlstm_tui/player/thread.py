@@ -246,6 +246,10 @@ class Player:
         job = self._latest_job.get(number, 0)
         self.do(CONTINUATIONS, count, length, lines, first, lambda found: self._show(number, job, found), number=number)
 
+    def give_title(self, title: str, number: int = 0) -> None:
+        """Give the session a title, by which it is listed."""
+        self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False), number=number)
+
     def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
@@ -476,6 +480,10 @@ class Player:
         )  # fmt: skip
         self._saved_settings[key] = how
 
+    def _give_title(self, playback: Playback, title: str) -> None:
+        playback.title = title
+        self._save_changes(playback)
+
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
         self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
@@ -641,7 +649,7 @@ class Player:
         session.settings, session.clamps = saved.settings, saved.clamps
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
-            playback.edited, playback.continues = opened.edited, opened.continued
+            playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
         playback.settings, playback.note = saved.settings, saved.note
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
