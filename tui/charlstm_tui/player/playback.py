@@ -137,7 +137,7 @@ class Replaced:
         return self.saved is not None and self.saved.has_work
 
 
-class _Interrupted(Exception):  # noqa: N818 (nothing is wrong)
+class _Interrupted(Exception):
     """Something else is to be done first."""
 
 
