@@ -14,6 +14,7 @@ from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialo
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
+from charlstm_tui.player.preferences import recall
 from playing_app import Session, playing
 
 
@@ -269,3 +270,19 @@ async def test_the_palette_names_no_keys_that_would_be_typed(model: Path) -> Non
         await it.until(lambda: it.screen.view_name == "play")
         await it.pilot.press("ctrl+p", *"zoom")
         await it.until(lambda: "[z]" in it.screen_text())
+
+
+async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_the_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        await it.pilot.press("w", *"one", "enter", *"two", "enter", "enter", *"three", "escape", "escape")
+        await it.until(lambda: it.text.endswith("one\ntwo\n\nthree") and it.screen.view_name == "play")
+        text = it.text
+        assert "one two" not in it.screen_text()
+        await it.pilot.press("J")
+        await it.until(lambda: "one two" in it.screen_text())
+        assert "two three" not in " ".join(it.screen_text().split("\n"))
+        assert it.text == text
+    memory = recall(str(model))
+    assert memory is not None
+    assert memory.joined

@@ -331,7 +331,10 @@ class PlayView(ExplainingView):
             return None
         prime = state.request.prime if state.request.session is None else self.prime
         colour = None if self.scale is self._usual_scale else self.scale.name
-        return state.request.model_name, Preferences(state.settings, state.speed, colour, prime, self.min_copied)
+        joined = self.text_view.joined
+        return state.request.model_name, Preferences(
+            state.settings, state.speed, colour, prime, self.min_copied, joined
+        )
 
     @property
     def _usual_scale(self) -> Scale:
@@ -342,6 +345,7 @@ class PlayView(ExplainingView):
         """A model that was asked for is played."""
         scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
         self.scale, self.min_copied = scale, preferences.copied
+        self.text_view.join(preferences.joined)
         settle_garbage()
         last = state.last_session
         if last is not None and state.request.session is None:
@@ -741,6 +745,12 @@ class PlayView(ExplainingView):
             request = self.state.request
             self.load(replace(request, prime=event.text, settings=None, speed=None, session=None, stream=True))
         self.focus_text()
+
+    def do_join_lines(self) -> None:
+        joined = not self.text_view.joined
+        self.text_view.join(joined)
+        how = "as spaces" if joined else "as they are"
+        self.say(f"Line breaks within a paragraph are shown {how}; the text stays the same.")
 
     def do_checkpoint(self, direction: int) -> None:
         self.say("")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -412,7 +412,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         that wraps."""
         layout = self._text_layout
         start, stop = layout.row_span(layout.row_of(position))
-        if stop >= self._length and not self.text(max(start, stop - 1), stop).endswith("\n"):
+        if stop >= self._length and not (stop > start and layout.ends_row(stop - 1)):
             return self._length
         return stop - 1
 
@@ -481,14 +481,27 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         """Whether the end is in view, so that new text scrolls the view."""
         return self.scroll_offset.y >= self.max_scroll_y and not self.is_vertical_scrollbar_grabbed
 
+    @property
+    def joined(self) -> bool:
+        """Whether the line breaks within a paragraph are shown as spaces."""
+        return self._text_layout.joined
+
+    def join(self, joined: bool) -> None:
+        """Show the line breaks within a paragraph as spaces, or as they are."""
+        if joined != self.joined:
+            self._lay_out(lambda layout: layout.join(joined))
+
     def on_resize(self) -> None:
-        """Keep the cursor in view if it was, else the first row."""
+        # One cell is left for the cursor after a full row.
+        self._lay_out(lambda layout: layout.resize(self.size.width - 1))
+
+    def _lay_out(self, change: Callable[[TextLayout], None]) -> None:
+        """Wrap the text in another way. Keep the cursor in view if it was, else the first row."""
         top, height, layout = self.scroll_offset.y, self._height_before, self._text_layout
         shows_cursor = not height or top <= layout.row_of(self.cursor) < top + height
         self._height_before = self.size.height
         first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
-        # One cell is left for the cursor after a full row.
-        layout.resize(self.size.width - 1)
+        change(layout)
         self._strips.clear()
         self._update_size()
         self.scroll_to(y=layout.row_of(first), animate=False, force=True)

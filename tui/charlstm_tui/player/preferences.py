@@ -36,6 +36,8 @@ class Preferences:
     prime: str | None = None
     copied: int = MIN_LENGTH
     """From how many characters on a stretch that stands in the training text counts as copied."""
+    joined: bool = False
+    """Whether the line breaks within a paragraph are shown as spaces."""
 
 
 def state_file() -> Path:
@@ -58,6 +60,7 @@ def recall(model: str) -> Preferences | None:
             colour if isinstance(colour, str) else None,
             prime if isinstance(prime, str) else None,
             copied if type(copied) is int and 2 <= copied <= 1000 else MIN_LENGTH,
+            entry.get("joined") is True,
         )
     except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
         return None
@@ -70,6 +73,7 @@ def remember(model: str, memory: Preferences) -> None:
         "speed": -1 if math.isinf(memory.speed) else memory.speed,
         "colouring": memory.colour,  # 0.1 stored "colour", and its default too
         "copied": memory.copied,
+        "joined": memory.joined,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }
     path = state_file()
