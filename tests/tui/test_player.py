@@ -8,14 +8,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from charlstm import user_files
+from charlstm import storage, user_files
 from charlstm.generation import saving
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.saving import load_session
@@ -25,7 +27,9 @@ from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm.runs.folder import delete_run, rename_run
+from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.formatting import home
+from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import marks
 from charlstm_tui.player.playback import PAUSE_AFTER
@@ -1026,3 +1030,143 @@ def test_words_before_an_unexpected_error_are_saved(
     player.close(60)
     assert file is not None
     assert load_session(file, load_model(model)).read().startswith("first second")
+
+
+# ---- closing the app and opening another text while something waits
+
+
+def text_in_file(path: Path | None, model: Path) -> str:
+    assert path is not None
+    return load_session(path, load_model(model)).read()
+
+
+@contextmanager
+def without_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """No text is read here: it is tried in vain. The numbers of characters that were tried."""
+    tried: list[int] = []
+
+    def refuse(session: Session, rows: Rows) -> None:
+        tried.append(len(rows))
+        raise AssertionError("the model reads")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "put_back", refuse)
+        yield tried
+
+
+def hold(player: Player) -> threading.Event:
+    """Let the player's thread wait, so that commands wait for it."""
+    held, release = threading.Event(), threading.Event()
+    player.change_settings(lambda settings: (held.set(), release.wait(60), settings)[2])
+    assert held.wait(60)
+    return release
+
+
+def test_words_that_wait_are_in_the_file_when_the_app_is_closed_and_the_model_need_not_read_them(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 400)
+    listener.until(lambda p: p.length == 400 and not p.running)
+    text = listener.line
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.MOVE_TO, at(5))
+    player.do(operations.INSERT, "own ")
+    listener.until(lambda p: p.length == 404 and p.read_to < p.size)
+    release = hold(player)
+    player.do(operations.MOVE_TO, at(404))
+    for char in " The end.":
+        player.do(operations.INSERT, char)
+    player.do(operations.MOVE_BY, -1)
+    player.do(operations.ERASE, 3, 0)
+    player.do(operations.ERASE_WORD, -1)
+    player.do(operations.INSERT, "to be continued")
+    player.do(operations.RENAME, 0, "named")
+    player.do(operations.INSERT, "?")
+    player.do(operations.UNDO)
+    player.do(operations.MOVE_TO, at(len(text) + 4 + len(" to be continued")))
+    player.do(operations.INSERT, "!")
+    player.do(operations.REPLACE, at(0), at(2), "At first: ")
+    with without_reading(monkeypatch) as tried:
+        assert not player.close(0)
+        release.set()
+        assert player.close(60)
+        assert not tried
+    assert text_in_file(player.file, model) == "At first: " + text[2:5] + "own " + text[5:] + " to be continued!."
+
+
+def test_words_that_wait_are_kept_when_another_text_is_played(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 400)
+    first = listener.until(lambda p: p.length == 400 and not p.running and p.file is not None)
+    text = listener.line
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.MOVE_TO, at(5))
+    player.do(operations.INSERT, "own ")
+    listener.until(lambda p: p.length == 404 and p.read_to < p.size)
+    with without_reading(monkeypatch):
+        release = hold(player)
+        player.do(operations.MOVE_TO, at(404))
+        player.do(operations.INSERT, "The end.")
+        player.load(PlayRequest(str(model), prime="Now"))
+        release.set()
+        listener.until(lambda p: listener.prime == "Now")
+    assert player.close(60)
+    assert text_in_file(first.file, model) == text[:5] + "own " + text[5:] + "The end."
+
+
+def test_words_for_a_text_that_is_being_opened_are_in_that_text(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    first = listener.until(lambda p: p.length == 5 and p.file is not None)
+    release = hold(player)
+    player.load(PlayRequest(str(model), prime="Now"))
+    player.do(operations.INSERT, "second")
+    assert not player.close(0)
+    release.set()
+    assert player.close(60)
+    assert text_in_file(player.file, model) == "second"
+    assert first.file != player.file
+    assert text_in_file(first.file, model) == "first"
+
+
+def test_closing_waits_for_a_slow_disk_if_it_may(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, replace_file = threading.Event(), storage.replace_file
+
+    def slow(*arguments: Any, **options: Any) -> None:
+        release.wait(60)
+        replace_file(*arguments, **options)
+
+    monkeypatch.setattr(storage, "replace_file", slow)
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    for text in ("one", "two", "three"):
+        listener.player.do(operations.INSERT, text)
+        listener.until(lambda p, text=text: listener.line.endswith(text))
+    assert not listener.player.close(0.3)
+    release.set()
+    assert listener.player.close(60)
+    assert text_in_file(listener.player.file, model) == "onetwothree"
+
+
+def test_a_sentence_says_that_a_session_is_still_being_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", "none")
+    monkeypatch.setattr(CharLSTMApp, "run", lambda app, **_: app.unfinished.append(lambda: "It is saved."))
+    result = CliRunner().invoke(command, [], standalone_mode=False)
+    assert result.exception is None
+    assert result.stderr.splitlines() == ["Saving the session …", "It is saved."]
+
+
+def test_a_save_that_is_interrupted_at_the_end_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("TEXTUAL_DRIVER", "none")
+    monkeypatch.setattr(CharLSTMApp, "run", lambda app, **_: app.unfinished.append(interrupted))
+    assert "changes of the session are lost" in CliRunner().invoke(command, [], standalone_mode=False).stderr

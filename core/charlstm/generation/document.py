@@ -320,7 +320,8 @@ class Document:
     # ---- edits of the current branch
 
     def insert(self, text: str, source: int = TYPED, *, kind: str = TYPE) -> None:
-        """Put ``text`` in at the cursor. Words that are typed are one change each, with the space after them."""
+        """Put ``text`` in at the cursor. Words that are typed letter by letter are one change each, with the space after
+        them."""
         if not text:
             return
         here = self.text
@@ -329,6 +330,8 @@ class Document:
         self._edit(
             kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
         )
+        if len(text) > 1:
+            self._change_end = None  # what was pasted is a change of its own
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""

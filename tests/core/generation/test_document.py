@@ -108,6 +108,14 @@ def test_typed_text_is_undone_word_by_word_and_redone():
     assert document.text.read() == start + "ab cd b"
 
 
+def test_letters_after_a_paste_are_undone_without_it():
+    document = Document("abc")
+    document.insert("a whole page")
+    document.insert("s")
+    document.undo()
+    assert document.text.read() == "abca whole page"
+
+
 def test_erasing_on_both_sides_is_one_change():
     document = played(10)
     start = document.text.read()

@@ -301,6 +301,8 @@ class Player:
         while not self._ended.is_set():
             try:
                 self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
+                if self._ended.is_set():
+                    break
                 self._read(time.monotonic() + READING_STATES)
                 self._generate(time.monotonic() + SLICE)
                 self._save(time.monotonic())
@@ -705,8 +707,10 @@ class Player:
             playback.stop()
 
     def _stopped(self, playback: Playback, job: int) -> bool:
-        """Whether a load or a long text was cancelled."""
-        return self._closing.is_set() or self._latest_job.get(playback.number, 0) != job
+        """Whether a load or a long text was cancelled. At the end of the app it is, unless something was asked for
+        afterwards, such as words for the text that is being opened."""
+        is_last = len(self._commands) <= 1  # besides the command that ends the thread
+        return (self._closing.is_set() and is_last) or self._latest_job.get(playback.number, 0) != job
 
     def _show(self, number: int, job: int, found: Continuations) -> None:
         """Show continuations in the middle of a command, if it is time. Raises :class:`Cancelled` to end it."""
