@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -1026,3 +1027,36 @@ def test_words_before_an_unexpected_error_are_saved(
     player.close(60)
     assert file is not None
     assert load_session(file, load_model(model)).read().startswith("first second")
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        (operations.PUT_IN, ("he ha",)),
+        (operations.CHOOSE, ("he ha", at(2))),
+        (operations.INSERT_AT, ("he ha", at(2))),
+        (operations.REGENERATE, (at(2),)),
+        (operations.ALTERNATIVE, (1, at(2))),
+    ],
+)
+def test_player_says_how_much_left_the_page_and_on_which_branch_it_is(
+    listener: Listener, model: Path, operation: operations.Operation, arguments: tuple[Any, ...]
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), prime=PRIME, speed=0.0))
+    listener.until(lambda p: p.distribution is not None)
+    player.change_speed(lambda speed: FULL)
+    player.do(operations.STREAM, 40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    player.do(operations.RENAME, 0, "storm")
+    player.change_speed(lambda speed: 0.0)
+    player.do(operations.MOVE_TO, at(2))
+    player.do(operation, *arguments)
+    listener.until(lambda p: len(p.branches) == 2)
+    left = re.fullmatch(
+        r"(\d+) characters are on branch “storm” now: b shows branches, Ctrl\+Z undoes\.", listener.notes[-1]
+    )
+    assert left is not None
+    assert 30 < int(left[1]) <= 38
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 40)

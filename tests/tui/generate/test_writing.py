@@ -47,7 +47,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         assert not set(found) & set(others)
         await it.pilot.press("down", "enter")
         await it.until(lambda: it.text == before[:-4] + others[1])
-        assert "4 characters are a branch of their own now; Ctrl+Z brings them back." in it.status()
+        assert "4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes." in it.status()
         assert it.position == it.state.length
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == before)

@@ -594,7 +594,6 @@ class PlayView(ExplainingView):
             if text is None:
                 self.player.cancel()
             else:
-                self._say_what_leaves()
                 self.player.do(operations.PUT_IN, text)
 
         cursor = self.text_view.cursor
@@ -657,17 +656,8 @@ class PlayView(ExplainingView):
         self._pick(event.char)
 
     def _pick(self, char: str) -> None:
-        if self.state is not None and char != self.state.current_char:
-            self._say_what_leaves()
         self.player.do(operations.CHOOSE, char, self._text.cursor)
         self.choosing = False
-
-    def _say_what_leaves(self) -> None:
-        """Something is put in at the cursor: in Play, what stands after it leaves the screen."""
-        left = self.text_view.length - self.text_view.cursor
-        if left > 1 and not self.writing:
-            undo = key_of("generate.undo")
-            self.say(f"{left:,} characters are a branch of their own now; {undo} brings them back.")
 
     def do_regenerate(self) -> None:
         self.player.do(operations.REGENERATE, self._text.cursor)

@@ -494,9 +494,9 @@ class GenerateScreen(ModeScreen):
             return True
         if self.view.handle_escape():
             return True
-        if self._message:
+        if self._message and (self._message_is_error or self.view_name == "play"):
             self._show_message("")
-        elif self.view_name != "play":
+        elif self.view_name != "play":  # what else is said goes with the view
             self.show_view(self._back_to)
             self.view.focus_text()
         else:

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm_tui.actions import key_of
+from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
@@ -23,6 +26,10 @@ ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
 MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
+
+
+BRANCH_NAME = 20
+"""Characters of a branch's name that a message has."""
 
 
 class Cancelled(CharLSTMError):
@@ -42,6 +49,19 @@ def to_place(playback: Playback, place: SeenPosition, *arguments: Any) -> int:
 def to_end(playback: Playback, *arguments: Any) -> int:
     """The model has to have read all of the text."""
     return len(playback.document)
+
+
+def _branch_off(playback: Playback, position: int, text: str, source: int = CHOSEN, **how: Any) -> None:
+    """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is now."""
+    document = playback.document
+    before, number = document.text, document.branch
+    document.branch_off(position, text, source, **how)
+    left = len(before) - before.same_start(document.text, sources=False)
+    if left > 1 and document.branch != number:
+        name = visible(document.branches[number].name, keep="")
+        branch = f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
+        branches, undo = key_of("generate.branches"), key_of("generate.undo")
+        playback.note = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
 
 
 # ---- generating
@@ -75,7 +95,7 @@ def _regenerate(playback: Playback, place: SeenPosition) -> None:
     if seed is None:
         raise GenerationError("With these settings the model writes the same again, whatever the seed.")
     text = reader.draw(position, 1, seed)
-    document.branch_off(position, text, GENERATED, kind="regenerating", seed=seed)
+    _branch_off(playback, position, text, GENERATED, kind="regenerating", seed=seed)
     document.go_on_generating()
     if playback.speed:
         playback.stream()
@@ -93,7 +113,7 @@ def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -
         playback.note = "The model has no likelier one." if direction < 0 else "That was the least likely one."
         return
     document.move(position)
-    document.branch_off(position, chars[number], kind="showing alternatives", joins=True)
+    _branch_off(playback, position, chars[number], kind="showing alternatives", joins=True)
     if document.cursor == len(document):
         document.go_on_generating()
         reader.read(len(document))
@@ -111,7 +131,7 @@ def _put_in_continuation(playback: Playback, text: str) -> None:
     if playback.writing:
         document.insert(text, GENERATED, kind="continuing")
     else:
-        document.branch_off(document.cursor, text, GENERATED, kind="continuing")
+        _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
 
 
 STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
@@ -196,7 +216,9 @@ def _erase_word(playback: Playback, direction: int) -> None:
 
 def _insert_at(playback: Playback, text: str, place: SeenPosition) -> None:
     if known := _known(playback, text):
-        playback.document.branch_off(playback.place(place), known, TYPED, kind="typing", whole=False)
+        note = playback.note
+        _branch_off(playback, playback.place(place), known, TYPED, kind="typing", whole=False)
+        playback.note = " ".join(dict.fromkeys(filter(None, (note, playback.note))))
 
 
 def _accept(playback: Playback, text: str) -> None:
@@ -266,7 +288,7 @@ def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
     unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
     if unknown is not None:
         raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
-    playback.document.branch_off(playback.place(place), chars, CHOSEN, kind="choosing")
+    _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
 
 
 CHOOSE = Operation(_choose)
