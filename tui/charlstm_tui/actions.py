@@ -356,6 +356,10 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change, or go back to the text before another prime.",
       footer=15, words="take back revert"),
     A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
+    A("generate.play", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: one place or all.",
+      words="substitute search exchange rename"),
+    A("generate.write", "replace_written", "ctrl+u", "replace", "Find in the text, and replace what is found: one "
+      "place or all.", handler="replace", footer=11, words="substitute search exchange rename"),
     A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",
       footer=6, words="take back revert"),
     A("generate.write", "redo_written", "ctrl+y", "redo", "Do again what was undone.", handler="redo", footer=7,

@@ -11,7 +11,7 @@ import copy
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,8 +37,8 @@ LONGEST_WORD = 200
 BEGINNING = 80
 """Characters of a branch that a list has."""
 
-MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH = (
-    "moving", "typing", "erasing", "generating", "pruning", "switching branches"
+MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
+    "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
 )  # fmt: skip
 """Kinds of changes; callers may name others."""
 
@@ -334,6 +334,31 @@ class Document:
         if not 0 <= start <= stop:
             raise GenerationError(f"There are no characters {start} to {stop}: the text has {len(self)} of them")
         self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
+
+    def replace_all(self, spans: Sequence[tuple[int, int]], text: str, source: int = TYPED) -> None:
+        """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
+        the text. All of them are one change. The cursor stays at its characters; within a span it goes behind it.
+
+        Raises :class:`GenerationError` unless these are parts of the text that do not overlap.
+        """
+        if not spans:
+            return
+        here, cursor = self.text, self.cursor
+        start, end = spans[0][0], spans[-1][1]
+        whole = here.part(start, end)
+        old, sources = whole.read(), whole.sources()
+        parts, kept, place = list[str](), list[Sources](), start
+        new = np.full(len(text), source, np.uint8)
+        for first, last in spans:
+            if not place <= first < last <= len(here):
+                raise GenerationError(f"There are no characters {first} to {last} to replace")
+            parts += [old[place - start : first - start], text]
+            kept += [sources[place - start : first - start], new]
+            place = last
+            if first < self.cursor:
+                cursor += first + len(text) - min(last, self.cursor)
+        self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)))
+        self.put_cursor(cursor)
 
     def move(self, position: int, *, undoable: bool = True) -> None:
         """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -148,6 +149,33 @@ def test_impossible_edit_changes_nothing(edit):
             impossible()
     assert everything(document) == before
     assert document.redoable == TYPE
+    assert document.journal == journal
+
+
+def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
+    document = played(20)
+    document.move(10)
+    document.insert("QQ")
+    document.move(13)
+    before = everything(document)
+    text, sources = document.text.read(), document.text.sources().tolist()
+    spans = [found.span() for found in re.finditer("d", text)]
+    assert len(spans) > 2
+    document.replace_all(spans, "xyz")
+    assert document.text.read() == text.replace("d", "xyz")
+    rest = [source for char, source in zip(text, sources, strict=True) if char != "d"]
+    kept = zip(document.text.read(), document.text.sources().tolist(), strict=True)
+    assert [source for char, source in kept if char not in "xyz"] == rest
+    assert document.text.read()[: document.cursor] == text[:13].replace("d", "xyz")
+    assert everything(replayed(document)) == everything(document)
+    assert document.undo() == "replacing"
+    assert everything(document)[:4] == before[:4]
+    assert document.redo() == "replacing"
+
+    journal = list(document.journal)
+    for wrong in ([(3, 5), (4, 6)], [(5, 5)], [(10, 1000)]):
+        with pytest.raises(GenerationError):
+            document.replace_all(wrong, "x")
     assert document.journal == journal
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input, OptionList
 
 from charlstm_tui.generate import play_view
@@ -14,7 +15,8 @@ from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialo
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
-from playing_app import Session, playing
+from charlstm_tui.widgets.find import FindBar
+from playing_app import PRIME, Session, playing
 
 
 async def continuations(it: Session, first: int) -> list[str]:
@@ -269,3 +271,58 @@ async def test_the_palette_names_no_keys_that_would_be_typed(model: Path) -> Non
         await it.until(lambda: it.screen.view_name == "play")
         await it.pilot.press("ctrl+p", *"zoom")
         await it.until(lambda: "[z]" in it.screen_text())
+
+
+@pytest.mark.parametrize("writing", [False, True])
+async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(model: Path, writing: bool) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        before, needle = it.text, "b"
+        assert before.count(needle) > 2
+        if writing:
+            await it.pilot.press("w")
+        await it.pilot.press("ctrl+home", "ctrl+u")
+        bar = await found(it)
+        bar.action_case()
+        bar.query_one("#find-needle", Input).value = needle
+        await it.pilot.press("tab", *"the", "enter")
+        first = before.index(needle)
+        if not writing:  # the search begins at the cursor, which is behind the prime
+            first = before.index(needle, len(PRIME))
+        one = before[:first] + "the" + before[first + 1 :]
+        await it.until(lambda: it.text == one)
+        assert "Replaced 1 place; Ctrl+Z undoes." in it.status()
+        rest = one.count(needle)
+        await it.until(lambda: f"of {rest}" in it.screen_text())
+        await it.pilot.press("ctrl+r")
+        await it.until(lambda: it.text == one.replace(needle, "the"))
+        await it.until(lambda: f"Replaced {rest} places; Ctrl+Z undoes." in it.status())
+        await it.pilot.press("escape", "ctrl+z")
+        await it.until(lambda: it.text == one)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+
+async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_nothing(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(40)
+        before, needle = it.text, it.text[20:21]
+        await it.pilot.press("ctrl+f")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = needle
+        await it.pilot.press("tab")
+        await it.until(lambda: bar.query_one("#find-replacement", Input).has_focus)
+        bar.query_one("#find-replacement", Input).value = "☃"
+        await it.pilot.press("ctrl+r")
+        await it.until(lambda: "never seen '☃': left out. Nothing is replaced." in it.status())
+        assert it.text == before
+        await it.pilot.press("escape", "w", "ctrl+home", "shift+right", "shift+right")
+        await it.until(lambda: it.screen.play.text_view.selected is not None)
+        it.screen.play.on_paste(events.Paste("☃"))
+        await it.until(lambda: "never seen '☃'" in it.status())
+        assert it.text == before
+
+
+async def found(it: Session) -> FindBar:
+    await it.until(lambda: bool(it.screen.query(FindBar)) and isinstance(it.screen.focused, Input))
+    return it.screen.query_one(FindBar)

@@ -53,6 +53,7 @@ from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 
 CHOICES_PAGE = 10
@@ -80,7 +81,7 @@ class PlayView(ExplainingView):
         self.state: PlaybackState | None = None
         """The last state of the playback."""
         self._notice: Content | None = None
-        self._stream = StreamView(keys_scroll=False, id="stream")
+        self._stream = StreamView(keys_scroll=False, can_replace=True, id="stream")
         self._text = PlayedText(player, self._stream)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
@@ -404,7 +405,7 @@ class PlayView(ExplainingView):
             self._say_what_was_cut(len(state.cut))
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
-        elif self._noted and not new_text and _moves_cursor(before, state):
+        elif self._noted and not (new_text or self.screen.has_class("-finding")) and _moves_cursor(before, state):
             self.say("")  # it was about the change before
         self._noted = bool(state.note) or (self._noted and not _moves_cursor(before, state))
         self.query_one(BranchTree).show(state.branches)
@@ -563,7 +564,10 @@ class PlayView(ExplainingView):
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
-        self._text.move_to(self.text_view.cursor)
+        if any(bar.has_class("-replacing") for bar in self.screen.query(FindBar)):  # undo is for what is replaced
+            self._text.do(operations.SHOW_PLACE, self._text.cursor)
+        else:
+            self._text.move_to(self.text_view.cursor)
 
     def _go_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view, and show it."""
@@ -578,6 +582,12 @@ class PlayView(ExplainingView):
             return
         self.say("")
         self._go_to(place)
+
+    def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
+        """Replace what the bar has found: at ``place``, or everywhere."""
+        at = None if place is None else self._text.at(place)
+        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at)
+        self._text.when_shown(lambda: bar.text_changed(self.text_view.cursor))
 
     # ---- actions: what could come next
 

@@ -44,6 +44,7 @@ from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, mo
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
@@ -483,6 +484,14 @@ class GenerateScreen(ModeScreen):
 
     async def do_find(self) -> None:
         await self.charlstm.do_find()
+
+    async def do_replace(self) -> None:
+        await self.charlstm.do_find(replace=True)
+
+    @on(FindBar.Replaced)
+    def _found_replaced(self, event: FindBar.Replaced) -> None:
+        if event.bar.target is self.play.text_view:
+            self.play.replace_found(event.bar, event.text, event.place)
 
     def copyable(self) -> Copyable:
         view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part

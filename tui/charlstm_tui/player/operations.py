@@ -6,6 +6,7 @@ it was seen in (:class:`~charlstm_tui.player.playback.SeenPosition`), and is car
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm_tui.actions import key_of
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import plural, shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
@@ -166,6 +167,10 @@ def _move(playback: Playback, position: int) -> None:
 
 MOVE_TO = Operation(lambda playback, place: _move(playback, playback.place(place)), edits=False)
 """Put the cursor at a place."""
+SHOW_PLACE = Operation(
+    lambda playback, place: playback.document.move(playback.place(place), undoable=False), edits=False
+)
+"""Put the cursor at a place that was found; undo passes over it."""
 MOVE_BY = Operation(lambda playback, by: _move(playback, playback.document.cursor + by), edits=False)
 """Move the cursor by so many characters."""
 MOVE_BY_WORD = Operation(_move_by_word, edits=False)
@@ -187,7 +192,32 @@ def _paste(playback: Playback) -> None:
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
     first, last = playback.place(start), playback.place(stop, stays=True)
-    playback.document.replace(first, max(first, last), _known(playback, text))
+    known = _known(playback, text)
+    if known or not text:
+        playback.document.replace(first, max(first, last), known)
+
+
+def _replace_found(playback: Playback, pattern: re.Pattern[str], text: str, place: SeenPosition | None = None) -> None:
+    """Replace what ``pattern`` finds: at ``place``, or everywhere."""
+    document = playback.document
+    here = document.text.read()
+    if place is None:
+        spans = [found.span() for found in pattern.finditer(here)]
+    else:
+        found = pattern.match(here, playback.place(place))
+        spans = [] if found is None else [found.span()]
+    if not spans:
+        playback.note = "Nothing was found to replace."
+        return
+    known = _known(playback, text)
+    if text and not known:
+        playback.note += " Nothing is replaced."
+        return
+    document.replace_all(spans, known)
+    if place is not None:
+        document.put_cursor(spans[0][0] + len(document.text) - len(here) + spans[0][1] - spans[0][0])
+    replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
+    playback.note = f"{replaced} {playback.note}".rstrip()
 
 
 def _cut(playback: Playback, start: SeenPosition, stop: SeenPosition) -> None:
@@ -250,6 +280,8 @@ PASTE_CUT = Operation(_paste)
 """Put what was cut last in at the cursor."""
 REPLACE = Operation(_replace)
 """Put the user's own text, or nothing, in the place of the characters from one place to another; what follows stays."""
+REPLACE_FOUND = Operation(_replace_found)
+"""Put the user's own text in the place of what a pattern finds, at a place or everywhere, as one change."""
 CUT = Operation(_cut)
 """Take out the characters from one place to another, for the clipboard."""
 CUT_REST = Operation(_cut_rest)
