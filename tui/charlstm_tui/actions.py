@@ -358,6 +358,10 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
     A("generate.play", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: one place or all.",
       words="substitute search exchange rename"),
+    A("generate.play", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
+      words="distraction free zen full screen only text"),
+    A("generate.write", "text_only_written", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
+      handler="text_only", footer=12, words="distraction free zen full screen only text"),
     A("generate.write", "replace_written", "ctrl+u", "replace", "Find in the text, and replace what is found: one "
       "place or all.", handler="replace", footer=11, words="substitute search exchange rename"),
     A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",

@@ -467,3 +467,33 @@ async def test_a_move_in_the_prime_leaves_what_was_selected(model: Path, key: st
         prime = it.prime
         await it.pilot.press("e", key, "x")
         assert it.screen.play.prime_input.text in (f"x{prime}", f"{prime}x")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(
+    model: Path, size: tuple[int, int]
+) -> None:
+    async with playing(model, size=size) as it:
+        await it.paused(200)
+        rows = it.screen_text()
+        await it.pilot.press("ctrl+d")
+        await it.until(lambda: it.screen.play.text_view.size.height == size[1] - 1)
+        it.app.clear_notifications()
+        await it.pilot.pause()
+        shown = "".join(it.screen_text().split())
+        assert shown == "".join(it.text.split())
+        assert it.screen.play.text_view.size.width <= 84
+        for back in ("ctrl+d", "escape"):
+            await it.pilot.press("w")
+            await it.until(lambda: it.screen.view_name == "write" and it.state.suggestion != "")
+            assert it.screen.play.text_only  # also while writing
+            await it.pilot.press(back)
+            await it.until(lambda: not it.screen.play.text_only and "SUGGESTIONS" not in it.screen_text())
+            assert it.screen.view_name == "write"
+            await it.pilot.press("escape", "escape")
+            await it.until(lambda: it.screen.view_name == "play")
+            await it.pilot.press("ctrl+d")
+        await it.pilot.press("enter")  # the choices need their pane
+        await it.until(lambda: it.screen.play.choosing and not it.screen.play.text_only)
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen_text().splitlines()[0] == rows.splitlines()[0])

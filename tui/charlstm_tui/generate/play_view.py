@@ -73,6 +73,8 @@ class PlayView(ExplainingView):
 
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
+    text_only: reactive[bool] = reactive(False, init=False)
+    """Focus mode: whether there is nothing on the screen but the text."""
 
     def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
@@ -251,7 +253,9 @@ class PlayView(ExplainingView):
         return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
 
     def handle_escape(self) -> bool:
-        if self.writing:
+        if self.text_only:
+            self.text_only = False
+        elif self.writing:
             if self.suggested:
                 self._suggestion_hidden = True
                 self.text_view.show_suggestion("")
@@ -280,7 +284,7 @@ class PlayView(ExplainingView):
 
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
-        self.writing = self.choosing = self.explaining = False
+        self.writing = self.choosing = self.explaining = self.text_only = False
         self.player.do(operations.PAUSE)
 
     # ---- which model
@@ -589,6 +593,19 @@ class PlayView(ExplainingView):
         self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at)
         self._text.when_shown(lambda: bar.text_changed(self.text_view.cursor))
 
+    # ---- actions: focus mode
+
+    def do_text_only(self) -> None:
+        self.text_only = not self.text_only
+
+    def watch_text_only(self, text_only: bool) -> None:
+        self.screen.minimize()
+        self.screen.set_class(text_only, "-text-only")
+        if text_only:
+            self.focus_text()
+            key, back = key_of("generate.text_only"), key_of("app.back")
+            self.say(f"{back} or {key} shows all panes again.")
+
     # ---- actions: what could come next
 
     def do_continuations(self) -> None:
@@ -633,6 +650,7 @@ class PlayView(ExplainingView):
         self.set_class(choosing, "-choosing")
         if choosing:
             self.screen.minimize()
+            self.text_only = False
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
             up, down, pick = (key_of(f"generate.{name}") for name in ("choice_up", "choice_down", "pick_chosen"))
             first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
@@ -690,6 +708,7 @@ class PlayView(ExplainingView):
             self.remove_class("-tree")
             self.focus_text()
         else:
+            self.text_only = False
             self.add_class("-tree")
             tree.focus()
 
@@ -727,6 +746,7 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
+        self.text_only = False
         self.screen.set_focus(self.prime_input)
 
     @on(PrimeInput.Submitted)

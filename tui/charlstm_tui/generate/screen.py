@@ -237,7 +237,7 @@ class GenerateScreen(ModeScreen):
             self._message_timer = None
         if sentence and not error:
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
-        if sentence and self.maximized is not None:  # where there is no status line
+        if sentence and (self.maximized is not None or self.play.text_only):  # where there is no status line
             self.charlstm.notify_info(self._message)
         self._draw_status()
 
@@ -513,7 +513,9 @@ class GenerateScreen(ModeScreen):
         return True
 
     def do_write(self) -> None:
+        text_only = self.play.text_only
         self.show_view("write")
+        self.play.text_only = text_only
 
     async def do_score(self) -> None:
         state = self.play.state
