@@ -561,7 +561,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     player.do(operations.UNDO)
     back = listener.until(lambda p: listener.prime == PRIME)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
-    assert "text before is back: 11 chars" in back.note
+    assert "text before is back: 22 chars" in back.note
     player.do(operations.REDO)
     later = listener.until(lambda p: listener.prime == "e")
     assert later.file == other.file

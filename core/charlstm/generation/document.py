@@ -34,8 +34,8 @@ MOST_SHIFTS = 1000
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
 
-BEGINNING = 80
-"""Characters of a branch that a list has."""
+BEGINNING, BEFORE = 80, 40
+"""Characters that a list of branches has of each, from where it parts on, and before."""
 
 MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
     "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
@@ -99,12 +99,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A numbered text that can be gone back to, and the number of the one that it parted from."""
+    """A numbered text that can be gone back to, and the number of the one that it parted from.
+
+    ``parted`` is where: a position in this text, which edits of it since have carried along.
+    """
 
     number: int
     parent: int | None
     text: Text
     name: str = ""
+    parted: int = 0
 
 
 class History:
@@ -543,13 +547,12 @@ class Document:
         infos, waiting = [], [*children[None]]
         while waiting:
             branch = waiting.pop()
-            parent = None if branch.parent is None else branches[branch.parent]
-            start = self.prime_length if parent is None else branch.text.same_start(parent.text, sources=False)
+            start = self.prime_length if branch.parent is None else min(branch.parted, len(branch.text))
             stop, begins = len(branch.text), branch.text.read(start, start + BEGINNING)
+            before = "" if branch.parent is None else branch.text.read(max(0, start - BEFORE), start)
             start, stop = (max(0, end - self.prime_length) for end in (start, stop))
-            infos.append(
-                BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, branch.number in on_path)
-            )
+            current = branch.number in on_path
+            infos.append(BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, current, before))
             waiting.extend(reversed(children.get(branch.number, [])))
         return infos
 
@@ -642,9 +645,10 @@ class Document:
         texts: dict[int | None, Text] = {None: Text()}
         for branch in self.branches.values():
             same = branch.text.same_start(texts[branch.parent])
+            moved = branch.parted != _parts_at(branch.text, texts[branch.parent])
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
-                **text_to_dict(branch.text.part(same)),
+                **text_to_dict(branch.text.part(same)), **({"parted": branch.parted} if moved else {}),
             })  # fmt: skip
             texts[branch.number] = branch.text
         return {
@@ -667,7 +671,8 @@ class Document:
             before = Text() if parent is None else parent.text
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
-            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
+            parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, len(text))
+            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200], parted)
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
         document._text = document._full.part(0, whole_number(values["length"], 0, len(document._full)))
@@ -788,10 +793,16 @@ class Document:
             self._leave()
             known = self._branches.get(place.branch)
             if known is None:
-                self._branches[place.branch] = Branch(place.branch, self._parts_from(text), text)
+                parent = self._branches[self._parts_from(text)]
+                parted = _parts_at(text, parent.text)
+                self._branches[place.branch] = Branch(place.branch, parent.number, text, parted=parted)
             self._full = known.text if known is not None and known.text.starts_with(text) else text
-        elif in_place or not self._full.starts_with(text):
-            self._full = text
+        else:
+            branch = self._branches[self.branch]
+            if moved[0] < branch.parted:
+                self._branches[self.branch] = replace(branch, parted=_carried(branch.parted, *moved))
+            if in_place or not self._full.starts_with(text):
+                self._full = text
         self._text = text
         self.cursor, self.seed, self.prime_length, self.branch = (
             place.cursor, place.seed, place.prime_length, place.branch
@@ -832,6 +843,16 @@ class Document:
         self.journal.append({"do": do, **kept})
 
 
+def _parts_at(text: Text, other: Text) -> int:
+    """Where a text parts from another one."""
+    return text.same_start(other, sources=False)
+
+
+def _carried(position: int, start: int, removed: int, added: int) -> int:
+    """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
+    return position + added - removed if position >= start + removed else min(position, start + added)
+
+
 _DOES = {
     "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "prune",
     "rename": "rename", "undo": "undo", "redo": "redo",
@@ -868,7 +889,13 @@ def _place_from_list(values: Any) -> Place:
 
 def _change_to_dict(change: Change) -> dict[str, Any]:
     pruned = [
-        {"number": branch.number, "parent": branch.parent, "name": branch.name, **text_to_dict(branch.text)}
+        {
+            "number": branch.number,
+            "parent": branch.parent,
+            "name": branch.name,
+            "parted": branch.parted,
+            **text_to_dict(branch.text),
+        }
         for branch in change.pruned
     ]
     return {
@@ -885,6 +912,7 @@ def _change_from_dict(values: Mapping[str, Any]) -> Change:
             whole_number(each["parent"], 0, 2**31),
             text_from_dict(each),
             str(each["name"]),
+            whole_number(each.get("parted", 0), 0, 2**62),
         )
         for each in values.get("pruned", ())
     )

@@ -84,7 +84,7 @@ def summary(session: Session, *, edited: bool = False, continues: str = "", mode
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
     model = model or _text_or_none(session.model.info.get("run")) or ""
-    return SessionSummary(length, begins, edited, continues, model)
+    return SessionSummary(length, begins, edited, continues, model, len(session.prime) + length)
 
 
 def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
@@ -106,7 +106,8 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
             return SessionSummary.from_dict(values["summary"])
         text, cursor = str(values["branches"][0]["text"]), values["cursor"]
         length = int(cursor.get("length", len(text)))
-        return SessionSummary(length, f"{values['prime']}{text}"[:BEGINNING], length > 0)
+        prime = str(values["prime"])
+        return SessionSummary(length, f"{prime}{text}"[:BEGINNING], length > 0, size=len(prime) + length)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 

@@ -84,6 +84,7 @@ class SessionSummary:
         edited: whether the user had a part in it: typed, chose, or made a branch.
         continues: the path of the saved session that this one continues, if any.
         model: the model, as it is named on the command line; empty if it is not known.
+        size: all characters, with the prime; 0 if that is not known, as in files of version 0.2.
     """
 
     length: int
@@ -91,12 +92,13 @@ class SessionSummary:
     edited: bool
     continues: str = ""
     model: str = ""
+    size: int = 0
 
     @classmethod
     def from_dict(cls, values: Any) -> SessionSummary:
         """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
         known = cls(**values)
-        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str):
+        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str, int):
             raise TypeError("its summary is not one")
         return known
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -177,6 +178,32 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
         with pytest.raises(GenerationError):
             document.replace_all(wrong, "x")
     assert document.journal == journal
+
+
+def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_parent():
+    document = played(60)
+    text = document.text.read()
+    document.branch_off(40, "xyz", kind="choosing")
+    document.move(5)
+    document.insert("corrected")
+    found = document.list_branches()[1]
+    assert (found.start, found.text, found.before) == (40 + 9 - 3, "xyz", (text[:5] + "corrected" + text[5:40])[-40:])
+    document.switch(0)
+    document.move(4)
+    document.erase(after=6)
+    assert document.list_branches()[1] == replace(found, current=False)
+    for again in (replayed(document), Document.from_dict(json.loads(json.dumps(document.to_dict())))):
+        assert again.list_branches() == document.list_branches()
+    document.undo()
+    document.switch(1)
+    document.replace_all([(2, 3), (30, 31), (48, 49)], "")
+    assert abs(document.list_branches()[1].start - (found.start - 2)) <= 2
+    document.undo()
+    assert document.list_branches()[1].text == "xyz"
+    document.prune(1)
+    document = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    document.undo()
+    assert document.list_branches()[1].text == "xyz"
 
 
 def test_moves_are_one_change_and_do_not_prevent_redo():

@@ -226,7 +226,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "Ctrl+Z brings back the text before" in it.screen.message)
-        assert "19 chars · “The morning" in it.screen.message
+        assert "30 chars · “The morning" in it.screen.message
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == story)
         await it.pilot.press("ctrl+y")
@@ -241,13 +241,13 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.state.length == 2)
     async with playing(model) as it:  # the last one was thrown away: without work in it
         await it.until(lambda: "l continues the last session" in it.screen.message)
-        assert "19 chars · “The morning" in it.screen.message
+        assert "30 chars · “The morning" in it.screen.message
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker))
         await it.until(lambda: "of this model at the end" in it.screen_text())
         await it.pilot.press(*"session")
         await it.until(lambda: "demo" not in it.screen_text())
-        without_work, with_work = " 2 chars · “The morning", "19 chars · “The morning"
+        without_work, with_work = " 13 chars · “The morning", "30 chars · “The morning"
         assert -1 < it.screen_text().find(with_work) < it.screen_text().find(without_work)
         it.app.screen.query_one(Input).value = "./tin"
         await it.until(lambda: "./tiny.safetensors" in it.screen_text())

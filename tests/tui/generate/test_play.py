@@ -497,3 +497,41 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(
         await it.until(lambda: it.screen.play.choosing and not it.screen.play.text_only)
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen_text().splitlines()[0] == rows.splitlines()[0])
+
+
+@pytest.mark.parametrize("by_mouse", [False, True])
+async def test_nothing_is_generated_while_a_prime_is_typed(model: Path, by_mouse: bool) -> None:
+    async with playing(model, speed=30) as it:
+        await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        if by_mouse:
+            await it.pilot.click("#prime")
+        else:
+            await it.pilot.press("e")
+        await it.until(lambda: it.screen.play.prime_input.has_focus and not it.state.running)
+        length, session = it.state.length, it.state.session_id
+        await it.pilot.press(*"The light ")
+        assert (it.state.length, it.state.session_id, it.state.running) == (length, session, False)
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.focused is it.screen.play.text_view)
+        assert (it.state.length, it.state.running) == (length, False)
+        await it.pilot.press("e", *"The light", "enter")
+        await it.until(lambda: it.prime == "The light" and it.state.running)
+
+
+async def test_characters_are_counted_with_the_prime_in_every_place(model: Path) -> None:
+    async with playing(model, size=(120, 36)) as it:
+        await it.paused(20)
+        count = f"{len(it.text)} chars"
+        assert count in it.status()
+        await it.pilot.press("w")
+        await it.until(lambda: count in it.status())
+        await it.pilot.press("ctrl+home", "x", "backspace")  # the prime is text like any other now
+        await it.until(lambda: it.state.prime_length == 0 and it.state.length == it.state.size)
+        await it.until(lambda: count in it.status())
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and count in it.status())
+        await it.pilot.press("e", *"The light", "enter")
+        await it.until(lambda: it.prime == "The light")
+        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
+        await it.pilot.press("o")
+        await it.until(lambda: f"{count} · “The morning" in it.screen_text())

@@ -13,6 +13,7 @@ from textual.widgets import Input, OptionList
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
+from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.widgets.find import FindBar
@@ -326,3 +327,32 @@ async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_not
 async def found(it: Session) -> FindBar:
     await it.until(lambda: bool(it.screen.query(FindBar)) and isinstance(it.screen.focused, Input))
     return it.screen.query_one(FindBar)
+
+
+async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
+    def bar() -> str:
+        return it.screen.query_one(GenerateBar).render().plain.split("[")[0].strip()
+
+    async with playing(model) as it:
+        await it.paused(40)
+        await it.pilot.press("w")
+        await it.until(lambda: it.state.suggestion != "" and bar() == "Esc hide suggestion  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("escape", "f")
+        await it.until(lambda: it.screen.view_name == "multiverse" and it.screen.multiverse.root is not None)
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("right", "plus")
+        await it.until(lambda: bar() == "Esc wider  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("escape", "x")
+        await it.until(lambda: it.screen.view_name == "cells")
+        await it.pilot.press("v")
+        await it.until(lambda: bar() == "Esc hide why  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("m")
+        await it.until(lambda: bar() == "Esc hide list  Play")
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")

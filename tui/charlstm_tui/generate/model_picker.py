@@ -113,7 +113,7 @@ class ModelPicker(SafeWorkers, Dialog):
         options.add_options(
             Option(
                 Content.assemble(
-                    ("▸ " if word == self._here else "  ", "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")
+                    ("● " if word == self._here else "  ", "$accent"), f"{name:<{width}}", (f"  {about}", "$quiet")
                 ),
                 id=word,
             )

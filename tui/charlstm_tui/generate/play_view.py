@@ -229,7 +229,7 @@ class PlayView(ExplainingView):
             figures.append(f"{percent(self.overlap.share)} copied")
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
-        figures.append(f"{state.length:,} chars")
+        figures.append(f"{state.size:,} chars")
         if self.writing:
             figures.insert(0, plural(self.text_view.words, "word"))
         if state.reading:
@@ -251,6 +251,10 @@ class PlayView(ExplainingView):
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.share
         return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
+
+    @property
+    def escape_label(self) -> str:
+        return "hide suggestion" if self.writing and self.suggested else ""
 
     def handle_escape(self) -> bool:
         if self.text_only:
@@ -742,7 +746,9 @@ class PlayView(ExplainingView):
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
-    def _focus_moved(self) -> None:
+    def _focus_moved(self, event: events.DescendantFocus | events.DescendantBlur) -> None:
+        if isinstance(event, events.DescendantFocus) and event.widget is self.prime_input:
+            self.player.do(operations.PAUSE)  # nothing is generated while a prime is typed
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:

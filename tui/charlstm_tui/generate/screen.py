@@ -204,7 +204,7 @@ class GenerateScreen(ModeScreen):
             names = ("the same beginning and seed on both sides", "same beginning and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
-        self.query_one(GenerateBar).show(name, shown, names, facts.place, count)
+        self.query_one(GenerateBar).show(name, shown, names, facts.place, count, self.view.escape_label)
 
     def _loss_words(self, facts: ModelFacts) -> str:
         bits = self.charlstm.bits

@@ -338,7 +338,7 @@ def _undo(playback: Playback) -> None:
     if not document.undoable and playback.can_return:
         playback.go_to_other(-1)
         document = playback.document
-        playback.note = f"The text before is back: {len(document) - document.prime_length:,} chars."
+        playback.note = f"The text before is back: {len(document):,} chars."
         return
     kind = document.undo()
     playback.note = f"Undone: {kind}." if kind else "There is nothing to undo."

@@ -302,7 +302,12 @@ class Playback:
         document = self.document
         text = document.text
         return SessionSummary(
-            len(text) - document.prime_length, text.read(0, BEGINNING), self.edited, self.continues, self.model_name
+            len(text) - document.prime_length,
+            text.read(0, BEGINNING),
+            self.edited,
+            self.continues,
+            self.model_name,
+            len(text),
         )
 
     def session_state(self, *, with_cache: bool = False) -> SessionState:
