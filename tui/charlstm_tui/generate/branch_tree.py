@@ -100,16 +100,16 @@ class BranchTree(SideList):
 def words_at(branch: BranchInfo, width: int) -> Content:
     """The words where a branch parts, in at most ``width`` cells: from the beginning of the word that is another one
     there, with as many of those before it, quiet, as a third of the space holds."""
-    begun = re.search(r"\S*$", branch.before)
+    begun = re.search(r"\S*\Z", branch.before)
     assert begun is not None
-    before, word = branch.before[: begun.start()], begun.group()
-    words = _shown(word + branch.text).strip("↵ ")
-    lead = _shown(before).rstrip("↵ ").split(" ")
+    place = len(branch.before) if branch.text[:1].isspace() else begun.start()  # a word that is whole is the same one
+    words = _shown(branch.before[place:] + branch.text).strip("↵ ")
+    lead = _shown(branch.before[:place]).rstrip("↵ ").split(" ")
     start = ""
     while lead and lead[-1] and len(lead[-1]) + len(start) + 2 <= width // 3:
         start = f"{lead.pop()} {start}"
     if start and lead:
-        start = f"…{start}"
+        start = f"…{start.lstrip('↵ ')}"
     shown = Content(words or "…")
     free = width - Content(start).cell_length
     if shown.cell_length > free:
@@ -122,4 +122,4 @@ def words_at(branch: BranchInfo, width: int) -> Content:
 
 def _shown(text: str) -> str:
     """``text`` in one line."""
-    return re.sub(r" +", " ", visible(text, keep="").replace("\n", "↵"))
+    return visible(re.sub(r" +", " ", re.sub(r"\s*\n\s*", " ↵ ", text)), keep="")
