@@ -799,7 +799,7 @@ class Document:
             self._full = known.text if known is not None and known.text.starts_with(text) else text
         else:
             branch = self._branches[self.branch]
-            if moved[0] < branch.parted:
+            if in_place and moved[0] < branch.parted:
                 self._branches[self.branch] = replace(branch, parted=_carried(branch.parted, *moved))
             if in_place or not self._full.starts_with(text):
                 self._full = text

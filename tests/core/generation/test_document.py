@@ -200,6 +200,9 @@ def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_p
     assert abs(document.list_branches()[1].start - (found.start - 2)) <= 2
     document.undo()
     assert document.list_branches()[1].text == "xyz"
+    document.branch_off(20, document.text.read(20, 25), TYPED, kind="typing", whole=False)  # the text ends there
+    assert (len(document.text), document.list_branches()[1].text) == (25, "xyz")
+    document.undo()
     document.prune(1)
     document = Document.from_dict(json.loads(json.dumps(document.to_dict())))
     document.undo()

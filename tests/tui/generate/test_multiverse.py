@@ -131,7 +131,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         await it.pilot.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()
-        assert "Esc Score" in it.screen_text()
+        assert "Esc wider  Score" in it.screen_text()
         await it.pilot.press("escape")
         assert (view.zoomed, it.screen.view) == ("", view)
         await it.pilot.press("escape")

@@ -148,7 +148,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.until(lambda: tree.has_focus and tree.option_count == 2)
         assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
         lines = [str(option.prompt) for option in tree.options]
-        assert [line.startswith("▸") for line in lines] == [False, True]
+        assert [line.startswith("●") for line in lines] == [False, True]
         await it.pilot.press("home", "enter")
         await it.until(lambda: it.text == before)
         await it.pilot.press("b", "down", "n")

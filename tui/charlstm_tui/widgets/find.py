@@ -166,6 +166,7 @@ class FindBar(Vertical):
         if not self.children:  # taken away again at once
             return
         self.screen.add_class("-finding")  # notifications stand above the bar
+        self.screen.set_class(self.has_class("-replacing"), "-finding-replacing")
         self.query_one("#find-needle", Input).focus()
         self._find_from(self._start)
 
@@ -196,6 +197,7 @@ class FindBar(Vertical):
         if not fields:  # a second key before the bar is there
             return
         self.add_class("-replacing")
+        self.screen.add_class("-finding-replacing")
         self._draw_keys()
         fields[0 if fields[1].has_focus else 1].focus()
 
@@ -271,6 +273,6 @@ class FindBar(Vertical):
         """Remove the highlights and the bar, and leave the focus where it is."""
         if self.target.is_attached:
             self.target.show_search(replace(self.search, needle=""), None)
-        self.screen.remove_class("-finding")
+        self.screen.remove_class("-finding", "-finding-replacing")
         self.post_message(self.Closed(self.search))
         self.remove()
