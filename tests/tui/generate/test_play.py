@@ -20,6 +20,7 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.player import operations
+from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
 from playing_app import PRIME, HeldReading, at, playing
@@ -535,3 +536,14 @@ async def test_characters_are_counted_with_the_prime_in_every_place(model: Path)
         await it.until(lambda: f"{count} · “The morning" in it.screen.message)
         await it.pilot.press("o")
         await it.until(lambda: f"{count} · “The morning" in it.screen_text())
+
+
+@pytest.mark.parametrize("size", [(80, 20), (80, 24), (120, 36)])
+async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Path, size: tuple[int, int]) -> None:
+    async with playing(model, size=size) as it:
+        await it.paused(20)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog) and "Esc cancel" in it.screen_text())
+        assert "o lists the sessions in" in it.screen_text()
+        await it.pilot.press("up")  # the last format, which may have to be scrolled to
+        await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())
