@@ -101,7 +101,8 @@ class Change:
 class Branch:
     """A numbered text that can be gone back to, and the number of the one that it parted from.
 
-    ``parted`` is where: a position in this text, which edits of it since have carried along.
+    ``parted`` is where: a position in this text, which edits of it since have carried along. It is behind the end
+    while the text is cut before it, so that undo finds it again.
     """
 
     number: int
@@ -671,7 +672,7 @@ class Document:
             before = Text() if parent is None else parent.text
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
-            parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, len(text))
+            parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, 2**62)
             document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200], parted)
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text

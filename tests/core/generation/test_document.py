@@ -200,8 +200,13 @@ def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_p
     assert abs(document.list_branches()[1].start - (found.start - 2)) <= 2
     document.undo()
     assert document.list_branches()[1].text == "xyz"
-    document.branch_off(20, document.text.read(20, 25), TYPED, kind="typing", whole=False)  # the text ends there
+    document.branch_off(20, document.text.read(20, 25), TYPED, kind="own text", whole=False)  # the text ends there
     assert (len(document.text), document.list_branches()[1].text) == (25, "xyz")
+    document.insert("!")  # and the branch with it
+    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    assert again.list_branches() == replayed(document).list_branches() == document.list_branches()
+    assert (document.list_branches()[1].start, document.list_branches()[1].stop) == (23, 23)
+    document.undo()
     document.undo()
     document.prune(1)
     document = Document.from_dict(json.loads(json.dumps(document.to_dict())))
