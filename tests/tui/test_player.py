@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -564,7 +565,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     player.do(operations.UNDO)
     back = listener.until(lambda p: listener.prime == PRIME)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
-    assert "text before is back: 11 chars" in back.note
+    assert "text before is back: 22 chars" in back.note
     player.do(operations.REDO)
     later = listener.until(lambda p: listener.prime == "e")
     assert later.file == other.file
@@ -1170,3 +1171,36 @@ def test_a_save_that_is_interrupted_at_the_end_is_said(monkeypatch: pytest.Monke
     monkeypatch.setenv("TEXTUAL_DRIVER", "none")
     monkeypatch.setattr(CharLSTMApp, "run", lambda app, **_: app.unfinished.append(interrupted))
     assert "changes of the session are lost" in CliRunner().invoke(command, [], standalone_mode=False).stderr
+
+
+@pytest.mark.parametrize(
+    ("operation", "arguments"),
+    [
+        (operations.PUT_IN, ("he ha",)),
+        (operations.CHOOSE, ("he ha", at(2))),
+        (operations.INSERT_AT, ("he ha", at(2))),
+        (operations.REGENERATE, (at(2),)),
+        (operations.ALTERNATIVE, (1, at(2))),
+    ],
+)
+def test_player_says_how_much_left_the_page_and_on_which_branch_it_is(
+    listener: Listener, model: Path, operation: operations.Operation, arguments: tuple[Any, ...]
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), prime=PRIME, speed=0.0))
+    listener.until(lambda p: p.distribution is not None)
+    player.change_speed(lambda speed: FULL)
+    player.do(operations.STREAM, 40)
+    listener.until(lambda p: p.length == 40 and not p.running)
+    player.do(operations.RENAME, 0, "storm")
+    player.change_speed(lambda speed: 0.0)
+    player.do(operations.MOVE_TO, at(2))
+    player.do(operation, *arguments)
+    listener.until(lambda p: len(p.branches) == 2)
+    left = re.fullmatch(
+        r"(\d+) characters are on branch “storm” now: b shows branches, Ctrl\+Z undoes\.", listener.notes[-1]
+    )
+    assert left is not None
+    assert 30 < int(left[1]) <= 38
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 40)

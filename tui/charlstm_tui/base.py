@@ -246,11 +246,15 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.push_screen(SaveDialog(title, name, formats), named)
 
     # ---- finding in a text
-    async def do_find(self) -> None:
-        """Open the bar that finds in the text in focus, else in the first text of the screen."""
+    async def do_find(self, *, replace: bool = False) -> None:
+        """Open the bar that finds in the text in focus, else in the first text of the screen; with ``replace`` also the
+        line for what replaces it there."""
         screen = self.screen
         for bar in screen.query(FindBar):
-            bar.action_step(1)
+            if replace:
+                bar.action_other_field()
+            else:
+                bar.action_step(1)
             return
         target = _find_target(screen)
         if target is None:
@@ -258,7 +262,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         elif isinstance(screen, Dialog):
             await screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
         elif isinstance(screen, ModeScreen):
-            await screen.mount(FindBar(target, self.last_search), before=screen.query_one(KeyBar))
+            bar = FindBar(target, self.last_search, replace=replace)
+            await screen.mount(bar, before=screen.query_one(KeyBar))
 
     def on_find_bar_closed(self, event: FindBar.Closed) -> None:
         self.last_search = event.search

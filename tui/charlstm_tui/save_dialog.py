@@ -48,7 +48,7 @@ class SaveDialog(Dialog):
     """
 
     BINDINGS: ClassVar = [("up", "format(-1)", "format"), ("down", "format(1)", "format")]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(
         self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None

@@ -11,7 +11,7 @@ import copy
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,11 +34,11 @@ MOST_SHIFTS = 1000
 LONGEST_WORD = 200
 """Characters among which the beginning or end of a word is looked for."""
 
-BEGINNING = 80
-"""Characters of a branch that a list has."""
+BEGINNING, BEFORE = 80, 40
+"""Characters that a list of branches has of each, from where it parts on, and before."""
 
-MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH = (
-    "moving", "typing", "erasing", "generating", "pruning", "switching branches"
+MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
+    "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
 )  # fmt: skip
 """Kinds of changes; callers may name others."""
 
@@ -99,12 +99,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """A numbered text that can be gone back to, and the number of the one that it parted from."""
+    """A numbered text that can be gone back to, and the number of the one that it parted from.
+
+    ``parted`` is where: a position in this text, which edits of it since have carried along. It is behind the end
+    while the text is cut before it, so that undo finds it again.
+    """
 
     number: int
     parent: int | None
     text: Text
     name: str = ""
+    parted: int = 0
 
 
 class History:
@@ -320,8 +325,8 @@ class Document:
     # ---- edits of the current branch
 
     def insert(self, text: str, source: int = TYPED, *, kind: str = TYPE) -> None:
-        """Put ``text`` in at the cursor. Words that are typed letter by letter are one change each, with the space after
-        them."""
+        """Put ``text`` in at the cursor. Words that are typed letter by letter are one change each, with the space
+        after them."""
         if not text:
             return
         here = self.text
@@ -346,6 +351,31 @@ class Document:
         if not 0 <= start <= stop:
             raise GenerationError(f"There are no characters {start} to {stop}: the text has {len(self)} of them")
         self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
+
+    def replace_all(self, spans: Sequence[tuple[int, int]], text: str, source: int = TYPED) -> None:
+        """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
+        the text. All of them are one change. The cursor stays at its characters; within a span it goes behind it.
+
+        Raises :class:`GenerationError` unless these are parts of the text that do not overlap.
+        """
+        if not spans:
+            return
+        here, cursor = self.text, self.cursor
+        start, end = spans[0][0], spans[-1][1]
+        whole = here.part(start, end)
+        old, sources = whole.read(), whole.sources()
+        parts, kept, place = list[str](), list[Sources](), start
+        new = np.full(len(text), source, np.uint8)
+        for first, last in spans:
+            if not place <= first < last <= len(here):
+                raise GenerationError(f"There are no characters {first} to {last} to replace")
+            parts += [old[place - start : first - start], text]
+            kept += [sources[place - start : first - start], new]
+            place = last
+            if first < self.cursor:
+                cursor += first + len(text) - min(last, self.cursor)
+        self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)))
+        self.put_cursor(cursor)
 
     def move(self, position: int, *, undoable: bool = True) -> None:
         """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
@@ -530,13 +560,12 @@ class Document:
         infos, waiting = [], [*children[None]]
         while waiting:
             branch = waiting.pop()
-            parent = None if branch.parent is None else branches[branch.parent]
-            start = self.prime_length if parent is None else branch.text.same_start(parent.text, sources=False)
+            start = self.prime_length if branch.parent is None else min(branch.parted, len(branch.text))
             stop, begins = len(branch.text), branch.text.read(start, start + BEGINNING)
+            before = "" if branch.parent is None else branch.text.read(max(0, start - BEFORE), start)
             start, stop = (max(0, end - self.prime_length) for end in (start, stop))
-            infos.append(
-                BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, branch.number in on_path)
-            )
+            current = branch.number in on_path
+            infos.append(BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, current, before))
             waiting.extend(reversed(children.get(branch.number, [])))
         return infos
 
@@ -629,9 +658,10 @@ class Document:
         texts: dict[int | None, Text] = {None: Text()}
         for branch in self.branches.values():
             same = branch.text.same_start(texts[branch.parent])
+            moved = branch.parted != _parts_at(branch.text, texts[branch.parent])
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
-                **text_to_dict(branch.text.part(same)),
+                **text_to_dict(branch.text.part(same)), **({"parted": branch.parted} if moved else {}),
             })  # fmt: skip
             texts[branch.number] = branch.text
         return {
@@ -654,7 +684,8 @@ class Document:
             before = Text() if parent is None else parent.text
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
-            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200])
+            parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, 2**62)
+            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200], parted)
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
         document._text = document._full.part(0, whole_number(values["length"], 0, len(document._full)))
@@ -775,10 +806,16 @@ class Document:
             self._leave()
             known = self._branches.get(place.branch)
             if known is None:
-                self._branches[place.branch] = Branch(place.branch, self._parts_from(text), text)
+                parent = self._branches[self._parts_from(text)]
+                parted = _parts_at(text, parent.text)
+                self._branches[place.branch] = Branch(place.branch, parent.number, text, parted=parted)
             self._full = known.text if known is not None and known.text.starts_with(text) else text
-        elif in_place or not self._full.starts_with(text):
-            self._full = text
+        else:
+            branch = self._branches[self.branch]
+            if in_place and moved[0] < branch.parted:
+                self._branches[self.branch] = replace(branch, parted=_carried(branch.parted, *moved))
+            if in_place or not self._full.starts_with(text):
+                self._full = text
         self._text = text
         self.cursor, self.seed, self.prime_length, self.branch = (
             place.cursor, place.seed, place.prime_length, place.branch
@@ -819,6 +856,16 @@ class Document:
         self.journal.append({"do": do, **kept})
 
 
+def _parts_at(text: Text, other: Text) -> int:
+    """Where a text parts from another one."""
+    return text.same_start(other, sources=False)
+
+
+def _carried(position: int, start: int, removed: int, added: int) -> int:
+    """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
+    return position + added - removed if position >= start + removed else min(position, start + added)
+
+
 _DOES = {
     "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "prune",
     "rename": "rename", "undo": "undo", "redo": "redo",
@@ -855,7 +902,13 @@ def _place_from_list(values: Any) -> Place:
 
 def _change_to_dict(change: Change) -> dict[str, Any]:
     pruned = [
-        {"number": branch.number, "parent": branch.parent, "name": branch.name, **text_to_dict(branch.text)}
+        {
+            "number": branch.number,
+            "parent": branch.parent,
+            "name": branch.name,
+            "parted": branch.parted,
+            **text_to_dict(branch.text),
+        }
         for branch in change.pruned
     ]
     return {
@@ -872,6 +925,7 @@ def _change_from_dict(values: Mapping[str, Any]) -> Change:
             whole_number(each["parent"], 0, 2**31),
             text_from_dict(each),
             str(each["name"]),
+            whole_number(each.get("parted", 0), 0, 2**62),
         )
         for each in values.get("pruned", ())
     )

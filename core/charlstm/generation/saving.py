@@ -84,7 +84,7 @@ def summary(session: Session, *, edited: bool = False, continues: str = "", mode
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
     model = model or _text_or_none(session.model.info.get("run")) or ""
-    return SessionSummary(length, begins, edited, continues, model)
+    return SessionSummary(length, begins, edited, continues, model, size=len(session.prime) + length)
 
 
 def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
@@ -106,7 +106,8 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
             return SessionSummary.from_dict(values["summary"])
         text, cursor = str(values["branches"][0]["text"]), values["cursor"]
         length = int(cursor.get("length", len(text)))
-        return SessionSummary(length, f"{values['prime']}{text}"[:BEGINNING], length > 0)
+        prime = str(values["prime"])
+        return SessionSummary(length, f"{prime}{text}"[:BEGINNING], length > 0, size=len(prime) + length)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
 
@@ -514,6 +515,44 @@ def to_prose(session: Session) -> str:
     return re.sub(r"(?<=\S) *\n(?=\S)", " ", to_text(session))
 
 
+_PROSE_STYLE = _STYLE + "p{margin:0 0 1em;overflow-wrap:anywhere}.verse p{white-space:pre-wrap}"
+
+
+def to_prose_markdown(session: Session, *, verse: bool = False) -> str:
+    """The text alone in Markdown: paragraphs with their lines joined, or with ``verse`` with the lines kept."""
+    lines_end = "\\\n" if verse else " "
+    paragraphs = (
+        lines_end.join(_markdown_line(line) for line in each.split("\n")) for each in _paragraphs(session, verse=verse)
+    )
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def to_prose_html(session: Session, *, verse: bool = False) -> str:
+    """The text alone as a web page without colours: paragraphs with their lines joined, or with ``verse`` their lines
+    kept."""
+    body = "\n".join(f'<p dir="auto">{_escape(each)}</p>' for each in _paragraphs(session, verse=verse))
+    kind = ' class="verse"' if verse else ""
+    return (
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{_escape(_title(session))}</title>'
+        f"<style>{_PROSE_STYLE}</style></head><body{kind}>\n{body}\n</body></html>\n"
+    )
+
+
+def _paragraphs(session: Session, *, verse: bool) -> list[str]:
+    """The paragraphs of the text; with ``verse`` they are what empty lines part, each with its lines."""
+    if verse:
+        return [each.rstrip() for each in re.split(r"\n(?:[ \t]*\n)+", to_text(session).strip("\n")) if each.strip()]
+    return [line.strip() for line in to_prose(session).split("\n") if line.strip()]
+
+
+def _markdown_line(line: str) -> str:
+    """A line whose characters mean nothing to Markdown. Spaces at its beginning stay, as some that do not break."""
+    text = line.lstrip(" \t")
+    indent = "\N{NO-BREAK SPACE}" * len(line[: len(line) - len(text)].expandtabs(4))
+    text = re.sub(r"([\\`*_<>\[\]&~|$])", r"\\\1", text)
+    return indent + re.sub(r"^(\d*)([#+=.)-])", r"\1\\\2", text)
+
+
 def to_markdown(session: Session) -> str:
     """The settings and the text."""
     about = "\n".join(f"- {key}: {value}" for key, value in _about(session))
@@ -617,8 +656,9 @@ def to_tree_html(session: Session) -> str:
 
 
 def export_session(session: Session, path: str | Path, colour: Colour = "rank") -> None:
-    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``; with
-    ``.prose.txt`` in paragraphs, with ``.tree.html`` all branches.
+    """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``. Names
+    that end in ``.prose.txt``, ``.prose.md`` or ``.prose.html`` are the text alone in paragraphs, their lines joined;
+    ``.verse.md`` or ``.verse.html`` the text alone with its lines kept; ``.tree.html`` all branches.
 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
@@ -627,14 +667,19 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank") 
 
 
 def _exported(session: Session, path: Path, colour: Colour) -> bytes:
+    kind = Path(path.stem).suffix.lower()
     match path.suffix.lower():
-        case ".txt" if path.stem.lower().endswith(".prose"):
+        case ".txt" if kind == ".prose":
             content = to_prose(session)
         case ".txt":
             content = to_text(session)
+        case ".md" if kind in (".prose", ".verse"):
+            content = to_prose_markdown(session, verse=kind == ".verse")
         case ".md":
             content = to_markdown(session)
-        case ".html" | ".htm" if path.stem.lower().endswith(".tree"):
+        case ".html" | ".htm" if kind in (".prose", ".verse"):
+            content = to_prose_html(session, verse=kind == ".verse")
+        case ".html" | ".htm" if kind == ".tree":
             content = to_tree_html(session)
         case ".html" | ".htm":
             content = to_html(session, colour)

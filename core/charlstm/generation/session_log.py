@@ -86,6 +86,7 @@ class SessionSummary:
         model: the model, as it is named on the command line; empty if it is not known.
         title: what the user calls it; empty if it has no title.
         words: stretches between spaces, with those of the prime; 0 if they were not counted.
+        size: all characters, with the prime; 0 if that is not known, as in files of version 0.2.
     """
 
     length: int
@@ -95,12 +96,13 @@ class SessionSummary:
     model: str = ""
     title: str = ""
     words: int = 0
+    size: int = 0
 
     @classmethod
     def from_dict(cls, values: Any) -> SessionSummary:
         """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
         known = cls(**values)
-        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str, str, int):
+        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str, str, int, int):
             raise TypeError("its summary is not one")
         return known
 

@@ -341,6 +341,7 @@ class BranchInfo:
         start, stop: the positions of its characters.
         text: its first characters, at most 80.
         current: whether the current text passes through it.
+        before: what stands before them in its text, at most 40 characters. Only a document's list has it.
     """
 
     number: int
@@ -350,6 +351,7 @@ class BranchInfo:
     name: str
     text: str
     current: bool
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -157,6 +159,67 @@ def test_impossible_edit_changes_nothing(edit):
     assert everything(document) == before
     assert document.redoable == TYPE
     assert document.journal == journal
+
+
+def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
+    document = played(20)
+    document.move(10)
+    document.insert("QQ")
+    document.move(13)
+    before = everything(document)
+    text, sources = document.text.read(), document.text.sources().tolist()
+    spans = [found.span() for found in re.finditer("d", text)]
+    assert len(spans) > 2
+    document.replace_all(spans, "xyz")
+    assert document.text.read() == text.replace("d", "xyz")
+    rest = [source for char, source in zip(text, sources, strict=True) if char != "d"]
+    kept = zip(document.text.read(), document.text.sources().tolist(), strict=True)
+    assert [source for char, source in kept if char not in "xyz"] == rest
+    assert document.text.read()[: document.cursor] == text[:13].replace("d", "xyz")
+    assert everything(replayed(document)) == everything(document)
+    assert document.undo() == "replacing"
+    assert everything(document)[:4] == before[:4]
+    assert document.redo() == "replacing"
+
+    journal = list(document.journal)
+    for wrong in ([(3, 5), (4, 6)], [(5, 5)], [(10, 1000)]):
+        with pytest.raises(GenerationError):
+            document.replace_all(wrong, "x")
+    assert document.journal == journal
+
+
+def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_parent():
+    document = played(60)
+    text = document.text.read()
+    document.branch_off(40, "xyz", kind="choosing")
+    document.move(5)
+    document.insert("corrected")
+    found = document.list_branches()[1]
+    assert (found.start, found.text, found.before) == (40 + 9 - 3, "xyz", (text[:5] + "corrected" + text[5:40])[-40:])
+    document.switch(0)
+    document.move(4)
+    document.erase(after=6)
+    assert document.list_branches()[1] == replace(found, current=False)
+    for again in (replayed(document), Document.from_dict(json.loads(json.dumps(document.to_dict())))):
+        assert again.list_branches() == document.list_branches()
+    document.undo()
+    document.switch(1)
+    document.replace_all([(2, 3), (30, 31), (48, 49)], "")
+    assert abs(document.list_branches()[1].start - (found.start - 2)) <= 2
+    document.undo()
+    assert document.list_branches()[1].text == "xyz"
+    document.branch_off(20, document.text.read(20, 25), TYPED, kind="own text", whole=False)  # the text ends there
+    assert (len(document.text), document.list_branches()[1].text) == (25, "xyz")
+    document.insert("!")  # and the branch with it
+    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    assert again.list_branches() == replayed(document).list_branches() == document.list_branches()
+    assert (document.list_branches()[1].start, document.list_branches()[1].stop) == (23, 23)
+    document.undo()
+    document.undo()
+    document.prune(1)
+    document = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    document.undo()
+    assert document.list_branches()[1].text == "xyz"
 
 
 def test_moves_are_one_change_and_do_not_prevent_redo():

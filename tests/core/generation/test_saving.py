@@ -365,7 +365,7 @@ def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, 
     list(session.stream(50))
     save_session(session, path)
     text = f"abc{session.text}"
-    assert saving.read_summary(path) == saving.SessionSummary(50, text, False)
+    assert saving.read_summary(path) == saving.SessionSummary(50, text, False, size=len(session.prime) + 50)
     with path.open("r+b") as file:  # what follows is not looked at
         file.seek(saving._HEAD_BYTES)
         file.truncate()
@@ -373,7 +373,7 @@ def test_summary_is_read_from_the_beginning_of_a_file_or_from_an_old_one(model, 
     session.rewind(20)
     session.type("a" if session.read(20, 21) != "a" else "b")
     path.write_bytes(saving.copy(session, continues="x" * 40_000)())
-    assert saving.read_summary(path) == saving.SessionSummary(21, f"abc{session.text}", True, "x" * 40_000)
+    assert saving.read_summary(path) == saving.SessionSummary(21, f"abc{session.text}", True, "x" * 40_000, size=24)
     values = json.loads(path.read_text())
     del values["summary"]
     path.write_text(json.dumps(values))
@@ -481,3 +481,25 @@ def test_session_of_more_than_a_gigabyte_is_read(session, model, tmp_path, monke
     monkeypatch.setattr(storage, "read_json", lambda path, most: (asked.append(most), json.loads(path.read_bytes()))[1])
     load_session(path, model)
     assert asked[0] > 2**34
+
+
+def test_prose_and_verse_are_the_text_alone_in_markdown_and_html(model, tmp_path):
+    session = Session(model, "")
+    session.prime = "It was *late*\nand cold.\n  He said:\n\n- go\n1. <b>\n\n\n  O rose,\n    sick\n"
+    exported = {}
+    for kind in ("prose", "verse"):
+        for ending in ("md", "html"):
+            path = tmp_path / f"a.{kind}.{ending}"
+            export_session(session, path)
+            exported[kind, ending] = path.read_text(encoding="utf-8")
+    assert exported["prose", "md"].split("\n\n") == [
+        r"It was \*late\* and cold.", "He said:", r"\- go 1. \<b\>", "O rose,", "sick\n"
+    ]  # fmt: skip
+    assert exported["verse", "md"].split("\n\n") == [
+        "It was \\*late\\*\\\nand cold.\\\n\xa0\xa0He said:", "\\- go\\\n1\\. \\<b\\>",
+        "\xa0\xa0O rose,\\\n\xa0\xa0\xa0\xa0sick\n",
+    ]  # fmt: skip
+    assert '<p dir="auto">It was *late* and cold.</p>\n<p dir="auto">He said:</p>' in exported["prose", "html"]
+    assert '<p dir="auto">  O rose,\n    sick</p>' in exported["verse", "html"]
+    assert "&lt;b&gt;" in exported["verse", "html"]
+    assert "pre-wrap" in exported["verse", "html"].split("<body")[0]

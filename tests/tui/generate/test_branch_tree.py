@@ -7,7 +7,7 @@ from textual.app import App, ComposeResult
 from textual.color import Color
 
 from charlstm.generation.session import BranchInfo
-from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.theme import DARK, contrast, own_variables
 
 
@@ -48,7 +48,9 @@ async def test_every_branch_is_one_line_with_its_name_at_any_width() -> None:
         await pilot.resize_terminal(100, 20)
         await pilot.pause()
         assert all("the light speaks" in row and "–1," in row for row in app.rows())
-        assert any(row.startswith("▸") for row in app.rows())
+        assert any(row.startswith("●") for row in app.rows())
+        assert not any("▸" in row for row in app.rows())  # which is where the cursor of a list is
+        assert {row.replace("●", " ").replace("└", " ").split()[0] for row in app.rows()} <= set(map(str, range(35)))
 
 
 @pytest.mark.parametrize("theme", ["nord", "rose-pine-dawn"])
@@ -64,3 +66,17 @@ async def test_the_highlighted_branch_is_readable(theme: str) -> None:
             if segment.text.strip().isascii() and segment.style and segment.style.color and segment.style.bgcolor:
                 colors = map(Color.from_rich_color, (segment.style.color, segment.style.bgcolor))
                 assert contrast(*colors) > 3, segment
+
+
+def test_a_branch_is_called_by_the_words_where_it_parts() -> None:
+    branch = BranchInfo(
+        3, 0, 500, 900, "", "lm, and nobody spoke of it.", current=False, before="and then the sea was ca"
+    )
+    assert words_at(branch, 16).plain == "…was calm, and …"
+    assert words_at(branch, 30).plain == "…sea was calm, and nobody …"
+    first = BranchInfo(0, None, 0, 900, "", "\n\nIt was late.\nHe left.", current=True)
+    assert words_at(first, 30).plain == "It was late. ↵ He left."
+    line = BranchInfo(1, 0, 500, 900, "", "\nMy lord, come.", current=False, before="He lived.\n\nANTONY:")
+    assert words_at(line, 20).plain == "My lord, come."
+    assert words_at(line, 40).plain == "…ANTONY: My lord, come."
+    assert all(0 < words_at(branch, width).cell_length <= width for width in range(6, 80))

@@ -703,7 +703,7 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         first = it.state.file
         assert first is not None
         await it.pilot.press("o", *"session", "f2", *"a storm", "enter")  # of what is played
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "▸ a storm" in it.screen_text())
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "● a storm" in it.screen_text())
         await it.pilot.press("escape", "e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("w", *" other words", "escape", "escape")

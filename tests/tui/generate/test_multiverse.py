@@ -91,6 +91,8 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.until(lambda: it.text == text[:start] + taken)
         await it.until(lambda: view.before == it.text and view.chosen == "")
         assert [(info.start, info.text) for info in it.state.branches] == [(0, text[-30:]), (26, taken)]
+        assert it.state.branches[1].before == text[max(0, start - 40) : start]
+        assert "4 characters are on branch 0 now" in it.status()
 
         await it.pilot.press("escape")
         assert it.screen.view_name == "play"
@@ -129,7 +131,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         await it.pilot.press("right", "enter")
         assert it.screen.view_name == "multiverse"
         assert it.text == score.text_view.text()
-        assert "Esc Score" in it.screen_text()
+        assert "Esc wider  Score" in it.screen_text()
         await it.pilot.press("escape")
         assert (view.zoomed, it.screen.view) == ("", view)
         await it.pilot.press("escape")

@@ -20,6 +20,7 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.player import operations
+from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
 from playing_app import PRIME, HeldReading, at, playing
@@ -148,7 +149,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.until(lambda: tree.has_focus and tree.option_count == 2)
         assert tree.highlighted == 1  # the branch that is walked, the only one with the mark
         lines = [str(option.prompt) for option in tree.options]
-        assert [line.startswith("▸") for line in lines] == [False, True]
+        assert [line.startswith("●") for line in lines] == [False, True]
         await it.pilot.press("home", "enter")
         await it.until(lambda: it.text == before)
         await it.pilot.press("b", "down", "n")
@@ -467,3 +468,82 @@ async def test_a_move_in_the_prime_leaves_what_was_selected(model: Path, key: st
         prime = it.prime
         await it.pilot.press("e", key, "x")
         assert it.screen.play.prime_input.text in (f"x{prime}", f"{prime}x")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(
+    model: Path, size: tuple[int, int]
+) -> None:
+    async with playing(model, size=size) as it:
+        await it.paused(200)
+        rows = it.screen_text()
+        await it.pilot.press("ctrl+d")
+        await it.until(lambda: it.screen.play.text_view.size.height == size[1] - 1)
+        it.app.clear_notifications()
+        await it.pilot.pause()
+        shown = "".join(it.screen_text().split())
+        assert shown == "".join(it.text.split())
+        assert it.screen.play.text_view.size.width <= 84
+        for back in ("ctrl+d", "escape"):
+            await it.pilot.press("w")
+            await it.until(lambda: it.screen.view_name == "write" and it.state.suggestion != "")
+            assert it.screen.play.text_only  # also while writing
+            await it.pilot.press(back)
+            await it.until(lambda: not it.screen.play.text_only and "SUGGESTIONS" not in it.screen_text())
+            assert it.screen.view_name == "write"
+            await it.pilot.press("escape", "escape")
+            await it.until(lambda: it.screen.view_name == "play")
+            await it.pilot.press("ctrl+d")
+        await it.pilot.press("enter")  # the choices need their pane
+        await it.until(lambda: it.screen.play.choosing and not it.screen.play.text_only)
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen_text().splitlines()[0] == rows.splitlines()[0])
+
+
+@pytest.mark.parametrize("by_mouse", [False, True])
+async def test_nothing_is_generated_while_a_prime_is_typed(model: Path, by_mouse: bool) -> None:
+    async with playing(model, speed=30) as it:
+        await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        if by_mouse:
+            await it.pilot.click("#prime")
+        else:
+            await it.pilot.press("e")
+        await it.until(lambda: it.screen.play.prime_input.has_focus and not it.state.running)
+        length, session = it.state.length, it.state.session_id
+        await it.pilot.press(*"The light ")
+        assert (it.state.length, it.state.session_id, it.state.running) == (length, session, False)
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.focused is it.screen.play.text_view)
+        assert (it.state.length, it.state.running) == (length, False)
+        await it.pilot.press("e", *"The light", "enter")
+        await it.until(lambda: it.prime == "The light" and it.state.running)
+
+
+async def test_characters_are_counted_with_the_prime_in_every_place(model: Path) -> None:
+    async with playing(model, size=(120, 36)) as it:
+        await it.paused(20)
+        count = f"{len(it.text)} chars"
+        assert count in it.status()
+        await it.pilot.press("w")
+        await it.until(lambda: count in it.status())
+        await it.pilot.press("ctrl+home", "x", "backspace")  # the prime is text like any other now
+        await it.until(lambda: it.state.prime_length == 0 and it.state.length == it.state.size)
+        await it.until(lambda: count in it.status())
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and count in it.status())
+        await it.pilot.press("e", *"The light", "enter")
+        await it.until(lambda: it.prime == "The light")
+        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
+        await it.pilot.press("o")
+        await it.until(lambda: f"{count} · “The morning" in it.screen_text())
+
+
+@pytest.mark.parametrize("size", [(80, 20), (80, 24), (120, 36)])
+async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Path, size: tuple[int, int]) -> None:
+    async with playing(model, size=size) as it:
+        await it.paused(20)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog) and "Esc cancel" in it.screen_text())
+        assert "o lists the sessions in" in it.screen_text()
+        await it.pilot.press("up")  # the last format, which may have to be scrolled to
+        await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())

@@ -289,9 +289,17 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: P
         chosen = duel.view(2).text()
         await it.pilot.press("enter")
         await it.until(lambda: it.screen.view_name == "play" and it.text == chosen)
-        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
+        assert "4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes." in it.status()
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == before)
+
+        await it.pilot.press("ctrl+end", "d")  # at the end nothing has to leave
+        await it.until(lambda: all((side := duel.state(n)) is not None and side.length > 5 for n in (1, 2)))
+        await it.pilot.press("space")
+        await it.until(lambda: not duel.running)
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
+        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
 
 
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.widgets import Input, OptionList
 
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
+from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.preferences import recall
-from playing_app import Session, playing
+from charlstm_tui.widgets.find import FindBar
+from playing_app import PRIME, Session, playing
 
 
 async def continuations(it: Session, first: int) -> list[str]:
@@ -48,7 +51,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         assert not set(found) & set(others)
         await it.pilot.press("down", "enter")
         await it.until(lambda: it.text == before[:-4] + others[1])
-        assert "4 characters are a branch of their own now; Ctrl+Z brings them back." in it.status()
+        assert "4 characters are on branch 0 now: b shows branches, Ctrl+Z undoes." in it.status()
         assert it.position == it.state.length
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == before)
@@ -286,3 +289,87 @@ async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_th
     memory = recall(str(model))
     assert memory is not None
     assert memory.joined
+
+
+@pytest.mark.parametrize("writing", [False, True])
+async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(model: Path, writing: bool) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        before, needle = it.text, "b"
+        assert before.count(needle) > 2
+        if writing:
+            await it.pilot.press("w")
+        await it.pilot.press("ctrl+home", "ctrl+u")
+        bar = await found(it)
+        bar.action_case()
+        bar.query_one("#find-needle", Input).value = needle
+        await it.pilot.press("tab", *"the", "enter")
+        first = before.index(needle)
+        if not writing:  # the search begins at the cursor, which is behind the prime
+            first = before.index(needle, len(PRIME))
+        one = before[:first] + "the" + before[first + 1 :]
+        await it.until(lambda: it.text == one)
+        assert "Replaced 1 place; Ctrl+Z undoes." in it.status()
+        rest = one.count(needle)
+        await it.until(lambda: f"of {rest}" in it.screen_text())
+        await it.pilot.press("ctrl+r")
+        await it.until(lambda: it.text == one.replace(needle, "the"))
+        await it.until(lambda: f"Replaced {rest} places; Ctrl+Z undoes." in it.status())
+        await it.pilot.press("escape", "ctrl+z")
+        await it.until(lambda: it.text == one)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+
+async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_nothing(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(40)
+        before, needle = it.text, it.text[20:21]
+        await it.pilot.press("ctrl+f")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = needle
+        await it.pilot.press("tab")
+        await it.until(lambda: bar.query_one("#find-replacement", Input).has_focus)
+        bar.query_one("#find-replacement", Input).value = "☃"
+        await it.pilot.press("ctrl+r")
+        await it.until(lambda: "never seen '☃': left out. Nothing is replaced." in it.status())
+        assert it.text == before
+        await it.pilot.press("escape", "w", "ctrl+home", "shift+right", "shift+right")
+        await it.until(lambda: it.screen.play.text_view.selected is not None)
+        it.screen.play.on_paste(events.Paste("☃"))
+        await it.until(lambda: "never seen '☃'" in it.status())
+        assert it.text == before
+
+
+async def found(it: Session) -> FindBar:
+    await it.until(lambda: bool(it.screen.query(FindBar)) and isinstance(it.screen.focused, Input))
+    return it.screen.query_one(FindBar)
+
+
+async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
+    def bar() -> str:
+        return it.screen.query_one(GenerateBar).render().plain.split("[")[0].strip()
+
+    async with playing(model) as it:
+        await it.paused(40)
+        await it.pilot.press("w")
+        await it.until(lambda: it.state.suggestion != "" and bar() == "Esc hide suggestion  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("escape", "f")
+        await it.until(lambda: it.screen.view_name == "multiverse" and it.screen.multiverse.root is not None)
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("right", "plus")
+        await it.until(lambda: bar() == "Esc wider  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("escape", "x")
+        await it.until(lambda: it.screen.view_name == "cells")
+        await it.pilot.press("v")
+        await it.until(lambda: bar() == "Esc hide why  Play")
+        await it.pilot.press("escape")
+        await it.until(lambda: bar() == "Esc Play")
+        await it.pilot.press("m")
+        await it.until(lambda: bar() == "Esc hide list  Play")
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")

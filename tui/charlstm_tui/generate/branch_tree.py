@@ -1,7 +1,8 @@
-"""The branches of a session as a small tree: where each begins, how it reads, and which one is the current text."""
+"""The branches of a session as a small tree: where each parts, the words there, and which one is the current text."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from textual.content import Content
@@ -73,15 +74,14 @@ class BranchTree(SideList):
         """A branch as a line of the list: bold if the current text runs through it, with a mark where the text ends."""
         width = self.scrollable_content_region.width or 28
         stem = "  " * min(width // INDENT_WIDTH, max(0, depth - 1)) + "└ " * (depth > 0)
+        number = f"{branch.number} "
         span = f"  {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
-        free = max(6, width - 2 - len(stem) - len(span))
-        name = visible(branch.name, keep="") or visible(branch.text.strip(), keep="").replace("\n", "↵") or "…"
-        words = Content(name)
-        if words.cell_length > free:
-            words = words.truncate(free, ellipsis=True)
+        free = max(6, width - 2 - len(stem) - len(number) - len(span))
+        name = visible(branch.name, keep="")
+        words = Content(name).truncate(free, ellipsis=True) if name else words_at(branch, free)
         return Content.assemble(
-            ("▸ " if tip else "  ", "$accent"),
-            (stem, "$quiet"),
+            ("● " if tip else "  ", "$accent"),
+            (stem + number, "$quiet"),
             words.stylize("bold") if branch.current else words,
             (" " * (free - words.cell_length) + span, "$quiet"),
         )
@@ -95,3 +95,31 @@ class BranchTree(SideList):
         event.stop()
         if event.option_id is not None:
             self.post_message(self.Chosen(int(event.option_id)))
+
+
+def words_at(branch: BranchInfo, width: int) -> Content:
+    """The words where a branch parts, in at most ``width`` cells: from the beginning of the word that is another one
+    there, with as many of those before it, quiet, as a third of the space holds."""
+    begun = re.search(r"\S*\Z", branch.before)
+    assert begun is not None
+    place = len(branch.before) if branch.text[:1].isspace() else begun.start()  # a word that is whole is the same one
+    words = _shown(branch.before[place:] + branch.text).strip("↵ ")
+    lead = _shown(branch.before[:place]).rstrip("↵ ").split(" ")
+    start = ""
+    while lead and lead[-1] and len(lead[-1]) + len(start) + 2 <= width // 3:
+        start = f"{lead.pop()} {start}"
+    if start and lead:
+        start = f"…{start.lstrip('↵ ')}"
+    shown = Content(words or "…")
+    free = width - Content(start).cell_length
+    if shown.cell_length > free:
+        shown = shown.truncate(free, ellipsis=True)
+        whole = shown.plain.rstrip("…").rpartition(" ")[0]
+        if len(whole) > free // 2:
+            shown = Content(f"{whole} …")
+    return Content.assemble((start, "$quiet"), shown)
+
+
+def _shown(text: str) -> str:
+    """``text`` in one line."""
+    return visible(re.sub(r" +", " ", re.sub(r"\s*\n\s*", " ↵ ", text)), keep="")

@@ -236,6 +236,11 @@ class CellsView(ExplainingView):
     def do_expect(self) -> None:
         self.expecting = not self.expecting
 
+    @property
+    def escape_label(self) -> str:
+        opened = {"hide why": self.explaining, "hide training": self.through_training, "hide list": self.lesions}
+        return next((label for label, is_open in opened.items() if is_open), "")
+
     def handle_escape(self) -> bool:
         if self.explaining:
             self.explaining = False

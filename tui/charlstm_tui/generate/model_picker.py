@@ -126,7 +126,7 @@ class ModelPicker(SafeWorkers, Dialog):
         options.add_options(
             Option(
                 Content.assemble(
-                    ("▸ " if word in (self._here, str(self._played)) else "  ", "$accent"),
+                    ("● " if word in (self._here, str(self._played)) else "  ", "$accent"),
                     f"{name:<{width}}",
                     (f"  {about}", "$quiet"),
                 ),

@@ -262,6 +262,10 @@ class MultiverseView(GenerateView):
     def legend(self) -> Legend | None:
         return None
 
+    @property
+    def escape_label(self) -> str:
+        return "wider" if self.zoomed else ""
+
     def handle_escape(self) -> bool:
         if not self.zoomed:
             return False

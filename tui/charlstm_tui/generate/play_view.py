@@ -53,6 +53,7 @@ from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 
 CHOICES_PAGE = 10
@@ -72,6 +73,8 @@ class PlayView(ExplainingView):
 
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
+    text_only: reactive[bool] = reactive(False, init=False)
+    """Focus mode: whether there is nothing on the screen but the text."""
 
     def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
@@ -80,7 +83,7 @@ class PlayView(ExplainingView):
         self.state: PlaybackState | None = None
         """The last state of the playback."""
         self._notice: Content | None = None
-        self._stream = StreamView(keys_scroll=False, id="stream")
+        self._stream = StreamView(keys_scroll=False, can_replace=True, id="stream")
         self._text = PlayedText(player, self._stream)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
@@ -227,7 +230,7 @@ class PlayView(ExplainingView):
             figures.append(f"{percent(self.overlap.share)} copied")
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
-        figures.append(f"{state.length:,} chars")
+        figures.append(f"{state.size:,} chars")
         if self.writing:
             figures.insert(0, plural(self.text_view.words, "word"))
         if state.reading:
@@ -253,8 +256,14 @@ class PlayView(ExplainingView):
         copied = None if self.overlap is None or self.writing else self.overlap.share
         return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
 
+    @property
+    def escape_label(self) -> str:
+        return "hide suggestion" if self.writing and self.suggested else ""
+
     def handle_escape(self) -> bool:
-        if self.writing:
+        if self.text_only:
+            self.text_only = False
+        elif self.writing:
             if self.suggested:
                 self._suggestion_hidden = True
                 self.text_view.show_suggestion("")
@@ -283,7 +292,7 @@ class PlayView(ExplainingView):
 
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
-        self.writing = self.choosing = self.explaining = False
+        self.writing = self.choosing = self.explaining = self.text_only = False
         self.player.do(operations.PAUSE)
 
     # ---- which model
@@ -414,7 +423,7 @@ class PlayView(ExplainingView):
             self._say_what_was_cut(len(state.cut))
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
-        elif self._noted and not new_text and _moves_cursor(before, state):
+        elif self._noted and not (new_text or self.screen.has_class("-finding")) and _moves_cursor(before, state):
             self.say("")  # it was about the change before
         self._noted = bool(state.note) or (self._noted and not _moves_cursor(before, state))
         self.query_one(BranchTree).show(state.branches)
@@ -573,7 +582,10 @@ class PlayView(ExplainingView):
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
-        self._text.move_to(self.text_view.cursor)
+        if any(bar.has_class("-replacing") for bar in self.screen.query(FindBar)):  # undo is for what is replaced
+            self._text.do(operations.SHOW_PLACE, self._text.cursor)
+        else:
+            self._text.move_to(self.text_view.cursor)
 
     def _go_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view, and show it."""
@@ -588,6 +600,25 @@ class PlayView(ExplainingView):
             return
         self.say("")
         self._go_to(place)
+
+    def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
+        """Replace what the bar has found: at ``place``, or everywhere."""
+        at = None if place is None else self._text.at(place)
+        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at)
+        self._text.when_shown(lambda: bar.text_changed(self.text_view.cursor))
+
+    # ---- actions: focus mode
+
+    def do_text_only(self) -> None:
+        self.text_only = not self.text_only
+
+    def watch_text_only(self, text_only: bool) -> None:
+        self.screen.minimize()
+        self.screen.set_class(text_only, "-text-only")
+        if text_only:
+            self.focus_text()
+            key, back = key_of("generate.text_only"), key_of("app.back")
+            self.say(f"{back} or {key} shows all panes again.")
 
     # ---- actions: what could come next
 
@@ -604,7 +635,6 @@ class PlayView(ExplainingView):
             if text is None:
                 self.player.cancel()
             else:
-                self._say_what_leaves()
                 self.player.do(operations.PUT_IN, text)
 
         cursor = self.text_view.cursor
@@ -634,6 +664,7 @@ class PlayView(ExplainingView):
         self.set_class(choosing, "-choosing")
         if choosing:
             self.screen.minimize()
+            self.text_only = False
             self.remove_class("-tree")  # where there is little space it stands in the candidates' place
             up, down, pick = (key_of(f"generate.{name}") for name in ("choice_up", "choice_down", "pick_chosen"))
             first, last, back = key_of("generate.pick_1"), key_of("generate.pick_9"), key_of("app.back")
@@ -667,17 +698,8 @@ class PlayView(ExplainingView):
         self._pick(event.char)
 
     def _pick(self, char: str) -> None:
-        if self.state is not None and char != self.state.current_char:
-            self._say_what_leaves()
         self.player.do(operations.CHOOSE, char, self._text.cursor)
         self.choosing = False
-
-    def _say_what_leaves(self) -> None:
-        """Something is put in at the cursor: in Play, what stands after it leaves the screen."""
-        left = self.text_view.length - self.text_view.cursor
-        if left > 1 and not self.writing:
-            undo = key_of("generate.undo")
-            self.say(f"{left:,} characters are a branch of their own now; {undo} brings them back.")
 
     def do_regenerate(self) -> None:
         self.player.do(operations.REGENERATE, self._text.cursor)
@@ -700,6 +722,7 @@ class PlayView(ExplainingView):
             self.remove_class("-tree")
             self.focus_text()
         else:
+            self.text_only = False
             self.add_class("-tree")
             tree.focus()
 
@@ -733,10 +756,13 @@ class PlayView(ExplainingView):
 
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
-    def _focus_moved(self) -> None:
+    def _focus_moved(self, event: events.DescendantFocus | events.DescendantBlur) -> None:
+        if isinstance(event, events.DescendantFocus) and event.widget is self.prime_input:
+            self.player.do(operations.PAUSE)  # nothing is generated while a prime is typed
         self.post_message(self.Changed())
 
     def do_edit_prime(self) -> None:
+        self.text_only = False
         self.screen.set_focus(self.prime_input)
 
     @on(PrimeInput.Submitted)

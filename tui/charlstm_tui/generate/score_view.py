@@ -204,6 +204,10 @@ class ScoreView(ExplainingView):
         beginning = len(text) > MOST_CHARS
         self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
 
+    @property
+    def escape_label(self) -> str:
+        return "hide why" if self.explaining else ""
+
     def handle_escape(self) -> bool:
         if self.explaining:
             self.explaining = False

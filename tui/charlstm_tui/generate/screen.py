@@ -46,6 +46,7 @@ from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, mo
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
@@ -214,7 +215,7 @@ class GenerateScreen(ModeScreen):
             names = ("the same beginning and seed on both sides", "same beginning and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
-        self.query_one(GenerateBar).show(name, shown, names, facts.place, count)
+        self.query_one(GenerateBar).show(name, shown, names, facts.place, count, self.view.escape_label)
 
     def _loss_words(self, facts: ModelFacts) -> str:
         bits = self.charlstm.bits
@@ -247,7 +248,7 @@ class GenerateScreen(ModeScreen):
             self._message_timer = None
         if sentence and not error:
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
-        if sentence and self.maximized is not None:  # where there is no status line
+        if sentence and (self.maximized is not None or self.play.text_only):  # where there is no status line
             self.charlstm.notify_info(self._message)
         self._draw_status()
 
@@ -549,6 +550,14 @@ class GenerateScreen(ModeScreen):
     async def do_find(self) -> None:
         await self.charlstm.do_find()
 
+    async def do_replace(self) -> None:
+        await self.charlstm.do_find(replace=True)
+
+    @on(FindBar.Replaced)
+    def _found_replaced(self, event: FindBar.Replaced) -> None:
+        if event.bar.target is self.play.text_view:
+            self.play.replace_found(event.bar, event.text, event.place)
+
     def copyable(self) -> Copyable:
         view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part
         return Copyable("the text with its prime" if view is self.play else "the text", view.text_view.text())
@@ -559,9 +568,9 @@ class GenerateScreen(ModeScreen):
             return True
         if self.view.handle_escape():
             return True
-        if self._message:
+        if self._message and (self._message_is_error or self.view_name == "play"):
             self._show_message("")
-        elif self.view_name != "play":
+        elif self.view_name != "play":  # what else is said goes with the view
             self.show_view(self._back_to)
             self.view.focus_text()
         else:
@@ -569,7 +578,9 @@ class GenerateScreen(ModeScreen):
         return True
 
     def do_write(self) -> None:
+        text_only = self.play.text_only
         self.show_view("write")
+        self.play.text_only = text_only
 
     def do_last_session(self) -> None:
         """Continue the last session, of whichever model."""

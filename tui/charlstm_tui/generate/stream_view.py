@@ -122,8 +122,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         def control(self) -> StreamView:
             return self.view
 
-    def __init__(self, *, keys_scroll: bool = True, id: str | None = None, classes: str | None = None) -> None:
+    def __init__(
+        self, *, keys_scroll: bool = True, can_replace: bool = False, id: str | None = None, classes: str | None = None
+    ) -> None:
         super().__init__(id=id, classes=classes)
+        self.can_replace = can_replace
         self._keys_scroll = keys_scroll
         self._text_layout = TextLayout()
         self._marks = array("H")

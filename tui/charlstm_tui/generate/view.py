@@ -99,6 +99,11 @@ class GenerateView(SafeWorkers, Widget):
         scale = text.scale
         return Legend(scale, tuple(map(text.level_style, range(1, len(scale.labels) + 1))), text.shows_backgrounds)
 
+    @property
+    def escape_label(self) -> str:
+        """What Esc does as long as it does not leave the view: a label for the bar at the top."""
+        return ""
+
     def handle_escape(self) -> bool:
         """Esc: leave what is open in the view; whether there was anything."""
         return False

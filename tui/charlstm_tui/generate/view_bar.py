@@ -42,13 +42,17 @@ class GenerateBar(Widget):
         self._views: tuple[str, ...] = ("play",)
         self._names: tuple[str, ...] = ("",)
         self._place, self._count = 0, 0
+        self._escape = ""
 
-    def show(self, view: str, views: Sequence[str], names: Sequence[str], place: int = 0, count: int = 0) -> None:
+    def show(
+        self, view: str, views: Sequence[str], names: Sequence[str], place: int = 0, count: int = 0, escape: str = ""
+    ) -> None:
         """``names`` are names of the model, the longest first: the first that fits is shown. ``place`` is its number
-        among the ``count`` checkpoints of its run, from 0; without any there is no slider."""
-        state = (view, tuple(views), tuple(names), place, count)
-        if state != (self._view, self._views, self._names, self._place, self._count):
-            self._view, self._views, self._names, self._place, self._count = state
+        among the ``count`` checkpoints of its run, from 0; without any there is no slider. ``escape`` is what Esc does,
+        if it does not lead back to the other view."""
+        state = (view, tuple(views), tuple(names), place, count, escape)
+        if state != (self._view, self._views, self._names, self._place, self._count, self._escape):
+            self._view, self._views, self._names, self._place, self._count, self._escape = state
             self.refresh()
 
     def render(self) -> Content:
@@ -62,7 +66,11 @@ class GenerateBar(Widget):
                 back = self._view != "play"
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
                 name = key_of("app.back" if back else f"generate.{view}")
-                tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
+                if back and self._escape:
+                    tabs.append(Content.assemble((name, key), (f" {self._escape}", other)))
+                    tabs.append(Content.styled(view.capitalize(), other + click))
+                else:
+                    tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
         # Where there is little space, the keys alone tell the views from one another.
         wide, left = (Content(gap).join(tabs) if len(tabs) > 1 else Content("") for gap in ("  ", " "))
         slider = self._slider(here, key, other) if self._count > 1 else Content("")

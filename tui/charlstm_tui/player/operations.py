@@ -6,14 +6,18 @@ it was seen in (:class:`~charlstm_tui.player.playback.SeenPosition`), and is car
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm_tui.actions import key_of
+from charlstm_tui.formatting import plural, shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
@@ -23,6 +27,10 @@ ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
 MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
+
+
+BRANCH_NAME = 20
+"""Characters of a branch's name that a message has."""
 
 
 class Cancelled(CharLSTMError):
@@ -42,6 +50,19 @@ def to_place(playback: Playback, place: SeenPosition, *arguments: Any) -> int:
 def to_end(playback: Playback, *arguments: Any) -> int:
     """The model has to have read all of the text."""
     return len(playback.document)
+
+
+def _branch_off(playback: Playback, position: int, text: str, source: int = CHOSEN, **how: Any) -> None:
+    """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is now."""
+    document = playback.document
+    before, number = document.text, document.branch
+    document.branch_off(position, text, source, **how)
+    left = len(before) - before.same_start(document.text, sources=False)
+    if left > 1 and document.branch != number:
+        name = visible(document.branches[number].name, keep="")
+        branch = f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
+        branches, undo = key_of("generate.branches"), key_of("generate.undo")
+        playback.note = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
 
 
 # ---- generating
@@ -75,7 +96,7 @@ def _regenerate(playback: Playback, place: SeenPosition) -> None:
     if seed is None:
         raise GenerationError("With these settings the model writes the same again, whatever the seed.")
     text = reader.draw(position, 1, seed)
-    document.branch_off(position, text, GENERATED, kind="regenerating", seed=seed)
+    _branch_off(playback, position, text, GENERATED, kind="regenerating", seed=seed)
     document.go_on_generating()
     if playback.speed:
         playback.stream()
@@ -93,7 +114,7 @@ def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -
         playback.note = "The model has no likelier one." if direction < 0 else "That was the least likely one."
         return
     document.move(position)
-    document.branch_off(position, chars[number], kind="showing alternatives", joins=True)
+    _branch_off(playback, position, chars[number], kind="showing alternatives", joins=True)
     if document.cursor == len(document):
         document.go_on_generating()
         reader.read(len(document))
@@ -111,7 +132,7 @@ def _put_in_continuation(playback: Playback, text: str) -> None:
     if playback.writing:
         document.insert(text, GENERATED, kind="continuing")
     else:
-        document.branch_off(document.cursor, text, GENERATED, kind="continuing")
+        _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
 
 
 STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
@@ -146,6 +167,10 @@ def _move(playback: Playback, position: int) -> None:
 
 MOVE_TO = Operation(lambda playback, place: _move(playback, playback.place(place)), edits=False)
 """Put the cursor at a place."""
+SHOW_PLACE = Operation(
+    lambda playback, place: playback.document.move(playback.place(place), undoable=False), edits=False
+)
+"""Put the cursor at a place that was found; undo passes over it."""
 MOVE_BY = Operation(lambda playback, by: _move(playback, playback.document.cursor + by), edits=False)
 """Move the cursor by so many characters."""
 MOVE_BY_WORD = Operation(_move_by_word, edits=False)
@@ -167,7 +192,32 @@ def _paste(playback: Playback) -> None:
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
     first, last = playback.place(start), playback.place(stop, stays=True)
-    playback.document.replace(first, max(first, last), _known(playback, text))
+    known = _known(playback, text)
+    if known or not text:
+        playback.document.replace(first, max(first, last), known)
+
+
+def _replace_found(playback: Playback, pattern: re.Pattern[str], text: str, place: SeenPosition | None = None) -> None:
+    """Replace what ``pattern`` finds: at ``place``, or everywhere."""
+    document = playback.document
+    here = document.text.read()
+    if place is None:
+        spans = [found.span() for found in pattern.finditer(here)]
+    else:
+        found = pattern.match(here, playback.place(place))
+        spans = [] if found is None else [found.span()]
+    if not spans:
+        playback.note = "Nothing was found to replace."
+        return
+    known = _known(playback, text)
+    if text and not known:
+        playback.note += " Nothing is replaced."
+        return
+    document.replace_all(spans, known)
+    if place is not None:
+        document.put_cursor(spans[0][0] + len(document.text) - len(here) + spans[0][1] - spans[0][0])
+    replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
+    playback.note = f"{replaced} {playback.note}".rstrip()
 
 
 def _cut(playback: Playback, start: SeenPosition, stop: SeenPosition) -> None:
@@ -196,7 +246,9 @@ def _erase_word(playback: Playback, direction: int) -> None:
 
 def _insert_at(playback: Playback, text: str, place: SeenPosition) -> None:
     if known := _known(playback, text):
-        playback.document.branch_off(playback.place(place), known, TYPED, kind="typing", whole=False)
+        note = playback.note
+        _branch_off(playback, playback.place(place), known, TYPED, kind="typing", whole=False)
+        playback.note = " ".join(dict.fromkeys(filter(None, (note, playback.note))))
 
 
 def _accept(playback: Playback, text: str) -> None:
@@ -228,6 +280,8 @@ PASTE_CUT = Operation(_paste)
 """Put what was cut last in at the cursor."""
 REPLACE = Operation(_replace)
 """Put the user's own text, or nothing, in the place of the characters from one place to another; what follows stays."""
+REPLACE_FOUND = Operation(_replace_found)
+"""Put the user's own text in the place of what a pattern finds, at a place or everywhere, as one change."""
 CUT = Operation(_cut)
 """Take out the characters from one place to another, for the clipboard."""
 CUT_REST = Operation(_cut_rest)
@@ -266,7 +320,7 @@ def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
     unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
     if unknown is not None:
         raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
-    playback.document.branch_off(playback.place(place), chars, CHOSEN, kind="choosing")
+    _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
 
 
 CHOOSE = Operation(_choose)
@@ -284,7 +338,7 @@ def _undo(playback: Playback) -> None:
     if not document.undoable and playback.can_return:
         playback.go_to_other(-1)
         document = playback.document
-        playback.note = f"The text before is back: {len(document) - document.prime_length:,} chars."
+        playback.note = f"The text before is back: {len(document):,} chars."
         return
     kind = document.undo()
     playback.note = f"Undone: {kind}." if kind else "There is nothing to undo."

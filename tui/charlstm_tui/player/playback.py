@@ -329,6 +329,7 @@ class Playback:
             self.model_name,
             self.title,
             document.words,
+            len(text),
         )
 
     def session_state(self, *, with_cache: bool = False) -> SessionState:

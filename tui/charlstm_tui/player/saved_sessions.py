@@ -69,6 +69,11 @@ class SavedSession:
         return 0 if self.summary is None else self.summary.length
 
     @property
+    def size(self) -> int:
+        """All characters, with the prime; without it where the file does not say how long that is."""
+        return 0 if self.summary is None else self.summary.size or self.summary.length
+
+    @property
     def edited(self) -> bool:
         """Whether the user had a part in it, or it is not known."""
         return self.summary is None or self.summary.edited
@@ -121,7 +126,7 @@ class SavedSession:
         """When it was saved, how long it is, and so many characters of its beginning."""
         words = [time_of_saving(self.saved)] if moment else []
         if self.summary is not None:
-            size = plural(self.summary.words, "word") if self.summary.words else f"{self.length:,} chars"
+            size = plural(self.summary.words, "word") if self.summary.words else f"{self.size:,} chars"
             words += [size, quoted(self.summary.begins, beginning)]
         return " · ".join(words)
 

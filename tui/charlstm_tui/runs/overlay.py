@@ -31,7 +31,7 @@ SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 BEHIND = ("nothing", "raw", "range")
 """What is drawn behind the smoothed training curves: nothing, every logged loss, or their lowest and highest."""
 AXIS_NAMES: dict[Axis, str] = {"step": "steps", "epochs": "epochs", "characters": "characters", "seconds": "time"}
-MARKS = {"rate": ("↕", "rate changed"), "paused": ("‖", "paused"), "resumed": ("▸", "resumed")}
+MARKS = {"rate": ("↕", "rate changed"), "paused": ("‖", "paused"), "resumed": ("▶", "resumed")}
 ENTRY = 38
 """Least cells for a run in the list of values."""
 NUMBER = 7

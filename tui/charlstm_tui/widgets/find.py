@@ -1,7 +1,8 @@
-"""Find in a text: a line to type in, with the number of places, next and previous, and case by choice.
+"""Find in a text: a line to type in, with the number of places, next and previous, and case by choice. Where the text
+can be changed, a second line says what to put in the place of what is found.
 
 A widget whose text can be searched is a :class:`FindTarget`. The bar asks it for its text, and tells it what to
-highlight and which place to show.
+highlight and which place to show. What is to be replaced it tells the screen (:class:`FindBar.Replaced`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, ClassVar
 from rich.cells import cell_len
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
@@ -32,7 +33,8 @@ FOUND, CURRENT = "reverse $accent", "reverse bold $foreground"
 """How places are drawn, and the one that is shown. Reversed, as they must be seen without colours too."""
 
 
-CLOSE = "Esc close"
+CLOSE, REPLACE = "Esc close", "Tab replace"
+REPLACE_KEYS = ("Enter this one", "Ctrl+R all", "Tab find")
 KEPT = 22
 """Cells of the bar that are not for the count and the keys: "Find", some of what is typed, and the padding."""
 
@@ -51,9 +53,14 @@ class Search:
     needle: str = ""
     match_case: bool = False
 
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What finds it."""
+        return _pattern(self.needle, self.match_case)
+
     def places(self, text: str, start: int = 0) -> Iterator[int]:
         """Where it stands in ``text`` from ``start`` on; places may overlap."""
-        pattern = _pattern(self.needle, self.match_case)
+        pattern = self.pattern
         found = pattern.search(text, start) if self.needle else None
         while found is not None:
             yield found.start()
@@ -76,6 +83,9 @@ def row_of(content: Content, place: int, width: int) -> int:
 class FindTarget(_Widget):
     """A base for widgets with a text that can be searched. Name it before the widget's own base class."""
 
+    can_replace = False
+    """Whether what is found can be replaced."""
+
     def find_text(self) -> str:
         """The text that is searched."""
         raise NotImplementedError
@@ -96,20 +106,26 @@ class FindTarget(_Widget):
         raise NotImplementedError
 
 
-class FindBar(Horizontal):
-    """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves."""
+class FindBar(Vertical):
+    """The line. Enter and ↓ go to the next place, ↑ to the previous one, Esc leaves; Tab goes to what replaces them."""
 
     DEFAULT_CSS = """
-    FindBar { height: 1; background: $panel; color: $quiet; }
-    FindBar > Static { width: auto; padding: 0 1; }
-    FindBar > Input { width: 1fr; min-width: 8; }
-    FindBar > .find-count { color: $foreground; }
+    FindBar { height: auto; background: $panel; color: $quiet; }
+    FindBar > Horizontal { height: 1; }
+    FindBar > .find-replace { display: none; }
+    FindBar.-replacing > .find-replace { display: block; }
+    FindBar Static { width: auto; padding: 0 1; }
+    FindBar Input { width: 1fr; min-width: 8; }
+    FindBar .find-count { color: $foreground; }
+    FindBar.-replacing .find-label { width: 9; }
     """
     BINDINGS: ClassVar = [
         ("escape", "close", "close"),
         ("down", "step(1)", "next"),
         ("up", "step(-1)", "previous"),
         ("ctrl+l", "case", "case"),
+        ("tab", "other_field", "replace"),
+        ("ctrl+r", "replace_all", "replace all"),
     ]
 
     class Closed(Message):
@@ -119,27 +135,42 @@ class FindBar(Horizontal):
             super().__init__()
             self.search = search
 
-    def __init__(self, target: FindTarget, search: Search) -> None:
-        super().__init__()
+    class Replaced(Message):
+        """What is found is to be replaced by ``text``: at ``place``, or everywhere."""
+
+        def __init__(self, bar: FindBar, text: str, place: int | None) -> None:
+            super().__init__()
+            self.bar, self.text, self.place = bar, text, place
+
+    def __init__(self, target: FindTarget, search: Search, *, replace: bool = False) -> None:
+        """With ``replace`` the second line is open from the beginning."""
+        super().__init__(classes="-replacing" if replace and target.can_replace else "")
         self.target, self.search = target, search
         self._start = target.find_start()
         self._place: int | None = None
         self._count = ""
 
     def compose(self) -> ComposeResult:
-        yield Static(Content("Find"))
-        yield TextInput(self.search.needle, compact=True)
-        yield Static(classes="find-count")
-        yield Static(classes="find-keys")
+        with Horizontal():
+            yield Static(Content("Find"), classes="find-label")
+            yield TextInput(self.search.needle, compact=True, id="find-needle")
+            yield Static(classes="find-count")
+            yield Static(classes="find-keys")
+        if self.target.can_replace:
+            with Horizontal(classes="find-replace"):
+                yield Static(Content("Replace"), classes="find-label")
+                yield TextInput(compact=True, id="find-replacement", placeholder="by nothing: it is removed")
+                yield Static(Content("   ".join(REPLACE_KEYS)))
 
     def on_mount(self) -> None:
         if not self.children:  # taken away again at once
             return
         self.screen.add_class("-finding")  # notifications stand above the bar
-        self.query_one(Input).focus()
+        self.screen.set_class(self.has_class("-replacing"), "-finding-replacing")
+        self.query_one("#find-needle", Input).focus()
         self._find_from(self._start)
 
-    @on(Input.Changed)
+    @on(Input.Changed, "#find-needle")
     def _changed(self, event: Input.Changed) -> None:
         event.stop()
         if event.value != self.search.needle:
@@ -149,7 +180,42 @@ class FindBar(Horizontal):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        self.action_step(1)
+        if event.input.id == "find-replacement":
+            self._replace(self._place)
+        else:
+            self.action_step(1)
+
+    # ---- replacing
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where nothing can be replaced, Tab goes to the next pane as elsewhere."""
+        return self.target.can_replace or action not in ("other_field", "replace_all")
+
+    def action_other_field(self) -> None:
+        """Go to what replaces the places, or back to what is looked for."""
+        fields = [*self.query(Input)]
+        if not fields:  # a second key before the bar is there
+            return
+        self.add_class("-replacing")
+        self.screen.add_class("-finding-replacing")
+        self._draw_keys()
+        fields[0 if fields[1].has_focus else 1].focus()
+
+    def action_replace_all(self) -> None:
+        """Replace what is found everywhere; before the second line was open, open it."""
+        if self.has_class("-replacing"):
+            self._replace(None, everywhere=True)
+        else:
+            self.action_other_field()
+
+    def _replace(self, place: int | None, *, everywhere: bool = False) -> None:
+        if self.search.needle and (everywhere or place is not None):
+            self.post_message(self.Replaced(self, self.query_one("#find-replacement", Input).value, place))
+
+    def text_changed(self, start: int) -> None:
+        """The text of the target is another one: find the next place from ``start`` on."""
+        if self.is_attached and self.children:
+            self._find_from(start)
 
     def action_case(self) -> None:
         """Tell capital letters from small ones, or no longer."""
@@ -189,7 +255,9 @@ class FindBar(Horizontal):
         """Name the keys, as many as there is space for beside the count and the start of what is typed."""
         case = "Ctrl+L case matters" if self.search.match_case else "Ctrl+L any case"
         space = self.size.width - cell_len(self._count) - KEPT
-        lines = ("   ".join(keys) for keys in ((case, "↑ ↓ step", CLOSE), (case, CLOSE), (CLOSE,)))
+        more = (REPLACE,) if self.target.can_replace and not self.has_class("-replacing") else ()
+        sets = ((case, "↑ ↓ step", *more, CLOSE), (case, *more, CLOSE), (*more, CLOSE), (CLOSE,))
+        lines = ("   ".join(keys) for keys in sets)
         self.query_one(".find-keys", Static).update(Content(next((line for line in lines if len(line) <= space), "")))
 
     def on_resize(self) -> None:
@@ -205,6 +273,6 @@ class FindBar(Horizontal):
         """Remove the highlights and the bar, and leave the focus where it is."""
         if self.target.is_attached:
             self.target.show_search(replace(self.search, needle=""), None)
-        self.screen.remove_class("-finding")
+        self.screen.remove_class("-finding", "-finding-replacing")
         self.post_message(self.Closed(self.search))
         self.remove()
