@@ -18,7 +18,7 @@ from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
-from charlstm.insight.influence import influence
+from charlstm.insight.influence import Influence, influence
 from charlstm.insight.lesions import measure_lesions
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
@@ -26,6 +26,7 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES, rate_words
+from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player import insight_jobs
@@ -158,7 +159,9 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         assert str(step.step) in history
         assert f"┈ chance {named.chance:.2f}" in history
         assert f"named at step {named.step}" in history
-        assert f"named at step {named.step} on" in " ".join(it.screen_text().split())
+        head = " ".join(it.screen_text().split())
+        assert f"colours of the model at step {step.step}; named at step {named.step} on" in head, "why steps differ"
+        assert "in the model that is played" in head
         await it.pilot.press("escape")
         assert not view.query_one(CellHistory).display
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
@@ -242,7 +245,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         view.text_view.cursor = 0
         await it.pilot.press("n", "n")
         await it.until(lambda: view.text_view.cursor == [place for place in places if place > 0][1])
-        assert f"{values[view.text_view.cursor]:+.2f} after" in it.status()
+        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status()
         await it.pilot.press("p")
         await it.until(lambda: view.text_view.cursor == next(place for place in places if place > 0))
         await it.pilot.press("slash")
@@ -377,29 +380,43 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
             return found[: len(found) - next((n for n, one in enumerate(reversed(found)) if one), len(found))]
 
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         assert shown() == expected(len(it.text) - 1)
         await it.pilot.press(*["left"] * 5)
         await it.until(lambda: shown() == expected(len(it.text) - 5))
         found = influence(load_model(model), it.text, len(it.text) - 5)
         assert found.strongest is not None
-        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
+        assert in_words(found, it.text) in it.status()
         assert play.text_view.scale is INFLUENCE
         await it.pilot.press("escape")
         await it.until(lambda: play.text_view.scale is play.scale)
-        assert "Most important" not in it.status()
+        assert "Why “" not in it.status()
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         it.screen.player.change_speed(lambda speed: 60)
         await it.pilot.press("space")
         await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([0.1, -2.0, 0.3], "Why “␣”? Most important: “,” 2 characters before, -2.9 bits"),
+        ([0.0, 0.034, 0.0], "Why “␣”? None of the 3 characters before it matters alone: 0.0 bits each."),
+        ([], "There is nothing before “␣” that explains it."),
+    ],
+)
+def test_why_quotes_characters_and_calls_nothing_important_that_is_shown_as_0(changes: list[float], words: str) -> None:
+    text = "a,b "[-len(changes) - 1 :]
+    found = Influence(len(changes), " ", 1.0, 0, np.array(changes, np.float32))
+    assert in_words(found, text) == words
 
 
 async def test_why_in_cells(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
         await it.pilot.press("n", "n", "v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         await it.pilot.press("escape")
         assert it.screen.view_name == "cells"
         assert view.text_view.scale is view.scale
@@ -461,7 +478,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         view.text_view.cursor = place - 1
         await it.pilot.press("n")
         assert view.text_view.cursor == place
-        assert f"{found.rises[1, place]:+.2f} nats at" in it.status()
+        assert f"{found.rises[1, place]:+.2f} nats at “" in it.status()
         await it.pilot.press("v")
         await it.until(lambda: view.explaining and not view.lesions)
         await it.pilot.press("v", "m", "escape")
@@ -490,11 +507,11 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         await streaming()
         assert not view.lesions
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        await it.until(lambda: "Why “" in it.status() and not it.state.running)
         await it.pilot.press("escape", "escape")
         await streaming()
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        await it.until(lambda: "Why “" in it.status() and not it.state.running)
         found = influence(loaded, it.text, len(it.text) - 1)
         shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
         await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes / np.log(2)).tolist())
@@ -507,15 +524,15 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         view = it.screen.score
         await it.until(lambda: view.scores is not None)
         await it.pilot.press("enter", "v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         position = view.text_view.cursor
         found = influence(load_model(model), it.text, position)
         assert found.strongest is not None
-        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
+        assert in_words(found, it.text) in it.status()
         await it.pilot.press("right")
         found = influence(load_model(model), it.text, position + 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes / np.log(2)).tolist()
         await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()][: len(levels)] == levels)
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
-        await it.until(lambda: view.text_view.scale is view.scale and "Most important" not in it.status())
+        await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.display import quoted
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
@@ -120,7 +121,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         assert view.before == it.text[:cursor]
         came = next((child for child in view.root.children if child.char == it.text[cursor]), None)  # type: ignore[union-attr]
         share = "below 0.1 %" if came is None else percent(came.probability)
-        assert f"follows in the text: {share}" in it.screen_text()
+        assert f"{quoted(it.text[cursor])} follows in the text: {share}" in it.screen_text()
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         first = place(view.root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]  # type: ignore[arg-type]
         assert [id(each) for each in view.path] == [id(first.branch)]

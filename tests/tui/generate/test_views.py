@@ -7,12 +7,13 @@ import re
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from textual import events
 from textual.widgets import Input, Static
 
 from charlstm.generation.novelty import Novelty, NoveltyReport
-from charlstm.generation.scoring import score
+from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
@@ -228,6 +229,24 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
         await it.pilot.press("l")
         await it.until(lambda: "MOST SURPRISING" in it.screen_text())
+
+
+async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        nats = np.full(61, 0.2, np.float32)
+        nats[30] = 4
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        rows = view.query_one(RowList).rows
+        assert [row.key for row in rows] == ["30", None]
+        assert rows[1].content.plain == "the rest: below 1.0 bits"
+        nats[30] = 0.2
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())
+        await it.pilot.press("enter")  # goes nowhere
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:

@@ -22,7 +22,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -211,10 +211,10 @@ class CellsView(ExplainingView):
         if self.lesions:
             at = cursor - self._damaged_from
             if rises is not None and 0 < at < len(rises):
-                figures.append(f"{rises[at]:+.2f} nats at {symbol(self.text_view.text(cursor, cursor + 1))}")
+                figures.append(f"{rises[at]:+.2f} nats at {quoted(self.text_view.text(cursor, cursor + 1))}")
         elif found is not None and cursor < len(found.text):
             layer, cell = self.cell
-            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {symbol(found.text[cursor])}")
+            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {quoted(found.text[cursor])}")
         return figures
 
     def hint(self) -> str:
@@ -357,8 +357,6 @@ class CellsView(ExplainingView):
 
     def _draw_head(self) -> None:
         name = cell_name(self.cell)
-        if self.through_training and self.history:
-            name += f" at step {self.history[self.step].step:,}"
         follows = self._follows(self.cell, relation)
         if self.lesions:
             source = self._lesion_words()
@@ -366,6 +364,9 @@ class CellsView(ExplainingView):
             source = Content.styled(visible(self._failure), "$warning")
         elif self.named is not None:
             source = Content.styled(named_words(self.named), "$quiet")
+            if self.through_training and self.history:  # two steps, beside the one of the bar
+                shown = f"colours of the model at step {self.history[self.step].step:,}; "
+                source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
         else:
             source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)

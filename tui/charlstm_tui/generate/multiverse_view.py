@@ -24,7 +24,7 @@ from textual.style import Style as VisualStyle
 from textual.widget import Widget
 from textual.widgets import Static
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
@@ -360,7 +360,7 @@ class MultiverseView(GenerateView):
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
             follows = ""
             if self.root is not None and self.following:
-                first, at = symbol(self.following[0]), next(iter(self.followed()), None)
+                first, at = quoted(self.following[0]), next(iter(self.followed()), None)
                 share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
                 follows = f"   {first} follows in the text: {share}"
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
@@ -370,7 +370,7 @@ class MultiverseView(GenerateView):
         whole = self._reached * branch.probability / self._root_probability
         return Content.assemble(
             (f"{percent(whole)} ", "bold"), ("as a whole   ", "$quiet"),
-            (f"{symbol(branch.char)} {percent(branch.probability / parent.probability)} ", ""),
+            (f"{quoted(branch.char)} {percent(branch.probability / parent.probability)} ", ""),
             ("after those before it", "$quiet"),
         )  # fmt: skip
 

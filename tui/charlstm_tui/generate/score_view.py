@@ -25,7 +25,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
@@ -167,7 +167,7 @@ class ScoreView(ExplainingView):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return [f"{symbol(char)} is the first character"]
+            return [f"{quoted(char)} is the first character"]
         return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
 
     def hint(self) -> str:
@@ -267,7 +267,7 @@ class ScoreView(ExplainingView):
         self._scores = scores
         self._shown_name = "" if scores is None else self._text_name
         self._words = visible(words, keep="")
-        self._places = [] if scores is None else scores.places(PLACES)
+        self._places = [] if scores is None else scores.places(PLACES, least=scores.surprising)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
         view = self.text_view
@@ -310,9 +310,14 @@ class ScoreView(ExplainingView):
         caption = "HARDEST SENTENCES, bits/char" if self.by_sentence else "MOST SURPRISING, in bits"
         self.query_one("#score-caption", Static).update(Content(caption))
         rows = self.query_one(RowList)
-        make = map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
+        listed = list(
+            map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
+        )
+        if self._scores is not None and not self.by_sentence and len(listed) < PLACES:
+            words = f"{'the rest: below' if listed else 'none: all below'} {self._scores.surprising:.1f} bits"
+            listed.append(Row(None, Content.styled(words, "$quiet")))
         with rows.prevent(RowList.Moved):
-            rows.show(list(make))
+            rows.show(listed)
         self._follow_text()
 
     def _place_row(self, place: Place) -> Row:

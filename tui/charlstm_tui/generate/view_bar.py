@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm.display import symbol
+from charlstm.display import quoted
 from charlstm.generation.clamp import Clamp
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
@@ -223,6 +223,6 @@ def held_words(clamps: Sequence[Clamp]) -> str:
 
 
 def char_figures(char: str, probability: float, rank: int) -> str:
-    """What the model thought of a character: ``e 3.1 bits, 12 %, rank 2``."""
+    """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``."""
     bits = max(0.0, -math.log2(max(probability, 2.0**-149)))
-    return f"{symbol(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"
+    return f"{quoted(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"
