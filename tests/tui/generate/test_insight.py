@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from textual.widgets import Input
 
 import charlstm
 from charlstm.display import symbol
+from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.saving import model_digest
 from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import NamedCell, sample_cells, score_cells
@@ -29,14 +32,15 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
-from charlstm_tui.player import insight_jobs
+from charlstm_tui.player import cell_names, insight_jobs
+from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
 from playing_app import playing
-from recorded_run import record
+from recorded_run import record, tiny_model
 
 
 async def cells_shown(it: Playing, count: int = 400) -> CellsView:
@@ -225,7 +229,7 @@ async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
-        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature of the list")):
+        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
             await it.pilot.press("slash")
             await it.until(lambda: isinstance(it.app.screen, PromptDialog))
             it.app.screen.query_one(Input).value = answer
@@ -536,3 +540,101 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
+
+
+async def name_cell(it: Playing, name: str) -> None:
+    """Give the chosen cell a name."""
+    await it.pilot.press("r")
+    await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+    it.app.screen.query_one(Input).value = name
+    await it.pilot.press("enter")
+
+
+async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
+    before = model.read_bytes()
+    async with playing(model, (140, 45)) as it:
+        view = await cells_shown(it)
+        first = view.cell_list.cells[0].cell
+        await name_cell(it, "my [b]blanks[/b]")
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
+        shown = it.screen_text()
+        full = f"{first[0]}:{first[1]} my [b]blanks[/b]"
+        assert f"cell {full}" in shown, "in the head"
+        assert f"CELL {full}" in it.status(), "in the legend"
+        assert shown.count("my [b]blanks[/b]") >= 3, "and in the list"
+        other = next((1, n) for n in range(1, 9) if (1, n) not in {each.cell for each in view.cell_list.cells})
+        view.choose(other)
+        await name_cell(it, "follows nothing")
+        await it.until(lambda: view.cell_list.listed[-1] == other)
+        assert f"follows nothing  1:{other[1]}" in it.screen_text()
+        view.cell_list.highlighted = len(view.cell_list.listed) - 2
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: view.cell == other)
+        await it.pilot.press("m")
+        await it.until(lambda: view.measured is not None)
+        await it.until(lambda: it.screen_text().count("follows nothing") >= 1)
+    copy = model.with_name("copy.safetensors")
+    shutil.copy(model, copy)
+    async with playing(copy, (140, 45)) as it:
+        view = await cells_shown(it)
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]", other: "follows nothing"})
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "follows noth"
+        await it.pilot.press("enter")
+        await it.until(lambda: view.cell == other)
+        await name_cell(it, " ")
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
+        assert other not in view.cell_list.listed
+    assert model.read_bytes() == before
+
+
+def test_names_of_cells_stay_with_the_run_while_it_trains_on_and_is_renamed(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    (_, early), *_, (_, best) = ((step, load_model(run.model_file(request))) for step, request in checkpoints(run.path))
+    remember(early, run.path, (1, 2), "quotes")
+    assert recall(best, run.path) == {(1, 2): "quotes"}
+    renamed = run.path.rename(run.path.with_name("other"))
+    assert remember(best, renamed, (1, 3), "lines") == {(1, 2): "quotes", (1, 3): "lines"}
+    assert recall(best, None) == recall(early, renamed) == {(1, 2): "quotes", (1, 3): "lines"}
+
+
+def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(home: Path) -> None:
+    model = tiny_model()
+    file = cell_names.state_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"format": 2, "models": {}}')
+    with pytest.raises(GenerationError, match="newer charlstm"):
+        remember(model, None, (1, 1), "a")
+    assert file.read_text() == '{"format": 2, "models": {}}'
+    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model_digest(model): {"x": 1, "1:2": 3}}})):
+        file.write_text(damaged)
+        assert recall(model, None) == {}
+    file.write_text(json.dumps({"models": {model_digest(model): {"1:2": "x" * 500, "²:1": "no"}}}))
+    assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
+
+
+@pytest.mark.parametrize("size", [(60, 24), (80, 24), (140, 45)])
+async def test_chance_stands_beside_each_figure_of_a_cell(model: Path, size: tuple[int, int]) -> None:
+    async with playing(model, size) as it:
+        view = await cells_shown(it)
+        expected = charlstm.name_cells(model, it.text)
+        shown = it.screen_text()
+        first = expected[0]
+        assert f"{first.feature}: {first.score_words} (chance {first.chance:.2f})" in " ".join(shown.split())
+        for row, named in zip(view.cell_list.options, expected, strict=True):
+            words = str(row.prompt)
+            assert named.score_words in words
+            assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
+
+
+async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        _, lower, _, higher, _ = view.scale.labels
+        words = it.status()
+        assert f"italic {lower} bold" in words
+        assert f" high: underline {higher} bold >" in words

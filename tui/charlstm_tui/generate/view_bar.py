@@ -165,6 +165,7 @@ class StatusLine(Widget):
             for level, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False), 1)
         ]
         unit = (f" {scale.unit}" if scale.unit else "", quiet)
+        low, high = scale.ends
         if not legend.as_background:
             heading = (f"{scale.title}{', ' + scale.unit if scale.unit else ''}  ", title)
             marks = DIVERGING_MARKS if scale.diverging else MARKS
@@ -173,8 +174,11 @@ class StatusLine(Widget):
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
-            return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
-        low, high = scale.ends
+            words = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
+            if scale.diverging:  # five labels with their marks are longer than 80 columns
+                words.append((self._marks_by_end(legend, quiet) + copied, first))
+                forms[1] = Content.assemble(heading, (f"{low} ", quiet), Content("  ").join(plain), (f" {high}", quiet))
+            return [*words, (forms[1] + copied, 0)]
         ramp = (
             Content(" ").join(map(Content.assemble, labels))
             if scale.diverging
@@ -182,13 +186,24 @@ class StatusLine(Widget):
         )
         words = Content.assemble((f"{low} ", quiet), ramp, unit, (f" {high}", quiet))
         short = Content.assemble((f"{scale.title} ", title), ramp, unit)
-        background = Content.styled("background: ", quiet)
+        # What is coloured by its surprise needs no name for that; a cell or another figure of the view does.
+        background = Content.assemble((f"{scale.title}: ", title) if scale.diverging else ("background: ", quiet))
         return [
             (background + words + copied_words, every),
             (background + words + copied, every),
             (words + copied, first),
             (short + copied, 0),
         ]
+
+    def _marks_by_end(self, legend: Legend, quiet: Style) -> Content:
+        """``CELL 2:111  low: italic <-0.14 bold <-0.59   high: underline >0.31 bold >0.76``."""
+        scale, parts = legend.scale, [(f"{legend.scale.title} ", quiet + Style(bold=True))]
+        for end, levels in zip(scale.ends, ((1, 0), (3, 4)), strict=True):
+            parts.append((f" {end}:", quiet))
+            for level in levels:
+                mark = DIVERGING_MARKS[level].split()[0]
+                parts += [(f" {mark} ", quiet), (scale.labels[level], legend.styles[level])]
+        return Content.assemble(*parts)
 
     def _copied(self, legend: Legend, explained: bool) -> Content:
         """How much is copied, with the key that leads to the next copied stretch and so to its source."""
