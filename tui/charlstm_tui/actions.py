@@ -352,6 +352,7 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_right", "right", "on", "Move on.", 1, 0, handler="score_walk"),
     A("generate.score", "score_up", "up", "line up", "Move up.", 0, -1, handler="score_walk", palette=False),
     A("generate.score", "score_down", "down", "line down", "Move down.", 0, 1, handler="score_walk", palette=False),
+    A("generate.score", "score_selection", "s", "selection", "Score what is selected alone, or all of the text again."),
     A("generate.score", "score_report", "R", "report",
       "Make the web page of the report about the model on this text, and open it.", handler="report",
       words="html browser explain teach"),

@@ -205,16 +205,18 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         view.score(text, "the text")
         await it.until(lambda: view.text_view.text() == text)
         rows, stream = view.query_one(RowList), view.text_view
-        assert rows.cursor == str(min(place.position for place in view.scores.places(40)))  # type: ignore[union-attr]
+        assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
+        assert rows.scroll_offset.y == 0
         rows.focus()
         await it.pilot.press("end")
-        await it.until(lambda: stream.cursor == int(rows.rows[-1].key or 0) == int(rows.cursor or 0))
+        last = [row.key for row in rows.rows if row.key][-1]
+        await it.until(lambda: stream.cursor == int(last or 0) == int(rows.cursor or 0))
         await it.pilot.press("l")
         await it.until(lambda: "HARDEST SENTENCES" in it.screen_text())
         scores = view.scores
         assert scores is not None
         hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
-        assert [int(row.key or 0) for row in rows.rows] == [each.start for each in hardest]
+        assert [int(row.key or 0) for row in rows.rows if row.key] == [each.start for each in hardest]
         assert f"{hardest[0].bits_per_char:.1f}" in it.screen_text()
         stream.focus()
         await it.pilot.click(stream, offset=(5, 3))
@@ -229,6 +231,37 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
         await it.pilot.press("l")
         await it.until(lambda: "MOST SURPRISING" in it.screen_text())
+
+
+async def test_score_is_about_what_is_selected(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (100, 30)) as it:
+        await it.paused(300)
+        text = it.screen.play.text_view
+        text._select(100, 180)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text[100:180])
+        whole = score(loaded, it.text)
+        assert view.scores is not None
+        assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
+        assert view.text_view.text() == it.text[100:180]
+        assert "79 characters of what is selected of the played text" in " ".join(it.screen_text().split())
+        view.text_view.screen.clear_selection()
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
+        view.text_view._select(10, 30)
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text[10:30])
+        view.text_view.screen.clear_selection()
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
+        await it.pilot.press("s")
+        await it.until(lambda: "Select a part of the text first" in it.status())
+        await it.pilot.resize_terminal(60, 24)
+        await it.until(lambda: "SURPRISES, in bits" in it.screen_text())
+        await it.pilot.press("l")
+        await it.until(lambda: "SENTENCES, bits/char" in it.screen_text())
 
 
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:

@@ -510,8 +510,9 @@ class GenerateScreen(ModeScreen):
     async def do_score(self) -> None:
         state = self.play.state
         if state is not None and state.facts is not None:
+            selected = self.play.text_view.selected
             await self._open_view("score")
-            self.score.enter(state.facts, self.player.model(), self.play.text_view.text())
+            self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
 
     async def do_duel(self) -> None:
         state = self.play.state

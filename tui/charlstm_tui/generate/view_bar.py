@@ -174,11 +174,11 @@ class StatusLine(Widget):
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
-            words = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
+            marked = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
             if scale.diverging:  # five labels with their marks are longer than 80 columns
-                words.append((self._marks_by_end(legend, quiet) + copied, first))
+                marked.append((self._marks_by_end(legend, quiet) + copied, first))
                 forms[1] = Content.assemble(heading, (f"{low} ", quiet), Content("  ").join(plain), (f" {high}", quiet))
-            return [*words, (forms[1] + copied, 0)]
+            return [*marked, (forms[1] + copied, 0)]
         ramp = (
             Content(" ").join(map(Content.assemble, labels))
             if scale.diverging
