@@ -21,7 +21,7 @@ VIEWS = ("play", "write", "score", "duel", "cells", "multiverse", "context")
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6``.
+    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.
 
     The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
     """
@@ -66,9 +66,11 @@ class GenerateBar(Widget):
         # Where there is little space, the keys alone tell the views from one another.
         wide, left = (Content(gap).join(tabs) if len(tabs) > 1 else Content("") for gap in ("  ", " "))
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
+        what = Content.styled(" checkpoints", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
         *longer, shortest = self._names
-        choices = [*((name, slider) for name in longer), *((name, Content("")) for name in longer[-1:])]
+        choices = [(name, keys) for name in longer for keys in (slider + what, slider)]
+        choices += [(name, Content("")) for name in longer[-1:]]
         for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
             if wide.cell_length + right.cell_length + 2 <= width:
