@@ -275,7 +275,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
         view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
         rows = view.query_one(RowList).rows
         assert [row.key for row in rows] == ["30", None]
-        assert rows[1].content.plain == "the rest: below 1.0 bits"
+        assert rows[1].content.plain == "elsewhere: below 1.0 bits"
         nats[30] = 0.2
         view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
         await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())

@@ -354,7 +354,7 @@ class ScoreView(ExplainingView):
             map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
         )
         if self._scores is not None and not self.by_sentence and len(listed) < PLACES:
-            words = f"{'the rest: below' if listed else 'none: all below'} {self._scores.surprising:.1f} bits"
+            words = f"{'elsewhere: below' if listed else 'none: all below'} {self._scores.surprising:.1f} bits"
             listed.append(Row(None, Content.styled(words, "$quiet")))
         with rows.prevent(RowList.Moved):
             rows.show(listed)
