@@ -40,6 +40,11 @@ def symbol(char: str) -> str:
     return _SYMBOLS.get(char) or visible(char, keep="")
 
 
+def quoted(char: str) -> str:
+    """``char`` in quotes, as sentences and figures name a character: ``“e”``, ``“␣”``."""
+    return f"“{symbol(char)}”"
+
+
 def shell_command(*words: str) -> str:
     """A ``charlstm`` command to copy into a shell, with each of ``words`` quoted where that is needed."""
     return " ".join(map(shell_word, ("charlstm", *words)))

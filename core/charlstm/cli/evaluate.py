@@ -464,9 +464,10 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
     each = max(1, round(scores.chars / len(cells)))
     averaged = f", each the mean of {each:,} characters" if each > 1 else ""
     click.echo(f"bits        {cells}  up to {highest:.1f}{averaged}")
-    places = _scored_places(scores, top)
-    if places:
-        click.echo("most surprising")
+    places = [place for place in _scored_places(scores, top) if place["bits"] >= scores.surprising]
+    if top:
+        nothing = f"nothing is surprising: no character needs {scores.surprising:.1f} bits or more"
+        click.echo("most surprising" if places else nothing)
     for place in places:
         line = scores.text.count("\n", 0, place["position"]) + 1
         before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place["before"], place["after"]))

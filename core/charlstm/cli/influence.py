@@ -23,7 +23,7 @@ from charlstm.cli.options import (
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, plural, print_result, table, terminal_width
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
@@ -52,6 +52,9 @@ SHOWN_PLACES = 10
 
 NORMAL_95 = 1.96
 """Standard errors within which 95 % of normally distributed figures are."""
+
+LEAST_CHANGE = 0.0005
+"""A smaller change of the loss is 0.000 nats where it is shown, and not called important."""
 
 SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
@@ -264,6 +267,8 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
         f"The most important is {quoted(text[strongest])}, {plural(found.position - strongest, 'character')} before: "
         f"without it the probability would {'fall' if change > 0 else 'rise'} from {percent(found.nats)} to "
         f"{percent(found.nats + float(change))} (loss {change:+.3f} nats)."
+        if abs(change) >= LEAST_CHANGE
+        else "None of the hidden characters matters alone: without any of them the loss stays the same to 0.001 nats."
     )
     if left := len(found.changes) - shown:
         lines.append(f"{plural(left, 'row')} below {SHOWN * largest:.3f} nats left out.")
@@ -309,10 +314,6 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
         "before; change: how much the loss rises without it, in nats. --at explains one."
     )
     print_result(as_json, rows, "\n".join(lines))
-
-
-def quoted(char: str) -> str:
-    return f"“{symbol(char)}”"
 
 
 def before(text: str, position: int, count: int = 40) -> str:

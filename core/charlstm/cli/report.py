@@ -130,6 +130,7 @@ def report(
             )  # fmt: skip
         else:
             curves, samples = ((), ()) if run is None else _history(run)
+            facts += _steps_fact(loaded, curves)
             unseen = content
             if run is not None and not text:
                 unseen, where = _held_out_text(run, max_chars)
@@ -151,6 +152,19 @@ def _model_facts(model: Model) -> list[tuple[str, str]]:
         *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
         *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
         *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
+    ]
+
+
+def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, str]]:
+    """Why two steps stand on the page, where the curves and samples of the run go on after the model was saved."""
+    saved, last = model.info.get("step"), max((int(curve.x[-1]) for curve in curves if len(curve.x)), default=0)
+    if not isinstance(saved, int) or last <= saved:
+        return []
+    return [
+        (
+            "two steps",
+            f"the model is that of step {saved:,}; its run went on to step {last:,}, where curves and samples end",
+        )
     ]
 
 

@@ -197,7 +197,7 @@ def to_dict(session: Session) -> dict[str, Any]:
 def weights_digest(session: Session) -> str:
     """SHA-256 of the weights of a session's model; of some hundred megabytes it takes a second, once."""
     if session.weights_digest is None:
-        session.weights_digest = _digest(session.model)
+        session.weights_digest = model_digest(session.model)
     return session.weights_digest
 
 
@@ -274,7 +274,7 @@ def from_dict(values: Any, model: Model, *, stepper: Stepper | None = None, name
 
 def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Session:
     pending = Pending(len(model.vocabulary))
-    digest = _digest(model)
+    digest = model_digest(model)
     same_weights = values["model"]["weights"] == digest
     tree: dict[int, Branch] = {}
     seeds = [whole_number(values["seed"], -(2**63), 2**64 - 1)]
@@ -453,7 +453,7 @@ def _text_or_none(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _digest(model: Model) -> str:
+def model_digest(model: Model) -> str:
     """SHA-256 of the weights, whatever file they came from."""
     digest = hashlib.sha256()
     for name in sorted(model.weights):

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 
+EXPECTED = 1.0
+"""Bits of a character with a probability of one half: one that needs less was expected."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A surprising character: ``position`` in the text, surprise in ``bits``, ``rank`` (1 = most likely), and the text
@@ -93,13 +97,23 @@ class Scores:
         """e to the power of :attr:`loss`: as hard as choosing among so many equally likely characters."""
         return math.exp(min(self.loss, 700))
 
-    def places(self, count: int = 10, context: int = 20) -> list[Place]:
-        """The most surprising characters, most surprising first, no two within ``context`` characters of each other."""
+    @property
+    def surprising(self) -> float:
+        """From how many bits on a character surprises: more than the text's mean, and no less than :data:`EXPECTED`."""
+        return max(EXPECTED, self.bits_per_char)
+
+    def places(self, count: int = 10, context: int = 20, *, least: float = 0.0) -> list[Place]:
+        """The most surprising characters, most surprising first, no two within ``context`` characters of each other.
+
+        Args:
+            least: characters of fewer bits are left out, such as those below :attr:`surprising`.
+        """
         count, context = arguments.whole("count", count, 0), arguments.whole("context", context, 0)
+        least = arguments.number("least", least, 0)
         found: list[Place] = []
         free = np.ones(len(self.nats), bool)
         for position in (np.argsort(-self.nats[1:], kind="stable") + 1).tolist():
-            if len(found) == count:
+            if len(found) == count or self.nats[position] < least * math.log(2):
                 break
             if free[position]:
                 low, high = max(0, position - context), position + 1 + context

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
@@ -242,7 +242,7 @@ def _next_chars(
         "reads the text. If the model uses the cell, the probabilities of the next character change."
     )
     if ending is not None:
-        about += f" “{symbol(ending[0])}” is what ends the feature most often, {100 * ending[1]:.0f} % of the times."
+        about += f" {quoted(ending[0])} is what ends the feature most often, {100 * ending[1]:.0f} % of the times."
     return section("Is it really that cell?", about, "".join(parts))
 
 
@@ -270,8 +270,8 @@ def _ends(model: Model, text: str, name: str, values: Floats, holds: Sequence[_H
         rows.append([hold.name, *(_percent(float(shares[group].mean())) for group in groups)])
     stepper.clamps = ()
     about = (
-        f"The mean probability of “{symbol(char)}”, with which “{name}” ends, after one of "
-        f"{' '.join(map(symbol, sorted(before)))}: at the {len(groups[0]):,} places of {len(text):,} characters where "
+        f"The mean probability of {quoted(char)}, with which “{name}” ends, after one of "
+        f"{' '.join(map(quoted, sorted(before)))}: at the {len(groups[0]):,} places of {len(text):,} characters where "
         f"“{name}” is true, and at the {len(groups[1]):,} where it is not."
     )
     titles = ["", f"where “{name}”", "elsewhere"]
@@ -285,11 +285,16 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
     before = text[found.start : -1]
     strongest = max(range(len(before)), key=lambda n: abs(float(found.changes[n])))
     change = float(found.changes[strongest])
+    here, without = (_percent(math.exp(-loss)) for loss in (found.nats, found.nats + change))
+    most = (
+        "None of them changes that alone."
+        if here == without
+        else f"The most important is {quoted(before[strongest])}, {len(before) - strongest} before: without it the "
+        f"probability would be {without}."
+    )
     about = (
-        f"Why “{symbol(found.char)}”? Its probability here is {_percent(math.exp(-found.nats))}. Each character "
-        f"before it was hidden in turn. The most important is “{symbol(before[strongest])}”, {len(before) - strongest} "
-        f"before: without it the probability would be {_percent(math.exp(-found.nats - change))}. Orange: without this "
-        "character the probability would fall; blue: it would rise."
+        f"Why {quoted(found.char)}? Its probability here is {here}. Each character before it was hidden in turn. "
+        f"{most} Orange: without this character the probability would fall; blue: it would rise."
     )
     spans = "".join(_influences(found, before))
     return section("Why here?", about, f"<pre class=text>{spans}<b>{escape(found.char)}</b></pre>")

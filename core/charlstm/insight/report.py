@@ -178,11 +178,12 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     places = "".join(
         f"<li>{place.bits:.1f} bits: …{escape(place.before[-16:])}<b>{escape(place.char)}</b>"
         f"{escape(place.after[:16])}…</li>"
-        for place in scores.places(8)
+        for place in scores.places(8, least=scores.surprising)
     )
+    found = "The most surprising places:" if places else "No place surprises it."
     about = (
         f"The darker a character, the less the model expected it. On average it needs {scores.bits_per_char:.2f} bits "
-        f"for one, over these {len(scores.text):,} characters. The most surprising places:"
+        f"for one, over these {len(scores.text):,} characters. {found}"
     )
     return section("Where it is surprised", about, f"<ol>{places}</ol><pre class=text>{spans}</pre>")
 

@@ -21,6 +21,7 @@ from charlstm.insight.influence import influence
 from charlstm.insight.report import passage_start
 from charlstm.insight.sample import READ_CHARS
 from charlstm.model.file import load_model
+from charlstm.runs.folder import Run
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 pytestmark = pytest.mark.numeric
@@ -196,6 +197,14 @@ def test_report_without_a_text_measures_on_the_runs_own_text(
     assert f"It uses {charlstm.context('fox', TEXT).used_words}" in page
     assert f"<th>cells and context on</th><td>{len(TEXT):,} characters of fox.txt" in page
     assert "<th>surprises on</th><td>540 characters of the held-out part of fox.txt" in page
+
+
+def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    run_json("report", "fox", "--snapshot", "0", "--out", str(out))
+    last = int(Run(workspace / "runs" / "fox").history()["step"][-1])
+    page = out.read_text(encoding="utf-8")
+    assert f"the model is that of step 0; its run went on to step {last:,}, where curves and samples end" in page
 
 
 def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorOf, text: str, tmp_path: Path) -> None:

@@ -282,8 +282,8 @@ def test_packed_values_without_their_checksum_are_refused(session, model, field,
 
 def test_saving_repeatedly_hashes_the_weights_once(session, model, tmp_path, monkeypatch):
     hashed = []
-    digest = saving._digest
-    monkeypatch.setattr(saving, "_digest", lambda model: hashed.append(model) or digest(model))
+    digest = saving.model_digest
+    monkeypatch.setattr(saving, "model_digest", lambda model: hashed.append(model) or digest(model))
     for _ in range(3):
         save_session(session, tmp_path / "session.json")
     assert len(hashed) == 1

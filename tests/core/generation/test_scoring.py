@@ -65,6 +65,18 @@ def test_places_are_most_surprising_first_and_at_least_context_apart():
     assert len(made_up(np.ones(7)).places(10, context=3)) <= 2
 
 
+def test_places_end_where_nothing_is_surprising():
+    bits = np.full(100, 0.5)
+    bits[[10, 40, 70]] = 3, 0.9, 6
+    scores = made_up(bits)
+    assert scores.surprising == 1, "one that is as likely as not is expected"
+    assert [place.position for place in scores.places(10, context=5, least=scores.surprising)] == [71, 11]
+    sure = made_up(np.full(30, 0.1))
+    assert sure.places(10, least=sure.surprising) == []
+    gibberish = made_up(np.array([5.0] * 50 + [7.0] * 50))
+    assert gibberish.surprising == pytest.approx(6), "the mean, where that is more"
+
+
 def test_strip_averages_equal_parts():
     scores = made_up([1, 1, 3, 3, 5, 5])
     assert scores.strip(3).tolist() == pytest.approx([1, 3, 5])

@@ -60,7 +60,7 @@ async def rows(settings: SamplerSettings, width: int = 28, height: int = 10) -> 
 async def test_without_temperature_and_filters_model_and_drawn_are_the_same() -> None:
     async with rows(NO_FILTER) as shown:
         assert shown[:7] == [
-            "NEXT “… sea” █ model │ drawn",
+            "NEXT “…ea” █ model │ sampler",
             "  ␣ █████│       52 %   52 %",
             "  e ██│          28 %   28 %",
             "  t █│           12 %   12 %",
@@ -73,7 +73,7 @@ async def test_without_temperature_and_filters_model_and_drawn_are_the_same() ->
 async def test_a_filter_moves_the_mark_and_leaves_the_models_bar() -> None:
     async with rows(SamplerSettings(temperature=1, top_k=2, min_p=None)) as shown:
         assert shown[:8] == [
-            "NEXT “… sea” █ model │ drawn",
+            "NEXT “…ea” █ model │ sampler",
             "  ␣ █████▎│      52 %   65 %",
             "  e ██▊│         28 %   35 %",
             "── cut by top-k ────────────",

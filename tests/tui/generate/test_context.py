@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from charlstm.display import quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import plural
@@ -38,6 +39,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
             f"uses about {plural(view.whole.context.used, 'character')} ({low} to {high}, 95 %)"
             f" · at the cursor {view.here.used}" in it.screen_text()
         )
+        assert f"loss of {quoted(it.text[place])} by characters read" in it.screen_text()
         assert f"{here.losses[4]:.2f}" in it.screen_text()
         assert view.text_view.scale is SCALE
         assert "helps" in it.status()

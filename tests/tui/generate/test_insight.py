@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,14 @@ from textual.widgets import Input
 
 import charlstm
 from charlstm.display import symbol
+from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.saving import model_digest
 from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
-from charlstm.insight.influence import influence
+from charlstm.insight.influence import Influence, influence
 from charlstm.insight.lesions import measure_lesions
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
@@ -26,16 +29,18 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.cells_view import APART, CellsView, most_active
 from charlstm_tui.generate.duel_view import SIDES, rate_words
+from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
-from charlstm_tui.player import insight_jobs
+from charlstm_tui.player import cell_names, insight_jobs
+from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session as Playing
 from playing_app import playing
-from recorded_run import record
+from recorded_run import record, tiny_model
 
 
 async def cells_shown(it: Playing, count: int = 400) -> CellsView:
@@ -158,7 +163,9 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         assert str(step.step) in history
         assert f"┈ chance {named.chance:.2f}" in history
         assert f"named at step {named.step}" in history
-        assert f"named at step {named.step} on" in " ".join(it.screen_text().split())
+        head = " ".join(it.screen_text().split())
+        assert f"colours of the model at step {step.step}; named at step {named.step} on" in head, "why steps differ"
+        assert "in the model that is played" in head
         await it.pilot.press("escape")
         assert not view.query_one(CellHistory).display
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
@@ -222,7 +229,7 @@ async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path
 async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
-        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature of the list")):
+        for answer, wrong in (("1:9", "The model has no cell 1:9"), ("nothing", "No feature and no cell")):
             await it.pilot.press("slash")
             await it.until(lambda: isinstance(it.app.screen, PromptDialog))
             it.app.screen.query_one(Input).value = answer
@@ -242,7 +249,7 @@ async def test_any_cell_can_be_typed_and_its_most_active_places_are_walked(model
         view.text_view.cursor = 0
         await it.pilot.press("n", "n")
         await it.until(lambda: view.text_view.cursor == [place for place in places if place > 0][1])
-        assert f"{values[view.text_view.cursor]:+.2f} after" in it.status()
+        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status()
         await it.pilot.press("p")
         await it.until(lambda: view.text_view.cursor == next(place for place in places if place > 0))
         await it.pilot.press("slash")
@@ -377,29 +384,43 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
             return found[: len(found) - next((n for n, one in enumerate(reversed(found)) if one), len(found))]
 
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         assert shown() == expected(len(it.text) - 1)
         await it.pilot.press(*["left"] * 5)
         await it.until(lambda: shown() == expected(len(it.text) - 5))
         found = influence(load_model(model), it.text, len(it.text) - 5)
         assert found.strongest is not None
-        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
+        assert in_words(found, it.text) in it.status()
         assert play.text_view.scale is INFLUENCE
         await it.pilot.press("escape")
         await it.until(lambda: play.text_view.scale is play.scale)
-        assert "Most important" not in it.status()
+        assert "Why “" not in it.status()
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         it.screen.player.change_speed(lambda speed: 60)
         await it.pilot.press("space")
         await it.until(lambda: it.state.running and play.text_view.scale is play.scale, settle=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ([0.1, -2.0, 0.3], "Why “␣”? Most important: “,” 2 characters before, -2.9 bits"),
+        ([0.0, 0.034, 0.0], "Why “␣”? None of the 3 characters before it matters alone: 0.0 bits each."),
+        ([], "There is nothing before “␣” that explains it."),
+    ],
+)
+def test_why_quotes_characters_and_calls_nothing_important_that_is_shown_as_0(changes: list[float], words: str) -> None:
+    text = "a,b "[-len(changes) - 1 :]
+    found = Influence(len(changes), " ", 1.0, 0, np.array(changes, np.float32))
+    assert in_words(found, text) == words
 
 
 async def test_why_in_cells(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
         await it.pilot.press("n", "n", "v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         await it.pilot.press("escape")
         assert it.screen.view_name == "cells"
         assert view.text_view.scale is view.scale
@@ -461,7 +482,7 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         view.text_view.cursor = place - 1
         await it.pilot.press("n")
         assert view.text_view.cursor == place
-        assert f"{found.rises[1, place]:+.2f} nats at" in it.status()
+        assert f"{found.rises[1, place]:+.2f} nats at “" in it.status()
         await it.pilot.press("v")
         await it.until(lambda: view.explaining and not view.lesions)
         await it.pilot.press("v", "m", "escape")
@@ -490,11 +511,11 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         await streaming()
         assert not view.lesions
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        await it.until(lambda: "Why “" in it.status() and not it.state.running)
         await it.pilot.press("escape", "escape")
         await streaming()
         await it.pilot.press("v")
-        await it.until(lambda: "Most important: " in it.status() and not it.state.running)
+        await it.until(lambda: "Why “" in it.status() and not it.state.running)
         found = influence(loaded, it.text, len(it.text) - 1)
         shown = [level(mark, INFLUENCE) for mark in play.text_view.marks()]
         await it.until(lambda: shown[found.start : -1] == INFLUENCE.levels(found.changes / np.log(2)).tolist())
@@ -507,15 +528,113 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         view = it.screen.score
         await it.until(lambda: view.scores is not None)
         await it.pilot.press("enter", "v")
-        await it.until(lambda: "Most important: " in it.status())
+        await it.until(lambda: "Why “" in it.status())
         position = view.text_view.cursor
         found = influence(load_model(model), it.text, position)
         assert found.strongest is not None
-        assert f"{found.changes[found.strongest - found.start] / np.log(2):+.1f} bits" in it.status()
+        assert in_words(found, it.text) in it.status()
         await it.pilot.press("right")
         found = influence(load_model(model), it.text, position + 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes / np.log(2)).tolist()
         await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()][: len(levels)] == levels)
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
-        await it.until(lambda: view.text_view.scale is view.scale and "Most important" not in it.status())
+        await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
+
+
+async def name_cell(it: Playing, name: str) -> None:
+    """Give the chosen cell a name."""
+    await it.pilot.press("r")
+    await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+    it.app.screen.query_one(Input).value = name
+    await it.pilot.press("enter")
+
+
+async def test_a_cell_gets_a_name_that_stays_with_the_model(model: Path) -> None:
+    before = model.read_bytes()
+    async with playing(model, (140, 45)) as it:
+        view = await cells_shown(it)
+        first = view.cell_list.cells[0].cell
+        await name_cell(it, "my [b]blanks[/b]")
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
+        shown = it.screen_text()
+        full = f"{first[0]}:{first[1]} my [b]blanks[/b]"
+        assert f"cell {full}" in shown, "in the head"
+        assert f"CELL {full}" in it.status(), "in the legend"
+        assert shown.count("my [b]blanks[/b]") >= 3, "and in the list"
+        other = next((1, n) for n in range(1, 9) if (1, n) not in {each.cell for each in view.cell_list.cells})
+        view.choose(other)
+        await name_cell(it, "follows nothing")
+        await it.until(lambda: view.cell_list.listed[-1] == other)
+        assert f"follows nothing  1:{other[1]}" in it.screen_text()
+        view.cell_list.highlighted = len(view.cell_list.listed) - 2
+        await it.pilot.press("right_square_bracket")
+        await it.until(lambda: view.cell == other)
+        await it.pilot.press("m")
+        await it.until(lambda: view.measured is not None)
+        await it.until(lambda: it.screen_text().count("follows nothing") >= 1)
+    copy = model.with_name("copy.safetensors")
+    shutil.copy(model, copy)
+    async with playing(copy, (140, 45)) as it:
+        view = await cells_shown(it)
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]", other: "follows nothing"})
+        await it.pilot.press("slash")
+        await it.until(lambda: isinstance(it.app.screen, PromptDialog))
+        it.app.screen.query_one(Input).value = "follows noth"
+        await it.pilot.press("enter")
+        await it.until(lambda: view.cell == other)
+        await name_cell(it, " ")
+        await it.until(lambda: view.names == {first: "my [b]blanks[/b]"})
+        assert other not in view.cell_list.listed
+    assert model.read_bytes() == before
+
+
+def test_names_of_cells_stay_with_the_run_while_it_trains_on_and_is_renamed(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    (_, early), *_, (_, best) = ((step, load_model(run.model_file(request))) for step, request in checkpoints(run.path))
+    remember(early, run.path, (1, 2), "quotes")
+    assert recall(best, run.path) == {(1, 2): "quotes"}
+    renamed = run.path.rename(run.path.with_name("other"))
+    assert remember(best, renamed, (1, 3), "lines") == {(1, 2): "quotes", (1, 3): "lines"}
+    assert recall(best, None) == recall(early, renamed) == {(1, 2): "quotes", (1, 3): "lines"}
+
+
+def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(home: Path) -> None:
+    model = tiny_model()
+    file = cell_names.state_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('{"format": 2, "models": {}}')
+    with pytest.raises(GenerationError, match="newer charlstm"):
+        remember(model, None, (1, 1), "a")
+    assert file.read_text() == '{"format": 2, "models": {}}'
+    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model_digest(model): {"x": 1, "1:2": 3}}})):
+        file.write_text(damaged)
+        assert recall(model, None) == {}
+    file.write_text(json.dumps({"models": {model_digest(model): {"1:2": "x" * 500, "²:1": "no"}}}))
+    assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
+
+
+@pytest.mark.parametrize("size", [(60, 24), (80, 24), (140, 45)])
+async def test_chance_stands_beside_each_figure_of_a_cell(model: Path, size: tuple[int, int]) -> None:
+    async with playing(model, size) as it:
+        view = await cells_shown(it)
+        expected = charlstm.name_cells(model, it.text)
+        shown = it.screen_text()
+        first = expected[0]
+        assert f"{first.feature}: {first.score_words} (chance {first.chance:.2f})" in " ".join(shown.split())
+        for row, named in zip(view.cell_list.options, expected, strict=True):
+            words = str(row.prompt)
+            assert named.score_words in words
+            assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
+
+
+async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        _, lower, _, higher, _ = view.scale.labels
+        words = it.status()
+        assert f"italic {lower} bold" in words
+        assert f" high: underline {higher} bold >" in words

@@ -718,3 +718,18 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.pilot.press("w", *" more", "escape", "escape")
         await it.until(lambda: it.state.length > 10)
     assert read_summary(first).title == "a storm at sea"
+
+
+async def test_the_slider_says_what_it_counts_and_rows_of_dialogs_use_free_columns(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path, (140, 45)) as it:
+        await it.paused(5)
+        count = len(it.state.facts.checkpoint_steps) if it.state.facts else 0
+        assert f"{count} of {count} checkpoints" in it.screen_text()
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        dialog = it.app.screen.query_one(".dialog")
+        assert dialog.region.width == 100, "rows of 78 columns were cut"
+        await it.pilot.resize_terminal(80, 24)
+        await it.until(lambda: dialog.region.width in (76, 77))
+        await it.pilot.press("escape")

@@ -6,14 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
+from charlstm.display import quoted
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
-from charlstm_tui.generate.multiverse_view import ContinuationBlocks, cut_in_the_middle
+from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, cut_in_the_middle
 from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
@@ -73,7 +75,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert root is not None
         second = root.children[1]
         assert [id(each) for each in view.path] == [id(second), id(second.children[0])]
-        assert f"{percent(second.children[0].probability)} as a whole" in it.screen_text()
+        assert f"{percent(second.children[0].probability)} as a whole (joint)" in it.screen_text()
         chosen = second.char + second.children[0].char
         await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
@@ -122,7 +124,7 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         assert view.before == it.text[:cursor]
         came = next((child for child in view.root.children if child.char == it.text[cursor]), None)  # type: ignore[union-attr]
         share = "below 0.1 %" if came is None else percent(came.probability)
-        assert f"follows in the text: {share}" in it.screen_text()
+        assert f"{quoted(it.text[cursor])} follows in the text: {share}" in it.screen_text()
         await it.pilot.click(ContinuationBlocks, offset=(2, 1))
         first = place(view.root, view.blocks.rows, view.blocks.columns, (*view.path, *view.followed()))[0]  # type: ignore[arg-type]
         assert [id(each) for each in view.path] == [id(first.branch)]
@@ -168,3 +170,43 @@ async def test_an_action_of_the_palette_does_not_act_in_a_view_that_came_meanwhi
         await it.until(lambda: it.screen.view_name == "multiverse")
         await it.pilot.press("enter")
         await it.until(lambda: it.app.screen is it.screen)  # and no unexpected error was logged
+
+
+@pytest.mark.parametrize("size", [(80, 24), (140, 45)])
+async def test_blocks_use_the_width_and_name_joint_and_conditional_probabilities(
+    model: Path, size: tuple[int, int]
+) -> None:
+    async with playing(model, size) as it:
+        await it.paused(30)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None and view.words is not None)
+        child = ContinuationNode("b", 0.3, [])
+        view.root = ContinuationNode("", 1.0, [ContinuationNode("a", 0.6, [child]), ContinuationNode("c", 0.2)])
+        view._draw()
+        blocks = view.blocks
+        lines = [blocks.render_line(row).text for row in range(blocks.size.height)]
+        assert blocks._cell == WIDEST_CELL, "two characters leave columns"
+        assert any(line.rstrip().endswith(" 30 %") for line in lines)
+        assert any(line.rstrip().endswith(" 20 %") for line in lines)
+        assert not any("60 %" in line for line in lines), "it goes on"
+        await it.pilot.press("right", "right")
+        shown = " ".join(it.screen_text().split())
+        assert "30 % as a whole (joint) “b” 50 % after those before it (conditional)" in shown
+        assert "HEIGHT, % joint probability" in shown
+        await it.pilot.press("left")
+        await it.until(lambda: view.path[-1].char == "a")
+        listed = " ".join(str(view.query_one("#multiverse-chars", Static).content).split())
+        assert listed == ("NEXT CHARACTER conditional joint “b” 50 % 30 %" if size[1] > 30 else "")
+
+
+async def test_words_of_multiverse_fit_after_the_screen_became_narrower(model: Path) -> None:
+    async with playing(model, (140, 45)) as it:
+        await it.paused(30)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None and view.words is not None)
+        await it.pilot.resize_terminal(80, 24)
+        panel = view.query_one("#multiverse-words", Static)
+        await it.until(lambda: panel.content_size.width < 35)
+        await it.until(lambda: panel.size.height == 1 + len(view.words or ()), 10)

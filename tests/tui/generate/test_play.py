@@ -11,7 +11,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from charlstm.display import symbol
+from charlstm.display import quoted
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.model.file import save_model
 from charlstm_tui.dialogs import PromptDialog
@@ -211,7 +211,7 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.pilot.press(*["backspace"] * 11, "q", "1", "ctrl+j", "x", "enter")
         await it.until(lambda: it.prime == "q\nx")
         assert it.state.unknown == ("1",)
-        assert "has never seen 1" in it.screen_text()
+        assert "has never seen “1”" in it.screen_text()
         assert it.text.startswith("q\nx")
         assert not it.screen.in_input()
         await it.pilot.press("e", "z", "escape")
@@ -273,7 +273,7 @@ async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(m
         await it.pilot.press("left", "left")
         await it.until(lambda: it.position == 28)
         char = it.text[len(it.prime) + 28]
-        assert re.search(rf"{re.escape(symbol(char))} \d+\.\d bits, [<>\d.]+ %, rank \d+", it.status()), it.status()
+        assert re.search(rf"{re.escape(quoted(char))} \d+\.\d bits, [<>\d.]+ %, rank \d+", it.status()), it.status()
         assert "expected <1  1–3  3–6  >6  bits surprising" in it.status()
 
 

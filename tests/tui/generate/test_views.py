@@ -7,12 +7,13 @@ import re
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from textual import events
 from textual.widgets import Input, Static
 
 from charlstm.generation.novelty import Novelty, NoveltyReport
-from charlstm.generation.scoring import score
+from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
@@ -204,16 +205,18 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         view.score(text, "the text")
         await it.until(lambda: view.text_view.text() == text)
         rows, stream = view.query_one(RowList), view.text_view
-        assert rows.cursor == str(min(place.position for place in view.scores.places(40)))  # type: ignore[union-attr]
+        assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
+        assert rows.scroll_offset.y == 0
         rows.focus()
         await it.pilot.press("end")
-        await it.until(lambda: stream.cursor == int(rows.rows[-1].key or 0) == int(rows.cursor or 0))
+        last = [row.key for row in rows.rows if row.key][-1]
+        await it.until(lambda: stream.cursor == int(last or 0) == int(rows.cursor or 0))
         await it.pilot.press("l")
         await it.until(lambda: "HARDEST SENTENCES" in it.screen_text())
         scores = view.scores
         assert scores is not None
         hardest = sorted(scores.sentences(), key=lambda each: -each.bits_per_char)
-        assert [int(row.key or 0) for row in rows.rows] == [each.start for each in hardest]
+        assert [int(row.key or 0) for row in rows.rows if row.key] == [each.start for each in hardest]
         assert f"{hardest[0].bits_per_char:.1f}" in it.screen_text()
         stream.focus()
         await it.pilot.click(stream, offset=(5, 3))
@@ -228,6 +231,55 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
         await it.pilot.press("l")
         await it.until(lambda: "MOST SURPRISING" in it.screen_text())
+
+
+async def test_score_is_about_what_is_selected(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (100, 30)) as it:
+        await it.paused(300)
+        text = it.screen.play.text_view
+        text._select(100, 180)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text[100:180])
+        whole = score(loaded, it.text)
+        assert view.scores is not None
+        assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
+        assert view.text_view.text() == it.text[100:180]
+        assert "79 characters of what is selected of the played text" in " ".join(it.screen_text().split())
+        view.text_view.screen.clear_selection()
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
+        view.text_view._select(10, 30)
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text[10:30])
+        view.text_view.screen.clear_selection()
+        await it.pilot.press("s")
+        await it.until(lambda: view.scores is not None and view.scores.text == it.text)
+        await it.pilot.press("s")
+        await it.until(lambda: "Select a part of the text first" in it.status())
+        await it.pilot.resize_terminal(60, 24)
+        await it.until(lambda: "SURPRISES, in bits" in it.screen_text())
+        await it.pilot.press("l")
+        await it.until(lambda: "SENTENCES, bits/char" in it.screen_text())
+
+
+async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        nats = np.full(61, 0.2, np.float32)
+        nats[30] = 4
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        rows = view.query_one(RowList).rows
+        assert [row.key for row in rows] == ["30", None]
+        assert rows[1].content.plain == "elsewhere: below 1.0 bits"
+        nats[30] = 0.2
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())
+        await it.pilot.press("enter")  # goes nowhere
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:

@@ -201,7 +201,7 @@ class Candidates(Widget):
         quiet = self._style("quiet")
         parts = [("█", self._style("kept")), (" model", quiet)]
         if two_figures:
-            parts += [(" │", self._style("drawn")), (" drawn", quiet)]
+            parts += [(" │", self._style("drawn")), (" sampler", quiet)]
         free = width - sum(len(text) for text, _ in parts) - 1
         title = "CHOOSE" if self.choosing else "NEXT"
         before = visible(self._before, keep="")

@@ -7,8 +7,9 @@ Cells are computed and named in threads by ``charlstm.insight``, without the hel
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -31,6 +32,7 @@ from charlstm.insight.lesions import MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
+from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import ExplainingView, started
@@ -40,6 +42,7 @@ from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
+from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.playback import PAUSE_AFTER
@@ -49,9 +52,6 @@ from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
 Floats = npt.NDArray[np.float32]
-Cell = tuple[int, int]
-"""Layer and cell, from 1."""
-
 PLACES = 20
 """The places where a cell is most active, at most."""
 APART = 20
@@ -66,26 +66,46 @@ ONE_LINE = 53
 
 
 class CellList(SideList):
-    """The named cells, the best first."""
+    """The named cells, the best first, and after them those that have a name of the user's alone."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._cells: tuple[NamedCell, ...] = ()
+        self._names: dict[Cell, str] = {}
+        self._others: tuple[Cell, ...] = ()
 
-    def show(self, cells: Sequence[NamedCell]) -> None:
-        """Show these."""
-        self._cells = tuple(cells)
+    def show(self, cells: Sequence[NamedCell], names: Mapping[Cell, str]) -> None:
+        """Show these, and the names that the user gave to cells."""
+        self._cells, self._names = tuple(cells), dict(names)
+        known = {each.cell for each in cells}
+        self._others = tuple(sorted(cell for cell in names if cell not in known))
         highlighted = self.highlighted
         self.clear_options()
         self.add_options(Option(self._words(cell)) for cell in cells)
-        self.highlighted = highlighted if cells else None
+        self.add_options(
+            Option(Content.assemble((visible(names[cell], keep=""), "$accent"), (f"  {cell_name(cell)}", "$quiet")))
+            for cell in self._others
+        )
+        with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
+            self.highlighted = highlighted if highlighted is not None and highlighted < self.option_count else None
 
     @property
     def cells(self) -> tuple[NamedCell, ...]:
-        """The named cells."""
+        """The cells that follow a feature."""
         return self._cells
 
+    @property
+    def listed(self) -> tuple[Cell, ...]:
+        """The cell of each row."""
+        return (*(named.cell for named in self._cells), *self._others)
+
     def _words(self, named: NamedCell) -> Content:
+        own = self._names.get(named.cell)
+        words = self._figures(named)
+        return words if own is None else Content.assemble((visible(own, keep=""), "$accent"), "\n", words)
+
+    def _figures(self, named: NamedCell) -> Content:
+        """How well it follows its feature, as ``charlstm cells`` prints it, with chance beside it however narrow."""
         style = "" if named.above_chance else "$quiet"
         cell = cell_name(named.cell)
         score = f"{named.score_words:<10}"
@@ -95,10 +115,12 @@ class CellList(SideList):
         figures = f" {cell:<6} {score}"
         if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
             figures += f" {chance}"
+        else:
+            figures += f"({named.chance:.2f})"
         return Content.assemble((named.feature, style), "\n", (figures, "$quiet"))
 
     def on_resize(self) -> None:
-        self.show(self._cells)
+        self.show(self._cells, self._names)
 
 
 class CellsView(ExplainingView):
@@ -144,6 +166,8 @@ class CellsView(ExplainingView):
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""
         self._share = 0.0  # of what the head tells about that is done
+        self.names: dict[Cell, str] = {}
+        """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
         """Which cells matter, on the end of the text that is shown; ``None`` until it is computed."""
 
@@ -211,10 +235,10 @@ class CellsView(ExplainingView):
         if self.lesions:
             at = cursor - self._damaged_from
             if rises is not None and 0 < at < len(rises):
-                figures.append(f"{rises[at]:+.2f} nats at {symbol(self.text_view.text(cursor, cursor + 1))}")
+                figures.append(f"{rises[at]:+.2f} nats at {quoted(self.text_view.text(cursor, cursor + 1))}")
         elif found is not None and cursor < len(found.text):
             layer, cell = self.cell
-            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {symbol(found.text[cursor])}")
+            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {quoted(found.text[cursor])}")
         return figures
 
     def hint(self) -> str:
@@ -262,8 +286,9 @@ class CellsView(ExplainingView):
         """Show the text that was played, and the cells of its model."""
         model = self.player.model()
         if model is not self._model:
-            self._model, self.named, self._chosen, self.cell = model, None, False, (1, 1)
-            self.cell_list.show(())
+            self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
+            self.cell_list.show((), {})
+            self._use_names(recall, state)
         self.activations, self._state, self._wanted = None, None, None
         self.show(state, played)
         (self.cell_list if self.screen.query_one("#cells-side").display else self.text_view).focus()
@@ -353,7 +378,7 @@ class CellsView(ExplainingView):
         self._draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
-        self.cell_list.show(named.cells)
+        self.cell_list.show(named.cells, self.names)
         if named.cells and not self._chosen:
             self._chosen = True
             self.cell_list.highlighted = 0  # which colours by it
@@ -361,9 +386,7 @@ class CellsView(ExplainingView):
     # ---- drawing
 
     def _draw_head(self) -> None:
-        name = cell_name(self.cell)
-        if self.through_training and self.history:
-            name += f" at step {self.history[self.step].step:,}"
+        name = self._full_name(self.cell)
         follows = self._follows(self.cell, relation)
         if self.lesions:
             source = self._lesion_words()
@@ -371,6 +394,9 @@ class CellsView(ExplainingView):
             source = Content.styled(visible(self._failure), "$warning")
         elif self.named is not None:
             source = Content.styled(named_words(self.named), "$quiet")
+            if self.through_training and self.history:  # two steps, beside the one of the bar
+                shown = f"colours of the model at step {self.history[self.step].step:,}; "
+                source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
         else:
             source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
@@ -390,9 +416,9 @@ class CellsView(ExplainingView):
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
-            self.scale = replace(DAMAGE, title=f"WITHOUT {cell_name(self.cell)}")
+            self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
         elif found is not None and self.text_view.text().startswith(found.text):
-            values, title = self._values(found), f"CELL {cell_name(self.cell)}"
+            values, title = self._values(found), f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
                 at_step = self.history[self.step]
                 values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
@@ -539,9 +565,18 @@ class CellsView(ExplainingView):
         except CharLSTMError as error:
             self._failure = f"{error}."
         else:
-            self.lesion_list.show(self.measured, lambda cell: self._follows(cell, lambda named: named.feature))
+            self._list_measured()
             self.lesion_list.highlighted = 0  # which colours by it
         self._draw_head()
+
+    def _list_measured(self) -> None:
+        """List what was measured, each cell with the name that it was given and the feature that it follows."""
+
+        def words(cell: Cell) -> str:
+            follows = self._follows(cell, lambda named: named.feature)
+            return " · ".join(each for each in (visible(self.names.get(cell, ""), keep=""), follows) if each)
+
+        self.lesion_list.show(self.measured, words)
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
@@ -575,15 +610,61 @@ class CellsView(ExplainingView):
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         shown, place = self._list, event.option_index
-        if event.option_list is shown and place < len(shown.cells):
-            cell = shown.cells[place]
-            self.choose(cell.cell if isinstance(cell, NamedCell) else cell)
+        if event.option_list is shown and place < len(shown.listed):
+            self.choose(shown.listed[place])
 
     def do_another_cell(self, direction: int) -> None:
         shown = self._list
-        cells, listed = shown.cells, shown.highlighted
-        if cells:
-            shown.highlighted = 0 if listed is None else (listed + direction) % len(cells)
+        count, listed = len(shown.listed), shown.highlighted
+        if count:
+            shown.highlighted = 0 if listed is None else (listed + direction) % count
+
+    # ---- names of one's own
+
+    def _full_name(self, cell: Cell) -> str:
+        """``2:187``, and the name that the user gave to it."""
+        own = self.names.get(cell)
+        return cell_name(cell) if own is None else f"{cell_name(cell)} {visible(own, keep='')}"
+
+    def do_name_cell(self) -> None:
+        """Give the cell a name."""
+        cell, state = self.cell, self._state
+
+        def check(answer: str) -> str | None:
+            return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None
+
+        def named(answer: str | None) -> None:
+            if answer is not None and state is not None:
+                self._use_names(lambda model, run: remember(model, run, cell, answer), state)
+
+        about = "It is kept for this model and its run, not in the model's file. An empty name removes it."
+        title = f"Name of cell {cell_name(cell)}"
+        self.app.push_screen(PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
+
+    @work(exclusive=True, group="own names")
+    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: PlaybackState) -> None:
+        """Read the names of cells, or change one, in a thread: the weights, by which they are kept, take a while."""
+        model, run = self._model, None if state.facts is None else state.facts.run
+        if model is None:
+            return
+        try:
+            self.names = await in_thread(lambda check: job(model, run))
+        except CharLSTMError as error:
+            self.say(f"{error}.", error=True)
+            return
+        except OSError as error:
+            self.say(f"The name of the cell could not be kept: {error.strerror or error}.", error=True)
+            return
+        rows, highlighted = self.cell_list, self.cell_list.highlighted
+        rows.show(rows.cells, self.names)
+        if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):
+            with rows.prevent(OptionList.OptionHighlighted):
+                rows.highlighted = rows.listed.index(self.cell) if self._chosen and self.cell in rows.listed else None
+        if self.lesions and self.measured is not None:
+            highlighted = self.lesion_list.highlighted
+            self._list_measured()
+            self.lesion_list.highlighted = highlighted
+        self._draw_cell()
 
     def do_find_cell(self) -> None:
         def check(answer: str) -> str | None:
@@ -595,12 +676,13 @@ class CellsView(ExplainingView):
             if found is None or isinstance(found, str):
                 return
             cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
-            self.cell_list.highlighted = found if isinstance(found, int) else None
+            rows = self.cell_list.listed
+            self.cell_list.highlighted = found if isinstance(found, int) else rows.index(cell) if cell in rows else None
             measured = self.lesion_list.cells
             self.lesion_list.highlighted = measured.index(cell) if cell in measured else None
             self.choose(cell)
 
-        about = "Its layer and number, such as 1:7, or a part of the name of a feature."
+        about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
         self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
 
     def _find(self, answer: str) -> int | Cell | str:
@@ -609,8 +691,11 @@ class CellsView(ExplainingView):
         if numbers is None:
             features = [cell.feature for cell in self.cell_list.cells]
             wanted = answer.strip().lower()
+            own = next((cell for cell, name in self.names.items() if wanted and wanted in name.lower()), None)
+            if own is not None:
+                return own
             place = next((place for place, name in enumerate(features) if wanted and wanted in name), None)
-            return f"No feature of the list has “{answer.strip()}” in its name." if place is None else place
+            return f"No feature and no cell of the list has “{answer.strip()}” in its name." if place is None else place
         cell = int(numbers[1]), int(numbers[2])
         config = None if self._model is None else self._model.config
         if config is None or not (1 <= cell[0] <= config.num_layers and 1 <= cell[1] <= config.hidden_size):
@@ -720,10 +805,8 @@ def cell_name(cell: Cell) -> str:
 
 
 def relation(named: NamedCell) -> str:
-    """``inside quotes: high``: where the cell is high or low, or with what it rises or falls."""
-    if named.kind == "auc":
-        return f"{named.feature}: {'high' if named.score >= 0.5 else 'low'}"
-    return f"{named.feature}: {'rises' if named.score >= 0 else 'falls'}"
+    """``inside quotes: 0.97, high (chance 0.58)``: how well the cell follows a feature, as the command prints it."""
+    return f"{named.feature}: {named.score_words} (chance {named.chance:.2f})"
 
 
 def most_active(values: Floats) -> list[int]:

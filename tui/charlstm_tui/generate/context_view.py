@@ -18,7 +18,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
@@ -238,7 +238,7 @@ class ContextView(GenerateView):
     def _place_note(self) -> str:
         if self._place is None or self._place < 1:
             return "The first character is not predicted."
-        return f"loss of {symbol(self.text_view.text(self._place, self._place + 1))} by characters read"
+        return f"loss of {quoted(self.text_view.text(self._place, self._place + 1))} by characters read"
 
     def on_resize(self) -> None:
         if self._model is not None:

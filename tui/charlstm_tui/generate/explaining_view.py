@@ -8,15 +8,19 @@ import numpy as np
 from textual import work
 from textual.reactive import reactive
 
-from charlstm.display import symbol
+from charlstm.display import quoted
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
+from charlstm_tui.formatting import plural
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
 from charlstm_tui.player.marks import INFLUENCE, Scale
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
+
+LEAST_BITS = 0.05
+"""A smaller influence is 0.0 bits where it is shown."""
 
 
 class ExplainingView(GenerateView):
@@ -87,13 +91,15 @@ def started(before: PlaybackState | None, state: PlaybackState) -> bool:
 
 
 def in_words(found: Influence, text: str) -> str:
-    """``Why e? Most important: " 26 characters before, +3.0 bits``: the unit of the figures of single characters."""
+    """``Why “e”? Most important: “"” 26 characters before, +3.0 bits``: the unit of the figures of single characters. A
+    change that is shown as 0.0 is not called important."""
     place = found.strongest
     if place is None:
-        return f"There is nothing before {symbol(found.char)} that explains it."
+        return f"There is nothing before {quoted(found.char)} that explains it."
+    change = found.changes[place - found.start] / math.log(2)
+    if abs(change) < LEAST_BITS:
+        hidden = plural(len(found.changes), "character")
+        return f"Why {quoted(found.char)}? None of the {hidden} before it matters alone: 0.0 bits each."
     before = found.position - place
     distance = "just before" if before == 1 else f"{before} characters before"
-    return (
-        f"Why {symbol(found.char)}? Most important: {symbol(text[place])} {distance}, "
-        f"{found.changes[place - found.start] / math.log(2):+.1f} bits"
-    )
+    return f"Why {quoted(found.char)}? Most important: {quoted(text[place])} {distance}, {change:+.1f} bits"

@@ -27,8 +27,13 @@ class LesionList(SideList):
         """The cells that are listed."""
         return self._cells
 
+    @property
+    def listed(self) -> tuple[tuple[int, int], ...]:
+        """The cell of each row."""
+        return self._cells
+
     def show(self, found: MeasuredLesions | None, feature: Callable[[tuple[int, int]], str]) -> None:
-        """Show what was measured; ``feature`` says what a cell follows, or ""."""
+        """Show what was measured; ``feature`` says what a cell is called and follows, or ""."""
         self.clear_options()
         self._cells = () if found is None else found.cells
         for (layer, cell), rise in zip(self._cells, [] if found is None else found.means.tolist(), strict=True):

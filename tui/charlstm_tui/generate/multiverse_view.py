@@ -24,7 +24,7 @@ from textual.style import Style as VisualStyle
 from textual.widget import Widget
 from textual.widgets import Static
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
@@ -53,6 +53,12 @@ REST = 0.1
 """Seconds without a step before the words after the chosen continuation are computed."""
 
 
+WIDEST_CELL = 4
+"""Columns of a character of a continuation, at most: further apart its letters are no longer read as a word."""
+FIGURE = 7
+"""Columns of a probability after a continuation, with the space before it."""
+CHARS = 10
+"""Next characters that are listed, at most."""
 STYLES = ("quiet", "path", "chosen", "followed")
 SHADES = (0.01, 0.05, 0.2)
 """From these probabilities on, a block has the next darker shade."""
@@ -86,9 +92,11 @@ class ContinuationBlocks(Widget, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._root = ContinuationNode("", 1.0)
+        self.reached = 1.0
+        """The joint probability of what is before the blocks."""
         self._path: tuple[ContinuationNode, ...] = ()
         self._followed: tuple[ContinuationNode, ...] = ()
-        self._cell = 2
+        self._cell = self._least = 2
         self._shades: list[Style] = []
         self._rows: list[Strip] = []
         self._blocks: list[Block] = []
@@ -99,9 +107,18 @@ class ContinuationBlocks(Widget, can_focus=True):
         """Show the continuations after ``root``. ``path`` is chosen, and ``followed`` is what followed in the text."""
         if root is not self._root:
             widest = max((cell_len(symbol(branch.char)) for branch in _every(root)), default=1)
-            self._cell = 1 + max(1, widest)
+            self._least = 1 + max(1, widest)
         self._root, self._path, self._followed = root, tuple(path), tuple(followed)
+        self._measure()
         self._changed()
+
+    def _measure(self) -> None:
+        """Give each character the columns that are free, with space for the figure after the longest continuation. A
+        longer one that is walked does not change that."""
+        width = self.size.width
+        shown = place(self._root, self.rows, max(1, width // self._least), self._followed)
+        deepest = max((block.column + 1 for block in shown), default=1)
+        self._cell = max(self._least, min(WIDEST_CELL, (width - FIGURE) // deepest))
 
     @property
     def columns(self) -> int:
@@ -130,6 +147,7 @@ class ContinuationBlocks(Widget, can_focus=True):
         self._changed()
 
     def on_resize(self) -> None:
+        self._measure()
         self._changed()
 
     def on_click(self, event: events.Click) -> None:
@@ -155,6 +173,7 @@ class ContinuationBlocks(Widget, can_focus=True):
         self._blocks = place(self._root, self.rows, self.columns, (*self._path, *self._followed))
         chosen, followed = ({id(branch) for branch in branches} for branches in (self._path, self._followed))
         whole = self._root.probability
+        continued = {id(block.path[-2]) for block in self._blocks if len(block.path) > 1}
         grid: list[list[Segment]] = [[] for _ in range(self.rows)]
         for block in self._blocks:
             branch = block.branch
@@ -172,6 +191,9 @@ class ContinuationBlocks(Widget, can_focus=True):
                 shown = char if row == (block.top + block.bottom - 1) // 2 else ""
                 space = " " * (cell - 1 - cell_len(shown))
                 grid[row] += [Segment(_edge(block, row), edge), Segment(shown, letter), Segment(space, edge)]
+                if shown and id(branch) not in continued and (block.column + 1) * cell + FIGURE <= width:
+                    figure = percent(self.reached * branch.probability / whole).rjust(FIGURE)
+                    grid[row].append(Segment(figure, base + styles["quiet"]))
         ruler = "".join(f"{n}".rjust(cell * 5) if n % 5 == 0 else "" for n in range(1, self.columns + 1))
         rows = [Strip([Segment(ruler, base + styles["quiet"])]), *map(Strip, grid)]
         return [row.simplify().adjust_cell_length(width, base) for row in rows]
@@ -218,6 +240,7 @@ class MultiverseView(GenerateView):
             yield ContinuationBlocks(id="multiverse-blocks")
             with Vertical(id="multiverse-side"):
                 yield Static(id="multiverse-words")
+                yield Static(id="multiverse-chars")
                 yield Static(id="multiverse-key")
 
     # ---- for the screen
@@ -340,9 +363,11 @@ class MultiverseView(GenerateView):
 
     def _draw(self) -> None:
         root = self.root or ContinuationNode("", 1.0)
+        self.blocks.reached = self._reached
         self.blocks.show(root, self.path, self.followed())
         self._draw_head()
         self._draw_words()
+        self._draw_chars()
         self._draw_key()
         self.post_message(self.Changed())
 
@@ -364,7 +389,7 @@ class MultiverseView(GenerateView):
                 return Content.styled(f"from here on; so far {percent(self._reached)}", "$quiet")
             follows = ""
             if self.root is not None and self.following:
-                first, at = symbol(self.following[0]), next(iter(self.followed()), None)
+                first, at = quoted(self.following[0]), next(iter(self.followed()), None)
                 share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
                 follows = f"   {first} follows in the text: {share}"
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
@@ -373,9 +398,9 @@ class MultiverseView(GenerateView):
         assert parent is not None
         whole = self._reached * branch.probability / self._root_probability
         return Content.assemble(
-            (f"{percent(whole)} ", "bold"), ("as a whole   ", "$quiet"),
-            (f"{symbol(branch.char)} {percent(branch.probability / parent.probability)} ", ""),
-            ("after those before it", "$quiet"),
+            (f"{percent(whole)} ", "bold"), ("as a whole (joint)   ", "$quiet"),
+            (f"{quoted(branch.char)} {percent(branch.probability / parent.probability)} ", ""),
+            ("after those before it (conditional)", "$quiet"),
         )  # fmt: skip
 
     @property
@@ -406,11 +431,29 @@ class MultiverseView(GenerateView):
             )  # fmt: skip
         panel.update(Content("\n").join(lines))
 
+    def _draw_chars(self) -> None:
+        """The characters that may follow the chosen continuation, with both probabilities, where there are rows."""
+        panel = self.query_one("#multiverse-chars", Static)
+        at = self.path[-1] if self.path else self.root
+        if at is None or not at.children or not self.screen.has_class("-tall"):
+            panel.update(Content(""))
+            return
+        titles = f"{'conditional':>14}{'joint':>9}"
+        lines = [Content(""), Content.assemble(("NEXT CHARACTER", "bold $quiet")), Content.styled(titles, "$quiet")]
+        for child in at.children[:CHARS]:
+            conditional = percent(child.probability / at.probability)
+            joint = percent(self._reached * child.probability / self._root_probability)
+            lines.append(Content.assemble(quoted(child.char), f"{conditional:>11}", (f"{joint:>9}", "$quiet")))
+        panel.update(Content("\n").join(lines))
+
     def _draw_key(self) -> None:
         """What height, shade and line mean."""
         caption, shades = "bold $quiet", self.blocks.shades
-        row = percent(1 / self.blocks.rows)
-        lines = [Content.assemble(("HEIGHT", caption), (f" joint, a row is {row}", "$quiet"))]
+        row = percent(self._reached / self.blocks.rows)
+        lines = [
+            Content.assemble(("HEIGHT, % ", caption), ("joint probability", "$quiet")),
+            Content.styled(f"a block of one row: {row}", "$quiet"),
+        ]
         if len(set(shades)) > 1:
             looks = map(VisualStyle.from_rich_style, shades[1:])
             parts = [(f" ≥{100 * least:g} % ", look) for least, look in zip(SHADES, looks, strict=True)]
@@ -420,7 +463,7 @@ class MultiverseView(GenerateView):
         self.query_one("#multiverse-key", Static).update(Content("\n").join(lines))
 
     def on_resize(self) -> None:
-        self._draw()
+        self.call_after_refresh(self._draw)  # once its parts have their new sizes too
 
     # ---- actions
 

@@ -19,7 +19,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
@@ -460,13 +460,13 @@ class PlayView(ExplainingView):
         line.display = state is not None and bool(state.unknown)
         if state is None or not state.unknown:
             return
-        chars = " ".join(symbol(char) for char in state.unknown[:20]) + (" …" if len(state.unknown) > 20 else "")
+        chars = " ".join(map(quoted, state.unknown[:20])) + (" …" if len(state.unknown) > 20 else "")
         replacement = None if state.facts is None else state.facts.replacement
         line.update(
             Content(
                 f"This model has never seen {chars}: left out of the prime."
                 if replacement is None
-                else f"This model has no symbol of its own for {chars}: read as {symbol(replacement)}."
+                else f"This model has no symbol of its own for {chars}: read as {quoted(replacement)}."
             )
         )
 

@@ -10,6 +10,7 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,7 +26,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from charlstm.display import symbol, visible
+from charlstm.display import quoted, symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
@@ -49,6 +50,9 @@ PLAYED = "the played text"
 PLACES = 40
 SENTENCES = 200
 """Places and sentences in the list, at most."""
+SENTENCES_CAPTIONS = ("HARDEST SENTENCES, bits/char", "SENTENCES, bits/char")
+PLACES_CAPTIONS = ("MOST SURPRISING, in bits", "SURPRISES, in bits")
+"""What stands above the list: the first that fits."""
 LONGEST_ROW = 200
 """Characters of a sentence that are drawn in the list, which cuts them to its width."""
 
@@ -129,6 +133,9 @@ class ScoreView(ExplainingView):
         self._model: Model | None = None
         self._job: Worker[None] | None = None
         self._scores: Scores | None = None
+        self._whole: tuple[Scores, str] | None = None  # of all of the text, and what that is, while a part is shown
+        self._part: tuple[int, int] | None = None  # what is to be shown of the text that is scored
+        self._begun = False  # whether the cursor of the text was moved since it is shown
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
         self._text_name = ""  # of what is shown or, while a text is scored, of that one
@@ -167,7 +174,7 @@ class ScoreView(ExplainingView):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return [f"{symbol(char)} is the first character"]
+            return [f"{quoted(char)} is the first character"]
         return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
 
     def hint(self) -> str:
@@ -176,13 +183,15 @@ class ScoreView(ExplainingView):
     def leave(self) -> None:
         self.explaining = False
 
-    def enter(self, facts: ModelFacts, model: Model | None, played: str) -> None:
+    def enter(self, facts: ModelFacts, model: Model | None, played: str, part: tuple[int, int] | None = None) -> None:
         """Show the view for this model, with the text that was played unless another was opened.
 
-        ``model`` is the one at ``facts.path`` where it is loaded already.
+        ``model`` is the one at ``facts.path`` where it is loaded already. ``part`` is what is selected of the text that
+        was played: its figures are those after what is before it.
         """
         self.text_view.focus()
-        if self._facts != facts or self._text_name in ("", PLAYED):
+        self._part = part
+        if part is not None or self._facts != facts or self._text_name in ("", PLAYED):
             if self._facts != facts:
                 self._show(None)  # another model's figures
             self._facts, self._model = facts, model
@@ -251,7 +260,10 @@ class ScoreView(ExplainingView):
         except (CharLSTMError, OSError) as error:
             self._keep_shown(Content.styled(visible(str(error)), "$error"))
             return
+        part, self._part = self._part, None
         self._show(scores, words)
+        if part is not None:
+            self._show_part(*part)
 
     def on_score_view_progress(self, event: ScoreView.Progress) -> None:
         event.stop()
@@ -267,11 +279,38 @@ class ScoreView(ExplainingView):
         rest = Content.assemble(*_opens()) if self._scores is None else self._summary(self._scores)
         self._show_head(reason + "\n" + rest)
 
+    def _show_part(self, start: int, stop: int) -> None:
+        """Show only a part of what is scored."""
+        scores, words = self._scores, self._words
+        stop = stop if scores is None else min(stop, len(scores.text))
+        if scores is None or stop - start < 2:
+            return
+        part = slice(start, stop)
+        self._show(
+            replace(
+                scores, text=scores.text[part], nats=scores.nats[part], ranks=scores.ranks[part],
+                entropy=scores.entropy[part], unknown={},
+            ),
+            f"what is selected of {words}",
+        )  # fmt: skip
+        self._whole = scores, words
+        self.say(f"{key_of('generate.score_selection')} shows all of the text again.")
+
+    def do_score_selection(self) -> None:
+        """Show the figures of what is selected, or of all of the text again."""
+        selected = self.text_view.selected
+        if selected is not None:
+            self._show_part(*selected)
+        elif self._whole is not None:
+            self._show(*self._whole)
+        else:
+            self.say("Select a part of the text first, by the mouse.")
+
     def _show(self, scores: Scores | None, words: str = "") -> None:
-        self._scores = scores
+        self._scores, self._whole, self._begun = scores, None, False
         self._shown_name = "" if scores is None else self._text_name
         self._words = visible(words, keep="")
-        self._places = [] if scores is None else scores.places(PLACES)
+        self._places = [] if scores is None else scores.places(PLACES, least=scores.surprising)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
         view = self.text_view
@@ -311,12 +350,18 @@ class ScoreView(ExplainingView):
     def _fill_list(self) -> None:
         if not self.is_mounted:
             return
-        caption = "HARDEST SENTENCES, bits/char" if self.by_sentence else "MOST SURPRISING, in bits"
-        self.query_one("#score-caption", Static).update(Content(caption))
         rows = self.query_one(RowList)
-        make = map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
+        captions = SENTENCES_CAPTIONS if self.by_sentence else PLACES_CAPTIONS
+        caption = next((each for each in captions if len(each) <= rows.size.width), captions[-1])
+        self.query_one("#score-caption", Static).update(Content(caption))
+        listed = list(
+            map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
+        )
+        if self._scores is not None and not self.by_sentence and len(listed) < PLACES:
+            words = f"{'elsewhere: below' if listed else 'none: all below'} {self._scores.surprising:.1f} bits"
+            listed.append(Row(None, Content.styled(words, "$quiet")))
         with rows.prevent(RowList.Moved):
-            rows.show(list(make))
+            rows.show(listed)
         self._follow_text()
 
     def _place_row(self, place: Place) -> Row:
@@ -335,8 +380,15 @@ class ScoreView(ExplainingView):
         return Row(str(sentence.start), Content.assemble((f"{sentence.bits_per_char:4.1f} ", "$quiet"), _line(shown)))
 
     def _follow_text(self) -> None:
-        """Put the list's cursor on the row whose place, or sentence, is nearest to the text's cursor."""
+        """Put the list's cursor on the row whose place, or sentence, is nearest to the text's cursor; on the first row
+        until that is moved."""
         cursor = self.text_view.cursor
+        if not self._begun:
+            keys = [row.key for row in self.query_one(RowList).rows if row.key is not None]
+            if keys:
+                with self.query_one(RowList).prevent(RowList.Moved):
+                    self.query_one(RowList).move_to(keys[0])
+            return
         if self.by_sentence:
             distances = [(max(each.start - cursor, cursor + 1 - each.stop, 0), each.start) for each in self._sentences]
         else:
@@ -377,6 +429,7 @@ class ScoreView(ExplainingView):
         self._moved()
 
     def _show_position(self, position: int) -> None:
+        self._begun = True
         self.text_view.cursor = position
         self.text_view.reveal(position)
         self.explain()
@@ -384,6 +437,7 @@ class ScoreView(ExplainingView):
 
     def _moved(self) -> None:
         """The text's cursor is elsewhere: show what the character there is worth, and where it is in the list."""
+        self._begun = True
         self._follow_text()
         self.explain()
         self.post_message(self.Changed())

@@ -27,7 +27,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.formatting import loss, plural, shorten
+from charlstm_tui.formatting import home, loss, plural, shorten
 from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
@@ -36,6 +36,7 @@ from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import EDITING_KEYS
+from charlstm_tui.generate.report_page import make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
@@ -596,8 +597,9 @@ class GenerateScreen(ModeScreen):
     async def do_score(self) -> None:
         state = self.play.state
         if state is not None and state.facts is not None:
+            selected = self.play.text_view.selected
             await self._open_view("score")
-            self.score.enter(state.facts, self.player.model(), self.play.text_view.text())
+            self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
 
     async def do_duel(self) -> None:
         state = self.play.state
@@ -606,6 +608,31 @@ class GenerateScreen(ModeScreen):
             self.player.do(operations.MOVE_TO, self.play.place)
             text = self.play.text_view
             self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
+
+    def do_report(self) -> None:
+        """Make the page of the command ``report`` about the model on the text of the view, and open it."""
+        state = self.play.state
+        if state is None or state.facts is None:
+            return
+        if any(each.group == "report" and each.node is self and not each.is_finished for each in self.workers):
+            self._show_message("The page is being made: it opens when it is done.")
+            return
+        self._make_report(state.facts, state.request, self.copyable().text)
+
+    @work(group="report")
+    async def _make_report(self, facts: ModelFacts, request: PlayRequest, text: str) -> None:
+        self.show_error("Making the page; that takes up to a minute …")  # it stays until something else is done
+        try:
+            page = await make_page(facts, request.model_name, request.step, text)
+            opened = await in_thread(lambda check: open_page(page))
+        except (CharLSTMError, OSError) as error:
+            self.show_error(f"The page could not be made: {error}")
+            return
+        if opened:
+            self.show_error(f"Opened in the browser: {home(page)}")
+        else:
+            self.show_error(f"No browser can be opened from here. The page: {home(page)}")
+            self.notify(f"Open this page in a browser: {page}", markup=False, timeout=30)
 
     @on(DuelView.Kept)
     def _side_kept(self, event: DuelView.Kept) -> None:

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm.display import symbol
+from charlstm.display import quoted
 from charlstm.generation.clamp import Clamp
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import percent
@@ -21,7 +21,7 @@ VIEWS = ("play", "write", "score", "duel", "cells", "multiverse", "context")
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6``.
+    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.
 
     The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
     """
@@ -74,9 +74,11 @@ class GenerateBar(Widget):
         # Where there is little space, the keys alone tell the views from one another.
         wide, left = (Content(gap).join(tabs) if len(tabs) > 1 else Content("") for gap in ("  ", " "))
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
+        what = Content.styled(" checkpoints", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.
         *longer, shortest = self._names
-        choices = [*((name, slider) for name in longer), *((name, Content("")) for name in longer[-1:])]
+        choices = [(name, keys) for name in longer for keys in (slider + what, slider)]
+        choices += [(name, Content("")) for name in longer[-1:]]
         for name, keys in (*choices, (shortest, slider), (shortest, Content("")), ("", Content(""))):
             right = Content.assemble((name, here), keys)
             if wide.cell_length + right.cell_length + 2 <= width:
@@ -173,6 +175,7 @@ class StatusLine(Widget):
             for level, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False), 1)
         ]
         unit = (f" {scale.unit}" if scale.unit else "", quiet)
+        low, high = scale.ends
         if not legend.as_background:
             heading = (f"{scale.title}{', ' + scale.unit if scale.unit else ''}  ", title)
             marks = DIVERGING_MARKS if scale.diverging else MARKS
@@ -181,8 +184,11 @@ class StatusLine(Widget):
             ]
             plain = [Content.assemble(label) for label in labels]
             forms = [Content.assemble(heading, Content("  ").join(parts)) for parts in (explained, plain)]
-            return [(forms[0] + copied_words, every), (forms[0] + copied, every), (forms[1] + copied, 0)]
-        low, high = scale.ends
+            marked = [(forms[0] + copied_words, every), (forms[0] + copied, every)]
+            if scale.diverging:  # five labels with their marks are longer than 80 columns
+                marked.append((self._marks_by_end(legend, quiet) + copied, first))
+                forms[1] = Content.assemble(heading, (f"{low} ", quiet), Content("  ").join(plain), (f" {high}", quiet))
+            return [*marked, (forms[1] + copied, 0)]
         ramp = (
             Content(" ").join(map(Content.assemble, labels))
             if scale.diverging
@@ -190,13 +196,24 @@ class StatusLine(Widget):
         )
         words = Content.assemble((f"{low} ", quiet), ramp, unit, (f" {high}", quiet))
         short = Content.assemble((f"{scale.title} ", title), ramp, unit)
-        background = Content.styled("background: ", quiet)
+        # What is coloured by its surprise needs no name for that; a cell or another figure of the view does.
+        background = Content.assemble((f"{scale.title}: ", title) if scale.diverging else ("background: ", quiet))
         return [
             (background + words + copied_words, every),
             (background + words + copied, every),
             (words + copied, first),
             (short + copied, 0),
         ]
+
+    def _marks_by_end(self, legend: Legend, quiet: Style) -> Content:
+        """``CELL 2:111  low: italic <-0.14 bold <-0.59   high: underline >0.31 bold >0.76``."""
+        scale, parts = legend.scale, [(f"{legend.scale.title} ", quiet + Style(bold=True))]
+        for end, levels in zip(scale.ends, ((1, 0), (3, 4)), strict=True):
+            parts.append((f" {end}:", quiet))
+            for level in levels:
+                mark = DIVERGING_MARKS[level].split()[0]
+                parts += [(f" {mark} ", quiet), (scale.labels[level], legend.styles[level])]
+        return Content.assemble(*parts)
 
     def _copied(self, legend: Legend, explained: bool) -> Content:
         """How much is copied, with the key that leads to the next copied stretch and so to its source."""
@@ -231,6 +248,6 @@ def held_words(clamps: Sequence[Clamp]) -> str:
 
 
 def char_figures(char: str, probability: float, rank: int) -> str:
-    """What the model thought of a character: ``e 3.1 bits, 12 %, rank 2``."""
+    """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``."""
     bits = max(0.0, -math.log2(max(probability, 2.0**-149)))
-    return f"{symbol(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"
+    return f"{quoted(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"
