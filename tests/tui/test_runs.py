@@ -668,6 +668,23 @@ async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: l
         await app.lacks("nothing called")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path, size: tuple[int, int]) -> None:
+    recorded = record(places, "finished", name="novel-quick-1", steps=200)
+    best = recorded.run.status().best_val
+    assert best is not None
+    between = best * 1.2  # above the loss in nats, below the one in bits
+    async with driven(places, size, run=None) as app:
+        app.app.go("runs")
+        await app.shows("novel-quick-1", "best in nats")
+        await app.press("slash", *f"best<{between:.2f}")
+        await app.shows("best in nats ", "novel-quick-1")
+        app.app.bits = True
+        await app.shows("No run passes the filter", "best in bits")
+        app.app.bits = False
+        await app.shows("best in nats", "novel-quick-1")
+
+
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")

@@ -16,7 +16,7 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.runs.verdict import verdict
 from charlstm_tui.choices import ModelChoice
-from charlstm_tui.formatting import loss
+from charlstm_tui.formatting import loss, unit
 
 TROUBLE = ("diverging", "rising", "stuck", "paused", "waiting")
 """Kinds of verdict that tell why the wait may be long."""
@@ -55,7 +55,7 @@ class Awaited:
         figures = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
         now = self.training_loss
         if now is not None and math.isfinite(now):
-            figures += f", loss {loss(now, bits)}"
+            figures += f", loss {loss(now, bits)} {unit(bits)}"
             if self.goal is not None:
                 figures += " at the next validation" if now <= self.goal else f" on its way to {loss(self.goal, bits)}"
         return f"{begins}: {figures}. {self.trouble}".rstrip()

@@ -16,6 +16,7 @@ from charlstm.display import visible
 from charlstm.model.file import read_info
 from charlstm.runs.contention import Contention
 from charlstm.runs.status import ESTIMATE
+from charlstm.text.corpus import split_text
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
@@ -201,8 +202,8 @@ def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | N
         return ""
     chars = seconds * speed
     val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
-    train_chars = facts.chars * (1 - val_fraction - settings.test_fraction)
-    return f"{chars / train_chars:.1f} × the text, {count(chars)}"
+    parts = split_text(facts.chars, val_fraction, settings.split, settings.test_fraction)
+    return f"{chars / max(1, parts.train_chars):.1f} × the text, {count(chars)}"
 
 
 def validation_name(corpus: CorpusChoice) -> str:
@@ -219,7 +220,8 @@ def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextF
     where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
     if facts is None:
         return f"{settings.val_fraction * 100:g} % of the text {where}"
-    return f"{count(facts.chars * settings.val_fraction)} characters {where}"
+    parts = split_text(facts.chars, settings.val_fraction, settings.split, settings.test_fraction)
+    return f"{count(parts.held_out_chars)} characters {where}"
 
 
 def number(costs: Mapping[str, Any], name: str) -> Any:

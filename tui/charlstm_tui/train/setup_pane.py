@@ -28,7 +28,6 @@ from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slow
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS, lifted_minutes
 from charlstm.training.schedule import LearningRate
@@ -38,7 +37,7 @@ from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import is_detached
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
@@ -60,7 +59,6 @@ from charlstm_tui.train.run_plan import (
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
-from charlstm_tui.widgets.chart_painting import BITS
 
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
@@ -535,7 +533,6 @@ class SetupPane(SafeWorkers, Vertical):
 
     def _baselines(self, width: int) -> Content:
         """Simple models and earlier runs of this text as bars, the worst first."""
-        unit = BITS if self.bits else 1.0
         name = self.corpus.name if self.corpus is not None else ""
         losses = losses_to_beat(self.references or (), self._runs_state.runs, name)
         if not losses:
@@ -543,19 +540,19 @@ class SetupPane(SafeWorkers, Vertical):
                 return Content("")
             words = "counting…" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$foreground 50%")
-        most = max(loss.nats for loss in losses)
-        names = [loss.name(short=width < LONGEST_NAME + SHORT_BAR) for loss in losses]
+        most = max(each.nats for each in losses)
+        names = [each.name(short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
         longest = min(max(map(len, names)), max(width - SHORT_BAR, 8))
         cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
-                (f" {shorten(name, longest).ljust(longest)} ", "bold" if loss.is_run else "$foreground 60%"),
-                (bar(loss.nats / most, cells), "$success" if loss.is_run else "$foreground 30%"),
-                f" {ESTIMATE if loss.is_estimate else ''}{loss.nats * unit:.2f}",
+                (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$foreground 60%"),
+                (bar(each.nats / most, cells), "$success" if each.is_run else "$foreground 30%"),
+                f" {loss(each.nats, self.bits, whole=not each.is_estimate)}",
             )
-            for name, loss in zip(names, losses, strict=True)
+            for name, each in zip(names, losses, strict=True)
         ]
-        words = unit_words("bits" if self.bits else "nats", losses)
+        words = unit_words(unit(self.bits), losses)
         return Content("\n").join([*lines, Content.styled(f" {words}", "$foreground 50%")])
 
     def _rate_plan(self, width: int, height: int) -> Content:
