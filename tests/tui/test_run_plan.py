@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from charlstm.runs.folder import Run
+from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     RunChoices,
+    beats_all,
     busy_words,
     checkpoint_words,
     ends_words,
@@ -58,6 +64,19 @@ def test_every_change_is_marked_in_the_plan_once() -> None:
         ("seed", "5"),
     ]
     assert choices.count(usual) == 2  # a value that is the preset's own is no change
+
+
+def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
+    def ended(name: str, best: float) -> RunView:
+        return RunView(
+            Run(Path("/runs") / name), RunStatus(state="finished", alive=False, best_val=best), text="novel.txt"
+        )
+
+    baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4))
+    runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
+    losses = losses_to_beat(baselines, runs, "novel.txt")
+    assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
+    assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
 
 
 def test_simple_models_have_names_in_words() -> None:

@@ -52,14 +52,9 @@ def simple_models(stats: Statistics, width: int, bits: bool) -> Content:
     cells = max(6, min(60, width - label - 7))
     for name, value in zip(names, stats.bits.values(), strict=True):
         drawn = bar(value / most, cells)
-        lines.append(
-            Content.assemble(
-                (f"{name:<{label}}", "$quiet"),
-                (drawn, "$primary"),
-                " " * (cells - len(drawn)),
-                f"{loss(value * math.log(2), bits):>6}",
-            )
-        )
+        figure = loss(value * math.log(2), bits)
+        space = " " * (cells - len(drawn))
+        lines.append(Content.assemble((f"{name:<{label}}", "$quiet"), (drawn, "$primary"), space, f"{figure:>6}"))
     return Content("\n").join(lines)
 
 

@@ -42,12 +42,12 @@ NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "recovering": "↘", "climbing": "↗", "overfitting": "↗",
-    "stuck": "=", "rising": "↗", "validating": "▶", "paused": "‖",
+    "stuck": "=", "rising": "↗", "worsening": "↗", "validating": "▶", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
 
-TROUBLE = ("diverging", "rising", "stuck")
+TROUBLE = ("diverging", "rising", "stuck", "worsening")
 """Kinds of verdict after which something has to be done."""
 
 
@@ -250,7 +250,7 @@ class RunPane(Vertical):
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
         style = "bold $error" if said.kind in TROUBLE else "bold $accent"
-        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.text))
+        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.describe(bits=self.shown.bits)))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))

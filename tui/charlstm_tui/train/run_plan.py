@@ -258,8 +258,10 @@ LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
 
 
 def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView], text: str) -> list[LossToBeat]:
-    """The simple models' losses and those of the best earlier runs on ``text``, the worst first."""
-    earlier = [view for view in runs if view.text == text and view.status.best_val is not None]
+    """The simple models' losses and those of the best earlier runs on ``text``, the worst first. Runs that are no
+    better than the letter frequencies are left out: every run beats them."""
+    useless = dict(baselines).get("order 0", math.inf)
+    earlier = [view for view in runs if view.text == text and (view.status.best_val or math.inf) < useless]
     earlier.sort(key=lambda view: view.status.best_val or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [
@@ -267,6 +269,11 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
         for view in earlier[:MOST_RUNS]
     ]
     return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
+
+
+def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
+    """Whether a run is better than every simple model."""
+    return loss.is_run and all(loss.nats < each.nats for each in losses if not each.is_run)
 
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:

@@ -25,6 +25,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
 from charlstm_tui.actions import BY_ID, Action, bindings
@@ -39,7 +40,7 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
-from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
+from charlstm_tui.train.run_summary import ENDED, needs_lower_rate, poor_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -467,7 +468,7 @@ class TrainScreen(ModeScreen):
             return
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        diverges = series is not None and has_diverged(verdict(series, view.status))
+        diverges = series is not None and needs_lower_rate(verdict(series, view.status))
         offered = last.lr / SMALLER if last and diverges else last.lr if last else None
         self._prompt(
             "Learning rate",
@@ -490,14 +491,21 @@ class TrainScreen(ModeScreen):
 
     # ---- after, and more
     def do_new(self) -> None:
-        """The settings for another run; after one that diverged with a smaller learning rate."""
+        """The settings for another run; after one whose learning rate was too high with a smaller one."""
         view, series, spec = self.view, self.charlstm.runs_state.series, self.attached.spec
+        too_high = view is not None and series is not None and self._rate_was_too_high(view, series)
         if self.charlstm.corpus is None and spec is not None:
             self.charlstm.corpus = _choice(spec)
         self.charlstm.attach(None, show=False)
-        if view is not None and series is not None and spec is not None and has_diverged(verdict(series, view.status)):
+        if spec is not None and too_high:
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(spec.settings.lr / SMALLER)
+
+    def _rate_was_too_high(self, view: RunView, series: RunSeries) -> bool:
+        """Whether another run on this text needs a lower learning rate."""
+        attached = self.attached
+        poor = poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
+        return needs_lower_rate(verdict(series, view.status)) or (poor is not None and poor.lower_rate)
 
     async def do_resume(self) -> None:
         view = self.view
@@ -537,7 +545,8 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        poor = self.over and poor_result(series, view, self.attached.references)
+        attached = self.attached
+        poor = self.over and poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
         usual = 10 if poor else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,11 @@ from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
+    LossToBeat,
     RunChoices,
     StartModel,
     TextFacts,
+    beats_all,
     busy_words,
     longer_minutes,
     losses_to_beat,
@@ -547,7 +549,7 @@ class SetupPane(SafeWorkers, Vertical):
         lines = [
             Content.assemble(
                 (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$foreground 60%"),
-                (bar(each.nats / most, cells), "$success" if each.is_run else "$foreground 30%"),
+                (bar(each.nats / most, cells), _bar_style(each, losses)),
                 f" {loss(each.nats, self.bits, whole=not each.is_estimate)}",
             )
             for name, each in zip(names, losses, strict=True)
@@ -562,6 +564,13 @@ class SetupPane(SafeWorkers, Vertical):
         plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
         rows = sparkline([plan.rate(step) for step in range(steps)], max(width, 0), max(height, 0), low=0)
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
+
+
+def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
+    """The colour of a loss to beat: green is a run that is better than every simple model."""
+    if not shown.is_run:
+        return "$foreground 30%"
+    return "$success" if beats_all(shown, losses) else "$warning"
 
 
 def _flags(choice: CorpusChoice) -> list[str]:
