@@ -685,6 +685,22 @@ async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path, 
         await app.shows("best in nats", "novel-quick-1")
 
 
+async def test_a_second_escape_after_filtering_keeps_the_marks(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("slash", *"quick", "enter", "a")
+        await app.until(lambda: app.text().count("✓") == 2)
+        await app.press("escape")
+        await app.shows("anna-standard-1")
+        await app.press("escape")
+        await app.shows("2 runs marked as before; Esc again unmarks.")
+        assert app.text().count("✓") == 2
+        await app.press("escape")
+        await app.lacks("✓")
+        await app.press("a", "slash", *"quick", "escape", "s", "escape")  # something else came between
+        await app.lacks("✓")
+
+
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")

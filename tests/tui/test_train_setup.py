@@ -541,8 +541,21 @@ async def test_a_second_run_beside_a_live_one_asks_first(
             assert len(started) == 1
             await pilot.press("enter")
             await shows(pilot, "Train beside first?")
-            await pilot.press("w")
+            await pilot.press("enter")  # the default is the harmless answer
             await until(pilot, lambda: app.run_path == recorded.run.path)
+            assert len(started) == 1
+
+
+async def test_question_about_a_live_run_closes_when_that_has_ended(tmp_path: Path, text: Path) -> None:
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            await pilot.press("enter")
+            await shows(pilot, "Train beside first?")
+            recorded.end("finished")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert any("first has ended" in each.message for each in app._notifications)
+            assert app.run_path is None
 
 
 async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,6 +99,7 @@ class RunsScreen(ModeScreen):
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._note_timer: Timer | None = None
+        self._left_filter = False  # whether Esc has closed the filter, and no action came since
         self._overlay: OverlayPane | None = None
         self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
@@ -604,12 +605,16 @@ class RunsScreen(ModeScreen):
         line = self.query_one("#runs-filter", Input)
         if line.display and not self.overlaid:
             line.value, line.display = "", False
+            self._left_filter = True
             self.focus_main()
         elif self.overlaid and self._overlay is not None:
             if not self._overlay.drop_cursor():
                 self.overlaid = False
         elif self.comparing:
             self.comparing = False
+        elif self.marked and self._left_filter:  # a second Esc is easily pressed, and marking is work
+            self._left_filter = False
+            self.note(f"{plural(len(self.marked), 'run')} marked as before; {key_of('app.back')} again unmarks.")
         elif self.marked:
             self.marked = ()
         elif self.query_one("#runs-note").display:
@@ -622,6 +627,7 @@ class RunsScreen(ModeScreen):
     async def action_do(self, name: str) -> None:
         """See :class:`ModeScreen`; and what was said of the last action goes with the next."""
         self._clear_note()
+        self._left_filter &= name == "app.back"
         await super().action_do(name)
 
     def show_error(self, sentence: str) -> None:

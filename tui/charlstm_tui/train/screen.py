@@ -28,7 +28,7 @@ from charlstm.runs.launch import changes_for_more, resume_run
 from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
-from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
@@ -103,6 +103,7 @@ class TrainScreen(ModeScreen):
         super().__init__()
         self.setup = SetupPane(self.charlstm.config.preset, id="setup")
         self._shows_others = False
+        self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
         self.watching = RunPane(self.charlstm.remembered.smoothing, id="watch")
 
     def compose_body(self) -> ComposeResult:
@@ -206,6 +207,7 @@ class TrainScreen(ModeScreen):
             self._show_run(path)
             return
         if path is None:
+            self._close_question_about_ended(runs_state)
             self.setup.show(runs_state, self.charlstm.bits)
             return
         if runs_state.attached != path:  # the data thread has not got there yet
@@ -319,15 +321,28 @@ class TrainScreen(ModeScreen):
             await self._start_now("start")
             return
         name = live[0].name
-        self._question(
+        dialog = self._question(
             f"Train beside {name}?",
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less.",
             [
+                Choice("w", f"watch {name}", live[0].path),
                 Choice("s", "start it anyway", "start"),
-                Choice("w", f"watch {name} instead", live[0].path),
             ],
             self._start_now,
         )
+        self._beside = dialog, live[0].path
+
+    def _close_question_about_ended(self, runs_state: RunsState) -> None:
+        """Close the question whether to train beside a run, once that has ended."""
+        if self._beside is None:
+            return
+        dialog, path = self._beside
+        if dialog not in self.app.screen_stack:
+            self._beside = None
+        elif path not in (view.path for view in runs_state.live):
+            self._beside = None
+            dialog.dismiss_later(None)
+            self.charlstm.notify_info(f"{path.name} has ended; {key_of('train.start')} starts the next run.")
 
     async def _start_now(self, answer: Any) -> None:
         if answer == "start":
@@ -569,12 +584,14 @@ class TrainScreen(ModeScreen):
             self._refuse(run, str(error))
 
     # ---- small dialogs
-    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
+    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> ChoiceDialog:
         async def answered(answer: Any) -> None:
             if answer is not None:
                 await then(answer)
 
-        self.app.push_screen(ChoiceDialog(title, about, choices), answered)
+        dialog = ChoiceDialog(title, about, choices)
+        self.app.push_screen(dialog, answered)
+        return dialog
 
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
