@@ -20,7 +20,7 @@ from charlstm_tui.train.run_plan import (
     longer_minutes,
     losses_to_beat,
     plan_lines,
-    rate_words,
+    risk_words,
 )
 
 KEYS = {"more_time": "m", "generate": "3"}
@@ -90,8 +90,8 @@ def test_simple_models_have_names_in_words() -> None:
 
 def test_a_rate_far_above_the_presets_is_called_a_risk() -> None:
     usual = preset("quick")
-    assert rate_words(usual.with_changes(lr=8 * usual.lr), usual) == "9.6e-2 (8 times the preset's: it may diverge)"
-    assert rate_words(usual.with_changes(lr=3 * usual.lr), usual) == "3.6e-2"
+    assert risk_words(8 * usual.lr, usual.lr) == "The learning rate is 8 times the preset's: training may diverge."
+    assert risk_words(3 * usual.lr, usual.lr) == ""
 
 
 def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> None:

@@ -113,7 +113,7 @@ async def test_rising_loss_is_shown_as_diverging_with_what_to_do(tmp_path: Path)
 
 async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
     with record(tmp_path, "starting") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        async with app_on(tmp_path, recorded.run.name, (140, 40)) as (app, pilot):
             await shows(pilot, "starting", "The first sample comes with the first validation")
             assert "in a few seconds" not in screen_text(app)
             recorded.beat("starting", "measuring how fast a step is")

@@ -116,7 +116,7 @@ def plan_lines(
         ),
         PlanLine(
             "rate",
-            f"{settings.optimizer} {rate_words(settings, usual)}, {settings.schedule}",
+            f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}",
             ("optimizer", "lr", "schedule"),
         ),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
@@ -145,11 +145,12 @@ def plan_lines(
     return [(line, any(name in changed for name in line.settings)) for line in lines]
 
 
-def rate_words(settings: Settings, usual: Settings) -> str:
-    """The learning rate, and how many times that of the preset it is when that is likely to be too much."""
-    times = settings.lr / usual.lr
-    risk = f" ({times:,.0f} times the preset's: it may diverge)" if times >= RISKY_RATE else ""
-    return f"{learning_rate(settings.lr)}{risk}"
+def risk_words(rate: float, usual: float) -> str:
+    """A warning of a learning rate that is many times the preset's, ``usual``; empty for others."""
+    times = rate / usual
+    if times < RISKY_RATE:
+        return ""
+    return f"The learning rate is {times:,.0f} times the preset's: training may diverge."
 
 
 def origin_words(choices: RunChoices) -> str:

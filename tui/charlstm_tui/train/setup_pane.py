@@ -55,6 +55,7 @@ from charlstm_tui.train.run_plan import (
     origin_words,
     plan_lines,
     planned_seconds,
+    risk_words,
     setting_words,
     unit_words,
     validation_name,
@@ -113,7 +114,7 @@ class SetupPane(SafeWorkers, Vertical):
         yield PresetList(id="presets")
         yield Static(id="preset-about", markup=False)
         yield Static(id="setup-note", markup=False)
-        yield Static(id="setup-busy", markup=False)
+        yield Static(id="setup-warnings", markup=False)
         with Horizontal(id="plans"):
             yield Static(id="plan", markup=False)
             yield Static(id="baselines", markup=False)
@@ -471,7 +472,7 @@ class SetupPane(SafeWorkers, Vertical):
         """Bring the pane up to date."""
         if not self.is_mounted or is_detached(self):
             return
-        for selector in ("#presets", "#preset-about", "#plans", "#setup-busy"):
+        for selector in ("#presets", "#preset-about", "#plans", "#setup-warnings"):
             self.query_one(selector).display = self.corpus is not None
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
@@ -506,9 +507,10 @@ class SetupPane(SafeWorkers, Vertical):
         if self.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
-        busy = self.query_one("#setup-busy", Static)
-        busy.display = bool(words)
-        busy.update(Content(f"! {words}"))
+        warnings = [f"! {each}" for each in (words, risk_words(self.settings().lr, self.usual.lr)) if each]
+        line = self.query_one("#setup-warnings", Static)
+        line.display = bool(warnings)
+        line.update(Content("\n".join(warnings)))
 
     def _head(self, corpus: CorpusChoice) -> Content:
         facts = self.text_facts
@@ -516,11 +518,12 @@ class SetupPane(SafeWorkers, Vertical):
         if facts is None and not self.problem:
             parts.append("reading…")
         rest = "".join(f" · {part}" for part in parts)
-        found = [(visible(corpus.name), "bold"), (rest, "$foreground 80%")]
-        if changes := self.changes_count:
+        changed = ""
+        if changes := self.changes_count:  # before what can be cut in a narrow terminal
             origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
-            found.append((f" · {changes} change{'s' * (changes != 1)}{origin}", "bold $accent"))
-        return Content.assemble(*found)
+            changed = f" · {changes} change{'s' * (changes != 1)}{origin}"
+        name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
+        return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
     def _plan(self) -> Content:
         """The plan; a line that differs from the preset has a mark and another colour."""
@@ -549,8 +552,8 @@ class SetupPane(SafeWorkers, Vertical):
         lines = [
             Content.assemble(
                 (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$foreground 60%"),
-                (bar(each.nats / most, cells), _bar_style(each, losses)),
-                f" {loss(each.nats, self.bits, whole=not each.is_estimate)}",
+                (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
+                f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
             )
             for name, each in zip(names, losses, strict=True)
         ]
