@@ -95,6 +95,17 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
+@pytest.mark.parametrize("size", [(120, 36), (140, 45)])
+async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: Path, size: tuple[int, int]) -> None:
+    name = "the-collected-letters-standard-1"  # 32 characters
+    record(places, "finished", name=name, steps=100)
+    async with driven(places, size) as app:
+        await app.in_mode("runs")
+        text = await app.shows(name, "BEST", "STEP")
+        row = next(each for each in text.splitlines() if "■ finished" in each)
+        assert name in row
+
+
 def test_wide_names_leave_the_columns_where_they_are() -> None:
     status = RunStatus(state="finished", alive=False, step=950, best_val=1.5)
     lines = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -136,6 +137,18 @@ async def test_without_an_answer_the_known_figures_stay(
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
     async with setup_for(tmp_path, text) as (_app, pilot):
         await shows(pilot, "1:00", "10:00", "2:00:00", "–")
+
+
+async def test_figures_of_losses_to_beat_stand_below_each_other(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (_app, pilot):
+        shown = await shows(pilot, "letter", "compressor", "nats per character")
+        ends = {
+            match.end()
+            for line in shown.splitlines()
+            if any(name in line for name in ("frequencies ", "last letter ", "last two letters", "compressor "))
+            and (match := re.search(r"\d+\.\d\d(?= *$)", line.rstrip()))
+        }
+        assert len(ends) == 1
 
 
 async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:

@@ -205,9 +205,11 @@ class RunsScreen(ModeScreen):
         rows, bits = self._rows, self.charlstm.bits
         width = rows.size.width - 1  # without the scrollbar
         shown = [run for run in self.runs if self._filter.matches(_facts(run, bits))] if self.typed else list(self.runs)
+        longest = table.longest_name(self.runs)
+        self.query_one(table.RunsHeader).longest = longest
         rows.show(
             [
-                Row(str(run.path), table.line(run, run.path in self.marked, width, bits))
+                Row(str(run.path), table.line(run, run.path in self.marked, width, bits, longest))
                 for run in self.sort.sorted(shown)
             ]
         )
