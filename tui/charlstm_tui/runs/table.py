@@ -157,7 +157,7 @@ COLUMNS = (
 )  # fmt: skip
 BY_TITLE = {column.title: column for column in (NAME, *COLUMNS)}
 NAME_LEAST, NAME_MOST = 15, 32
-LEAST_RANK = 6
+LEAST_RANK = 5
 """Columns of this rank and above give way to a name that would be cut."""
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
