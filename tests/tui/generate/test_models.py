@@ -563,6 +563,16 @@ async def test_a_long_name_takes_one_row_of_the_model_picker(model: Path, home: 
         assert options.size.height == options.option_count
 
 
+async def test_keys_and_words_of_the_view_line_do_not_merge_in_a_narrow_terminal(model: Path) -> None:
+    async with playing(model) as it:
+        bar = it.screen.query_one(GenerateBar)
+        views = ("play", "write", "score", "duel")
+        bar.show("play", views, ("m" * (bar.content_size.width - len("[Play] w:Write s:Score d:Duel") - 2),))
+        assert "[Play] w:Write s:Score d:Duel" in bar.render().plain
+        bar.show("play", views, ("m",))
+        assert "[Play]  w Write  s Score  d Duel" in bar.render().plain
+
+
 async def test_the_picker_names_losses_in_the_chosen_unit(model: Path, home: Path) -> None:
     best = record(home / "runs", "finished", name="novel", steps=200).run.status().best_val
     assert best is not None
