@@ -357,7 +357,7 @@ async def test_separate_validation_text_is_shown_and_kept(
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
         assert answers == [("presets", str(text), "--val-file", str(other), *FREE)]
         await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("#setting-val_fraction")))
+        await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
         await shows(pilot, "no effect: validation is on other.txt", "Here it has no effect: validation is on other.txt")
         await pilot.press("escape")
