@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import threading
 from pathlib import Path
@@ -13,11 +14,15 @@ from textual.widgets import Input, Static
 from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
+from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
-from charlstm_tui.corpus.summary import enough_for
+from charlstm_tui.corpus.summary import enough_for, held_out_words
+from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.train.run_plan import TextFacts
+from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
 from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
@@ -439,6 +444,34 @@ async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) ->
         await app.shows("held out in 2 blocks")
         preview.scroll_to(y=105, animate=False)
         await app.shows("── held out from character")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_simple_models_are_shown_in_the_chosen_unit(places: Path) -> None:
+    Path("times.txt").write_text(PROSE)
+    async with driven(places, text="times.txt") as app:
+        text = await app.shows("NATS PER CHARACTER of the held-out part", "the last letter")
+        await app.press("u")
+        await app.shows("BITS PER CHARACTER of the held-out part")
+        in_bits = await app.shows("the last letter")
+
+        def figure(shown: str) -> float:
+            return float(next(line for line in shown.splitlines() if "letter frequencies" in line).split()[-1])
+
+        assert figure(in_bits) == pytest.approx(figure(text) / math.log(2), abs=0.01)
+
+
+@pytest.mark.parametrize("preset_name", ["quick", "best"])
+def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> None:
+    Path("long.txt").write_text(PROSE * 151)  # 3.2 million characters, of which quick holds out less than a tenth
+    choice = CorpusChoice(str(Path("long.txt").absolute()), "long.txt")
+    known = read_whole(choice, preset_name, lambda progress: None)
+    in_corpus = held_out_words(TextState(choice, **known), 80)  # type: ignore[arg-type]
+    settings = preset(preset_name, len(PROSE) * 151)
+    in_train = held_out_in_plan(settings, choice, TextFacts(len(PROSE) * 151, 20, {}))
+    size = {"quick": "300 k characters", "best": "320 k characters"}[preset_name]
+    assert in_train.startswith(size)
+    assert in_corpus.startswith(f"{size} held out by {preset_name},")
 
 
 @pytest.mark.usefixtures("counted")

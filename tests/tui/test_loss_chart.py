@@ -20,6 +20,7 @@ from charlstm_tui.widgets.chart_painting import (
     log_ticks,
     nice_ticks,
     paint,
+    place_of_label,
     short_number,
 )
 from charlstm_tui.widgets.loss_chart import LossChart, default_glyphs
@@ -242,6 +243,19 @@ async def test_zoom_has_ends() -> None:
         for _ in range(30):
             chart.set_view(zoom=chart.view.zoom - 1)
         assert (most > 3, chart.view.zoom) == (True, -1)
+
+
+def test_a_reference_label_without_a_free_place_on_its_line_stands_beside_it() -> None:
+    """A curve that lies on the line all along wrote over the label."""
+    roles = np.full((4, 12), ROLE["blank"])
+    roles[1] = ROLE["reference"]
+    assert place_of_label(roles, 1, 4) == (1, 8)
+    roles[1, ::3] = ROLE["validation"]
+    assert place_of_label(roles, 1, 4) == (0, 8)
+    roles[0, ::3] = ROLE["train"]
+    assert place_of_label(roles, 1, 4) == (2, 8)
+    roles[2, ::3] = ROLE["train"]
+    assert place_of_label(roles, 1, 4) is None
 
 
 def test_a_reference_label_stays_clear_of_the_curve() -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from charlstm.runs.folder import Run
+from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     RunChoices,
+    beats_all,
     busy_words,
     checkpoint_words,
     ends_words,
     longer_minutes,
     losses_to_beat,
     plan_lines,
-    rate_words,
+    risk_words,
 )
 
 KEYS = {"more_time": "m", "generate": "3"}
@@ -60,6 +66,19 @@ def test_every_change_is_marked_in_the_plan_once() -> None:
     assert choices.count(usual) == 2  # a value that is the preset's own is no change
 
 
+def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
+    def ended(name: str, best: float) -> RunView:
+        return RunView(
+            Run(Path("/runs") / name), RunStatus(state="finished", alive=False, best_val=best), text="novel.txt"
+        )
+
+    baselines = (("order 0", 3.1), ("order 2", 2.2), ("xz", 2.4))
+    runs = [ended("useless", 3.4), ended("poor", 2.3), ended("good", 1.9)]
+    losses = losses_to_beat(baselines, runs, "novel.txt")
+    assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
+    assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
+
+
 def test_simple_models_have_names_in_words() -> None:
     losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), (), "")
     assert [loss.name(short=False) for loss in losses] == [
@@ -71,8 +90,8 @@ def test_simple_models_have_names_in_words() -> None:
 
 def test_a_rate_far_above_the_presets_is_called_a_risk() -> None:
     usual = preset("quick")
-    assert rate_words(usual.with_changes(lr=8 * usual.lr), usual) == "9.6e-2 (8 times the preset's: it may diverge)"
-    assert rate_words(usual.with_changes(lr=3 * usual.lr), usual) == "3.6e-2"
+    assert risk_words(8 * usual.lr, usual.lr) == "The learning rate is 8 times the preset's: training may diverge."
+    assert risk_words(3 * usual.lr, usual.lr) == ""
 
 
 def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> None:

@@ -95,6 +95,17 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
+@pytest.mark.parametrize("size", [(120, 36), (140, 45)])
+async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: Path, size: tuple[int, int]) -> None:
+    name = "the-collected-letters-standard-1"  # 32 characters
+    record(places, "finished", name=name, steps=100)
+    async with driven(places, size) as app:
+        await app.in_mode("runs")
+        text = await app.shows(name, "BEST", "STEP")
+        row = next(each for each in text.splitlines() if "■ finished" in each)
+        assert name in row.partition("■")[0]  # not only in the details beside the table
+
+
 def test_wide_names_leave_the_columns_where_they_are() -> None:
     status = RunStatus(state="finished", alive=False, step=950, best_val=1.5)
     lines = [
@@ -666,6 +677,39 @@ async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: l
         await app.press("escape")
         await app.shows("anna-standard-1", "tunes-quick-1")
         await app.lacks("nothing called")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_the_filter_is_in_the_unit_of_the_list_and_names_it(places: Path, size: tuple[int, int]) -> None:
+    recorded = record(places, "finished", name="novel-quick-1", steps=200)
+    best = recorded.run.status().best_val
+    assert best is not None
+    between = best * 1.2  # above the loss in nats, below the one in bits
+    async with driven(places, size, run=None) as app:
+        app.app.go("runs")
+        await app.shows("novel-quick-1", "best in nats")
+        await app.press("slash", *f"best<{between:.2f}")
+        await app.shows("best in nats ", "novel-quick-1")
+        app.app.bits = True
+        await app.shows("No run passes the filter", "best in bits")
+        app.app.bits = False
+        await app.shows("best in nats", "novel-quick-1")
+
+
+async def test_a_second_escape_after_filtering_keeps_the_marks(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "novel-quick-1")
+        await app.press("slash", *"quick", "enter", "a")
+        await app.until(lambda: app.text().count("✓") == 2)
+        await app.press("escape")
+        await app.shows("anna-standard-1")
+        await app.press("escape")
+        await app.shows("2 runs marked as before; Esc again unmarks.")
+        assert app.text().count("✓") == 2
+        await app.press("escape")
+        await app.lacks("✓")
+        await app.press("a", "slash", *"quick", "escape", "s", "escape")  # something else came between
+        await app.lacks("✓")
 
 
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:

@@ -24,10 +24,12 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
+from charlstm.training.presets import preset
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train import screen as train_screen
@@ -111,8 +113,11 @@ async def test_rising_loss_is_shown_as_diverging_with_what_to_do(tmp_path: Path)
 
 async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
     with record(tmp_path, "starting") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+        async with app_on(tmp_path, recorded.run.name, (140, 40)) as (app, pilot):
             await shows(pilot, "starting", "The first sample comes with the first validation")
+            assert "in a few seconds" not in screen_text(app)
+            recorded.beat("starting", "measuring how fast a step is")
+            await shows(pilot, "Measuring how fast a step is, ", " since the start.")
             await pilot.press("r")
             await shows(pilot, "No step is done yet")
             await pilot.press("escape")
@@ -398,7 +403,8 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
     references = (("order 0", 3.3), ("order 1", 2.9))
     view = RunView(run, run.status())
-    card = run_result(view, RunSeries.of(read_events(run.events_path)), run.spec(), False, references)
+    series = RunSeries.of(read_events(run.events_path))
+    card = run_result(view, series, run.spec(), False, references)
     assert card.state == "poor"
     assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
     assert "m trains it for more minutes; 3, then o, opens a model that reads well." in card.words
@@ -426,6 +432,57 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
         app.screen.query_one(ResultCard).result = card
         await shows(pilot, "Finished, but it has learnt little")
         assert app.screen.query_one(ResultCard).has_class("-poor")
+
+
+@pytest.mark.parametrize(
+    ("references", "words"),
+    [
+        ((("order 1", 4.0), ("order 2", 3.4)), "no better than a model of the last two letters alone (3.40 nats)"),
+        ((("order 1", 4.0), ("order 2", 3.9), ("xz", 3.3)), "no better than a file compressor (3.30 nats)"),
+    ],
+)
+def test_model_worse_than_two_letters_or_a_compressor_has_no_green_card(
+    tmp_path: Path, references: tuple[tuple[str, float], ...], words: str
+) -> None:
+    run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
+    series = RunSeries.of(read_events(run.events_path))
+    card = run_result(RunView(run, run.status()), series, run.spec(), False, references)
+    assert card.state == "poor"
+    assert f"{words}, so that it writes few real words. m trains it for more minutes" in card.words
+    in_bits = run_result(RunView(run, run.status()), series, run.spec(), True, references)
+    assert "bits), so that" in in_bits.words
+
+
+def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "finished", steps=50)
+    run, spec = recorded.run, recorded.run.spec()
+    series = RunSeries.of(read_events(run.events_path))
+    spec = replace(spec, settings=spec.settings.with_changes(lr=10 * preset(spec.preset).lr))
+    card = run_result(RunView(run, run.status()), series, spec, False, (("order 0", 3.3),))
+    assert f"The learning rate, {learning_rate(spec.settings.lr)}, was too high: n trains anew" in card.words
+    assert "n new run with a lower rate" in card.keys
+    assert "more minutes" not in card.words + card.keys
+
+
+def test_card_names_the_busy_machine(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", steps=50).run
+    events = [
+        replace(event, slowdown=3.0) if isinstance(event, Finished) else event for event in read_events(run.events_path)
+    ]
+    busy = "Other programs used the processor: training was about 3 times slower"
+    poor = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, (("order 0", 3.3),))
+    assert f"gibberish. {busy}. m trains it for more minutes" in poor.words
+    good = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
+    assert good.facts[0] == f"{busy}."
+
+
+async def test_equal_notifications_are_shown_once(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        for _ in range(10):
+            app.app.notify_info("The exact state is saved.")
+        app.app.notify_info("Something else.")
+        await app.shows("The exact state is saved.", "Something else.")
+        assert app.text().count("The exact state is saved.") == 1
 
 
 async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None:

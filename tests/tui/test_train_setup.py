@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key, Paste
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from charlstm.errors import RunError
 from charlstm.training.presets import PRESETS
@@ -135,6 +137,18 @@ async def test_without_an_answer_the_known_figures_stay(
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
     async with setup_for(tmp_path, text) as (_app, pilot):
         await shows(pilot, "1:00", "10:00", "2:00:00", "–")
+
+
+async def test_figures_of_losses_to_beat_stand_below_each_other(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text) as (_app, pilot):
+        shown = await shows(pilot, "letter", "compressor", "nats per character")
+        ends = {
+            match.end()
+            for line in shown.splitlines()
+            if any(name in line for name in ("frequencies ", "last letter ", "last two letters", "compressor "))
+            and (match := re.search(r"\d+\.\d\d(?= *$)", line.rstrip()))
+        }
+        assert len(ends) == 1
 
 
 async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:
@@ -343,7 +357,7 @@ async def test_separate_validation_text_is_shown_and_kept(
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
         assert answers == [("presets", str(text), "--val-file", str(other), *FREE)]
         await pilot.press("a")
-        await until(pilot, lambda: bool(pilot.app.screen.query("#setting-val_fraction")))
+        await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
         await shows(pilot, "no effect: validation is on other.txt", "Here it has no effect: validation is on other.txt")
         await pilot.press("escape")
@@ -378,12 +392,80 @@ async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: P
         for name in ("val_fraction", "test_fraction"):
             rows[name].query_one(Input).value = "0.5"
         await pilot.press("enter")
-        await until(pilot, lambda: any("0.9 together at most" in each.message for each in app._notifications))
+        await shows(pilot, "✗ val_fraction and test_fraction are 0.9 together at most")
         assert isinstance(app.screen, SettingsDialog)
         rows["val_fraction"].query_one(Input).value = "0.2"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "50 % of the text")
+
+
+async def test_keys_that_were_pressed_before_the_form_is_there_reach_no_field(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the form opened after 8 s, and what was typed meanwhile stood in its first field."""
+    opening = SettingsDialog._open
+    monkeypatch.setattr(SettingsDialog, "_open", lambda dialog: None)  # as long as the form is not shown
+    monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.0)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
+        dialog = app.screen
+        assert isinstance(dialog, SettingsDialog)
+        before = [field.value for field in dialog.query(Input)]
+        early = [Key(key, key if len(key) == 1 else None) for key in (*"77", "enter", "down", *"5")]
+        early.append(Paste("99"))
+        opening(dialog)
+        await until(pilot, lambda: isinstance(app.focused, Input))
+        for event in early:  # they were pressed before it was shown, and are handled after
+            app.post_message(event)
+        await pilot.press("8")
+        first = dialog.query(SettingRow).first().query_one(Input)
+        await until(pilot, lambda: first.value == "8")
+        assert [field.value for field in dialog.query(Input) if field is not first] == [
+            value for field, value in zip(dialog.query(Input), before, strict=True) if field is not first
+        ]
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own(
+    tmp_path: Path, text: Path, size: tuple[int, int]
+) -> None:
+    async with setup_for(tmp_path, text, size) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
+        rows = {row.setting: row for row in app.screen.query(SettingRow)}
+        await pilot.press("slash", *"val_")
+        await until(pilot, lambda: rows["val_fraction"].display and not rows["hidden_size"].display)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is rows["val_fraction"].query_one(Input))
+        await pilot.press("escape")
+        await until(pilot, lambda: rows["hidden_size"].display)
+        assert app.focused is rows["val_fraction"].query_one(Input)
+        await until(pilot, lambda: rows["val_fraction"].region in app.screen.region)
+        above = list(rows.values())[list(rows).index("val_fraction") - 1]
+        await pilot.click(above.query_one(".form--name"))
+        await until(pilot, lambda: app.focused is above.query_one(Input))
+        await pilot.press("slash", *"lr", "enter")
+        rows["lr"].query_one(Input).value = "0.5"
+        await until(pilot, lambda: "times the preset's" in warning(app))
+        rows["num_layers"].query_one(Input).value = "many"
+        await until(pilot, lambda: "num_layers takes a whole number from 1 to 16" in warning(app))
+        shown = app.screen.query_one("#setting-warning")
+        assert shown.size.height >= 2
+        assert shown.region in app.screen.region
+        rows["num_layers"].reset()
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        await shows(pilot, "! The learning rate is 42 times the preset's: training may diverge.")
+
+
+def warning(app: CharLSTMApp) -> str:
+    return str(app.screen.query_one("#setting-warning", Static).content)
 
 
 # ---- choices belong to a text
@@ -541,8 +623,21 @@ async def test_a_second_run_beside_a_live_one_asks_first(
             assert len(started) == 1
             await pilot.press("enter")
             await shows(pilot, "Train beside first?")
-            await pilot.press("w")
+            await pilot.press("enter")  # the default is the harmless answer
             await until(pilot, lambda: app.run_path == recorded.run.path)
+            assert len(started) == 1
+
+
+async def test_question_about_a_live_run_closes_when_that_has_ended(tmp_path: Path, text: Path) -> None:
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            await pilot.press("enter")
+            await shows(pilot, "Train beside first?")
+            recorded.end("finished")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert any("first has ended" in each.message for each in app._notifications)
+            assert app.run_path is None
 
 
 async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:

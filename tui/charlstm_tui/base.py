@@ -15,6 +15,7 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Event, Resize, ScreenResume
+from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
@@ -96,6 +97,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.last_search = Search()
         """What was looked for last."""
         self._shown_errors: set[str] = set()
+        self._shown_until: dict[tuple[str, str, str], float] = {}  # when each message goes
         self._reported: dict[str, float] = {}
         self._newly_watched: Path | None = None  # what Generate plays when one goes there without a choice
 
@@ -269,6 +271,23 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.last_search = event.search
 
     # ---- messages, shown literally
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """See ``App.notify``. A message that is on the screen already is not shown a second time."""
+        now, key = time.monotonic(), (severity, title, message)
+        self._shown_until = {shown: until for shown, until in self._shown_until.items() if until > now}
+        if key in self._shown_until:
+            return
+        self._shown_until[key] = now + (self.NOTIFICATION_TIMEOUT if timeout is None else timeout)
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
     def notify_info(self, sentence: str) -> None:
         """A remark that needs no answer."""
         self.notify(visible(sentence), markup=False, timeout=3)

@@ -124,6 +124,11 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
     return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.{decimals}f}"
 
 
+def unit(bits: bool) -> str:
+    """The name of the unit that losses per character are shown in."""
+    return "bits" if bits else "nats"
+
+
 def learning_rate(rate: float | None) -> str:
     """A learning rate as people write it: ``2.4e-3``."""
     if rate is None or not math.isfinite(rate):

@@ -7,6 +7,7 @@ next keys of a quick typist, or a paste, and sent them to the widget that had th
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from contextlib import ExitStack
@@ -32,6 +33,18 @@ DRAW_EVERY = 0.1
 
 class KeyHandled(Message, verbose=True):
     """Follows a key from the focused widget through its parents to the app: when it arrives, the key was handled."""
+
+
+class KeysWhenShown:
+    """A screen that takes no key that was pressed before it could be seen, except Esc: a form with many parts may
+    take seconds to open on a busy machine, and what is typed meanwhile is not meant for its first field."""
+
+    shown_at = math.inf
+    """When it was shown, by the clock of Textual's messages."""
+
+    def start_taking_keys(self) -> None:
+        """The screen is shown: what is pressed from now on is meant for it."""
+        self.shown_at = Message().time
 
 
 class OrderedKeys(App[None]):
@@ -66,6 +79,8 @@ class OrderedKeys(App[None]):
         self._put_off_drawing()
         while self._keys and self._following is None:
             event = self._keys.popleft()
+            if self._is_too_early(event):
+                continue
             await super().on_event(event)
             target = self.focused or self.screen
             if not event.is_forwarded:  # an action was carried out
@@ -76,6 +91,12 @@ class OrderedKeys(App[None]):
         if not self._keys and self._check is not None:
             self._check.stop()
             self._check = None
+
+    def _is_too_early(self, event: Key | Paste) -> bool:
+        """Whether the event came before the screen that would get it was shown."""
+        screen = self.screen
+        is_escape = isinstance(event, Key) and event.key == "escape"
+        return isinstance(screen, KeysWhenShown) and event.time < screen.shown_at and not is_escape
 
     def _put_off_drawing(self) -> None:
         """While the same key waits again and again, as when it is held, draw only every :data:`DRAW_EVERY` seconds: it

@@ -403,11 +403,11 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.train_losses or judged.useless):
+        if judged.kind == "finished" and (judged.rate_too_high or judged.useless):
             print_note(judged.text)
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
-        if judged.kind == "finished" and judged.train_losses:  # it diverged, and ended before the loss was no number
+        if judged.rate_too_high:  # it diverged, and ended before the loss was no number
             command = shell_command("train", "--like", run.name, "--lr", lower_rate)
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process

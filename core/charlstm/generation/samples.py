@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 SAMPLE_CHARS = 300
 PRIME_CHARS = 24
+LONGEST_WORD = 60
 PRIME_SEARCH_CHARS = 4_000
 """Characters at the start of the text among which the prime is chosen."""
 
@@ -22,13 +23,14 @@ LINES_PER_PARAGRAPH = 20
 
 
 def sample_prime(corpus: Corpus) -> str:
-    """The prime of all samples of a run: the first words, up to 24 characters, of the first line that is as long."""
+    """The prime of all samples of a run: the first words, up to 24 characters, of the first line that is as long. A
+    longer first word stays whole; of a line without spaces, as in Chinese, it is the first 24 characters."""
     lines = [line.strip() for line in corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")]
     line = next((line for line in lines if len(line) >= PRIME_CHARS), max(lines, key=len, default=""))
     if len(line) <= PRIME_CHARS:
         return line
     words = line[: PRIME_CHARS + 1].rpartition(" ")[0]
-    return words or line[:PRIME_CHARS]
+    return words or line.partition(" ")[0][:LONGEST_WORD] if " " in line[:LONGEST_WORD] else line[:PRIME_CHARS]
 
 
 def text_start(corpus: Corpus) -> str:

@@ -21,7 +21,8 @@ from charlstm.runs.status import RunStatus
 from charlstm.training.settings import Settings
 
 FACTS = ("name", "text", "preset", "state", "tag", "note", "best", "steps", "minutes", "mb")
-"""What can be asked besides the settings: ``best`` in nats per character, ``minutes`` of work, ``mb`` on disk."""
+"""What can be asked besides the settings: ``best`` in the unit that :func:`run_facts` is given, ``minutes`` of work,
+``mb`` on disk."""
 NAMES = (*FACTS, *(field.name for field in fields(Settings)))
 NUMBERS = frozenset({"best", "steps", "minutes", "mb"})
 WORDS = frozenset(FACTS) - NUMBERS
@@ -66,6 +67,11 @@ class RunFilter:
     problem: str = ""
     """Why a part of what was typed was left out; empty when none was."""
 
+    @property
+    def asks_for_best(self) -> bool:
+        """Whether the best loss is compared with a number, whose unit has to be known."""
+        return any(term.name == "best" for term in self.terms)
+
     def matches(self, facts: Mapping[str, object]) -> bool:
         """Whether a run with these facts (see :func:`run_facts`) passes."""
         names = f"{facts.get('name', '')}\n{facts.get('text', '')}".casefold()
@@ -109,9 +115,18 @@ def _problem(term: _Term) -> str:
 
 
 def run_facts(
-    run: Run, status: RunStatus, text: str, preset: str, settings: Settings | None, notes: Notes, size: int
+    run: Run,
+    status: RunStatus,
+    text: str,
+    preset: str,
+    settings: Settings | None,
+    notes: Notes,
+    size: int,
+    *,
+    bits: bool = False,
 ) -> dict[str, object]:
-    """What a filter can ask of a run, by name."""
+    """What a filter can ask of a run, by name. ``best`` is in nats per character, or in ``bits``."""
+    best = status.best_val
     return {
         "name": run.name,
         "text": text,
@@ -119,7 +134,7 @@ def run_facts(
         "state": status.state,
         "tag": notes.tags,
         "note": notes.note,
-        "best": status.best_val,
+        "best": best / math.log(2) if bits and best is not None else best,
         "steps": status.step,
         "minutes": status.work_seconds / 60,
         "mb": size / 1e6,

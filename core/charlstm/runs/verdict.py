@@ -20,6 +20,7 @@ Live = Literal[
     "starting",
     "learning",  # the loss falls
     "flattening",  # the validation loss falls hardly at all
+    "worsening",  # it rises, and the training loss has not yet
     "recovering",  # it was above its best, and falls
     "climbing",  # the learning rate climbs again after an extension: a rising loss says nothing yet
     "overfitting",  # the validation loss rises while the training loss falls
@@ -38,6 +39,12 @@ overfitting."""
 
 FLAT_FALL = 0.005
 """A smaller relative fall of the validation loss over the last third of its curve counts as flattening."""
+
+WORSE_RISE = 0.02
+"""A larger relative rise of the validation loss over the last third of its curve is no flattening any more."""
+
+STALLED_FALL = 0.02
+"""A training loss that fell by less than this, relatively, over the second half of a run has stopped falling."""
 
 ABOVE_BEST = 0.05
 """A validation loss this much above its best, relatively, is that of a run that has lost what it had learnt."""
@@ -86,11 +93,15 @@ class Verdict:
     change: float | None = None
     """Relative change of the validation loss during ``seconds``, or since the best step when ``overfitting``."""
 
+    train_falls: bool = False
+    """Whether the training loss fell while the validation loss was ``worsening``."""
+
     seconds: float | None = None
     """Seconds of training in which ``change`` came about, or all the time of a ``finished`` run."""
 
     val_losses: tuple[float, float] | None = None
-    """The best and the last validation loss, when the last is above the best by :data:`ABOVE_BEST`."""
+    """The best and the last validation loss, when the last is above the best by :data:`ABOVE_BEST`, and of a run that
+    is ``worsening``."""
 
     train_losses: tuple[float, float] | None = None
     """The first and the last training loss, before there are two validations to compare; of a run that diverges, or
@@ -102,8 +113,15 @@ class Verdict:
     order0: float | None = None
     """Entropy of the letter frequencies, when ``stuck`` at it."""
 
-    useless: str = ""
-    """Of a run that ended: what its best model is no better than, in words, or empty."""
+    useless: tuple[str, float] | None = None
+    """Of a run that ended: what its best model is no better than, in words, and the loss of that."""
+
+    rose_above_guessing: bool = False
+    """Of a ``finished`` run: its training loss was once worse than guessing all characters alike."""
+
+    rate_too_high: bool = False
+    """Of a ``finished`` run: its loss rose, or its best model is ``useless`` and the loss had stopped falling or was
+    once worse than guessing. A longer run would change nothing, a lower learning rate would."""
 
     extended_in_vain: bool = False
     """Of a ``finished`` run: it was extended, and its best model is still the one from before."""
@@ -113,7 +131,12 @@ class Verdict:
 
     @property
     def text(self) -> str:
-        """One to three sentences for a person."""
+        """One to three sentences for a person, with losses in nats."""
+        return self.describe()
+
+    def describe(self, *, bits: bool = False) -> str:
+        """One to three sentences for a person, with losses in nats, or in ``bits``."""
+        unit = "bits" if bits else "nats"
         match self.kind:
             case "starting":
                 return _sentence(f"Starting: {self.message}" if self.message else "Starting")
@@ -127,99 +150,108 @@ class Verdict:
                     "may rise until then."
                 )
             case "rising":
-                return "Not learning: the loss does not fall." if self.train_losses is None else self._rising
+                if self.train_losses is None:
+                    return "Not learning: the loss does not fall."
+                first, last = (_loss(loss, bits) for loss in self.train_losses)
+                return f"Not learning: the training loss went from {first} to {last} {unit}."
             case "diverging":
-                return self._diverging
+                return self._diverging(bits)
             case "validating":
                 done = {"done": "All steps are done", "time": "The time is up"}.get(self.reason, "Training has ended")
                 return f"{done}. Now the best model is validated on all of the held-out text."
             case "stuck":
                 return (
-                    f"Stuck at letter frequencies ({self.order0:.2f} nats): the model knows only how frequent each "
-                    "character is."
+                    f"Stuck at letter frequencies ({_loss(self.order0, bits)} {unit}): the model knows only how "
+                    "frequent each character is."
                 )
             case "overfitting":
                 which = "best model" if self.step else "model from before training"
                 return (
                     f"Overfitting since step {self.step:,}: validation rose {self.change:.0%} while training fell. "
-                    f"The {which} ({ESTIMATE}{self.best_val:.2f} nats) is kept."
+                    f"The {which} ({ESTIMATE}{_loss(self.best_val, bits)} {unit}) is kept."
                 )
-            case "learning" | "flattening" | "recovering":
-                return self._progress
+            case "learning" | "flattening" | "worsening" | "recovering":
+                return self._progress(bits)
             case "failed" | "crashed":
-                return f"{self.kind.capitalize()}: {_sentence(self.message)} {self._best}".rstrip()
+                return f"{self.kind.capitalize()}: {_sentence(self.message)} {self._best(bits)}".rstrip()
             case "diverged":
-                best = self._best or "No model was kept."
+                best = self._best(bits) or "No model was kept."
                 return f"Diverged at step {self.step:,}: the loss is not a number any more. {best}"
             case "stopped":
-                return f"Stopped at step {self.step:,}. {self._best}".rstrip()
+                return f"Stopped at step {self.step:,}. {self._best(bits)}".rstrip()
             case "finished":
-                return self._end
+                return self._end(bits)
 
-    @property
-    def _progress(self) -> str:
+    def _progress(self, bits: bool) -> str:
+        unit = "bits" if bits else "nats"
         if self.change is None or self.seconds is None:
             if self.train_losses is None:
                 return "Learning: these are the first steps."
-            first, last = self.train_losses
-            still = "" if self.guessing is None else f", still above guessing ({self.guessing:.2f})"
-            return f"Learning: training loss {first:.2f} → {last:.2f} nats{still}."
+            first, last = (_loss(loss, bits) for loss in self.train_losses)
+            still = "" if self.guessing is None else f", still above guessing ({_loss(self.guessing, bits)})"
+            return f"Learning: training loss {first} → {last} {unit}{still}."
         span = _duration(self.seconds)
+        above_best = ""
+        if self.val_losses is not None:
+            best, last = (_loss(loss, bits) for loss in self.val_losses)
+            above_best = f"At {last} {unit} it is still above its best, {best}."
+        if self.kind == "worsening":
+            assert self.val_losses is not None
+            rose = f"Getting worse: validation rose {_percent(self.change)} in the last {span}, to {last} {unit}"
+            if self.train_falls:
+                cause = "Training fell: it learns the text by heart, and more text or dropout would help."
+            else:
+                cause = "The learning rate may be too high: a lower one would help."
+            return f"{rose}; the best is {best}. {cause}"
         if self.kind == "flattening":
-            moved = f"fell only {max(0.0, -self.change):.1%}" if self.change < FLAT_FALL else f"rose {self.change:.1%}"
-            return f"Flattening: validation {moved} in the last {span}. {self._above_best or 'No overfitting.'}"
+            moved = f"fell only {max(0.0, -self.change):.1%}" if self.change <= 0 else f"rose {self.change:.1%}"
+            return f"Flattening: validation {moved} in the last {span}. {above_best or 'No overfitting.'}"
         if self.kind == "recovering":
-            return f"Recovering: validation fell {_percent(-self.change)} in the last {span}. {self._above_best}"
+            return f"Recovering: validation fell {_percent(-self.change)} in the last {span}. {above_best}"
         return f"Still learning: validation fell {_percent(-self.change)} in the last {span}. No overfitting."
 
-    @property
-    def _above_best(self) -> str:
-        if self.val_losses is None:
-            return ""
-        best, last = self.val_losses
-        return f"At {last:.2f} nats it is still above its best, {best:.2f}."
-
-    @property
-    def _rising(self) -> str:
-        assert self.train_losses is not None
-        first, last = self.train_losses
-        return f"Not learning: the training loss went from {first:.2f} to {last:.2f} nats."
-
-    @property
-    def _diverging(self) -> str:
+    def _diverging(self, bits: bool) -> str:
+        unit = "bits" if bits else "nats"
         if self.train_losses is None:
             return "Diverging: the training loss is not a number any more."
         low, last = self.train_losses
         worse = ""
         if self.guessing is not None:
-            worse = f", worse than guessing all characters alike ({self.guessing:.2f})"
+            worse = f", worse than guessing all characters alike ({_loss(self.guessing, bits)})"
         if low < last:
-            return f"Diverging: the training loss rose from {low:.2f} to {last:.2f} nats{worse}."
-        return f"Diverging: the training loss is {last:.2f} nats{worse}."
+            moved = f"rose from {_loss(low, bits)} to {_loss(last, bits)}"
+            return f"Diverging: the training loss {moved} {unit}{worse}."
+        return f"Diverging: the training loss is {_loss(last, bits)} {unit}{worse}."
 
-    @property
-    def _end(self) -> str:
+    def _end(self, bits: bool) -> str:
+        unit = "bits" if bits else "nats"
         why = _REASONS.get(self.reason)
-        text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best}".rstrip()
+        text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best(bits)}"
+        text = text.rstrip()
         if busy := self.contention.describe("was"):
             text = f"{text} {busy}"
-        if self.useless:
-            text = f"{text} That is no better than {self.useless}: it has learnt nothing of use yet."
+        if self.useless is not None:
+            name, loss = self.useless
+            text = (
+                f"{text} That is no better than {name} ({_loss(loss, bits)} {unit}): it has learnt nothing of use yet."
+            )
         if self.train_losses is not None:
-            low, last = self.train_losses
-            return f"{text} It diverged: the training loss rose from {low:.2f} to {last:.2f} nats."
+            low, last = (_loss(loss, bits) for loss in self.train_losses)
+            return f"{text} It diverged: the training loss rose from {low} to {last} {unit}."
+        if self.rate_too_high:
+            return f"{text} The learning rate was too high: train anew with a lower one."
         if self.overfit_since is not None:
             return f"{text} It overfitted after step {self.overfit_since:,}; more text or dropout would help."
         if self.extended_in_vain:
             return f"{text} The steps that were added did not improve it."
         return text
 
-    @property
-    def _best(self) -> str:
+    def _best(self, bits: bool) -> str:
         if self.best_val is None or not math.isfinite(self.best_val):
             return ""
         mark = "" if self.best_whole else ESTIMATE
-        loss = f"{mark}{self.best_val:.2f} nats ({self.best_val / math.log(2):.2f} bits)"
+        own, other = ("bits", "nats") if bits else ("nats", "bits")
+        loss = f"{mark}{_loss(self.best_val, bits)} {own} ({_loss(self.best_val, not bits)} {other})"
         if self.best_step == 0:
             return f"The model that is kept is the one from before training: {loss}."
         where = f" at step {self.best_step:,}" if self.best_step is not None else ""
@@ -265,9 +297,7 @@ def overfitting_since(series: RunSeries) -> Validated | None:
     later = [each for each in points if each.step > best.step]
     if len(later) < 2 or later[-1].val_loss <= best.val_loss * (1 + OVERFIT_RISE):
         return None
-    train = series.points("train")
-    before, after = train.y[train.x <= best.step][-5:], train.y[train.x > best.step][-5:]
-    if len(before) and len(after) and np.nanmean(after) > np.nanmean(before):
+    if _train_change(series, best.step) > 0:
         return None  # both losses rise: the learning rate is too high, which is another problem
     return best
 
@@ -288,7 +318,9 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
     elif finished is None:
         return None
     else:
-        since = overfitting_since(series)
+        since, risen = overfitting_since(series), _risen_from(series)
+        useless = no_better_than(series, best_val, order0)
+        rose = _rose_above_guessing(series)
         return Verdict(
             kind="finished",
             step=finished.step,
@@ -298,8 +330,10 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
             best_step=best_step,
             overfit_since=None if since is None else since.step,
             seconds=series.work_seconds,
-            train_losses=_risen_from(series),
-            useless=no_better_than(series, best_val, order0),
+            train_losses=risen,
+            useless=useless,
+            rose_above_guessing=rose,
+            rate_too_high=risen is not None or (useless is not None and (rose or _has_stalled(series))),
             contention=Contention(finished.slowdown or 1.0, finished.others_first),
             extended_in_vain=series.extended_at is not None
             and best_step is not None
@@ -315,18 +349,40 @@ def _ended(series: RunSeries, state: str | None, message: str, order0: float | N
     )
 
 
-def no_better_than(series: RunSeries, loss: float | None, order0: float | None) -> str:
-    """What a model with this ``loss`` is no better than, in words: guessing, or the letter frequencies; else empty.
+def no_better_than(series: RunSeries, loss: float | None, order0: float | None) -> tuple[str, float] | None:
+    """What a model with this ``loss`` is no better than, in words, and the loss of that: guessing, or the letter
+    frequencies; else ``None``.
 
     ``order0`` is the entropy of the letter frequencies, if it is known.
     """
     if loss is None or not math.isfinite(loss):
-        return ""
+        return None
     if (guessing := series.guessing_loss) is not None and loss > guessing * (1 - STUCK_NEAR):
-        return f"guessing all characters alike ({guessing:.2f} nats)"
+        return "guessing all characters alike", guessing
     if order0 is not None and loss > order0 * (1 - STUCK_NEAR):
-        return f"the letter frequencies alone ({order0:.2f} nats)"
-    return ""
+        return "the letter frequencies alone", order0
+    return None
+
+
+def _rose_above_guessing(series: RunSeries) -> bool:
+    """Whether the training loss of a run that began near guessing, or below it, was once worse than guessing."""
+    train = series.points("train")
+    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    if (guessing := series.guessing_loss) is None or len(losses) < 3:
+        return False
+    worse = np.median(np.lib.stride_tricks.sliding_window_view(losses, 3), axis=1) > guessing * ABOVE_GUESSING
+    return bool(worse.any() and (not worse[0] or _untrained_loss(series) is not None))
+
+
+def _has_stalled(series: RunSeries) -> bool:
+    """Whether the training loss of a run that ended had stopped falling."""
+    train = series.points("train")
+    losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
+    quarter = len(losses) // 4
+    if series.step < STUCK_AFTER or quarter < 2:
+        return False
+    middle, end = np.median(losses[2 * quarter : 3 * quarter]), np.median(losses[-quarter:])
+    return bool(end > middle * (1 - STALLED_FALL))
 
 
 def _live(series: RunSeries, order0: float | None) -> Verdict:
@@ -360,11 +416,13 @@ def _live(series: RunSeries, order0: float | None) -> Verdict:
     flat = change > 0 or (len(points) >= 6 and -change < FLAT_FALL)
     best_val, last_val = min(each.val_loss for each in points), points[-1].val_loss
     lost = last_val > best_val * (1 + ABOVE_BEST)
+    worsens = change > WORSE_RISE
     return Verdict(
-        kind="flattening" if flat else "recovering" if lost else "learning",
+        kind="worsening" if worsens else "flattening" if flat else "recovering" if lost else "learning",
         step=series.step,
         change=change,
-        val_losses=(best_val, last_val) if lost else None,
+        train_falls=worsens and _train_change(series, since.step) < 0,
+        val_losses=(best_val, last_val) if lost or worsens else None,
         seconds=points[-1].train_seconds - since.train_seconds,
     )
 
@@ -391,6 +449,13 @@ def _risen_from(series: RunSeries) -> tuple[float, float] | None:
     if (untrained := _untrained_loss(series)) is not None:
         lowest = min(lowest, untrained)
     return (lowest, now) if now > lowest * (1 + RISE) and now - lowest > 0.05 else None
+
+
+def _train_change(series: RunSeries, step: int) -> float:
+    """How much the training loss rose after ``step``; 0 where that is not known."""
+    train = series.points("train")
+    before, after = train.y[train.x <= step][-5:], train.y[train.x > step][-5:]
+    return float(np.nanmean(after) - np.nanmean(before)) if len(before) and len(after) else 0.0
 
 
 def _partial_validations(series: RunSeries) -> list[Validated]:
@@ -423,6 +488,12 @@ def _train_losses(series: RunSeries) -> tuple[float, float] | None:
         return float(train[0]), float(train[-1])
     untrained = _untrained_loss(series)
     return None if untrained is None or not len(train) else (untrained, float(train[0]))
+
+
+def _loss(nats: float | None, bits: bool) -> str:
+    """A loss in nats, or in ``bits``, without its unit."""
+    assert nats is not None
+    return f"{nats / math.log(2) if bits else nats:.2f}"
 
 
 def _sentence(text: str) -> str:

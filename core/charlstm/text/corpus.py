@@ -50,6 +50,7 @@ __all__ = [
     "open_corpus",
     "preview",
     "reopen_corpus",
+    "split_text",
 ]
 
 _BLOCKS = 10
@@ -156,27 +157,9 @@ class Corpus:
         arguments.one_of("mode", mode, ("tail", "blocks"), error=TextError)
         chars = self.text_chars
         if self.validation is not None:
-            text = self._split_text(chars, 0.0, mode, test_fraction)
+            text = split_text(chars, 0.0, mode, test_fraction)
             return dataclasses.replace(text, held_out=(Span(chars, self.chars),))
-        return self._split_text(chars, val_fraction, mode, test_fraction)
-
-    @staticmethod
-    def _split_text(chars: int, val_fraction: float, mode: Literal["tail", "blocks"], test_fraction: float) -> Split:
-        if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
-            raise TextError(
-                "The fractions for validation and test are at least 0 and below 1 together, not "
-                f"{val_fraction:g} and {test_fraction:g}"
-            )
-        train_chars = int(chars * (1 - val_fraction - test_fraction))
-        test_start = int(chars * (1 - test_fraction))
-        if mode == "tail" or train_chars == chars:
-            return _split(chars, [Span(train_chars, test_start)], [Span(test_start, chars)])
-        held_out_chars, test_chars = chars - train_chars, chars - test_start
-        blocks = _blocks(chars, held_out_chars)
-        cuts = [stop - (stop - start) * test_chars // held_out_chars for start, stop in blocks]
-        validation = [Span(block.start, cut) for block, cut in zip(blocks, cuts, strict=True)]
-        test = [Span(cut, block.stop) for block, cut in zip(blocks, cuts, strict=True)]
-        return _split(chars, validation, test)
+        return split_text(chars, val_fraction, mode, test_fraction)
 
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
@@ -203,6 +186,27 @@ class Corpus:
         if self.validation is not None:
             record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
         return record
+
+
+def split_text(
+    chars: int, val_fraction: float, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
+) -> Split:
+    """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
+    if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
+        raise TextError(
+            "The fractions for validation and test are at least 0 and below 1 together, not "
+            f"{val_fraction:g} and {test_fraction:g}"
+        )
+    train_chars = int(chars * (1 - val_fraction - test_fraction))
+    test_start = int(chars * (1 - test_fraction))
+    if mode == "tail" or train_chars == chars:
+        return _split(chars, [Span(train_chars, test_start)], [Span(test_start, chars)])
+    held_out_chars, test_chars = chars - train_chars, chars - test_start
+    blocks = _blocks(chars, held_out_chars)
+    cuts = [stop - (stop - start) * test_chars // held_out_chars for start, stop in blocks]
+    validation = [Span(block.start, cut) for block, cut in zip(blocks, cuts, strict=True)]
+    test = [Span(cut, block.stop) for block, cut in zip(blocks, cuts, strict=True)]
+    return _split(chars, validation, test)
 
 
 def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:

@@ -24,6 +24,7 @@ def test_sampler_writes_the_same_for_one_model_and_seed() -> None:
         ("\n\nHi\nThe quick brown fox jumps over it\n", "The quick brown fox"),
         ("ab\nabc\n", "abc"),
         ("x" * 100, "x" * 24),
+        ("Donaudampfschifffahrtsgesellschaft fährt\n", "Donaudampfschifffahrtsgesellschaft"),
         ("\n\n\n", ""),
     ],
 )

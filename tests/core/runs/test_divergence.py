@@ -105,7 +105,7 @@ def test_rising_loss_is_never_called_learning() -> None:
         assert verdict(series).kind != "learning" or number == 1
     assert verdict(series).text == "Not learning: the training loss went from 4.01 to 4.39 nats."
     series.feed([validated(40, 4.6)])
-    assert verdict(series).kind == "flattening"
+    assert verdict(series).kind == "worsening"
 
 
 def test_loss_that_falls_from_above_guessing_is_learning() -> None:

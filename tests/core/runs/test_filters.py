@@ -58,6 +58,16 @@ def test_what_is_not_known_passes_no_comparison() -> None:
     assert not any(parse_filter(text).matches(unread) for text in ("best<9", "best>0", "lr<1", "lr=0.002"))
 
 
+def test_filter_compares_best_in_the_unit_of_the_facts() -> None:
+    run, status = Run(Path("/r")), RunStatus(state="finished", alive=False, best_val=1.8)  # 2.6 bits
+    nats, bits = (run_facts(run, status, "", "", None, Notes(), 0, bits=bits) for bits in (False, True))
+    assert parse_filter("best<2.5").matches(nats)
+    assert not parse_filter("best<2.5").matches(bits)
+    assert parse_filter("best>2.5 best<2.7").matches(bits)
+    assert parse_filter("best<2.5").asks_for_best
+    assert not parse_filter("lr<2.5").asks_for_best
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -161,8 +161,55 @@ def test_falling_loss_far_above_its_best_is_recovering() -> None:
         "Recovering: validation fell 52% in the last 25 s. At 4.60 nats it is still above its best, 3.47."
     )
     rises = verdict(run([4.5, 3.9, 3.47, 3.47, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9]))
-    assert rises.kind == "flattening"
+    assert rises.kind == "worsening"
     assert "No overfitting" not in rises.text
+
+
+def test_rising_validation_is_never_called_flattening() -> None:
+    """A rise of 126 % was."""
+    both = verdict(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
+    assert both.text == (
+        "Getting worse: validation rose 126% in the last 25 s, to 4.30 nats; the best is 1.90. "
+        "The learning rate may be too high: a lower one would help."
+    )
+    by_heart = verdict(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7]))
+    assert by_heart.kind == "worsening"
+    assert "Training fell: it learns the text by heart" in by_heart.text
+    assert verdict(run([2.0, 1.9, 1.9, 1.91])).text.startswith("Flattening: validation rose 0.5% in the last 25 s.")
+
+
+def test_verdict_is_in_the_unit_asked_for() -> None:
+    series = run([4.5, 3.0, 2.2, 1.9, 1.74])
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
+    assert verdict(series).describe(bits=True) == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
+    stuck = verdict(run([4.5, 3.13, 3.12, 3.11, 3.11]), order0=ORDER0)
+    assert "(4.47 bits)" in stuck.describe(bits=True)
+    assert "(3.10 nats)" in stuck.describe()
+
+
+def ended(train: list[float], best: float) -> RunSeries:
+    """A run that took ten steps for each of these training losses."""
+    series = RunSeries.of([started(symbols=98), validated(0, 4.6)])
+    series.feed([stepped(10 * number, loss) for number, loss in enumerate(train, 1)])
+    series.feed([Finished(step=10 * len(train), reason="done", best_val=best, best_step=5, train_seconds=60.0)])
+    series.feed([validated(10 * len(train), best, whole=True)])
+    return series
+
+
+@pytest.mark.parametrize(
+    ("train", "best", "too_high"),
+    [
+        ([3.3, *[3.15] * 19], 3.12, True),  # it came to rest at the letter frequencies
+        ([4.5, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.6, 3.5, 3.4], 3.4, True),  # it was worse than guessing once
+        ([4.5, 8.0, 7.0, 6.0, 5.0, 4.5, 4.0, 3.6, 3.0, 2.4], 2.4, False),  # and learnt all the same
+        ([2.0] * 5 + [9.0] * 10, 2.0, True),
+        ([4.5 - 0.06 * number for number in range(20)], 3.3, False),  # it fell to the end: it was too short
+        ([4.2, 4.0, 3.7], 3.6, False),
+        ([4.5, 3.0, 2.5, 2.2, *[2.0] * 10], 2.0, False),
+    ],
+)
+def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], best: float, too_high: bool) -> None:
+    assert verdict(ended(train, best), order0=ORDER0).rate_too_high == too_high
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunStatus
+from charlstm.runs.verdict import Verdict
 from charlstm.training.events import Finished, Paused
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.model_picker import ModelPicker
@@ -299,15 +300,15 @@ def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
     status = RunStatus(state="running", alive=True, step=120, planned_steps=1400)
     begins = "The text begins as soon as novel-quick-1 has learnt something: "
     awaited = Awaited(run, status, 2.9, 2.0)
-    assert awaited.sentence(False) == f"{begins}step 120 of 1,400, loss 2.90 on its way to 2.00."
+    assert awaited.sentence(False) == f"{begins}step 120 of 1,400, loss 2.90 on its way to 2.00 nats."
     assert replace(awaited, training_loss=1.9).sentence(False) == (
-        f"{begins}step 120 of 1,400, loss 1.90 at the next validation."
+        f"{begins}step 120 of 1,400, loss 1.90 nats at the next validation."
     )
     assert replace(awaited, goal=None, status=replace(status, planned_steps=None)).sentence(False) == (
-        f"{begins}step 120, loss 2.90."
+        f"{begins}step 120, loss 2.90 nats."
     )
-    assert replace(awaited, training_loss=math.nan, trouble="Diverging.").sentence(False) == (
-        f"{begins}step 120 of 1,400. Diverging."
+    assert replace(awaited, training_loss=math.nan, trouble=Verdict(kind="diverging")).sentence(False) == (
+        f"{begins}step 120 of 1,400. Diverging: the training loss is not a number any more."
     )
     early = replace(awaited, status=replace(status, step=0), training_loss=None)
     assert early.sentence(False) == f"{begins}its first steps are still to come."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import stat
@@ -561,6 +562,28 @@ async def test_a_long_name_takes_one_row_of_the_model_picker(model: Path, home: 
         await it.until(lambda: "the-complete-works-of-a-poet-standard-2" in it.screen_text())
         options = it.app.screen.query_one(OptionList)
         assert options.size.height == options.option_count
+
+
+async def test_keys_and_words_of_the_view_line_do_not_merge_in_a_narrow_terminal(model: Path) -> None:
+    async with playing(model) as it:
+        bar = it.screen.query_one(GenerateBar)
+        views = ("play", "write", "score", "duel")
+        bar.show("play", views, ("m" * (bar.content_size.width - len("[Play] w:Write s:Score d:Duel") - 2),))
+        assert "[Play] w:Write s:Score d:Duel" in bar.render().plain
+        bar.show("play", views, ("m",))
+        assert "[Play]  w Write  s Score  d Duel" in bar.render().plain
+
+
+async def test_the_picker_names_losses_in_the_chosen_unit(model: Path, home: Path) -> None:
+    best = record(home / "runs", "finished", name="novel", steps=200).run.status().best_val
+    assert best is not None
+    async with playing(model) as it:
+        await it.until(lambda: len(it.app.runs_state.runs) == 1)
+        for bits, words in ((False, f"best {best:.2f} nats"), (True, f"best {best / math.log(2):.2f} bits")):
+            it.app.bits = bits
+            await it.pilot.press("o")
+            await it.until(lambda words=words: words in it.screen_text())
+            await it.pilot.press("escape")
 
 
 async def test_enter_in_the_picker_waits_for_the_list(model: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

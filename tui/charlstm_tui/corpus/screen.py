@@ -61,6 +61,7 @@ class CorpusScreen(ModeScreen):
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
     reading: reactive[Reading | None] = reactive(None)
+    bits: reactive[bool] = reactive(False)
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,7 +75,9 @@ class CorpusScreen(ModeScreen):
         yield Static(id="welcome")
         with Split("#texts", id="corpus-split"):
             yield TextList(id="texts")
-            yield TextPane(id="text").data_bind(state=CorpusScreen.text, otherwise=CorpusScreen.otherwise)
+            yield TextPane(id="text").data_bind(
+                CorpusScreen.bits, state=CorpusScreen.text, otherwise=CorpusScreen.otherwise
+            )
         yield TextInput(placeholder="part of a name", id="texts-filter", compact=True)
         yield TextHints(id="text-hints").data_bind(state=CorpusScreen.text, reading=CorpusScreen.reading)
 
@@ -105,6 +108,7 @@ class CorpusScreen(ModeScreen):
         return self.query_one(TextList)
 
     def show_runs_state(self, state: RunsState) -> None:
+        self.bits = self.charlstm.bits
         if state.runs:
             self.query_one("#welcome").display = False  # it is no first start any more
         recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
@@ -202,7 +206,7 @@ class CorpusScreen(ModeScreen):
                         check()
                         report(progress)
 
-                    return read_whole(choice, on_progress)
+                    return read_whole(choice, self.charlstm.config.preset, on_progress)
 
                 state = self._update(choice, **await in_thread(read))
             corpus, split = state.corpus, state.split

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -12,7 +13,7 @@ from charlstm.text.reading import CLEANED
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.text_state import TextState
-from charlstm_tui.formatting import baseline_name, count, percent
+from charlstm_tui.formatting import baseline_name, count, loss, percent, unit
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:
@@ -38,9 +39,9 @@ def figures(stats: Statistics, width: int) -> Content:
     return Content(line)
 
 
-def bits(stats: Statistics, width: int) -> Content:
-    """A bar for each simple model: the bits per character that it needs for the held-out part."""
-    title = "BITS PER CHARACTER of the held-out part, from" + (" (sampled)" if stats.sampled else "")
+def simple_models(stats: Statistics, width: int, bits: bool) -> Content:
+    """A bar for each simple model: its loss on the held-out part, in nats or in ``bits`` per character."""
+    title = f"{unit(bits).upper()} PER CHARACTER of the held-out part, from" + (" (sampled)" if stats.sampled else "")
     lines = [Content.styled(title, "$quiet bold")]
     if stats.bits is None:
         reason = visible(stats.too_little or "Counting …", keep="")
@@ -51,11 +52,9 @@ def bits(stats: Statistics, width: int) -> Content:
     cells = max(6, min(60, width - label - 7))
     for name, value in zip(names, stats.bits.values(), strict=True):
         drawn = bar(value / most, cells)
-        lines.append(
-            Content.assemble(
-                (f"{name:<{label}}", "$quiet"), (drawn, "$primary"), " " * (cells - len(drawn)), f"{value:>6.2f}"
-            )
-        )
+        figure = loss(value * math.log(2), bits)
+        space = " " * (cells - len(drawn))
+        lines.append(Content.assemble((f"{name:<{label}}", "$quiet"), (drawn, "$primary"), space, f"{figure:>6}"))
     return Content("\n").join(lines)
 
 
@@ -215,10 +214,18 @@ def held_out_words(state: TextState, width: int) -> str:
         return ""
     spans = state.split.held_out
     blocks = f" in {len(spans)} blocks" if len(spans) > 1 else ""
-    words = f"{count(state.split.held_out_chars)} characters held out{blocks}, from character {spans[0].start + 1:,} on"
+    size = count(state.split.held_out_chars)
+    words = f"{size} characters held out{blocks}{_by_preset(state)}, from character {spans[0].start + 1:,} on"
     cells = width - len(words) - 6
     first = " ".join(visible(state.held_out[:200], keep="\n").split())
     return f"{words}: “{first[: cells - 1]}…”" if cells >= 12 and first else f"{words}."
+
+
+def _by_preset(state: TextState) -> str:
+    """The preset that decides how much is held out, where presets differ in that: of a long text."""
+    assert state.corpus is not None
+    fractions = {preset(name, state.corpus.chars).val_fraction for name in PRESETS}
+    return f" by {state.preset}" if len(fractions) > 1 else ""
 
 
 def enough_for(chars: int) -> tuple[str, bool]:

@@ -104,11 +104,13 @@ class TextPreview(FindTarget, VerticalScroll, can_focus=True):
 class SimpleModels(TextPart):
     """How well simple models predict the held-out part."""
 
+    bits: reactive[bool] = reactive(False)
+
     def render(self) -> Content:
         stats = None if self.state is None else self.state.stats
         if stats is None:
             return Content("")
-        lines = [summary.bits(stats, self.width)]
+        lines = [summary.simple_models(stats, self.width, self.bits)]
         if not self.screen.has_class("-wide"):
             lines.append(summary.frequent_line(stats, self.width))
         return Content("\n").join(lines)
@@ -154,12 +156,14 @@ class TextPane(Vertical):
 
     state: reactive[TextState | None] = reactive(None)
     otherwise: reactive[str] = reactive("")
+    bits: reactive[bool] = reactive(False)
+    """Whether losses are shown in bits, not in nats."""
 
     def compose(self) -> ComposeResult:
         yield TextHead(id="text-head").data_bind(TextPane.state)
         yield TextPreview(id="text-preview").data_bind(TextPane.state, TextPane.otherwise)
         with Horizontal(id="text-made-of"):
-            yield SimpleModels(id="text-bits").data_bind(TextPane.state)
+            yield SimpleModels(id="text-bits").data_bind(TextPane.state, TextPane.bits)
             yield FrequentCharacters(id="text-frequent").data_bind(TextPane.state)
 
     def watch_state(self, state: TextState | None) -> None:

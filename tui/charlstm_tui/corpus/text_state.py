@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from charlstm.storage import FileStamp
+from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class TextState:
     """The encodings that the text may be in, the detected one first."""
     corpus: Corpus | None = None
     split: Split | None = None
+    preset: str = ""
+    """The preset whose validation fraction ``split`` has."""
     stats: Statistics | None = None
     problem: str = ""
 
@@ -84,17 +87,19 @@ def read_beginning(choice: CorpusChoice) -> dict[str, object]:
     }
 
 
-def read_whole(choice: CorpusChoice, progress: Callable[[ReadProgress], None]) -> dict[str, object]:
-    """The fields that the whole text tells, without ``bits``. Raises :class:`TextError`."""
+def read_whole(choice: CorpusChoice, preset_name: str, progress: Callable[[ReadProgress], None]) -> dict[str, object]:
+    """The fields that the whole text tells, without ``bits``; it is split as the preset splits it. Raises
+    :class:`TextError`."""
     from charlstm.text.corpus import open_corpus  # see above
     from charlstm.text.statistics import describe
 
     corpus = open_corpus(choice.source, choice.options(), progress=progress)
-    split = corpus.split(mode=choice.split)
+    split = corpus.split(preset(preset_name, corpus.chars).val_fraction, choice.split)
     start = split.held_out[0].start if split.held_out else corpus.chars
     return {
         "corpus": corpus,
         "split": split,
+        "preset": preset_name,
         "stats": describe(corpus, split, bits=False),
         "encoding": corpus.report.encoding,
         "beginning": corpus.text(0, BEGINNING_CHARS),

@@ -16,12 +16,12 @@ from charlstm.runs.models import DEMO
 from charlstm.runs.playable import goal_loss, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.runs.verdict import verdict
+from charlstm.runs.verdict import Verdict, verdict
 from charlstm_tui.choices import ModelChoice
-from charlstm_tui.formatting import loss
+from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
 
-TROUBLE = ("diverging", "rising", "stuck", "paused", "waiting")
+TROUBLE = ("diverging", "rising", "stuck", "worsening", "paused", "waiting")
 """Kinds of verdict that tell why the wait may be long."""
 
 
@@ -35,8 +35,8 @@ class Awaited:
     """Logged last; ``None`` before the first step."""
     goal: float | None = None
     """The loss at which the run has learnt something; ``None`` while that is not known."""
-    trouble: str = ""
-    """What is wrong with the training, in sentences; empty when nothing is."""
+    trouble: Verdict | None = None
+    """What is wrong with the training; ``None`` when nothing is."""
     problem: str = ""
     """Why the run cannot be read, or empty."""
 
@@ -48,20 +48,23 @@ class Awaited:
     def sentence(self, bits: bool) -> str:
         """What is awaited and how far that is, for a person; ``bits`` instead of nats."""
         name, status = visible(self.run.name, keep=""), self.status
+        trouble = "" if self.trouble is None else self.trouble.describe(bits=bits)
         if self.problem or self.over:
-            why = self.problem or self.trouble
+            why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
         begins = f"The text begins as soon as {name} has learnt something"
         if not status.step:
             doing = visible(status.message, keep="") or "its first steps are still to come"
-            return f"{begins}: {doing}. {self.trouble}".rstrip()
+            return f"{begins}: {doing}. {trouble}".rstrip()
         figures = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
         now = self.training_loss
         if now is not None and math.isfinite(now):
-            figures += f", loss {loss(now, bits)}"
-            if self.goal is not None:
-                figures += " at the next validation" if now <= self.goal else f" on its way to {loss(self.goal, bits)}"
-        return f"{begins}: {figures}. {self.trouble}".rstrip()
+            if self.goal is None or now <= self.goal:
+                figures += f", loss {loss(now, bits)} {unit(bits)}"
+                figures += "" if self.goal is None else " at the next validation"
+            else:
+                figures += f", loss {loss(now, bits)} on its way to {loss(self.goal, bits)} {unit(bits)}"
+        return f"{begins}: {figures}. {trouble}".rstrip()
 
 
 class RunToPlay:
@@ -88,7 +91,7 @@ class RunToPlay:
         if found is not None:
             return replace(self._choice, step=found.snapshot)
         judged = verdict(series, status)
-        trouble = judged.text if not status.alive or judged.kind in TROUBLE else ""
+        trouble = judged if not status.alive or judged.kind in TROUBLE else None
         return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
 
 
@@ -103,7 +106,7 @@ class BetterModel:
 
     def sentence(self, bits: bool) -> str:
         """Which model it is, for a person; ``bits`` instead of nats."""
-        return f"step {self.step:,}, loss {loss(self.loss, bits)} {'bits' if bits else 'nats'}"
+        return f"step {self.step:,}, loss {loss(self.loss, bits)} {unit(bits)}"
 
 
 def better_model(found: ModelChoice, played: ModelFacts, runs_dir: Path | None) -> BetterModel | None:

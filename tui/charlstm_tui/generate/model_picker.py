@@ -23,8 +23,9 @@ from charlstm.generation import session_log
 from charlstm.generation.session_log import LogLostError
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
+from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
-from charlstm_tui.formatting import loss, plural, typed_path
+from charlstm_tui.formatting import loss, plural, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -90,7 +91,8 @@ class ModelPicker(SafeWorkers, Dialog):
 
     @work
     async def _find_entries(self) -> None:
-        found = await in_thread(lambda check: entries(self._state, self._sessions, self._played))
+        bits = isinstance(self.app, ModeApp) and self.app.bits
+        found = await in_thread(lambda check: entries(self._state, self._sessions, self._played, bits))
         self._entries = [_clean(entry) for entry in found]
         self._fill(self.query_one(Input).value)
         self._show_count()
@@ -262,10 +264,13 @@ class TypedPathSuggester(PathSuggester):
         return await super().get_suggestion(value) if "/" in value else None
 
 
-def entries(state: RunsState, sessions: Path | None, played: Path | None = None) -> list[tuple[str, str, str]]:
+def entries(
+    state: RunsState, sessions: Path | None, played: Path | None = None, bits: bool = False
+) -> list[tuple[str, str, str]]:
     """(MODEL, name, about) of what can be played: runs, model files, and all sessions, of which those that the user had
-    no part in come last. ``sessions`` is the folder of those of the model that is played, ``played`` one of them."""
-    found = [(str(view.path), view.name, _about(view)) for view in state.runs if view.has_model()]
+    no part in come last. ``sessions`` is the folder of those of the model that is played, ``played`` one of them.
+    Losses are in nats, or in ``bits``."""
+    found = [(str(view.path), view.name, _about(view, bits)) for view in state.runs if view.has_model()]
     files = sorted(path for folder in (Path(), Path("models")) for path in folder.glob("*.safetensors"))
     found += [(str(path.absolute()), path.name, "model file") for path in files[:FILES]]
     if demo_path() is not None:
@@ -286,9 +291,9 @@ def _session_entry(session: SavedSession) -> tuple[str, str, str]:
     return str(session.path), session.name or word, " · ".join(part for part in parts if part)
 
 
-def _about(view: RunView) -> str:
+def _about(view: RunView, bits: bool) -> str:
     best = view.status.best_val
     parts = [view.status.state, f"step {view.status.step:,}", view.text]  # the last is cut off where space is short
     if best is not None:
-        parts.insert(1, f"best {loss(best, False, whole=view.status.best_whole)}")
+        parts.insert(1, f"best {loss(best, bits, whole=view.status.best_whole)} {unit(bits)}")
     return " · ".join(part for part in parts if part)

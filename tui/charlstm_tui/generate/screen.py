@@ -27,7 +27,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.formatting import home, loss, plural, shorten
+from charlstm_tui.formatting import home, loss, plural, shorten, unit
 from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
@@ -220,7 +220,7 @@ class GenerateScreen(ModeScreen):
 
     def _loss_words(self, facts: ModelFacts) -> str:
         bits = self.charlstm.bits
-        return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {'bits' if bits else 'nats'}"
+        return f"loss {loss(facts.loss, bits, whole=facts.loss_whole)} {unit(bits)}"
 
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()

@@ -58,21 +58,27 @@ class GenerateBar(Widget):
     def render(self) -> Content:
         here, key, other = (self.get_visual_style(f"generate-bar--{name}") for name in ("here", "key", "other"))
         width = self.content_size.width
-        tabs = []
+        tabs, dense = [], []
         for view in self._views:
             if view == self._view:
-                tabs.append(Content.styled(f"[{view.capitalize()}]", here))
+                tab = Content.styled(f"[{view.capitalize()}]", here)
+                tabs.append(tab)
+                dense.append(tab)
             else:
                 back = self._view != "play"
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
                 name = key_of("app.back" if back else f"generate.{view}")
+                word = view.capitalize()
                 if back and self._escape:
                     tabs.append(Content.assemble((name, key), (f" {self._escape}", other)))
-                    tabs.append(Content.styled(view.capitalize(), other + click))
+                    tabs.append(Content.styled(word, other + click))
+                    dense += tabs[-2:]
                 else:
-                    tabs.append(Content.assemble((name, key + click), (f" {view.capitalize()}", other + click)))
-        # Where there is little space, the keys alone tell the views from one another.
-        wide, left = (Content(gap).join(tabs) if len(tabs) > 1 else Content("") for gap in ("  ", " "))
+                    tabs.append(Content.assemble((name, key + click), (f" {word}", other + click)))
+                    dense.append(Content.assemble((name, key + click), (f":{word}", other + click)))
+        # Where there is one space between two views, there is none within one: keys and words would look alike.
+        wide = Content("  ").join(tabs) if len(tabs) > 1 else Content("")
+        left = Content(" ").join(dense) if len(tabs) > 1 else Content("")
         slider = self._slider(here, key, other) if self._count > 1 else Content("")
         what = Content.styled(" checkpoints", other) if self._count > 1 else Content("")
         # The slider gives way before the step of the model.

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 
 from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
-from charlstm_tui.formatting import clock, home, loss, plural, shorten
+from charlstm_tui.formatting import clock, home, loss, plural, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails, origin
@@ -112,7 +112,7 @@ def run_lines(
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.remark, keep=""), style))
     if status.best_val is not None:
-        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {'bits' if bits else 'nats'} per character"
+        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {unit(bits)} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
         where = "" if status.best_step is None else f" at step {status.best_step:,}"
         untrained = status.best_step == 0

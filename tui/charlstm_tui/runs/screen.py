@@ -34,7 +34,7 @@ from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import home, plural, shorten, size, typed_path
+from charlstm_tui.formatting import home, plural, shorten, size, typed_path, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
@@ -99,6 +99,7 @@ class RunsScreen(ModeScreen):
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
         self._note_timer: Timer | None = None
+        self._left_filter = False  # whether Esc has closed the filter, and no action came since
         self._overlay: OverlayPane | None = None
         self._overlaid_paths: tuple[Path, ...] = ()  # what the overlay shows without marks
 
@@ -114,14 +115,14 @@ class RunsScreen(ModeScreen):
             with Horizontal(id="runs-filter-row"):
                 hint = "part of a name, or lr<0.01 text=anna state=finished tag=good"
                 yield TextInput(placeholder=hint, id="runs-filter", compact=True)
-                yield ChangingText(id="runs-filter-problem")
+                yield ChangingText(id="runs-filter-words")
         yield Static(id="runs-note")
 
     def on_mount(self) -> None:
         if self.detached:
             return
         self.query_one("#runs-filter").display = False
-        self.query_one("#runs-filter-problem").display = False
+        self.query_one("#runs-filter-words").display = False
         self.query_one("#runs-note").display = False
         self.set_interval(self.AGES_INTERVAL, self._update_table)
         self.call_after_refresh(self._update_table)  # which without runs says what to do
@@ -131,6 +132,7 @@ class RunsScreen(ModeScreen):
         changed, self.runs = state.runs != self.runs, state.runs
         if self.charlstm.bits != self._pane.bits:
             self._pane.bits = self.charlstm.bits
+            self._show_filter_words()
             self._update_table()
             self._update_details()
         if changed:
@@ -147,10 +149,18 @@ class RunsScreen(ModeScreen):
     def watch_typed(self, typed: str) -> None:
         """Filter by what is typed, and say which part of it cannot be understood."""
         self._filter = parse_filter(typed)
-        problem = self.query_one("#runs-filter-problem", Static)
-        problem.update(Content(visible(self._filter.problem, keep="")))
-        problem.display = bool(self._filter.problem)
+        self._show_filter_words()
         self._update_table()
+
+    def _show_filter_words(self) -> None:
+        """What is wrong with the filter, or the unit of the losses that it compares."""
+        words = self._filter.problem
+        if not words and self._filter.asks_for_best:
+            words = f"best in {unit(self.charlstm.bits)}"
+        line = self.query_one("#runs-filter-words", Static)
+        line.update(Content(visible(words, keep="")))
+        line.set_class(bool(self._filter.problem), "bad")
+        line.display = bool(words)
 
     def watch_marked(self, marked: tuple[Path, ...]) -> None:
         self.comparing = self.comparing and len(marked) > 1
@@ -192,12 +202,14 @@ class RunsScreen(ModeScreen):
     def _update_table(self) -> None:
         if self.detached or not self.is_mounted:
             return
-        shown = [run for run in self.runs if self._filter.matches(_facts(run))] if self.typed else list(self.runs)
-        rows = self._rows
-        width, bits = rows.size.width - 1, self.charlstm.bits  # without the scrollbar
+        rows, bits = self._rows, self.charlstm.bits
+        width = rows.size.width - 1  # without the scrollbar
+        shown = [run for run in self.runs if self._filter.matches(_facts(run, bits))] if self.typed else list(self.runs)
+        longest = table.longest_name(self.runs)
+        self.query_one(table.RunsHeader).longest = longest
         rows.show(
             [
-                Row(str(run.path), table.line(run, run.path in self.marked, width, bits))
+                Row(str(run.path), table.line(run, run.path in self.marked, width, bits, longest))
                 for run in self.sort.sorted(shown)
             ]
         )
@@ -232,9 +244,11 @@ class RunsScreen(ModeScreen):
             head.update(Content(f" {place}"))
             return
         order = f"sort: {self.sort.words} "
-        wide_order = f"best in {'bits' if self.charlstm.bits else 'nats'} per character · {order}"
-        if len(place) + len(facts) + len(wide_order) + 6 <= self.size.width:
-            order = wide_order
+        of_best = f"best in {unit(self.charlstm.bits)}"
+        if len(place) + len(facts) + len(long := f"{of_best} per character · {order}") + 6 <= self.size.width:
+            order = long
+        elif len(facts) + len(of_best) + len(order) + 6 <= self.size.width:
+            order = f"{of_best} · {order}"
         place_width = self.size.width - len(facts) - len(order) - 6
         left = Content(f" {shorten(place, place_width)} · {facts}" if place_width > 8 else f" {facts}")
         gap = " " * max(1, self.size.width - left.cell_length - len(order))
@@ -593,12 +607,16 @@ class RunsScreen(ModeScreen):
         line = self.query_one("#runs-filter", Input)
         if line.display and not self.overlaid:
             line.value, line.display = "", False
+            self._left_filter = True
             self.focus_main()
         elif self.overlaid and self._overlay is not None:
             if not self._overlay.drop_cursor():
                 self.overlaid = False
         elif self.comparing:
             self.comparing = False
+        elif self.marked and self._left_filter:  # a second Esc is easily pressed, and marking is work
+            self._left_filter = False
+            self.note(f"{plural(len(self.marked), 'run')} marked as before; {key_of('app.back')} again unmarks.")
         elif self.marked:
             self.marked = ()
         elif self.query_one("#runs-note").display:
@@ -611,6 +629,7 @@ class RunsScreen(ModeScreen):
     async def action_do(self, name: str) -> None:
         """See :class:`ModeScreen`; and what was said of the last action goes with the next."""
         self._clear_note()
+        self._left_filter &= name == "app.back"
         await super().action_do(name)
 
     def show_error(self, sentence: str) -> None:
@@ -654,8 +673,8 @@ class RunsScreen(ModeScreen):
 
 
 @lru_cache(2048)  # every key typed in the filter asks for them
-def _facts(run: RunView) -> dict[str, object]:
-    return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size)
+def _facts(run: RunView, bits: bool) -> dict[str, object]:
+    return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size, bits=bits)
 
 
 def _resume(run: Run) -> None:

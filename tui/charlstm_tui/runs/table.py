@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -156,15 +157,21 @@ COLUMNS = (
 )  # fmt: skip
 BY_TITLE = {column.title: column for column in (NAME, *COLUMNS)}
 NAME_LEAST, NAME_MOST = 15, 32
+LEAST_RANK = 5
+"""Columns of this rank and above give way to a name that would be cut."""
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
 @lru_cache(256)
-def fitting(width: int) -> tuple[int, tuple[Column, ...]]:
-    """The width of the name, and the columns that fit beside it in ``width`` cells."""
-    columns = list(COLUMNS)
-    while columns and _name_width(width, columns) < NAME_LEAST:
-        columns.remove(max(columns, key=lambda column: column.rank))
+def fitting(width: int, longest: int = 0) -> tuple[int, tuple[Column, ...]]:
+    """The width of the name, and the columns that fit beside it in ``width`` cells. Columns that say least give way to
+    names of which the ``longest`` has so many cells."""
+    columns, wanted = list(COLUMNS), min(longest, NAME_MOST)
+    while columns and (room := _name_width(width, columns)) < max(NAME_LEAST, wanted):
+        last = max(columns, key=lambda column: column.rank)
+        if room >= NAME_LEAST and last.rank < LEAST_RANK:
+            break
+        columns.remove(last)
     return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
 
 
@@ -172,14 +179,19 @@ def _name_width(width: int, columns: Sequence[Column]) -> int:
     return width - EDGES - sum(column.width + len(column.gap) for column in columns)
 
 
-def line(run: RunView, marked: bool, width: int, bits: bool) -> Content:
-    """The run as a line of ``width`` cells, without the sign of the cursor."""
-    return _line(run, marked, width, bits, created_ago(run.created))
+def longest_name(runs: Sequence[RunView]) -> int:
+    """The cells of the longest of the names."""
+    return max((cell_len(visible(run.name, keep="")) for run in runs), default=0)
+
+
+def line(run: RunView, marked: bool, width: int, bits: bool, longest: int = 0) -> Content:
+    """The run as a line of ``width`` cells, without the sign of the cursor. ``longest``: see :func:`fitting`."""
+    return _line(run, marked, width, bits, created_ago(run.created), longest)
 
 
 @lru_cache(2048)  # of many runs few change from one state to the next
-def _line(run: RunView, marked: bool, width: int, bits: bool, created: str) -> Content:
-    name_width, columns = fitting(width)
+def _line(run: RunView, marked: bool, width: int, bits: bool, created: str, longest: int) -> Content:
+    name_width, columns = fitting(width, longest)
     name = Content(shorten(visible(run.name, keep=""), name_width)).truncate(name_width, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
     for column in columns:
@@ -196,6 +208,8 @@ class RunsHeader(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"runs-header--sorted"}
 
     sort: reactive[Sort] = reactive(Sort())
+    longest: reactive[int] = reactive(0)
+    """The cells of the longest name in the table."""
 
     class Clicked(Message):
         """The title of a column was clicked."""
@@ -205,7 +219,7 @@ class RunsHeader(Widget):
             self.title = title
 
     def render(self) -> Content:
-        name_width, columns = fitting(self.size.width - 1)
+        name_width, columns = fitting(self.size.width - 1, self.longest)
         parts = [Content("    "), self._title(NAME, name_width)]
         for column in columns:
             parts += [Content(column.gap), self._title(column, column.width)]
@@ -220,7 +234,7 @@ class RunsHeader(Widget):
         return Content.assemble(rest, title) if column.right else Content.assemble(title, rest)
 
     def on_click(self, event: events.Click) -> None:
-        name_width, columns = fitting(self.size.width - 1)
+        name_width, columns = fitting(self.size.width - 1, self.longest)
         end = EDGES - 1 + name_width
         if event.x < end:
             self.post_message(self.Clicked(NAME.title))

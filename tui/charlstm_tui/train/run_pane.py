@@ -5,6 +5,7 @@ It only shows what it is given. The screen sends commands to the worker.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,13 +25,13 @@ from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.verdict import verdict
 from charlstm_tui.actions import key_of
 from charlstm_tui.base import is_detached
-from charlstm_tui.formatting import baseline_name
+from charlstm_tui.formatting import baseline_name, clock
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
-from charlstm_tui.train.run_summary import ENDED, figures, headline, keys_for, progress, remarks, run_result
+from charlstm_tui.train.run_summary import ENDED, LONG_START, figures, headline, keys_for, progress, remarks, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
@@ -40,14 +41,16 @@ from charlstm_tui.widgets.split import Split
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
+AGE_INTERVAL = 1.0
+"""Seconds between two figures of how long a run has been starting."""
 MARKS = {
     "starting": "▹", "learning": "↘", "flattening": "→", "recovering": "↘", "climbing": "↗", "overfitting": "↗",
-    "stuck": "=", "rising": "↗", "validating": "▶", "paused": "‖",
+    "stuck": "=", "rising": "↗", "worsening": "↗", "validating": "▶", "paused": "‖",
     "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
 }  # fmt: skip
 
 
-TROUBLE = ("diverging", "rising", "stuck")
+TROUBLE = ("diverging", "rising", "stuck", "worsening")
 """Kinds of verdict after which something has to be done."""
 
 
@@ -101,7 +104,14 @@ class RunPane(Vertical):
             return
         self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
         self.query_one("#samples").border_subtitle = Content(f"{key_of('app.next_pane')} ↑↓")
+        self.set_interval(AGE_INTERVAL, self._tell_age)
         self.post_message(self.Ready())
+
+    def _tell_age(self) -> None:
+        """Bring the time since the start of a run up to date, while its first steps are still to come."""
+        view = self.shown.state.attached_run
+        if view is not None and view.status.state == "starting":
+            self.draw()
 
     def on_resize(self, event: Resize) -> None:
         width, height = event.size
@@ -230,9 +240,20 @@ class RunPane(Vertical):
 
     @staticmethod
     def _empty(view: RunView | None) -> str:
-        if view is None or view.status.state == "starting":
-            return "The first sample comes with the first validation, in a few seconds."
-        return "No sample yet." if view.live else "This run has written no samples."
+        """Why there is no sample yet: what the worker does meanwhile, and since when."""
+        first = "The first sample comes with the first validation."
+        if view is None:
+            return first
+        status = view.status
+        if not view.live:
+            return "This run has written no samples."
+        if status.state != "starting":
+            return f"No sample yet. {first}"
+        doing = visible(status.message, keep="") or "its process begins"
+        age = time.time() - view.created
+        since = f", {clock(age)} since the start" if 0 <= age < LONG_START else ""
+        busy = Contention(status.slowdown or 1.0, status.others_first).describe()
+        return " ".join(filter(None, (f"{doing[:1].upper()}{doing[1:]}{since}.", first, busy)))
 
     def _verdict(
         self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
@@ -250,7 +271,7 @@ class RunPane(Vertical):
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
         style = "bold $error" if said.kind in TROUBLE else "bold $accent"
-        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.text))
+        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.describe(bits=self.shown.bits)))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))

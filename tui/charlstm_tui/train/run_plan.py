@@ -16,6 +16,7 @@ from charlstm.display import visible
 from charlstm.model.file import read_info
 from charlstm.runs.contention import Contention
 from charlstm.runs.status import ESTIMATE
+from charlstm.text.corpus import split_text
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.choices import CorpusChoice
@@ -115,7 +116,7 @@ def plan_lines(
         ),
         PlanLine(
             "rate",
-            f"{settings.optimizer} {rate_words(settings, usual)}, {settings.schedule}",
+            f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}",
             ("optimizer", "lr", "schedule"),
         ),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
@@ -144,11 +145,12 @@ def plan_lines(
     return [(line, any(name in changed for name in line.settings)) for line in lines]
 
 
-def rate_words(settings: Settings, usual: Settings) -> str:
-    """The learning rate, and how many times that of the preset it is when that is likely to be too much."""
-    times = settings.lr / usual.lr
-    risk = f" ({times:,.0f} times the preset's: it may diverge)" if times >= RISKY_RATE else ""
-    return f"{learning_rate(settings.lr)}{risk}"
+def risk_words(rate: float, usual: float) -> str:
+    """A warning of a learning rate that is many times the preset's, ``usual``; empty for others."""
+    times = rate / usual
+    if times < RISKY_RATE:
+        return ""
+    return f"The learning rate is {times:,.0f} times the preset's: training may diverge."
 
 
 def origin_words(choices: RunChoices) -> str:
@@ -201,8 +203,8 @@ def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | N
         return ""
     chars = seconds * speed
     val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
-    train_chars = facts.chars * (1 - val_fraction - settings.test_fraction)
-    return f"{chars / train_chars:.1f} × the text, {count(chars)}"
+    parts = split_text(facts.chars, val_fraction, settings.split, settings.test_fraction)
+    return f"{chars / max(1, parts.train_chars):.1f} × the text, {count(chars)}"
 
 
 def validation_name(corpus: CorpusChoice) -> str:
@@ -219,7 +221,8 @@ def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextF
     where = "at the end" if settings.split == "tail" else "in blocks spread over the text"
     if facts is None:
         return f"{settings.val_fraction * 100:g} % of the text {where}"
-    return f"{count(facts.chars * settings.val_fraction)} characters {where}"
+    parts = split_text(facts.chars, settings.val_fraction, settings.split, settings.test_fraction)
+    return f"{count(parts.held_out_chars)} characters {where}"
 
 
 def number(costs: Mapping[str, Any], name: str) -> Any:
@@ -256,8 +259,10 @@ LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
 
 
 def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunView], text: str) -> list[LossToBeat]:
-    """The simple models' losses and those of the best earlier runs on ``text``, the worst first."""
-    earlier = [view for view in runs if view.text == text and view.status.best_val is not None]
+    """The simple models' losses and those of the best earlier runs on ``text``, the worst first. Runs that are no
+    better than the letter frequencies are left out: every run beats them."""
+    useless = dict(baselines).get("order 0", math.inf)
+    earlier = [view for view in runs if view.text == text and (view.status.best_val or math.inf) < useless]
     earlier.sort(key=lambda view: view.status.best_val or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [
@@ -265,6 +270,11 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
         for view in earlier[:MOST_RUNS]
     ]
     return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
+
+
+def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
+    """Whether a run is better than every simple model."""
+    return loss.is_run and all(loss.nats < each.nats for each in losses if not each.is_run)
 
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:

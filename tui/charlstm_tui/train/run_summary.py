@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -16,6 +17,7 @@ from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.status import ESTIMATE
 from charlstm.runs.verdict import Verdict, overfitting_since, verdict
 from charlstm.training.events import Sampled
+from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
@@ -24,6 +26,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
 from charlstm_tui.train.result_card import RunResult
+from charlstm_tui.train.run_plan import RISKY_RATE
 from charlstm_tui.widgets.chart_painting import BITS
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
@@ -127,13 +130,17 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
 
 def keys_for(judged: Verdict) -> str:
     """The keys that matter for a run with this verdict, with what they do."""
-    keys = (_PLAY, _NEW) if judged.kind == "finished" and has_diverged(judged) else _KEYS[judged.kind]
+    keys = _KEYS[judged.kind]
+    if needs_lower_rate(judged):
+        keys = {"finished": (_PLAY, _NEW), "worsening": _KEYS["rising"]}.get(judged.kind, keys)
     return ", ".join(f"{key_of(action)} {words}" for action, words in keys)
 
 
-def has_diverged(judged: Verdict) -> bool:
-    """Whether a run's loss rises, or had risen when it ended, so that its rate is too high."""
-    return judged.kind in ("diverging", "diverged") or (judged.kind == "finished" and judged.train_losses is not None)
+def needs_lower_rate(judged: Verdict) -> bool:
+    """Whether a run's loss rises, or rose or came to rest before it ended, because its learning rate is too high."""
+    if judged.kind == "worsening":
+        return not judged.train_falls
+    return judged.kind in ("diverging", "diverged") or judged.rate_too_high
 
 
 _STOP = ("train.stop", "stop")
@@ -145,6 +152,7 @@ _KEYS = {
     "starting": (_STOP,),
     "learning": _RUNNING,
     "flattening": (("train.rate", "lower rate"), _STOP),
+    "worsening": (_STOP,),
     "recovering": _RUNNING,
     "overfitting": (_STOP,),
     "climbing": _RUNNING,
@@ -171,7 +179,7 @@ def run_result(
     reason = finished.reason if finished is not None else ""
     broken = status.state in ("failed", "crashed") or reason == "diverged"
     held = status.state == "stopped"
-    problem = "" if broken or held else poor_result(series, view, references)
+    poor = None if broken or held else poor_result(series, view, spec, references, bits)
     titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
     title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
     loss, whole = series.best_val, series.best_whole
@@ -188,18 +196,18 @@ def run_result(
         measures = f"{own} per character{best} on {where} ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
+    if poor is None:
+        lines.append(_busy_words(series))
     best_step = series.best_step
     if best_step == 0 and loss is not None:
         lines.append("of the model from before training: no step has improved it")
     elif best_step is not None and loss is not None:
         lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, spec))
-    if finished is not None:
-        lines.append(Contention(finished.slowdown or 1.0, finished.others_first).describe("was"))
     if loss is not None and (beaten := [baseline_name(label) for label, nats in references if loss < nats]):
         lines.append(f"better than {_and(beaten)}" + ("" if whole else ", by this estimate"))
     since = overfitting_since(series)
-    if since is not None and not problem:
+    if since is not None and poor is None:
         lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
     keys = []
     if status.state != "finished" or reason == "diverged":
@@ -208,22 +216,22 @@ def run_result(
         keys.append(f"{key_of('train.play')} play it")
     if reason == "diverged":
         keys.append(f"{key_of('train.new')} new run")
-    elif has_diverged(verdict(series, status)):
+    elif poor is not None and poor.lower_rate:
         keys.append(f"{key_of('train.new')} new run with a lower rate")
     elif status.state == "finished":
         keys.append(f"{key_of('train.more_after')} more minutes")
     keys.append(f"{key_of('app.back')} samples")
     sample = _sample_of_best(series)
     return RunResult(
-        title=f"{title}{', but it has learnt little' if problem else ''} · {view.name}",
+        title=f"{title}{', but it has learnt little' if poor else ''} · {view.name}",
         figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
-        words=_sentence(visible(words)) if broken or held else problem,
+        words=_sentence(visible(words)) if broken or held else poor.words if poor else "",
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
         sample=sample.text[:400] if sample else "",
         keys="   ".join(keys),
-        state="broken" if broken else "held" if held else "poor" if problem else "good",
+        state="broken" if broken else "held" if held else "poor" if poor else "good",
     )
 
 
@@ -236,32 +244,70 @@ def _sample_of_best(series: RunSeries) -> Sampled | None:
     return next((sample for sample in reversed(series.samples) if sample.step <= best_step), None)
 
 
-def poor_result(series: RunSeries, view: RunView, references: Sequence[tuple[str, float]]) -> str:
-    """What is wrong with the model of a run that ended, and what to do; empty for a model that has learnt something.
+@dataclass(frozen=True, slots=True)
+class PoorResult:
+    """What is wrong with the model of a run that ended, why, and what to do. ``lower_rate``: another run needs a lower
+    learning rate, and more minutes would not help."""
 
-    A model that is no better than one which sees the letter before alone writes gibberish.
+    words: str
+    lower_rate: bool
+
+
+def poor_result(
+    series: RunSeries, view: RunView, spec: RunSpec | None, references: Sequence[tuple[str, float]], bits: bool
+) -> PoorResult | None:
+    """What is wrong with the model of a run that ended; ``None`` for one that has learnt something.
+
+    A model that is no better than one which sees the letter before alone writes gibberish. One that is worse than the
+    simple models of two letters or than a compressor has hardly learnt a word.
     """
     baselines = dict(references)
     judged = verdict(series, view.status, order0=baselines.get("order 0"))
     if judged.kind != "finished":
-        return ""
-    weak = baselines.get("order 1")
-    what = judged.useless
-    if not what and weak is not None and judged.best_val is not None and judged.best_val >= weak:
-        what = f"a model of {baseline_name('order 1')} alone ({weak:.2f} nats)"
+        return None
+    useless, effect = judged.useless, "writes gibberish"
+    best = math.inf if judged.best_val is None else judged.best_val
+    beaten_by = [label for label in ("order 1", "order 2", "xz") if baselines.get(label, math.inf) <= best < math.inf]
+    if useless is None and beaten_by:
+        label = beaten_by[0]
+        useless = _BEATEN_BY.get(label, f"a model of {baseline_name(label)} alone"), baselines[label]
+        effect = effect if label == "order 1" else "writes few real words"
+    too_high = judged.rate_too_high or (useless is not None and (judged.rose_above_guessing or _is_risky(spec)))
+    unit = formatting.unit(bits)
     if judged.train_losses is not None:
-        low, last = judged.train_losses
-        words = f"It diverged: the training loss rose from {low:.2f} to {last:.2f} nats. Train anew with a lower rate"
-    elif what:
-        more = f"{key_of('train.more_after')} trains it for more minutes"
+        low, last = (formatting.loss(loss, bits) for loss in judged.train_losses)
+        words = [f"It diverged: the training loss rose from {low} to {last} {unit}"]
+    elif useless is not None:
         model = "Its best model" if judged.best_step != 0 else "Its model, still the one from before training,"
-        words = f"{model} is no better than {what}, so that it writes gibberish. {more}"
+        name, loss = useless
+        words = [f"{model} is no better than {name} ({formatting.loss(loss, bits)} {unit}), so that it {effect}"]
     elif judged.best_step == 0:
-        words = "No step has improved the model that training began with. A lower rate or more text may help"
+        words = ["No step has improved the model that training began with. A lower rate or more text may help"]
     else:
-        return ""
+        return None
+    if busy := _busy_words(series).rstrip("."):
+        words.append(busy)
+    if too_high:
+        rate = "" if spec is None else f", {formatting.learning_rate(spec.settings.lr)}, was"
+        words.append(f"The learning rate{rate or ' was'} too high: {key_of('train.new')} trains anew with a lower one")
+    elif useless is not None:
+        words.append(f"{key_of('train.more_after')} trains it for more minutes")
     ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
-    return f"{words}; {ready}."
+    return PoorResult(f"{'. '.join(words)}; {ready}.", too_high)
+
+
+_BEATEN_BY = {"xz": "a file compressor"}
+
+
+def _is_risky(spec: RunSpec | None) -> bool:
+    """Whether the learning rate of a run is so many times that of its preset that it is likely to be too high."""
+    return spec is not None and spec.preset in PRESETS and spec.settings.lr >= RISKY_RATE * preset(spec.preset).lr
+
+
+def _busy_words(series: RunSeries) -> str:
+    """How much slower a run that ended was because of other programs; empty where that is not worth a word."""
+    finished = series.finished
+    return "" if finished is None else Contention(finished.slowdown or 1.0, finished.others_first).describe("was")
 
 
 def _times(series: RunSeries, spec: RunSpec | None) -> str:

@@ -160,7 +160,8 @@ class Samples(FindTarget, ScrollView, can_focus=True):
         width = self.size.width
         row = y + self.scroll_offset.y
         if not self.samples:
-            words = self.empty if y == 0 else ""
+            lines = Content(self.empty).wrap(max(1, width - 2))
+            words = lines[y].plain if y < len(lines) else ""
             return Strip([Segment(set_cell_size(f" {words}", width), self.get_component_rich_style("samples--quiet"))])
         if row >= len(self._rows):
             return Strip.blank(width, self.rich_style)

@@ -25,9 +25,10 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
-from charlstm_tui.actions import BY_ID, Action, bindings
+from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
@@ -39,7 +40,7 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
-from charlstm_tui.train.run_summary import ENDED, has_diverged, poor_result
+from charlstm_tui.train.run_summary import ENDED, needs_lower_rate, poor_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -102,6 +103,7 @@ class TrainScreen(ModeScreen):
         super().__init__()
         self.setup = SetupPane(self.charlstm.config.preset, id="setup")
         self._shows_others = False
+        self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
         self.watching = RunPane(self.charlstm.remembered.smoothing, id="watch")
 
     def compose_body(self) -> ComposeResult:
@@ -205,6 +207,7 @@ class TrainScreen(ModeScreen):
             self._show_run(path)
             return
         if path is None:
+            self._close_question_about_ended(runs_state)
             self.setup.show(runs_state, self.charlstm.bits)
             return
         if runs_state.attached != path:  # the data thread has not got there yet
@@ -318,15 +321,28 @@ class TrainScreen(ModeScreen):
             await self._start_now("start")
             return
         name = live[0].name
-        self._question(
+        dialog = self._question(
             f"Train beside {name}?",
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less.",
             [
+                Choice("w", f"watch {name}", live[0].path),
                 Choice("s", "start it anyway", "start"),
-                Choice("w", f"watch {name} instead", live[0].path),
             ],
             self._start_now,
         )
+        self._beside = dialog, live[0].path
+
+    def _close_question_about_ended(self, runs_state: RunsState) -> None:
+        """Close the question whether to train beside a run, once that has ended."""
+        if self._beside is None:
+            return
+        dialog, path = self._beside
+        if dialog not in self.app.screen_stack:
+            self._beside = None
+        elif path not in (view.path for view in runs_state.live):
+            self._beside = None
+            dialog.dismiss_later(None)
+            self.charlstm.notify_info(f"{path.name} has ended; {key_of('train.start')} starts the next run.")
 
     async def _start_now(self, answer: Any) -> None:
         if answer == "start":
@@ -467,7 +483,7 @@ class TrainScreen(ModeScreen):
             return
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        diverges = series is not None and has_diverged(verdict(series, view.status))
+        diverges = series is not None and needs_lower_rate(verdict(series, view.status))
         offered = last.lr / SMALLER if last and diverges else last.lr if last else None
         self._prompt(
             "Learning rate",
@@ -490,14 +506,21 @@ class TrainScreen(ModeScreen):
 
     # ---- after, and more
     def do_new(self) -> None:
-        """The settings for another run; after one that diverged with a smaller learning rate."""
+        """The settings for another run; after one whose learning rate was too high with a smaller one."""
         view, series, spec = self.view, self.charlstm.runs_state.series, self.attached.spec
+        too_high = view is not None and series is not None and self._rate_was_too_high(view, series)
         if self.charlstm.corpus is None and spec is not None:
             self.charlstm.corpus = _choice(spec)
         self.charlstm.attach(None, show=False)
-        if view is not None and series is not None and spec is not None and has_diverged(verdict(series, view.status)):
+        if spec is not None and too_high:
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(spec.settings.lr / SMALLER)
+
+    def _rate_was_too_high(self, view: RunView, series: RunSeries) -> bool:
+        """Whether another run on this text needs a lower learning rate."""
+        attached = self.attached
+        poor = poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
+        return needs_lower_rate(verdict(series, view.status)) or (poor is not None and poor.lower_rate)
 
     async def do_resume(self) -> None:
         view = self.view
@@ -537,7 +560,8 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        poor = self.over and poor_result(series, view, self.attached.references)
+        attached = self.attached
+        poor = self.over and poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
         usual = 10 if poor else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",
@@ -560,12 +584,14 @@ class TrainScreen(ModeScreen):
             self._refuse(run, str(error))
 
     # ---- small dialogs
-    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> None:
+    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> ChoiceDialog:
         async def answered(answer: Any) -> None:
             if answer is not None:
                 await then(answer)
 
-        self.app.push_screen(ChoiceDialog(title, about, choices), answered)
+        dialog = ChoiceDialog(title, about, choices)
+        self.app.push_screen(dialog, answered)
+        return dialog
 
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]

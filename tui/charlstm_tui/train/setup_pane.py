@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slow
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS, lifted_minutes
 from charlstm.training.schedule import LearningRate
@@ -38,15 +37,17 @@ from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import is_detached
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
+    LossToBeat,
     RunChoices,
     StartModel,
     TextFacts,
+    beats_all,
     busy_words,
     longer_minutes,
     losses_to_beat,
@@ -54,13 +55,13 @@ from charlstm_tui.train.run_plan import (
     origin_words,
     plan_lines,
     planned_seconds,
+    risk_words,
     setting_words,
     unit_words,
     validation_name,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
-from charlstm_tui.widgets.chart_painting import BITS
 
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
@@ -113,7 +114,7 @@ class SetupPane(SafeWorkers, Vertical):
         yield PresetList(id="presets")
         yield Static(id="preset-about", markup=False)
         yield Static(id="setup-note", markup=False)
-        yield Static(id="setup-busy", markup=False)
+        yield Static(id="setup-warnings", markup=False)
         with Horizontal(id="plans"):
             yield Static(id="plan", markup=False)
             yield Static(id="baselines", markup=False)
@@ -471,7 +472,7 @@ class SetupPane(SafeWorkers, Vertical):
         """Bring the pane up to date."""
         if not self.is_mounted or is_detached(self):
             return
-        for selector in ("#presets", "#preset-about", "#plans", "#setup-busy"):
+        for selector in ("#presets", "#preset-about", "#plans", "#setup-warnings"):
             self.query_one(selector).display = self.corpus is not None
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
@@ -506,9 +507,10 @@ class SetupPane(SafeWorkers, Vertical):
         if self.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
-        busy = self.query_one("#setup-busy", Static)
-        busy.display = bool(words)
-        busy.update(Content(f"! {words}"))
+        warnings = [f"! {each}" for each in (words, risk_words(self.settings().lr, self.usual.lr)) if each]
+        line = self.query_one("#setup-warnings", Static)
+        line.display = bool(warnings)
+        line.update(Content("\n".join(warnings)))
 
     def _head(self, corpus: CorpusChoice) -> Content:
         facts = self.text_facts
@@ -516,11 +518,12 @@ class SetupPane(SafeWorkers, Vertical):
         if facts is None and not self.problem:
             parts.append("reading…")
         rest = "".join(f" · {part}" for part in parts)
-        found = [(visible(corpus.name), "bold"), (rest, "$foreground 80%")]
-        if changes := self.changes_count:
+        changed = ""
+        if changes := self.changes_count:  # before what can be cut in a narrow terminal
             origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
-            found.append((f" · {changes} change{'s' * (changes != 1)}{origin}", "bold $accent"))
-        return Content.assemble(*found)
+            changed = f" · {changes} change{'s' * (changes != 1)}{origin}"
+        name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
+        return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
     def _plan(self) -> Content:
         """The plan; a line that differs from the preset has a mark and another colour."""
@@ -535,7 +538,6 @@ class SetupPane(SafeWorkers, Vertical):
 
     def _baselines(self, width: int) -> Content:
         """Simple models and earlier runs of this text as bars, the worst first."""
-        unit = BITS if self.bits else 1.0
         name = self.corpus.name if self.corpus is not None else ""
         losses = losses_to_beat(self.references or (), self._runs_state.runs, name)
         if not losses:
@@ -543,19 +545,19 @@ class SetupPane(SafeWorkers, Vertical):
                 return Content("")
             words = "counting…" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$foreground 50%")
-        most = max(loss.nats for loss in losses)
-        names = [loss.name(short=width < LONGEST_NAME + SHORT_BAR) for loss in losses]
+        most = max(each.nats for each in losses)
+        names = [each.name(short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
         longest = min(max(map(len, names)), max(width - SHORT_BAR, 8))
         cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
-                (f" {shorten(name, longest).ljust(longest)} ", "bold" if loss.is_run else "$foreground 60%"),
-                (bar(loss.nats / most, cells), "$success" if loss.is_run else "$foreground 30%"),
-                f" {ESTIMATE if loss.is_estimate else ''}{loss.nats * unit:.2f}",
+                (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$foreground 60%"),
+                (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
+                f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
             )
-            for name, loss in zip(names, losses, strict=True)
+            for name, each in zip(names, losses, strict=True)
         ]
-        words = unit_words("bits" if self.bits else "nats", losses)
+        words = unit_words(unit(self.bits), losses)
         return Content("\n").join([*lines, Content.styled(f" {words}", "$foreground 50%")])
 
     def _rate_plan(self, width: int, height: int) -> Content:
@@ -565,6 +567,13 @@ class SetupPane(SafeWorkers, Vertical):
         plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
         rows = sparkline([plan.rate(step) for step in range(steps)], max(width, 0), max(height, 0), low=0)
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
+
+
+def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
+    """The colour of a loss to beat: green is a run that is better than every simple model."""
+    if not shown.is_run:
+        return "$foreground 30%"
+    return "$success" if beats_all(shown, losses) else "$warning"
 
 
 def _flags(choice: CorpusChoice) -> list[str]:

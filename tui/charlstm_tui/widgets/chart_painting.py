@@ -206,8 +206,8 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
     for row, text in labels:
-        _write(inside, _free_place(inside.roles[row], len(text)), row, text, "reference")
-    _points(inside, data, x, y, unit, line)  # a label that found no place of its own covers no mark
+        if (place := place_of_label(inside.roles, row, len(text))) is not None:
+            _write(inside, place[1], place[0], text, "reference")
     if axes:
         _axes(chart, x, y, view, left, plot_width, plot_height)
     return chart
@@ -535,12 +535,16 @@ def _references(
     return [(row, text) for row, text in labels if len(text) < columns]
 
 
-def _free_place(roles: Array, cells: int) -> int:
-    """The rightmost column of a row from which ``cells`` cells have no curve in them; the right end without one."""
-    last = len(roles) - cells
-    taken = np.concatenate(([0], np.cumsum(roles != ROLE["reference"])))
-    free = np.flatnonzero(taken[cells:] == taken[: last + 1])
-    return int(free[-1]) if len(free) else last
+def place_of_label(roles: Array, row: int, cells: int) -> tuple[int, int] | None:
+    """Row and column for the label of a reference line: as far right as its ``cells`` cells have no curve in them, on
+    the line itself or else in the row above or below it. ``None`` where there is no such place."""
+    for at, free in ((row, ROLE["reference"]), (row - 1, ROLE["blank"]), (row + 1, ROLE["blank"])):
+        if 0 <= at < len(roles):
+            taken = np.concatenate(([0], np.cumsum(roles[at] != free)))
+            found = np.flatnonzero(taken[cells:] == taken[:-cells])
+            if len(found):
+                return at, int(found[-1])
+    return None
 
 
 def _axes(

@@ -67,6 +67,10 @@ class FormRow(Horizontal):
     def on_mount(self) -> None:
         self.check()
 
+    def on_click(self) -> None:
+        """The whole row is the field's label."""
+        self.query_one(Input).focus()
+
     @on(Input.Changed)
     def check(self) -> None:
         """Read the field, and show whether its content is accepted and whether it is changed."""
