@@ -53,6 +53,7 @@ def session(folder: Path, model: Path, length: int, cursor: int) -> Path:
     summary = SessionSummary(length, document.text.read(0, 80), edited=True, model=str(model))
     path = folder / f"text-{length}-{cursor}.json"
     state = SessionState(document, SYMBOLS, summary)
+    path.unlink(missing_ok=True)
     SessionLog.create(path, state).close()
     return path
 

@@ -1018,7 +1018,7 @@ def test_words_before_an_unexpected_error_are_saved(
     player.load(PlayRequest(str(model), speed=FULL))
     player.do(operations.INSERT, "first")
     file = listener.saved(5).file
-    monkeypatch.setattr(thread, "SAVE_INTERVAL", 1000.0)
+    monkeypatch.setattr(thread, "SAVE_AFTER", 1000.0)
     player.do(operations.INSERT, " second")
     listener.until(lambda p: p.length == 12)
     with monkeypatch.context() as patch:

@@ -1,8 +1,8 @@
 """Write what is done to the sessions of the app to their files, on a background thread.
 
 A session's file is a log (:mod:`charlstm.generation.session_log`): changes are appended, which takes well below a
-millisecond, however long the text is. The player's thread gives them to :meth:`SessionSaver.save` every 0.2 s; they are
-written at once then, and are on the disk within two seconds. What fails is tried again until it succeeds.
+millisecond, however long the text is. The player's thread gives them to :meth:`SessionSaver.save` 0.15 s later; they
+are written at once then, and are on the disk within two seconds. What fails is tried again until it succeeds.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions
 
 SYNC_AFTER = 1.0
-"""Seconds from a write to its sync. With up to 0.2 before the write, a change is on the disk within two seconds if the
+"""Seconds from a write to its sync. With some 0.2 before the write, a change is on the disk within two seconds if the
 sync takes no longer than 0.8."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds until a failed write is tried again: twice as many after each failure, up to the longest pause."""

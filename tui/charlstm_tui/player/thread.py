@@ -53,8 +53,9 @@ MAX_UNSEEN = 20_000
 """Characters that are generated before the screen collects a state."""
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
-SAVE_INTERVAL = 0.2
-"""Seconds between two times that what was done is given to who writes it."""
+SAVE_AFTER = 0.15
+"""Seconds from a change until it is given to who writes it. The screen draws it first: both at once would compete for
+the interpreter."""
 READING_STATES = 0.25
 """Seconds between two states while a model reads what follows an edit. For each one it reads again up to 64 characters
 before the cursor and the place where it reads."""
@@ -129,7 +130,7 @@ class Player:
         self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more, and not saved
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = SessionWriter()
-        self._saved_at = 0.0
+        self._unsaved_since: float | None = None
         self.asked: dict[int, int] = {}
         """By playback: how often something was asked for with :meth:`do`."""
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
@@ -303,10 +304,11 @@ class Player:
                 self._carry_out_commands(self._seconds_to_wait(time.monotonic()))
                 if self._ended.is_set():
                     break
+                self._note_unsaved(time.monotonic())
                 self._read(time.monotonic() + READING_STATES)
                 self._generate(time.monotonic() + SLICE)
-                self._save(time.monotonic())
                 self._publish(time.monotonic())
+                self._save(time.monotonic())
                 self._suggest()
             except Exception:
                 LOG.exception("Unexpected error in the player's thread")
@@ -341,7 +343,7 @@ class Player:
             if playback.unread:
                 waits.append(quiet)
             if self._is_unsaved(playback):
-                waits.append(max(MIN_WAIT, self._saved_at + SAVE_INTERVAL - now))
+                waits.append(max(MIN_WAIT, (self._unsaved_since or now) + SAVE_AFTER - now))
         return min(waits, default=None)
 
     def _state_interval(self) -> float:
@@ -450,19 +452,27 @@ class Player:
         if playback.number != 0 or not playback.is_open:  # that of number 0 is the only one that is saved
             return False
         how = playback.reader.settings, playback.reader.clamps
-        return bool(playback.document.journal) or self._saved_settings.get(playback.key, how) != how
+        document = playback.document
+        return bool(document.journal) or document.has_new or self._saved_settings.get(playback.key, how) != how
+
+    def _note_unsaved(self, now: float) -> None:
+        """Note since when something is to be saved."""
+        if not any(map(self._is_unsaved, self._playbacks.values())):
+            self._unsaved_since = None
+        elif self._unsaved_since is None:
+            self._unsaved_since = now
 
     def _save(self, now: float = math.inf) -> None:
         """Give what was done to who writes it."""
-        if now - self._saved_at < SAVE_INTERVAL:
+        self._note_unsaved(time.monotonic())
+        if self._unsaved_since is None or now - self._unsaved_since < SAVE_AFTER:
             return
+        self._unsaved_since = None
         for playback in self._playbacks.values():
             try:
-                if playback.is_open:
-                    len(playback.document.text)  # what was generated is in the journal then
                 if self._is_unsaved(playback):
+                    len(playback.document.text)  # what was generated is in the journal then
                     self._save_changes(playback)
-                    self._saved_at = time.monotonic()
             except Exception as error:
                 self._fail(playback, error)
 
