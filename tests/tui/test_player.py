@@ -332,7 +332,7 @@ def test_ends_at_once_while_streaming(model: Path) -> None:
 def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL, settings=SamplerSettings(temperature=0.5)))
     listener.player.do(operations.STREAM, 30)
-    keep = listener.until(lambda p: p.length == 30 and not p.running).file
+    keep = listener.until(lambda p: p.length == 30 and not p.running and p.file is not None).file
     listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: p.length == 11)
     line = listener.line
@@ -706,9 +706,11 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release, writing = threading.Event(), threading.Event()
-    monkeypatch.setattr(SessionLog, "append", lambda *arguments, **options: (writing.set(), release.wait(10)))
     listener.player.load(PlayRequest(str(model), speed=FULL))
-    listener.player.do(operations.STREAM, 10)
+    listener.player.do(operations.STREAM, 5)
+    listener.until(lambda p: p.length == 5 and not p.running and p.file is not None)
+    monkeypatch.setattr(SessionLog, "append", lambda *arguments, **options: (writing.set(), release.wait(10)))
+    listener.player.do(operations.STREAM, 5)
     assert writing.wait(10)
     listener.until(lambda p: p.length == 10 and not p.running)
     begin = time.monotonic()
