@@ -176,6 +176,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     def replace(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
         """Put ``text``, with a mark for each character, in the place of the characters from ``start`` to ``stop``."""
         start, stop = min(start, self._length), min(stop, self._length)
+        if start == stop and not text:
+            return
         self._words -= self._words_within(start, stop)
         self._length += len(text) - (stop - start)
         self._change(start, stop, text, marks)
