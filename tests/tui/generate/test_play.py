@@ -519,7 +519,7 @@ async def test_nothing_is_generated_while_a_prime_is_typed(model: Path, by_mouse
         await it.until(lambda: it.prime == "The light" and it.state.running)
 
 
-async def test_characters_are_counted_with_the_prime_in_every_place(model: Path) -> None:
+async def test_characters_and_words_are_counted_with_the_prime_in_every_place(model: Path) -> None:
     async with playing(model, size=(120, 36)) as it:
         await it.paused(20)
         count = f"{len(it.text)} chars"
@@ -531,11 +531,12 @@ async def test_characters_are_counted_with_the_prime_in_every_place(model: Path)
         await it.until(lambda: count in it.status())
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play" and count in it.status())
+        words = f"{len(it.text.split())} words · “The morning"
         await it.pilot.press("e", *"The light", "enter")
         await it.until(lambda: it.prime == "The light")
-        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
+        await it.until(lambda: words in it.screen.message)
         await it.pilot.press("o")
-        await it.until(lambda: f"{count} · “The morning" in it.screen_text())
+        await it.until(lambda: words in it.screen_text())
 
 
 @pytest.mark.parametrize("size", [(80, 20), (80, 24), (120, 36)])
