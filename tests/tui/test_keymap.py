@@ -73,6 +73,7 @@ MODIFIERS = (
     "ctrl+super+",
     "ctrl+hyper+",
     "shift+super+",
+    "shift+hyper+",
     "alt+",
 )
 ODD_KEYS = [f"{modifiers}f{n}" for modifiers, n in product(MODIFIERS, range(2, 25))]

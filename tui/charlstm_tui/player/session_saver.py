@@ -111,9 +111,8 @@ class _Saving:
 
 
 class SessionSaver:
-    """The thread that writes all sessions of the app. No method but :meth:`flush`,
-    :meth:`write_all` and :meth:`close` waits for the disk.
-    ``told`` is called from it when a status has changed."""
+    """The thread that writes all sessions of the app. No method but :meth:`wait_for`, :meth:`flush`, :meth:`write_all`
+    and :meth:`close` waits for the disk. ``told`` is called from it when a status has changed."""
 
     def __init__(self, told: Callable[[], object] = lambda: None) -> None:
         self._told = told
@@ -217,6 +216,14 @@ class SessionSaver:
         with self._changed:
             all_of_them = (*self._replaced, *self._savings.values())
             return [saving.status for saving in all_of_them if saving.status.unsaved]
+
+    def wait_for(self, key: Hashable, timeout: float) -> bool:
+        """Wait until all that was saved of a session is in its file, ``timeout`` seconds at most. Returns whether it
+        is."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: (saving := self._savings.get(key)) is None or not saving.waits, timeout
+            )
 
     def flush(self, path: Path, timeout: float) -> bool:
         """Wait until all that was saved of a session is in the file ``path``, ``timeout`` seconds at most. Returns

@@ -554,8 +554,7 @@ class Player:
             self._save_changes(playback)
 
         def save_after_own_file() -> str:  # which is the older one then
-            if (own := self._saver.status(key).path) is not None:
-                self._saver.flush(own, WAIT_FOR_FILE)
+            self._saver.wait_for(key, WAIT_FOR_FILE)
             return save()
 
         self._writer.save_as(save_after_own_file, tell, failed)
