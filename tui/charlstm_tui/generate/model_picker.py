@@ -81,7 +81,7 @@ class ModelPicker(SafeWorkers, Dialog):
             yield SteadyOptionList(compact=True)
             yield Static(Content(""), classes="dialog-about quiet")
             yield Static(Content(""), classes="dialog-error")
-            keys = "↑↓ choose   Enter play   Tab complete   F2 title   Del delete   Esc cancel"
+            keys = "↑↓ choose  Enter play  Tab complete  F2 title  Del delete  Esc cancel"
             yield Static(Content(keys), classes="dialog-keys")
 
     def opened(self) -> None:
