@@ -174,6 +174,7 @@ async def test_values_of_curves_are_marked_as_estimates_and_the_best_loss_is_exa
 ) -> None:
     async with driven(places, (120, 36)) as app:
         await overlaid(app)
+        await app.until(lambda: re.search(r"\bone +[\d~]", app.text()) is not None)
         [line] = [line for line in app.text().splitlines() if re.search(r"\bone +[\d~]", line)]
         _, validation, best = line.split()[-3:]
         assert validation.startswith("~")

@@ -404,8 +404,8 @@ async def test_keys_that_were_pressed_before_the_form_is_there_reach_no_field(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On a busy machine the form opened after 8 s, and what was typed meanwhile stood in its first field."""
-    opening = SettingsDialog._open
-    monkeypatch.setattr(SettingsDialog, "_open", lambda dialog: None)  # as long as the form is not shown
+    note_drawn = SettingsDialog.note_drawn
+    monkeypatch.setattr(SettingsDialog, "note_drawn", lambda dialog: None)  # as long as the form is not drawn
     monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.0)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
@@ -416,7 +416,7 @@ async def test_keys_that_were_pressed_before_the_form_is_there_reach_no_field(
         before = [field.value for field in dialog.query(Input)]
         early = [Key(key, key if len(key) == 1 else None) for key in (*"77", "enter", "down", *"5")]
         early.append(Paste("99"))
-        opening(dialog)
+        note_drawn(dialog)
         await until(pilot, lambda: isinstance(app.focused, Input))
         for event in early:  # they were pressed before it was shown, and are handled after
             app.post_message(event)

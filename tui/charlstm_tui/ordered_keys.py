@@ -16,9 +16,10 @@ from textual.app import App
 from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.message_pump import MessagePump
+from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
+from textual.widgets import Input, Static, TextArea
 
 LONGEST_WAIT = 2.0
 """Seconds after which the next key is handled in any case."""
@@ -37,14 +38,25 @@ class KeyHandled(Message, verbose=True):
 
 class KeysWhenShown:
     """A screen that takes no key that was pressed before it could be seen, except Esc: a form with many parts may
-    take seconds to open on a busy machine, and what is typed meanwhile is not meant for its first field."""
+    take seconds to open on a busy machine, and what is typed meanwhile is not meant for its first field. One of its
+    parts is a :class:`DrawnTitle`."""
 
     shown_at = math.inf
-    """When it was shown, by the clock of Textual's messages."""
+    """When it was drawn first, by the clock of Textual's messages."""
 
-    def start_taking_keys(self) -> None:
-        """The screen is shown: what is pressed from now on is meant for it."""
-        self.shown_at = Message().time
+    def note_drawn(self) -> None:
+        """The screen is being drawn: what is pressed from now on is meant for it."""
+        self.shown_at = min(self.shown_at, Message().time)
+
+
+class DrawnTitle(Static):
+    """The title of a screen that takes keys when it is drawn. A callback after the first frame would come too late: on
+    a busy machine a person, and a test, sees the frame long before."""
+
+    def render_line(self, y: int) -> Strip:
+        if isinstance(self.screen, KeysWhenShown):
+            self.screen.note_drawn()
+        return super().render_line(y)
 
 
 class OrderedKeys(App[None]):

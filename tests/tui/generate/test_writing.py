@@ -321,6 +321,23 @@ async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(mod
         await it.until(lambda: it.text == before)
 
 
+async def test_cursor_stays_at_its_characters_when_all_is_replaced(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        before, needle = it.text, "b"
+        await it.pilot.press("w", "left", "left")
+        await it.until(lambda: it.state.position == it.state.size - 2)
+        await it.pilot.press("ctrl+u")
+        bar = await found(it)
+        bar.action_case()
+        bar.query_one("#find-needle", Input).value = needle
+        await it.pilot.press("tab", *"the", "ctrl+r")
+        after = before.replace(needle, "the")
+        await it.until(lambda: it.text == after)
+        await it.pilot.press("escape", "x")
+        await it.until(lambda: it.text == after[:-2] + "x" + after[-2:])
+
+
 async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_nothing(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(40)

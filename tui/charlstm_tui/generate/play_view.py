@@ -603,9 +603,19 @@ class PlayView(ExplainingView):
 
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
-        at = None if place is None else self._text.at(place)
-        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at)
-        self._text.when_shown(lambda: bar.text_changed(self.text_view.cursor))
+        view = self.text_view
+        at, origin, length = None if place is None else self._text.at(place), view.search_origin, view.length
+
+        def replaced() -> None:
+            """The search goes back to the same characters as before when it ends."""
+            if place is None:
+                view.search_origin = view.cursor
+            elif place < view.search_origin:
+                view.search_origin += view.length - length
+            bar.text_changed(view.cursor)
+
+        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(origin))
+        self._text.when_shown(replaced)
 
     # ---- actions: focus mode
 

@@ -148,7 +148,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._base: Style | None = None
         self._search = Search()
         self._found: int | None = None
-        self._before_search = 0
+        self.search_origin = 0
         self._anchor = 0  # the end of the selection that stays where it is
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -442,9 +442,9 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
 
     def show_search(self, search: Search, place: int | None) -> None:
         if search.needle and not self._search.needle:
-            self._before_search = self.cursor
+            self.search_origin = self.cursor
         elif search.needle and place is None and self._found is not None:  # back to where it began
-            self.cursor = self._before_search
+            self.cursor = self.search_origin
             self.reveal(self.cursor)
             self.post_message(self.CursorMoved(self, self.cursor))
         self._search, self._found = search, place

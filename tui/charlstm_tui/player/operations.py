@@ -197,8 +197,11 @@ def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: 
         playback.document.replace(first, max(first, last), known)
 
 
-def _replace_found(playback: Playback, pattern: re.Pattern[str], text: str, place: SeenPosition | None = None) -> None:
-    """Replace what ``pattern`` finds: at ``place``, or everywhere."""
+def _replace_found(
+    playback: Playback, pattern: re.Pattern[str], text: str, place: SeenPosition | None, origin: SeenPosition
+) -> None:
+    """Replace what ``pattern`` finds: at ``place``, or everywhere; then the cursor is at ``origin``, where the search
+    began, before and after."""
     document = playback.document
     here = document.text.read()
     if place is None:
@@ -213,6 +216,8 @@ def _replace_found(playback: Playback, pattern: re.Pattern[str], text: str, plac
     if text and not known:
         playback.note += " Nothing is replaced."
         return
+    if place is None:
+        document.move(playback.place(origin), undoable=False)
     document.replace_all(spans, known)
     if place is not None:
         document.put_cursor(spans[0][0] + len(document.text) - len(here) + spans[0][1] - spans[0][0])

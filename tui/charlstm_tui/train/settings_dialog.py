@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 from charlstm.errors import SettingsError
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.ordered_keys import KeysWhenShown
+from charlstm_tui.ordered_keys import DrawnTitle, KeysWhenShown
 from charlstm_tui.train.run_plan import risk_words, setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
@@ -149,7 +149,7 @@ class SettingsDialog(KeysWhenShown, Dialog):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog settings"):
-            yield Static(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
+            yield DrawnTitle(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
             yield TextInput(placeholder="part of a name or of what it does", id="setting-search", compact=True)
             yield SettingsForm(self._settings, self._usual, self._without_effect)
             yield Static(id="setting-warning", markup=False)
@@ -162,11 +162,10 @@ class SettingsDialog(KeysWhenShown, Dialog):
     def opened(self) -> None:
         self.query_one("#setting-search").display = False
         self.query_one("#setting-warning").display = False
-        self.call_after_refresh(self._open)
+        self.call_after_refresh(self._focus_first_row)
 
-    def _open(self) -> None:
-        """The form can be seen."""
-        self.start_taking_keys()
+    def _focus_first_row(self) -> None:
+        self.note_drawn()  # at the latest
         for row in self.query(SettingRow)[:1]:  # there is none while the app exits
             if self.focused is None:
                 row.query_one(Input).focus()
