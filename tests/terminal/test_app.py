@@ -59,7 +59,7 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     app.key("enter")
     app.until("Enter start")
     app.key("a")  # a small network, and as many steps as it needs however slow this machine is
-    app.until("NETWORK")
+    app.until("ALL SETTINGS")
     names = list(setting_names())
     app.key("ctrl+u", "48", *["down"] * names.index("max_steps"), "ctrl+u", "150", "down", "ctrl+u", "none", "enter")
     app.until("2×48")
