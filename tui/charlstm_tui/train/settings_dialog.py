@@ -162,9 +162,13 @@ class SettingsDialog(KeysWhenShown, Dialog):
     def opened(self) -> None:
         self.query_one("#setting-search").display = False
         self.query_one("#setting-warning").display = False
+        self.call_after_refresh(self._focus_first_row)
+
+    def _focus_first_row(self) -> None:
+        self.note_drawn()  # at the latest
         for row in self.query(SettingRow)[:1]:  # there is none while the app exits
-            row.query_one(Input).focus()
-        self.call_after_refresh(self.note_drawn)  # at the latest
+            if self.focused is None:
+                row.query_one(Input).focus()
 
     @on(DescendantFocus)
     def _explain(self, event: DescendantFocus) -> None:
