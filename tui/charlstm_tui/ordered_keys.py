@@ -43,10 +43,17 @@ class KeysWhenShown:
 
     shown_at = math.inf
     """When it was drawn first, by the clock of Textual's messages."""
+    is_ready = False
+    """Whether a part of it has the focus; keys that were pressed since it was drawn wait for that."""
 
     def note_drawn(self) -> None:
         """The screen is being drawn: what is pressed from now on is meant for it."""
         self.shown_at = min(self.shown_at, Message().time)
+
+    def take_keys(self) -> None:
+        """The part that is to get the keys has the focus."""
+        self.note_drawn()
+        self.is_ready = True
 
 
 class DrawnTitle(Static):
@@ -90,7 +97,11 @@ class OrderedKeys(App[None]):
         self._following = None
         self._put_off_drawing()
         while self._keys and self._following is None:
-            event = self._keys.popleft()
+            screen, event = self.screen, self._keys[0]
+            if isinstance(screen, KeysWhenShown) and not screen.is_ready and not _is_escape(event):
+                self._follow(screen)
+                return
+            self._keys.popleft()
             if self._is_too_early(event):
                 continue
             await super().on_event(event)
@@ -107,8 +118,7 @@ class OrderedKeys(App[None]):
     def _is_too_early(self, event: Key | Paste) -> bool:
         """Whether the event came before the screen that would get it was shown."""
         screen = self.screen
-        is_escape = isinstance(event, Key) and event.key == "escape"
-        return isinstance(screen, KeysWhenShown) and event.time < screen.shown_at and not is_escape
+        return isinstance(screen, KeysWhenShown) and event.time < screen.shown_at and not _is_escape(event)
 
     def _put_off_drawing(self) -> None:
         """While the same key waits again and again, as when it is held, draw only every :data:`DRAW_EVERY` seconds: it
@@ -157,6 +167,10 @@ class OrderedKeys(App[None]):
         if gone or time.monotonic() - self._sent_at > LONGEST_WAIT:
             self._again = False
             await self._handle_keys()
+
+
+def _is_escape(event: Key | Paste) -> bool:
+    return isinstance(event, Key) and event.key == "escape"
 
 
 def _is_typed(event: Key | Paste, target: object) -> bool:

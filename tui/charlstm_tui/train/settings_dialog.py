@@ -165,10 +165,10 @@ class SettingsDialog(KeysWhenShown, Dialog):
         self.call_after_refresh(self._focus_first_row)
 
     def _focus_first_row(self) -> None:
-        self.note_drawn()  # at the latest
         for row in self.query(SettingRow)[:1]:  # there is none while the app exits
             if self.focused is None:
                 row.query_one(Input).focus()
+        self.take_keys()
 
     @on(DescendantFocus)
     def _explain(self, event: DescendantFocus) -> None:
