@@ -27,7 +27,7 @@ from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
-from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog
+from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
 from recorded_run import record
 
 DEADLINE = 60.0
@@ -448,6 +448,10 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         assert app.focused is rows["val_fraction"].query_one(Input)
         await until(pilot, lambda: rows["val_fraction"].region in app.screen.region)
         above = list(rows.values())[list(rows).index("val_fraction") - 1]
+        above.scroll_visible(animate=False)
+        form = app.screen.query_one(SettingsForm)
+        await until(pilot, lambda: above.region in form.region and above.region.height > 0)
+        await pilot.pause()
         await pilot.click(above.query_one(".form--name"))
         await until(pilot, lambda: app.focused is above.query_one(Input))
         await pilot.press("slash", *"lr", "enter")
