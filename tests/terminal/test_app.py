@@ -97,7 +97,7 @@ def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Pa
     assert workers(home)
     again = Terminal([], home, environment)
     again.until("text-standard-1")
-    again.until("Space pause")  # where other programs take the processor, a note has the room of the samples
+    again.until("Space pause")  # on a busy machine a note stands where the samples would be
     again.key("x")
     again.until("stop")
     again.key("enter")
