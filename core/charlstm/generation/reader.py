@@ -115,15 +115,19 @@ class Reader:
 
     def follow(self) -> None:
         """Forget what was read of text that is another by now."""
-        version = self.document.version
-        if version != self._version:
-            text, prime_length = self.document.text, self.document.prime_length
+        document = self.document
+        only_generated = document.settled_version == self._version and self._reading.read_to == len(document)
+        version = document.version
+        if only_generated:  # since then, by this reader, which is the end of the text
+            self._reading.text, self._version = document.text, version
+        elif version != self._version:
+            text, prime_length = document.text, document.prime_length
             if not self._fits(self._reading, text, prime_length):
                 found = (each for each in self._readings if self._fits(each, text, prime_length))
                 self._reading = next(found, None) or self._begin(text.part(0, prime_length))
             self._reading.follow(text)
             self._version = version
-        self.session.seed = self.document.seed
+        self.session.seed = document.seed
 
     def _fits(self, reading: Reading, text: Text, prime_length: int) -> bool:
         if reading.prime_length != prime_length:
