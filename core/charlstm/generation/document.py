@@ -703,9 +703,9 @@ class Document:
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
             parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, 2**62)
-            undone = whole_number(saved.get("undone", 0), 0, len(text))
+            behind = whole_number(saved.get("undone", 0), 0, len(text))
             document._branches[number] = Branch(
-                number, number_of_parent, text, str(saved["name"])[:200], parted, undone
+                number, number_of_parent, text, str(saved["name"])[:200], parted, behind
             )
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
