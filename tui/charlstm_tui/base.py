@@ -408,11 +408,16 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         yield TopBar(self.MODE).data_bind(ModeScreen.runs_state)
         with Vertical(id="body"):
             yield from self.compose_body()
+        yield from self.compose_foot()
         yield KeyBar(self.available, self.footer_labels)
 
     # ---- what a mode fills in
     def compose_body(self) -> ComposeResult:
         """The widgets of the mode."""
+        yield from ()
+
+    def compose_foot(self) -> ComposeResult:
+        """What stands below them, also while one pane is shown alone if ``ALLOW_IN_MAXIMIZED_VIEW`` names it."""
         yield from ()
 
     def scopes(self) -> tuple[str, ...]:

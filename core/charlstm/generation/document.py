@@ -102,7 +102,8 @@ class Branch:
     """A numbered text that can be gone back to, and the number of the one that it parted from.
 
     ``parted`` is where: a position in this text, which edits of it since have carried along. It is behind the end
-    while the text is cut before it, so that undo finds it again.
+    while the text is cut before it, so that undo finds it again. The last ``undone`` characters of the text were
+    undone: the same text may be generated again, but going to the branch does not bring them back.
     """
 
     number: int
@@ -110,6 +111,12 @@ class Branch:
     text: Text
     name: str = ""
     parted: int = 0
+    undone: int = 0
+
+    @property
+    def kept(self) -> Text:
+        """The text without what was undone: what one goes to."""
+        return self.text.part(0, len(self.text) - self.undone)
 
 
 class History:
@@ -219,6 +226,7 @@ class Document:
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
         self._text = self._full = Text.of(prime, TYPED)  # the branch is all of _full; _text is a beginning of it
+        self._kept = len(self._full)  # so many characters of _full were not undone; at least those of _text
         self.prime_length = self.cursor = len(self._text)
         self.seed = check_seed(seed)
         self.branch = 0
@@ -497,9 +505,9 @@ class Document:
         self._add_to_journal("cursor", position=self.cursor)
 
     def switch(self, number: int) -> None:
-        """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
-        such branch."""
-        self._go(SWITCH, number, len(self._branch(number).text))
+        """Make a branch the current text, without what was undone of it, with the cursor at its end. Raises
+        :class:`GenerationError` if there is no such branch."""
+        self._go(SWITCH, number, len(self._branch(number).kept))
 
     def prune(self, number: int) -> None:
         """Remove a branch and all that parted from it. If the current text is one of them, it becomes that from which
@@ -510,8 +518,12 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        self._add_to_journal("prune", number=number)
-        self._leave()
+        self._prune(number, len(self._branches[branch.parent].kept))
+
+    def _prune(self, number: int, length: int | None = None) -> None:
+        """The same; of the text from which the branch parted, ``length`` characters are there then."""
+        branch = self._branch(number)
+        self._add_to_journal("prune", number=number, length=length)
         gone = {number}
         for each in self._branches.values():  # a branch stands after its parent
             if each.parent in gone:
@@ -519,8 +531,8 @@ class Document:
         pruned = tuple(each for each in self._branches.values() if each.number in gone)
         before, here, text = self.place, self._text, self._text
         if self.branch in gone:
-            parent = self._branches[branch.parent]
-            text = parent.text
+            assert branch.parent is not None
+            text = self._branches[branch.parent].text.part(0, length)
             starts = branch.text.same_start(text, sources=False)
             cursor = min(self.cursor, starts)
             after = replace(before, branch=branch.parent, cursor=cursor, prime_length=self._prime_length_in(text))
@@ -560,9 +572,10 @@ class Document:
         infos, waiting = [], [*children[None]]
         while waiting:
             branch = waiting.pop()
-            start = self.prime_length if branch.parent is None else min(branch.parted, len(branch.text))
-            stop, begins = len(branch.text), branch.text.read(start, start + BEGINNING)
-            before = "" if branch.parent is None else branch.text.read(max(0, start - BEFORE), start)
+            text = branch.kept
+            start = self.prime_length if branch.parent is None else min(branch.parted, len(text))
+            stop, begins = len(text), text.read(start, start + BEGINNING)
+            before = "" if branch.parent is None else text.read(max(0, start - BEFORE), start)
             start, stop = (max(0, end - self.prime_length) for end in (start, stop))
             current = branch.number in on_path
             infos.append(BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, current, before))
@@ -602,7 +615,11 @@ class Document:
             self._branches[branch.number] = branch
         self._branches = dict(sorted(self._branches.items()))
         here = self.place  # where redo goes back to
+        was_end = self._kept == len(self._text)  # else more of the branch follows, which was not undone
         self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
+        began_branch = change.in_place or change.kind == GENERATE
+        if was_end if change.before.branch == change.after.branch else began_branch:
+            self._kept = len(self._text)
         self._history.put_undone(replace(change, after=here))
         return change.kind
 
@@ -662,6 +679,7 @@ class Document:
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
                 **text_to_dict(branch.text.part(same)), **({"parted": branch.parted} if moved else {}),
+                **({"undone": branch.undone} if branch.undone else {}),
             })  # fmt: skip
             texts[branch.number] = branch.text
         return {
@@ -685,10 +703,14 @@ class Document:
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
             parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, 2**62)
-            document._branches[number] = Branch(number, number_of_parent, text, str(saved["name"])[:200], parted)
+            behind = whole_number(saved.get("undone", 0), 0, len(text))
+            document._branches[number] = Branch(
+                number, number_of_parent, text, str(saved["name"])[:200], parted, behind
+            )
         place = _place_from_list(values["place"])
         document._full = document._branches[place.branch].text
         document._text = document._full.part(0, whole_number(values["length"], 0, len(document._full)))
+        document._kept = max(len(document._text), len(document._branches[place.branch].kept))
         whole_number(place.cursor, 0, len(document._text))
         whole_number(place.prime_length, 0, len(document._text))
         document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
@@ -755,6 +777,8 @@ class Document:
     ) -> None:  # fmt: skip
         """Make a branch the current text, or its first ``length`` characters."""
         branch = self._branch(number)
+        if length is None and branch.undone and not replayed:
+            length = max(cursor, len(branch.kept))
         text = branch.text.part(0, length)
         before, here = self.place, self._text
         after = replace(
@@ -801,21 +825,26 @@ class Document:
 
     def _become(self, text: Text, place: Place, moved: tuple[int, int, int], *, in_place: bool = False) -> None:
         """Make ``text`` the current one. What was undone at its end stays part of its branch, unless the branch is
-        changed ``in_place``."""
+        changed ``in_place``. Where another branch begins, it is no longer undone: it cannot be redone any more, and is
+        what one goes back to."""
         if place.branch != self.branch:
             self._leave()
             known = self._branches.get(place.branch)
             if known is None:
                 parent = self._branches[self._parts_from(text)]
                 parted = _parts_at(text, parent.text)
+                self._branches[self.branch] = replace(self._branches[self.branch], undone=0)
                 self._branches[place.branch] = Branch(place.branch, parent.number, text, parted=parted)
-            self._full = known.text if known is not None and known.text.starts_with(text) else text
+            self._full, self._kept = text, len(text)
+            if known is not None and known.text.starts_with(text):
+                self._full, self._kept = known.text, max(len(text), len(known.kept))
         else:
             branch = self._branches[self.branch]
             if in_place and moved[0] < branch.parted:
                 self._branches[self.branch] = replace(branch, parted=_carried(branch.parted, *moved))
             if in_place or not self._full.starts_with(text):
-                self._full = text
+                self._full, self._kept = text, len(text)
+            self._kept = max(self._kept, len(text))
         self._text = text
         self.cursor, self.seed, self.prime_length, self.branch = (
             place.cursor, place.seed, place.prime_length, place.branch
@@ -837,9 +866,9 @@ class Document:
     def _leave(self) -> None:
         """Keep the text of the current branch under its number."""
         self._take_generated()
-        branch = self._branches[self.branch]
-        if branch.text is not self._full:
-            self._branches[self.branch] = replace(branch, text=self._full)
+        branch, undone = self._branches[self.branch], len(self._full) - self._kept
+        if branch.text is not self._full or branch.undone != undone:
+            self._branches[self.branch] = replace(branch, text=self._full, undone=undone)
 
     def _add_to_journal(self, do: str, **values: Any) -> None:
         usual = {
@@ -867,7 +896,7 @@ def _carried(position: int, start: int, removed: int, added: int) -> int:
 
 
 _DOES = {
-    "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "prune",
+    "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "_prune",
     "rename": "rename", "undo": "undo", "redo": "redo",
 }  # fmt: skip
 """What a journal says, and the method that does it."""
@@ -907,6 +936,7 @@ def _change_to_dict(change: Change) -> dict[str, Any]:
             "parent": branch.parent,
             "name": branch.name,
             "parted": branch.parted,
+            "undone": branch.undone,
             **text_to_dict(branch.text),
         }
         for branch in change.pruned
@@ -926,6 +956,7 @@ def _change_from_dict(values: Mapping[str, Any]) -> Change:
             text_from_dict(each),
             str(each["name"]),
             whole_number(each.get("parted", 0), 0, 2**62),
+            whole_number(each.get("undone", 0), 0, len(str(each["text"]))),
         )
         for each in values.get("pruned", ())
     )

@@ -144,7 +144,7 @@ def _has_same_texts(session: Session, document: Document) -> bool:
         return False
     read = document_of(session).branches
     branches = document.branches
-    return read.keys() == branches.keys() and all(read[number].text == branches[number].text for number in branches)
+    return read.keys() == branches.keys() and all(read[number].text == branches[number].kept for number in branches)
 
 
 def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session, Mapping[int, int]]:
@@ -168,11 +168,12 @@ def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session,
     numbers: dict[int, int] = {}
     for number, branch in branches.items():
         parent = None if branch.parent is None else branches[branch.parent]
-        same = start if parent is None else max(start, branch.text.same_start(parent.text, sources=False))
+        text = branch.kept
+        same = start if parent is None else max(start, text.same_start(parent.kept, sources=False))
         if parent is not None:
             session.switch(numbers[parent.number])
-            session.rewind(min(len(session), _known(model, branch.text.part(start, same))))
-        session.put_back(_rows(session, branch.text.part(same)))
+            session.rewind(min(len(session), _known(model, text.part(start, same))))
+        session.put_back(_rows(session, text.part(same)))
         numbers[number] = next(key for key, each in session.tree.items() if each is session.tip)
     return session, numbers
 

@@ -309,6 +309,78 @@ def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_an
     assert (document.text.read(), document.branch) == ("abcdefx", 1)
 
 
+def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back():
+    document = played(10)
+    document.branch_off(8, "x", kind="choosing")
+    document.switch(0)
+    document.begin_generating()
+    for char in "kept":
+        document.generate(char)
+    kept = document.text.read()
+    document.begin_generating()
+    for char in "undone":
+        document.generate(char)
+    assert document.undo() == GENERATE
+    shown = [(each.start, each.stop, each.text) for each in document.list_branches()]
+    assert shown[0] == (0, 14, kept[3:])
+    saved = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    for again in (document, saved):
+        again.switch(1)
+        assert (again.redoable, again.undo(), again.undoable) == ("", "switching branches", GENERATE)
+        again.redo()
+        again.switch(0)
+        assert (again.text.read(), again.cursor) == (kept, 14 + 3)
+        again.switch(0)  # nor by going to the branch where one is
+        assert again.text.read() == kept
+        assert [(each.start, each.stop, each.text) for each in again.list_branches()] == shown
+    assert everything(replayed(document)) == everything(document)
+
+
+def test_what_was_undone_is_redone_on_another_branch_and_pruning_does_not_bring_it_back():
+    document = played(10)
+    old = document.text.read()
+    document.branch_off(8, "x", kind="choosing")
+    document.go_on_generating()
+    document.begin_generating()
+    for char in "yz":
+        document.generate(char)
+    document.undo()
+    document.undo()
+    assert (document.text.read(), document.list_branches()[1].text) == (old, "x")
+    document.redo()
+    document.redo()
+    assert (document.text.read(), document.list_branches()[1].text) == (old[:8] + "xyz", "xyz")
+    document.switch(0)
+    document.begin_generating()
+    document.generate("q")
+    document.undo()
+    document.switch(1)
+    document.prune(1)
+    assert document.text.read() == old
+    assert everything(replayed(document)) == everything(document)
+
+
+def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():
+    document = played(10)
+    old = document.text.read()
+    document.branch_off(8, "x", kind="choosing")
+    document.switch(0)
+    document.branch_off(5, old[5], TYPED, kind="typing", whole=False)
+    assert document.text.read() == old[:6]
+    document.switch(1)
+    document.switch(0)
+    assert document.text.read() == old
+
+
+def test_journals_without_lengths_replay_as_they_were_made():
+    document = played(10)
+    document.begin_generating()
+    document.generate("z")
+    document.undo()
+    document.replay([{"do": "go", "kind": "switching branches", "number": 0, "cursor": 14}])
+    assert document.text.read()[-1] == "z"
+
+
 def test_alternatives_shown_one_after_another_are_one_change_and_branches_beside_each_other():
     document = played(10)
     old = document.text.read()

@@ -743,6 +743,26 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
     assert read_summary(first).title == "a storm at sea"
 
 
+async def test_a_key_in_play_and_write_gives_the_session_a_title_that_stands_above_the_text(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(10)
+        await it.pilot.press("f2", *"a storm", "enter")
+        await it.until(lambda: "“a storm” ·" in it.screen.query_one(GenerateBar).render().plain)
+        await it.until(lambda: it.state.file is not None)
+        file = it.state.file
+        assert file is not None
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write")
+        await it.pilot.press("f2", "end", *" at sea", "enter")
+        await it.until(lambda: "“a storm at sea” ·" in it.screen.query_one(GenerateBar).render().plain)
+        await it.pilot.resize_terminal(50, 24)
+        await it.until(lambda: "storm" not in it.screen.query_one(GenerateBar).render().plain)
+    assert read_summary(file).title == "a storm at sea"
+    session = saved_sessions.session_at(file)
+    assert session is not None
+    assert session.has_work
+
+
 async def test_the_slider_says_what_it_counts_and_rows_of_dialogs_use_free_columns(home: Path) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
     async with playing(run.path, (140, 45)) as it:

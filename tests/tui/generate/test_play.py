@@ -478,9 +478,11 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(
         await it.paused(200)
         rows = it.screen_text()
         await it.pilot.press("ctrl+d")
-        await it.until(lambda: it.screen.play.text_view.size.height == size[1] - 1)
-        it.app.clear_notifications()
-        await it.pilot.pause()
+        await it.until(lambda: it.screen.play.text_view.size.height == size[1] - 2)
+        assert "Esc or Ctrl+D shows all panes again." in it.screen_text().splitlines()[-1]  # below the text
+        assert not it.app._notifications
+        it.screen.play.say("")
+        await it.until(lambda: "Esc" not in it.screen_text())
         shown = "".join(it.screen_text().split())
         assert shown == "".join(it.text.split())
         assert it.screen.play.text_view.size.width <= 84
@@ -524,6 +526,7 @@ async def test_characters_and_words_are_counted_with_the_prime_in_every_place(mo
         await it.paused(20)
         count = f"{len(it.text)} chars"
         assert count in it.status()
+        await it.until(lambda: f"{count}  {len(it.text.split())} words" in it.status())
         await it.pilot.press("w")
         await it.until(lambda: count in it.status())
         await it.pilot.press("ctrl+home", "x", "backspace")  # the prime is text like any other now

@@ -50,6 +50,9 @@ async def test_write_together(model: Path) -> None:
         await it.pilot.press("ctrl+right")
         await it.until(lambda: len(it.text) > len(before + "q? " + suggestion[:-1]))
         assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? ") :])
+        assert "Left out “1”" in it.status()
+        await it.pilot.press("escape")
+        await it.until(lambda: "Left out" not in it.status())
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "write")
         assert "generate.write.suggestion" not in it.screen.scopes()
@@ -465,7 +468,8 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         await it.paused(10)
         await it.pilot.press("z", "w", "ctrl+x")
         assert it.screen.maximized is not None
-        await it.until(lambda: any("Nothing is selected" in each.message for each in it.app._notifications))
+        await it.until(lambda: "Nothing is selected" in it.screen_text().splitlines()[-2])  # below the text
+        assert not it.app._notifications
         await it.pilot.press("ctrl+f", "a")
         await it.until(lambda: bool(it.screen.query(FindBar)))
         await it.pilot.press("escape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,20 @@ import pytest
 from textual import events
 from textual.widgets import Input, OptionList
 
+from charlstm.generation.document import Document
+from charlstm.generation.reader import Reader
+from charlstm.generation.session import Session as GenerationSession
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import operations, playback
 from charlstm_tui.player.marks import Origin, origin
+from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.preferences import recall
 from charlstm_tui.widgets.find import FindBar
-from playing_app import PRIME, Session, playing
+from playing_app import PRIME, Session, at, playing
+from recorded_run import tiny_model
 
 
 async def continuations(it: Session, first: int) -> list[str]:
@@ -34,6 +40,13 @@ async def continuations(it: Session, first: int) -> list[str]:
     )
     assert it.state.continuations is not None
     return [each.text for each in it.state.continuations.found]
+
+
+def put_in(before: str, place: int, text: str) -> str:
+    """``before`` with a continuation put in at ``place``, within a line, and a space after it where one is missing."""
+    after = before[place:]
+    space = "" if text[-1].isspace() or after[0].isspace() or after[0] in ",.;:!?" else " "
+    return before[:place] + text + space + after
 
 
 async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(model: Path) -> None:
@@ -61,17 +74,17 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         place = it.position
         await it.pilot.press("3")
         base = len(it.prime) + place
-        await it.until(lambda: it.text == before[:base] + found[2] + before[base:])
+        await it.until(lambda: it.text == put_in(before, base, found[2]))
         await it.pilot.press("ctrl+z", "ctrl+n")
         found = await continuations(it, 1)
         await it.pilot.click(it.app.screen.query_one(OptionList), offset=(10, 0))
-        await it.until(lambda: it.text == before[:base] + found[0] + before[base:])
+        await it.until(lambda: it.text == put_in(before, base, found[0]))
         it.screen.play.state = replace(it.state, reading="reading again 7 %, left 0:02")
         assert it.screen.play.figures()[0] == "reading again 7 %, left 0:02"
         await it.pilot.press("ctrl+z", "ctrl+n")
         found = await continuations(it, 1)
         await it.pilot.press("s")
-        await it.until(lambda: it.text == before[:base] + first_sentence(found[0]) + before[base:])
+        await it.until(lambda: it.text == put_in(before, base, first_sentence(found[0])))
         await it.pilot.press("ctrl+n")
         await continuations(it, 1)
         await it.pilot.press("escape")
@@ -189,7 +202,10 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         assert not it.screen.play.suggested
         await it.pilot.press("ctrl+l")
         await it.until(lambda: bool(it.screen.play.suggested))
-        await it.pilot.press("left", "ctrl+l")
+        assert "Ctrl+L another" in it.screen_text()
+        await it.pilot.press("left")
+        await it.until(lambda: "Ctrl+L another" not in it.screen_text())
+        await it.pilot.press("ctrl+l")
         await it.until(lambda: "Suggestions come at the end of the text; Ctrl+N" in it.status())
 
 
@@ -282,9 +298,12 @@ async def test_line_breaks_within_a_paragraph_are_shown_as_spaces_and_stay_in_th
         await it.until(lambda: it.text.endswith("one\ntwo\n\nthree") and it.screen.view_name == "play")
         text = it.text
         assert "one two" not in it.screen_text()
+        assert "lines joined" not in it.status()
         await it.pilot.press("J")
         await it.until(lambda: "one two" in it.screen_text())
+        it.screen.play.say("")
         assert "two three" not in " ".join(it.screen_text().split("\n"))
+        await it.until(lambda: "lines joined" in it.status())  # also when the message has gone
         assert it.text == text
     memory = recall(str(model))
     assert memory is not None
@@ -356,6 +375,91 @@ async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_not
         it.screen.play.on_paste(events.Paste("☃"))
         await it.until(lambda: "never seen '☃'" in it.status())
         assert it.text == before
+
+
+async def test_characters_that_were_left_out_stay_named_until_escape(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", "é", "a", "é", "b")
+        it.screen.play.on_paste(events.Paste("☃c"))
+        await it.pilot.press(*"de")
+        await it.until(lambda: it.text.endswith("abcde"))
+        await it.until(lambda: "Left out “é” ×2, “☃”: never seen by the model." in it.status())
+        assert "Esc hides this" in it.status()
+        assert "Esc hide warning" in it.screen.query_one(GenerateBar).render().plain
+        await it.pilot.press("escape")
+        await it.until(lambda: "Left out" not in it.status())
+        assert it.screen.view_name == "write"
+        await it.pilot.press("ctrl+d", "é", "f")  # in focus mode too, below the text
+        await it.until(lambda: it.text.endswith("def") and "Left out “é”: never" in it.screen_text())
+        await it.pilot.press("escape")
+        await it.until(lambda: "Left out" not in it.screen_text())
+        assert it.screen.play.text_only
+        await it.pilot.press("é", "escape", "escape", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        await it.pilot.press("w")
+        await it.until(lambda: it.state.left_out == () and "Left out" not in it.status())
+
+
+@pytest.mark.parametrize(
+    ("before", "text", "after", "joint"),
+    [
+        ("He ", "went away", "and came", " "),
+        ("He", " went away", " and came", ""),
+        ("He", " went away", ", and came", ""),
+        ("One.\n\n", "A new one.", "Two.", "\n\n"),
+        ("One.\n\n", "A new one.\n", "Two.", "\n"),
+        ("One.\n", "a line", "Two.", "\n"),
+        ("One.\n", "a line", "\nTwo.", ""),
+        ("One.", " a line\n", "Two.", ""),
+        ("", "A beginning.", "One.", "\n"),
+        ("One ", "more", "", ""),
+    ],
+)
+async def test_a_continuation_is_put_in_with_the_space_that_is_missing_before_what_follows(
+    model: Path, before: str, text: str, after: str, joint: str
+) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        await it.pilot.press("w")
+        player = it.screen.player
+        everything = SeenPosition(0, sys.maxsize), SeenPosition(sys.maxsize, sys.maxsize)
+        player.do(operations.REPLACE, *everything, before + after)
+        player.do(operations.MOVE_TO, SeenPosition(len(before), sys.maxsize))
+        player.do(operations.PUT_IN, text)
+        await it.until(lambda: it.text == before + text + joint + after)
+        await it.until(lambda: it.state.position == len(before) + len(text))
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before + after)
+
+
+def test_scripts_without_spaces_are_joined_without_one(home: Path) -> None:
+    reader = Reader(Document("红楼"), GenerationSession(tiny_model(symbols=tuple(" \n红楼梦"), prime="红楼"), "红楼"))
+    played = playback.Playback(0)
+    played.play(reader.document, reader, 1)
+    played.writing = True
+    played.document.move(1)
+    operations.PUT_IN.run(played, "梦")
+    assert played.document.text.read() == "红梦楼"
+
+
+async def test_a_continuation_put_in_at_the_top_of_the_view_is_seen(model: Path) -> None:
+    async with playing(model, size=(80, 24)) as it:
+        await it.paused(0)
+        it.screen.player.do(operations.INSERT_AT, "\n".join("abcdefgh " * 3 for _ in range(60)), at(0))
+        await it.until(lambda: it.text.count("\n") == 59)
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write" and it.state.position == it.state.size)
+        text = it.screen.play.text_view
+        place = text._text_layout.row_span(text.scroll_offset.y + 1)[0]  # there the view ends with the text
+        text.post_message(text.CursorMoved(text, place))
+        text.cursor = place
+        await it.until(lambda: it.state.position == place)
+        new = "the first line\nthe second line\nthe third"
+        it.screen.player.do(operations.PUT_IN, new)
+        await it.until(lambda: new in it.text and it.state.position == place + len(new))
+        shown = it.screen_text()
+        assert all(line in shown for line in new.split("\n"))
 
 
 async def found(it: Session) -> FindBar:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +64,8 @@ BEGINNING = 25
 """Characters of a session's beginning that a message has."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
+LEFT_OUT_SHOWN = 4
+"""Different characters that were left out and are named: as many as fit on a line."""
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
 
@@ -211,7 +213,10 @@ class PlayView(ExplainingView):
         state = self.state
         shown = min(9, len(self._shown_candidates))
         stream = "pause" if state and state.running else "one more" if state and state.speed == 0 else "generate"
-        return {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
+        labels = {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
+        if not self.text_view.at_end:  # there are no suggestions, which the key says
+            labels["generate.next_suggestion"] = ""
+        return labels
 
     def figures(self) -> list[str]:
         state = self.state
@@ -231,8 +236,13 @@ class PlayView(ExplainingView):
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.size:,} chars")
+        words = plural(self.text_view.words, "word")
         if self.writing:
-            figures.insert(0, plural(self.text_view.words, "word"))
+            figures.insert(0, words)
+        else:
+            figures.append(words)
+        if self.text_view.joined:
+            figures.insert(1, "lines joined")
         if state.reading:
             figures.insert(0, state.reading)
         return figures
@@ -245,6 +255,8 @@ class PlayView(ExplainingView):
         if self._offered is not None:
             keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
             return f"A better model has come: {self._offered[1]}.   {' '.join(keys)} goes on with it"
+        if self.writing and self.state is not None and self.state.left_out:
+            return left_out_words(self.state.left_out)
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self._text.prime_length)
@@ -258,10 +270,14 @@ class PlayView(ExplainingView):
 
     @property
     def escape_label(self) -> str:
+        if self.writing and self.state is not None and self.state.left_out:
+            return "hide warning"
         return "hide suggestion" if self.writing and self.suggested else ""
 
     def handle_escape(self) -> bool:
-        if self.text_only:
+        if self.writing and self.state is not None and self.state.left_out:
+            self.player.do(operations.FORGET_LEFT_OUT)
+        elif self.text_only:
             self.text_only = False
         elif self.writing:
             if self.suggested:
@@ -416,6 +432,8 @@ class PlayView(ExplainingView):
         if (not text.at_end or state.position < state.size) and text.cursor != state.position:
             text.cursor = state.position
         if _moves_cursor(before, state):
+            if not new_text and state.start < state.position <= state.start + len(state.text):
+                text.reveal(state.start)  # what came in before the cursor, as far as there is room for it
             text.reveal(text.cursor)
         if self._continuations is not None and state.continuations is not None:
             self._continuations.show(state.continuations)
@@ -764,6 +782,18 @@ class PlayView(ExplainingView):
 
     # ---- actions: prime, checkpoints, sessions
 
+    def do_give_title(self) -> None:
+        """Ask for a title of the session."""
+        if self.state is None:
+            return
+
+        def answered(title: str | None) -> None:
+            if title is not None:
+                self.player.give_title(" ".join(title.split()))
+
+        about = "It stands above the text and in the list of sessions. An empty one removes it."
+        self.app.push_screen(PromptDialog("Title of the session", about, self.state.title, "a title"), answered)
+
     @on(events.DescendantFocus)
     @on(events.DescendantBlur)
     def _focus_moved(self, event: events.DescendantFocus | events.DescendantBlur) -> None:
@@ -946,6 +976,13 @@ class PlayView(ExplainingView):
         self.player.do(operations.SHOW_SUGGESTION, event.place)
 
 
+def left_out_words(left_out: Sequence[tuple[str, int]]) -> str:
+    """Which characters were typed or pasted and are not in the text, and what to do."""
+    shown = [f"{quoted(char)}{f' ×{count:,}' if count > 1 else ''}" for char, count in left_out[:LEFT_OUT_SHOWN]]
+    chars = ", ".join(shown) + (", …" if len(left_out) > LEFT_OUT_SHOWN else "")
+    return f"Left out {chars}: never seen by the model. Use others; {key_of('app.back')} hides this."
+
+
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
 
@@ -972,5 +1009,6 @@ def _key_state(state: PlaybackState) -> tuple[object, ...]:
     return (
         state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
         state.busy, state.error, state.facts and state.facts.path, state.request.step, bool(state.undoable),
-        bool(state.redoable),
+        bool(state.redoable), state.position < state.size, bool(state.left_out),
+        state.title,
     )  # fmt: skip

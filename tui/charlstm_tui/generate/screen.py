@@ -51,6 +51,8 @@ from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
+TITLE = 30
+"""Characters of the session's title, which stands before the model where there is room."""
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
@@ -77,6 +79,7 @@ class GenerateScreen(ModeScreen):
 
     MODE = "generate"
     MAIN_PANE = "#stream"
+    ALLOW_IN_MAXIMIZED_VIEW = "StatusLine, KeyBar, FindBar"
     CSS_PATH = "screen.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
@@ -122,6 +125,8 @@ class GenerateScreen(ModeScreen):
     def compose_body(self) -> ComposeResult:
         yield GenerateBar(id="generate-bar")
         yield self._switcher
+
+    def compose_foot(self) -> ComposeResult:
         yield StatusLine(id="status")
 
     def on_mount(self) -> None:
@@ -212,6 +217,9 @@ class GenerateScreen(ModeScreen):
         if facts.loss is not None:
             names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
+        if state.title:
+            title = f"“{shorten(visible(state.title, keep=''), TITLE)}”"
+            names = (f"{title} · {names[0]}", f"{title} · {facts.name}{step}", f"{title} · {short}{step}", *names)
         if name == "duel":  # each side says what it plays
             names = ("the same beginning and seed on both sides", "same beginning and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)
@@ -225,7 +233,11 @@ class GenerateScreen(ModeScreen):
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
         view = self.view
-        self.query_one(StatusLine).show(view.legend(), view.figures(), self._message or self._not_saved or view.hint())
+        note, line = self._message or self._not_saved or view.hint(), self.query_one(StatusLine)
+        if self.play.text_only:  # the line has a place below the text, which no message covers
+            line.show(None, (), note)
+        else:
+            line.show(view.legend(), view.figures(), note)
 
     # ---- messages
 
@@ -249,8 +261,6 @@ class GenerateScreen(ModeScreen):
             self._message_timer = None
         if sentence and not error:
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
-        if sentence and (self.maximized is not None or self.play.text_only):  # where there is no status line
-            self.charlstm.notify_info(self._message)
         self._draw_status()
 
     @on(GenerateView.Said)

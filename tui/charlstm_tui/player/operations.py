@@ -7,6 +7,7 @@ it was seen in (:class:`~charlstm_tui.player.playback.SeenPosition`), and is car
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +30,8 @@ MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
 
 
+NO_SPACE_BEFORE = ",.;:!?)]}»”’…"
+"""Marks that stand right after a word."""
 BRANCH_NAME = 20
 """Characters of a branch's name that a message has."""
 
@@ -126,11 +129,33 @@ def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -
     document.put_cursor(position)
 
 
+def _joint(playback: Playback, text: str) -> str:
+    """The white space that is missing between ``text`` and what follows, when it is put in at the cursor: before a
+    paragraph or a line as many line breaks as stand before that, else a space."""
+    document = playback.document
+    before = document.text.read(max(0, document.cursor - 2), document.cursor)
+    after = document.text.read(document.cursor, document.cursor + 2)
+    if not text or not after:
+        return ""
+    vocabulary = playback.model.vocabulary
+    breaks = 1 if not document.cursor else len(before) - len(before.rstrip("\n"))
+    if breaks and "\n" in vocabulary:
+        there = len(text) - len(text.rstrip("\n")) + len(after) - len(after.lstrip("\n"))
+        return "\n" * max(0, breaks - there)
+    if text[-1].isspace() or after[0].isspace() or after[0] in NO_SPACE_BEFORE or " " not in vocabulary:
+        return ""
+    wide = any(unicodedata.east_asian_width(char) in "WF" for char in (text[-1], after[0]))
+    return "" if wide else " "  # scripts with wide characters have no spaces between words
+
+
 def _put_in_continuation(playback: Playback, text: str) -> None:
-    """Put in a continuation that the model offered; what followed stays while writing, else it stays as a branch."""
+    """Put in a continuation that the model offered; what followed stays while writing, else it stays as a branch. The
+    cursor is behind the continuation then."""
     document = playback.document
     if playback.writing:
-        document.insert(text, GENERATED, kind="continuing")
+        end = document.cursor + len(text)
+        document.insert(text + _joint(playback, text), GENERATED, kind="continuing")
+        document.put_cursor(end)
     else:
         _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
 
@@ -268,6 +293,8 @@ def _known(playback: Playback, text: str) -> str:
     notes = []
     if pairs := ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable()):
         notes.append(f"Typographic marks that the model has never seen: {pairs}.")
+    if prepared.unknown and playback.writing and vocabulary.replacement is None:
+        playback.left_out.update(prepared.unknown)
     if prepared.unknown:
         names, replacement = ", ".join(map(repr, prepared.unknown)), vocabulary.replacement
         notes.append(
@@ -307,8 +334,13 @@ SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(pla
 """Suggest the one at a place of several."""
 
 
+FORGET_LEFT_OUT = Operation(lambda playback: playback.left_out.clear(), edits=False, stops=False)
+"""Say no longer which characters were left out."""
+
+
 def _set_writing(playback: Playback, writing: bool) -> None:
     playback.writing = writing
+    playback.left_out.clear()
     document = playback.document
     if not writing and document.cursor < document.prime_length:
         document.move(document.prime_length, undoable=False)

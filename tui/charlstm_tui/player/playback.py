@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from array import array
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,6 +170,7 @@ class Playback:
         self.waiting: deque[Waiting] = deque()
         self.done = self.cuts = 0
         self.cut = ""
+        self.left_out: Counter[str] = Counter()  # what was written and the model does not know
         self._shown = Text()  # what the screen has
         self._shown_prime = self._shown_read_to = 0
         self._reading_from: int | None = None  # where the model began to read what follows an edit
@@ -395,6 +396,7 @@ class Playback:
         """Play another text, which is then shown from its beginning on; ``None`` while it is opened."""
         self._document, self._reader, self.key = document, reader, key
         self.session_id += 1
+        self.left_out.clear()
         self._shown, self._shown_prime, self._shown_read_to = Text(), 0, 0
         self._bits = array("d", [0.0])
         self.branches, self._branches_of = (), -1
@@ -656,11 +658,13 @@ class Playback:
             suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
             suggestion_place=self.suggestion_place,
             continuations=self.continuations,
+            left_out=tuple(self.left_out.items()),
             cut=self.cut,
             cuts=self.cuts,
             undoable=document.undoable or (OTHER_TEXT if self.can_return else ""),
             redoable=document.redoable or (OTHER_TEXT if self.can_advance else ""),
             replaced=with_work,
+            title=self.title,
             continues=self.continues,
             opened=self.opened,
         )

@@ -80,8 +80,8 @@ class SavedSession:
 
     @property
     def has_work(self) -> bool:
-        """Whether the user had a part in it, or asked for a long text; or it is not known."""
-        return self.edited or self.length > LONG
+        """Whether the user had a part in it, gave it a title or asked for a long text; or it is not known."""
+        return self.edited or self.length > LONG or bool(self.title)
 
     def is_version_of(self, path: Path) -> bool:
         """Whether it was saved by itself when the session at ``path`` was continued."""

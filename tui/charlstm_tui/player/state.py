@@ -155,6 +155,8 @@ class PlaybackState:
     """The text before this one to which undo goes back, if there is work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
+    title: str = ""
+    """That the user gave the session."""
     continues: str = ""
     """The path of the saved session that this one continues."""
     clamps: tuple[Clamp, ...] = ()
@@ -165,6 +167,8 @@ class PlaybackState:
     """What could be suggested instead, with the suggestion itself, if others were asked for."""
     suggestion_place: int = 0
     """Which of them the suggestion is."""
+    left_out: tuple[tuple[str, int], ...] = ()
+    """Characters that were typed or pasted in Write and that the model does not know, each with how often."""
     cut: str = ""
     """What was cut last, and how often something was."""
     cuts: int = 0

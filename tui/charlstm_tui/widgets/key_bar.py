@@ -19,7 +19,8 @@ class KeyBar(Widget):
 
     Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones
     come first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and
-    ``labels`` the labels that differ from the table's now, by action id, as "licence: kept" does from "licence".
+    ``labels`` the labels that differ from the table's now, by action id, as "licence: kept" does from "licence". One
+    whose label is empty is left out.
     """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
@@ -43,7 +44,8 @@ class KeyBar(Widget):
             (each for each in acting.values() if each.footer), key=lambda each: (each.id != first, each.footer)
         )
         helps = [acting[name] for name in ("app.help_key", "app.help") if name in acting][:1]
-        return [(each.id, each.key_label, labels.get(each.id, each.label)) for each in (*shown, *helps)]
+        items = [(each.id, each.key_label, labels.get(each.id, each.label)) for each in (*shown, *helps)]
+        return [item for item in items if item[2]]
 
     def render(self) -> Content:
         width = self.size.width - 1
