@@ -769,7 +769,7 @@ class Document:
         self._become(
             here.replaced(start, start + removed, added), after, (start, removed, len(added)), in_place=in_place
         )
-        self._change_end, self._grows = self.cursor, False
+        self._change_end = self.cursor
 
     def _go(
         self, kind: str, number: int, cursor: int, length: int | None = None, *, seed: int | None = None,
@@ -793,7 +793,7 @@ class Document:
         start, removed, added = difference(here, text)
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
         self._become(text, after, (start, len(removed), len(added)))
-        self._change_end, self._grows = self.cursor, False
+        self._change_end = self.cursor
 
     def _prime_length_in(self, text: Text) -> int:
         """How long the prime is in the text of another branch: that may have parted where the prime was edited."""
@@ -811,6 +811,7 @@ class Document:
             self._history.last = merged(self._history.last, change)
         else:
             self._history.add(change)
+        self._change_end, self._grows = None, False
         self.changes += 1
 
     def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:

@@ -438,6 +438,21 @@ def test_branch_that_parted_within_the_prime_has_none(prune):
     assert (document.text.read(), document.prime_length) == ("abc", 3)
 
 
+def test_what_is_generated_after_a_branch_was_pruned_is_a_change_of_its_own():
+    document = Document("abc", seed=3)
+    document.insert("a")
+    document.branch_off(3, "b", GENERATED, kind="regenerate")
+    document.insert("aa")
+    document.begin_generating()
+    document.prune(1)
+    document.generate("d")
+    assert document.text.read() == "abcad"
+    document.undo()
+    assert document.text.read() == "abca"
+    document.undo()
+    assert document.text.read() == "abcbaa"
+
+
 def test_regenerating_is_undone_with_its_seed():
     document = played(10)
     document.branch_off(5, "x", GENERATED, kind="regenerating", seed=4)
