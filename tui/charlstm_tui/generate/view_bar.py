@@ -144,7 +144,7 @@ class StatusLine(Widget):
     StatusLine {
         height: 1; padding: 0 1;
         & > .status--quiet { color: $quiet; }
-        & > .status--note { color: $warning; }
+        & > .status--note { color: $foreground; text-style: bold; }
         & > .status--figure { color: $foreground; }
         & > .status--key { color: $primary; text-style: bold; }
     }

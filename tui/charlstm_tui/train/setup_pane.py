@@ -363,7 +363,9 @@ class SetupPane(SafeWorkers, Vertical):
 
         def answered(answer: Any) -> None:
             if answer == "path":
-                dialog = PromptDialog("A model file", "A .safetensors file, or a run's folder.", check=_check_model)
+                dialog = PromptDialog(
+                    "A model file", "A .safetensors file, or a run's folder.", check=_check_model, wide=True
+                )
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
                 self.start_from(*answer)
