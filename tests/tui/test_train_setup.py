@@ -359,7 +359,7 @@ async def test_separate_validation_text_is_shown_and_kept(
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
-        await shows(pilot, "no effect: validation is on other.txt", "Here it has no effect: validation is on other.txt")
+        await shows(pilot, "no effect: validation is on other.txt", "Preset quick: 0.1. Here it has no")
         await pilot.press("escape")
         await pilot.press("enter")
         await shows(pilot, "not now")

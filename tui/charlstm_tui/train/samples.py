@@ -49,13 +49,13 @@ class Samples(FindTarget, ScrollView, can_focus=True):
     ]
     DEFAULT_CSS = """
     Samples { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
-    Samples > .samples--step { color: $quiet; }
-    Samples > .samples--prime { color: $quiet; text-style: italic; }
+    Samples > .samples--step { color: $foreground 60%; }
+    Samples > .samples--prime { color: $foreground 60%; text-style: italic; }
     Samples > .samples--text { color: $foreground; }
     Samples > .samples--selected { background: $foreground 12%; }
     Samples > .samples--found { color: $accent; text-style: reverse; }
     Samples > .samples--found-current { color: $foreground; text-style: bold reverse; }
-    Samples > .samples--quiet { color: $quiet; }
+    Samples > .samples--quiet { color: $foreground 50%; }
     """
 
     samples: reactive[tuple[Sampled, ...]] = reactive(())

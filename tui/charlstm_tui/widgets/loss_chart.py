@@ -70,8 +70,8 @@ class LossChart(Widget, can_focus=True):
     LossChart > .loss-chart--best { color: $success; text-style: bold; }
     LossChart > .loss-chart--reference { color: $foreground 45%; }
     LossChart > .loss-chart--axis { color: $foreground 30%; }
-    LossChart > .loss-chart--label { color: $quiet; }
-    LossChart > .loss-chart--cursor { color: $quiet; }
+    LossChart > .loss-chart--label { color: $foreground 60%; }
+    LossChart > .loss-chart--cursor { color: $foreground 60%; }
     LossChart:ansi {
         & > .loss-chart--raw, & > .loss-chart--reference, & > .loss-chart--axis { text-style: dim; }
     }
