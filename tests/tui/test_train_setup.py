@@ -460,8 +460,7 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         rows["num_layers"].query_one(Input).value = "many"
         await until(pilot, lambda: "num_layers takes a whole number from 1 to 16" in warning(app))
         shown = app.screen.query_one("#setting-warning")
-        assert shown.size.height >= 2
-        assert shown.region in app.screen.region
+        await until(pilot, lambda: shown.size.height >= 2 and shown.region in app.screen.region)
         rows["num_layers"].reset()
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
