@@ -225,3 +225,11 @@ def test_levels_are_marks_in_a_theme_of_the_terminals_colours() -> None:
     for name in ("ansi-dark", "ansi-light"):
         app.theme = name
         assert not has_backgrounds(app)
+
+
+@pytest.mark.parametrize("theme", themes_for("256"), ids=lambda theme: theme.name)
+@pytest.mark.parametrize("name", ["background", "panel", "rule", "panel-cursor"])
+def test_greys_stay_grey_in_256_colours(theme: Theme, name: str) -> None:
+    colour = Color.parse({**theme.to_color_system().generate(), **theme.variables}[name])
+    shown = Color.from_rich_color(colour.rich_color.downgrade(ColorSystem.EIGHT_BIT))
+    assert shown.r == shown.g == shown.b

@@ -230,16 +230,18 @@ def themes_for(color_system: str | None) -> tuple[Theme, ...]:
     """The app's own themes, adapted to the terminal's colours; the first is the one to start with.
 
     With 16 colours they name these exactly, as Rich knows them: the nearest one of most greys and blues is the same
-    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy.
+    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy, and the lightest
+    their yellow, which would be bright.
     """
     if color_system in ("standard", "windows"):
         return DARK_16, LIGHT_16
-    dark = DARK
+    dark, light = DARK, LIGHT
     if color_system == "256":
         grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
         grey["panel-cursor"] = "#303030"
         dark = replace(DARK, panel="#1c1c1c", variables={**DARK.variables, **grey})
-    return dark, LIGHT
+        light = replace(LIGHT, panel="#eeeeee", variables={**LIGHT.variables, "panel-cursor": "#d0d0d0"})
+    return dark, light
 
 
 def own_variables(theme: Theme) -> dict[str, str]:
