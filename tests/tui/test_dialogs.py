@@ -180,3 +180,31 @@ async def test_a_book_pasted_into_a_line_is_left_out(tmp_path: Path) -> None:
         await app.press("!")
         await app.until(lambda: line.value.endswith("!"))
         assert line.value == "!"
+
+
+async def test_dialogs_are_as_wide_as_their_answers_where_there_are_columns(tmp_path: Path) -> None:
+    name = "a-run-with-a-long-name-" + "x" * 60
+    async with driven(tmp_path, (120, 36)) as app:
+        await app.in_mode("corpus")
+        await app.app.push_screen(ChoiceDialog("Start from", "", [Choice("1", name, 1), Choice("n", "new", 0)]))
+        await app.shows(name)
+        await app.press("escape")
+        await app.app.push_screen(PromptDialog("A path", value=name, wide=True))
+        await app.shows(name)
+        await app.pilot.resize_terminal(60, 24)
+        dialog = app.screen.query_one(".dialog")
+        await app.until(lambda: dialog.region.right <= 60)
+
+
+async def test_model_picker_says_that_nothing_has_the_name(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        record(tmp_path, "finished", name="first", steps=10).close()
+        await app.in_mode("corpus")
+        picker = ModelPicker(app.app.runs_state, "")
+        await app.app.push_screen(picker)
+        await app.shows("the model in the box")
+        await app.press(*"zzz")
+        await app.shows("Nothing here is called “zzz”.")
+        await app.press("down", "enter")  # the sentence cannot be chosen
+        await app.shows("There is no model or session called zzz")
+        assert app.screen is picker

@@ -95,6 +95,30 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
+def test_the_text_has_the_columns_that_names_leave() -> None:
+    for width in range(40, 200):
+        width_of_name, columns = fitting(width, 10)
+        assert width_of_name >= 10
+        assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
+    assert next(column.width for column in fitting(120, 10)[1] if column.title == "TEXT") == 28
+    assert next(column.width for column in fitting(96, 32)[1] if column.title == "TEXT") == 12
+
+
+async def test_losses_of_the_curves_stay_in_one_row_when_the_terminal_gets_wider(places: Path) -> None:
+    for name in ("one", "two"):
+        record(places, "finished", name=name, steps=100).close()
+    async with driven(places, (80, 24)) as app:
+        await app.in_mode("runs")
+        await app.shows("one", "two")
+        await app.press("a", "v")
+        await app.shows("last values")
+        await app.pilot.resize_terminal(120, 36)
+        await app.shows("faint: training")
+        await app.pilot.resize_terminal(200, 60)
+        values = app.mode.query_one("#overlay-values")
+        await app.until(lambda: values.size.width == 53 and values.size.height == 3)
+
+
 @pytest.mark.parametrize("size", [(120, 36), (140, 45)])
 async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: Path, size: tuple[int, int]) -> None:
     name = "the-collected-letters-standard-1"  # 32 characters

@@ -14,7 +14,8 @@ from textual.widgets import Input, OptionList, Static
 
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.formatting import shorten
-from charlstm_tui.save_dialog import PATH, Format, SaveDialog
+from charlstm_tui.generate import exports
+from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
 
@@ -40,7 +41,8 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
         line.value = f"{tmp_path}/other.html"
         await pilot.pause()
         assert formats.highlighted == 1
-        assert str(dialog.query_one(".dialog-folder", Static).content) == f"In {shorten(str(tmp_path), PATH)}"
+        folder = dialog.query_one(".dialog-folder", Static)
+        assert str(folder.content) == f"In {shorten(str(tmp_path), folder.size.width - 3)}"
         for name, words in [
             ("", "Give the file a name."), ("-", "Standard output is this terminal"), (str(tmp_path), "is a folder"),
             ("a.pdf", "Let the name end in .txt or .html or .tree.html."), (f"{tmp_path}/there.html/a", "Not a dir"),
@@ -57,6 +59,15 @@ async def test_formats_and_name_agree_and_the_folder_is_in_sight(tmp_path: Path)
         await pilot.press("enter", "y")
         await pilot.pause()
     assert answers == [tmp_path / "there.html"]
+
+
+async def test_save_dialog_shows_every_format_of_generate_at_24_rows(places: Path) -> None:
+    formats = [*exports.SESSION_FORMATS, exports.CHECKPOINTS, exports.REPORT]
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        dialog = SaveDialog("Save", "novel.txt", formats, "A sentence about where sessions are. " * 3)
+        await app.app.push_screen(dialog)
+        await app.shows(*(each.about for each in formats), "Enter save")
 
 
 async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,7 +33,7 @@ from charlstm_tui.theme import (
 from driven_app import driven
 from recorded_run import record
 
-OWN = {"rule", "quiet", "cursor-line", "train", "valid", "kept", "cut", "copied"}
+OWN = {"rule", "quiet", "cursor-line", "train", "valid", "kept", "cut", "copied", "panel-cursor", "surprise"}
 
 
 def themes() -> dict[str, Theme]:
@@ -95,7 +95,8 @@ def test_text_of_every_theme_can_be_read(theme: Theme) -> None:
         for name in (*TEXT_COLOURS, "foreground", "train", "valid"):
             assert contrast(found[name], behind) >= TEXT, f"${name} on {behind.hex}"
         assert contrast(found["quiet"], behind) >= QUIET
-    for behind in (found["cursor-line"], found["copied"]):
+    assert contrast(found["panel-cursor"], background + found["panel"]) > 1.1, "the cursor of a dialog's list is seen"
+    for behind in (found["cursor-line"], found["copied"], found["panel-cursor"]):
         assert contrast(found["foreground"], behind) >= TEXT
     assert contrast(found["rule"], background) > 1.2
 
@@ -224,3 +225,11 @@ def test_levels_are_marks_in_a_theme_of_the_terminals_colours() -> None:
     for name in ("ansi-dark", "ansi-light"):
         app.theme = name
         assert not has_backgrounds(app)
+
+
+@pytest.mark.parametrize("theme", themes_for("256"), ids=lambda theme: theme.name)
+@pytest.mark.parametrize("name", ["background", "panel", "rule", "panel-cursor"])
+def test_greys_stay_grey_in_256_colours(theme: Theme, name: str) -> None:
+    colour = Color.parse({**theme.to_color_system().generate(), **theme.variables}[name])
+    shown = Color.from_rich_color(colour.rich_color.downgrade(ColorSystem.EIGHT_BIT))
+    assert shown.r == shown.g == shown.b

@@ -359,7 +359,7 @@ async def test_separate_validation_text_is_shown_and_kept(
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
-        await shows(pilot, "no effect: validation is on other.txt", "Here it has no effect: validation is on other.txt")
+        await shows(pilot, "no effect: validation is on other.txt", "Preset quick: 0.1. Here it has no")
         await pilot.press("escape")
         await pilot.press("enter")
         await shows(pilot, "not now")
@@ -460,8 +460,7 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         rows["num_layers"].query_one(Input).value = "many"
         await until(pilot, lambda: "num_layers takes a whole number from 1 to 16" in warning(app))
         shown = app.screen.query_one("#setting-warning")
-        assert shown.size.height >= 2
-        assert shown.region in app.screen.region
+        await until(pilot, lambda: shown.size.height >= 2 and shown.region in app.screen.region)
         rows["num_layers"].reset()
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))

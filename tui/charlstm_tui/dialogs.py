@@ -35,6 +35,12 @@ class Choice:
     value: Any
 
 
+FRAME = 6
+"""Columns of a dialog that its border and its padding take."""
+USUAL_WIDTH, MOST_WIDTH = 64, 100
+"""Columns of a dialog, and of one with long lines, where the terminal has as many."""
+
+
 class Dialog(CoveringScreen, ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
@@ -94,7 +100,11 @@ class ChoiceDialog(Dialog):
         self._choices = tuple(choices)
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        dialog = Vertical(classes="dialog")
+        labels = (Content(visible(each.label, keep="")).cell_length for each in self._choices)
+        longest = max(Content(self._title).cell_length, *(5 + length for length in labels))
+        dialog.styles.width = min(MOST_WIDTH, max(USUAL_WIDTH, longest + FRAME))  # the style sheet has the terminal's
+        with dialog:
             yield Static(Content(self._title), classes="dialog-title")
             yield Static(self._about, classes="dialog-text")
             yield SteadyOptionList(
@@ -121,7 +131,8 @@ class ChoiceDialog(Dialog):
 
 
 class PromptDialog(Dialog):
-    """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted."""
+    """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted. ``wide`` is
+    for what can be long, such as a path."""
 
     def __init__(
         self,
@@ -131,14 +142,16 @@ class PromptDialog(Dialog):
         placeholder: str = "",
         check: Callable[[str], str | None] | None = None,
         suggester: Suggester | None = None,
+        wide: bool = False,
     ) -> None:
         super().__init__()
         self._title, self._about = visible(title, keep=""), visible(about)
+        self._classes_of_dialog = "dialog wide" if wide or suggester is not None else "dialog"
         self._value, self._placeholder = value, placeholder
         self._check, self._suggester = check, suggester
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Vertical(classes=self._classes_of_dialog):
             yield Static(Content(self._title), classes="dialog-title")
             if self._about:
                 yield Static(Content(self._about), classes="dialog-text")

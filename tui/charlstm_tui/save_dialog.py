@@ -11,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Resize
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,9 +23,6 @@ from charlstm_tui.formatting import home, shorten, typed_path
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
-
-PATH = 55
-"""Characters of a folder's path that fit into the dialog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class SaveDialog(Dialog):
 
     def compose(self) -> ComposeResult:
         width = max(len(each.ending) for each in self._formats)
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog wide"):
             yield Static(Content(self._title), classes="dialog-title")
             formats = SteadyOptionList(
                 *(Option(Content(f" {each.ending:<{width}}  {each.about}")) for each in self._formats),
@@ -79,6 +77,10 @@ class SaveDialog(Dialog):
 
     def opened(self) -> None:
         self._show(self._offered)
+
+    @on(Resize)
+    def _resized(self) -> None:
+        self.call_after_refresh(self._show_folder)
 
     def key_tab(self) -> None:
         """Accept the suggestion."""
@@ -117,9 +119,15 @@ class SaveDialog(Dialog):
         """Show the format and the folder of this name."""
         if (chosen := self._format_of(name)) is not None:
             self.query_one(OptionList).highlighted = self._formats.index(chosen)
-        folder = _absolute(name).parent if name.strip() else Path.cwd()
-        self.query_one(".dialog-folder", Static).update(Content(f"In {shorten(visible(home(folder), keep=''), PATH)}"))
+        self._show_folder()
         self._say("")
+
+    def _show_folder(self) -> None:
+        """Show the folder of the name, shortened to the width of the dialog."""
+        name, line = self.query_one(Input).value, self.query_one(".dialog-folder", Static)
+        folder = _absolute(name).parent if name.strip() else Path.cwd()
+        words, width = visible(home(folder), keep=""), line.size.width - len("In ")
+        line.update(Content(f"In {shorten(words, width) if width > 0 else words}"))
 
     def _path(self, name: str) -> Path:
         """The file that is meant. Raises :class:`CharLSTMError` when it cannot be saved."""

@@ -38,11 +38,13 @@ DARK = Theme(
         "rule": "#333849",  # thin lines between panes
         "quiet": "#7f879c",  # captions, units, what is not the point
         "cursor-line": "#262b3d",  # the row under the cursor
+        "panel-cursor": "#2c3350",  # the same in dialogs and the palette, which have the colour of a panel
         "train": "#7aa2f7",  # training loss, always with the mark ·
         "valid": "#ffb86b",  # validation loss, always with the mark o
         "kept": "#7aa2f7",  # candidates that the sampler kept, █
         "cut": "#565d73",  # candidates that it cut, ░
         "copied": "#34412e",  # behind what is copied; opaque, as the text blends nothing
+        "surprise": "#bb9af7",  # its shades are behind what surprised the model or left it unsure
         **_run_variables(RUN_DARK),
         "scrollbar": "#333849",
         "scrollbar-hover": "#4a5066",
@@ -75,11 +77,13 @@ LIGHT = Theme(
         "rule": "#cbccd2",
         "quiet": "#666b79",
         "cursor-line": "#dde4f2",
+        "panel-cursor": "#cdd8ee",
         "train": "#2553b0",
         "valid": "#97500a",
         "kept": "#2553b0",
         "cut": "#9a9dab",
         "copied": "#d3e6c6",
+        "surprise": "#7440b8",
         **_run_variables(RUN_LIGHT),
         "scrollbar": "#cbccd2",
         "scrollbar-hover": "#a9abb5",
@@ -116,12 +120,14 @@ DARK_16 = replace(
     variables={
         "rule": DARK_GREY_16,
         "quiet": GREY_16,
+        "panel-cursor": BLACK_16,
         "cursor-line": BLACK_16,  # lists have a sign for the cursor, or it is reversed
         "train": "#55ffff",
         "valid": "#ffff55",
         "kept": "#55ffff",
         "cut": GREY_16,
         "copied": "#0000aa",
+        "surprise": "#ff55ff",
         **_run_variables(RUN_DARK_16),
         "scrollbar": DARK_GREY_16,
         "scrollbar-hover": GREY_16,
@@ -154,11 +160,13 @@ LIGHT_16 = replace(
         "rule": GREY_16,
         "quiet": DARK_GREY_16,
         "cursor-line": WHITE_16,
+        "panel-cursor": WHITE_16,
         "train": "#0000aa",
         "valid": "#aa00aa",
         "kept": "#0000aa",
         "cut": DARK_GREY_16,
         "copied": "#55ffff",
+        "surprise": "#aa00aa",
         **_run_variables(RUN_LIGHT_16),
         "scrollbar": GREY_16,
         "scrollbar-hover": DARK_GREY_16,
@@ -182,11 +190,13 @@ ANSI_DARK = {
     "rule": "ansi_bright_black",
     "quiet": "ansi_default",  # not the bright black: in some schemes, such as Solarized, that is the background
     "cursor-line": "ansi_default",  # lists have a sign for the cursor, or it is reversed
+    "panel-cursor": "ansi_default",
     "train": "ansi_cyan",
     "valid": "ansi_yellow",
     "kept": "ansi_cyan",
     "cut": "ansi_default",
     "copied": "ansi_blue",
+    "surprise": "ansi_magenta",
     **_run_variables([f"ansi_{name}" for name in (*_RUN_ANSI_DARK, *_RUN_ANSI)]),
 }
 ANSI_LIGHT = {
@@ -212,21 +222,26 @@ TEXT_COLOURS = ("primary", "secondary", "accent", "warning", "error", "success")
 """Colours of a theme that the app writes text in."""
 TEXT, QUIET = 4.5, 3.0
 """Least contrast ratios, of text and of quiet text (WCAG 2.2, 1.4.3 and its value for large text)."""
+LOUDER = 1.4
+"""How many times the contrast of quiet text that of other text has, where a theme leaves room for it."""
 
 
 def themes_for(color_system: str | None) -> tuple[Theme, ...]:
     """The app's own themes, adapted to the terminal's colours; the first is the one to start with.
 
     With 16 colours they name these exactly, as Rich knows them: the nearest one of most greys and blues is the same
-    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy.
+    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy, and the lightest
+    their yellow, which would be bright.
     """
     if color_system in ("standard", "windows"):
         return DARK_16, LIGHT_16
-    dark = DARK
+    dark, light = DARK, LIGHT
     if color_system == "256":
         grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
+        grey["panel-cursor"] = "#303030"
         dark = replace(DARK, panel="#1c1c1c", variables={**DARK.variables, **grey})
-    return dark, LIGHT
+        light = replace(LIGHT, panel="#eeeeee", variables={**LIGHT.variables, "panel-cursor": "#d0d0d0"})
+    return dark, light
 
 
 def own_variables(theme: Theme) -> dict[str, str]:
@@ -239,16 +254,20 @@ def own_variables(theme: Theme) -> dict[str, str]:
     )
     behind = (background, background + panel)
     text = legible(foreground, behind, TEXT)
+    # Some themes have a panel on which text has little contrast, and so has a tint of it that leaves the text legible.
+    on_panel = (_tinted(behind[1], primary, 0.25, text), background)
     train, valid = legible(primary, behind, TEXT), legible(accent, behind, TEXT)
     return {
         "rule": background.blend(foreground, 0.22, 1).hex,
-        "quiet": legible(background.blend(foreground, 0.55, 1), behind, QUIET + 0.5).hex,
+        "quiet": _quiet(background.blend(foreground, 0.55, 1), behind, text).hex,
         "cursor-line": _tinted(background, primary, 0.15, text).hex,
+        "panel-cursor": max(on_panel, key=lambda colour: contrast(colour, behind[1])).hex,
         "train": train.hex,
         "valid": valid.hex,
         "kept": train.hex,
         "cut": background.blend(foreground, 0.4, 1).hex,
         "copied": _tinted(background, success, 0.22, text).hex,
+        "surprise": colours["warning"],
         **_run_variables(
             [legible(Color.parse(each), behind, TEXT).hex for each in (RUN_DARK if theme.dark else RUN_LIGHT)]
         ),
@@ -266,6 +285,15 @@ def legible_colours(theme: Theme, variables: Mapping[str, str]) -> dict[str, str
     behind = (background, background + Color.parse(variables["panel"]))
     colours = {name: legible(Color.parse(variables[name]), behind, TEXT).hex for name in TEXT_COLOURS}
     return {**colours, "foreground": legible(Color.parse(variables["foreground"]), behind, TEXT).hex}
+
+
+def _quiet(colour: Color, behind: tuple[Color, ...], text: Color) -> Color:
+    """``colour`` for quiet text: as legible as other text, if that has :data:`LOUDER` times the contrast."""
+    for least in (TEXT, QUIET + 1, QUIET + 0.5):
+        quiet = legible(colour, behind, least)
+        if all(contrast(text, each) >= LOUDER * contrast(quiet, each) for each in behind):
+            break
+    return quiet
 
 
 def legible(colour: Color, behind: tuple[Color, ...], least: float) -> Color:

@@ -489,7 +489,7 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
         await it.paused(3)  # a state was shown only just now, and the next one is not due yet
         monkeypatch.setattr(playback, "load_model", slow)
         it.screen.player.load(PlayRequest(str(other), prime="She"))
-        await it.until(lambda: "Opening" in it.screen_text())
+        await it.until(lambda: "Opening other.safetensors …" in it.screen_text())
         assert isinstance(it.screen.focused, Empty)
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")

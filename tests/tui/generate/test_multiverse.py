@@ -16,6 +16,7 @@ from charlstm.model.file import load_model
 from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, cut_in_the_middle
+from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlayRequest
 from playing_app import playing
@@ -65,6 +66,10 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         text, start = it.text, len(it.text) - 4
         assert (view.before, view.following) == (text[:start], text[start:])
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
+        status = it.screen.query_one(StatusLine)
+        key = status.get_visual_style("status--key")
+        shown = status.render()
+        assert {shown.plain[span.start : span.end] for span in shown.spans if span.style == key} == {"d D", "c C"}
         assert list(view.words or ()) == next_words(loaded, text[:start])
         assert "[Multiverse]" in it.screen_text()
         assert it.screen.copyable().text == it.text

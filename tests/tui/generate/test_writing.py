@@ -15,7 +15,7 @@ from charlstm.generation.document import Document
 from charlstm.generation.reader import Reader
 from charlstm.generation.session import Session as GenerationSession
 from charlstm_tui.generate import play_view
-from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence
+from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence, rows
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import operations, playback
@@ -494,3 +494,8 @@ async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
         await it.until(lambda: bar() == "Esc hide list  Play")
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
+
+
+def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
+    assert rows("\n\nhe said.\n\n\nShe\n\n") == "↵↵he said.↵↵↵\nShe↵↵"
+    assert rows("no end here") == "no end here"

@@ -55,7 +55,7 @@ class CellHistory(Static):
             self.update(Content.styled("Reading the text with the models of the run …", "$quiet"))
             return
         what = "TRAINING" if named is None else f"TRAINING  {named.kind} of {named.feature}"
-        lines = [Content.assemble((what, "bold $quiet"), (f"  {keys} step", "$quiet"))]
+        lines = [Content.assemble((what, "bold $quiet"), ("  ", ""), (keys, "bold $primary"), (" step", "$quiet"))]
         width = min(WIDEST, max(2, (self.content_size.width or 40) // len(steps)))
         if named is not None:
             lines.append(Content.styled(_about(named, scores), "$quiet"))

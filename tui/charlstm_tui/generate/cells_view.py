@@ -434,11 +434,11 @@ class CellsView(ExplainingView):
     def _draw_dial(self) -> None:
         """The value at which the cell is held, and how to change it."""
         held = None if self._state is None else held_at(self._state.clamps, self.cell)
-        keys = f"{key_of('generate.hold_lower')} {key_of('generate.hold_higher')}"
-        heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}  {keys}"
+        keys = [(key_of("generate.hold_lower"), ""), (key_of("generate.hold_higher"), "")]
         if held is not None:
-            heading += f"  {key_of('generate.let_go')} let go"
-        self.query_one(HoldDial).show(heading, *self._limits, held)
+            keys.append((f" {key_of('generate.let_go')}", "let go"))
+        heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}"
+        self.query_one(HoldDial).show(heading, tuple(keys), *self._limits, held)
 
     def _draw_history(self) -> None:
         """The scores of the cell at the steps of the training."""

@@ -41,6 +41,8 @@ REST = 0.1
 """Seconds without a step of the cursor before its place is measured."""
 WIDEST = 8
 """Columns of a length, at most."""
+HIGH = 50
+"""Rows of a terminal in which the bars are higher."""
 NARROWEST = 5
 """And at least: where there is less space, every other length is left out, if it is not marked."""
 
@@ -232,7 +234,8 @@ class ContextView(GenerateView):
             Curve("MODEL", about, whole.context if whole else None),
             Curve("HERE", note, here),
         )
-        self.query_one(ContextCurves).show(curves, 4 if self.screen.has_class("-tall") else 2)
+        rows = 2 if not self.screen.has_class("-tall") else 4 if self.screen.size.height < HIGH else 8
+        self.query_one(ContextCurves).show(curves, rows)
         self.post_message(self.Changed())
 
     def _place_note(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -70,15 +71,12 @@ class ContinuationsDialog(Dialog):
             self.query_one(".dialog-keys", Static).update(Content(words))
 
     def _line(self, number: int, continuation: Continuation) -> Table:
-        text = continuation.text
-        start = len(text) - len(text.lstrip("\n"))
-        shown = "↵" * start + text[start:].rstrip("\n").replace("\n", "↵\n") + "↵" * text[start:].endswith("\n")
         table = Table.grid(padding=(0, 2, 0, 0), expand=True)
         table.add_column(width=2, justify="right")
         table.add_column(ratio=1)
         table.add_column(width=9, justify="right", style="dim")
         figure = f"{continuation.bits_per_char:.1f} bits"
-        table.add_row(Text(str(number), style="bold"), Text(visible(shown)), Text(figure))
+        table.add_row(Text(str(number), style="bold"), Text(visible(rows(continuation.text))), Text(figure))
         return table
 
     def on_key(self, event: Any) -> None:
@@ -101,6 +99,13 @@ class ContinuationsDialog(Dialog):
     def _pick(self, place: int, *, sentence: bool = False) -> None:
         if 0 <= place < len(self._found) and (text := self._found[place].text):
             self.dismiss(first_sentence(text) if sentence else text)
+
+
+def rows(text: str) -> str:
+    """``text`` with a sign for each line break. Empty lines have no row of their own: the dialog shows as many
+    continuations as it can."""
+    start = len(text) - len(text.lstrip("\n"))
+    return "↵" * start + re.sub(r"\n+", lambda breaks: "↵" * len(breaks[0]) + "\n", text[start:]).rstrip("\n")
 
 
 def first_sentence(text: str) -> str:

@@ -43,7 +43,7 @@ from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import held_words
+from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
@@ -130,13 +130,13 @@ class DuelView(GenerateView):
     def labels(self) -> dict[str, str]:
         return {"generate.stream": "pause" if self.running else "generate"}
 
-    def figures(self) -> list[str]:
+    def figures(self) -> list[str | KeyFigure]:
         speed = next((state.speed for state in self._states.values()), NORMAL_SPEED)
         less, more = key_of("generate.temperature_down"), key_of("generate.temperature_up")
         return [
             f"▶ {speed_words(speed)}" if self.running else "‖ paused",
-            f"{key_of('app.next_pane')} other side",
-            f"{less} {more} … its settings",
+            KeyFigure(key_of("app.next_pane"), "other side"),
+            KeyFigure(f"{less} {more} …", "its settings"),
         ]
 
     @property

@@ -13,7 +13,7 @@ from textual.widget import Widget
 
 BEYOND = 0.5
 """How far the line goes beyond the states that the cell has on the text, in parts of their range."""
-STYLES = ("quiet", "range", "held")
+STYLES = ("quiet", "range", "held", "key")
 
 
 class HoldDial(Widget):
@@ -27,6 +27,7 @@ class HoldDial(Widget):
         & > .dial--quiet { color: $quiet; }
         & > .dial--range { color: $kept; }
         & > .dial--held { color: $accent; text-style: bold; }
+        & > .dial--key { color: $primary; text-style: bold; }
     }
     """
 
@@ -40,20 +41,23 @@ class HoldDial(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._heading = ""
+        self._keys: tuple[tuple[str, str], ...] = ()
         self._range = (0.0, 0.0)
         self._held: float | None = None
 
-    def show(self, heading: str, lowest: float, highest: float, held: float | None) -> None:
+    def show(
+        self, heading: str, keys: tuple[tuple[str, str], ...], lowest: float, highest: float, held: float | None
+    ) -> None:
         """Show a cell.
 
         Args:
-            heading: the first line.
+            heading: the first line, and ``keys`` what follows it: keys, each with what it does or "".
             lowest, highest: its states on the text.
             held: at which value it is held, or ``None``.
         """
-        state = (heading, (lowest, highest), held)
-        if state != (self._heading, self._range, self._held):
-            self._heading, self._range, self._held = state
+        state = (heading, keys, (lowest, highest), held)
+        if state != (self._heading, self._keys, self._range, self._held):
+            self._heading, self._keys, self._range, self._held = state
             self.refresh()
 
     @property
@@ -86,7 +90,10 @@ class HoldDial(Widget):
         base, width = self.rich_style, self.size.width
         style = {name: base + self.get_component_rich_style(f"dial--{name}", partial=True) for name in STYLES}
         if y == 0:
-            return Strip([Segment(self._heading, style["quiet"] + Style(bold=True))]).adjust_cell_length(width, base)
+            parts = [Segment(f"{self._heading} ", style["quiet"] + Style(bold=True))]
+            for key, words in self._keys:
+                parts += [Segment(f" {key}", style["key"]), Segment(f" {words} " if words else "", style["quiet"])]
+            return Strip(parts).adjust_cell_length(width, base)
         if y > 1 or self._range[0] == self._range[1] or self._cells() < 5:
             return Strip.blank(width, base)
         first, last = map(self._place, self._range)

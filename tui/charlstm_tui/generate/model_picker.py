@@ -138,6 +138,9 @@ class ModelPicker(SafeWorkers, Dialog):
         )
         if self._shown:
             options.highlighted = 0
+        elif self._entries:
+            words = Content(f"  Nothing here is called “{visible(needle, keep='')}”. A path may be typed in full.")
+            options.add_option(Option(words, disabled=True))
 
     # ---- titles, and deleting
 
@@ -177,7 +180,7 @@ class ModelPicker(SafeWorkers, Dialog):
                 self._write_title(path, title)
 
         about = "It stands in the list instead of the date. Without one, the date stands there again."
-        self.app.push_screen(PromptDialog("Title of the session", about, title, "a title"), answered)
+        self.app.push_screen(PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
 
     @work
     async def _write_title(self, path: Path, title: str) -> None:

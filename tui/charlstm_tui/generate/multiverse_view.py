@@ -33,7 +33,7 @@ from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import Legend, held_words
+from charlstm_tui.generate.view_bar import KeyFigure, Legend, held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.operations import SeenPosition
@@ -269,11 +269,10 @@ class MultiverseView(GenerateView):
             return bool(self.zoomed)
         return self._model is not None
 
-    def figures(self) -> list[str]:
-        return [
-            f"{key_of('generate.shallower')} {key_of('generate.deeper')} depth {self.depth}",
-            f"{key_of('generate.cutoff_down')} {key_of('generate.cutoff_up')} cut-off {percent(self.cutoff)}",
-        ]
+    def figures(self) -> list[KeyFigure]:
+        depth = f"{key_of('generate.shallower')} {key_of('generate.deeper')}"
+        cutoff = f"{key_of('generate.cutoff_down')} {key_of('generate.cutoff_up')}"
+        return [KeyFigure(depth, f"depth {self.depth}"), KeyFigure(cutoff, f"cut-off {percent(self.cutoff)}")]
 
     def hint(self) -> str:
         if self.root is None:

@@ -741,7 +741,7 @@ class PlayView(ExplainingView):
                 self.player.do(operations.INSERT_AT, text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
-        self.app.push_screen(PromptDialog("Your own text", about), typed)
+        self.app.push_screen(PromptDialog("Your own text", about, wide=True), typed)
 
     def do_branches(self) -> None:
         """Show the branches and give them the focus; from there, back to the text."""

@@ -80,6 +80,10 @@ def other_settings(settings: SamplerSettings) -> list[str]:
     return [f"{name} {value:g}" for name in names if (value := getattr(settings, name))]
 
 
+WIDEST = 46
+"""Columns from a setting's keys to its figure, at most: farther away, a figure is looked for in the wrong row."""
+
+
 class SamplerPanel(Widget):
     """The settings with their keys, which can be clicked. Settings without keys are shown when they are on."""
 
@@ -148,7 +152,7 @@ class SamplerPanel(Widget):
         if y < len(figures):
             caption, figure, down, up = figures[y]
             parts = [self._key(down), (" ", base), self._key(up), (f"  {caption}", self._style("name"))]
-            gap = " " * max(1, width - sum(len(text) for text, _ in parts) - len(figure))
+            gap = " " * max(1, min(width, WIDEST) - sum(len(text) for text, _ in parts) - len(figure))
             parts += [(gap, base), (figure, self._style("off" if figure == "off" else "value"))]
         elif others:
             parts = [self._key("all_settings"), (f"    {' · '.join(others)}", self._style("value"))]

@@ -411,7 +411,8 @@ class ScoreView(ExplainingView):
             if path:
                 self.open(typed_path(path))
 
-        self.app.push_screen(PromptDialog("Score a text", "The path of a text; or paste a text into the view."), named)
+        about = "The path of a text; or paste a text into the view."
+        self.app.push_screen(PromptDialog("Score a text", about, wide=True), named)
 
     def do_score_list(self) -> None:
         """List the sentences, or single characters again."""

@@ -655,7 +655,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
             high, _, highest = map(style, level_backgrounds(background, Color.parse(variables["accent"])))
             return {1: lowest + Style(italic=True), 2: low, 4: high, 5: highest + Style(underline=True)}
         if self.app.console.color_system == "truecolor":
-            colors = level_backgrounds(background, Color.parse(variables["accent"]))
+            colors = level_backgrounds(background, Color.parse(variables["surprise"]))
         else:
             colors = level_greys(background)
         return dict(enumerate(map(style, colors), 2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from textual.message import Message
 from textual.reactive import reactive
@@ -11,7 +11,7 @@ from textual.widget import Widget
 from charlstm_tui.actions import Action
 from charlstm_tui.background import SafeWorkers
 from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view_bar import Legend
+from charlstm_tui.generate.view_bar import KeyFigure, Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
 from charlstm_tui.player.thread import Player
 
@@ -85,7 +85,7 @@ class GenerateView(SafeWorkers, Widget):
         """Labels of the key bar that differ from the table's, by action id."""
         return {}
 
-    def figures(self) -> list[str]:
+    def figures(self) -> Sequence[str | KeyFigure]:
         """Figures for the status line, the most important first."""
         return []
 

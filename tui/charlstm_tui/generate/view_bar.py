@@ -136,6 +136,14 @@ class Legend:
     copied_style: Style = Style()
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """A figure, or what else can be changed, after the ``keys`` that change it."""
+
+    keys: str
+    words: str
+
+
 class StatusLine(Widget):
     """``expected <1 1–3 3–6 >6 bits surprising    ▶ 60 ch/s   mean 1.9 bits``; a note takes the legend's place."""
 
@@ -144,7 +152,7 @@ class StatusLine(Widget):
     StatusLine {
         height: 1; padding: 0 1;
         & > .status--quiet { color: $quiet; }
-        & > .status--note { color: $warning; }
+        & > .status--note { color: $foreground; text-style: bold; }
         & > .status--figure { color: $foreground; }
         & > .status--key { color: $primary; text-style: bold; }
     }
@@ -154,9 +162,9 @@ class StatusLine(Widget):
         super().__init__(id=id)
         self._legend: Legend | None = None
         self._note = ""
-        self._figures: tuple[str, ...] = ()
+        self._figures: tuple[str | KeyFigure, ...] = ()
 
-    def show(self, legend: Legend | None, figures: Sequence[str], note: str = "") -> None:
+    def show(self, legend: Legend | None, figures: Sequence[str | KeyFigure], note: str = "") -> None:
         """``figures`` in falling importance: what does not fit is left out from the end."""
         state = (legend, tuple(figures), note)
         if state != (self._legend, self._figures, self._note):
@@ -233,15 +241,21 @@ class StatusLine(Widget):
         key = (action.key_label, self.get_visual_style("status--key") + click)
         return Content.assemble("  ", key, " ", share, (": go to it and see where from" if explained else "", quiet))
 
+    def _figure(self, figure: str | KeyFigure) -> Content:
+        look = self.get_visual_style("status--figure")
+        if isinstance(figure, str):
+            return Content.styled(figure, look)
+        key = self.get_visual_style("status--key")
+        return Content.assemble((figure.keys, key), (f" {figure.words}", look))
+
     def render(self) -> Content:
         width = self.content_size.width
-        figure = self.get_visual_style("status--figure")
         forms = self._forms()
         if self._note:
             forms = [(Content.styled(self._note, self.get_visual_style("status--note")), 0)]
         for form, least in forms:
             for count in range(len(self._figures), least - 1, -1):
-                right = Content("  ").join(Content.styled(text, figure) for text in self._figures[:count])
+                right = Content("  ").join(map(self._figure, self._figures[:count]))
                 gap = width - form.cell_length - right.cell_length
                 if gap >= (2 if count else 0):
                     return Content.assemble(form, " " * gap, right)

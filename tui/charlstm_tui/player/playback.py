@@ -389,7 +389,7 @@ class Playback:
         self.speed = self.speed if request.speed is None else request.speed
         self.waiting.clear()
         self.error = self.note = self.failure = self.stop_reason = ""
-        self.busy = f"Opening {request.model_name} …"
+        self.busy = f"Opening {Path(request.model_name).name} …"
         self.play(None, None, 0)
 
     def play(self, document: Document | None, reader: Reader | None, key: int) -> None:

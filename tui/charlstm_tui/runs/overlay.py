@@ -110,7 +110,7 @@ class OverlayPane(SafeWorkers, Vertical):
         self._read_curves()
 
     def on_resize(self) -> None:
-        self._show_words()
+        self.call_after_refresh(self._show_words)  # when the list has its size, which follows from the screen's
 
     def _read_curves(self) -> None:
         self.run_worker(self._compute(), group="curves", exclusive=True)

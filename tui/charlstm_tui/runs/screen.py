@@ -507,7 +507,7 @@ class RunsScreen(ModeScreen):
                     self._attempt(lambda: edit_tags(run.run, shown, new), f"The tags of {run.name} are saved.")
 
             about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
-            self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags)), typed)
+            self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags), wide=True), typed)
 
     def do_note(self) -> None:
         if run := self.current:
@@ -518,7 +518,7 @@ class RunsScreen(ModeScreen):
                     self._attempt(lambda: write_notes(run.run, note=note.strip()), f"The note on {run.name} is saved.")
 
             about = f"on {run.name}. The filter note=WORD finds it."
-            self.app.push_screen(PromptDialog("A note", about, before), typed)
+            self.app.push_screen(PromptDialog("A note", about, before, wide=True), typed)
 
     def do_delete(self) -> None:
         run = self.current

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import ClassVar
 
@@ -39,6 +39,8 @@ class Column:
     right: bool = False
     falling: bool = False
     """Whether sorting by it begins with the largest figure or the latest time."""
+    most: int = 0
+    """Its width where the names leave room; 0 for the same as always."""
 
     @property
     def gap(self) -> str:
@@ -115,8 +117,8 @@ def created_ago(created: float) -> str:
     return time.strftime("%Y-%m-%d", time.localtime(created))
 
 
-def _text(text: str, width: int) -> Content:
-    return Content(shorten(visible(text, keep=""), width))
+def _plain(text: str) -> Content:
+    return Content(visible(text, keep=""))
 
 
 def _best(run: RunView, bits: bool) -> Content:
@@ -134,8 +136,8 @@ def _quiet(text: str) -> Content:
 NAME = Column("RUN", 0, 0, lambda run, bits: Content(visible(run.name, keep="")), lambda run: run.name.casefold())
 COLUMNS = (
     Column("STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}"),
-    Column("TEXT", 12, 3, lambda run, bits: _text(run.text, 12), lambda run: run.text.casefold()),
-    Column("PRESET", 10, 7, lambda run, bits: _text(run.preset, 10), lambda run: run.preset.casefold()),
+    Column("TEXT", 12, 3, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(), most=28),
+    Column("PRESET", 10, 7, lambda run, bits: _plain(run.preset), lambda run: run.preset.casefold()),
     Column(
         "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val, right=True
     ),
@@ -172,6 +174,10 @@ def fitting(width: int, longest: int = 0) -> tuple[int, tuple[Column, ...]]:
         if room >= NAME_LEAST and last.rank < LEAST_RANK:
             break
         columns.remove(last)
+    spare = _name_width(width, columns) - max(NAME_LEAST, wanted)
+    for place, column in enumerate(columns):
+        if longest and column.most > column.width and spare > 0:
+            columns[place] = replace(column, width=min(column.most, column.width + spare))
     return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
 
 
@@ -195,7 +201,10 @@ def _line(run: RunView, marked: bool, width: int, bits: bool, created: str, long
     name = Content(shorten(visible(run.name, keep=""), name_width)).truncate(name_width, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
     for column in columns:
-        cell = column.cell(run, bits).truncate(column.width, ellipsis=True)
+        cell = column.cell(run, bits)
+        if cell.cell_length > column.width:
+            cell = Content(shorten(cell.plain, column.width)) if not cell.spans else cell
+            cell = cell.truncate(column.width, ellipsis=True)
         rest = " " * max(0, column.width - cell.cell_length)
         parts += [column.gap, *((rest, cell) if column.right else (cell, rest))]
     return Content.assemble(*parts)

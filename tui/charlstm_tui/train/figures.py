@@ -46,7 +46,7 @@ class Figures(Widget):
             columns = max(width - len(figure.name) - 3, 1)
             lines.append(
                 Content.assemble(
-                    (figure.name, "$foreground 60%"),
+                    (figure.name, "$quiet"),
                     (f" {figure.mark}", figure.style),
                     (figure.value.rjust(columns)[:columns], f"bold {figure.style}"),
                 )
@@ -62,7 +62,7 @@ class Figures(Widget):
         for figure in self.figures:
             if figure.short:
                 part = Content.assemble(
-                    (f"{figure.name} ", "$foreground 60%"),
+                    (f"{figure.name} ", "$quiet"),
                     (f"{figure.mark} " if figure.mark.strip() else "", figure.style),
                     (figure.value, f"bold {figure.style}"),
                     "  ",

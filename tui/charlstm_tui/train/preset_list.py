@@ -109,7 +109,8 @@ def _lines(facts: Sequence[PresetFacts], index: int, width: int) -> list[Content
 
     def line(values: dict[str, str], marker: str) -> Content:
         parts = (values[name].rjust(cells) if right else values[name].ljust(cells) for name, cells, right in fits)
-        return Content(f" {marker} {''.join(parts)}".ljust(width)[:width])
+        words = f" {marker} {''.join(parts)}".rstrip()
+        return Content(words.ljust(width)).truncate(width, ellipsis=True)
 
     head = line({name: name for name, _, _ in fits}, " ")
     return [head, *(line(_values(each), "▸" if number == index else " ") for number, each in enumerate(facts))]

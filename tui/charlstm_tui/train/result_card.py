@@ -43,7 +43,7 @@ class ResultCard(Vertical):
     ResultCard Horizontal { height: auto; }
     ResultCard Digits { width: auto; min-width: 18; color: $success; text-style: bold; }
     ResultCard.-held Digits { color: $accent; }
-    ResultCard.-broken Digits { color: $foreground 60%; }
+    ResultCard.-broken Digits { color: $quiet; }
     ResultCard .end--lines { width: 1fr; height: auto; }
     ResultCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
     ResultCard.-small Digits, ResultCard.-wordless Digits { display: none; }
@@ -74,7 +74,7 @@ class ResultCard(Vertical):
         sample = self.query_one(".end--sample", Static)
         sample.display = bool(result.sample)
         prime, text = (visible(part).replace("\n", "↵ ") for part in (result.prime, result.sample))
-        sample.update(Content.assemble((prime, "$foreground 60% italic"), text))
+        sample.update(Content.assemble((prime, "$quiet italic"), text))
 
     def make_small(self, medium: bool, small: bool) -> None:
         """With less of the sample; ``small``: also without the large figures, which become part of the words."""
@@ -85,6 +85,9 @@ class ResultCard(Vertical):
     def _write(self) -> None:
         result = self.result
         if result is not None:
-            measures = f"{result.figure} {result.measures}" if self.has_class("-small") else result.measures
-            lines = [line for line in (result.words, measures.strip(), *result.facts) if line]
+            small = self.has_class("-small") or not result.figure
+            measures = f"{result.figure} {result.measures}".strip() if small else result.measures
+            # What the large figure counts stands beside it.
+            first = (result.words, measures) if small else (measures, result.words)
+            lines = [line for line in (*first, *result.facts) if line]
             self.query_one(".end--lines", Static).update(Content("\n".join(lines)))

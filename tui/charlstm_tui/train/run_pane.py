@@ -263,7 +263,7 @@ class RunPane(Vertical):
         keys = keys_for(said)
         if refusal:
             line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
-            return Content.assemble(line, (f"   {keys}", "$foreground 60%"))
+            return Content.assemble(line, (f"   {keys}", "$quiet"))
         if remark:
             return Content(visible(remark))
         if state.error:
@@ -274,11 +274,11 @@ class RunPane(Vertical):
         line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.describe(bits=self.shown.bits)))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
-            line = Content.assemble(line, (f"   {keys}", "$foreground 60%"))
+            line = Content.assemble(line, (f"   {keys}", "$quiet"))
         notes = remarks(series)
         if view is not None and view.live and view.status.state in ("starting", "running"):
             status = view.status
             busy = Contention(status.slowdown or 1.0, status.others_first).describe()
             notes = [busy, *notes] if busy else notes
-        told = (Content.styled(f"  {visible(remark)}", "$foreground 60%") for remark in notes)
+        told = (Content.styled(f"  {visible(remark)}", "$quiet") for remark in notes)
         return Content("\n").join([line, *told])

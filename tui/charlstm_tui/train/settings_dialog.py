@@ -67,7 +67,7 @@ class SettingsForm(VerticalScroll, can_focus=False):
     ]
     DEFAULT_CSS = """
     SettingsForm { scrollbar-size-vertical: 1; }
-    SettingsForm > .settings--group { height: 2; padding: 1 1 0 1; color: $foreground 60%; text-style: bold; }
+    SettingsForm > .settings--group { height: 2; padding: 1 1 0 1; color: $quiet; text-style: bold; }
     SettingsForm > .settings--group.-first { height: 1; padding: 0 1; }
     """
 

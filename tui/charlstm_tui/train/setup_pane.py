@@ -363,7 +363,9 @@ class SetupPane(SafeWorkers, Vertical):
 
         def answered(answer: Any) -> None:
             if answer == "path":
-                dialog = PromptDialog("A model file", "A .safetensors file, or a run's folder.", check=_check_model)
+                dialog = PromptDialog(
+                    "A model file", "A .safetensors file, or a run's folder.", check=_check_model, wide=True
+                )
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
                 self.start_from(*answer)
@@ -532,7 +534,7 @@ class SetupPane(SafeWorkers, Vertical):
         rows = []
         for line, changed in lines:
             label = f"{'*' if changed else ' '} {line.label.ljust(width)}"
-            style, label_style = ("bold", "bold $accent") if changed else ("", "$foreground 60%")
+            style, label_style = ("bold", "bold $accent") if changed else ("", "$quiet")
             rows.append(Content.assemble((label, label_style), (line.text, style)))
         return Content("\n").join(rows)
 
@@ -544,21 +546,21 @@ class SetupPane(SafeWorkers, Vertical):
             if self.text_facts is None or self.problem:
                 return Content("")
             words = "counting…" if self.references is None else "Too little text for figures."
-            return Content.styled(f"  {words}", "$foreground 50%")
+            return Content.styled(f"  {words}", "$quiet")
         most = max(each.nats for each in losses)
         names = [each.name(short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
         longest = min(max(map(len, names)), max(width - SHORT_BAR, 8))
         cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
-                (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$foreground 60%"),
+                (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$quiet"),
                 (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
                 f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
             )
             for name, each in zip(names, losses, strict=True)
         ]
         words = unit_words(unit(self.bits), losses)
-        return Content("\n").join([*lines, Content.styled(f" {words}", "$foreground 50%")])
+        return Content("\n").join([*lines, Content.styled(f" {words}", "$quiet")])
 
     def _rate_plan(self, width: int, height: int) -> Content:
         """The rate of every step, in outline."""

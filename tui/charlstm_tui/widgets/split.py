@@ -92,13 +92,15 @@ class Split(Horizontal):
         share = self._shares.get(self.name_of_share) if self._dragged is None else self._dragged
         along, across = ("width", "height") if self.beside else ("height", "width")
         usual = (across,) if pane is not None and share is not None else (across, along)
-        for child in self.query_children(self._resized):
+        resized = set(self.query_children(self._resized))
+        for child in self.children:
             for rule in (name for each in usual for name in (each, f"max_{each}")):
-                if child.styles.inline.has_rule(rule):
+                if child.styles.inline.has_rule(rule) and (child in resized or rule.startswith("max_")):
                     setattr(child.styles, rule, None)
         if pane is not None and share is not None:
             setattr(pane.styles, along, Scalar(100 * share, Unit.PERCENT, Unit.WIDTH if self.beside else Unit.HEIGHT))
-            setattr(pane.styles, f"max_{along}", "100%")
+            for child in self.displayed_children:  # the other one must not end before the border
+                setattr(child.styles, f"max_{along}", "100%")
 
     # ---- moving
     def move(self, steps: int) -> None:
