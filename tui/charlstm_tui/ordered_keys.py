@@ -162,6 +162,8 @@ class OrderedKeys(App[None]):
 
     async def _check_target(self) -> None:
         """Handle the next key if the widget that was to handle the one before it has gone."""
+        if not self.screen_stack:  # the app is ending
+            return
         self._put_off_drawing()
         gone = isinstance(self._target, Widget) and not self._target.is_attached
         if gone or time.monotonic() - self._sent_at > LONGEST_WAIT:
