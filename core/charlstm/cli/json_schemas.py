@@ -391,7 +391,8 @@ class EvalResult(TypedDict):
 
 
 class ScoredPlace(TypedDict):
-    """One of the most surprising characters of a text."""
+    """One of the most surprising characters of a text. Of those within 24 characters of each other only the most
+    surprising one is listed, unless there are fewer than ``--top`` places without the others."""
 
     position: int
     """Index of the character in ``text``."""

@@ -26,6 +26,7 @@ from textual.widgets import Static
 
 from charlstm.display import quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
@@ -392,6 +393,9 @@ class MultiverseView(GenerateView):
                 first, at = quoted(self.following[0]), next(iter(self.followed()), None)
                 share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
                 follows = f"   {first} follows in the text: {share}"
+            if not self.before and self._model is not None:
+                start = self._model.vocabulary.decode(prepare_prime(self._model, "").ids)
+                follows += f", after {quoted(start)}, with which the model begins an empty text"
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
         parent = self.path[-2] if len(self.path) > 1 else self.root
         branch = self.path[-1]
