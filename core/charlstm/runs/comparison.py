@@ -199,7 +199,11 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smooth
 
 
 def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
-    """Write every logged loss as a row: run, curve (train or validation), step, epochs, characters, seconds, loss."""
+    """Write every logged loss as a row: run, curve, step, epochs, characters, seconds, loss.
+
+    The curve is ``train``, ``validation`` (estimates from slices of the held-out part), or ``final``: one row with the
+    loss of the best model on all of the held-out part, at the step of that model.
+    """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["run", "curve", "step", "epochs", "characters", "seconds", "loss"])
     for each in runs:
@@ -209,6 +213,15 @@ def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
             for step, epochs, characters, seconds, loss in zip(*columns, over["step"].y.tolist(), strict=True):
                 figures = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
                 writer.writerow([_cell(each.run.name), name, *figures])
+        if each.series.whole is not None:
+            step, loss = each.series.whole
+            over = {axis: curves(each, axis, smoothing=0.0)[1].x for axis in AXES}
+            epochs, characters, seconds = (
+                float(np.interp(step, over["step"], over[axis])) if len(over["step"]) else 0.0
+                for axis in ("epochs", "characters", "seconds")
+            )
+            figures = [step, f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
+            writer.writerow([_cell(each.run.name), "final", *figures])
 
 
 def _cell(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_show_probs_lists_alternatives_of_each_character(workspace: Path, run_cl
     lines = run_cli(*ask)[0].splitlines()
     assert len(lines) == 6
     assert all("rank" in line for line in lines)
+    filtered = run_cli(*ask, "--top-k", "2", "--temperature", "0.5")[0].splitlines()[0]
+    first, second, *others = filtered.split("  rank ")[1].split("  ")[1:]
+    sampled = [int(re.search(r"\((\d+)%\)", each)[1]) for each in (first, second)]  # type: ignore[index]
+    assert sum(sampled) == pytest.approx(100, abs=1), "the probabilities with which it is drawn"
+    assert all(each.endswith(" cut") for each in others)
 
 
 def test_sampler_options_change_the_text(workspace: Path, run_json: RunJson) -> None:
