@@ -195,8 +195,8 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
         apart = f", without neighbours within {APART} characters" if scores.unlisted(listed) > listed[-1].bits else ""
         found = f"The most surprising places{apart}:"
     loss = model.info.get("val_loss")
-    whole = "all held-out text" if model.info.get("val_whole") is not False else "slices of the held-out text"
-    usual = f" On {whole} of its training the mean is {in_both_units(loss)}." if isinstance(loss, float) else ""
+    measured_on = "all held-out text" if model.info.get("val_whole") is not False else "slices of the held-out text"
+    usual = f" On {measured_on} of its training the mean is {in_both_units(loss)}." if isinstance(loss, float) else ""
     about = (
         f"The darker a character, the less the model expected it. On average it needs {in_both_units(scores.loss)} for "
         f"one of these {len(scores.text):,} characters, which are not chosen for what the model knows of them: they "

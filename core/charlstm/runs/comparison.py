@@ -214,13 +214,13 @@ def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
                 figures = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
                 writer.writerow([_cell(each.run.name), name, *figures])
         if each.series.whole is not None:
-            step, loss = each.series.whole
-            over = {axis: curves(each, axis, smoothing=0.0)[1].x for axis in AXES}
-            epochs, characters, seconds = (
-                float(np.interp(step, over["step"], over[axis])) if len(over["step"]) else 0.0
-                for axis in ("epochs", "characters", "seconds")
-            )
-            figures = [step, f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
+            best_step, best_loss = each.series.whole
+            along = {axis: curves(each, axis, smoothing=0.0)[1].x for axis in AXES}
+            logged = len(along["step"]) > 0
+            at = {axis: float(np.interp(best_step, along["step"], along[axis])) if logged else 0.0 for axis in AXES}
+            figures = [
+                best_step, f"{at['epochs']:g}", int(at["characters"]), f"{at['seconds']:.3f}", repr(best_loss),
+            ]  # fmt: skip
             writer.writerow([_cell(each.run.name), "final", *figures])
 
 

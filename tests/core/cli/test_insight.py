@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.cli.cells import _print_scores
 from charlstm.cli.json_schemas import CellScoreRow, ContextRow, NamedCellRow, RankedPlaceRow
 from charlstm.cli.options import models_of_run
 from charlstm.display import symbol
@@ -111,7 +112,6 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     run_cli: RunCli,
     error_of: ErrorOf,
     text: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     named = run_json("cells", "fox", text)
     rows = run_json("cells", "fox", text, "--snapshots")
@@ -128,17 +128,29 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     assert head[-1] == f"{last:,}"
     steps = sorted({row["step"] for row in rows})
     assert head[4:] == [f"{step:,}" for step in steps], "all of them in a pipe"
-    monkeypatch.setattr("charlstm.cli.cells.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
-    monkeypatch.setattr("charlstm.cli.cells.terminal_width", lambda: 40)
-    narrow = run_cli("cells", "fox", text, "--snapshots")[0]
-    head = next(line for line in narrow.splitlines() if line.startswith("feature")).split()
-    left = len(steps) - len(head[4:])
-    assert left > 0
-    assert f"{left} of {len(steps)} steps have no space here" in " ".join(narrow.split())
     assert f"named in the model at step {last}," in " ".join(" ".join(lines).split())
     chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
     assert chance == {row["feature"]: (row["chance"], last) for row in named}
     assert "not a run" in error_of("cells", "demo", text, "--snapshots")
+
+
+def test_snapshots_that_have_no_space_in_a_terminal_are_counted_and_a_pipe_has_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = NamedCell("blank", (1, 7), "auc", 0.9, 0.6, -1, 1, 0, 1, -1, 400, 200, 1100)
+    scores = {step: [0.5 + step / 3000] for step in range(0, 1200, 100)}
+    monkeypatch.setattr("charlstm.cli.cells.terminal_width", lambda: 80)
+    _print_scores([named], scores, 1100, "the text", False)
+    printed = capsys.readouterr().out
+    head = next(line for line in printed.splitlines() if line.startswith("feature")).split()
+    assert head[4:] == [f"{step:,}" for step in scores]
+    assert "have no space" not in printed
+    monkeypatch.setattr("charlstm.cli.cells.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    _print_scores([named], scores, 1100, "the text", False)
+    narrow = capsys.readouterr().out
+    shown = next(line for line in narrow.splitlines() if line.startswith("feature")).split()[4:]
+    assert f"{12 - len(shown)} of 12 steps have no space here" in " ".join(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= 80
 
 
 def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the_run_trains(
@@ -191,7 +203,10 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
     out = tmp_path / "page.html"
     run_json("report", "fox", str(path), "--out", str(out))
     page = out.read_text(encoding="utf-8")
-    for row in rows[:3]:
+    better = [row for row in rows if _better_than_chance(row)]
+    assert page.count(": cell ") == len(better)
+    assert f"for {len(better)} of its {len(rows)} features there is one" in page
+    for row in better:
         assert f"{row['feature']}: cell {row['cell'][0]}:{row['cell'][1]} <" in page
     assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
@@ -235,9 +250,6 @@ def test_the_curves_of_a_report_have_the_loss_on_all_held_out_text_and_simple_mo
     for name, figures in run_json("stats", "data/fox.txt")["baselines"].items():
         assert (f">{BASELINES[name]}</text>" in page) == (figures["loss"] > 0), "a text that repeats itself needs none"
     assert ">loss in nats, by training steps</text>" in page
-    shown = page.count(": cell ")
-    better = [row for row in run_json("cells", "fox", "data/fox.txt") if _better_than_chance(row)]
-    assert shown == len(better) > 6
 
 
 def _better_than_chance(row: dict[str, Any]) -> bool:

@@ -223,5 +223,5 @@ async def test_what_could_come_at_the_beginning_says_what_it_comes_after(model: 
         view = it.screen.multiverse
         await it.until(lambda: view.root is not None)
         start = prepare_prime(load_model(model), "")
-        symbol = quoted(load_model(model).vocabulary.decode(start.ids))
-        assert f"after {symbol}, with which the model begins an empty text" in " ".join(it.screen_text().split())
+        symbol = load_model(model).vocabulary.decode(start.ids).replace("\n", "↵")
+        assert f"the beginning of a text, after {symbol} ▏" in it.screen_text()

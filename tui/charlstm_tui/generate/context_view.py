@@ -229,7 +229,7 @@ class ContextView(GenerateView):
         if whole is not None:
             at_step = "" if whole.context.step is None else f", {step_words(whole.context.step)}"
             places = f"{whole.context.places} places in {whole.source}{at_step}"
-            about = f"loss in {unit(self.bits)} by characters read, at {places}"
+            about = f"loss in {unit(self.bits)} at {places}"
         note = self._place_note()
         curves = (
             Curve("MODEL", about, whole.context if whole else None),

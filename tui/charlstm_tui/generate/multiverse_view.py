@@ -379,6 +379,9 @@ class MultiverseView(GenerateView):
         space = width - cell_len(chosen)
         while cell_len(before) > space - 1 and before:
             before = before[-max(1, space - 1) :] if len(before) > space else before[1:]
+        if not self.before and self._model is not None:
+            start = self._model.vocabulary.decode(prepare_prime(self._model, "").ids)
+            before = f"the beginning of a text, after {_shown(start)} "
         text = Content.assemble((before, "$quiet"), ("▏" if not chosen else "", "$accent"), (chosen, "bold $accent"))
         held = (f"   {held_words(self._clamps)}", "$warning") if self._clamps else ""
         head.update(Content.assemble(text, "\n", self._probability(), held))
@@ -393,9 +396,6 @@ class MultiverseView(GenerateView):
                 first, at = quoted(self.following[0]), next(iter(self.followed()), None)
                 share = f"below {percent(self.cutoff)}" if at is None else percent(at.probability)
                 follows = f"   {first} follows in the text: {share}"
-            if not self.before and self._model is not None:
-                start = self._model.vocabulary.decode(prepare_prime(self._model, "").ids)
-                follows += f", after {quoted(start)}, with which the model begins an empty text"
             return Content.styled(f"{key_of('generate.step_on')} walks into what could come{follows}", "$quiet")
         parent = self.path[-2] if len(self.path) > 1 else self.root
         branch = self.path[-1]
