@@ -178,8 +178,9 @@ def score(
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
 
-    Of characters within 24 of each other only the most surprising one is listed, unless there are fewer than --top
-    places without the others. Characters below the mean of the text, or below 1 bit, are not listed.
+    Of characters within 24 of each other only the most surprising one is listed; where that gives fewer than --top
+    places, the most surprising characters are listed wherever they stand. Characters below the mean of the text, or
+    below 1 bit, are left out.
 
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:

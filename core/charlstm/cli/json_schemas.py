@@ -392,7 +392,7 @@ class EvalResult(TypedDict):
 
 class ScoredPlace(TypedDict):
     """One of the most surprising characters of a text. Of those within 24 characters of each other only the most
-    surprising one is listed, unless there are fewer than ``--top`` places without the others."""
+    surprising one is listed; where that gives fewer than ``--top`` places, all are."""
 
     position: int
     """Index of the character in ``text``."""

@@ -29,7 +29,7 @@ EXPECTED = 1.0
 """Bits of a character with a probability of one half: one that needs less was expected."""
 
 APART = 24
-"""Listed places are more than so many characters apart, as far as there are enough of them; the same in commands, app,
+"""Listed places are more than so many characters apart, where there are enough that are; the same in commands, app,
 report and library."""
 
 
@@ -110,8 +110,9 @@ class Scores:
         """The most surprising characters, most surprising first.
 
         A word that surprises has several surprising characters. So of those within ``context`` characters of each other
-        the most surprising one is taken, and the others only where there are fewer than ``count`` places without them:
-        a list that is shorter than ``count`` has every character of at least ``least`` bits.
+        only the most surprising one is taken. Where that gives fewer than ``count`` places, the most surprising
+        characters are taken wherever they stand: a list that is shorter than ``count`` has every character of at least
+        ``least`` bits.
 
         Args:
             context: also the number of characters that each place has before and after it.
@@ -121,17 +122,16 @@ class Scores:
         least = arguments.number("least", least, 0)
         order = np.argsort(-self.nats[1:], kind="stable") + 1
         order = order[self.nats[order] >= least * math.log(2)]
-        chosen, free = np.zeros(len(self.nats), bool), np.ones(len(self.nats), bool)
-        left = count
+        free = np.ones(len(self.nats), bool)
+        apart: list[int] = []
         for position in order.tolist():
-            if not left:
+            if len(apart) == count:
                 break
             if free[position]:
                 free[max(0, position - context) : position + 1 + context] = False
-                chosen[position] = True
-                left -= 1
-        chosen[order[~chosen[order]][:left]] = True
-        return [self._place(position, context) for position in order[chosen[order]].tolist()]
+                apart.append(position)
+        chosen = apart if len(apart) == count else order[:count].tolist()
+        return [self._place(position, context) for position in chosen]
 
     def unlisted(self, places: Sequence[Place]) -> float:
         """The bits of the most surprising character that is not among ``places``; 0 where all are."""
