@@ -68,7 +68,8 @@ class NamedCell:
             AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
             correlation.
-        low, high: the cell's range on the text: the 1st and the 99th percentile of its state c.
+        low, high: the cell's range: the 1st and the 99th percentile of its state c at the compared characters of both
+            halves, of which the following means are too.
         mean: of its state c.
         where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
             one.

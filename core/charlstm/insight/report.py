@@ -150,7 +150,7 @@ def _curves(curves: Sequence[ChartCurve]) -> str:
         "the point before. Validation: an estimate on slices of the text that was held out, the same ones each time."
     )
     if any(each.dots for each in curves):
-        about += " The dot: the loss of the best model on all of that text, which is the one in the table above."
+        about += " The dot: the loss of the run's best model on all of that text."
     if any(each.name in map(baseline_words, BASELINES) for each in curves):
         about += (
             " The level lines: simple models on the same text. A network is worth its training when it is below them; "
@@ -313,7 +313,7 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Progre
         f"{found.used_words}: more change the loss by less than {ENOUGH} nats. The margin comes from drawing these "
         f"characters again with repetition. After {found.lengths[-1]} characters the loss is "
         f"{in_both_units(found.losses[-1])}. After one character it may be higher than that of a simple model of order "
-        "1: a network begins to read in the zero state, from which it has hardly ever had to predict in its training."
+        "1: a network is trained to predict from what many characters left in its cells, not after a single one."
     )
     return section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
 

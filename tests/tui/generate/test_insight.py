@@ -528,7 +528,7 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
 
 
 async def test_why_in_score_follows_the_cursor(model: Path) -> None:
-    async with playing(model) as it:
+    async with playing(model, (130, 30)) as it:
         await it.paused(40)
         await it.pilot.press("s")
         view = it.screen.score
@@ -539,6 +539,7 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         found = influence(load_model(model), it.text, position)
         assert found.strongest is not None
         assert in_words(found, it.text, bits=False) in it.status()
+        assert f"{found.loss:.2f} nats" in it.status(), "the surprise is in the unit of the influence"
         await it.pilot.press("right")
         found = influence(load_model(model), it.text, position + 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()

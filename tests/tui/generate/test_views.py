@@ -246,7 +246,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         assert view.scores is not None
         assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
         assert view.text_view.text() == it.text[100:180]
-        assert "79 characters of what is selected of the played text" in " ".join(it.screen_text().split())
+        assert "79 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
         view.text_view.screen.clear_selection()
         await it.pilot.press("s")
         await it.until(lambda: view.scores is not None and view.scores.text == it.text)
@@ -307,7 +307,7 @@ async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> Non
         view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
         await it.until(lambda: "16 bits┐" in it.screen_text())
         assert "      0┘" in it.screen_text()
-        assert "mean of 60 characters of the text" in it.screen_text()
+        assert "60 characters of the text" in it.screen_text()
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:

@@ -47,7 +47,7 @@ from charlstm_tui.widgets.split import Split
 
 MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
-PLAYED = "the played text with its prime"
+PLAYED = "prime and text"
 PLACES = 40
 SENTENCES = 200
 """Places and sentences in the list, at most."""
@@ -182,7 +182,8 @@ class ScoreView(ExplainingView):
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
             return [f"{quoted(char)} is the first character: not predicted"]
-        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
+        # Beside an influence its surprise is in the same unit.
+        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, bits=self.bits or not self.explaining)]
 
     def hint(self) -> str:
         return self.explanation if self.explaining else ""
@@ -340,7 +341,7 @@ class ScoreView(ExplainingView):
             (f"{scores.bits_per_char:.3f}", "bold $accent"),
             " bits per character",
             (f" · perplexity {scores.perplexity:.1f}", ""),
-            (f" · mean of {plural(scores.chars, 'character')} of {self._words}", "$quiet"),
+            (f" · {plural(scores.chars, 'character')} of {self._words}", "$quiet"),
             (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
         )
 
