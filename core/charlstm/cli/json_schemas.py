@@ -489,7 +489,8 @@ class NamedCellRow(TypedDict):
     high: float
     """The upper end: the 99th percentile."""
     where_true: float | None
-    """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded one."""
+    """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded
+    one."""
     where_false: float | None
     """The same where it is not true."""
     chars: int

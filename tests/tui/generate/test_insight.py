@@ -489,6 +489,13 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
         await it.pilot.press("n")
         assert view.text_view.cursor == place
         assert f"{found.rises[1, place]:+.2f} nats at “" in it.status()
+        await it.pilot.press("u")
+        await it.until(lambda: f"{found.rises[1, place] / np.log(2):+.2f} bits at “" in it.status())
+        assert f"silenced: loss {abs(found.means[1]) / np.log(2):.4f} bits" in " ".join(it.screen_text().split())
+        assert "CELLS THAT MATTER bits" in " ".join(it.screen_text().split())
+        assert f"{found.means[0] / np.log(2):+.4f}" in it.screen_text(), "in the list"
+        assert view.cell == found.cells[1], "which stays on its row"
+        await it.pilot.press("u")
         await it.pilot.press("v")
         await it.until(lambda: view.explaining and not view.lesions)
         await it.pilot.press("v", "m", "escape")
