@@ -37,6 +37,7 @@ import pytest
 
 from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
+from charlstm.insight.features import BUILT_IN
 from charlstm.runs.folder import list_runs
 from charlstm.training.plan import MeasuredSpeed
 
@@ -326,6 +327,16 @@ def test_event_table_lists_all_fields() -> None:
     assert documented == {
         kind.name: [field.name for field in fields(kind) if field.name not in common] for kind in kinds
     }
+
+
+def test_table_of_features_defines_every_built_in_one() -> None:
+    table = text_of("docs/insight.md").split("### The built-in features")[1].split("\n## ")[0]
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:4]] for line in table.splitlines() if "| `" in line
+    ]
+    texts = {"all": 3, "prose, programs": 2, "programs": 1, "tunes": 1}
+    found = [(name.strip("`"), kind, texts[kinds]) for name, kind, kinds in rows]
+    assert found == [(name, each.kind, len(each.texts)) for name, each in BUILT_IN.items()]
 
 
 def test_json_reference_is_that_of_the_schemas() -> None:

@@ -28,13 +28,15 @@ FOOT = 34
 class ChartCurve:
     """A curve ``x``, ``y``, both ``(N,)``; not-a-number in ``y`` is a gap.
 
-    A ``faint`` curve is thin and has no entry in the legend: it belongs to the one before it.
+    A ``faint`` curve is thin and has no entry in the legend: it belongs to the one before it. One of ``dots`` has no
+    line between its points, and may be a single one.
     """
 
     name: str
     x: Floats
     y: Floats
     faint: bool = False
+    dots: bool = False
 
 
 def line_chart(
@@ -52,8 +54,8 @@ def line_chart(
     Args:
         y_range: from where to where the y axis goes; None is from the lowest to the highest value.
     """
-    drawn = [each for each in curves if np.isfinite(each.y).sum() > 1]
-    if not drawn:
+    drawn = [each for each in curves if np.isfinite(each.y).sum() > (0 if each.dots else 1)]
+    if all(each.dots for each in drawn):
         return ""
     across = [np.log10(np.maximum(each.x, 1)) if log_x else each.x for each in drawn]
     left, right = min(float(x.min()) for x in across), max(float(x.max()) for x in across)
@@ -84,16 +86,25 @@ def line_chart(
         if dashes := DASHES[max(0, number) // len(COLOURS) % len(DASHES)]:
             style += f' stroke-dasharray="{dashes}"'
         for points in _unbroken(x, curve.y):
+            if curve.dots:
+                fill = COLOURS[max(0, number) % len(COLOURS)]
+                parts += [
+                    f'<circle cx="{place_x(a):.1f}" cy="{place_y(b):.1f}" r="4" fill="{fill}"/>' for a, b in points
+                ]
+                continue
             listed = " ".join(f"{place_x(a):.1f},{place_y(b):.1f}" for a, b in points)
             parts.append(f'<polyline points="{listed}" {style}/>')
-    parts.append(_text(width - RIGHT, plot + 22, x_name, "end"))
-    parts.append(_text(MARGIN, plot + 22, f"{y_name}, by", "start"))
+    parts.append(_text((MARGIN + width - RIGHT) / 2, plot + 22, f"{y_name}, by {x_name}", "middle"))
     for number, curve in enumerate(named):
         row, column = divmod(number, 3)
         at_x, at_y = MARGIN + column * (width - MARGIN) / 3, height + 14 + 18 * row
         dashes = DASHES[number // len(COLOURS) % len(DASHES)]
-        line = f'stroke="{COLOURS[number % len(COLOURS)]}" stroke-width="2" stroke-dasharray="{dashes}"'
-        parts.append(f'<line x1="{at_x:.0f}" x2="{at_x + 24:.0f}" y1="{at_y - 4}" y2="{at_y - 4}" {line}/>')
+        colour = COLOURS[number % len(COLOURS)]
+        line = f'stroke="{colour}" stroke-width="2" stroke-dasharray="{dashes}"'
+        if curve.dots:
+            parts.append(f'<circle cx="{at_x + 12:.0f}" cy="{at_y - 4}" r="4" fill="{colour}"/>')
+        else:
+            parts.append(f'<line x1="{at_x:.0f}" x2="{at_x + 24:.0f}" y1="{at_y - 4}" y2="{at_y - 4}" {line}/>')
         parts.append(_text(at_x + 30, at_y, curve.name, "start"))
     whole = height + 20 + 18 * legend_rows
     title = html.escape(f"{y_name} by {x_name}")

@@ -52,7 +52,7 @@ async def draw(out: Path, size: tuple[int, int], runs: Path) -> None:
         return app.screen.play.text_view.length if isinstance(app.screen, GenerateScreen) else 0
 
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: shows("a file compressor"))
+        await until(pilot, lambda: shows("compressor (xz)"))
         shoot("corpus")
         await pilot.press("enter")
         await until(pilot, lambda: shows("Enter start"))

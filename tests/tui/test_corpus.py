@@ -138,7 +138,12 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
     Path("times.txt").write_text(PROSE + LICENCE)
     async with driven(places, text="times.txt") as app:
         await app.shows("times.txt", "It was the best of times", "GIVEN")
-        simple = ("letter frequencies alone", "the last letter", "the last two letters", "what a file compressor needs")
+        simple = (
+            "letter frequencies (order 0)",
+            "last letter (order 1)",
+            "last two letters (order 2)",
+            "compressor (xz)",
+        )
         text = await app.shows(*simple, "Frequent", "licence: l leaves them out")
         assert f"{len(PROSE + LICENCE):,} characters" in text
         assert "█" in text
@@ -170,7 +175,7 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
 async def test_wide_terminals_show_bars_of_the_characters(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, (200, 60), text="times.txt") as app:
-        await app.shows("FREQUENT CHARACTERS", "the last two letters")
+        await app.shows("FREQUENT CHARACTERS", "last two letters (order 2)")
 
 
 @pytest.mark.usefixtures("counted")
@@ -450,10 +455,10 @@ async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) ->
 async def test_simple_models_are_shown_in_the_chosen_unit(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, text="times.txt") as app:
-        text = await app.shows("NATS PER CHARACTER of the held-out part", "the last letter")
+        text = await app.shows("NATS PER CHARACTER of the held-out part", "last letter (order 1)")
         await app.press("u")
         await app.shows("BITS PER CHARACTER of the held-out part")
-        in_bits = await app.shows("the last letter")
+        in_bits = await app.shows("last letter (order 1)")
 
         def figure(shown: str) -> float:
             return float(next(line for line in shown.splitlines() if "letter frequencies" in line).split()[-1])
@@ -477,7 +482,7 @@ def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> N
 @pytest.mark.usefixtures("counted")
 async def test_the_built_in_text_has_no_warning(places: Path) -> None:
     async with driven(places, (120, 40)) as app:
-        text = await app.shows("what a file compressor needs", "✓ Enough text")
+        text = await app.shows("compressor (xz)", "✓ Enough text")
         assert not any(line.startswith("!") for line in map(str.strip, text.splitlines()))
 
 
@@ -501,7 +506,7 @@ async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: 
         watched(f"charlstm.text.{name}")
     watched("charlstm_tui.corpus.screen.sections")
     async with driven(places) as app:
-        await app.shows("▸ times.txt", "what a file compressor needs")
+        await app.shows("▸ times.txt", "compressor (xz)")
     assert wrong == []
 
 

@@ -17,7 +17,7 @@ def test_every_baseline_of_the_statistics_has_a_name_in_words() -> None:
 
 
 def test_baseline_name_has_a_long_and_a_short_form() -> None:
-    assert baseline_name("order 2") == "the last two letters"
+    assert baseline_name("order 2") == "last two letters (order 2)"
     assert baseline_name("xz", short=True) == "compressor"
     assert baseline_name("another") == "another"
 

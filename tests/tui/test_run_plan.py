@@ -82,9 +82,9 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 def test_simple_models_have_names_in_words() -> None:
     losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), (), "")
     assert [loss.name(short=False) for loss in losses] == [
-        "letter frequencies alone",
-        "the last two letters",
-        "what a file compressor needs",
+        "letter frequencies (order 0)",
+        "last two letters (order 2)",
+        "compressor (xz)",
     ]
 
 

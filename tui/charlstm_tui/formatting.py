@@ -11,6 +11,7 @@ from pathlib import Path
 
 from charlstm.display import visible
 from charlstm.runs.status import ESTIMATE
+from charlstm.text.baselines import BASELINES
 from charlstm_tui.run_watcher import RunsState
 
 #: A mark beside every state's word.
@@ -20,17 +21,14 @@ STATE_MARKS = {
 }  # fmt: skip
 
 BASELINE_NAMES = {
-    "order 0": ("letter frequencies alone", "frequencies"),
-    "order 1": ("the last letter", "last letter"),
-    "order 2": ("the last two letters", "last two letters"),
-    "xz": ("what a file compressor needs", "compressor"),
+    label: (words, words.partition(" (")[0].removeprefix("letter ")) for label, words in BASELINES.items()
 }
-"""The simple models that a loss is compared with, as ``charlstm.text.statistics`` calls them, in words: for a list, and
-short for a chart."""
+"""The simple models that a loss is compared with, as ``charlstm.text.statistics`` calls them, in words: for a list
+``last letter (order 1)``, and short for a chart ``last letter``."""
 
 
 def baseline_name(label: str, *, short: bool = False) -> str:
-    """A simple model's label in words: ``order 0`` is "letter frequencies alone". A label without words stays."""
+    """A simple model's label in words: ``order 0`` is "letter frequencies (order 0)". A label without words stays."""
     names = BASELINE_NAMES.get(label)
     return label if names is None else names[short]
 

@@ -71,10 +71,15 @@ LEVEL_MARKS = ("=", "-", " ", "+", "#")
     "patterns",
     multiple=True,
     metavar="NAME=REGEX",
-    help="Another feature, true where REGEX matches; may be repeated.",
+    help="Another feature, true where REGEX matches (^ and $ match at each line); may be repeated.",
 )
 @integer_option("--per-feature", minimum=1, default=1, help="How many cells to name for each feature.")
-@click.option("--probe", "probed", metavar="FEATURE", help="Show which cells together follow a yes/no feature.")
+@click.option(
+    "--probe",
+    "probed",
+    metavar="FEATURE",
+    help="Show which cells together follow a yes/no feature, such as 'inside quotes', or one of --feature.",
+)
 @click.option(
     "--snapshots", "through_snapshots", is_flag=True, help="Show how well these cells did at each snapshot of the run."
 )
@@ -97,8 +102,9 @@ def cells(
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
     Cells are chosen on the first half of the first 50,000 characters of TEXT and scored on the second, at up to 10,000
-    evenly spaced characters of each. auc: 0.5 is chance and 1 perfect, 0 perfect the other way round, which is printed
-    as 1.00, low; r: a correlation. chance is what the best cell reaches for features that no cell follows.
+    evenly spaced characters of each. auc: 0.5 is guessing and 1 perfect, 0 perfect the other way round, which is
+    printed as 1.00, low; r: Pearson's correlation. chance is what the best cell reaches for copies of the feature that
+    are shifted along the text, which no cell follows.
 
     With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, chance, low and high
     (the cell's range), where_true and where_false (its mean), chars, places and step (on what and in which model it was
@@ -212,9 +218,10 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
         *table(titles, rows, right=titles[1:]),
         "",
         *paragraph(
-            f"{_sample_words(best, source)} Score: the AUC (0.50 chance, 1.00 perfect) and whether the cell is high or "
-            "low where the feature is true; r: the correlation. True, false: the mean state where the feature is; "
-            "range: from the 1st to the 99th percentile. To hold the first cell at the end of its range:"
+            f"{_sample_words(best, source)} Score: the AUC (0.50 guessing, 1.00 perfect) and whether the cell is high "
+            "or low where the feature is true; r: Pearson's correlation. Chance: what the best of all cells reaches "
+            "for shifted copies of the feature. True, false: the mean state where the feature is; range: from the 1st "
+            "to the 99th percentile; both are of these characters. To hold the first cell at the end of its range:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
     ]
@@ -249,7 +256,9 @@ def _print_scores(
     labels = [f"{each.feature} (chance)" if n in within else each.feature for n, each in enumerate(found)]
     width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
     space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
-    steps = evenly_chosen(list(scores), max(2, space // width))
+    # A file or a pipe has no width: there all steps are printed.
+    steps = evenly_chosen(list(scores), max(2, space // width)) if sys.stdout.isatty() else list(scores)
+    left = len(scores) - len(steps)
     names = [f"{step:,}" for step in steps]
     lines = table(
         ["feature", "cell", "kind", "chance", *names],
@@ -271,7 +280,12 @@ def _print_scores(
             f"Score after so many steps, of the cells that were named in the model at step {named_at:,}, on the second "
             f"half of {source}, at {found[0].places_words} characters of it. Counted so that more is better also for a "
             "cell that is low: auc from 0.5 to 1, r from 0. A score that is not above chance means nothing"
-            + (", and (chance) stands where no step has a better one:" if within else ":")
+            + (", and (chance) stands where no step has a better one." if within else ".")
+            + (
+                f" {left} of {len(scores)} steps have no space here; in a file or a pipe all are printed."
+                if left
+                else ""
+            )
         )
     print_result(as_json, rows, "\n".join([*about, *lines]))
 

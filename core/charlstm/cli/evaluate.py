@@ -57,9 +57,6 @@ if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus
 
-CONTEXT = 24
-"""Characters that are shown on both sides of a surprising one."""
-
 _PARTS = {
     "validation": "the held-out part",
     "test": "the test part",
@@ -163,7 +160,7 @@ def eval_(
 )
 @model_argument
 @text_argument
-@integer_option("--top", minimum=0, default=10, help="How many of the most surprising characters to show.")
+@integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @model_and_text_options
@@ -180,6 +177,10 @@ def score(
     runs_dir: Path | None,
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
+
+    Of characters within 24 of each other only the most surprising one is listed; where that gives fewer than --top
+    places, the most surprising characters are listed wherever they stand. Characters below the mean of the text, or
+    below 1 bit, are left out.
 
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
@@ -410,7 +411,7 @@ def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
             "before": place.before,
             "after": place.after,
         }
-        for place in scores.places(top, CONTEXT)
+        for place in scores.places(top)
     ]
 
 
@@ -454,6 +455,8 @@ def _scored_sentences(scores: Scores) -> list[ScoredSentence]:
 
 
 def _print_scores(name: str, scores: Scores, top: int) -> None:
+    from charlstm.generation.scoring import APART
+
     click.echo(
         f"{visible(name, keep='')}: {scores.bits_per_char:.4f} bits per character, perplexity {scores.perplexity:.3f}, "
         f"over {plural(scores.chars, 'character')}"
@@ -461,17 +464,25 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
     strip = scores.strip(max(10, min(terminal_width(), 100) - 22))
     highest = float(strip.max()) or 1.0
     cells = "".join(_BLOCKS[min(7, int(8 * value / highest))] for value in strip.tolist())
-    each = max(1, round(scores.chars / len(cells)))
-    averaged = f", each the mean of {each:,} characters" if each > 1 else ""
+    each = math.ceil(scores.chars / len(cells))
+    averaged = f": means of {'up to ' if scores.chars % len(cells) else ''}{each:,} characters" if each > 1 else ""
     click.echo(f"bits        {cells}  up to {highest:.1f}{averaged}")
-    places = [place for place in _scored_places(scores, top) if place["bits"] >= scores.surprising]
-    if top:
-        nothing = f"nothing is surprising: no character needs {scores.surprising:.1f} bits or more"
-        click.echo("most surprising" if places else nothing)
+    least = scores.surprising
+    places = scores.places(top, least=least)
+    if top and not places:
+        click.echo(f"nothing is surprising: no character needs {least:.1f} bits or more")
+    elif top:
+        unlisted = scores.unlisted(places)
+        heading = f"most surprising; all others are below {least:.1f} bits"
+        if unlisted >= least:
+            heading = f"most surprising; of the others none needs more than {unlisted:.1f} bits"
+        if unlisted > places[-1].bits:
+            heading = f"most surprising, without neighbours within {APART} characters (up to {unlisted:.1f} bits)"
+        click.echo(heading)
     for place in places:
-        line = scores.text.count("\n", 0, place["position"]) + 1
-        before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place["before"], place["after"]))
-        click.echo(f"{place['bits']:7.1f} bits  line {line:>6,}  {before:>{CONTEXT}}[{symbol(place['char'])}]{after}")
+        line = scores.text.count("\n", 0, place.position) + 1
+        before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place.before, place.after))
+        click.echo(f"{place.bits:7.1f} bits  line {line:>6,}  {before:>{APART}}[{symbol(place.char)}]{after}")
 
 
 def _copied_stretches(text: str, corpus: Corpus, matches: tuple[Match, ...]) -> list[CopiedStretch]:

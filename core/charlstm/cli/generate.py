@@ -128,7 +128,12 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @snapshot_option
 @click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
-@click.option("--show-probs", is_flag=True, help="Print one line per character: probability, rank and alternatives.")
+@click.option(
+    "--show-probs",
+    is_flag=True,
+    help="Print one line per character: probability, rank and alternatives, as the model gives them at temperature 1; "
+    "in brackets those after the sampler, where they differ.",
+)
 @json_option
 @runs_dir_option
 def generate(
@@ -304,9 +309,17 @@ def _generate_at_checkpoints(
 
 def _format_alternatives(alternatives: tuple[Alternative, ...]) -> str:
     return "  ".join(
-        f"{symbol(each.char)} {each.probability:.0%}{'' if each.kept else ' cut'}"
+        f"{symbol(each.char)} {each.probability:.0%}{_sampled_words(each)}"
         for each in alternatives[:ALTERNATIVES_SHOWN]
     )
+
+
+def _sampled_words(each: Alternative) -> str:
+    """What the sampler made of the probability, where that is to be seen: `` (71%)``, or `` cut``."""
+    if not each.kept:
+        return " cut"
+    sampled = f"{each.sampled:.0%}"
+    return "" if sampled == f"{each.probability:.0%}" else f" ({sampled})"
 
 
 def _step_result(step: Step) -> GeneratedStep:

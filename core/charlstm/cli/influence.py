@@ -19,12 +19,14 @@ from charlstm.cli.options import (
     model_and_text_options,
     model_argument,
     open_model,
+    optional_text_argument,
+    run_of,
     start_of_text,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, plural, print_result, table, terminal_width
 from charlstm.display import quoted, visible
-from charlstm.errors import GenerationError
+from charlstm.errors import GenerationError, TextError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
@@ -143,10 +145,15 @@ def influence(
 
 
 @click.command(
-    epilog=examples("charlstm context RUN novel.txt", "charlstm context RUN novel.txt --at 5000", about=MODEL_HELP)
+    epilog=examples(
+        "charlstm context RUN",
+        "charlstm context RUN novel.txt",
+        "charlstm context RUN novel.txt --at 5000",
+        about=MODEL_HELP,
+    )
 )
 @model_argument
-@text_argument
+@optional_text_argument
 @integer_option("--at", minimum=1, help="Measure for the character at this position alone, counted from 0.")
 @integer_option(
     "--places",
@@ -170,8 +177,8 @@ def context(
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
-    them, at evenly spaced places of the first 50,000 characters of TEXT. The margin of error comes from drawing these
-    places again with repetition.
+    them, at evenly spaced places of the first 50,000 characters of TEXT. Without TEXT, a run is measured on its own
+    held-out part. The margin of error comes from drawing these places again with repetition.
 
     With --json: a list with context (characters kept), loss, shuffled (the loss with others in random order before
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the
@@ -179,9 +186,19 @@ def context(
     """
     from charlstm.insight.context import ENOUGH
     from charlstm.insight.context import context as measure
+    from charlstm.runs.own_text import text_for_context
 
     loaded = open_model(model, runs_dir, snapshot)
-    content, source = start_of_text(loaded, text, encoding, max_chars, None if at is not None else READ_CHARS)
+    run = None if text else run_of(model, runs_dir)
+    if run is not None:
+        if encoding is not None:
+            raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
+        own = text_for_context(run, max_chars)
+        content, source = own.text, own.words
+    elif not text:
+        raise TextError(f"Give a TEXT to measure {model} on: it is not a run, so it has no text of its own")
+    else:
+        content, source = start_of_text(loaded, text, encoding, max_chars, None if at is not None else READ_CHARS)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)

@@ -391,7 +391,8 @@ class EvalResult(TypedDict):
 
 
 class ScoredPlace(TypedDict):
-    """One of the most surprising characters of a text."""
+    """One of the most surprising characters of a text. Of those within 24 characters of each other only the most
+    surprising one is listed; where that gives fewer than ``--top`` places, all are."""
 
     position: int
     """Index of the character in ``text``."""
@@ -477,18 +478,19 @@ class NamedCellRow(TypedDict):
     cell: list[int]
     """Layer and index, both counted from 1."""
     kind: Literal["auc", "r"]
-    """``auc``: area under the ROC curve, of a yes/no feature; ``r``: correlation, of a graded one."""
+    """``auc``: area under the ROC curve, of a yes/no feature; ``r``: Pearson's correlation, of a graded one."""
     score: float
     """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
     cell is low where the feature is high."""
     chance: float
     """What the best cell reaches for copies of the feature that are shifted along the text."""
     low: float
-    """The lower end of the cell's range on the text: the 1st percentile of its state."""
+    """The lower end of the cell's range: the 1st percentile of its state at the characters that were compared."""
     high: float
     """The upper end: the 99th percentile."""
     where_true: float | None
-    """The mean of the cell's state where a yes/no feature is true; ``null`` for a graded one."""
+    """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded
+    one."""
     where_false: float | None
     """The same where it is not true."""
     chars: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ from charlstm.cli.options import (
     start_of_text,
 )
 from charlstm.cli.output import ProgressBar, plural, write_page
-from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.insight.sample import READ_CHARS
 from charlstm.runs.models import evenly_chosen
@@ -77,7 +77,8 @@ def report(
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
     Cells are named and the context is measured on the first 50,000 characters of TEXT, as by `cells` and `context`.
-    Without TEXT that is the run's own text, and surprises are shown on its held-out part. The page needs no network.
+    Without TEXT cells are named on the beginning of the run's own text; surprises and context are those of its held-out
+    part. The page needs no network.
 
     With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
     it does, and which earlier characters matter where it ends, or at the place of --find.
@@ -89,6 +90,7 @@ def report(
     from charlstm.insight.feature_report import feature_report
     from charlstm.insight.features import pattern_feature, text_features
     from charlstm.insight.report import report as write
+    from charlstm.runs.own_text import beginning_of_text, held_out_text
 
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
@@ -100,7 +102,8 @@ def report(
     if text:
         content, source = start_of_text(loaded, text, encoding, max_chars, READ_CHARS)
     elif run is not None:
-        content, source = _own_text(run, max_chars)
+        own = beginning_of_text(run, max_chars)
+        content, source = own.text, own.words
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
     facts = [("explained on", source), *_model_facts(loaded)]
@@ -133,8 +136,9 @@ def report(
             facts += _steps_fact(loaded, curves)
             unseen = content
             if run is not None and not text:
-                unseen, where = _held_out_text(run, max_chars)
-                facts[:1] = [("cells and context on", source), ("surprises on", where)]
+                held_out = held_out_text(run, max_chars)
+                unseen, where = held_out.text, held_out.words
+                facts[:1] = [("cells on", source), ("surprises and context on", where)]
             page = write(
                 loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
                 primes=primes, progress=progress,
@@ -151,8 +155,17 @@ def _model_facts(model: Model) -> list[tuple[str, str]]:
         ("parameters", f"{config.parameters:,}"),
         *([("trained on", str(info["corpus"]))] if info.get("corpus") else []),
         *([("training steps", f"{info['step']:,}")] if isinstance(info.get("step"), int) else []),
-        *([("validation loss", f"{loss:.4f} nats per character")] if isinstance(loss, float) else []),
+        *([(f"validation loss, {_measured_on(model)}", _loss_words(loss))] if isinstance(loss, float) else []),
     ]
+
+
+def _measured_on(model: Model) -> str:
+    return "estimated on slices" if model.info.get("val_whole") is False else "on all held-out text"
+
+
+def _loss_words(loss: float) -> str:
+    bits = loss / math.log(2)
+    return f"{loss:.4f} nats or {bits:.4f} bits per character, a perplexity of {math.exp(min(loss, 700)):.2f}"
 
 
 def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, str]]:
@@ -168,51 +181,44 @@ def _steps_fact(model: Model, curves: Sequence[ChartCurve]) -> list[tuple[str, s
     ]
 
 
-def _own_text(run: Run, max_chars: int | None) -> tuple[str, str]:
-    """The first ``max_chars``, or :data:`READ_CHARS`, characters of the text of a run, on which the app names cells
-    too, and what they are in words."""
-    from charlstm.text.corpus import reopen_corpus
-
-    corpus = reopen_corpus(run.spec().corpus)
-    count = min(max_chars or READ_CHARS, corpus.text_chars)
-    return _beginning(corpus.text(0, count), corpus.text_chars, visible(corpus.name, keep=""))
-
-
-def _held_out_text(run: Run, max_chars: int | None) -> tuple[str, str]:
-    """Up to ``max_chars``, or :data:`READ_CHARS`, characters that the run was not trained on, or of all of its text
-    where nothing was held out, and what they are in words."""
-    from charlstm.text.batches import TrainingText
-    from charlstm.text.corpus import reopen_corpus
-
-    spec = run.spec()
-    corpus, settings = reopen_corpus(spec.corpus), spec.settings
-    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-    text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
-    name = visible(corpus.name, keep="")
-    part = f"the held-out part of {name}" if text else name
-    text = text or corpus.text()
-    return _beginning(text[: max_chars or READ_CHARS], len(text), part)
-
-
-def _beginning(text: str, chars: int, name: str) -> tuple[str, str]:
-    """``text``, and how much it is of the ``chars`` characters of what is called ``name``."""
-    if len(text) >= chars:
-        return text, f"{len(text):,} characters of {name}"
-    return text, f"the first {len(text):,} of {chars:,} characters of {name}"
-
-
 def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     """The curves of a run, and some of its samples from the first to the last."""
     import numpy as np
 
     from charlstm.insight.report import Sample
+    from charlstm.runs.series import RunSeries
     from charlstm.svg import ChartCurve
     from charlstm.training.events import Sampled
 
-    history = run.history()
+    history, whole = run.history(), RunSeries.of(run.events()).whole
+    steps = history["step"].astype(np.float64)
     curves = [
-        ChartCurve("training", history["step"].astype(np.float64), history["train_loss"]),
-        ChartCurve("validation", history["val_step"].astype(np.float64), history["val_loss"]),
+        ChartCurve("training", steps, history["train_loss"]),
+        ChartCurve("validation (slices)", history["val_step"].astype(np.float64), history["val_loss"]),
     ]
+    if whole is not None:
+        step, loss = whole
+        words = f"all held-out text: {loss:.4f}"
+        curves.append(ChartCurve(words, np.array([step], np.float64), np.array([loss]), dots=True))
+    last = max((float(curve.x.max()) for curve in curves if len(curve.x)), default=0)
+    if last:
+        ends = np.array([0, last])
+        curves += [ChartCurve(name, ends, np.full(2, loss)) for name, loss in _baselines(run)]
     samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
     return curves, evenly_chosen(samples, SAMPLES)
+
+
+def _baselines(run: Run) -> list[tuple[str, float]]:
+    """Simple models on the held-out text of a run, in words, and their losses; none where its text is gone."""
+    from charlstm.text.baselines import baseline_words
+    from charlstm.text.corpus import reopen_corpus
+    from charlstm.text.statistics import describe
+
+    spec = run.spec()
+    settings = spec.settings
+    try:
+        corpus = reopen_corpus(spec.corpus)
+    except TextError:
+        return []
+    bits = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction)).bits
+    return [(baseline_words(name), value * math.log(2)) for name, value in (bits or {}).items() if value]

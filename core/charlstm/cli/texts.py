@@ -12,6 +12,7 @@ from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, Sta
 from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
 from charlstm.cli.output import format_size, plural, print_note, print_result
 from charlstm.display import described, symbol, visible
+from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
 
 BAR_WIDTH = 30
@@ -105,8 +106,10 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         + (" (from a part of the text)" if found.sampled else "")
     )
     most = max(found.bits.values()) or 1.0
-    for name, value in found.bits.items():
-        click.echo(f"  {name:<8} {'█' * max(1, round(BAR_WIDTH * value / most)):<{BAR_WIDTH}} {value:.3f}")
+    names = [baseline_words(name) for name in found.bits]
+    label = max(map(len, names))
+    for name, value in zip(names, found.bits.values(), strict=True):
+        click.echo(f"  {name:<{label}} {'█' * max(1, round(BAR_WIDTH * value / most)):<{BAR_WIDTH}} {value:.3f}")
 
 
 @click.command()

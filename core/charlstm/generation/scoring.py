@@ -6,7 +6,7 @@ The mean loss over a text or a run's held-out part is in :mod:`charlstm.engine.e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 EXPECTED = 1.0
 """Bits of a character with a probability of one half: one that needs less was expected."""
+
+APART = 24
+"""Listed places are more than so many characters apart, where there are enough that are; the same in commands, app,
+report and library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +106,43 @@ class Scores:
         """From how many bits on a character surprises: more than the text's mean, and no less than :data:`EXPECTED`."""
         return max(EXPECTED, self.bits_per_char)
 
-    def places(self, count: int = 10, context: int = 20, *, least: float = 0.0) -> list[Place]:
-        """The most surprising characters, most surprising first, no two within ``context`` characters of each other.
+    def places(self, count: int = 10, context: int = APART, *, least: float = 0.0) -> list[Place]:
+        """The most surprising characters, most surprising first.
+
+        A word that surprises has several surprising characters. So of those within ``context`` characters of each other
+        only the most surprising one is taken. Where that gives fewer than ``count`` places, the most surprising
+        characters are taken wherever they stand: a list that is shorter than ``count`` has every character of at least
+        ``least`` bits.
 
         Args:
+            context: also the number of characters that each place has before and after it.
             least: characters of fewer bits are left out, such as those below :attr:`surprising`.
         """
         count, context = arguments.whole("count", count, 0), arguments.whole("context", context, 0)
         least = arguments.number("least", least, 0)
-        found: list[Place] = []
+        order = np.argsort(-self.nats[1:], kind="stable") + 1
+        order = order[self.nats[order] >= least * math.log(2)]
         free = np.ones(len(self.nats), bool)
-        for position in (np.argsort(-self.nats[1:], kind="stable") + 1).tolist():
-            if len(found) == count or self.nats[position] < least * math.log(2):
+        apart: list[int] = []
+        for position in order.tolist():
+            if len(apart) == count:
                 break
             if free[position]:
-                low, high = max(0, position - context), position + 1 + context
-                free[low:high] = False
-                bits, rank = float(self.nats[position]) / math.log(2), int(self.ranks[position])
-                before, after = self.text[low:position], self.text[position + 1 : high]
-                found.append(Place(position, self.text[position], bits, rank, before, after))
-        return found
+                free[max(0, position - context) : position + 1 + context] = False
+                apart.append(position)
+        chosen = apart if len(apart) == count else order[:count].tolist()
+        return [self._place(position, context) for position in chosen]
+
+    def unlisted(self, places: Sequence[Place]) -> float:
+        """The bits of the most surprising character that is not among ``places``; 0 where all are."""
+        nats = np.delete(self.nats, [0, *(place.position for place in places)])
+        return float(nats.max(initial=0)) / math.log(2)
+
+    def _place(self, position: int, context: int) -> Place:
+        before = self.text[max(0, position - context) : position]
+        after = self.text[position + 1 : position + 1 + context]
+        bits, rank = float(self.nats[position]) / math.log(2), int(self.ranks[position])
+        return Place(position, self.text[position], bits, rank, before, after)
 
     def sentences(self) -> list[Sentence]:
         """The sentences of the text, in its order; the first character of the text does not count."""

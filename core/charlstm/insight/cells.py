@@ -1,10 +1,10 @@
 """Find the cells of an LSTM that follow features of a text (Karpathy, Johnson and Li 2015, arXiv:1506.02078).
 
 Cells are chosen on the first half of a text and scored on the second, which had no part in the choice. A yes/no
-feature is scored by the area under the ROC curve (AUC: 0.5 is chance, 1 is perfect, and below 0.5 the cell is low where
-the feature is true, which counts as much), a graded one by the correlation r. With a thousand cells the best of them
-looks better than chance anywhere, so the same search is also made for copies of the feature that are shifted along the
-text, which no cell follows: ``chance`` is the best score that these reach.
+feature is scored by the area under the ROC curve (AUC: 0.5 is guessing, 1 is perfect, and below 0.5 the cell is low
+where the feature is true, which counts as much), a graded one by Pearson's correlation r. With a thousand cells the
+best looks better than guessing anywhere, so the same search is also made for copies of the feature that are shifted
+along the text, which no cell follows: ``chance`` is the best score that these reach.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import iterate_activations
-from charlstm.insight.features import Feature, text_features
+from charlstm.insight.features import BUILT_IN, Feature, text_features
 from charlstm.insight.logistic import fit_sparse_logistic
 from charlstm.insight.sample import model_step
 from charlstm.model.file import load_model
@@ -68,7 +68,8 @@ class NamedCell:
             AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
             correlation.
-        low, high: the cell's range on the text: the 1st and the 99th percentile of its state c.
+        low, high: the cell's range: the 1st and the 99th percentile of its state c at the compared characters of both
+            halves, of which the following means are too.
         mean: of its state c.
         where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
             one.
@@ -198,10 +199,15 @@ class CellSample:
         for each in self.features:
             if each.name == name and each.kind == "yes/no":
                 return each
-        known = ", ".join(each.name for each in self.features if each.kind == "yes/no")
-        raise GenerationError(
-            f"{name!r} is not a yes/no feature of this text, or too rare in it; it has: {known or 'none'}"
-        )
+        known = ", ".join(each.name for each in self.features if each.kind == "yes/no") or "none"
+        built_in = BUILT_IN.get(name)
+        if built_in is not None and built_in.kind == "graded":
+            reason = f"{name!r} is a graded feature, and a yes/no feature is needed"
+        elif built_in is not None:
+            reason = f"{name!r} is too rare in this text, or belongs to another kind of text"
+        else:
+            reason = f"There is no feature {name!r}"
+        raise GenerationError(f"{reason}. The yes/no features of this text are: {known}. NAME=REGEX is one of your own")
 
     def only(self, name: str) -> CellSample:
         """The sample with one yes/no feature. Raises :class:`GenerationError` as :meth:`feature` does."""
@@ -234,8 +240,8 @@ def sample_cells(
     ids = prepared.ids
     if len(ids) < SHORTEST:
         raise GenerationError(
-            f"To name cells, {SHORTEST} are needed of the characters that the model knows, and the text has "
-            f"{len(ids):,}: give a longer one"
+            f"The text is too short to find cells that follow it: it has {len(ids):,} characters that the model knows, "
+            f"and {SHORTEST} are needed. Give a longer text"
         )
     half = len(ids) // 2
     places = np.concatenate([_spread(0, half), _spread(half, len(ids))])

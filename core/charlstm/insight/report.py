@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.scoring import score
+from charlstm.generation.scoring import APART, score
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
 from charlstm.insight.cells import CONSTANT, NamedCell, name_cells, sample_cells
-from charlstm.insight.context import ENOUGH, Context, context
+from charlstm.insight.context import ENOUGH, LENGTHS, Context, context
 from charlstm.insight.features import text_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.insight.page import escape, facts_table, page
 from charlstm.insight.sample import step_words
 from charlstm.svg import ChartCurve, line_chart
+from charlstm.text.baselines import BASELINES, baseline_words
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -35,9 +36,6 @@ SHOWN_CHARS = 900
 
 CELL_CHARS = 420
 """Characters that are shown with a cell."""
-
-SHOWN_CELLS = 6
-"""Cells that are shown on the text."""
 
 CUTOFF = 0.01
 """Least probability of a continuation, as a whole, in the pictures."""
@@ -96,9 +94,9 @@ def report(
     """The page, as HTML.
 
     Args:
-        text: the text on which the model is explained.
+        text: the text on which the model is explained: surprises, the context and continuations.
         title: of the page.
-        sample: the text on which cells are named and the context is measured; None is ``text``.
+        sample: the text on which cells are named; None is ``text``.
         facts: names and values for the table at its top.
         curves, samples: of the model's training, where they are known.
         primes: what the pictures of continuations begin with; none: the end of a sentence of the text.
@@ -119,7 +117,7 @@ def report(
         _samples(samples),
         _surprise(model, text, stepper),
         _cells(model, named, part, stepper),
-        _context_section(model, part, stepper, staged(progress, "measuring the context")),
+        _context_section(model, text if len(text) > LENGTHS[-1] else part, stepper, progress),
         *(continuations_section(model, prime, stepper) for prime in primes or [_start_of_sentence(text)]),
     ]
     return page(title, "".join(section for section in sections if section))
@@ -147,7 +145,18 @@ def _curves(curves: Sequence[ChartCurve]) -> str:
     chart = line_chart(curves, "training steps", "loss in nats")
     if not chart:
         return ""
-    about = "Loss in nats per character by training step. Lower is better; validation is on text that was held out."
+    about = (
+        "Loss in nats per character by training step. Lower is better; 1 nat is 1.44 bits. Training: the mean since "
+        "the point before. Validation: an estimate on slices of the text that was held out, the same ones each time."
+    )
+    if any(each.dots for each in curves):
+        about += " The dot: the loss of the run's best model on all of that text."
+    if any(each.name in map(baseline_words, BASELINES) for each in curves):
+        about += (
+            " The level lines: simple models on the same text. A network is worth its training when it is below them; "
+            "order 1 and order 2 know how often each character follows the last one or two, order 0 only how frequent "
+            "each is, and the compressor is xz."
+        )
     return section("How it learnt", about, chart)
 
 
@@ -175,21 +184,29 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
         f"{escape(char)}</span>"
         for char, value in zip(scores.text, bits.tolist(), strict=True)
     )
+    listed = scores.places(8, least=scores.surprising)
     places = "".join(
         f"<li>{place.bits:.1f} bits: …{escape(place.before[-16:])}<b>{escape(place.char)}</b>"
         f"{escape(place.after[:16])}…</li>"
-        for place in scores.places(8, least=scores.surprising)
+        for place in listed
     )
-    found = "The most surprising places:" if places else "No place surprises it."
+    found = "No place surprises it."
+    if listed:
+        apart = f", without neighbours within {APART} characters" if scores.unlisted(listed) > listed[-1].bits else ""
+        found = f"The most surprising places{apart}:"
+    loss = model.info.get("val_loss")
+    measured_on = "all held-out text" if model.info.get("val_whole") is not False else "slices of the held-out text"
+    usual = f" On {measured_on} of its training the mean is {in_both_units(loss)}." if isinstance(loss, float) else ""
     about = (
-        f"The darker a character, the less the model expected it. On average it needs {scores.bits_per_char:.2f} bits "
-        f"for one, over these {len(scores.text):,} characters. {found}"
+        f"The darker a character, the less the model expected it. On average it needs {in_both_units(scores.loss)} for "
+        f"one of these {len(scores.text):,} characters, which are not chosen for what the model knows of them: they "
+        f"begin at the first paragraph, or else line or sentence, before which there are enough to read.{usual} {found}"
     )
     return section("Where it is surprised", about, f"<ol>{places}</ol><pre class=text>{spans}</pre>")
 
 
 def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper) -> str:
-    best = [each for each in named if each.above_chance][:SHOWN_CELLS]
+    best = [each for each in named if each.above_chance]
     if not best:
         return ""
     features = {feature.name: feature for feature in text_features(text)}
@@ -203,8 +220,17 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
             f"<h3>{escape(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({escape(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
-    about = f"Single cells that follow a feature of the text. {chosen_on(best[0])} {COLOURS}"
+    about = (
+        f"Single cells that follow a feature of the text better than chance: for {len(best)} of its {len(named)} "
+        f"features there is one. {chosen_on(best[0])} {COLOURS} Each passage is the one, of those that begin a "
+        "paragraph, line or sentence, in which the feature changes most often."
+    )
     return section("What single cells follow", about, "".join(parts))
+
+
+def in_both_units(nats: float) -> str:
+    """``1.45 nats (2.09 bits)``."""
+    return f"{nats:.2f} nats ({nats / math.log(2):.2f} bits)"
 
 
 def chosen_on(named: NamedCell) -> str:
@@ -272,9 +298,9 @@ def passage_start(
     return max(starts, key=lambda start: int(changes[start + length - 1] - changes[start]))
 
 
-def _context_section(model: Model, text: str, stepper: Stepper, progress: Callable[[int, int], None] | None) -> str:
+def _context_section(model: Model, text: str, stepper: Stepper, progress: Progress | None) -> str:
     try:
-        found: Context = context(model, text, stepper=stepper, progress=progress)
+        found: Context = context(model, text, stepper=stepper, progress=staged(progress, "measuring the context"))
     except GenerationError:  # the text is shorter than the longest context
         return ""
     lengths = np.array(found.lengths, np.float64)
@@ -285,7 +311,9 @@ def _context_section(model: Model, text: str, stepper: Stepper, progress: Callab
     about = (
         f"Loss by how many characters the model has read, over {found.places} evenly spaced characters. It uses "
         f"{found.used_words}: more change the loss by less than {ENOUGH} nats. The margin comes from drawing these "
-        "characters again with repetition."
+        f"characters again with repetition. After {found.lengths[-1]} characters the loss is "
+        f"{in_both_units(found.losses[-1])}. After one character it may be higher than that of a simple model of order "
+        "1: a network is trained to predict from what many characters left in its cells, not after a single one."
     )
     return section("How far it looks back", about, line_chart(curves, "characters read", "loss in nats", log_x=True))
 
@@ -298,8 +326,8 @@ def continuations_section(model: Model, prime: str, stepper: Stepper) -> str:
         for each in next_words(model, prime, stepper=stepper)
     )
     about = (
-        f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a probability of {CUTOFF:.0%} or "
-        "more as a whole. A block is a character, and its height the joint probability of all characters up to it and "
+        f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a joint probability of {CUTOFF:.0%} "
+        "or more. A block is a character, and its height the joint probability of all characters up to it and "
         "of itself. The likeliest next words:"
     )
     return section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")

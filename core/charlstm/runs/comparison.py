@@ -199,7 +199,11 @@ def comparison_chart(runs: Sequence[ComparedRun], axis: Axis = "step", *, smooth
 
 
 def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
-    """Write every logged loss as a row: run, curve (train or validation), step, epochs, characters, seconds, loss."""
+    """Write every logged loss as a row: run, curve, step, epochs, characters, seconds, loss.
+
+    The curve is ``train``, ``validation`` (estimates from slices of the held-out part), or ``final``: one row with the
+    loss of the best model on all of the held-out part, at the step of that model.
+    """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(["run", "curve", "step", "epochs", "characters", "seconds", "loss"])
     for each in runs:
@@ -209,6 +213,15 @@ def write_csv(runs: Sequence[ComparedRun], file: TextIO) -> None:
             for step, epochs, characters, seconds, loss in zip(*columns, over["step"].y.tolist(), strict=True):
                 figures = [int(step), f"{epochs:g}", int(characters), f"{seconds:.3f}", repr(loss)]
                 writer.writerow([_cell(each.run.name), name, *figures])
+        if each.series.whole is not None:
+            best_step, best_loss = each.series.whole
+            along = {axis: curves(each, axis, smoothing=0.0)[1].x for axis in AXES}
+            logged = len(along["step"]) > 0
+            at = {axis: float(np.interp(best_step, along["step"], along[axis])) if logged else 0.0 for axis in AXES}
+            figures = [
+                best_step, f"{at['epochs']:g}", int(at["characters"]), f"{at['seconds']:.3f}", repr(best_loss),
+            ]  # fmt: skip
+            writer.writerow([_cell(each.run.name), "final", *figures])
 
 
 def _cell(text: str) -> str:

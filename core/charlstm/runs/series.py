@@ -184,6 +184,14 @@ class RunSeries:
         return None if self.best is None else _number(self.best.val_loss)
 
     @property
+    def whole(self) -> tuple[int, float] | None:
+        """The step of the best model and its loss on the whole held-out part, measured after training."""
+        found = self.finished
+        if found is None or not found.is_whole or found.best_val is None:
+            return None
+        return found.best_step, found.best_val
+
+    @property
     def best_whole(self) -> bool:
         """Whether :attr:`best_val` was measured on the whole held-out part; else it is an estimate from slices."""
         return self.finished is not None and self.finished.is_whole

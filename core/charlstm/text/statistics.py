@@ -19,6 +19,7 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.errors import TextError
 from charlstm.text import cache
+from charlstm.text.baselines import BASELINES
 from charlstm.text.corpus import Corpus, Span, Split
 
 Ids = npt.NDArray[np.int64]
@@ -281,7 +282,7 @@ XZ_BYTES = 2_500_000
 """UTF-8 bytes of training and held-out text together that are compressed."""
 MIN_TRAIN, MIN_HELD_OUT = 2_000, 500
 """With fewer characters the bits would depend on chance more than on the text."""
-_FIGURES = {"order 0", "order 1", "order 2", "xz"}
+_FIGURES = set(BASELINES)
 _PIECES = 20
 _TOP = 12
 

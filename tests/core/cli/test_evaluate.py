@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,20 @@ def test_score_prints_the_most_surprising_characters(
     assert "\x1b" not in out
     assert "Ω" in err
     assert "left out" in err
+
+
+def test_score_lists_as_many_places_as_asked_and_says_what_is_left_out(
+    workspace: Path, run_cli: RunCli, tmp_path: Path
+) -> None:
+    text = tmp_path / "odd.txt"
+    text.write_text("zqx vkj wqz " * 8)
+    out = run_cli("score", "fox", str(text), "--top", "12")[0]
+    assert out.count(" bits  line ") == 12, "a text of 96 characters has no 12 places that are 24 apart"
+    few = run_cli("score", "fox", str(text), "--top", "2")[0]
+    assert re.search(r"most surprising, without neighbours within 24 characters \(up to \d+\.\d bits\)", few)
+    assert re.search(
+        r"most surprising; all others are below \d+\.\d bits", run_cli("score", "fox", str(text), "--top", "96")[0]
+    )
 
 
 def test_score_per_line_prints_bits_of_each_line(

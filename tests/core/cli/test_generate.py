@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,10 @@ def test_show_probs_lists_alternatives_of_each_character(workspace: Path, run_cl
     lines = run_cli(*ask)[0].splitlines()
     assert len(lines) == 6
     assert all("rank" in line for line in lines)
+    filtered = run_cli(*ask, "--top-k", "2", "--temperature", "0.5")[0].splitlines()[0]
+    first, second, *others = re.findall(r"\S (\d+)%(?: \((\d+)%\))?( cut)?", filtered.split("  rank ")[1])
+    assert sum(int(sampled or own) for own, sampled, _ in (first, second)) == pytest.approx(100, abs=1)
+    assert all(cut for *_, cut in others)
 
 
 def test_sampler_options_change_the_text(workspace: Path, run_json: RunJson) -> None:

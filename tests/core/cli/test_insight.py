@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import html.parser
+import math
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import get_type_hints
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 
 import charlstm
+from charlstm.cli.cells import _print_scores
 from charlstm.cli.json_schemas import CellScoreRow, ContextRow, NamedCellRow, RankedPlaceRow
 from charlstm.cli.options import models_of_run
 from charlstm.display import symbol
@@ -22,6 +25,7 @@ from charlstm.insight.report import passage_start
 from charlstm.insight.sample import READ_CHARS
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
+from charlstm.text.baselines import BASELINES
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 pytestmark = pytest.mark.numeric
@@ -103,7 +107,11 @@ def test_a_text_is_shown_by_the_states_of_a_cell(
 
 
 def test_cells_are_followed_through_the_snapshots_of_a_run(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, text: str
+    workspace: Path,
+    run_json: RunJson,
+    run_cli: RunCli,
+    error_of: ErrorOf,
+    text: str,
 ) -> None:
     named = run_json("cells", "fox", text)
     rows = run_json("cells", "fox", text, "--snapshots")
@@ -116,13 +124,33 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     assert [row["score"] for row in rows if row["step"] == last] == pytest.approx([row["score"] for row in named])
     lines = run_cli("cells", "fox", text, "--snapshots")[0].splitlines()
     head = next(line for line in lines if line.startswith("feature")).split()
-    assert max(map(len, lines)) <= 80
     assert head[3:5] == ["chance", "0"]
     assert head[-1] == f"{last:,}"
+    steps = sorted({row["step"] for row in rows})
+    assert head[4:] == [f"{step:,}" for step in steps], "all of them in a pipe"
     assert f"named in the model at step {last}," in " ".join(" ".join(lines).split())
     chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
     assert chance == {row["feature"]: (row["chance"], last) for row in named}
     assert "not a run" in error_of("cells", "demo", text, "--snapshots")
+
+
+def test_snapshots_that_have_no_space_in_a_terminal_are_counted_and_a_pipe_has_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = NamedCell("blank", (1, 7), "auc", 0.9, 0.6, -1, 1, 0, 1, -1, 400, 200, 1100)
+    scores = {step: [0.5 + step / 3000] for step in range(0, 1200, 100)}
+    monkeypatch.setattr("charlstm.cli.cells.terminal_width", lambda: 80)
+    _print_scores([named], scores, 1100, "the text", False)
+    printed = capsys.readouterr().out
+    head = next(line for line in printed.splitlines() if line.startswith("feature")).split()
+    assert head[4:] == [f"{step:,}" for step in scores]
+    assert "have no space" not in printed
+    monkeypatch.setattr("charlstm.cli.cells.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
+    _print_scores([named], scores, 1100, "the text", False)
+    narrow = capsys.readouterr().out
+    shown = next(line for line in narrow.splitlines() if line.startswith("feature")).split()[4:]
+    assert f"{12 - len(shown)} of 12 steps have no space here" in " ".join(narrow.split())
+    assert max(map(len, narrow.splitlines())) <= 80
 
 
 def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the_run_trains(
@@ -175,7 +203,10 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
     out = tmp_path / "page.html"
     run_json("report", "fox", str(path), "--out", str(out))
     page = out.read_text(encoding="utf-8")
-    for row in rows[:3]:
+    better = [row for row in rows if _better_than_chance(row)]
+    assert page.count(": cell ") == len(better)
+    assert f"for {len(better)} of its {len(rows)} features there is one" in page
+    for row in better:
         assert f"{row['feature']}: cell {row['cell'][0]}:{row['cell'][1]} <" in page
     assert f"over {PLACES} evenly spaced characters. It uses {found.used_words}" in page
     assert f"at {SAMPLED:,} evenly spaced characters of each, in the model at step" in page
@@ -188,15 +219,42 @@ def _fields(named: NamedCell) -> dict[str, object]:
     return {field.name: getattr(named, field.name) for field in fields(named)} | {"cell": list(named.cell)}
 
 
-def test_report_without_a_text_measures_on_the_runs_own_text(
+def test_report_and_context_without_a_text_measure_on_the_runs_own_text(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+) -> None:
+    out = tmp_path / "page.html"
+    run_json("report", "fox", "--out", str(out))
+    page = out.read_text(encoding="utf-8")
+    assert f"<th>cells on</th><td>{len(TEXT):,} characters of fox.txt" in page
+    assert "<th>surprises and context on</th><td>540 characters of the held-out part of fox.txt" in page
+    assert f"It uses {charlstm.context('fox', TEXT[-540:]).used_words}" in page
+    rows = run_json("context", "fox")
+    assert [row["loss"] for row in rows] == pytest.approx(charlstm.context("fox", TEXT[-540:]).losses, abs=1e-6)
+    printed = " ".join(run_cli("context", "fox")[0].split())
+    assert "characters of 540 characters of the held-out part of fox.txt" in printed
+    assert "Give a TEXT" in error_of("context", "demo")
+    assert "needs a TEXT" in error_of("context", "fox", "--encoding", "utf-8")
+
+
+def test_the_curves_of_a_report_have_the_loss_on_all_held_out_text_and_simple_models(
     workspace: Path, run_json: RunJson, tmp_path: Path
 ) -> None:
     out = tmp_path / "page.html"
     run_json("report", "fox", "--out", str(out))
     page = out.read_text(encoding="utf-8")
-    assert f"It uses {charlstm.context('fox', TEXT).used_words}" in page
-    assert f"<th>cells and context on</th><td>{len(TEXT):,} characters of fox.txt" in page
-    assert "<th>surprises on</th><td>540 characters of the held-out part of fox.txt" in page
+    loss = run_json("info", "fox")["loss"]
+    assert f"<th>validation loss, on all held-out text</th><td>{loss:.4f} nats or {loss / math.log(2):.4f} bits" in page
+    assert f">all held-out text: {loss:.4f}</text>" in page
+    assert page.count("<circle ") == 2, "in the chart and in its legend"
+    assert ">validation (slices)</text>" in page
+    for name, figures in run_json("stats", "data/fox.txt")["baselines"].items():
+        assert (f">{BASELINES[name]}</text>" in page) == (figures["loss"] > 0), "a text that repeats itself needs none"
+    assert ">loss in nats, by training steps</text>" in page
+
+
+def _better_than_chance(row: dict[str, Any]) -> bool:
+    score = abs(row["score"] - 0.5) + 0.5 if row["kind"] == "auc" else abs(row["score"])
+    return bool(score > row["chance"])
 
 
 def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
@@ -211,7 +269,10 @@ def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorO
     (tmp_path / "short.txt").write_text("the dog")
     assert "NAME=REGEX" in error_of("cells", "fox", text, "--feature", "the")
     assert "cannot be read" in error_of("cells", "fox", text, "--feature", "a=(")
-    assert "yes/no feature" in error_of("cells", "fox", text, "--probe", "position in word")
+    graded = error_of("cells", "fox", text, "--probe", "position in word")
+    assert "graded feature, and a yes/no feature is needed. The yes/no features of this text are: " in graded
+    assert "too rare in this text, or belongs to another kind" in error_of("cells", "fox", text, "--probe", "comment")
+    assert "There is no feature 'quotes'. The yes/no" in error_of("cells", "fox", text, "--probe", "quotes")
     assert "200 are needed" in error_of("cells", "fox", str(tmp_path / "short.txt"))
 
 

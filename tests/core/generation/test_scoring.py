@@ -62,7 +62,18 @@ def test_places_are_most_surprising_first_and_at_least_context_apart():
     assert [place.position for place in places] == [13, 51, 91]
     assert [round(place.bits) for place in places] == [9, 7, 6]
     assert places[0].before + places[0].char + places[0].after == "ijklmnopqrs"
-    assert len(made_up(np.ones(7)).places(10, context=3)) <= 2
+
+
+def test_places_of_a_short_text_are_all_that_surprise():
+    bits = np.full(100, 0.5)
+    bits[[10, 12, 13, 50]] = 8, 9, 4, 7
+    scores = made_up(bits)
+    assert [place.position for place in scores.places(3, context=5, least=1)] == [13, 11, 51]
+    every = scores.places(10, context=5, least=1)
+    assert [place.position for place in every] == [13, 11, 51, 14]
+    assert scores.unlisted(every) == pytest.approx(0.5), "below ``least``, as the end of a list says"
+    assert scores.unlisted(scores.places(2, context=5)) == pytest.approx(8)
+    assert len(made_up(np.ones(7)).places(10, context=3)) == 7
 
 
 def test_places_end_where_nothing_is_surprising():

@@ -89,6 +89,10 @@ def test_the_chart_is_svg_with_a_legend_and_the_table_has_every_loss(tmp_path: P
     assert {row["run"] for row in rows} == {"one", "two & b"}
     logged = [float(row["loss"]) for row in rows if (row["run"], row["curve"]) == ("one", "validation")]
     assert logged == runs[0].series.points("validation").y.tolist()
+    [last] = [row for row in rows if (row["run"], row["curve"]) == ("one", "final")]
+    finished = runs[0].series.finished
+    assert finished is not None
+    assert (int(last["step"]), float(last["loss"])) == (finished.best_step, finished.best_val)
 
 
 def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
@@ -97,6 +101,10 @@ def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
     assert chart.count("<polyline") == 2
     assert line_chart([ChartCurve("a", x[:1], x[:1])], "x", "y") == ""
     lengths = np.array([2.0, 30, 300])
+    dots = ChartCurve("b", x[:1], x[:1], dots=True)
+    assert line_chart([dots], "x", "y") == ""
+    assert line_chart([ChartCurve("a", x, x), dots], "x", "y").count("<circle") == 2
+    assert ">y, by x</text>" in line_chart([ChartCurve("a", x, x)], "x", "y"), "one sentence, not two halves"
     chart = line_chart([ChartCurve("a", lengths, lengths)], "x", "y", log_x=True)
     assert [name for name in ("1", "3", "10", "30", "100", "300") if f">{name}</text>" in chart] == [
         "3", "10", "30", "100", "300",

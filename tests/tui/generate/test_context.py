@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ from charlstm.display import quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
 from charlstm_tui.formatting import plural
-from charlstm_tui.generate.context_view import SCALE, ContextCurves
+from charlstm_tui.generate.context_view import SCALE, ContextCurves, Curve
 from charlstm_tui.player.marks import level
 from playing_app import playing
 
@@ -39,9 +41,15 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
             f"uses about {plural(view.whole.context.used, 'character')} ({low} to {high}, 95 %)"
             f" · at the cursor {view.here.used}" in it.screen_text()
         )
-        assert f"loss of {quoted(it.text[place])} by characters read" in it.screen_text()
+        assert f"loss of {quoted(it.text[place])} in nats by characters read" in it.screen_text()
         assert f"{here.losses[4]:.2f}" in it.screen_text()
-        assert view.text_view.scale is SCALE
+        assert view.text_view.scale == SCALE
+        await it.pilot.press("u")
+        await it.until(lambda: f"loss of {quoted(it.text[place])} in bits by characters read" in it.screen_text())
+        assert "MODEL loss in bits at" in " ".join(it.screen_text().split())
+        assert f"{here.losses[4] / math.log(2):.2f}" in it.screen_text()
+        assert "bits" in it.status()
+        await it.pilot.press("u")
         assert "helps" in it.status()
 
         marks = [level(mark, SCALE) for mark in view.text_view.marks()]
@@ -56,6 +64,21 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
         await it.until(lambda: "The first character is not predicted." in it.screen_text())
         await it.pilot.press("escape")
         assert it.screen.view_name == "play"
+
+
+async def test_the_bars_of_the_model_and_of_the_place_have_one_scale(model: Path) -> None:
+    async with playing(model, (100, 45)) as it:
+        await it.paused(420)
+        await it.pilot.press("g")
+        view = it.screen.context
+        await it.until(lambda: view.whole is not None and view.here is not None)
+        assert view.whole is not None
+        twice = replace(view.whole.context, losses=tuple(2 * loss for loss in view.whole.context.losses))
+        curves = view.query_one(ContextCurves)
+        curves.show((Curve("MODEL", "", view.whole.context), Curve("HERE", "", twice)), 4, False)
+        await it.pilot.pause()
+        assert "█" not in "".join(curves.render_line(row).text for row in (1, 2)), "half as high as that below"
+        assert "█" in "".join(curves.render_line(row).text for row in (7, 8))
 
 
 async def test_a_text_that_is_too_short_says_so_and_the_place_is_measured(model: Path) -> None:

@@ -10,6 +10,7 @@ from textual.widgets import Static
 
 from charlstm.display import quoted
 from charlstm.generation.clamp import parse_clamp
+from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
@@ -215,3 +216,17 @@ async def test_words_of_multiverse_fit_after_the_screen_became_narrower(model: P
         panel = view.query_one("#multiverse-words", Static)
         await it.until(lambda: panel.content_size.width < 35)
         await it.until(lambda: panel.size.height == 1 + len(view.words or ()), 10)
+
+
+async def test_what_could_come_at_the_beginning_says_what_it_comes_after(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        await it.pilot.press("s")
+        await it.until(lambda: it.screen.score.scores is not None)
+        assert "first character: not predicted" in it.status()
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None)
+        start = prepare_prime(load_model(model), "")
+        symbol = load_model(model).vocabulary.decode(start.ids).replace("\n", "↵")
+        assert f"the beginning of a text, after {symbol} ▏" in it.screen_text()

@@ -59,6 +59,17 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_is_s
         assert commands[0][:3] == ("report", str(run.path), "--out")
         assert "pages" in commands[0][3]
 
+        async def made(*argv: str) -> Any:
+            return {}
+
+        monkeypatch.setattr(report_page, "run_command", made)
+        monkeypatch.setattr(screen, "open_page", lambda page: True)
+        said: list[str] = []
+        monkeypatch.setattr(it.screen, "show_error", said.append)
+        await it.pilot.press("R")
+        await it.until(lambda: any("It is about the run's own text" in sentence for sentence in said))
+        assert "fewer than 200 characters, too few for a page" in said[1]
+
 
 async def test_where_there_is_no_browser_the_file_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def made(*argv: str) -> Any:

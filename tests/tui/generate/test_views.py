@@ -180,7 +180,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.until(lambda: "rank" in it.status())
         assert view.text_view.cursor == min(place.position for place in expected.places(40))
         shown = it.screen_text()
-        assert "8 bits┤" in shown
+        assert "8 bits┐" in shown
         assert "MOST SURPRISING, in bits" in shown
         assert shown.count("▸") == 1  # the place that the cursor is on
         (home / "own.txt").write_text("The morning, [/red] and 1 more\n" * 20)
@@ -249,7 +249,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         assert view.scores is not None
         assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
         assert view.text_view.text() == it.text[100:180]
-        assert "79 characters of what is selected of the played text" in " ".join(it.screen_text().split())
+        assert "79 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
         view.text_view.screen.clear_selection()
         await it.pilot.press("s")
         await it.until(lambda: view.scores is not None and view.scores.text == it.text)
@@ -279,10 +279,38 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
         rows = view.query_one(RowList).rows
         assert [row.key for row in rows] == ["30", None]
         assert rows[1].content.plain == "elsewhere: below 1.0 bits"
+        nats[31:34] = 6, 5, 3  # neighbours
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        rows = view.query_one(RowList).rows
+        assert [row.key for row in rows] == ["31", "32", "30", "33", None], "all that are not below the limit"
+        assert rows[-1].content.plain == "elsewhere: below 1.0 bits"
+        many = np.full(3000, 0.2, np.float32)
+        many[::30] = 4
+        many[1000] = 14
+        many[1001:1003] = 3, 5
+        view._show(Scores("x" * 3000, many, np.ones(3000, np.int32), np.zeros(3000, np.float32), {}), "the text")
+        ends = [row.content.plain for row in view.query_one(RowList).rows if row.key is None]
+        assert ends == ["elsewhere: up to 7.2 bits,", "within 24 of a place"]
+        nats[30:34] = 0.2
+        nats[30] = 4
         nats[30] = 0.2
         view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
         await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())
         await it.pilot.press("enter")  # goes nowhere
+
+
+async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        nats = np.full(61, 1, np.float32)
+        nats[30] = 15.7 * np.log(2)
+        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        await it.until(lambda: "16 bits┐" in it.screen_text())
+        assert "      0┘" in it.screen_text()
+        assert "60 characters of the text" in it.screen_text()
 
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:

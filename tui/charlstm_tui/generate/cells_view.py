@@ -6,6 +6,7 @@ Cells are computed and named in threads by ``charlstm.insight``, without the hel
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,7 @@ from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.hold_dial import HoldDial
@@ -44,7 +46,7 @@ from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
-from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
+from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, in_unit, uniform
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
@@ -65,6 +67,11 @@ ONE_LINE = 53
 """Columns in which a named cell stands in one line."""
 
 
+def own_name(cell: Cell, name: str) -> Content:
+    """A cell with the name that the user gave to it: ``2:187 speaker names``."""
+    return Content.assemble((cell_name(cell), "$quiet"), (f" {visible(name, keep='')}", "$accent"))
+
+
 class CellList(SideList):
     """The named cells, the best first, and after them those that have a name of the user's alone."""
 
@@ -82,10 +89,7 @@ class CellList(SideList):
         highlighted = self.highlighted
         self.clear_options()
         self.add_options(Option(self._words(cell)) for cell in cells)
-        self.add_options(
-            Option(Content.assemble((visible(names[cell], keep=""), "$accent"), (f"  {cell_name(cell)}", "$quiet")))
-            for cell in self._others
-        )
+        self.add_options(Option(own_name(cell, names[cell])) for cell in self._others)
         with self.prevent(OptionList.OptionHighlighted):  # the same rows again choose nothing
             self.highlighted = highlighted if highlighted is not None and highlighted < self.option_count else None
 
@@ -102,7 +106,7 @@ class CellList(SideList):
     def _words(self, named: NamedCell) -> Content:
         own = self._names.get(named.cell)
         words = self._figures(named)
-        return words if own is None else Content.assemble((visible(own, keep=""), "$accent"), "\n", words)
+        return words if own is None else Content.assemble(own_name(named.cell, own), "\n", words)
 
     def _figures(self, named: NamedCell) -> Content:
         """How well it follows its feature, as ``charlstm cells`` prints it, with chance beside it however narrow."""
@@ -235,7 +239,8 @@ class CellsView(ExplainingView):
         if self.lesions:
             at = cursor - self._damaged_from
             if rises is not None and 0 < at < len(rises):
-                figures.append(f"{rises[at]:+.2f} nats at {quoted(self.text_view.text(cursor, cursor + 1))}")
+                char = quoted(self.text_view.text(cursor, cursor + 1))
+                figures.append(f"{rises[at] / self._nats:+.2f} {unit(self.bits)} at {char}")
         elif found is not None and cursor < len(found.text):
             layer, cell = self.cell
             figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {quoted(found.text[cursor])}")
@@ -416,7 +421,7 @@ class CellsView(ExplainingView):
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
-            self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
+            self.scale = replace(in_unit(DAMAGE, self.bits), title=f"WITHOUT {self._full_name(self.cell)}")
         elif found is not None and self.text_view.text().startswith(found.text):
             values, title = self._values(found), f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
@@ -521,7 +526,7 @@ class CellsView(ExplainingView):
         mean, chars = float(np.nanmean(rises)), len(rises) - 1
         change = "higher" if mean >= 0 else "lower"
         return Content.assemble(
-            f"silenced: loss {abs(mean):.4f} nats {change}",
+            f"silenced: loss {abs(mean) / self._nats:.4f} {unit(self.bits)} {change}",
             (f", on {'the last' if self._damaged_from else 'these'} {chars:,} characters", "$quiet"),
         )
 
@@ -534,12 +539,10 @@ class CellsView(ExplainingView):
 
     def watch_lesions(self, lesions: bool) -> None:
         had_focus = self._list_had_focus()
-        self.query_one("#cells-caption", Static).update(
-            Content.assemble("CELLS THAT MATTER", ("  nats", "not bold")) if lesions else "CELLS THAT FOLLOW"
-        )
+        self._draw_caption()
         self.workers.cancel_group(self, "lesions")
         self.measured, self._failure = None, ""
-        self.lesion_list.show(None, str)
+        self.lesion_list.show(None, str, self.bits)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
             self._list.focus()
@@ -548,6 +551,27 @@ class CellsView(ExplainingView):
             self.through_training = self.explaining = False
             self._measure()
         self._draw_cell()
+
+    @property
+    def _nats(self) -> float:
+        """Nats in a unit of the losses that are shown."""
+        return math.log(2) if self.bits else 1.0
+
+    def _draw_caption(self) -> None:
+        unit_words = (f"  {unit(self.bits)}", "not bold")
+        self.query_one("#cells-caption", Static).update(
+            Content.assemble("CELLS THAT MATTER", unit_words) if self.lesions else "CELLS THAT FOLLOW"
+        )
+
+    def watch_bits(self) -> None:
+        if self.lesions:
+            self._draw_caption()
+            highlighted = self.lesion_list.highlighted
+            self._list_measured()
+            self.lesion_list.highlighted = highlighted
+            self._draw_head()
+            self._draw_cell()
+        super().watch_bits()
 
     def _list_had_focus(self) -> bool:
         return self.cell_list.has_focus or self.lesion_list.has_focus
@@ -576,7 +600,7 @@ class CellsView(ExplainingView):
             follows = self._follows(cell, lambda named: named.feature)
             return " · ".join(each for each in (visible(self.names.get(cell, ""), keep=""), follows) if each)
 
-        self.lesion_list.show(self.measured, words)
+        self.lesion_list.show(self.measured, words, self.bits)
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""

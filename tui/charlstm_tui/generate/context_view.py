@@ -23,18 +23,17 @@ from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.formatting import plural
+from charlstm_tui.formatting import loss, plural, unit
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
-from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
+from charlstm_tui.player.marks import INFLUENCE, Origin, in_unit, uniform
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import sparkline
 
 SCALE = replace(
-    INFLUENCE, name="context", title="READ TOO", limits=(-0.5, -0.1, 0.1, 0.5), unit="nats",
-    labels=("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), ends=("misleads", "helps"),
+    INFLUENCE, name="context", title="READ TOO", ends=("misleads", "helps"),
 )  # fmt: skip
 """How much the loss of the character at the cursor falls when the model has read this one and those as far away too."""
 REST = 0.1
@@ -58,8 +57,8 @@ class Curve:
 
 
 class ContextCurves(Static):
-    """Losses by how many characters were read, as bars with their figures. The shortest context that is enough is
-    marked."""
+    """Losses by how many characters were read, as bars with their figures, all on one scale. The shortest context that
+    is enough is marked."""
 
     DEFAULT_CSS = """
     ContextCurves { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
@@ -69,10 +68,11 @@ class ContextCurves(Static):
         super().__init__(*args, **options)
         self._curves: tuple[Curve, ...] = ()
         self._rows = 2
+        self._bits = False
 
-    def show(self, curves: Sequence[Curve], rows: int) -> None:
-        """Show curves below one another, with bars of so many rows."""
-        self._curves, self._rows = tuple(curves), rows
+    def show(self, curves: Sequence[Curve], rows: int, bits: bool) -> None:
+        """Show curves below one another, with bars of so many rows, in nats or in bits."""
+        self._curves, self._rows, self._bits = tuple(curves), rows, bits
         self._draw()
 
     def on_resize(self) -> None:
@@ -84,6 +84,7 @@ class ContextCurves(Static):
         every = space >= NARROWEST * len(LENGTHS)
         lengths = LENGTHS if every else sorted({*LENGTHS[::2], *used})
         width = min(WIDEST, max(4, space // len(lengths)))
+        highest = max((max(curve.found.losses) for curve in self._curves if curve.found is not None), default=1.0)
         lines = []
         for curve in self._curves:
             lines.append(Content.assemble((curve.title, "bold"), (f"  {curve.note}", "$quiet")))
@@ -93,13 +94,14 @@ class ContextCurves(Static):
                 continue
             known = dict(zip(found.lengths, found.losses, strict=True))
             losses = [known.get(length, float("nan")) for length in lengths]
-            for row in sparkline(losses, len(losses), self._rows, low=0):
+            for row in sparkline(losses, len(losses), self._rows, low=0, high=highest):
                 parts = [
                     (cell * (width - 1) + " ", "$accent" if length == found.used else "$kept")
                     for length, cell in zip(lengths, row.ljust(len(lengths)), strict=True)
                 ]
                 lines.append(Content.assemble(*parts))
-            lines.append(_figures([f"{known[n]:.2f}" if n in known else "" for n in lengths], lengths, width, found))
+            figures = [loss(known[length], self._bits) if length in known else "" for length in lengths]
+            lines.append(_figures(figures, lengths, width, found))
         lines.append(_figures([str(length) for length in lengths], lengths, width, None))
         self.update(Content("\n").join(lines))
 
@@ -157,7 +159,7 @@ class ContextView(GenerateView):
         if model is not self._model:
             self._model, self.whole, self._failure = model, None, ""
         view = self.text_view
-        view.scale = SCALE
+        view.scale = in_unit(SCALE, self.bits)
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         view.cursor = cursor
@@ -203,8 +205,8 @@ class ContextView(GenerateView):
         text = self.text_view.text(max(0, place - LENGTHS[-1]), place + 1)
         found = self.here = await self.insight.place_context(self._model, text)
         gains = np.zeros(found.lengths[-1], np.float32)
-        for (nearer, loss), (length, less) in pairwise(zip(found.lengths, found.losses, strict=True)):
-            gains[len(gains) - length : len(gains) - nearer] = loss - less
+        for (nearer, more), (length, less) in pairwise(zip(found.lengths, found.losses, strict=True)):
+            gains[len(gains) - length : len(gains) - nearer] = more - less
         self.text_view.set_levels(SCALE, place - len(gains), SCALE.levels(gains))
         self._draw()
 
@@ -228,20 +230,28 @@ class ContextView(GenerateView):
         about = ""
         if whole is not None:
             at_step = "" if whole.context.step is None else f", {step_words(whole.context.step)}"
-            about = f"loss by characters read, at {whole.context.places} places in {whole.source}{at_step}"
+            places = f"{whole.context.places} places in {whole.source}{at_step}"
+            about = f"loss in {unit(self.bits)} at {places}"
         note = self._place_note()
         curves = (
             Curve("MODEL", about, whole.context if whole else None),
             Curve("HERE", note, here),
         )
         rows = 2 if not self.screen.has_class("-tall") else 4 if self.screen.size.height < HIGH else 8
-        self.query_one(ContextCurves).show(curves, rows)
+        self.query_one(ContextCurves).show(curves, rows, self.bits)
         self.post_message(self.Changed())
 
     def _place_note(self) -> str:
         if self._place is None or self._place < 1:
             return "The first character is not predicted."
-        return f"loss of {quoted(self.text_view.text(self._place, self._place + 1))} by characters read"
+        char = quoted(self.text_view.text(self._place, self._place + 1))
+        return f"loss of {char} in {unit(self.bits)} by characters read, bars on the same scale"
+
+    def watch_bits(self) -> None:
+        """Show everything in the other unit."""
+        if self._model is not None:
+            self.text_view.scale = in_unit(SCALE, self.bits)
+            self._draw()
 
     def on_resize(self) -> None:
         if self._model is not None:

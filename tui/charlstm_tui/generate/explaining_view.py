@@ -11,16 +11,16 @@ from textual.reactive import reactive
 from charlstm.display import quoted
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
-from charlstm_tui.formatting import plural
+from charlstm_tui.formatting import plural, unit
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
-from charlstm_tui.player.marks import INFLUENCE, Scale
+from charlstm_tui.player.marks import INFLUENCE, Scale, in_unit
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 
-LEAST_BITS = 0.05
-"""A smaller influence is 0.0 bits where it is shown."""
+LEAST = 0.005
+"""A smaller influence is 0.00 where it is shown."""
 
 
 class ExplainingView(GenerateView):
@@ -34,6 +34,7 @@ class ExplainingView(GenerateView):
         self.insight = insight
         self.explanation = ""
         self._explained: tuple[str, int] | None = None  # the text and the position that the colours are about
+        self._influence: tuple[Influence, str] | None = None  # what ``explanation`` says, and of which text
 
     def do_why(self) -> None:
         self.say("")
@@ -49,12 +50,20 @@ class ExplainingView(GenerateView):
 
     def watch_explaining(self, explaining: bool) -> None:
         self._explained = None
-        self.text_view.scale = INFLUENCE if explaining else self.scale
+        self.text_view.scale = in_unit(INFLUENCE, self.bits) if explaining else self.scale
         if explaining:
             self.player.do(operations.PAUSE)
             self.explain()
         else:
             self.workers.cancel_group(self, "why")
+        self.post_message(self.Changed())
+
+    def watch_bits(self) -> None:
+        """Say it in the other unit."""
+        if self.explaining:
+            self.text_view.scale = in_unit(INFLUENCE, self.bits)
+            if self._influence is not None:
+                self.explanation = in_words(*self._influence, self.bits)
         self.post_message(self.Changed())
 
     def explain(self) -> None:
@@ -76,11 +85,13 @@ class ExplainingView(GenerateView):
         try:
             found = await self.insight.influence(model, text, start)
         except GenerationError:
+            self._influence = None
             self.explanation = "The first character is not predicted, so there is nothing to explain."
             self.text_view.set_levels(INFLUENCE, 0, np.empty(0, np.uint16))
         else:
-            self.explanation = in_words(found, text)
-            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes / math.log(2)))
+            self._influence = found, text
+            self.explanation = in_words(found, text, self.bits)
+            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes))
         self.post_message(self.Changed())
 
 
@@ -90,16 +101,16 @@ def started(before: PlaybackState | None, state: PlaybackState) -> bool:
     return state.running and (before is None or not before.running)
 
 
-def in_words(found: Influence, text: str) -> str:
-    """``Why “e”? Most important: “"” 26 characters before, +3.0 bits``: the unit of the figures of single characters. A
-    change that is shown as 0.0 is not called important."""
+def in_words(found: Influence, text: str, bits: bool) -> str:
+    """``Why “e”? Most important: “"” 26 characters before, +0.73 nats``, or in bits. A change that is shown as 0.00 is
+    not called important."""
     place = found.strongest
     if place is None:
         return f"There is nothing before {quoted(found.char)} that explains it."
-    change = found.changes[place - found.start] / math.log(2)
-    if abs(change) < LEAST_BITS:
+    change = found.changes[place - found.start] / (math.log(2) if bits else 1)
+    if abs(change) < LEAST:
         hidden = plural(len(found.changes), "character")
-        return f"Why {quoted(found.char)}? None of the {hidden} before it matters alone: 0.0 bits each."
+        return f"Why {quoted(found.char)}? None of the {hidden} before it matters alone: 0.00 {unit(bits)} each."
     before = found.position - place
     distance = "just before" if before == 1 else f"{before} characters before"
-    return f"Why {quoted(found.char)}? Most important: {quoted(text[place])} {distance}, {change:+.1f} bits"
+    return f"Why {quoted(found.char)}? Most important: {quoted(text[place])} {distance}, {change:+.2f} {unit(bits)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from textual.content import Content
@@ -32,12 +33,13 @@ class LesionList(SideList):
         """The cell of each row."""
         return self._cells
 
-    def show(self, found: MeasuredLesions | None, feature: Callable[[tuple[int, int]], str]) -> None:
-        """Show what was measured; ``feature`` says what a cell is called and follows, or ""."""
+    def show(self, found: MeasuredLesions | None, feature: Callable[[tuple[int, int]], str], bits: bool) -> None:
+        """Show what was measured, in nats or in ``bits``; ``feature`` says what a cell is called and follows, or ""."""
         self.clear_options()
         self._cells = () if found is None else found.cells
         for (layer, cell), rise in zip(self._cells, [] if found is None else found.means.tolist(), strict=True):
             name = f"{layer}:{cell}"
+            rise /= math.log(2) if bits else 1
             self.add_option(
                 Option(Content.assemble(f"{name:<6}", f"{rise:+.4f}  ", (feature((layer, cell)), "$quiet")))
             )

@@ -26,6 +26,7 @@ from textual.widgets import Static
 
 from charlstm.display import quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
@@ -377,6 +378,9 @@ class MultiverseView(GenerateView):
         space = width - cell_len(chosen)
         while cell_len(before) > space - 1 and before:
             before = before[-max(1, space - 1) :] if len(before) > space else before[1:]
+        if not self.before and self._model is not None:
+            start = self._model.vocabulary.decode(prepare_prime(self._model, "").ids)
+            before = f"the beginning of a text, after {_shown(start)} "
         text = Content.assemble((before, "$quiet"), ("▏" if not chosen else "", "$accent"), (chosen, "bold $accent"))
         held = (f"   {held_words(self._clamps)}", "$warning") if self._clamps else ""
         head.update(Content.assemble(text, "\n", self._probability(), held))

@@ -21,6 +21,11 @@ def page_file(facts: ModelFacts) -> Path:
     return paths.state_dir(make=False) / "pages" / f"{name}.html"
 
 
+def is_too_short(facts: ModelFacts, text: str) -> bool:
+    """Whether a page cannot be about ``text``, and is about the run's own text instead."""
+    return facts.run is not None and len(text) < SHORTEST
+
+
 async def make_page(facts: ModelFacts, model: str, step: int | None, text: str) -> Path:
     """Write the page about ``model``, or its snapshot of ``step``, on ``text``; on the run's own text where that is
     too short. Takes up to a minute. Raises :class:`~charlstm.errors.CharLSTMError` when it fails, and
@@ -30,7 +35,7 @@ async def make_page(facts: ModelFacts, model: str, step: int | None, text: str) 
     name = model if facts.run is None else str(facts.run)
     snapshot = () if step is None else ("--snapshot", str(step))
     with tempfile.TemporaryDirectory(prefix="charlstm-") as folder:
-        if facts.run is not None and len(text) < SHORTEST:
+        if is_too_short(facts, text):
             texts = []
         else:
             file = Path(folder) / "text-in-the-app.txt"

@@ -6,6 +6,7 @@ It opens with the text that was played. Figures are computed by ``charlstm.gener
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from bisect import bisect_right
@@ -28,13 +29,13 @@ from textual.worker import Worker
 
 from charlstm.display import quoted, symbol, visible
 from charlstm.errors import CharLSTMError, TextError
-from charlstm.generation.scoring import Place, Scores, Sentence, score
+from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import clock, typed_path
+from charlstm_tui.formatting import clock, plural, typed_path
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import char_figures
@@ -46,7 +47,7 @@ from charlstm_tui.widgets.split import Split
 
 MOST_CHARS = 1_000_000
 """Characters that are scored; of a longer text only the beginning is, and the view says so."""
-PLAYED = "the played text"
+PLAYED = "prime and text"
 PLACES = 40
 SENTENCES = 200
 """Places and sentences in the list, at most."""
@@ -62,10 +63,8 @@ def _opens() -> tuple[tuple[str, str], str]:
     return (key_of("generate.score_open"), "bold $primary"), " opens a text"
 
 
-TOP_BITS = 8.0
-"""Bits per character that reach the top of the strip."""
-SCALE = (f"{TOP_BITS:.0f} bits┤", "     0┤")
-"""What stands before the two rows of the strip."""
+TOP_BITS = 8
+"""Bits per character that reach the top of the strip, or as many as its highest bar has."""
 
 
 class SurpriseStrip(Widget):
@@ -96,22 +95,30 @@ class SurpriseStrip(Widget):
         self._scores = scores
         self.refresh()
 
+    @property
+    def _bars(self) -> int:
+        """Columns that bars have, beside the widest scale."""
+        return self.content_size.width - len("00 bits┐")
+
     def render(self) -> Content:
-        width = self.content_size.width - len(SCALE[0])
+        width = self._bars
         if self._scores is None or width < 2:
             return Content("")
-        rows = sparkline(self._scores.strip(width).tolist(), width, 2, low=0, high=TOP_BITS)
+        means = self._scores.strip(width).tolist()
+        top = min(99, max(TOP_BITS, math.ceil(max(means))))
+        rows = sparkline(means, width, 2, low=0, high=top)
+        scales = (f"{top:2} bits┐", "      0┘")
         styles = (self.get_visual_style("strip--high"), self.get_visual_style("strip--calm"))
         scale = self.get_visual_style("strip--scale")
         return Content("\n").join(
-            Content.assemble((name, scale), (row, style)) for name, row, style in zip(SCALE, rows, styles, strict=True)
+            Content.assemble((name, scale), (row, style)) for name, row, style in zip(scales, rows, styles, strict=True)
         )
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
-        width, left = self.content_size.width, len(SCALE[0])
+        left = self.content_size.width - self._bars
         if offset is not None and offset.x >= left:
-            self.post_message(self.Clicked((offset.x - left) / (width - left)))
+            self.post_message(self.Clicked((offset.x - left) / self._bars))
 
 
 class ScoreView(ExplainingView):
@@ -174,8 +181,9 @@ class ScoreView(ExplainingView):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return [f"{quoted(char)} is the first character"]
-        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank)]
+            return [f"{quoted(char)} is the first character: not predicted"]
+        # Beside an influence its surprise is in the same unit.
+        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, bits=self.bits or not self.explaining)]
 
     def hint(self) -> str:
         return self.explanation if self.explaining else ""
@@ -333,7 +341,7 @@ class ScoreView(ExplainingView):
             (f"{scores.bits_per_char:.3f}", "bold $accent"),
             " bits per character",
             (f" · perplexity {scores.perplexity:.1f}", ""),
-            (f" · {scores.chars:,} characters of {self._words}", "$quiet"),
+            (f" · {plural(scores.chars, 'character')} of {self._words}", "$quiet"),
             (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
         )
 
@@ -357,12 +365,22 @@ class ScoreView(ExplainingView):
         listed = list(
             map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
         )
-        if self._scores is not None and not self.by_sentence and len(listed) < PLACES:
-            words = f"{'elsewhere: below' if listed else 'none: all below'} {self._scores.surprising:.1f} bits"
-            listed.append(Row(None, Content.styled(words, "$quiet")))
+        if self._scores is not None and not self.by_sentence:
+            listed += [Row(None, Content.styled(words, "$quiet")) for words in self._unlisted_words(self._scores)]
         with rows.prevent(RowList.Moved):
             rows.show(listed)
         self._follow_text()
+
+    def _unlisted_words(self, scores: Scores) -> tuple[str, ...]:
+        """What is true of all characters that the list does not have."""
+        least, most = scores.surprising, scores.unlisted(self._places)
+        if not self._places:
+            return (f"none: all below {least:.1f} bits",)
+        if most < least:
+            return (f"elsewhere: below {least:.1f} bits",)
+        if most <= self._places[-1].bits:
+            return (f"elsewhere: up to {most:.1f} bits",)
+        return (f"elsewhere: up to {most:.1f} bits,", f"within {APART} of a place")
 
     def _place_row(self, place: Place) -> Row:
         sign, figure = symbol(place.char), f"{place.bits:4.1f} "

@@ -20,6 +20,7 @@ from textual.widgets import ContentSwitcher
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
@@ -36,7 +37,7 @@ from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import EDITING_KEYS
-from charlstm_tui.generate.report_page import make_page, open_page
+from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
@@ -330,6 +331,8 @@ class GenerateScreen(ModeScreen):
     def show_runs_state(self, state: RunsState) -> None:
         if self.play.state is None and not self._choosing:
             self.entered()
+        for view in self._views.values():
+            view.bits = self.charlstm.bits
         self._draw_bar()  # in the unit of losses that is chosen
 
     # ---- which model
@@ -633,12 +636,22 @@ class GenerateScreen(ModeScreen):
     async def _make_report(self, facts: ModelFacts, request: PlayRequest, text: str) -> None:
         self.show_error("Making the page; that takes up to a minute …")  # it stays until something else is done
         try:
+            if is_too_short(facts, text):
+                self.show_error(
+                    f"This text has fewer than {SHORTEST} characters, too few for a page: making one about the run's "
+                    "own text; that takes up to a minute …"
+                )
             page = await make_page(facts, request.model_name, request.step, text)
             opened = await in_thread(lambda check: open_page(page))
         except (CharLSTMError, OSError) as error:
             self.show_error(f"The page could not be made: {error}")
             return
-        if opened:
+        if opened and is_too_short(facts, text):
+            self.show_error(
+                f"Opened in the browser: {home(page)}. It is about the run's own text: this one has fewer than the "
+                f"{SHORTEST} characters in which cells can be found."
+            )
+        elif opened:
             self.show_error(f"Opened in the browser: {home(page)}")
         else:
             self.show_error(f"No browser can be opened from here. The page: {home(page)}")

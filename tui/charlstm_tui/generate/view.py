@@ -25,6 +25,9 @@ class GenerateView(SafeWorkers, Widget):
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
 
+    bits: reactive[bool] = reactive(False, init=False)
+    """Whether losses are shown in bits, as everywhere in the app; else in nats. The screen sets it."""
+
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
 

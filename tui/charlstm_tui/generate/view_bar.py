@@ -267,7 +267,8 @@ def held_words(clamps: Sequence[Clamp]) -> str:
     return f"held: {', '.join(map(str, clamps))}"
 
 
-def char_figures(char: str, probability: float, rank: int) -> str:
-    """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``."""
-    bits = max(0.0, -math.log2(max(probability, 2.0**-149)))
-    return f"{quoted(char)} {bits:.1f} bits, {percent(probability)}, rank {rank:,}"
+def char_figures(char: str, probability: float, rank: int, *, bits: bool = True) -> str:
+    """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``, or with its surprise in nats."""
+    surprise = max(0.0, -math.log2(max(probability, 2.0**-149)))
+    figure = f"{surprise:.1f} bits" if bits else f"{surprise * math.log(2):.2f} nats"
+    return f"{quoted(char)} {figure}, {percent(probability)}, rank {rank:,}"

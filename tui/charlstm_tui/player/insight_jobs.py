@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.stepper import Stepper, StepperState
@@ -27,7 +26,7 @@ from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, mu
 from charlstm.insight.sample import READ_CHARS, model_step
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
-from charlstm.text.corpus import reopen_corpus
+from charlstm.runs.own_text import OwnText, beginning_of_text, text_for_context
 from charlstm_tui.background import in_thread
 from charlstm_tui.player.state import checkpoints
 
@@ -194,7 +193,7 @@ class InsightJobs:
     async def model_context(
         self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]
     ) -> ModelContext:
-        """Measure how far back a model looks: on the run's text, or where it is not there on the text that was played.
+        """Measure how far back a model looks: on text that its run held out, or else on the text that was played.
         ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError` if that is
         too short."""
 
@@ -203,7 +202,7 @@ class InsightJobs:
                 check()
                 tell(done / total)
 
-            text, source = _corpus_text(run) or (played[-READ_CHARS:], "the played text")
+            text, source = _corpus_text(run, text_for_context) or (played[-READ_CHARS:], "the played text")
             return ModelContext(context(model, text, stepper=stepper, progress=progress), source)
 
         return await self._long.run(model, job)
@@ -315,15 +314,13 @@ def _recent(text: str) -> str:
     return text[max(0, len(text) // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS :]
 
 
-def _corpus_text(run: Path | None) -> tuple[str, str] | None:
-    """The beginning of a run's text, which the command ``report`` reads too, and what it is; ``None`` where the text is
-    gone or has changed."""
+def _corpus_text(run: Path | None, part: Callable[[Run], OwnText] = beginning_of_text) -> tuple[str, str] | None:
+    """A part of a run's text, which the command ``report`` reads too, and what it is; ``None`` where the text is gone
+    or has changed."""
     if run is None:
         return None
     try:
-        corpus = reopen_corpus(Run(run).spec().corpus)
-        text = corpus.text(0, min(READ_CHARS, corpus.text_chars))
+        own = part(Run(run))
     except (CharLSTMError, OSError):
         return None
-    name = visible(corpus.name, keep="")
-    return text, f"{len(text):,} chars of {name}"
+    return own.text, f"{len(own.text):,} chars of {own.name}"

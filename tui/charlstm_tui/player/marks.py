@@ -18,6 +18,7 @@ million characters take 2 MB. The colours themselves are the view's.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -98,12 +99,12 @@ ENTROPY = Scale(
 CELL = Scale("cell", "CELL", 0, (-1.5, -0.5, 0.5, 1.5), ("", "", "", "", ""), "", ("low", "high"), True)
 """The state of one cell, in standard deviations from its mean; :func:`cell_scale` gives its values."""
 INFLUENCE = Scale(
-    "influence", "INFLUENCE", 3 * LEVEL_BITS, (-0.7, -0.15, 0.15, 0.7),
-    ("<-0.7", "<-0.15", "0", ">0.15", ">0.7"), "bits", ("against it", "for it"), True,
+    "influence", "INFLUENCE", 3 * LEVEL_BITS, (-0.5, -0.1, 0.1, 0.5),
+    ("<-0.5", "<-0.1", "0", ">0.1", ">0.5"), "nats", ("against it", "for it"), True,
 )  # fmt: skip
-"""How much the loss of one character rises when this one is hidden, in bits as all figures of single characters."""
+"""How much the loss of one character rises when this one is hidden, in nats; :func:`in_unit` names it in bits."""
 DAMAGE = replace(
-    INFLUENCE, name="damage", title="DAMAGE", limits=(-0.2, -0.05, 0.05, 0.2), unit="nats",
+    INFLUENCE, name="damage", title="DAMAGE", limits=(-0.2, -0.05, 0.05, 0.2),
     labels=("<-0.2", "<-0.05", "0", ">0.05", ">0.2"), ends=("better without", "worse without"),
 )  # fmt: skip
 """How much the loss of a character rises when one cell is silenced, in nats."""
@@ -120,6 +121,15 @@ def cell_scale(title: str, mean: float, deviation: float) -> Scale:
     limits = [mean + deviation * limit for limit in CELL.limits]
     low, lower, higher, high = (f"{limit:.2f}".replace("-0.00", "0.00") for limit in limits)
     return replace(CELL, title=title, labels=(f"<{low}", f"<{lower}", "mean", f">{higher}", f">{high}"))
+
+
+def in_unit(scale: Scale, bits: bool) -> Scale:
+    """A scale of losses in nats, such as :data:`INFLUENCE`, with the values of its labels in nats or bits. Its levels
+    stay those of nats."""
+    if not bits:
+        return scale
+    low, lower, higher, high = (f"{limit / math.log(2):.2g}" for limit in scale.limits)
+    return replace(scale, labels=(f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}"), unit="bits")
 
 
 def marks(rows: Rows) -> array[int]:

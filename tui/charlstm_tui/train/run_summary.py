@@ -270,7 +270,7 @@ def poor_result(
     beaten_by = [label for label in ("order 1", "order 2", "xz") if baselines.get(label, math.inf) <= best < math.inf]
     if useless is None and beaten_by:
         label = beaten_by[0]
-        useless = _BEATEN_BY.get(label, f"a model of {baseline_name(label)} alone"), baselines[label]
+        useless = _BEATEN_BY.get(label, f"a model of the {baseline_name(label, short=True)} alone"), baselines[label]
         effect = effect if label == "order 1" else "writes few real words"
     too_high = judged.rate_too_high or (useless is not None and (judged.rose_above_guessing or _is_risky(spec)))
     unit = formatting.unit(bits)

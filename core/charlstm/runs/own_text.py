@@ -1,0 +1,59 @@
+"""The text of a run on which its model is explained, the same in commands, app and report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charlstm.display import visible
+from charlstm.insight.context import LENGTHS
+from charlstm.insight.sample import READ_CHARS
+from charlstm.runs.folder import Run
+from charlstm.text.batches import TrainingText
+from charlstm.text.corpus import reopen_corpus
+
+
+@dataclass(frozen=True, slots=True)
+class OwnText:
+    """``text``, the beginning of the ``chars`` characters of what is called ``name``."""
+
+    text: str
+    chars: int
+    name: str
+
+    @property
+    def words(self) -> str:
+        """How much of what it is."""
+        if len(self.text) >= self.chars:
+            return f"{len(self.text):,} characters of {self.name}"
+        return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"
+
+
+def beginning_of_text(run: Run, max_chars: int | None = None) -> OwnText:
+    """The first ``max_chars``, or :data:`READ_CHARS`, characters of the text of a run, on which cells are named.
+
+    Raises :class:`TextError` where the text is gone or has changed.
+    """
+    corpus = reopen_corpus(run.spec().corpus)
+    count = min(max_chars or READ_CHARS, corpus.text_chars)
+    return OwnText(corpus.text(0, count), corpus.text_chars, visible(corpus.name, keep=""))
+
+
+def held_out_text(run: Run, max_chars: int | None = None) -> OwnText:
+    """Up to ``max_chars``, or :data:`READ_CHARS`, characters that a run was not trained on, or of all of its text where
+    nothing was held out. Raises :class:`TextError` where the text is gone or has changed.
+    """
+    spec = run.spec()
+    corpus, settings = reopen_corpus(spec.corpus), spec.settings
+    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
+    text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
+    name = visible(corpus.name, keep="")
+    part = f"the held-out part of {name}" if text else name
+    text = text or corpus.text()
+    return OwnText(text[: max_chars or READ_CHARS], len(text), part)
+
+
+def text_for_context(run: Run, max_chars: int | None = None) -> OwnText:
+    """The text on which it is measured how far the model of a run looks back: :func:`held_out_text`, or where that is
+    shorter than the longest context :func:`beginning_of_text`."""
+    found = held_out_text(run, max_chars)
+    return found if len(found.text) > LENGTHS[-1] else beginning_of_text(run, max_chars)
