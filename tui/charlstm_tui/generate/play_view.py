@@ -228,7 +228,9 @@ class PlayView(ExplainingView):
         elif not self.writing and not state.reading:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
         if state.current_char is not None and state.current_probability is not None:
-            figures.insert(0, char_figures(state.current_char, state.current_probability, state.current_rank))
+            bits = self.bits or not self.explaining  # as what is said beside it
+            known = state.current_probability, state.current_rank
+            figures.insert(0, char_figures(state.current_char, *known, bits=bits))
         elif state.bits_per_char is not None:
             figures.append(f"mean {state.bits_per_char:.2f} bits")
         if self.overlap is not None and self.writing:
