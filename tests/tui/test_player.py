@@ -219,6 +219,36 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
 
 
+def test_text_of_another_model_is_put_in_as_this_one_knows_it(model: Path, listener: Listener) -> None:
+    """As from a side of Duel: with a character that it did not know, a text could neither be read nor opened again."""
+    listener.player.load(PlayRequest(str(model), prime="one", speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.do(operations.PUT_IN, " man’s 你 word")
+    state = listener.until(lambda p: p.length > 0)
+    assert listener.line == " man's  word"
+    assert "’ as '" in state.note
+    assert "你" in state.note
+    assert not state.failure
+
+
+def test_what_was_cut_is_pasted_into_the_text_of_another_model_as_that_knows_it(
+    model: Path, listener: Listener, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    save_model(other, tiny_model(symbols=tuple(" \nabc你"), prime="abc"))
+    listener.player.load(PlayRequest(str(other), prime="a你b", speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.do(operations.SET_WRITING, True)
+    listener.player.do(operations.CUT, at(-len(PRIME)), at(3 - len(PRIME)))
+    listener.until(lambda p: p.cut == "a你b")
+    listener.player.load(PlayRequest(str(model), prime="one", speed=FULL))
+    listener.until(lambda p: p.distribution is not None and p.facts is not None and p.facts.path == model)
+    listener.player.do(operations.PASTE_CUT)
+    state = listener.until(lambda p: p.length == 2)
+    assert listener.line == "ab"
+    assert "你" in state.note
+
+
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 100)

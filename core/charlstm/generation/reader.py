@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +19,10 @@ from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import PathEnd, Session
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import GENERATED, NextCharDistribution, Rows, Step
+from charlstm.text.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 READ_CHUNK = 8
 """Characters that the model reads between two calls of ``proceed``: some 10 ms with a network of 2×512."""
@@ -177,7 +182,7 @@ class Reader:
             return True
         session.rewind(len(session))
         rows = np.zeros(until - start, session.rows(0, 0).dtype)
-        rows["id"], _ = session.model.vocabulary.encode(text.read(start, until))
+        rows["id"] = _symbols(session.model.vocabulary, text.read(start, until))
         rows["source"] = text.sources(start, until)
         for place in range(0, until - start, READ_CHUNK):
             if not proceed():
@@ -234,3 +239,13 @@ class Reader:
         char = session.step().char
         self.document.generate(char)
         return char
+
+
+def _symbols(vocabulary: Vocabulary, text: str) -> npt.NDArray[np.int64]:
+    """The symbol of each character. A character that the model does not know, which only a file can have brought, is
+    read as a space: such a text opens, and can be edited."""
+    symbols, unknown = vocabulary.encode(text)
+    if len(symbols) == len(text):
+        return symbols
+    stand_in = " " if " " in vocabulary else vocabulary.symbols[0]
+    return vocabulary.encode(text.translate({ord(char): stand_in for char in unknown}))[0]

@@ -96,6 +96,20 @@ def test_text_is_read_piece_by_piece_as_far_as_is_asked_for(model):
     check(document, reader)
 
 
+def test_text_with_a_character_that_the_model_does_not_know_is_read_and_goes_on(model):
+    document, reader = played(model)
+    document.insert("x梦y")
+    assert "梦" not in model.vocabulary
+    assert reader.read(len(document))
+    assert reader.read_to == len(document)
+    document.begin_generating()
+    reader.generate()
+    assert "x梦y" in document.text.read()
+    document.undo()
+    document.undo()
+    check(document, reader)
+
+
 def test_going_back_by_undo_and_to_a_branch_reads_nothing(model, monkeypatch):
     document, reader = played(model, 100)
     figures = reader.rows(3, 103).tobytes()

@@ -149,15 +149,18 @@ def _joint(playback: Playback, text: str) -> str:
 
 
 def _put_in_continuation(playback: Playback, text: str) -> None:
-    """Put in a continuation that the model offered; what followed stays while writing, else it stays as a branch. The
-    cursor is behind the continuation then."""
-    document = playback.document
+    """Put in a continuation that this model, or another one in Duel, offered; what followed stays while writing, else
+    it stays as a branch. The cursor is behind the continuation then."""
+    if not (text := _known(playback, text)):
+        return
+    document, note = playback.document, playback.note
     if playback.writing:
         end = document.cursor + len(text)
         document.insert(text + _joint(playback, text), GENERATED, kind="continuing")
         document.put_cursor(end)
     else:
         _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
+        playback.note = " ".join(dict.fromkeys(filter(None, (note, playback.note))))
 
 
 STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
@@ -212,7 +215,7 @@ def _insert(playback: Playback, text: str) -> None:
 
 
 def _paste(playback: Playback) -> None:
-    playback.document.insert(playback.cut)
+    playback.document.insert(_known(playback, playback.cut))  # it may have been cut from the text of another model
 
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
