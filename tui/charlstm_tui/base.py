@@ -394,6 +394,7 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
     """The newest state of the runs, while this mode is on screen; else the one when it was left."""
 
     _was_left = False  # whether another mode or a dialog was on screen since this one came there
+    _behind_dialog = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -455,6 +456,10 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
     def entered(self) -> None:
         """The mode came on screen."""
+
+    def dialog_closed(self) -> None:
+        """A dialog above the mode was closed."""
+        self.entered()
 
     def show_error(self, sentence: str) -> None:
         """Say what went wrong; a mode with a pane for it overrides this."""
@@ -598,12 +603,15 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         await super().on_event(event)
 
     def on_screen_suspend(self) -> None:
-        self._was_left = True
+        self._was_left, self._behind_dialog = True, self in self.app.screen_stack
 
     def on_screen_resume(self) -> None:
         if self.detached:
             return
         if self.focused is None:
             self.focus_main()
-        self.entered()
+        if self._behind_dialog:
+            self.dialog_closed()
+        else:
+            self.entered()
         self.refresh_state()

@@ -826,15 +826,17 @@ class Document:
 
     def _become(self, text: Text, place: Place, moved: tuple[int, int, int], *, in_place: bool = False) -> None:
         """Make ``text`` the current one. What was undone at its end stays part of its branch, unless the branch is
-        changed ``in_place``. Where another branch begins, it is no longer undone: it cannot be redone any more, and is
-        what one goes back to."""
+        changed ``in_place``. Where another branch goes on right there, it is no longer undone: it is the other way on,
+        to which one can go back."""
         if place.branch != self.branch:
             self._leave()
             known = self._branches.get(place.branch)
             if known is None:
                 parent = self._branches[self._parts_from(text)]
                 parted = _parts_at(text, parent.text)
-                self._branches[self.branch] = replace(self._branches[self.branch], undone=0)
+                here = self._branches[self.branch]
+                if text.same_start(here.text, sources=False) >= len(here.kept):
+                    self._branches[self.branch] = replace(here, undone=0)
                 self._branches[place.branch] = Branch(place.branch, parent.number, text, parted=parted)
             self._full, self._kept = text, len(text)
             if known is not None and known.text.starts_with(text):

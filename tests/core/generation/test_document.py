@@ -336,6 +336,25 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
     assert everything(replayed(document)) == everything(document)
 
 
+def test_what_was_undone_does_not_come_back_by_a_branch_that_parts_before_it():
+    document = played(10)
+    kept = document.text.read()
+    document.begin_generating()
+    for char in "undone":
+        document.generate(char)
+    document.undo()
+    document.branch_off(8, "x", kind="regenerating")
+    assert document.list_branches()[0].text == kept[3:]
+    for go in (lambda: document.switch(0), lambda: document.prune(1)):
+        go()
+        assert document.text.read() == kept
+        document.undo()
+    document.switch(0)
+    document.begin_generating()
+    document.generate("y")  # where the undone text began: that is another way on from there
+    assert [each.text for each in document.list_branches()] == [kept[3:] + "undone", "x", "y"]
+
+
 def test_what_was_undone_is_redone_on_another_branch_and_pruning_does_not_bring_it_back():
     document = played(10)
     old = document.text.read()

@@ -718,6 +718,31 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.text_view.text() == text)
 
 
+async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_left(home: Path) -> None:
+    """Nothing was chosen: its file must not be taken for what was left off."""
+    record(home / "runs", "finished", name="novel-quick-1", steps=200)
+    async with driven(home / "runs", (100, 30)) as app:
+        await app.press("3")
+        await app.in_mode("generate")
+        screen = app.mode
+        assert isinstance(screen, GenerateScreen)
+        await app.until(lambda: screen.play.playing)
+        await app.press("space", "w", *"own words")
+        await app.until(lambda: screen.play.text_view.text().endswith("own words") and screen.play.state.file is not None)
+        number = screen.play.state.session_id
+        await app.press("f2", *"title", "enter")
+        await app.until(lambda: screen.play.state.title == "title")
+        await app.press(*" more")
+        await app.until(lambda: screen.play.text_view.text().endswith("own words more"))
+        await app.press("escape", "escape", "2")
+        await app.in_mode("train")
+        await app.press("3")
+        await app.in_mode("generate")
+        await app.press("w", *" words")
+        await app.until(lambda: screen.play.text_view.text().endswith("own words more words"))
+        assert screen.play.state.session_id == number
+
+
 async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)

@@ -341,6 +341,9 @@ class GenerateScreen(ModeScreen):
         self.player.set_visible(True)
         self._open_choice()
 
+    def dialog_closed(self) -> None:
+        self.player.set_visible(True)
+
     @property
     def _choosing(self) -> bool:
         """Whether it is being found out what to play."""
@@ -348,12 +351,13 @@ class GenerateScreen(ModeScreen):
 
     @work(exclusive=True, group="choice")
     async def _open_choice(self, *, anew: bool = False) -> None:
-        """Play what is chosen, unless it is played already; with ``anew`` even then. Without a choice and a run to
-        watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
+        """Play what is chosen, unless it is played already; with ``anew`` even then. At first, without a choice and a
+        run to watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
         something."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
         session = self.charlstm.session_to_open
-        if session is None and self.charlstm.model is None and state.attached_run is None and not state.live:
+        at_first = self._played_choice is None and self.charlstm.model is None
+        if session is None and at_first and state.attached_run is None and not state.live:
             left_off = await in_thread(lambda check: saved_sessions.left_off(runs_dir))
             session = None if left_off is None else left_off.path
         if session is not None:
