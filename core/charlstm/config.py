@@ -121,7 +121,11 @@ def example_config() -> str:
             str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else f"{value:g}"
         )
         lines += [f"# {about}", f"# {name} = {written}", ""]
-    lines += ["# Keys by action; docs/configuration.md lists the actions.", "[keys]", '# "train.pause" = "p"']
+    lines += [
+        "# Keys by action; docs/configuration.md lists the actions. All other entries stand above.",
+        "[keys]",
+        '# "train.pause" = "p"',
+    ]
     return "\n".join(lines) + "\n"
 
 

@@ -205,6 +205,12 @@ def test_any_keys_leave_no_key_with_two_meanings() -> None:
         assert len(used) == len(set(used))
 
 
+def test_entry_below_the_keys_is_told_its_place() -> None:
+    chosen, problems = checked(theme="nord")
+    assert not chosen
+    assert problems == ["theme is an entry of its own, not the key of an action: put its line above [keys]"]
+
+
 def test_letter_is_refused_for_what_acts_in_text_fields() -> None:
     assert checked(app__quit="x") == ({}, ["app.quit acts in text fields too, where x is typed; use a key with Ctrl"])
     assert checked(app__quit="f10") == ({"app.quit": ("f10",)}, [])

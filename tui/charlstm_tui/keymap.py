@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from textual.binding import Binding
 from textual.keys import Keys, key_to_character
 
+from charlstm.config import ENTRIES
 from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, IN_INPUTS, Action, active, key_name
 
 ALIASES = {
@@ -63,6 +64,9 @@ def checked_keys(
     chosen: dict[str, tuple[str, ...]] = {}
     for name, written in configured.items():
         action = BY_ID.get(name)
+        if name in ENTRIES:
+            problem(name, f"{name} is an entry of its own, not the key of an action: put its line above [keys]")
+            continue
         if action is None:
             near = difflib.get_close_matches(name, BY_ID, n=1)
             problem(name, f"There is no action {name!r}{f': did you mean {near[0]}?' if near else ''}")

@@ -728,7 +728,8 @@ async def test_the_first_session_stays_when_a_dialog_is_closed_and_the_mode_is_l
         assert isinstance(screen, GenerateScreen)
         await app.until(lambda: screen.play.playing)
         await app.press("space", "w", *"own words")
-        await app.until(lambda: screen.play.text_view.text().endswith("own words") and screen.play.state.file is not None)
+        await app.until(lambda: screen.play.text_view.text().endswith("own words"))
+        await app.until(lambda: screen.play.state.file is not None)
         number = screen.play.state.session_id
         await app.press("f2", *"title", "enter")
         await app.until(lambda: screen.play.state.title == "title")
