@@ -497,7 +497,7 @@ def remembered_settings(place: Path) -> Kind:
         "demo", preferences.Preferences(SamplerSettings(top_k=3, top_p=0.5), 30.0, "entropy", "Once\n")
     )
     preferences.remember("other", preferences.Preferences(speed=float("inf")))
-    path = preferences.state_file()
+    path = preferences.MEMORY.path
 
     def use() -> None:
         for name in ("demo", "other", "new"):

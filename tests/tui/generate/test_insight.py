@@ -615,7 +615,7 @@ def test_names_of_cells_stay_with_the_run_while_it_trains_on_and_is_renamed(home
 
 def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(home: Path) -> None:
     model = tiny_model()
-    file = cell_names.state_file()
+    file = cell_names.MEMORY.path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text('{"format": 2, "models": {}}')
     with pytest.raises(GenerationError, match="newer charlstm"):

@@ -32,8 +32,7 @@ from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import operations, playback, saved_sessions, session_saver
-from charlstm_tui.player.preferences import state_file
+from charlstm_tui.player import operations, playback, preferences, saved_sessions, session_saver
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
@@ -196,7 +195,7 @@ async def test_settings_are_remembered_for_each_model(model: Path) -> None:
 
 
 async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:
-    path = state_file()
+    path = preferences.MEMORY.path
     path.parent.mkdir(parents=True)
     path.write_text(newer := '{"format": 2, "models": {}}')
     async with playing(model) as it:

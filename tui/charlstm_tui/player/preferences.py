@@ -7,21 +7,15 @@ written is no error; one of a newer charlstm's is left to that.
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from charlstm import paths, storage
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.sampling import SamplerSettings
+from charlstm_tui.player.model_memory import ModelMemory
 
-FORMAT = 1
-MOST = 200
-"""Models remembered; the one not played for longest is forgotten first."""
-MOST_BYTES = 4_000_000
+MEMORY = ModelMemory("generate.json", 200, "What is remembered of models was")
 MOST_PRIME = 10_000
 
 
@@ -40,15 +34,10 @@ class Preferences:
     """Whether the line breaks within a paragraph are shown as spaces."""
 
 
-def state_file() -> Path:
-    """Where it is kept."""
-    return paths.state_dir(make=False) / "generate.json"
-
-
 def recall(model: str) -> Preferences | None:
     """How ``model`` was last played, if it is known. Raises :class:`GenerationError` when the file is a newer
     charlstm's."""
-    entry = _read().get(model)
+    entry = MEMORY.read().get(model)
     if not isinstance(entry, dict):
         return None
     try:
@@ -76,30 +65,6 @@ def remember(model: str, memory: Preferences) -> None:
         "joined": memory.joined,
         "prime": memory.prime if memory.prime is None or len(memory.prime) <= MOST_PRIME else None,
     }
-    path = state_file()
-    with contextlib.suppress(OSError, GenerationError):  # recall() reports a newer file
-        path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        with storage.changing(path):
-            entries = _read()
-            entries.pop(model, None)  # it becomes the last one
-            entries[model] = entry
-            while len(entries) > MOST:
-                del entries[next(iter(entries))]
-            content = json.dumps({"format": FORMAT, "models": entries}, ensure_ascii=False)
-            storage.replace_bytes(path, content.encode("utf-8", "surrogatepass"))
-
-
-def _read() -> dict[str, Any]:
-    try:
-        content = storage.read_json(state_file(), most=MOST_BYTES)
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    version, models = content.get("format"), content.get("models")
-    if type(version) is int and version > FORMAT:
-        raise GenerationError(
-            f"What is remembered of models was written by a newer charlstm (format {version}) and stays as it is; "
-            f"update charlstm to use it, or delete {state_file()}"
-        )
-    return models if isinstance(models, dict) else {}
+    with contextlib.suppress(OSError, GenerationError), MEMORY.changing() as entries:  # recall() reports a newer file
+        entries.pop(model, None)  # it becomes the last one
+        entries[model] = entry
