@@ -726,16 +726,16 @@ class Document:
         self._change_end, self._grows = None, False
 
     def check_history(self) -> None:
-        """Go through the whole history and back. Raises :class:`ValueError` or :class:`KeyError` where it does not fit
-        the text. For a :meth:`copy`, whose branches may be other ones then."""
-        text, place = self._text, self.place
-        for there, back in ((self.undo, self.redo), (self.redo, self.undo)):
-            steps = 0
-            while there():
-                steps += 1
-            for _ in range(steps):
-                back()
-        if self._text != text or self.place != replace(place, cursor=self.cursor):
+        """Go through the whole history. Raises :class:`ValueError` or :class:`KeyError` where it does not fit the text.
+        For a :meth:`copy`, which may have another text then."""
+        ahead = self.copy()
+        while ahead.redo():
+            pass
+        while self.undo():
+            pass
+        while self.redo():
+            pass
+        if self._text != ahead._text or self.branch != ahead.branch:
             raise ValueError("its history does not lead to its text")
 
     # ---- how a change is made

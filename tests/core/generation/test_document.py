@@ -472,6 +472,18 @@ def test_what_is_generated_after_a_branch_was_pruned_is_a_change_of_its_own():
     assert document.text.read() == "abcbaa"
 
 
+def test_history_in_which_a_step_does_nothing_any_more_is_read_again():
+    document = played(10)
+    document.insert("a")
+    end = len(document)
+    document.branch_off(5, document.text.read(5, 6), kind="choosing")  # what stands there already: the cursor moves
+    document.move(end, undoable=False)
+    document.undo()
+    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    assert everything(again) == everything(document)
+    assert (again.redoable, again.undoable) == ("choosing", "typing")
+
+
 def test_regenerating_is_undone_with_its_seed():
     document = played(10)
     document.branch_off(5, "x", GENERATED, kind="regenerating", seed=4)
