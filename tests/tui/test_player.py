@@ -37,6 +37,7 @@ from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
+from charlstm_tui.player.typography import with_plain_marks
 from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
 
@@ -216,7 +217,35 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     listener.player.do(operations.INSERT, "“I’m”—")
     state = listener.until(lambda p: p.length == 10)
     assert listener.line == 'hi!"I\'m"--'
-    assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
+    assert state.note == 'Not known to the model, put in plainly: “ as ", ’ as \', ” as ", — as --.'
+
+
+def test_what_a_model_of_plain_letters_does_not_know_goes_in_plainly(tmp_path: Path, listener: Listener) -> None:
+    path = tmp_path / "plain.safetensors"
+    save_model(path, tiny_model(symbols=tuple("\n abcdefghijklmnopqrstuvwxyzC,'-")))
+    listener.player.load(PlayRequest(str(path), prime="Œe né", speed=FULL))
+    state = listener.until(lambda p: p.distribution is not None)
+    assert (listener.prime, state.unknown) == ("e ne", ("Œ",))
+    assert state.note == "Not known to the model, put in plainly: é as e."
+    listener.player.do(operations.SET_WRITING, True)
+    listener.player.do(operations.INSERT, "Café, “quoth he” — and nai\u0308ve ☃Ω")
+    state = listener.until(lambda p: p.length > 5)
+    assert listener.line == "Cafe, 'quoth he' -- and naive "
+    assert state.note == (
+        "Not known to the model, put in plainly: é as e, “ as ', ” as ', — as --, ï as i. "
+        "The model has never seen 'Ω', '☃': left out."
+    )
+    assert state.left_out == (("Ω", 1), ("☃", 1))
+    listener.player.do(operations.INSERT, "a" * (operations.LEFT_OUT_FOR + 1))
+    listener.until(lambda p: p.left_out == ())  # it has been seen by then
+
+
+def test_plain_marks_are_those_that_are_known() -> None:
+    assert with_plain_marks("é", "e\u0301") == ("e\u0301", {})  # the same letter, written in another way
+    assert with_plain_marks("e\u0301", "eé") == ("é", {})
+    assert with_plain_marks("…ﬁn", "fin.") == ("...fin", {"…": "...", "ﬁ": "fi"})
+    assert with_plain_marks("a–b☃", "ab-") == ("a-b☃", {"–": "-"})
+    assert with_plain_marks("“é”", '“é”"e') == ("“é”", {})
 
 
 def test_walking_shows_what_could_have_come(model: Path, listener: Listener) -> None:

@@ -380,25 +380,32 @@ async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_not
 async def test_characters_that_were_left_out_stay_named_until_escape(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
-        await it.pilot.press("w", "é", "a", "é", "b")
+        await it.pilot.press("w", "ж", "a", "ж", "b")
         it.screen.play.on_paste(events.Paste("☃c"))
         await it.pilot.press(*"de")
         await it.until(lambda: it.text.endswith("abcde"))
-        await it.until(lambda: "Left out “é” ×2, “☃”: never seen by the model." in it.status())
-        assert "Esc hides this" in it.status()
-        assert "Esc hide warning" in it.screen.query_one(GenerateBar).render().plain
+        await it.until(lambda: "Left out “ж” ×2, “☃”: never seen by the model." in it.status())
+        await it.until(lambda: bool(it.screen.play.suggested))
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.status())
-        assert it.screen.view_name == "write"
-        await it.pilot.press("ctrl+d", "é", "f")  # in focus mode too, below the text
-        await it.until(lambda: it.text.endswith("def") and "Left out “é”: never" in it.screen_text())
+        assert (it.screen.view_name, it.screen.play.suggested) == ("write", "")
+        await it.pilot.press("ctrl+d", "ж", "f")  # in focus mode too, below the text
+        await it.until(lambda: it.text.endswith("def") and "Left out “ж”: never" in it.screen_text())
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.screen_text())
-        assert it.screen.play.text_only
-        await it.pilot.press("é", "escape", "escape", "escape", "escape")
+        assert not it.screen.play.text_only
+        await it.pilot.press("ж")
+        await it.until(lambda: it.state.left_out != () and bool(it.screen.play.suggested))
+        await it.pilot.press("escape", "escape")  # as without a warning
         await it.until(lambda: it.screen.view_name == "play")
         await it.pilot.press("w")
         await it.until(lambda: it.state.left_out == () and "Left out" not in it.status())
+
+
+def test_warning_of_what_was_left_out_fits_into_a_line() -> None:
+    words = play_view.left_out_words([(char, 1000) for char in "☃жΩ你好"])
+    assert words == "Left out “☃” ×1,000, “ж” ×1,000, “Ω” ×1,000, …: never seen by the model."
+    assert len(words) <= 78
 
 
 @pytest.mark.parametrize(

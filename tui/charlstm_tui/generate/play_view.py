@@ -64,7 +64,7 @@ BEGINNING = 25
 """Characters of a session's beginning that a message has."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
-LEFT_OUT_SHOWN = 4
+LEFT_OUT_SHOWN = 3
 """Different characters that were left out and are named: as many as fit on a line."""
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
@@ -272,14 +272,12 @@ class PlayView(ExplainingView):
 
     @property
     def escape_label(self) -> str:
-        if self.writing and self.state is not None and self.state.left_out:
-            return "hide warning"
         return "hide suggestion" if self.writing and self.suggested else ""
 
     def handle_escape(self) -> bool:
         if self.writing and self.state is not None and self.state.left_out:
-            self.player.do(operations.FORGET_LEFT_OUT)
-        elif self.text_only:
+            self.player.do(operations.FORGET_LEFT_OUT)  # by the way: the key does what it does without a warning
+        if self.text_only:
             self.text_only = False
         elif self.writing:
             if self.suggested:
@@ -979,10 +977,10 @@ class PlayView(ExplainingView):
 
 
 def left_out_words(left_out: Sequence[tuple[str, int]]) -> str:
-    """Which characters were typed or pasted and are not in the text, and what to do."""
+    """Which characters were typed or pasted and are not in the text, within the 78 columns of a narrow terminal."""
     shown = [f"{quoted(char)}{f' ×{count:,}' if count > 1 else ''}" for char, count in left_out[:LEFT_OUT_SHOWN]]
     chars = ", ".join(shown) + (", …" if len(left_out) > LEFT_OUT_SHOWN else "")
-    return f"Left out {chars}: never seen by the model. Use others; {key_of('app.back')} hides this."
+    return f"Left out {chars}: never seen by the model."
 
 
 class Empty(Static, can_focus=True):

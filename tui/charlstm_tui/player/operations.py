@@ -22,14 +22,15 @@ from charlstm_tui.formatting import plural, shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
-from charlstm_tui.player.typography import with_plain_marks
+from charlstm_tui.player.typography import in_words, with_plain_marks
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
 MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
 
-
+LEFT_OUT_FOR = 200
+"""Characters that are written until the screen says no longer which ones before them were left out."""
 NO_SPACE_BEFORE = ",.;:!?)]}»”’…"
 """Marks that stand right after a word."""
 BRANCH_NAME = 20
@@ -291,10 +292,15 @@ def _known(playback: Playback, text: str) -> str:
     text, plain = with_plain_marks(options.apply(text), vocabulary)
     prepared = prepare_prime(playback.model, text, empty_is_fine=True)
     notes = []
-    if pairs := ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable()):
-        notes.append(f"Typographic marks that the model has never seen: {pairs}.")
+    if plain_note := in_words(plain):
+        notes.append(plain_note)
     if prepared.unknown and playback.writing and vocabulary.replacement is None:
         playback.left_out.update(prepared.unknown)
+        playback.written_since = 0
+    else:
+        playback.written_since += len(prepared.text)
+        if playback.written_since > LEFT_OUT_FOR:
+            playback.left_out.clear()
     if prepared.unknown:
         names, replacement = ", ".join(map(repr, prepared.unknown)), vocabulary.replacement
         notes.append(
