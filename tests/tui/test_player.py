@@ -240,6 +240,24 @@ def test_what_a_model_of_plain_letters_does_not_know_goes_in_plainly(tmp_path: P
     listener.until(lambda p: p.left_out == ())  # it has been seen by then
 
 
+def test_pruning_says_what_is_gone_and_how_it_comes_back(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.do(operations.INSERT_AT, "one two three", at(0))
+    listener.player.do(operations.INSERT_AT, "six", at(4))
+    listener.player.do(operations.INSERT_AT, "even", at(5))
+    listener.player.do(operations.RENAME, 2, "the light speaks")
+    listener.until(lambda p: len(p.branches) == 3)
+    listener.player.do(operations.PRUNE, 2)
+    state = listener.until(lambda p: len(p.branches) == 2)
+    assert state.note == "Pruned branch “the light speaks” (4 characters): Ctrl+Z brings it back."
+    listener.player.do(operations.UNDO)
+    listener.until(lambda p: len(p.branches) == 3)
+    listener.player.do(operations.PRUNE, 1)
+    state = listener.until(lambda p: len(p.branches) == 1)
+    assert state.note == "Pruned branch 1 (3 characters) and 1 that parted from it: Ctrl+Z brings them back."
+
+
 def test_plain_marks_are_those_that_are_known() -> None:
     assert with_plain_marks("é", "e\u0301") == ("e\u0301", {})  # the same letter, written in another way
     assert with_plain_marks("e\u0301", "eé") == ("é", {})

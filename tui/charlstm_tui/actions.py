@@ -245,7 +245,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.text", "likelier", "comma", "likelier", "Put the next likelier character at the cursor, and continue "
       "it.", -1, handler="alternative", words="previous alternative"),
     A("generate.text", "own_text", "i", "own text", "Write text of your own at the cursor.", footer=8),
-    A("generate.play", "branches", "b", "branches", "Go to the tree of branches.", footer=6),
+    A("generate.play", "branches", "b", "branches",
+      "Go to the tree of branches: the words of each and the character from which it differs.", footer=6),
     A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=7,
       words="highlight heatmap"),
     A("generate.play", "join_lines", "J", "join lines", "Show the line breaks within a paragraph as spaces, or as they "

@@ -58,6 +58,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         assert len(found) == len(set(found)) == COUNT
         shown = it.screen_text()
         assert "after “…" in shown
+        assert f"Enter or 1–{COUNT} put in   s put in one sentence" in shown
         assert found[0].strip().split("\n")[0][:10] in shown
         await it.pilot.press("r")
         others = await continuations(it, 1 + COUNT)
@@ -338,6 +339,45 @@ async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(mod
         await it.until(lambda: it.text == one)
         await it.pilot.press("ctrl+z")
         await it.until(lambda: it.text == before)
+
+
+async def test_the_only_place_stays_in_view_when_it_is_replaced(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        it.screen.player.do(operations.INSERT_AT, "\n".join(["q sea", *["line"] * 90]), at(0))
+        await it.until(lambda: it.text.endswith("line") and it.text.count("\n") == 90)
+        await it.pilot.press("end", "ctrl+u")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = "q sea"
+        await it.until(lambda: "1 of 1" in it.screen_text())
+        await it.pilot.press("tab", *"the shore", "enter")
+        await it.until(lambda: "the shore\nline" in it.text and "not found" in it.screen_text())
+        assert "the shore" in it.screen_text().split("Find")[0]
+        await it.pilot.press("escape")
+        await it.until(lambda: not it.screen.query(FindBar))
+        assert "the shore" in it.screen_text()
+
+
+async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        await it.pilot.press("w", *"gulls cry", "ctrl+u")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = " cry"
+        await it.until(lambda: "1 of 1" in it.screen_text())
+        await it.pilot.press("tab", "comma", "ctrl+j", *"we")
+        assert ",↵we" in it.screen_text()
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text.endswith("gulls,\nwe"))
+        await it.pilot.press("escape", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        await it.pilot.press("i", *"Gulls", "ctrl+j", "W")
+        await it.until(lambda: "Ctrl+J new line" in it.screen_text() and "Gulls↵W" in it.screen_text())
+        field = it.app.screen.query_one(Input)
+        field.post_message(events.Paste("e are\nfree"))
+        await it.until(lambda: field.value == "Gulls↵We are↵free")
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text.endswith("Gulls\nWe are\nfree"))
 
 
 async def test_cursor_stays_at_its_characters_when_all_is_replaced(model: Path) -> None:

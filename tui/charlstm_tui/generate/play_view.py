@@ -118,7 +118,9 @@ class PlayView(ExplainingView):
                     yield Static(Content("SUGGESTIONS"), classes="caption")
                     yield SuggestionList(id="suggestions")
                 with Vertical(id="tree-pane"):
-                    yield Static(Content("BRANCHES  Enter shows one"), classes="caption")
+                    with Horizontal(id="tree-caption"):
+                        yield Static(Content("BRANCHES  Enter shows"), classes="caption")
+                        yield Static(Content("from"), classes="caption")
                     yield BranchTree(id="tree")
                 yield SamplerPanel(id="sampler")
 
@@ -622,17 +624,13 @@ class PlayView(ExplainingView):
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
         view = self.text_view
-        at, origin, length = None if place is None else self._text.at(place), view.search_origin, view.length
+        at = None if place is None else self._text.at(place)
 
         def replaced() -> None:
-            """The search goes back to the same characters as before when it ends."""
-            if place is None:
-                view.search_origin = view.cursor
-            elif place < view.search_origin:
-                view.search_origin += view.length - length
+            view.search_origin = view.cursor  # where nothing more is found, what was replaced last stays in view
             bar.text_changed(view.cursor)
 
-        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(origin))
+        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(view.search_origin))
         self._text.when_shown(replaced)
 
     # ---- actions: focus mode
@@ -741,7 +739,7 @@ class PlayView(ExplainingView):
                 self.player.do(operations.INSERT_AT, text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
-        self.app.push_screen(PromptDialog("Your own text", about, wide=True), typed)
+        self.app.push_screen(PromptDialog("Your own text", about, wide=True, lines=True), typed)
 
     def do_branches(self) -> None:
         """Show the branches and give them the focus; from there, back to the text."""

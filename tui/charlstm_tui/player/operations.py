@@ -63,10 +63,14 @@ def _branch_off(playback: Playback, position: int, text: str, source: int = CHOS
     document.branch_off(position, text, source, **how)
     left = len(before) - before.same_start(document.text, sources=False)
     if left > 1 and document.branch != number:
-        name = visible(document.branches[number].name, keep="")
-        branch = f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
+        branch = _branch_in_words(number, document.branches[number].name)
         branches, undo = key_of("generate.branches"), key_of("generate.undo")
         playback.note = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
+
+
+def _branch_in_words(number: int, name: str) -> str:
+    name = visible(name, keep="")
+    return f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
 
 
 # ---- generating
@@ -370,7 +374,21 @@ CHOOSE = Operation(_choose)
 """Put characters at a place; the text from there on stays as a branch."""
 SWITCH = Operation(lambda playback, number: playback.document.switch(number))
 """Make a branch the current text."""
-PRUNE = Operation(lambda playback, number: playback.document.prune(number))
+
+
+def _prune(playback: Playback, number: int) -> None:
+    document = playback.document
+    before = document.list_branches()
+    document.prune(number)
+    pruned = next(each for each in before if each.number == number)
+    others = len(before) - len(document.branches) - 1
+    branch = _branch_in_words(number, pruned.name)
+    size = plural(pruned.stop - pruned.start, "character")
+    also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
+    playback.note = f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back."
+
+
+PRUNE = Operation(_prune)
 """Remove a branch and all that parted from it."""
 RENAME = Operation(lambda playback, number, name: playback.document.rename(number, name))
 """Give a branch a name."""
