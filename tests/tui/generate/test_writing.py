@@ -243,6 +243,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         await it.pilot.press("x")
         await it.until(lambda: it.text == prime[:-2] + "x" + before[len(prime) - 1 :])
         assert (it.prime, it.position) == ("", len(prime) - 1)
+        assert it.screen.play.prime_input.text == ""
         await it.until(lambda: it.state.read_to == it.position)
         marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
@@ -250,7 +251,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         await it.until(lambda: f"{len(it.text.split())} word" in it.status())
         await it.pilot.press("ctrl+z", "ctrl+z")
         await it.until(lambda: it.text == before)
-        assert it.prime == prime
+        assert it.prime == it.screen.play.prime_input.text == prime
         assert it.state.session_id == session
 
 

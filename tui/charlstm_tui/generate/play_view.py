@@ -414,8 +414,8 @@ class PlayView(ExplainingView):
         text.set_marks(state.figures_start, state.figures, state.read_to)
         if new_text or before is None or before.prime_length != state.prime_length:
             self._copied.forget(state.prime_length)
-            prime = state.request.prime
-            self.prime_input.show(text.text(0, state.prime_length) if prime is None else prime)
+            typed = state.request.prime if new_text and (state.prime_length or state.unknown) else None
+            self.prime_input.show(text.text(0, state.prime_length) if typed is None else typed)
             self._draw_unknown()
         elif state.text or state.removed:
             self._copied.text_changed(state.start, state.removed, state.text)
@@ -641,10 +641,22 @@ class PlayView(ExplainingView):
     def watch_text_only(self, text_only: bool) -> None:
         self.screen.minimize()
         self.screen.set_class(text_only, "-text-only")
+        self.text_view.shows_levels = self.explaining or not text_only
         if text_only:
             self.focus_text()
             key, back = key_of("generate.text_only"), key_of("app.back")
             self.say(f"{back} or {key} shows all panes again.")
+
+    def do_colour(self) -> None:
+        """Colour the text by another figure; in focus mode, which has no colours, first by the one that is chosen."""
+        if self.text_view.shows_levels:
+            super().do_colour()
+        else:
+            self.text_view.shows_levels = True
+
+    def watch_explaining(self, explaining: bool) -> None:
+        super().watch_explaining(explaining)
+        self.text_view.shows_levels = explaining or not self.text_only
 
     # ---- actions: what could come next
 

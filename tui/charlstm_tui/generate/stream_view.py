@@ -140,6 +140,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._thumb = (0, 0, 0)
         """Of the scrollbar: where it begins and its length, in eighths of a cell; and the scrollbar's own length."""
         self._scale: Scale = SURPRISE
+        self._shows_levels = True
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
         """The style of each mark."""
@@ -277,6 +278,18 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._scale = scale
         self._clear_styles()
         self.refresh()
+
+    @property
+    def shows_levels(self) -> bool:
+        """Whether the levels of the scale and what is copied are shown; who wrote a character always is."""
+        return self._shows_levels
+
+    @shows_levels.setter
+    def shows_levels(self, shows: bool) -> None:
+        if shows != self._shows_levels:
+            self._shows_levels = shows
+            self._clear_styles()
+            self.refresh()
 
     def set_levels(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
         """Give the characters from ``start`` on these levels on ``scale``, and all others none."""
@@ -609,6 +622,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         return style
 
     def _make_style(self, mark: int) -> Style:
+        if not self._shows_levels:
+            mark = without_levels(mark) & ~COPIED
         source, graded = origin(mark), level(mark, self._scale)
         style, level_style = Style(), self._level_style(graded)
         if source is Origin.SUGGESTION:
