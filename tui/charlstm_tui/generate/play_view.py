@@ -279,6 +279,7 @@ class PlayView(ExplainingView):
     def handle_escape(self) -> bool:
         if self.writing and self.state is not None and self.state.left_out:
             self.player.do(operations.FORGET_LEFT_OUT)  # by the way: the key does what it does without a warning
+            self.say("")
         if self.text_only:
             self.text_only = False
         elif self.writing:

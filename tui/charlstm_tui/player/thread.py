@@ -684,12 +684,11 @@ class Player:
                 playback.changed = True
                 self._publish(now)
 
-        prime, plain = prime_suggestion(loaded.model) if request.prime is None else request.prime, {}
-        if request.prime is not None:
-            model = loaded.model
-            prime, plain = with_plain_marks(model.text_options.apply(prime), model.vocabulary)
+        model = loaded.model
+        prime = prime_suggestion(model) if request.prime is None else request.prime
+        prime, plain = with_plain_marks(model.text_options.apply(prime), model.vocabulary)
         session = Session(
-            loaded.model,
+            model,
             prime,
             seed=request.seed,
             settings=playback.settings,
