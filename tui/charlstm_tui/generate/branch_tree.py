@@ -76,7 +76,7 @@ class BranchTree(SideList):
         width = self.scrollable_content_region.width or 28
         stem = "  " * min(width // INDENT_WIDTH, max(0, depth - 1)) + "└ " * (depth > 0)
         number = f"{branch.number} "
-        span = f" {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
+        span = f"  {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
         name, space = visible(branch.name, keep=""), width - 2 - len(stem) - len(number)
         if name and cell_len(name) + len(span) > space:
             span = ""  # the name says more
