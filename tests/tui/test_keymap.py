@@ -78,7 +78,7 @@ MODIFIERS = (
 )
 ODD_KEYS = [f"{modifiers}f{n}" for modifiers, n in product(MODIFIERS, range(3, 25))]
 """More function keys than there are actions, none of which is a default."""
-FIXED = ("Enter choose", "F2 title", "Esc c", "Enter shows one", "Tab completes it")
+FIXED = ("Enter choose", "F2 title", "Esc c", "Enter shows", "Tab completes it")
 """Keys of dialogs and lists, which stay."""
 
 

@@ -37,6 +37,7 @@ from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
+from charlstm_tui.player.typography import with_plain_marks
 from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
 
@@ -216,7 +217,53 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     listener.player.do(operations.INSERT, "“I’m”—")
     state = listener.until(lambda p: p.length == 10)
     assert listener.line == 'hi!"I\'m"--'
-    assert state.note == 'Typographic marks that the model has never seen: “ as ", ” as ", ’ as \', — as --.'
+    assert state.note == 'Not known to the model, put in plainly: “ as ", ’ as \', ” as ", — as --.'
+
+
+def test_what_a_model_of_plain_letters_does_not_know_goes_in_plainly(tmp_path: Path, listener: Listener) -> None:
+    path = tmp_path / "plain.safetensors"
+    save_model(path, tiny_model(symbols=tuple("\n abcdefghijklmnopqrstuvwxyzC,'-")))
+    listener.player.load(PlayRequest(str(path), prime="Œe né", speed=FULL))
+    state = listener.until(lambda p: p.distribution is not None)
+    assert (listener.prime, state.unknown) == ("e ne", ("Œ",))
+    assert state.note == "Not known to the model, put in plainly: é as e."
+    listener.player.do(operations.SET_WRITING, True)
+    listener.player.do(operations.INSERT, "Café, “quoth he” — and nai\u0308ve ☃Ω")
+    state = listener.until(lambda p: p.length > 5)
+    assert listener.line == "Cafe, 'quoth he' -- and naive "
+    assert state.note == (
+        "Not known to the model, put in plainly: é as e, “ as ', ” as ', — as --, ï as i. "
+        "The model has never seen 'Ω', '☃': left out."
+    )
+    assert state.left_out == (("Ω", 1), ("☃", 1))
+    listener.player.do(operations.INSERT, "a" * (operations.LEFT_OUT_FOR + 1))
+    listener.until(lambda p: p.left_out == ())  # it has been seen by then
+
+
+def test_pruning_says_what_is_gone_and_how_it_comes_back(model: Path, listener: Listener) -> None:
+    listener.player.load(PlayRequest(str(model), speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    listener.player.do(operations.INSERT_AT, "one two three", at(0))
+    listener.player.do(operations.INSERT_AT, "six", at(4))
+    listener.player.do(operations.INSERT_AT, "even", at(5))
+    listener.player.do(operations.RENAME, 2, "the light speaks")
+    listener.until(lambda p: len(p.branches) == 3)
+    listener.player.do(operations.PRUNE, 2)
+    state = listener.until(lambda p: len(p.branches) == 2)
+    assert state.note == "Pruned branch “the light speaks” (4 characters): Ctrl+Z brings it back."
+    listener.player.do(operations.UNDO)
+    listener.until(lambda p: len(p.branches) == 3)
+    listener.player.do(operations.PRUNE, 1)
+    state = listener.until(lambda p: len(p.branches) == 1)
+    assert state.note == "Pruned branch 1 (3 characters) and 1 that parted from it: Ctrl+Z brings them back."
+
+
+def test_plain_marks_are_those_that_are_known() -> None:
+    assert with_plain_marks("é", "e\u0301") == ("e\u0301", {})  # the same letter, written in another way
+    assert with_plain_marks("e\u0301", "eé") == ("é", {})
+    assert with_plain_marks("…ﬁn", "fin.") == ("...fin", {"…": "...", "ﬁ": "fi"})
+    assert with_plain_marks("a–b☃", "ab-") == ("a-b☃", {"–": "-"})
+    assert with_plain_marks("“é”", '“é”"e') == ("“é”", {})
 
 
 def test_text_of_another_model_is_put_in_as_this_one_knows_it(model: Path, listener: Listener) -> None:

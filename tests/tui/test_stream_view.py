@@ -44,6 +44,44 @@ class Host(App[None]):
         return [self.view.render_line(y).text.rstrip() for y in range(self.view.size.height)]
 
 
+async def test_rows_of_verse_that_wrap_are_marked_and_those_of_prose_are_not() -> None:
+    verse = "a line of some words\nand one\nand two\n" * 3 + "\nthe last line of all\n"
+    app = Host()
+    async with app.run_test(size=(20, 24)) as pilot:
+        await pilot.pause()
+        app.view.append(verse)
+        width = app.view.scrollable_content_region.width
+        assert app.shown()[:3] == [f"{'a line of some':{width - 1}}›", "words", "and one"]
+        assert app.shown()[13] == f"{'the last line of':{width - 1}}›"
+        await pilot.resize_terminal(30, 24)
+        await pilot.pause()
+        assert "›" not in "".join(app.shown())  # all lines have room
+        await pilot.resize_terminal(20, 24)
+        await pilot.pause()
+        app.view.join(True)
+        assert "›" not in "".join(app.shown())
+        app.view.join(False)
+        assert "›" in "".join(app.shown())
+        app.view.append("words of prose " * 30)
+        app.view.scroll_to(y=0, animate=False)
+        assert "›" not in "".join(app.shown())
+        assert app.view.text().startswith(verse)
+
+
+async def test_cursor_on_the_space_at_which_verse_wraps_is_seen() -> None:
+    app = Host()
+    async with app.run_test(size=(20, 12)) as pilot:
+        await pilot.pause()
+        width = app.view.scrollable_content_region.width
+        row = "x" * (width - 1)
+        app.view.append(f"{row} y\n" + "z\n" * 9)
+        assert app.shown()[0] == f"{row}›"
+        app.view.cursor = width - 1
+        strip = app.view.render_line(0)
+        assert [segment.text for segment in strip if segment.style is not None and segment.style.reverse][:1] == [" "]
+        assert strip.cell_length == app.view.region.width
+
+
 async def test_follows_the_end_only_while_it_is_in_view() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)) as pilot:

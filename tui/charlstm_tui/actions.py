@@ -245,7 +245,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.text", "likelier", "comma", "likelier", "Put the next likelier character at the cursor, and continue "
       "it.", -1, handler="alternative", words="previous alternative"),
     A("generate.text", "own_text", "i", "own text", "Write text of your own at the cursor.", footer=8),
-    A("generate.play", "branches", "b", "branches", "Go to the tree of branches.", footer=6),
+    A("generate.play", "branches", "b", "branches",
+      "Go to the tree of branches: the words of each and the character from which it differs.", footer=6),
     A("generate.play", "colour", "c", "colour", "Colour by surprise, rank or entropy, or not at all.", footer=7,
       words="highlight heatmap"),
     A("generate.play", "join_lines", "J", "join lines", "Show the line breaks within a paragraph as spaces, or as they "
@@ -337,7 +338,9 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.duel", "keep_side", "enter", "keep", "Put what this side generated into the text, at the cursor.",
       footer=6, words="take choose better put in"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=3),
-    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with another seed.", footer=2),
+    A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
+    A("generate.duel", "duel_before", "R", "seed before", "Generate both sides again, with the seed before.",
+      footer=7, words="same again previous"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the next surprising place, or sentence.",
       footer=2),

@@ -23,7 +23,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
-from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.text_input import LinesInput, TextInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class ChoiceDialog(Dialog):
 
 class PromptDialog(Dialog):
     """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted. ``wide`` is
-    for what can be long, such as a path."""
+    for what can be long, such as a path; with ``lines`` Ctrl+J types a line break."""
 
     def __init__(
         self,
@@ -143,22 +143,24 @@ class PromptDialog(Dialog):
         check: Callable[[str], str | None] | None = None,
         suggester: Suggester | None = None,
         wide: bool = False,
+        lines: bool = False,
     ) -> None:
         super().__init__()
         self._title, self._about = visible(title, keep=""), visible(about)
         self._classes_of_dialog = "dialog wide" if wide or suggester is not None else "dialog"
         self._value, self._placeholder = value, placeholder
-        self._check, self._suggester = check, suggester
+        self._check, self._suggester, self._lines = check, suggester, lines
 
     def compose(self) -> ComposeResult:
         with Vertical(classes=self._classes_of_dialog):
             yield Static(Content(self._title), classes="dialog-title")
             if self._about:
                 yield Static(Content(self._about), classes="dialog-text")
-            yield TextInput(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
+            field = LinesInput if self._lines else TextInput
+            yield field(self._value, placeholder=self._placeholder, suggester=self._suggester, compact=True)
             yield Static(Content(""), classes="dialog-error")
-            completes = "   Tab complete" if self._suggester else ""
-            yield Static(Content(f"Enter accept{completes}   Esc cancel"), classes="dialog-keys")
+            more = "   Tab complete" if self._suggester else "   Ctrl+J new line" if self._lines else ""
+            yield Static(Content(f"Enter accept{more}   Esc cancel"), classes="dialog-keys")
 
     def key_tab(self) -> None:
         """Accept the suggestion."""
@@ -170,11 +172,12 @@ class PromptDialog(Dialog):
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
-        sentence = self._check(event.value) if self._check else None
+        text = event.input.text if isinstance(event.input, LinesInput) else event.value
+        sentence = self._check(text) if self._check else None
         if sentence:
             self._show_problem(sentence)
         else:
-            self.dismiss(event.value)
+            self.dismiss(text)
 
     def _show_problem(self, sentence: str) -> None:
         error = self.query_one(".dialog-error", Static)

@@ -53,6 +53,20 @@ async def test_every_branch_is_one_line_with_its_name_at_any_width() -> None:
         assert {row.replace("●", " ").replace("└", " ").split()[0] for row in app.rows()} <= set(map(str, range(35)))
 
 
+async def test_figure_gives_way_to_a_name_that_would_be_cut() -> None:
+    app = Host(DARK.name)
+    async with app.run_test(size=(27, 20)) as pilot:
+        branches = [
+            BranchInfo(0, None, 0, 900, "", "", True),
+            BranchInfo(1, 0, 1193, 1300, "the light speaks", "", True),
+        ]
+        app.tree.show([*branches, BranchInfo(2, 0, 1067, 1300, "brief", "", True)])
+        await pilot.pause()
+        assert [row.split() for row in app.rows()[1:3]] == [
+            ["└", "1", "the", "light", "speaks"], ["●", "└", "2", "brief", "1,067"],
+        ]  # fmt: skip
+
+
 @pytest.mark.parametrize("theme", ["nord", "rose-pine-dawn"])
 async def test_the_highlighted_branch_is_readable(theme: str) -> None:
     app = Host(theme)

@@ -267,6 +267,49 @@ async def test_without_colour_marks_by_rank_are_shown(model: Path, monkeypatch: 
         assert it.status().startswith("RANK  1 plain")
 
 
+@pytest.mark.parametrize("colours", [True, False])
+async def test_focus_mode_shows_who_wrote_the_text_and_no_levels(
+    model: Path, colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looks(start: int) -> set[tuple[bool, bool, bool, bool]]:
+        """Bold, underlined, reversed or with a background, and italic: of the characters from ``start`` on."""
+        styles = [text._style(mark) for mark in text.marks()[start:]]
+        return {
+            (bool(each.bold), bool(each.underline), bool(each.reverse or each.bgcolor), bool(each.italic))
+            for each in styles
+        }
+
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+    async with playing(model, (80, 24)) as it:
+        text = it.screen.play.text_view
+        await it.paused(60)
+        generated = len(it.text)
+        await it.pilot.press("w", *"ours")
+        await it.until(lambda: it.text.endswith("ours") and it.state.read_to == len(it.text))
+        levels = looks(it.state.prime_length)
+        assert any(any(look[:3]) for look in levels)
+        await it.pilot.press("ctrl+d")
+        await it.until(lambda: looks(it.state.prime_length) == {(False,) * 4, (False, False, False, True)})
+        assert looks(generated) == {(False, False, False, True)}
+        await it.pilot.press("ctrl+d")
+        await it.until(lambda: looks(it.state.prime_length) == levels)
+
+
+async def test_focus_mode_has_colours_when_they_are_asked_for(model: Path) -> None:
+    async with playing(model, (80, 24)) as it:
+        await it.paused(20)
+        text, scale = it.screen.play.text_view, it.screen.play.scale
+        await it.pilot.press("ctrl+d")
+        await it.until(lambda: it.screen.play.text_only and not text.shows_levels)
+        await it.pilot.press("c")
+        await it.until(lambda: text.shows_levels and it.screen.play.scale is scale)
+        await it.pilot.press("c")
+        await it.until(lambda: it.screen.play.scale is not scale)
+        await it.pilot.press("ctrl+d", "ctrl+d", "v")  # what Why explains is seen too
+        await it.until(lambda: it.screen.play.explaining and text.shows_levels)
+
+
 async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(30)

@@ -51,10 +51,10 @@ async def test_write_together(model: Path) -> None:
         await it.until(lambda: len(it.text) > len(before + "q? " + suggestion[:-1]))
         assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? ") :])
         assert "Left out “1”" in it.status()
+        await it.until(lambda: bool(it.screen.play.suggested))
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.status())
-        await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view_name == "write")
+        assert it.screen.view_name == "write"
         assert "generate.write.suggestion" not in it.screen.scopes()
         await it.pilot.press("enter", "x")
         await it.until(lambda: it.text.endswith("\nx"))
@@ -382,6 +382,49 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: P
         await it.until(lambda: not duel.running)
         await it.pilot.press("enter")
         await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
+        assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
+
+
+async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(model: Path) -> None:
+    def drawn() -> list[str]:
+        """What both sides generated, of the first characters."""
+        states = [duel.state(side) for side in (1, 2)]
+        assert duel.seed is not None
+        return [
+            duel.view(state.number).text(state.prime_length, state.prime_length + 5)
+            for state in states
+            if state is not None and state.request.seed == duel.seed and state.length > 5
+        ]
+
+    async with playing(model) as it:
+        await it.paused(5)
+        duel, found = it.screen.duel, []
+        for _ in range(2):
+            await it.pilot.press("d")
+            await it.until(lambda: len(drawn()) == 2)
+            found.append(drawn())
+            assert f"the same beginning and seed {duel.seed} on both sides" in it.screen_text()
+            await it.pilot.press("escape")
+        assert found[0] != found[1]  # though the text is the same
+        await it.pilot.press("d")
+        await it.until(lambda: len(drawn()) == 2)
+        await it.pilot.press("R")
+        await it.until(lambda: len(drawn()) == 2 and drawn() == found[1])
+        await it.pilot.press("r", "r")
+        await it.until(lambda: len(drawn()) == 2 and drawn() not in found)
+
+
+async def test_a_side_of_duel_is_put_in_as_it_is_while_it_streams(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before, duel = it.text, it.screen.duel
+        await it.pilot.press("d")
+        await it.until(lambda: (side := duel.state(1)) is not None and side.length > 5)
+        assert duel.running
+        assert "Enter keep" in it.screen_text()
+        await it.pilot.press("enter")
+        await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
+        assert it.text.startswith(before)
         assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
 
 

@@ -58,6 +58,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         assert len(found) == len(set(found)) == COUNT
         shown = it.screen_text()
         assert "after “…" in shown
+        assert f"Enter or 1–{COUNT} put in   s put in one sentence" in shown
         assert found[0].strip().split("\n")[0][:10] in shown
         await it.pilot.press("r")
         others = await continuations(it, 1 + COUNT)
@@ -242,6 +243,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         await it.pilot.press("x")
         await it.until(lambda: it.text == prime[:-2] + "x" + before[len(prime) - 1 :])
         assert (it.prime, it.position) == ("", len(prime) - 1)
+        assert it.screen.play.prime_input.text == ""
         await it.until(lambda: it.state.read_to == it.position)
         marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
@@ -249,7 +251,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         await it.until(lambda: f"{len(it.text.split())} word" in it.status())
         await it.pilot.press("ctrl+z", "ctrl+z")
         await it.until(lambda: it.text == before)
-        assert it.prime == prime
+        assert it.prime == it.screen.play.prime_input.text == prime
         assert it.state.session_id == session
 
 
@@ -340,6 +342,45 @@ async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(mod
         await it.until(lambda: it.text == before)
 
 
+async def test_the_only_place_stays_in_view_when_it_is_replaced(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        it.screen.player.do(operations.INSERT_AT, "\n".join(["q sea", *["line"] * 90]), at(0))
+        await it.until(lambda: it.text.endswith("line") and it.text.count("\n") == 90)
+        await it.pilot.press("end", "ctrl+u")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = "q sea"
+        await it.until(lambda: "1 of 1" in it.screen_text())
+        await it.pilot.press("tab", *"the shore", "enter")
+        await it.until(lambda: "the shore\nline" in it.text and "not found" in it.screen_text())
+        assert "the shore" in it.screen_text().split("Find")[0]
+        await it.pilot.press("escape")
+        await it.until(lambda: not it.screen.query(FindBar))
+        assert "the shore" in it.screen_text()
+
+
+async def test_line_breaks_are_typed_into_replace_and_own_text(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(0)
+        await it.pilot.press("w", *"gulls cry", "ctrl+u")
+        bar = await found(it)
+        bar.query_one("#find-needle", Input).value = " cry"
+        await it.until(lambda: "1 of 1" in it.screen_text())
+        await it.pilot.press("tab", "comma", "ctrl+j", *"we")
+        assert ",↵we" in it.screen_text()
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text.endswith("gulls,\nwe"))
+        await it.pilot.press("escape", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        await it.pilot.press("i", *"Gulls", "ctrl+j", "W")
+        await it.until(lambda: "Ctrl+J new line" in it.screen_text() and "Gulls↵W" in it.screen_text())
+        field = it.app.screen.query_one(Input)
+        field.post_message(events.Paste("e are\nfree"))
+        await it.until(lambda: field.value == "Gulls↵We are↵free")
+        await it.pilot.press("enter")
+        await it.until(lambda: it.text.endswith("Gulls\nWe are\nfree"))
+
+
 async def test_cursor_stays_at_its_characters_when_all_is_replaced(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(60)
@@ -380,25 +421,32 @@ async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_not
 async def test_characters_that_were_left_out_stay_named_until_escape(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
-        await it.pilot.press("w", "é", "a", "é", "b")
+        await it.pilot.press("w", "ж", "a", "ж", "b")
         it.screen.play.on_paste(events.Paste("☃c"))
         await it.pilot.press(*"de")
         await it.until(lambda: it.text.endswith("abcde"))
-        await it.until(lambda: "Left out “é” ×2, “☃”: never seen by the model." in it.status())
-        assert "Esc hides this" in it.status()
-        assert "Esc hide warning" in it.screen.query_one(GenerateBar).render().plain
+        await it.until(lambda: "Left out “ж” ×2, “☃”: never seen by the model." in it.status())
+        await it.until(lambda: bool(it.screen.play.suggested))
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.status())
-        assert it.screen.view_name == "write"
-        await it.pilot.press("ctrl+d", "é", "f")  # in focus mode too, below the text
-        await it.until(lambda: it.text.endswith("def") and "Left out “é”: never" in it.screen_text())
+        assert (it.screen.view_name, it.screen.play.suggested) == ("write", "")
+        await it.pilot.press("ctrl+d", "ж", "f")  # in focus mode too, below the text
+        await it.until(lambda: it.text.endswith("def") and "Left out “ж”: never" in it.screen_text())
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.screen_text())
-        assert it.screen.play.text_only
-        await it.pilot.press("é", "escape", "escape", "escape", "escape")
+        assert not it.screen.play.text_only
+        await it.pilot.press("ж")
+        await it.until(lambda: it.state.left_out != () and bool(it.screen.play.suggested))
+        await it.pilot.press("escape", "escape")  # as without a warning
         await it.until(lambda: it.screen.view_name == "play")
         await it.pilot.press("w")
         await it.until(lambda: it.state.left_out == () and "Left out" not in it.status())
+
+
+def test_warning_of_what_was_left_out_fits_into_a_line() -> None:
+    words = play_view.left_out_words([(char, 1000) for char in "☃жΩ你好"])
+    assert words == "Left out “☃” ×1,000, “ж” ×1,000, “Ω” ×1,000, …: never seen by the model."
+    assert len(words) <= 78
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList
@@ -76,8 +77,10 @@ class BranchTree(SideList):
         stem = "  " * min(width // INDENT_WIDTH, max(0, depth - 1)) + "└ " * (depth > 0)
         number = f"{branch.number} "
         span = f"  {branch.start:,}" + (f"–{branch.stop:,}" if width >= SPAN_WIDTH else "")
-        free = max(6, width - 2 - len(stem) - len(number) - len(span))
-        name = visible(branch.name, keep="")
+        name, space = visible(branch.name, keep=""), width - 2 - len(stem) - len(number)
+        if name and cell_len(name) + len(span) > space:
+            span = ""  # the name says more
+        free = max(6, space - len(span))
         words = Content(name).truncate(free, ellipsis=True) if name else words_at(branch, free)
         return Content.assemble(
             ("● " if tip else "  ", "$accent"),

@@ -67,7 +67,8 @@ class ContinuationsDialog(Dialog):
             options.highlighted = 0
         if continuations.complete:
             few = "There is only one way on with these settings.   " if len(lines) == 1 else ""
-            words = f"{few}Enter or a digit put in   s first sentence   r others   Esc cancel"
+            digits = f" or 1–{len(lines)}" if len(lines) > 1 else ""
+            words = f"{few}Enter{digits} put in   s put in one sentence   r others   Esc cancel"
             self.query_one(".dialog-keys", Static).update(Content(words))
 
     def _line(self, number: int, continuation: Continuation) -> Table:

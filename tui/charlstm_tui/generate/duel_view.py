@@ -80,6 +80,8 @@ class DuelView(GenerateView):
         self._states: dict[int, PlaybackState] = {}
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
+        self.seed: int | None = None
+        """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
         self._figures: dict[int, TextFigures] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
@@ -124,11 +126,16 @@ class DuelView(GenerateView):
             return bool(self._figures)
         if action.handler == "keep_side":
             state = self._states.get(self.chosen)
-            return state is not None and state.length > 0 and not self.running and not self._holds
+            return state is not None and state.length > 0
+        if action.handler == "duel_before":
+            return bool(self._states) and bool(self.seed)
         return action.handler not in NOT_HERE and bool(self._states)
 
     def labels(self) -> dict[str, str]:
-        return {"generate.stream": "pause" if self.running else "generate"}
+        labels = {"generate.stream": "pause" if self.running else "generate"}
+        if self._holds:  # which the key says
+            labels["generate.keep_side"] = ""
+        return labels
 
     def figures(self) -> list[str | KeyFigure]:
         speed = next((state.speed for state in self._states.values()), NORMAL_SPEED)
@@ -159,10 +166,11 @@ class DuelView(GenerateView):
         second = settings if played.clamps else hotter
         self._length = HELD_LENGTH if played.clamps else LENGTH
         prime = prime if played.clamps else before[-READ:]
+        self.seed = played.request.seed if self.seed is None else next_seed(self.seed)
         for number, chosen, clamps in zip(SIDES, (settings, second), ((), played.clamps), strict=True):
             request = replace(
                 played.request, prime=prime, settings=chosen, speed=played.speed or NORMAL_SPEED, stream=True,
-                session=None, clamps=clamps, to_sentence=self._length,
+                session=None, clamps=clamps, to_sentence=self._length, seed=self.seed,
             )  # fmt: skip
             self.player.load(request, number)
 
@@ -386,15 +394,25 @@ class DuelView(GenerateView):
         self.app.push_screen(SamplerDialog(f"How characters are chosen on the {side}", state.settings), chosen)
 
     def do_keep_side(self) -> None:
+        """Put the text of a side into that of Play, as far as it is generated."""
         state = self._states.get(self.chosen)
-        if state is not None:
+        if self._holds:
+            self.say("With held cells both sides continue the prime, so neither can be put in at the cursor.")
+        elif state is not None:
             self.post_message(self.Kept(self._generated(state)))
 
     def do_duel_again(self) -> None:
+        self._draw_again(1)
+
+    def do_duel_before(self) -> None:
+        self._draw_again(-1)
+
+    def _draw_again(self, by: int) -> None:
+        """Generate both sides with the next seed (1) or the one before (-1)."""
+        assert self.seed is not None
+        self.seed = next_seed(self.seed, by)
         for number in SIDES:
-            state = self._states.get(number)
-            if state is not None:
-                self._load(number, seed=next_seed(state.request.seed))
+            self._load(number, seed=self.seed)
 
     def _load(self, number: int, **changes: Any) -> None:
         """Play a side from the prime, with ``changes`` and the settings that it has."""

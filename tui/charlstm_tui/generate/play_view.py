@@ -64,7 +64,7 @@ BEGINNING = 25
 """Characters of a session's beginning that a message has."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
-LEFT_OUT_SHOWN = 4
+LEFT_OUT_SHOWN = 3
 """Different characters that were left out and are named: as many as fit on a line."""
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
@@ -118,7 +118,9 @@ class PlayView(ExplainingView):
                     yield Static(Content("SUGGESTIONS"), classes="caption")
                     yield SuggestionList(id="suggestions")
                 with Vertical(id="tree-pane"):
-                    yield Static(Content("BRANCHES  Enter shows one"), classes="caption")
+                    with Horizontal(id="tree-caption"):
+                        yield Static(Content("BRANCHES  Enter shows"), classes="caption")
+                        yield Static(Content("from"), classes="caption")
                     yield BranchTree(id="tree")
                 yield SamplerPanel(id="sampler")
 
@@ -272,14 +274,13 @@ class PlayView(ExplainingView):
 
     @property
     def escape_label(self) -> str:
-        if self.writing and self.state is not None and self.state.left_out:
-            return "hide warning"
         return "hide suggestion" if self.writing and self.suggested else ""
 
     def handle_escape(self) -> bool:
         if self.writing and self.state is not None and self.state.left_out:
-            self.player.do(operations.FORGET_LEFT_OUT)
-        elif self.text_only:
+            self.player.do(operations.FORGET_LEFT_OUT)  # by the way: the key does what it does without a warning
+            self.say("")
+        if self.text_only:
             self.text_only = False
         elif self.writing:
             if self.suggested:
@@ -414,8 +415,8 @@ class PlayView(ExplainingView):
         text.set_marks(state.figures_start, state.figures, state.read_to)
         if new_text or before is None or before.prime_length != state.prime_length:
             self._copied.forget(state.prime_length)
-            prime = state.request.prime
-            self.prime_input.show(text.text(0, state.prime_length) if prime is None else prime)
+            typed = state.request.prime if new_text and (state.prime_length or state.unknown) else None
+            self.prime_input.show(text.text(0, state.prime_length) if typed is None else typed)
             self._draw_unknown()
         elif state.text or state.removed:
             self._copied.text_changed(state.start, state.removed, state.text)
@@ -624,17 +625,13 @@ class PlayView(ExplainingView):
     def replace_found(self, bar: FindBar, text: str, place: int | None) -> None:
         """Replace what the bar has found: at ``place``, or everywhere."""
         view = self.text_view
-        at, origin, length = None if place is None else self._text.at(place), view.search_origin, view.length
+        at = None if place is None else self._text.at(place)
 
         def replaced() -> None:
-            """The search goes back to the same characters as before when it ends."""
-            if place is None:
-                view.search_origin = view.cursor
-            elif place < view.search_origin:
-                view.search_origin += view.length - length
+            view.search_origin = view.cursor  # where nothing more is found, what was replaced last stays in view
             bar.text_changed(view.cursor)
 
-        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(origin))
+        self._text.do(operations.REPLACE_FOUND, bar.search.pattern, text, at, self._text.at(view.search_origin))
         self._text.when_shown(replaced)
 
     # ---- actions: focus mode
@@ -645,10 +642,22 @@ class PlayView(ExplainingView):
     def watch_text_only(self, text_only: bool) -> None:
         self.screen.minimize()
         self.screen.set_class(text_only, "-text-only")
+        self.text_view.shows_levels = self.explaining or not text_only
         if text_only:
             self.focus_text()
             key, back = key_of("generate.text_only"), key_of("app.back")
             self.say(f"{back} or {key} shows all panes again.")
+
+    def do_colour(self) -> None:
+        """Colour the text by another figure; in focus mode, which has no colours, first by the one that is chosen."""
+        if self.text_view.shows_levels:
+            super().do_colour()
+        else:
+            self.text_view.shows_levels = True
+
+    def watch_explaining(self, explaining: bool) -> None:
+        super().watch_explaining(explaining)
+        self.text_view.shows_levels = explaining or not self.text_only
 
     # ---- actions: what could come next
 
@@ -743,7 +752,7 @@ class PlayView(ExplainingView):
                 self.player.do(operations.INSERT_AT, text, place)
 
         about = "It goes in at the cursor. The text from there on stays as a branch."
-        self.app.push_screen(PromptDialog("Your own text", about, wide=True), typed)
+        self.app.push_screen(PromptDialog("Your own text", about, wide=True, lines=True), typed)
 
     def do_branches(self) -> None:
         """Show the branches and give them the focus; from there, back to the text."""
@@ -979,10 +988,10 @@ class PlayView(ExplainingView):
 
 
 def left_out_words(left_out: Sequence[tuple[str, int]]) -> str:
-    """Which characters were typed or pasted and are not in the text, and what to do."""
+    """Which characters were typed or pasted and are not in the text, within the 78 columns of a narrow terminal."""
     shown = [f"{quoted(char)}{f' ×{count:,}' if count > 1 else ''}" for char, count in left_out[:LEFT_OUT_SHOWN]]
     chars = ", ".join(shown) + (", …" if len(left_out) > LEFT_OUT_SHOWN else "")
-    return f"Left out {chars}: never seen by the model. Use others; {key_of('app.back')} hides this."
+    return f"Left out {chars}: never seen by the model."
 
 
 class Empty(Static, can_focus=True):

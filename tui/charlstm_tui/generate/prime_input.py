@@ -17,7 +17,7 @@ from textual.widgets import TextArea
 from charlstm.display import visible
 from charlstm_tui.widgets.text_input import has_alt
 
-EMPTY = "empty: it begins as a line does"
+EMPTY = "none: the text begins as a line does"
 
 
 class PrimeInput(TextArea):

@@ -222,7 +222,8 @@ class GenerateScreen(ModeScreen):
             title = f"“{shorten(visible(state.title, keep=''), TITLE)}”"
             names = (f"{title} · {names[0]}", f"{title} · {facts.name}{step}", f"{title} · {short}{step}", *names)
         if name == "duel":  # each side says what it plays
-            names = ("the same beginning and seed on both sides", "same beginning and seed")
+            seed = f"seed {self.duel.seed}"
+            names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
         shown = VIEWS if name == "play" else (self._back_to, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self.query_one(GenerateBar).show(name, shown, names, facts.place, count, self.view.escape_label)

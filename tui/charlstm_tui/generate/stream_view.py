@@ -48,6 +48,9 @@ from charlstm_tui.widgets.find import FindTarget, Search
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+WRAPPED = "›"
+"""What ends a row of verse whose line goes on in the next row."""
+
 
 def has_backgrounds(app: App[Any]) -> bool:
     """Whether levels can be shown by the background: with 256 colours or more. Each terminal has its own 16, which some
@@ -68,6 +71,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         "stream--prime",
         "stream--own",
         "stream--suggestion",
+        "stream--wrapped",
         "stream--copied",
         "stream--copied-underlined",
         "stream--cursor",
@@ -95,6 +99,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         & > .stream--own { text-style: italic; color: $success; }
         & > .stream--suggestion { color: $quiet; text-style: italic; }
         &:ansi > .stream--suggestion { text-style: dim italic; }
+        & > .stream--wrapped { color: $quiet; }
         & > .stream--copied { background: $copied; text-style: underline; }
         & > .stream--copied-underlined { text-style: underline; }
         & > .stream--cursor { color: $foreground; background: $background; text-style: reverse; }
@@ -132,6 +137,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._marks = array("H")
         self._length = 0
         self._words = 0
+        self._breaks = 0  # line breaks of all that is shown, the suggestion too
+        self._is_verse = False
         self._read_to: int | None = None
         self._cursor: int | None = None
         self._cursor_drawn = 0
@@ -140,6 +147,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._thumb = (0, 0, 0)
         """Of the scrollbar: where it begins and its length, in eighths of a cell; and the scrollbar's own length."""
         self._scale: Scale = SURPRISE
+        self._shows_levels = True
         self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
         """The style of each mark."""
@@ -213,6 +221,15 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         if start < stop:
             self._draw_again(self._text_layout.row_of(start), self._text_layout.row_of(stop) + 1)
 
+    def _find_out_whether_verse(self) -> None:
+        """Rows that wrap have a mark in verse, where a line break of the text could not be told from one of the view:
+        where more than two rows of three end a line. In prose nearly all rows wrap, and marks would be in the way."""
+        is_verse = not self.joined and 3 * self._breaks > 2 * self._text_layout.rows
+        if is_verse != self._is_verse:
+            self._is_verse = is_verse
+            self._strips.clear()
+            self.refresh()
+
     def _draw_again(self, first: int, last: int) -> None:
         """Draw the rows from ``first`` up to ``last`` again."""
         if last - first > self._strips.maxsize:
@@ -248,6 +265,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         follow, selected = self.following, self.selected
         layout = self._text_layout
         rows, cursor_row = layout.rows, layout.row_of(self._cursor_drawn)
+        self._breaks += text.count("\n") - layout.text(start, stop).count("\n")
         row, last = layout.replace(start, stop, text)
         self._marks[start:stop] = array("H", marks)
         if self._search.needle:  # a place that ends in the new text may begin in a row above
@@ -255,6 +273,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         if layout.rows != rows:  # those below have moved
             last = max(rows, layout.rows)
         self._update_size()
+        self._find_out_whether_verse()
         if follow:
             self._show_end()  # draws all rows again when it scrolls
         # Only the rows that changed are drawn and sent: all of them are some 10 kB for the terminal each time.
@@ -277,6 +296,18 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._scale = scale
         self._clear_styles()
         self.refresh()
+
+    @property
+    def shows_levels(self) -> bool:
+        """Whether the levels of the scale and what is copied are shown; who wrote a character always is."""
+        return self._shows_levels
+
+    @shows_levels.setter
+    def shows_levels(self, shows: bool) -> None:
+        if shows != self._shows_levels:
+            self._shows_levels = shows
+            self._clear_styles()
+            self.refresh()
 
     def set_levels(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
         """Give the characters from ``start`` on these levels on ``scale``, and all others none."""
@@ -508,6 +539,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
         change(layout)
         self._strips.clear()
+        self._find_out_whether_verse()
         self._update_size()
         self.scroll_to(y=layout.row_of(first), animate=False, force=True)
         if shows_cursor:
@@ -596,10 +628,21 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         if cursor == len(layout) and row == layout.rows - 1:
             runs.append((" ", self.get_component_rich_style("stream--cursor")))
             width_used += 1
+        width = self.size.width
         strip = Strip([Segment(text, base + style) for text, style in runs], width_used)
-        strip = strip.adjust_cell_length(self.size.width, base).apply_offsets(0, row)
+        strip = strip.adjust_cell_length(width, base).apply_offsets(0, row)
+        if self._is_verse and row < layout.rows - 1 and not layout.ends_row(stop - 1):
+            strip = self._mark_wrapped(strip, cursor == stop - 1, base)
         before = Strip.blank(self.styles.padding.left, base)
         return Strip.join([before, strip]).adjust_cell_length(self.region.width, base)
+
+    def _mark_wrapped(self, strip: Strip, has_cursor: bool, base: Style) -> Strip:
+        """Put the mark into the last cell of a row that is not under the scrollbar, if that is blank."""
+        last = self.scrollable_content_region.width - 1
+        if strip.crop(last, last + 1).text.strip() or has_cursor:
+            return strip
+        mark = Segment(WRAPPED, base + self.get_component_rich_style("stream--wrapped", partial=True))
+        return Strip.join([strip.crop(0, last), Strip([mark], 1), strip.crop(last + 1)])
 
     def _style(self, mark: int) -> Style:
         if (style := self._styles.get(mark)) is None:
@@ -609,6 +652,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         return style
 
     def _make_style(self, mark: int) -> Style:
+        if not self._shows_levels:
+            mark = without_levels(mark) & ~COPIED
         source, graded = origin(mark), level(mark, self._scale)
         style, level_style = Style(), self._level_style(graded)
         if source is Origin.SUGGESTION:

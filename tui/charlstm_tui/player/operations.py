@@ -22,14 +22,15 @@ from charlstm_tui.formatting import plural, shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
-from charlstm_tui.player.typography import with_plain_marks
+from charlstm_tui.player.typography import in_words, with_plain_marks
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""
 MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
 
-
+LEFT_OUT_FOR = 200
+"""Characters that are written until the screen says no longer which ones before them were left out."""
 NO_SPACE_BEFORE = ",.;:!?)]}»”’…"
 """Marks that stand right after a word."""
 BRANCH_NAME = 20
@@ -62,10 +63,14 @@ def _branch_off(playback: Playback, position: int, text: str, source: int = CHOS
     document.branch_off(position, text, source, **how)
     left = len(before) - before.same_start(document.text, sources=False)
     if left > 1 and document.branch != number:
-        name = visible(document.branches[number].name, keep="")
-        branch = f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
+        branch = _branch_in_words(number, document.branches[number].name)
         branches, undo = key_of("generate.branches"), key_of("generate.undo")
         playback.note = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
+
+
+def _branch_in_words(number: int, name: str) -> str:
+    name = visible(name, keep="")
+    return f"branch “{shorten(name, BRANCH_NAME)}”" if name else f"branch {number}"
 
 
 # ---- generating
@@ -294,10 +299,15 @@ def _known(playback: Playback, text: str) -> str:
     text, plain = with_plain_marks(options.apply(text), vocabulary)
     prepared = prepare_prime(playback.model, text, empty_is_fine=True)
     notes = []
-    if pairs := ", ".join(f"{mark} as {char}" for mark, char in plain.items() if mark.isprintable()):
-        notes.append(f"Typographic marks that the model has never seen: {pairs}.")
+    if plain_note := in_words(plain):
+        notes.append(plain_note)
     if prepared.unknown and playback.writing and vocabulary.replacement is None:
         playback.left_out.update(prepared.unknown)
+        playback.written_since = 0
+    else:
+        playback.written_since += len(prepared.text)
+        if playback.written_since > LEFT_OUT_FOR:
+            playback.left_out.clear()
     if prepared.unknown:
         names, replacement = ", ".join(map(repr, prepared.unknown)), vocabulary.replacement
         notes.append(
@@ -367,7 +377,21 @@ CHOOSE = Operation(_choose)
 """Put characters at a place; the text from there on stays as a branch."""
 SWITCH = Operation(lambda playback, number: playback.document.switch(number))
 """Make a branch the current text."""
-PRUNE = Operation(lambda playback, number: playback.document.prune(number))
+
+
+def _prune(playback: Playback, number: int) -> None:
+    document = playback.document
+    before = document.list_branches()
+    document.prune(number)
+    pruned = next(each for each in before if each.number == number)
+    others = len(before) - len(document.branches) - 1
+    branch = _branch_in_words(number, pruned.name)
+    size = plural(pruned.stop - pruned.start, "character")
+    also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
+    playback.note = f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back."
+
+
+PRUNE = Operation(_prune)
 """Remove a branch and all that parted from it."""
 RENAME = Operation(lambda playback, number, name: playback.document.rename(number, name))
 """Give a branch a name."""

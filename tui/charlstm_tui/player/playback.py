@@ -171,6 +171,7 @@ class Playback:
         self.done = self.cuts = 0
         self.cut = ""
         self.left_out: Counter[str] = Counter()  # what was written and the model does not know
+        self.written_since = 0  # characters written after that
         self._shown = Text()  # what the screen has
         self._shown_prime = self._shown_read_to = 0
         self._reading_from: int | None = None  # where the model began to read what follows an edit

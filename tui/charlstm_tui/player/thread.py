@@ -38,6 +38,7 @@ from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Pl
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.typography import in_words, with_plain_marks
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
@@ -683,9 +684,11 @@ class Player:
                 playback.changed = True
                 self._publish(now)
 
-        prime = prime_suggestion(loaded.model) if request.prime is None else request.prime
+        model = loaded.model
+        prime = prime_suggestion(model) if request.prime is None else request.prime
+        prime, plain = with_plain_marks(model.text_options.apply(prime), model.vocabulary)
         session = Session(
-            loaded.model,
+            model,
             prime,
             seed=request.seed,
             settings=playback.settings,
@@ -694,6 +697,7 @@ class Player:
         )
         session.clamps = request.clamps
         document = Document(session.prime, request.seed)
+        playback.note = in_words(plain)
         playback.play(document, Reader(document, session), next(self._keys))
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:

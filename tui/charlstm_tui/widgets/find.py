@@ -22,7 +22,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, Static
 
-from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.text_input import LinesInput, TextInput
 
 if TYPE_CHECKING:
     from textual.widget import Widget as _Widget
@@ -159,7 +159,7 @@ class FindBar(Vertical):
         if self.target.can_replace:
             with Horizontal(classes="find-replace"):
                 yield Static(Content("Replace"), classes="find-label")
-                yield TextInput(compact=True, id="find-replacement", placeholder="by nothing: it is removed")
+                yield LinesInput(compact=True, id="find-replacement", placeholder="by nothing; Ctrl+J: new line")
                 yield Static(Content("   ".join(REPLACE_KEYS)))
 
     def on_mount(self) -> None:
@@ -210,7 +210,7 @@ class FindBar(Vertical):
 
     def _replace(self, place: int | None, *, everywhere: bool = False) -> None:
         if self.search.needle and (everywhere or place is not None):
-            self.post_message(self.Replaced(self, self.query_one("#find-replacement", Input).value, place))
+            self.post_message(self.Replaced(self, self.query_one(LinesInput).text, place))
 
     def text_changed(self, start: int) -> None:
         """The text of the target is another one: find the next place from ``start`` on."""

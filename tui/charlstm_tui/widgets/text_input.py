@@ -12,6 +12,10 @@ LONGEST = 4096
 mistake would keep the app busy."""
 
 
+LINE_BREAK = "↵"
+"""What stands for a line break in a line in which one can be typed."""
+
+
 class TextInput(Input):
     """Textual's line with an end."""
 
@@ -21,6 +25,31 @@ class TextInput(Input):
     def on_key(self, event: events.Key) -> None:
         if has_alt(event):
             event.prevent_default()
+
+
+class LinesInput(TextInput):
+    """A line in which :data:`LINE_BREAK`, typed by Ctrl+J, stands for a line break; one that is pasted becomes one."""
+
+    def __init__(self, text: str = "", **named: Any) -> None:
+        super().__init__(text.replace("\n", LINE_BREAK), **named)
+
+    @property
+    def text(self) -> str:
+        """What is typed, with its line breaks."""
+        return self.value.replace(LINE_BREAK, "\n")
+
+    def on_key(self, event: events.Key) -> None:
+        super().on_key(event)
+        if event.key == "ctrl+j":
+            event.stop()
+            event.prevent_default()
+            self.insert_text_at_cursor(LINE_BREAK)
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Textual's takes the first line alone."""
+        event.stop()
+        event.prevent_default()
+        self.replace(LINE_BREAK.join(event.text.splitlines()), *self.selection)
 
 
 def has_alt(event: events.Key) -> bool:
