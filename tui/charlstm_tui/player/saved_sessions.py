@@ -316,10 +316,11 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
     elif path.name.lower().endswith((".tree.html", ".tree.htm")):
 
         def write() -> None:  # it reads all branches, which may take long
-            saving.export_session(session_of(state, session.model), path)
+            saving.export_session(session_of(state, session.model), path, title=state.summary.title)
 
     else:
-        write_copy = saving.copy_as(session, path, cast(Any, colour if colour in get_args(saving.Colour) else "rank"))
+        scale = cast(Any, colour if colour in get_args(saving.Colour) else "rank")
+        write_copy = saving.copy_as(session, path, scale, title=state.summary.title)
 
         def write() -> None:
             write_copy(True)
