@@ -64,7 +64,7 @@ def test_text_is_exported_below_its_title(tmp_path: Path) -> None:
         page = (tmp_path / name).read_text()
         assert "<title>The *bell*</title>" in page
         assert "The *bell*</h1>" in page
-    with pytest.raises(GenerationError, match="not as .pdf"):
+    with pytest.raises(GenerationError, match=r"not as \.pdf"):
         saving.export_text("One", tmp_path / "a.pdf")
     with pytest.raises(FileExistsError):
         saving.export_text("Two", tmp_path / "a.txt", overwrite=False)

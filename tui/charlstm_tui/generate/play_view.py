@@ -22,6 +22,8 @@ from textual.widgets import Static
 from charlstm.display import quoted, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.saving import export_text
+from charlstm.generation.session_text import SessionText
 from charlstm.generation.tree import Alternative
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
@@ -39,6 +41,7 @@ from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
+from charlstm_tui.generate.session_text_dialog import FORMATS
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
@@ -195,6 +198,8 @@ class PlayView(ExplainingView):
             return self.playing
         if action.handler == "checkpoint":
             return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+        if action.handler == "save":
+            return self.playing or (state is not None and state.unopened is not None)
         if action.handler == "accept_word":
             return self.playing and bool(self.suggested)
         if action.handler == "another_suggestion":
@@ -511,7 +516,8 @@ class PlayView(ExplainingView):
         if state is not None and state.error:
             edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
             error = (visible(state.error), "$error")
-            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
+            export = ((key_of("generate.save"), key), " exports its text   ") if state.unopened is not None else ()
+            return Content.assemble(error, "\n\n", *edit, *export, (open_key, key), " opens another model")
         if state is not None and state.busy:
             stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
             return Content.assemble((visible(state.busy), "$quiet"), *stop)
@@ -837,7 +843,9 @@ class PlayView(ExplainingView):
     def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
-        if state is None or state.facts is None:
+        if state is not None and state.unopened is not None and not self.playing:
+            self.export_text(state.unopened.text)
+        if state is None or state.facts is None or not self.playing:
             return
         sessions = saved_sessions.folder(state.facts.run, state.facts.path)
         about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
@@ -850,9 +858,31 @@ class PlayView(ExplainingView):
                 self.player.save_as(path, self.scale.name)
 
         formats = exports.formats(state.facts)
-        name = home(state.continues) or self._offered_name(state, f"{Path(state.facts.name).stem}{formats[0].ending}")
+        stem = exports.file_name(state.title) or Path(state.facts.name).stem
+        name = home(state.continues) or self._offered_name(state, f"{stem}{formats[0].ending}")
         own = Path(state.continues) if state.continues else None
         self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
+
+    def export_text(self, found: SessionText) -> None:
+        """Ask for a file, and write the text of a session that cannot be continued."""
+
+        def named(path: Path | None) -> None:
+            if path is not None:
+                self._write_text(path, found)
+
+        name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
+        self.app.push_screen(SaveDialog("Export the text", name, FORMATS), named)
+
+    @work(exclusive=True, group="page")
+    async def _write_text(self, path: Path, found: SessionText) -> None:
+        try:
+            await in_thread(lambda check: export_text(found.text, path, found.title))
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        except OSError as error:
+            self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
+        else:
+            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
     def _offered_name(self, state: PlaybackState, name: str) -> str:
         """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""

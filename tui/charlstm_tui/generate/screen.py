@@ -20,6 +20,7 @@ from textual.widgets import ContentSwitcher
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
@@ -39,12 +40,13 @@ from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
+from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
+from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, UnopenedSession, model_path
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
@@ -118,6 +120,8 @@ class GenerateScreen(ModeScreen):
         self._asked = 0  # of the player, when the text began
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
+        self._unopened: UnopenedSession | None = None
+        """The session that could not be continued last, whose text was shown."""
         self._message = ""
         self._message_is_error = False
         self._message_timer: Timer | None = None
@@ -300,12 +304,37 @@ class GenerateScreen(ModeScreen):
                     self._begins_again = None
                 else:
                     self._show_checkpoint(facts, state)
+            if state.unopened is not None and state.unopened is not self._unopened:
+                self._show_unopened(state.unopened)
+            self._unopened = state.unopened
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
             elif self.view is self.multiverse and self._text_of is self.play:
                 self._show_multiverse()
         elif self.view is self.duel:
             self.duel.show(state)
+
+    def _show_unopened(self, unopened: UnopenedSession) -> None:
+        """Show the text of a session that cannot be continued."""
+
+        def answered(export: bool | None) -> None:
+            if export:
+                self.play.export_text(unopened.text)
+
+        self.app.push_screen(SessionTextDialog(unopened), answered)
+
+    @work(exclusive=True, group="session-text")
+    async def _show_text_of(self, path: Path) -> None:
+        """Show the text of a session whose model is not there, while no other model is played."""
+        try:
+            found = await in_thread(lambda check: session_text.read(path))
+        except CharLSTMError as error:
+            self.show_error(str(error))
+            return
+        model = f" {found.model}" if found.model else ""
+        key = key_of("generate.open_model")
+        reason = f"Its model{model} is not there. {key} opens another one, which may continue it."
+        self._show_unopened(UnopenedSession(reason, found))
 
     def _show_checkpoint(self, facts: ModelFacts, state: PlaybackState) -> None:
         """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
@@ -364,6 +393,10 @@ class GenerateScreen(ModeScreen):
         if session is not None and choice is not None:
             self.charlstm.model, self.charlstm.session_to_open = choice, None
             self._open(choice, choice, session)
+            return
+        if session is not None:
+            self.charlstm.session_to_open = None
+            self._show_text_of(session)
             return
         again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
@@ -501,7 +534,7 @@ class GenerateScreen(ModeScreen):
             self.charlstm.model = choice = ModelChoice(model)
             self._open(choice, choice, path)
         elif played is None:
-            self.show_error("Open the model first that the session was played on, then the session.")
+            self._show_text_of(path)
         else:
             if self.view_name != "play":
                 self.show_view("play")

@@ -13,6 +13,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
+from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
@@ -87,6 +88,14 @@ class Continuations:
 
 
 @dataclass(frozen=True, slots=True)
+class UnopenedSession:
+    """A session that cannot be continued: a sentence that says why, and what can be read of it without its model."""
+
+    reason: str
+    text: SessionText
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackState:
     """One playback at one moment. Positions count the characters of the text from the first of the prime.
 
@@ -155,6 +164,8 @@ class PlaybackState:
     """The text before this one to which undo goes back, if there is work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
+    unopened: UnopenedSession | None = None
+    """The session that was to be loaded and cannot be continued."""
     title: str = ""
     """That the user gave the session."""
     continues: str = ""

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import saved_state
+from charlstm.generation import saved_state, session_text
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
@@ -37,7 +37,14 @@ from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, to
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
-from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.state import (
+    FULL,
+    Continuations,
+    PlaybackState,
+    PlayRequest,
+    UnopenedSession,
+    checkpoints,
+)
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""
@@ -635,10 +642,12 @@ class Player:
             else:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
+            if request.session is not None:
+                playback.unopened = self._unopened(request.session, str(error))
             if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
                 playback.put_back(before)
-                playback.failure = str(error)
+                playback.failure = "" if playback.unopened is not None else str(error)
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
@@ -649,6 +658,13 @@ class Player:
         if request.stream and playback.speed > 0:
             # Undo goes back to the text before at once, not to this one without the characters that now come.
             playback.stream(request.to_sentence or PAUSE_AFTER)
+
+    def _unopened(self, path: Path, reason: str) -> UnopenedSession | None:
+        """What can be read of a session that cannot be continued; None if that is nothing."""
+        try:
+            return UnopenedSession(reason, session_text.read(path))
+        except CharLSTMError:
+            return None
 
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
         saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
