@@ -84,7 +84,11 @@ def summary(session: Session, *, edited: bool = False, continues: str = "", mode
         edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     )
     model = model or _text_or_none(session.model.info.get("run")) or ""
-    return SessionSummary(length, begins, edited, continues, model, size=len(session.prime) + length)
+    step = session.model.info.get("step")
+    return SessionSummary(
+        length, begins, edited, continues, model, size=len(session.prime) + length,
+        step=step if type(step) is int else -1,
+    )  # fmt: skip
 
 
 def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:

@@ -70,7 +70,8 @@ def _of_log(log: session_log.ReadLog, path: Path) -> SessionText:
 
 def _of_tree(values: dict[str, Any], path: Path) -> SessionText:
     """The text of a file of format 1 or 2: each branch has what follows where it leaves its parent."""
-    prime, texts, branches = str(values["prime"]), {}, []
+    prime, branches = str(values["prime"]), []
+    texts: dict[int, str] = {}
     for saved in values["branches"]:
         parent = "" if saved["parent"] is None else texts[saved["parent"]]
         number = whole_number(saved["number"], 0, 2**31)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,8 +16,10 @@ from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.session_text_dialog import SessionTextDialog
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.save_dialog import SaveDialog
 from playing_app import Session, playing
+from recorded_run import record
 
 
 @asynccontextmanager
@@ -73,3 +78,106 @@ async def test_text_of_a_session_whose_model_is_gone_is_shown_above_what_is_play
         await it.pilot.press("escape")
         await it.until(lambda: it.app.screen is it.screen)
         assert it.text == here
+
+
+async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.pilot.press("[")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
+        await it.until(lambda: it.state.length == 1000 and not it.state.running and it.state.file is not None)
+        text, file = it.text, it.state.file
+        assert file is not None
+    async with opened(file) as it:
+        await it.until(lambda: it.screen.play.playing and it.text == text)
+        assert it.state.facts is not None
+        assert it.state.facts.step == 200
+        await it.pilot.press("]")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 400 and it.screen.play.playing)
+        await it.pilot.press("l")  # of the same run, and played with another step
+        await it.until(lambda: it.text == text and it.state.facts is not None and it.state.facts.step == 200)
+    [snapshot] = [each for each in run.snapshots() if each.step == 200]
+    snapshot.path.rename(home / "moved")
+    async with opened(file) as it:
+        await it.until(lambda: it.screen.play.playing and it.text == text)
+        await it.until(lambda: "novel-quick-1 @ step 200 is not there: it goes on with step 400" in it.screen.message)
+
+
+async def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_last(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *" words", "escape", "escape", "[")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
+        text, file = it.text, it.state.file
+        assert file is not None
+    async with opened(file) as it:
+        await it.until(lambda: it.screen.play.playing and it.text == text)
+        assert it.state.facts is not None
+        assert it.state.facts.step == 200
+
+
+async def test_session_whose_best_model_is_gone_says_with_which_step_it_goes_on(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=450).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.until(lambda: it.state.file is not None)
+        assert it.state.facts is not None
+        best, file = it.state.facts.step, it.state.file
+        assert file is not None
+    run.model_path.rename(home / "moved.safetensors")
+    async with opened(file) as it:
+        await it.until(lambda: it.screen.play.playing)
+        assert it.state.facts is not None
+        assert it.state.facts.step != best
+        await it.until(lambda: f"@ step {best} is not there: it goes on with step" in it.screen.message)
+
+
+async def test_session_goes_on_with_another_model_only_when_it_says_so(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        text = await save(it, home / "bell.json")
+    model.rename(home / "moved")
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.until(lambda: it.screen.play.playing)
+        it.app.open_session(home / "bell.json")
+        await it.until(lambda: it.text == text)
+        await it.until(lambda: "Its model tiny is not there: it goes on with novel-quick-1 @" in it.screen.message)
+
+
+async def test_session_finds_its_run_that_was_moved_to_the_folder_of_runs(home: Path) -> None:
+    run = record(home / "elsewhere", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        text = await save(it, home / "bell.json")
+    (home / "runs").mkdir(exist_ok=True)
+    shutil.move(run.path, home / "runs" / run.name)
+    async with opened(home / "bell.json") as it:
+        await it.until(lambda: it.screen.play.playing and it.text == text)
+        assert it.state.facts is not None
+        assert it.state.facts.run == home / "runs" / run.name
+
+
+async def test_a_copy_of_an_older_version_is_not_gone_on_with(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *" words", "escape", "escape")
+        await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
+        await save(it, home / "bell.json")
+        await it.pilot.press("w", *" and more", "escape", "escape")
+        await it.until(lambda: it.text.endswith(" and more"))
+        text = it.text
+    copied = Path(shutil.copy(home / "bell.json", run.sessions_dir / "bell.json"))
+    later = time.time() + 60
+    os.utime(copied, (later, later))
+    os.utime(home / "bell.json", (later, later))
+    left_off = saved_sessions.left_off()
+    assert left_off is not None
+    assert left_off.automatic
+    async with playing(run.path) as it:
+        await it.until(lambda: it.screen.play.playing)
+        await it.pilot.press("l")
+        await it.until(lambda: it.text == text)

@@ -351,10 +351,13 @@ class PlayView(ExplainingView):
         self._notice = None
         self.player.load(request)
 
-    def load_session(self, path: Path) -> None:
-        """Continue a saved session of the model that is played."""
+    def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
+        """Continue a saved session with the model that is played, or with the one of its run after so many steps."""
         if self.state is not None:
-            self.load(replace(self.state.request, prime=None, settings=None, speed=None, session=path, stream=False))
+            request = self.state.request
+            if model_name is not None:
+                request = replace(request, model_name=model_name, step=step)
+            self.load(replace(request, prime=None, settings=None, speed=None, session=path, stream=False))
 
     def preferences(self) -> tuple[str, Preferences] | None:
         """The model that is played, and how, to be remembered for the next time."""

@@ -46,7 +46,14 @@ from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slide
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, UnopenedSession, model_path
+from charlstm_tui.player.state import (
+    ModelFacts,
+    PlaybackState,
+    PlayRequest,
+    UnopenedSession,
+    model_of_session,
+    model_path,
+)
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
@@ -381,18 +388,18 @@ class GenerateScreen(ModeScreen):
         watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
         something."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
-        session = self.charlstm.session_to_open
+        session, model = self.charlstm.session_to_open, None
         if session is None and self.charlstm.model is None and state.attached_run is None and not state.live:
             left_off = await in_thread(lambda check: saved_sessions.left_off(runs_dir))
             session = None if left_off is None else left_off.path
         if session is not None:
-            model = await in_thread(lambda check: saved_sessions.model_of(session, runs_dir))
+            model = await in_thread(lambda check: model_of_session(session, runs_dir))
             if model is not None:
-                self.charlstm.model = ModelChoice(model)
+                self.charlstm.model = ModelChoice(model[0])
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
         if session is not None and choice is not None:
             self.charlstm.model, self.charlstm.session_to_open = choice, None
-            self._open(choice, choice, session)
+            self._open(choice, choice if model is None else ModelChoice(*model), session)
             return
         if session is not None:
             self.charlstm.session_to_open = None
@@ -527,12 +534,12 @@ class GenerateScreen(ModeScreen):
     async def _open_session(self, path: Path) -> None:
         """Continue a saved session: on its own model, else on the one that is played."""
         runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
-        model = await in_thread(lambda check: saved_sessions.model_of(path, runs_dir))
+        model = await in_thread(lambda check: model_of_session(path, runs_dir))
         played = None if state is None or state.facts is None else {state.request.model_name, *_paths(state.facts)}
-        if model is not None and (played is None or model not in played):
+        if model is not None and (played is None or model[0] not in played):
             self.workers.cancel_group(self, "choice")
-            self.charlstm.model = choice = ModelChoice(model)
-            self._open(choice, choice, path)
+            self.charlstm.model = choice = ModelChoice(model[0])
+            self._open(choice, ModelChoice(*model), path)
         elif played is None:
             self._show_text_of(path)
         else:
@@ -540,7 +547,7 @@ class GenerateScreen(ModeScreen):
                 self.show_view("play")
             self.workers.cancel_group(self, "choice")
             self.charlstm.model, self._awaited = self._played_choice, None
-            self.play.load_session(path)
+            self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
     async def _open_in_duel(self, choice: ModelChoice) -> None:

@@ -333,6 +333,7 @@ class Playback:
             self.title,
             document.words,
             len(text),
+            -1 if self.facts is None or self.facts.step is None else self.facts.step,
         )
 
     def session_state(self, *, with_cache: bool = False) -> SessionState:

@@ -17,6 +17,7 @@ from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 
 FULL = math.inf
@@ -215,6 +216,34 @@ def checkpoints(run: Path) -> list[tuple[int, int | None]]:
         if isinstance(step, int):
             found[step] = None
     return sorted(found.items(), key=lambda one: one[0])
+
+
+def model_of_session(session: Path, runs_dir: Path | None = None) -> tuple[str, int | None] | None:
+    """The model with which to continue a session, and the ``step`` of a request for it: the one with which it was
+    played last, or where that is gone the best one of its run. None if the model is not there."""
+    name = saved_sessions.model_of(session, runs_dir)
+    if name is None:
+        return None
+    saved, step = saved_sessions.session_at(session), None
+    if saved is not None and saved.summary is not None and saved.summary.step >= 0:
+        with contextlib.suppress(CharLSTMError):
+            step = dict(checkpoints(find_run(name, runs_dir).path)).get(saved.summary.step)
+    return name, step
+
+
+def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:
+    """A sentence that says with which model a session is continued, where that is another one than before; else
+    empty."""
+    if opened is None or opened.summary is None or not opened.model:
+        return ""
+    was, here = visible(opened.model, keep=""), facts.name
+    step = "" if facts.step is None else f" @ step {facts.step:,}"
+    if was != here:
+        return f"Its model {was} is not there: it goes on with {here}{step}."
+    before = opened.summary.step
+    if before >= 0 and facts.step is not None and before != facts.step:
+        return f"Its model {was} @ step {before:,} is not there: it goes on with step {facts.step:,}."
+    return ""
 
 
 def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:

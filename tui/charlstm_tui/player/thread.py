@@ -44,6 +44,7 @@ from charlstm_tui.player.state import (
     PlayRequest,
     UnopenedSession,
     checkpoints,
+    other_model_words,
 )
 
 SLICE = 0.008
@@ -616,6 +617,8 @@ class Player:
             return
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
+        if playback.key in self._saved_settings:
+            self._save_changes(playback)  # the session goes on with this model when it is opened again
         self._answering = True
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
@@ -677,7 +680,8 @@ class Player:
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
-        playback.settings, playback.note = saved.settings, saved.note
+        other = "" if playback.facts is None else other_model_words(playback.opened, playback.facts)
+        playback.settings, playback.note = saved.settings, " ".join(filter(None, (saved.note, other)))
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
