@@ -181,3 +181,79 @@ async def test_a_copy_of_an_older_version_is_not_gone_on_with(home: Path) -> Non
         await it.until(lambda: it.screen.play.playing)
         await it.pilot.press("l")
         await it.until(lambda: it.text == text)
+
+
+async def test_title_stands_in_play_and_write_on_a_small_screen(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path, (80, 24)) as it:
+        await it.paused(200)
+        await it.pilot.press("f2", *"the bell of Osier", "enter")
+        await it.until(lambda: "“the bell of Osier”" in it.screen_text())
+        await it.until(lambda: "Title: the bell of Osier" in it.screen.message)
+        await it.pilot.press("w")
+        await it.until(lambda: "Esc hide suggestion" in it.screen_text())
+        assert "“the bell" in it.screen_text()
+
+
+async def test_what_was_cut_in_one_session_is_not_said_of_another(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(40)
+        await it.pilot.press("w", *["left"] * 5, "ctrl+r")
+        await it.until(lambda: "Cut 5 characters" in it.screen.message)
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play")
+        before = it.state.session_id
+        it.screen._show_message("")
+        await it.pilot.press("e", "end", "x", "enter")
+        await it.until(lambda: it.state.session_id != before and it.screen.play.playing)
+        assert "Cut" not in it.screen.message
+
+
+async def test_another_checkpoint_is_said_although_a_text_was_replaced(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        it.screen.player.give_title("The bell")  # so that there is work in it
+        await it.until(lambda: it.state.title == "The bell")
+        await it.pilot.press("[")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
+        await it.pilot.pause()
+        assert "checkpoint 4 of 5: step 200" in it.screen.message
+
+
+async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await it.pilot.press("w", *" words", "escape", "escape")
+        await it.until(lambda: it.state.file is not None)
+        it.screen.player.give_title("A title of many words " * 4)
+        await it.until(lambda: bool(it.state.title))
+        await it.pilot.press("e", "end", "x", "enter")
+        await it.until(lambda: it.prime.endswith("x"))
+        await it.pilot.press("w", *" others", "escape", "escape")
+        await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
+        await it.pilot.press("o", *"session")
+        await it.until(lambda: "A title of man…" in it.screen_text())
+        rows = [line for line in it.screen_text().splitlines() if "word" in line and "tiny ·" in line]
+        assert len(rows) == 2
+
+
+async def test_sessions_folder_and_file_that_are_offered_exist_and_are_of_this_text(model: Path, home: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(10)
+        await save(it, home / "bell.json")
+        await it.until(lambda: it.state.continues == str(home / "bell.json"))
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert it.app.screen.query_one(Input).value.endswith("bell.json")
+        await it.pilot.press("escape")
+        (home / "bell.json").unlink()
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert not it.app.screen.query_one(Input).value.endswith(".json")
+        await it.pilot.press("escape")
+        it.screen.player.give_title("The bell / at dusk?")
+        await it.until(lambda: bool(it.state.title))
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert it.app.screen.query_one(Input).value.endswith("The bell at dusk.txt")

@@ -63,6 +63,8 @@ INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
 TITLE = 30
 """Characters of the session's title, which stands before the model where there is room."""
+SHORT_TITLE = 15
+"""The same where there is less room."""
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
@@ -229,9 +231,10 @@ class GenerateScreen(ModeScreen):
         if facts.loss is not None:
             names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
-        if state.title:
-            title = f"“{shorten(visible(state.title, keep=''), TITLE)}”"
-            names = (f"{title} · {names[0]}", f"{title} · {facts.name}{step}", f"{title} · {short}{step}", *names)
+        if state.title and name != "play":  # there it stands beside the prime
+            titles = [f"“{shorten(visible(state.title, keep=''), width)}”" for width in (TITLE, SHORT_TITLE)]
+            steps = (names[0], facts.name + step, short + step)
+            names = (*(f"{title} · {model}" for title in titles for model in steps), *titles)
         if name == "duel":  # each side says what it plays
             names = ("the same beginning and seed on both sides", "same beginning and seed")
         shown = VIEWS if name == "play" else (self._back_to, name)

@@ -502,6 +502,7 @@ class Player:
 
     def _give_title(self, playback: Playback, title: str) -> None:
         playback.title = title
+        playback.note = f"Title: {title}" if title else "The session has no title now."
         self._save_changes(playback)
 
     def _end_saving(self, playback: Playback) -> None:
