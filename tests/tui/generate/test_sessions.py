@@ -202,10 +202,10 @@ async def test_what_was_cut_in_one_session_is_not_said_of_another(model: Path, h
         await it.until(lambda: "Cut 5 characters" in it.screen.message)
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
-        before = it.state.session_id
         it.screen._show_message("")
-        await it.pilot.press("e", "end", "x", "enter")
-        await it.until(lambda: it.state.session_id != before and it.screen.play.playing)
+        it.screen.play.open("demo", None, None, None)
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "demo" and it.screen.play.playing)
+        await it.pilot.pause()
         assert "Cut" not in it.screen.message
 
 
@@ -236,6 +236,26 @@ async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: P
         await it.until(lambda: "A title of man…" in it.screen_text())
         rows = [line for line in it.screen_text().splitlines() if "word" in line and "tiny ·" in line]
         assert len(rows) == 2
+
+
+async def test_folder_of_a_run_that_is_gone_is_not_named_when_saving(home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        await it.until(lambda: it.state.file is not None)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: "lists the sessions in" in it.screen_text())
+        await it.pilot.press("escape")
+        shutil.move(run.path, home / "moved")
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        await it.until(lambda: "Esc cancel" in it.screen_text())
+        assert "lists the sessions in" not in it.screen_text()
+        await it.pilot.press("escape", "w", *" words", "escape", "escape")
+        await it.until(lambda: it.state.file is not None and not it.state.file.is_relative_to(run.path))
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: "lists the sessions in" in it.screen_text())
+        assert "novel-quick-1/sessions" not in it.screen_text()
 
 
 async def test_sessions_folder_and_file_that_are_offered_exist_and_are_of_this_text(model: Path, home: Path) -> None:

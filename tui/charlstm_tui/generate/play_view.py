@@ -875,6 +875,9 @@ class PlayView(ExplainingView):
             return
         sessions = saved_sessions.folder(state.facts.run, state.facts.path) if state.file is None else state.file.parent
         about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
+        run = state.facts.run
+        if run is not None and sessions.is_relative_to(run) and not run.exists():
+            about = ""  # the run is gone: the next change is saved elsewhere
 
         def named(path: Path | None) -> None:
             if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
