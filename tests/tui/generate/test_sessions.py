@@ -53,6 +53,7 @@ async def test_text_of_a_session_whose_model_is_gone_is_shown_and_exported(
     async with opened(home / "bell.json") as it:
         await it.until(lambda: isinstance(it.app.screen, SessionTextDialog))
         assert it.app.screen.query_one(TextArea).text == text
+        assert "Its model" in it.screen_text()
         assert "tiny" in it.screen_text()
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))

@@ -647,7 +647,7 @@ class Player:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
             if request.session is not None:
-                playback.unopened = self._unopened(request.session, str(error))
+                playback.unopened = self._unopened(request.session, request.runs_dir, str(error))
             if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
                 playback.put_back(before)
@@ -663,12 +663,15 @@ class Player:
             # Undo goes back to the text before at once, not to this one without the characters that now come.
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
-    def _unopened(self, path: Path, reason: str) -> UnopenedSession | None:
+    def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
         """What can be read of a session that cannot be continued; None if that is nothing."""
         try:
-            return UnopenedSession(reason, session_text.read(path))
+            found = session_text.read(path)
         except CharLSTMError:
             return None
+        if found.model and saved_sessions.model_of(path, runs_dir) is None:
+            reason = f"Its model {found.model} is not there, and the one that is played cannot continue it."
+        return UnopenedSession(reason, found)
 
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
         saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
