@@ -329,6 +329,29 @@ class ExportResult(TypedDict):
     to: str
 
 
+class SessionBranch(TypedDict):
+    """A branch of a saved session."""
+
+    number: int
+    name: str
+    text: str
+    """All of it, from the beginning of the prime on."""
+
+
+class SessionResult(TypedDict):
+    """From ``session``."""
+
+    path: str
+    out: str | None
+    """The file that was written with ``--out``."""
+    title: str
+    model: str
+    """The model that wrote it, as the file names it; empty if it does not."""
+    text: str
+    """The current text with its prime."""
+    branches: list[SessionBranch]
+
+
 class StepAlternative(TypedDict):
     """A character that might have come instead."""
 
@@ -667,6 +690,7 @@ SCHEMAS: dict[str, Any] = {
     "rename": RenameResult,
     "delete": DeleteResult,
     "generate": GenerateResult,
+    "session": SessionResult,
     "eval": EvalResult,
     "score": ScoreResult,
     "novelty": NoveltyResult,

@@ -21,8 +21,10 @@ import contextlib
 import errno
 import io
 import json
+import math
 import os
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -87,6 +89,8 @@ class SessionSummary:
         title: what the user calls it; empty if it has no title.
         words: stretches between spaces, with those of the prime; 0 if they were not counted.
         size: all characters, with the prime; 0 if that is not known, as in files of version 0.2.
+        step: after how many steps of its training the model was; -1 if that is not known.
+        saved: when it was changed last, in Unix seconds, which a copy of the file keeps; 0 if that is not known.
     """
 
     length: int
@@ -97,12 +101,15 @@ class SessionSummary:
     title: str = ""
     words: int = 0
     size: int = 0
+    step: int = -1
+    saved: float = field(default=0.0, compare=False)  # the same session may be saved twice
 
     @classmethod
     def from_dict(cls, values: Any) -> SessionSummary:
         """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
         known = cls(**values)
-        if tuple(type(value) for value in asdict(known).values()) != (int, str, bool, str, str, str, int, int):
+        types = (int, str, bool, str, str, str, int, int, int, float)
+        if tuple(type(value) for value in asdict(known).values()) != types or not math.isfinite(known.saved):
             raise TypeError("its summary is not one")
         return known
 
@@ -222,7 +229,7 @@ def give_title(path: Path, title: str) -> None:
     found = read(path)
     log = SessionLog.open(found.seen)
     try:
-        log.append(changes(), replace(found.state.summary, title=title), sync=True)
+        log.append(changes(), replace(found.state.summary, title=title), sync=True, keep_time=True)
         os.utime(path, ns=(found.seen.stamp.mtime_ns, found.seen.stamp.mtime_ns))
     finally:
         log.close()
@@ -495,6 +502,7 @@ class SessionLog:
         self._lock, self._descriptor, self._head = lock, descriptor, head
         self.size = self.state_end = 0
         self._cache = (0, 0)
+        self._saved = head.saved
         self.automatic = True
         self._is_torn = False
         self._mutex = threading.RLock()  # compacting ends on another thread
@@ -509,6 +517,7 @@ class SessionLog:
         lock = _locked(path)
         try:
             written: list[_Layout] = []
+            state = replace(state, summary=replace(state.summary, saved=time.time()))
             storage.replace_file(path, lambda file: written.append(_write(file, state, automatic)), overwrite=False)
             log = cls(path, lock, _opened(path), state.summary)
         except BaseException:
@@ -537,6 +546,8 @@ class SessionLog:
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 with open(os.dup(descriptor), "rb") as file:
                     head = SessionSummary.from_dict(_head(file.readline(LONGEST_HEAD))["summary"])
+                    file.seek(0)
+                    saved = read_summary(file).saved
                 if seen.stamp.size > seen.good_end:
                     storage.disk.truncate(descriptor, seen.good_end)
             except BaseException:
@@ -547,17 +558,22 @@ class SessionLog:
             raise
         log = cls(seen.path, lock, descriptor, head)
         log.size, log.state_end, log.automatic, log._cache = seen.good_end, seen.state_end, seen.automatic, seen.cache
+        log._saved = saved
         return log
 
-    def append(self, record: Mapping[str, Any], summary: SessionSummary, *, sync: bool = False) -> None:
-        """Append a record of :func:`changes`, and what the session is about then, by one write.
+    def append(
+        self, record: Mapping[str, Any], summary: SessionSummary, *, sync: bool = False, keep_time: bool = False
+    ) -> None:
+        """Append a record of :func:`changes`, and what the session is about then, by one write. It is changed now then,
+        unless the time of the last change is to be kept.
 
         Raises :class:`LogLostError` if the file is not the one that was written here, and :class:`OSError` if the disk
         fails: nothing of the record is in the file then, or a torn line that the next call removes.
         """
         with self._mutex:
             self._check()
-            about = {"summary": _differences(summary, self._head)}
+            saved = self._saved if keep_time else time.time()
+            about = {"summary": _differences(replace(summary, saved=saved), self._head)}
             line = _line({**record, **about})
             if len(line) > SHORT_LINE:
                 line += _line(about)
@@ -566,6 +582,7 @@ class SessionLog:
             if written != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path))
             self.size += written
+            self._saved = saved
             self._is_torn = False
             if sync:
                 self.sync()
@@ -599,8 +616,10 @@ class SessionLog:
             self._check()
             size = self.size if size is None else size
             start, length = self._cache
+            saved = self._saved
         if state is None:
             state = replace(self.read(size).state, cache=None)
+        state = replace(state, summary=replace(state.summary, saved=saved))
         held = False
         appended = os.fstat(self._descriptor).st_mtime_ns
         written: list[_Layout] = []
@@ -722,7 +741,7 @@ def _blocks(descriptor: int, start: int, stop: int) -> Iterator[bytes]:
 
 def write_state(file: BinaryIO, state: SessionState) -> None:
     """Write a whole session, as the user named it."""
-    _write(file, state, automatic=False)
+    _write(file, replace(state, summary=replace(state.summary, saved=time.time())), automatic=False)
 
 
 class _Layout(NamedTuple):

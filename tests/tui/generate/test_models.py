@@ -772,7 +772,8 @@ async def test_a_key_in_play_and_write_gives_the_session_a_title_that_stands_abo
     async with playing(model, (120, 36)) as it:
         await it.paused(10)
         await it.pilot.press("f2", *"a storm", "enter")
-        await it.until(lambda: "“a storm” ·" in it.screen.query_one(GenerateBar).render().plain)
+        await it.until(lambda: "“a storm”   e edit" in it.screen_text())
+        await it.until(lambda: "Title: a storm" in it.screen.message)
         await it.until(lambda: it.state.file is not None)
         file = it.state.file
         assert file is not None

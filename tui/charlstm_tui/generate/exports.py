@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,8 +31,16 @@ SESSION_FORMATS = (
 """What the player writes."""
 CHECKPOINTS = Format(".checkpoints.html", "all checkpoints, side by side")
 REPORT = Format(".report.html", "a report on the model")
+LONGEST_NAME = 60
+"""Characters of a title that the name of a file has."""
 CHECKPOINTS_LENGTH = 400
 """Characters that each of the checkpoints generates."""
+
+
+def file_name(title: str) -> str:
+    """A title as the name of a file without its ending, which every system takes; empty if nothing is left of it."""
+    words = re.sub(r'[\x00-\x1f\x7f<>:"/\\|?*]+', " ", title)
+    return " ".join(words.split())[:LONGEST_NAME].strip(" .~-")
 
 
 def formats(facts: ModelFacts) -> list[Format]:

@@ -25,7 +25,7 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
-from charlstm_tui.formatting import loss, plural, typed_path, unit
+from charlstm_tui.formatting import loss, plural, shorten, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -36,6 +36,8 @@ from charlstm_tui.widgets.text_input import TextInput
 FILES = 50
 SESSION = "session"
 """The word in the entries of all sessions, by which they can be looked for."""
+MOST_NAME = 28
+"""Characters of a session's title in the list, so that a long one leaves room for what stands beside the others."""
 BEGINNING = 60
 """Characters of a session's beginning."""
 
@@ -124,7 +126,8 @@ class ModelPicker(SafeWorkers, Dialog):
         self._shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
         options = self.query_one(OptionList)
         options.clear_options()
-        width = max((len(name) for _, name, _ in self._shown), default=0)
+        names = [shorten(name, MOST_NAME) if word.endswith(".json") else name for word, name, _ in self._shown]
+        width = max(map(len, names), default=0)
         options.add_options(
             Option(
                 Content.assemble(
@@ -134,7 +137,7 @@ class ModelPicker(SafeWorkers, Dialog):
                 ),
                 id=word,
             )
-            for word, name, about in self._shown
+            for (word, _, about), name in zip(self._shown, names, strict=True)
         )
         if self._shown:
             options.highlighted = 0

@@ -22,13 +22,15 @@ from textual.widgets import Static
 from charlstm.display import quoted, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
+from charlstm.generation.saving import export_text
+from charlstm.generation.session_text import SessionText
 from charlstm.generation.tree import Alternative
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import home, percent, plural
+from charlstm_tui.formatting import home, percent, plural, shorten
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -39,6 +41,7 @@ from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
+from charlstm_tui.generate.session_text_dialog import FORMATS
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
@@ -49,7 +52,7 @@ from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.preferences import Preferences, recall, remember
-from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
+from charlstm_tui.player.state import FULL, ModelFacts, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
 from charlstm_tui.save_dialog import SaveDialog
@@ -60,8 +63,14 @@ CHOICES_PAGE = 10
 """Choices that a page key passes."""
 HELD_FOR = 0.4
 """Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
+SAME_BEGINNING = 12
+"""Characters in which two versions of one text begin alike."""
 BEGINNING = 25
 """Characters of a session's beginning that a message has."""
+LONGEST_TITLE, SHORTEST_TITLE = 30, 12
+"""Characters of the session's title beside the prime, and how many of them are worth showing."""
+LEAST_PRIME = 40
+"""Columns that the prime, its caption and its key have before the title."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
 LEFT_OUT_SHOWN = 3
@@ -94,6 +103,7 @@ class PlayView(ExplainingView):
         self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
         self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
         self._said_of = 0  # the session of which is said what it is
+        self._last_model: ModelFacts | None = None  # of that session
         self._suggestion_hidden = False
         self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
         self._walked_at = 0.0  # when Ctrl+→ went on by a word
@@ -106,8 +116,7 @@ class PlayView(ExplainingView):
         with Horizontal(id="prime-row"):
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
             yield PrimeInput(id="prime")
-            key = key_of("generate.edit_prime")
-            yield Static(Content.assemble((key, "bold $primary"), " edit"), id="prime-hint", classes="quiet")
+            yield Static(id="prime-hint", classes="quiet")
         yield Static(id="unknown")
         with Split("#side", id="play-body"):
             yield Empty(id="empty")
@@ -127,6 +136,10 @@ class PlayView(ExplainingView):
     def on_mount(self) -> None:
         if not is_detached(self):
             self._draw_empty()
+            self._draw_title()
+
+    def on_resize(self) -> None:
+        self._draw_title()
 
     # ---- for the screen
 
@@ -197,6 +210,8 @@ class PlayView(ExplainingView):
             return self.playing
         if action.handler == "checkpoint":
             return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+        if action.handler == "save":
+            return self.playing or (state is not None and state.unopened is not None)
         if action.handler == "accept_word":
             return self.playing and bool(self.suggested)
         if action.handler == "another_suggestion":
@@ -347,10 +362,13 @@ class PlayView(ExplainingView):
         self._notice = None
         self.player.load(request)
 
-    def load_session(self, path: Path) -> None:
-        """Continue a saved session of the model that is played."""
+    def load_session(self, path: Path, model_name: str | None = None, step: int | None = None) -> None:
+        """Continue a saved session with the model that is played, or with the one of its run after so many steps."""
         if self.state is not None:
-            self.load(replace(self.state.request, prime=None, settings=None, speed=None, session=path, stream=False))
+            request = self.state.request
+            if model_name is not None:
+                request = replace(request, model_name=model_name, step=step)
+            self.load(replace(request, prime=None, settings=None, speed=None, session=path, stream=False))
 
     def preferences(self) -> tuple[str, Preferences] | None:
         """The model that is played, and how, to be remembered for the next time."""
@@ -381,13 +399,17 @@ class PlayView(ExplainingView):
             of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
             self.say(f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all.")
 
-    def _say_what_is_played(self, state: PlaybackState) -> None:
-        """Another text has come: say what became of the one before, and which session it is."""
+    def _say_what_is_played(self, state: PlaybackState, before: ModelFacts | None) -> None:
+        """Another text has come: say what became of the one before, and which session it is. Where it came because of
+        another checkpoint of the run that was played ``before``, the screen says that."""
         opened, last, replaced = state.opened, state.last_session, state.replaced
+        facts = state.facts
+        is_checkpoint = facts is not None and before is not None and facts.run is not None and facts.run == before.run
+        is_checkpoint = is_checkpoint and facts is not None and before is not None and facts.step != before.step
         if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
             key = key_of("generate.last_session")
             self.say(f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}.")
-        elif replaced is not None and replaced.length:
+        elif replaced is not None and replaced.length and not is_checkpoint:
             key = key_of("generate.undo")
             self.say(f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}.")
         elif opened is not None:
@@ -421,8 +443,8 @@ class PlayView(ExplainingView):
         elif state.text or state.removed:
             self._copied.text_changed(state.start, state.removed, state.text)
         if self._said_of != state.session_id and state.distribution is not None:
-            self._said_of = state.session_id
-            self._say_what_is_played(state)
+            self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
+            self._say_what_is_played(state, last_model)
         text.show_suggestion(self.suggested)
         self._unaccepted = self.suggested
         suggestions = state.suggestions if self.suggested else ()
@@ -440,7 +462,7 @@ class PlayView(ExplainingView):
             text.reveal(text.cursor)
         if self._continuations is not None and state.continuations is not None:
             self._continuations.show(state.continuations)
-        if before is not None and state.cuts != before.cuts:
+        if before is not None and not new_text and state.cuts != before.cuts:
             self._say_what_was_cut(len(state.cut))
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
@@ -457,6 +479,7 @@ class PlayView(ExplainingView):
                 self.explain()
         if before is None or new_text or _key_state(before) != _key_state(state):
             self._draw_empty()
+            self._draw_title()
             self.post_message(self.Changed())
         self._text.shown(state)
 
@@ -491,6 +514,14 @@ class PlayView(ExplainingView):
             )
         )
 
+    def _draw_title(self) -> None:
+        """Show the title of the session beside the prime, and the key that edits the prime."""
+        title = "" if self.state is None else visible(self.state.title, keep="")
+        room = min(LONGEST_TITLE, self.size.width - LEAST_PRIME)
+        shown = f"“{shorten(title, room)}”   " if title and room >= SHORTEST_TITLE else ""
+        key = (key_of("generate.edit_prime"), "bold $primary")
+        self.query_one("#prime-hint", Static).update(Content.assemble((shown, "bold $foreground"), key, " edit"))
+
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""
         state = self.state
@@ -512,7 +543,8 @@ class PlayView(ExplainingView):
         if state is not None and state.error:
             edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
             error = (visible(state.error), "$error")
-            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
+            export = ((key_of("generate.save"), key), " exports its text   ") if state.unopened is not None else ()
+            return Content.assemble(error, "\n\n", *edit, *export, (open_key, key), " opens another model")
         if state is not None and state.busy:
             stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
             return Content.assemble((visible(state.busy), "$quiet"), *stop)
@@ -846,10 +878,15 @@ class PlayView(ExplainingView):
     def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
-        if state is None or state.facts is None:
+        if state is not None and state.unopened is not None and not self.playing:
+            self.export_text(state.unopened.text)
+        if state is None or state.facts is None or not self.playing:
             return
-        sessions = saved_sessions.folder(state.facts.run, state.facts.path)
+        sessions = saved_sessions.folder(state.facts.run, state.facts.path) if state.file is None else state.file.parent
         about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
+        run = state.facts.run
+        if run is not None and sessions.is_relative_to(run) and not run.exists():
+            about = ""  # the run is gone: the next change is saved elsewhere
 
         def named(path: Path | None) -> None:
             if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
@@ -859,9 +896,39 @@ class PlayView(ExplainingView):
                 self.player.save_as(path, self.scale.name)
 
         formats = exports.formats(state.facts)
-        name = home(state.continues) or self._offered_name(state, f"{Path(state.facts.name).stem}{formats[0].ending}")
-        own = Path(state.continues) if state.continues else None
+        stem = exports.file_name(state.title) or Path(state.facts.name).stem
+        own = Path(state.continues) if self._is_of_this_text(state.continues) else None
+        name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
         self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
+
+    def export_text(self, found: SessionText) -> None:
+        """Ask for a file, and write the text of a session that cannot be continued."""
+
+        def named(path: Path | None) -> None:
+            if path is not None:
+                self._write_text(path, found)
+
+        name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
+        self.app.push_screen(SaveDialog("Export the text", name, FORMATS), named)
+
+    @work(exclusive=True, group="page")
+    async def _write_text(self, path: Path, found: SessionText) -> None:
+        try:
+            await in_thread(lambda check: export_text(found.text, path, found.title))
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        except OSError as error:
+            self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
+        else:
+            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+
+    def _is_of_this_text(self, continued: str) -> bool:
+        """Whether the session that is continued is still in its file, with a text that begins like this one."""
+        saved = saved_sessions.session_at(Path(continued)) if continued else None
+        if saved is None or saved.summary is None:
+            return False
+        there = saved.summary.begins[:SAME_BEGINNING]
+        return self.text_view.text(0, len(there)) == there
 
     def _offered_name(self, state: PlaybackState, name: str) -> str:
         """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""

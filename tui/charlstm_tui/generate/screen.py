@@ -20,6 +20,7 @@ from textual.widgets import ContentSwitcher
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
@@ -39,12 +40,20 @@ from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
+from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
-from charlstm_tui.player.state import ModelFacts, PlaybackState, PlayRequest, model_path
+from charlstm_tui.player.state import (
+    ModelFacts,
+    PlaybackState,
+    PlayRequest,
+    UnopenedSession,
+    model_of_session,
+    model_path,
+)
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
@@ -54,6 +63,8 @@ INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
 TITLE = 30
 """Characters of the session's title, which stands before the model where there is room."""
+SHORT_TITLE = 15
+"""The same where there is less room."""
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
@@ -118,6 +129,8 @@ class GenerateScreen(ModeScreen):
         self._asked = 0  # of the player, when the text began
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
+        self._unopened: UnopenedSession | None = None
+        """The session that could not be continued last, whose text was shown."""
         self._message = ""
         self._message_is_error = False
         self._message_timer: Timer | None = None
@@ -218,9 +231,10 @@ class GenerateScreen(ModeScreen):
         if facts.loss is not None:
             names = (f"{names[0]} · {self._loss_words(facts)}", *names)
         names = (f"{facts.shape} · {facts.vocab_size:,} symbols · {names[0]}", *names)
-        if state.title:
-            title = f"“{shorten(visible(state.title, keep=''), TITLE)}”"
-            names = (f"{title} · {names[0]}", f"{title} · {facts.name}{step}", f"{title} · {short}{step}", *names)
+        if state.title and name != "play":  # there it stands beside the prime
+            titles = [f"“{shorten(visible(state.title, keep=''), width)}”" for width in (TITLE, SHORT_TITLE)]
+            steps = (names[0], facts.name + step, short + step)
+            names = (*(f"{title} · {model}" for title in titles for model in steps), *titles)
         if name == "duel":  # each side says what it plays
             seed = f"seed {self.duel.seed}"
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
@@ -301,12 +315,37 @@ class GenerateScreen(ModeScreen):
                     self._begins_again = None
                 else:
                     self._show_checkpoint(facts, state)
+            if state.unopened is not None and state.unopened is not self._unopened:
+                self._show_unopened(state.unopened)
+            self._unopened = state.unopened
             if self.view is self.cells:
                 self.cells.show(state, self.play.text_view.text())
             elif self.view is self.multiverse and self._text_of is self.play:
                 self._show_multiverse()
         elif self.view is self.duel:
             self.duel.show(state)
+
+    def _show_unopened(self, unopened: UnopenedSession) -> None:
+        """Show the text of a session that cannot be continued."""
+
+        def answered(export: bool | None) -> None:
+            if export:
+                self.play.export_text(unopened.text)
+
+        self.app.push_screen(SessionTextDialog(unopened), answered)
+
+    @work(exclusive=True, group="session-text")
+    async def _show_text_of(self, path: Path) -> None:
+        """Show the text of a session whose model is not there, while no other model is played."""
+        try:
+            found = await in_thread(lambda check: session_text.read(path))
+        except CharLSTMError as error:
+            self.show_error(str(error))
+            return
+        model = f" {found.model}" if found.model else ""
+        key = key_of("generate.open_model")
+        reason = f"Its model{model} is not there. {key} opens another one, which may continue it."
+        self._show_unopened(UnopenedSession(reason, found))
 
     def _show_checkpoint(self, facts: ModelFacts, state: PlaybackState) -> None:
         """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
@@ -356,19 +395,23 @@ class GenerateScreen(ModeScreen):
         run to watch, go on where the user left off; else choose. A run that trains is waited for until it has learnt
         something."""
         state, runs_dir = self.charlstm.runs_state, self.charlstm.start_options.runs_dir
-        session = self.charlstm.session_to_open
+        session, model = self.charlstm.session_to_open, None
         at_first = self._played_choice is None and self.charlstm.model is None
         if session is None and at_first and state.attached_run is None and not state.live:
             left_off = await in_thread(lambda check: saved_sessions.left_off(runs_dir))
             session = None if left_off is None else left_off.path
         if session is not None:
-            model = await in_thread(lambda check: saved_sessions.model_of(session, runs_dir))
+            model = await in_thread(lambda check: model_of_session(session, runs_dir))
             if model is not None:
-                self.charlstm.model = ModelChoice(model)
+                self.charlstm.model = ModelChoice(model[0])
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
         if session is not None and choice is not None:
             self.charlstm.model, self.charlstm.session_to_open = choice, None
-            self._open(choice, choice, session)
+            self._open(choice, choice if model is None else ModelChoice(*model), session)
+            return
+        if session is not None:
+            self.charlstm.session_to_open = None
+            self._show_text_of(session)
             return
         again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
@@ -499,20 +542,20 @@ class GenerateScreen(ModeScreen):
     async def _open_session(self, path: Path) -> None:
         """Continue a saved session: on its own model, else on the one that is played."""
         runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
-        model = await in_thread(lambda check: saved_sessions.model_of(path, runs_dir))
+        model = await in_thread(lambda check: model_of_session(path, runs_dir))
         played = None if state is None or state.facts is None else {state.request.model_name, *_paths(state.facts)}
-        if model is not None and (played is None or model not in played):
+        if model is not None and (played is None or model[0] not in played):
             self.workers.cancel_group(self, "choice")
-            self.charlstm.model = choice = ModelChoice(model)
-            self._open(choice, choice, path)
+            self.charlstm.model = choice = ModelChoice(model[0])
+            self._open(choice, ModelChoice(*model), path)
         elif played is None:
-            self.show_error("Open the model first that the session was played on, then the session.")
+            self._show_text_of(path)
         else:
             if self.view_name != "play":
                 self.show_view("play")
             self.workers.cancel_group(self, "choice")
             self.charlstm.model, self._awaited = self._played_choice, None
-            self.play.load_session(path)
+            self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
     async def _open_in_duel(self, choice: ModelChoice) -> None:

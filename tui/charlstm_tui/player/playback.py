@@ -40,6 +40,7 @@ from charlstm_tui.player.state import (
     ModelFacts,
     PlaybackState,
     PlayRequest,
+    UnopenedSession,
     describe,
     model_path,
 )
@@ -191,6 +192,7 @@ class Playback:
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
+        self.unopened: UnopenedSession | None = None  # what was to be loaded instead, until another load
         self.before: list[Replaced] = []
         self.after: list[Replaced] = []  # those from which undo went back
         self._changes_then = 0  # of the document, when undo went back to it
@@ -332,6 +334,7 @@ class Playback:
             self.title,
             document.words,
             len(text),
+            -1 if self.facts is None or self.facts.step is None else self.facts.step,
         )
 
     def session_state(self, *, with_cache: bool = False) -> SessionState:
@@ -385,6 +388,7 @@ class Playback:
         """Leave what is played, and say that ``request`` is being opened."""
         self.stop()
         self.edited, self.continues, self.title, self.opened, self.writing = False, "", "", None, False
+        self.unopened = None
         self.request = request
         self.settings = self.settings if request.settings is None else request.settings
         self.speed = self.speed if request.speed is None else request.speed
@@ -606,6 +610,7 @@ class Playback:
                 settings=self.settings,
                 speed=self.speed,
                 done=self.done,
+                unopened=self.unopened,
             )
         document, reader = self.document, self.reader
         text, version, cursor = document.text, document.version, document.cursor
@@ -668,6 +673,7 @@ class Playback:
             title=self.title,
             continues=self.continues,
             opened=self.opened,
+            unopened=self.unopened,
         )
         self.note = self.failure = ""
         return state

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from charlstm import paths, storage, user_files
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState, SessionSummary
-from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.folder import Run, find_run, list_runs
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
@@ -184,7 +184,10 @@ def session_at(path: Path) -> SavedSession | None:
         info = path.stat()
         if storage.special_kind(info.st_mode) is not None:
             return None
-        return SavedSession(path, info.st_mtime, _summary(path, FileStamp.of(info)))
+        summary = _summary(path, FileStamp.of(info))
+        # A copy is no newer than what it is a copy of.
+        changed = info.st_mtime if summary is None or not summary.saved else min(info.st_mtime, summary.saved)
+        return SavedSession(path, changed, summary)
     return None
 
 
@@ -196,18 +199,35 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
         return None
 
 
-def model_of(session: Path, runs_dir: Path | None = None) -> str | None:
-    """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is
-    there."""
+def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool = False) -> str | None:
+    """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is there,
+    else that of the session which it continues."""
     run = Run(session.absolute().parent.parent)
     if run.exists() and run.sessions_dir == session.absolute().parent:
         return str(run.path)
     with contextlib.suppress(CharLSTMError, OSError):
-        model = saving.read_summary(session, MOST_BYTES).model
-        if model:
-            find_model(model, runs_dir)
-            return model
+        summary = saving.read_summary(session, MOST_BYTES)
+        model = summary.model
+        # A run that was moved to a folder of runs that is known has its name there.
+        names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
+        if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
+            return found
+        if summary.continues and not is_continued:
+            return model_of(Path(summary.continues), runs_dir, is_continued=True)
     return None
+
+
+def _is_there(model: str, runs_dir: Path | None) -> bool:
+    """Whether there is a model of this name; of a run its last snapshot will do."""
+    try:
+        find_model(model, runs_dir)
+    except RunError:
+        with contextlib.suppress(RunError):
+            return bool(find_run(model, runs_dir).snapshots())
+        return False
+    except CharLSTMError:
+        return False
+    return True
 
 
 def kept(played: Path | None) -> str:
@@ -316,10 +336,11 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
     elif path.name.lower().endswith((".tree.html", ".tree.htm")):
 
         def write() -> None:  # it reads all branches, which may take long
-            saving.export_session(session_of(state, session.model), path)
+            saving.export_session(session_of(state, session.model), path, title=state.summary.title)
 
     else:
-        write_copy = saving.copy_as(session, path, cast(Any, colour if colour in get_args(saving.Colour) else "rank"))
+        scale = cast(Any, colour if colour in get_args(saving.Colour) else "rank")
+        write_copy = saving.copy_as(session, path, scale, title=state.summary.title)
 
         def write() -> None:
             write_copy(True)

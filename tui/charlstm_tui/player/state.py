@@ -13,9 +13,11 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
+from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 
 FULL = math.inf
@@ -87,6 +89,14 @@ class Continuations:
 
 
 @dataclass(frozen=True, slots=True)
+class UnopenedSession:
+    """A session that cannot be continued: a sentence that says why, and what can be read of it without its model."""
+
+    reason: str
+    text: SessionText
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackState:
     """One playback at one moment. Positions count the characters of the text from the first of the prime.
 
@@ -155,6 +165,8 @@ class PlaybackState:
     """The text before this one to which undo goes back, if there is work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
+    unopened: UnopenedSession | None = None
+    """The session that was to be loaded and cannot be continued."""
     title: str = ""
     """That the user gave the session."""
     continues: str = ""
@@ -204,6 +216,34 @@ def checkpoints(run: Path) -> list[tuple[int, int | None]]:
         if isinstance(step, int):
             found[step] = None
     return sorted(found.items(), key=lambda one: one[0])
+
+
+def model_of_session(session: Path, runs_dir: Path | None = None) -> tuple[str, int | None] | None:
+    """The model with which to continue a session, and the ``step`` of a request for it: the one with which it was
+    played last, or where that is gone the best one of its run. None if the model is not there."""
+    name = saved_sessions.model_of(session, runs_dir)
+    if name is None:
+        return None
+    saved, step = saved_sessions.session_at(session), None
+    if saved is not None and saved.summary is not None and saved.summary.step >= 0:
+        with contextlib.suppress(CharLSTMError):
+            step = dict(checkpoints(find_run(name, runs_dir).path)).get(saved.summary.step)
+    return name, step
+
+
+def other_model_words(opened: SavedSession | None, facts: ModelFacts) -> str:
+    """A sentence that says with which model a session is continued, where that is another one than before; else
+    empty."""
+    if opened is None or opened.summary is None or not opened.model:
+        return ""
+    was, here = visible(opened.model, keep=""), facts.name
+    step = "" if facts.step is None else f" @ step {facts.step:,}"
+    if was != here:
+        return f"Its model {was} is not there: it goes on with {here}{step}."
+    before = opened.summary.step
+    if before >= 0 and facts.step is not None and before != facts.step:
+        return f"Its model {was} @ step {before:,} is not there: it goes on with step {facts.step:,}."
+    return ""
 
 
 def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import saved_state
+from charlstm.generation import saved_state, session_text
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
@@ -37,7 +37,15 @@ from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, to
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
-from charlstm_tui.player.state import FULL, Continuations, PlaybackState, PlayRequest, checkpoints
+from charlstm_tui.player.state import (
+    FULL,
+    Continuations,
+    PlaybackState,
+    PlayRequest,
+    UnopenedSession,
+    checkpoints,
+    other_model_words,
+)
 from charlstm_tui.player.typography import in_words, with_plain_marks
 
 SLICE = 0.008
@@ -495,6 +503,7 @@ class Player:
 
     def _give_title(self, playback: Playback, title: str) -> None:
         playback.title = title
+        playback.note = f"Title: {title}" if title else "The session has no title now."
         self._save_changes(playback)
 
     def _end_saving(self, playback: Playback) -> None:
@@ -610,6 +619,8 @@ class Player:
             return
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
+        if playback.key in self._saved_settings:
+            self._save_changes(playback)  # the session goes on with this model when it is opened again
         self._answering = True
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
@@ -636,10 +647,12 @@ class Player:
             else:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
+            if request.session is not None:
+                playback.unopened = self._unopened(request.session, request.runs_dir, str(error))
             if before is not None and before.loaded is playback.loaded:
                 # Not for the model's sake: what was played before is played again.
                 playback.put_back(before)
-                playback.failure = str(error)
+                playback.failure = "" if playback.unopened is not None else str(error)
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
@@ -650,6 +663,16 @@ class Player:
         if request.stream and playback.speed > 0:
             # Undo goes back to the text before at once, not to this one without the characters that now come.
             playback.stream(request.to_sentence or PAUSE_AFTER)
+
+    def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
+        """What can be read of a session that cannot be continued; None if that is nothing."""
+        try:
+            found = session_text.read(path)
+        except CharLSTMError:
+            return None
+        if found.model and saved_sessions.model_of(path, runs_dir) is None:
+            reason = f"Its model {found.model} is not there, and the one that is played cannot continue it."
+        return UnopenedSession(reason, found)
 
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
         saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
@@ -662,7 +685,8 @@ class Player:
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
-        playback.settings, playback.note = saved.settings, saved.note
+        other = "" if playback.facts is None else other_model_words(playback.opened, playback.facts)
+        playback.settings, playback.note = saved.settings, " ".join(filter(None, (saved.note, other)))
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)

@@ -1,0 +1,61 @@
+"""The command ``session``: the text of a saved session, for which its model is not needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from charlstm.cli.generate import safe_for_stdout
+from charlstm.cli.json_schemas import SessionBranch, SessionResult
+from charlstm.cli.options import examples, json_option
+from charlstm.cli.output import print_note, print_result
+from charlstm.errors import GenerationError
+from charlstm.user_files import STDOUT
+
+
+@click.command(epilog=examples("charlstm session poem.json", "charlstm session poem.json --out poem.verse.html"))
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Write the text to this file: .txt, .md or .html; with .prose before that, its lines joined to paragraphs.",
+)
+@click.option("--force", is_flag=True, help="Replace the file if it exists.")
+@json_option
+def session(file: Path, out: str | None, force: bool, as_json: bool) -> None:
+    """Print or export the text of FILE, a session that the app or `play` saved.
+
+    The model that wrote it is not needed. The text is the current one; with --json all branches are printed too.
+
+    With --json: {"path", "out", "title", "model", "text", "branches"}.
+    """
+    from charlstm.generation.saving import export_text
+    from charlstm.generation.session_text import read
+
+    found = read(file)
+    if found.note:
+        print_note(found.note)
+    if out == STDOUT:
+        out = None
+    if out is not None:
+        try:
+            export_text(found.text, Path(out), found.title, overwrite=force)
+        except FileExistsError:
+            raise GenerationError(
+                f"The file {out} already exists: replace it with --force, or choose another one with --out"
+            ) from None
+        except OSError as error:
+            raise GenerationError(f"{out} cannot be written: {error.strerror}") from None
+    branches: list[SessionBranch] = [
+        {"number": each.number, "name": each.name, "text": each.text} for each in found.branches
+    ]
+    result: SessionResult = {
+        "path": str(file.absolute()),
+        "out": None if out is None else str(Path(out).absolute()),
+        "title": found.title,
+        "model": found.model,
+        "text": found.text,
+        "branches": branches,
+    }
+    print_result(as_json, result, safe_for_stdout(found.text) if out is None else out)
