@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 from rich.style import Style
 from textual.events import Click, Paste
 from textual.renderables.background_screen import BackgroundScreen
 from textual.widgets import Input, OptionList
 
+from charlstm.generation.session import Continuation
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
+from charlstm_tui.player.state import Continuations
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
@@ -48,6 +52,17 @@ async def test_a_dialog_below_another_waits_for_its_turn(tmp_path: Path) -> None
         await app.pilot.press("escape")
         await app.until(lambda: app.app.screen is app.mode)
         assert answers == [False, None]
+
+
+@pytest.mark.parametrize("rows", [24, 36])
+async def test_long_continuations_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
+    async with driven(tmp_path, (80, rows)) as app:
+        await app.in_mode("corpus")
+        dialog = ContinuationsDialog("before", lambda first: None)
+        await app.app.push_screen(dialog)
+        found = tuple(Continuation("words of a line " * 4 + "\n" + "and of another one " * 4, 1.5) for _ in range(6))
+        dialog.show(Continuations(1, found, complete=True))
+        await app.shows("words of a line", "r others", "Esc cancel")
 
 
 async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_path: Path) -> None:

@@ -426,14 +426,14 @@ def test_failed_compacting_leaves_the_file_and_no_other(begun, tmp_path):
         document.insert("abcde fg"[number % 8])
         save(log, document)
     content = log.path.read_bytes()
-    with storage.use_disk(FaultyDisk()) as disk:
+    with storage.use_disk(FaultyDisk(alone=True)) as disk:
         log.compact()
     total = disk.calls
     assert total > 4
     for at in range(total - 1):  # the last one syncs the folder
         log.path.write_bytes(content)
         log.size = len(content)
-        with storage.use_disk(FaultyDisk(at, full)), pytest.raises(OSError, match="space"):
+        with storage.use_disk(FaultyDisk(at, full, alone=True)), pytest.raises(OSError, match="space"):
             log.compact()
         assert log.path.read_bytes() == content
         assert not list(tmp_path.glob(".*.tmp"))

@@ -36,6 +36,8 @@ class ContinuationsDialog(Dialog):
     """Returns the text that was picked, or ``None``. ``find`` is called with the number of the first continuation to
     generate; :meth:`show` shows them while they grow."""
 
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium"), (30, "-tall")]  # noqa: RUF012
+
     def __init__(self, before: str, find: Callable[[int], object]) -> None:
         super().__init__()
         self._before, self._find, self._first = visible(before[-CONTEXT:], keep="").lstrip(), find, 1
