@@ -21,6 +21,8 @@ def test_search_finds_places_that_overlap_and_tells_case_only_when_asked() -> No
     assert list(Search("aa").places("aaAa")) == [0, 1, 2]
     assert list(Search("aa", match_case=True).places("aaAa")) == [0]
     assert list(Search("").places("text")) == []
+    assert list(Search("ed", whole_words=True).places("Ed edits; red Ed")) == [0, 14]
+    assert list(Search(" ed", whole_words=True).places("an ed, an edit")) == [2]
     assert list(Search(".").places("a.b")) == [1]
     assert Search("b").highlight(Content("abab"), 1).spans[0].start == 1
 
@@ -54,11 +56,17 @@ async def test_corpus_help_and_errors_are_searched(
         await app.press("up", "up")
         await app.shows("line 79 of Poems", "11 of 11")
         app.screen.query_one(FindBar).query_one(Input).value = "poems"
-        await app.shows("of 90", "any case")
+        await app.shows("of 90", "case: any")
         app.app.notify_info("Said meanwhile.")  # a notification leaves the bar in sight
-        assert "Find" in await app.shows("Said meanwhile.", "any case")
+        assert "Find" in await app.shows("Said meanwhile.", "case: any")
         await app.press("ctrl+l")
-        await app.shows("not found", "case matters")
+        await app.shows("not found", "case: as typed")
+        await app.press("ctrl+l", "ctrl+o")
+        app.screen.query_one(FindBar).query_one(Input).value = "poem"
+        await app.shows("not found", "word: whole")
+        await app.press("ctrl+o")
+        await app.shows("of 90", "word: any")
+        await app.press("ctrl+l")
         await app.press("escape")
         await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
         await app.press("f1")

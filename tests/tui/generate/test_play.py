@@ -222,6 +222,20 @@ async def test_the_prime_is_edited_in_place_with_several_lines(model: Path) -> N
         await it.until(lambda: it.text.endswith("we"))
 
 
+async def test_prime_that_was_typed_and_not_played_is_there_again(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        text = it.text
+        await it.pilot.press("e", *"Once", "tab")
+        await it.until(lambda: "That prime was not played; e has it again." in it.status())
+        assert it.screen.play.prime_input.text == it.prime
+        await it.pilot.press("e")
+        await it.until(lambda: it.screen.play.prime_input.text == "Once")
+        assert it.text == text
+        await it.pilot.press("enter")
+        await it.until(lambda: it.prime == "Once")
+
+
 async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

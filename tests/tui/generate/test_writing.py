@@ -333,7 +333,7 @@ async def test_find_replaces_one_place_or_all_which_undo_takes_back_together(mod
         assert "Replaced 1 place; Ctrl+Z undoes." in it.status()
         rest = one.count(needle)
         await it.until(lambda: f"of {rest}" in it.screen_text())
-        await it.pilot.press("ctrl+r")
+        await it.pilot.press("ctrl+g")
         await it.until(lambda: it.text == one.replace(needle, "the"))
         await it.until(lambda: f"Replaced {rest} places; Ctrl+Z undoes." in it.status())
         await it.pilot.press("escape", "ctrl+z")
@@ -391,7 +391,7 @@ async def test_cursor_stays_at_its_characters_when_all_is_replaced(model: Path) 
         bar = await found(it)
         bar.action_case()
         bar.query_one("#find-needle", Input).value = needle
-        await it.pilot.press("tab", *"the", "ctrl+r")
+        await it.pilot.press("tab", *"the", "ctrl+g")
         after = before.replace(needle, "the")
         await it.until(lambda: it.text == after)
         await it.pilot.press("escape", "x")
@@ -408,7 +408,7 @@ async def test_replacing_by_what_the_model_does_not_know_is_said_and_removes_not
         await it.pilot.press("tab")
         await it.until(lambda: bar.query_one("#find-replacement", Input).has_focus)
         bar.query_one("#find-replacement", Input).value = "☃"
-        await it.pilot.press("ctrl+r")
+        await it.pilot.press("ctrl+g")
         await it.until(lambda: "never seen '☃': left out. Nothing is replaced." in it.status())
         assert it.text == before
         await it.pilot.press("escape", "w", "ctrl+home", "shift+right", "shift+right")

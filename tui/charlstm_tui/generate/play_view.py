@@ -848,6 +848,10 @@ class PlayView(ExplainingView):
         self.text_only = False
         self.screen.set_focus(self.prime_input)
 
+    @on(PrimeInput.Left)
+    def _prime_left(self) -> None:
+        self.say(f"That prime was not played; {key_of('generate.edit_prime')} has it again.")
+
     @on(PrimeInput.Submitted)
     def _prime_submitted(self, event: PrimeInput.Submitted) -> None:
         if self.state is not None:

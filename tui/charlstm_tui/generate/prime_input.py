@@ -1,5 +1,6 @@
 """The prime: the text that generation starts from, edited in place. It is selected when it gets the focus, so
-that typing replaces it. Enter plays it, Ctrl+J starts a new line."""
+that typing replaces it. Enter plays it, Ctrl+J starts a new line. What was typed and not played is there again when it
+gets the focus the next time."""
 
 from __future__ import annotations
 
@@ -43,6 +44,9 @@ class PrimeInput(TextArea):
             super().__init__()
             self.text = text
 
+    class Left(Message):
+        """It lost the focus, and what was typed was not played."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(
             "",
@@ -54,6 +58,7 @@ class PrimeInput(TextArea):
             show_line_numbers=False,
         )
         self._played = ""
+        self._typed = ""  # and not played
 
     def show(self, text: str) -> None:
         """Show the prime that is played; what is being typed is left alone."""
@@ -79,7 +84,7 @@ class PrimeInput(TextArea):
             event.stop()
             event.prevent_default()
             if event.key == "enter":
-                self._played = self.text
+                self._played, self._typed = self.text, ""
                 self.post_message(self.Submitted(self.text))
             else:
                 self.insert("\n")
@@ -101,13 +106,17 @@ class PrimeInput(TextArea):
 
     def on_focus(self, event: events.Focus) -> None:
         if not event.from_app_focus:
+            if self._typed:
+                self.load_text(self._typed)
             self.select_all()  # so that typing replaces it
 
     def on_blur(self) -> None:
         if not self.app.app_focus:
             return  # another window has the keyboard; what is being typed waits
+        self._typed = "" if self.text == self._played else self.text
         if self.text != self._played:
             self.load_text(self._played)
+            self.post_message(self.Left())
         self.scroll_home(animate=False)
 
 

@@ -489,9 +489,9 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     def _found_styles(self, start: int, stop: int) -> dict[int, Style]:
         """The styles of the positions of a row that belong to a place that was found."""
         length = len(self._search.needle)
-        first = max(0, start - length + 1)
+        first = max(0, start - length)
         styles: dict[int, Style] = {}
-        for begin in self._search.places(self.text(first, min(stop + length - 1, self._length))):
+        for begin in self._search.places(self.text(first, min(stop + length, self._length))):
             name = "found-current" if first + begin == self._found else "found"
             style = self.get_component_rich_style(f"stream--{name}", partial=True)
             styles |= dict.fromkeys(range(first + begin, first + begin + length), style)

@@ -1,5 +1,5 @@
-"""Find in a text: a line to type in, with the number of places, next and previous, and case by choice. Where the text
-can be changed, a second line says what to put in the place of what is found.
+"""Find in a text: a line to type in, with the number of places, next and previous, case and whole words by choice.
+Where the text can be changed, a second line says what to put in the place of what is found.
 
 A widget whose text can be searched is a :class:`FindTarget`. The bar asks it for its text, and tells it what to
 highlight and which place to show. What is to be replaced it tells the screen (:class:`FindBar.Replaced`).
@@ -34,7 +34,7 @@ FOUND, CURRENT = "reverse $accent", "reverse bold $foreground"
 
 
 CLOSE, REPLACE = "Esc close", "Tab replace"
-REPLACE_KEYS = ("Enter this one", "Ctrl+R all", "Tab find")
+REPLACE_KEYS = ("Enter this one", "Ctrl+G all", "Tab find")
 KEPT = 22
 """Cells of the bar that are not for the count and the keys: "Find", some of what is typed, and the padding."""
 
@@ -42,8 +42,13 @@ _WORD = re.compile(r".\S*", re.DOTALL)
 
 
 @lru_cache(maxsize=16)
-def _pattern(needle: str, match_case: bool) -> re.Pattern[str]:
-    return re.compile(re.escape(needle), 0 if match_case else re.IGNORECASE)
+def _pattern(needle: str, match_case: bool, whole_words: bool) -> re.Pattern[str]:
+    written = re.escape(needle)
+    if whole_words:  # an end of the needle that is no letter may stand beside one
+        before = r"(?<!\w)" if re.match(r"\w", needle) else ""
+        after = r"(?!\w)" if re.search(r"\w\Z", needle) else ""
+        written = f"{before}{written}{after}"
+    return re.compile(written, 0 if match_case else re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,12 @@ class Search:
 
     needle: str = ""
     match_case: bool = False
+    whole_words: bool = False
 
     @property
     def pattern(self) -> re.Pattern[str]:
         """What finds it."""
-        return _pattern(self.needle, self.match_case)
+        return _pattern(self.needle, self.match_case, self.whole_words)
 
     def places(self, text: str, start: int = 0) -> Iterator[int]:
         """Where it stands in ``text`` from ``start`` on; places may overlap."""
@@ -124,8 +130,9 @@ class FindBar(Vertical):
         ("down", "step(1)", "next"),
         ("up", "step(-1)", "previous"),
         ("ctrl+l", "case", "case"),
+        ("ctrl+o", "words", "whole words"),
         ("tab", "other_field", "replace"),
-        ("ctrl+r", "replace_all", "replace all"),
+        ("ctrl+g", "replace_all", "replace all"),
     ]
 
     class Closed(Message):
@@ -222,6 +229,11 @@ class FindBar(Vertical):
         self.search = replace(self.search, match_case=not self.search.match_case)
         self._find_from(self._start)
 
+    def action_words(self) -> None:
+        """Find whole words alone, or parts of words too."""
+        self.search = replace(self.search, whole_words=not self.search.whole_words)
+        self._find_from(self._start)
+
     def action_step(self, by: int) -> None:
         """Go to the next place, or with -1 to the previous one; after the last comes the first."""
         if not self.children:  # a second key before the bar is there
@@ -253,10 +265,14 @@ class FindBar(Vertical):
 
     def _draw_keys(self) -> None:
         """Name the keys, as many as there is space for beside the count and the start of what is typed."""
-        case = "Ctrl+L case matters" if self.search.match_case else "Ctrl+L any case"
+        case = f"Ctrl+L case: {'as typed' if self.search.match_case else 'any'}"
+        words = f"Ctrl+O word: {'whole' if self.search.whole_words else 'any'}"
         space = self.size.width - cell_len(self._count) - KEPT
         more = (REPLACE,) if self.target.can_replace and not self.has_class("-replacing") else ()
-        sets = ((case, "↑ ↓ step", *more, CLOSE), (case, *more, CLOSE), (*more, CLOSE), (CLOSE,))
+        sets = (
+            (case, words, "↑ ↓ step", *more, CLOSE), (case, words, *more, CLOSE), (case, *more, CLOSE), (*more, CLOSE),
+            (CLOSE,),
+        )  # fmt: skip
         lines = ("   ".join(keys) for keys in sets)
         self.query_one(".find-keys", Static).update(Content(next((line for line in lines if len(line) <= space), "")))
 
