@@ -77,7 +77,7 @@ THEMES = ("nord", "textual-light", "ansi-dark", "charlstm-light")
 """With ``--configured``: that of each seed."""
 REMAPPED = {
     HELP: "j", QUIT: "Q", "app.palette_key": "f6", "app.find": "f3", "app.copy": "f8", "app.zoom": "f13",
-    "app.units": "f14", "app.mode_train": "f2", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
+    "app.units": "f14", "app.mode_train": "f4", "app.mode_runs": "5", "corpus.use": "b", "corpus.open_path": "y",
     "train.start": "b", "train.pause": "p", "train.stop": "r", "train.rate": "x", "train.smoothing": "v",
     "generate.stream": "f15", "generate.cells_stream": "f15", "generate.colour": "f16", "generate.choices": "f17",
     "generate.temperature_down": "f18", "generate.temperature_up": "f19", "generate.accept_suggestion": "f9",

@@ -43,8 +43,10 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
         loop.add_signal_handler(number, end_app, 128 + number)
 
     def hung_up() -> None:
+        # At once, as the loop may wait for good: Textual's queue of writes is full, and its thread has ended.
+        exit_at_the_latest(128 + signal.SIGHUP, finish)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(end_app, 128 + signal.SIGHUP)
+            loop.call_soon_threadsafe(end, 128 + signal.SIGHUP)
 
     web = os.environ.get("TEXTUAL_DRIVER")  # its input is a pipe, which the server closes when it ends
     if sys.__stdin__ is not None and (web or sys.__stdin__.isatty()):

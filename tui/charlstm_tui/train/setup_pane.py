@@ -539,9 +539,10 @@ class SetupPane(SafeWorkers, Vertical):
         return Content("\n").join(rows)
 
     def _baselines(self, width: int) -> Content:
-        """Simple models and earlier runs of this text as bars, the worst first."""
-        name = self.corpus.name if self.corpus is not None else ""
-        losses = losses_to_beat(self.references or (), self._runs_state.runs, name)
+        """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple
+        models are counted: it is not known yet which are useless."""
+        name, counted = "" if self.corpus is None else self.corpus.name, self.references
+        losses = [] if counted is None else losses_to_beat(counted, self._runs_state.runs, name)
         if not losses:
             if self.text_facts is None or self.problem:
                 return Content("")
