@@ -516,7 +516,7 @@ class Player:
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
         for playback in self._playbacks.values():
-            playback.changed |= playback.key in self._saved_settings
+            playback.changed |= bool(self._saved_settings)  # why one played before is not saved, too
 
     def _status(self, playback: Playback) -> SavingStatus | None:
         return self._saver.status(playback.key) if playback.key in self._saved_settings else None
