@@ -892,15 +892,24 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     """The first session cannot be written while the second is played; it is tried again, and kept at the end."""
     run = record(tmp_path, "finished").run
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
+    played, attend = threading.Event(), session_saver.SessionSaver._attend
+
+    def late(saver: session_saver.SessionSaver, saving: Any, closing: bool) -> None:
+        played.wait()
+        attend(saver, saving, closing)
+
+    monkeypatch.setattr(session_saver.SessionSaver, "_attend", late)
     run.sessions_dir.write_text("in the way")
     listener.player.load(PlayRequest(str(run.path), speed=FULL))
     listener.player.do(operations.INSERT, "first")
     listener.until(lambda p: p.length == 5)
     listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
-    listener.until(lambda p: listener.prime == "The" and bool(p.not_saved))
+    listener.until(lambda p: listener.prime == "The" and p.distribution is not None and not p.not_saved)
+    played.set()
+    listener.until(lambda p: bool(p.not_saved))
     listener.player.do(operations.INSERT, "second")
     second = listener.until(lambda p: p.length == 6 and p.file is not None)
-    assert listener.player.close(60)
+    assert listener.player.close(10)
     assert second.file is not None
     assert load_session(second.file, load_model(model)).read() == "second"
     (sentence,) = listener.player.rescue()
