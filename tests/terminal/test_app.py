@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -81,6 +84,43 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     assert min(steps) > 0
     app.key("q")
     assert app.end() == 0
+
+
+# As when Textual's queue of writes is full, and its thread ended because there is no terminal to write to.
+BLOCKED = """
+import pathlib, time
+from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.main import main
+
+def block():
+    pathlib.Path("blocked").touch()
+    time.sleep(1000)
+
+mount = CharLSTMApp.on_mount
+CharLSTMApp.on_mount = lambda app: (mount(app), app.set_timer(0.1, block))[0]
+main()
+"""
+
+
+def test_terminal_that_goes_away_ends_an_app_whose_loop_is_blocked(machine: tuple[Path, dict[str, str]]) -> None:
+    home, environment = machine
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.chdir(home)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from a wrapper that keeps it
+        os.execve(sys.executable, [sys.executable, "-c", BLOCKED], environment)
+    deadline = time.monotonic() + TIMEOUT
+    while not (home / "blocked").exists():
+        assert time.monotonic() < deadline, "the app did not begin"
+        if select.select([terminal], [], [], 0.05)[0]:
+            os.read(terminal, 65536)
+    os.close(terminal)
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise AssertionError("the app does not end")
+        time.sleep(0.05)
 
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:

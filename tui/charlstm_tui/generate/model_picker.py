@@ -37,7 +37,7 @@ FILES = 50
 SESSION = "session"
 """The word in the entries of all sessions, by which they can be looked for."""
 MOST_NAME = 28
-"""Characters of a session's title in the list, so that a long one leaves room for what stands beside the others."""
+"""The most characters of a session's title in the list: all rows have the columns of the longest one."""
 BEGINNING = 60
 """Characters of a session's beginning."""
 

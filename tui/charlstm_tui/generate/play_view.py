@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -403,13 +403,10 @@ class PlayView(ExplainingView):
         """Another text has come: say what became of the one before, and which session it is. Where it came because of
         another checkpoint of the run that was played ``before``, the screen says that."""
         opened, last, replaced = state.opened, state.last_session, state.replaced
-        facts = state.facts
-        is_checkpoint = facts is not None and before is not None and facts.run is not None and facts.run == before.run
-        is_checkpoint = is_checkpoint and facts is not None and before is not None and facts.step != before.step
         if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
             key = key_of("generate.last_session")
             self.say(f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}.")
-        elif replaced is not None and replaced.length and not is_checkpoint:
+        elif replaced is not None and replaced.length and not _is_other_checkpoint(before, state.facts):
             key = key_of("generate.undo")
             self.say(f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}.")
         elif opened is not None:
@@ -458,7 +455,7 @@ class PlayView(ExplainingView):
             text.cursor = state.position
         if _moves_cursor(before, state):
             if not new_text and state.start < state.position <= state.start + len(state.text):
-                text.reveal(state.start)  # what came in before the cursor, as far as there is room for it
+                text.reveal(state.start)  # what came in before the cursor, or as much of it as the view can show
             text.reveal(text.cursor)
         if self._continuations is not None and state.continuations is not None:
             self._continuations.show(state.continuations)
@@ -517,8 +514,8 @@ class PlayView(ExplainingView):
     def _draw_title(self) -> None:
         """Show the title of the session beside the prime, and the key that edits the prime."""
         title = "" if self.state is None else visible(self.state.title, keep="")
-        room = min(LONGEST_TITLE, self.size.width - LEAST_PRIME)
-        shown = f"“{shorten(title, room)}”   " if title and room >= SHORTEST_TITLE else ""
+        length = min(LONGEST_TITLE, self.size.width - LEAST_PRIME)
+        shown = f"“{shorten(title, length)}”   " if title and length >= SHORTEST_TITLE else ""
         key = (key_of("generate.edit_prime"), "bold $primary")
         self.query_one("#prime-hint", Static).update(Content.assemble((shown, "bold $foreground"), key, " edit"))
 
@@ -917,14 +914,7 @@ class PlayView(ExplainingView):
 
     @work(exclusive=True, group="page")
     async def _write_text(self, path: Path, found: SessionText) -> None:
-        try:
-            await in_thread(lambda check: export_text(found.text, path, found.title))
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-        except OSError as error:
-            self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
-        else:
-            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+        await self._export(path, in_thread(lambda check: export_text(found.text, path, found.title)))
 
     def _is_of_this_text(self, continued: str) -> bool:
         """Whether the session that is continued is still in its file, with a text that begins like this one."""
@@ -958,12 +948,16 @@ class PlayView(ExplainingView):
 
             exports.write_checkpoints(path, state, prime, run, progress)
 
+        if exports.CHECKPOINTS.fits(path):
+            await self._export(path, in_thread(write_checkpoints))
+        else:
+            self.say("Writing the report; it takes a minute or two.")
+            await self._export(path, exports.write_report(path, run.path, state.request.step))
+
+    async def _export(self, path: Path, writing: Awaitable[object]) -> None:
+        """Wait for the file to be written, and say what came of it."""
         try:
-            if exports.CHECKPOINTS.fits(path):
-                await in_thread(write_checkpoints)
-            else:
-                self.say("Writing the report; it takes a minute or two.")
-                await exports.write_report(path, run.path, state.request.step)
+            await writing
         except CharLSTMError as error:
             self.say(str(error), error=True)
         except OSError as error:
@@ -1067,6 +1061,13 @@ def left_out_words(left_out: Sequence[tuple[str, int]]) -> str:
 
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
+
+
+def _is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> bool:
+    """Whether both are models of one run, after different numbers of steps."""
+    if before is None or facts is None or facts.run is None:
+        return False
+    return facts.run == before.run and facts.step != before.step
 
 
 def _races_on(before: PlaybackState | None, state: PlaybackState) -> bool:

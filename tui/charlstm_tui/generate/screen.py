@@ -61,10 +61,8 @@ from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
-TITLE = 30
-"""Characters of the session's title, which stands before the model where there is room."""
-SHORT_TITLE = 15
-"""The same where there is less room."""
+TITLE, SHORT_TITLE = 30, 15
+"""The most characters of the session's title, which stands before the model's name, in a wide and a narrow terminal."""
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200

@@ -40,7 +40,7 @@ class Column:
     falling: bool = False
     """Whether sorting by it begins with the largest figure or the latest time."""
     most: int = 0
-    """Its width where the names leave room; 0 for the same as always."""
+    """The most columns it has, where the names of the runs need fewer than there are; 0: never more than ``width``."""
 
     @property
     def gap(self) -> str:
