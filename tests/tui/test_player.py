@@ -924,7 +924,7 @@ def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Pat
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.INSERT, "own")
     listener.until(lambda p: p.length == 3)
-    assert listener.player.close(60)
+    assert listener.player.close(10)
     (sentence,) = listener.player.rescue()
     assert "cannot be saved" in sentence
     assert sentence.endswith("Its latest changes are lost.")
