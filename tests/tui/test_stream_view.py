@@ -82,6 +82,20 @@ async def test_cursor_on_the_space_at_which_verse_wraps_is_seen() -> None:
         assert strip.cell_length == app.view.region.width
 
 
+async def test_full_rows_leave_a_cell_for_the_cursor_beside_the_scrollbar() -> None:
+    app = Host()
+    async with app.run_test(size=(20, 12)) as pilot:
+        await pilot.pause()
+        app.view.append("words of prose " * 100)
+        await pilot.pause()
+        rows = app.shown()
+        assert app.view.show_vertical_scrollbar
+        assert max(map(len, rows)) <= app.view.scrollable_content_region.width - 1
+        await pilot.resize_terminal(24, 12)
+        await pilot.pause()
+        assert max(map(len, app.shown())) <= app.view.scrollable_content_region.width - 1
+
+
 async def test_follows_the_end_only_while_it_is_in_view() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)) as pilot:
@@ -105,7 +119,7 @@ async def test_places_that_are_found_are_marked_across_rows_and_in_new_text() ->
         rows = [app.view.render_line(y) for y in range(3)]
         return ["".join(segment.text for segment in row if segment.style and segment.style.reverse) for row in rows]
 
-    async with app.run_test(size=(12, 6)) as pilot:
+    async with app.run_test(size=(14, 6)) as pilot:
         await pilot.pause()
         app.view.append("a long wordabc def gh")
         await pilot.pause()

@@ -528,8 +528,9 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
             self._lay_out(lambda layout: layout.join(joined))
 
     def on_resize(self) -> None:
-        # One cell is left for the cursor after a full row.
-        self._lay_out(lambda layout: layout.resize(self.size.width - 1))
+        # One cell is left for the cursor after a full row, beside the scrollbar.
+        width = self.scrollable_content_region.width - 1
+        self._lay_out(lambda layout: layout.resize(width))
 
     def _lay_out(self, change: Callable[[TextLayout], None]) -> None:
         """Wrap the text in another way. Keep the cursor in view if it was, else the first row."""
