@@ -476,6 +476,7 @@ class SetupPane(SafeWorkers, Vertical):
             return
         for selector in ("#presets", "#preset-about", "#plans", "#setup-warnings"):
             self.query_one(selector).display = self.corpus is not None
+        self.set_class(self.corpus is not None, "-with-text")
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
             head.update(
