@@ -84,7 +84,9 @@ def main() -> None:
     parser.add_argument("--texts", nargs="+", required=True, help="files or built-in texts")
     parser.add_argument("--model", default="demo")
     parser.add_argument("--preset", default="quick")
-    parser.add_argument("--steps", type=int, nargs=2, required=True, help="from nothing (0: not at all), from the model")
+    parser.add_argument(
+        "--steps", type=int, nargs=2, required=True, help="from nothing (0: not at all), from the model"
+    )
     parser.add_argument("--batch", type=int, default=800, help="characters of a step that --steps counts in")
     parser.add_argument("--rows", nargs="+", default=[""], help='changes of the start from the model, "KEY=VALUE …"')
     parser.add_argument("--seeds", type=int, default=1)

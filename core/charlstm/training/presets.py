@@ -35,9 +35,7 @@ class Preset:
     from_model: Callable[[Settings, int, ModelConfig], Settings] | None = None
 
 
-def preset(
-    name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from: ModelConfig | None = None
-) -> Settings:
+def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from: ModelConfig | None = None) -> Settings:
     """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct, and for
     a start from a model of the shape ``start_from`` that predicts the text already.
 
