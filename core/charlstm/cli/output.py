@@ -139,7 +139,11 @@ def format_size(size: float) -> str:
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
-    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right."""
+    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right.
+
+    Rich's tables fit into a terminal's width, which would cut or wrap what a pipe gets; made as wide as their content,
+    they take as much code.
+    """
     from rich.cells import cell_len
 
     rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
@@ -158,7 +162,8 @@ class StatusLine:
     """A line at the bottom of stderr that is drawn again and again and cleared at the end.
 
     Draws nothing when stderr is not a terminal. The last cells of the row stay free, so that the ^C which a terminal
-    prints does not move the line to a second row.
+    prints does not move the line to a second row. It is not one of Rich, which hides the cursor meanwhile: a command
+    that is killed or suspended would leave it hidden.
     """
 
     INTERVAL = 0.1
