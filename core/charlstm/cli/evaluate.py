@@ -38,14 +38,13 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     ProgressBar,
-    plural,
     print_note,
     print_result,
     report_unknown_characters,
     terminal_width,
     truncate,
 )
-from charlstm.display import symbol, visible
+from charlstm.display import plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions

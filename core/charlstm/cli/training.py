@@ -27,8 +27,8 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
-from charlstm.display import shell_command, visible
+from charlstm.cli.output import ProgressBar, print_note, print_result, table
+from charlstm.display import duration, shell_command, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
@@ -172,7 +172,7 @@ def presets(
                 row["name"],
                 "{num_layers} × {hidden_size}".format_map(row["settings"]),
                 f"{row['parameters']:,}",
-                format_duration(row["seconds"]),
+                duration(row["seconds"]),
                 f"{row['memory_bytes'] / 2**20:,.0f} MB",
                 f"{row['chars_per_second']:,.0f}",
                 row["precision"],

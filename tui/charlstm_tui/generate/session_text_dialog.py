@@ -10,11 +10,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm_tui.actions import key_of
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.formatting import home, plural
+from charlstm_tui.formatting import home
 from charlstm_tui.player.state import UnopenedSession
 from charlstm_tui.save_dialog import Format
 
