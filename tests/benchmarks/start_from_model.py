@@ -3,11 +3,11 @@
     python tests/benchmarks/start_from_model.py --steps 1850 620 --texts FILE … [--model demo] [--seeds N]
         [--preset quick] [--rows "KEY=VALUE …" …] [--minutes N]
 
-``--steps`` are those from nothing and from the model: what the preset's time allows on some machine (name it beside the
-result), so that other work on this one does not change the results. The result of a run is its best validation loss
-over the whole held-out part. ``--rows`` are changes to the settings of the start from the model; ``""`` is none. Results
-are appended to ``--results``, and runs that are there already are not repeated. After ``--minutes`` no further run is
-started; call again to continue.
+``--steps`` are those from nothing and from the model: what the preset's time allows on some machine, which is to be
+named beside the result. So other work on this one does not change the results. The result of a run is its best
+validation loss over the whole held-out part. ``--rows`` are changes to the settings of the start from the model; ``""``
+is none. Results are appended to ``--results``, and runs that are there already are not repeated. After ``--minutes`` no
+further run is started; call again to continue.
 """
 
 from __future__ import annotations

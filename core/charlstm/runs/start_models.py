@@ -7,21 +7,28 @@ letters. `tests/benchmarks/README.md` has the texts on which this was tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.stepper import Stepper
-from charlstm.model.file import Model, ModelConfig, load_model
-from charlstm.runs.models import DEMO, demo_path
+from charlstm.model.file import Model, ModelConfig, load_model, read_info
+from charlstm.runs.folder import list_runs
+from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.text.batches import trained_texts
 from charlstm.text.corpus import Corpus, Span
-from charlstm.text.passages import known_share
+from charlstm.text.passages import Passages, known_share
+from charlstm.text.statistics import MIN_OVERLAP
 from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.presets import PRESETS, preset, with_given
+from charlstm.training.settings import Settings
 
 PASSAGES, LENGTH, WARM_UP = 64, 160, 32
 """A model is tried on so many passages of so many characters, all but the first of which count."""
@@ -49,12 +56,48 @@ class StartModel:
         """Whether a run on the text should start from it."""
         return self.loss < self.pairs
 
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        return "the model in the box" if self.name == DEMO else visible(self.name, keep="")
+
+    @property
+    def has_read_it(self) -> bool:
+        """Whether it has read so much of the text before that losses on it mean little."""
+        return self.read >= MIN_OVERLAP
+
+
+def passages_read(model: Model) -> Passages | None:
+    """Passages of the texts that ``model`` has read before its own run: its own, or those of the model in the box if
+    it, or a model that it started from, started from that one. ``None`` where nothing is known."""
+    if model.passages is not None:
+        return model.passages
+    demo = demo_path()
+    if demo is None:
+        return None
+    fingerprint = read_info(demo)[1].get("fingerprint")
+    if not any(text["fingerprint"] == fingerprint for text in trained_texts(model.info)):
+        return None
+    return load_model(demo).passages
+
+
+def settings_from(start: StartModel | None, preset_name: str, corpus: Corpus, given: Mapping[str, Any]) -> Settings:
+    """The settings of a preset for a run on ``corpus`` that begins with the weights of ``start``, ``None`` for random
+    ones, with those that the user gave."""
+    chars, symbols = corpus.text_chars, len(corpus.vocabulary)
+    shape = None if start is None or not start.helps else start.config
+    settings = preset(preset_name, chars, symbols, shape)
+    if start is not None:
+        settings = settings.with_changes(hidden_size=start.config.hidden_size, num_layers=start.config.num_layers)
+    return with_given(settings, given)
+
 
 def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
     """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
     second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
-    read = 0.0 if model.passages is None else known_share(model.passages, _text_of(corpus, spans))
+    passages = passages_read(model)
+    read = 0.0 if passages is None else known_share(passages, _text_of(corpus, spans))
     loss = loss_before_training(model, corpus, spans)
     return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
 
@@ -77,6 +120,47 @@ def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequen
         if tried.helps and (best is None or tried.loss < best.loss):
             best = tried
     return best
+
+
+NOTHING, BEST = "none", "auto"
+"""What ``--from`` takes besides a model: random weights, and the best start there is."""
+
+OWN_NETWORK = frozenset(("hidden_size", "num_layers", "init"))
+"""Who sets one of these wants a network of their own, so the run starts from nothing unless a model is asked for."""
+
+
+def choose_start(
+    word: str | None,
+    preset_name: str,
+    corpus: Corpus,
+    settings: Settings,
+    given: Collection[str] = (),
+    runs_dir: Path | None = None,
+) -> StartModel | None:
+    """The model that a new run starts from; ``None`` for random weights.
+
+    Args:
+        word: what the user asked for: a model as :func:`~charlstm.runs.models.find_model` takes it, :data:`NOTHING`,
+            :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps
+            and ``preset_name`` is one that starts from it.
+        settings: those of the run, which say what is held out.
+        given: the names of settings that the user chose.
+
+    Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
+    """
+    if word == NOTHING:
+        return None
+    spans = corpus.split(settings.val_fraction, settings.split, settings.test_fraction).train
+    if word == BEST:
+        runs = [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
+        demo = demo_path()
+        return best_start([*([] if demo is None else [(DEMO, demo)]), *runs], corpus, spans)
+    if word is not None:
+        return try_model(word, find_model(word, runs_dir), corpus, spans)
+    if PRESETS[preset_name].from_model is None or OWN_NETWORK.intersection(given):
+        return None
+    tried = try_demo(corpus, spans)
+    return tried if tried is not None and tried.helps else None
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:

@@ -63,4 +63,5 @@ def _kept(text: str) -> Passages:
         hashes = hashes[:-length] * np.uint64(factor) + hashes[length:]
         factor, length = factor * factor % 2**64, 2 * length
     hashes = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(_MIX)
-    return (hashes[(hashes >> np.uint64(32)) % np.uint64(ONE_IN) == 0] & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    kept: Passages = hashes[(hashes >> np.uint64(32)) % np.uint64(ONE_IN) == 0].astype(np.uint32)  # the low half
+    return kept
