@@ -283,10 +283,14 @@ class LossToBeat:
     nats: float
     is_run: bool = False
     is_estimate: bool = False
+    started_from: str = ""
+    """The model that a run started from; empty for random weights."""
 
     def name(self, *, short: bool) -> str:
         """What it is called on the screen."""
-        return visible(self.label, keep="") if self.is_run else baseline_name(self.label, short=short)
+        if not self.is_run:
+            return baseline_name(self.label, short=short)
+        return visible(f"{self.label} ({self.started_from})" if self.started_from else self.label, keep="")
 
 
 MOST_RUNS = 3
@@ -301,7 +305,13 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
     earlier.sort(key=lambda view: view.status.best_val or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [
-        LossToBeat(view.name, view.status.best_val or 0, is_run=True, is_estimate=not view.status.best_whole)
+        LossToBeat(
+            view.name,
+            view.status.best_val or 0,
+            is_run=True,
+            is_estimate=not view.status.best_whole,
+            started_from=view.started_from,
+        )
         for view in earlier[:MOST_RUNS]
     ]
     return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
@@ -314,8 +324,10 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
     """What the figures beside the bars are."""
-    marked = any(each.is_estimate for each in losses)
-    return f"{unit} per character, less is better" + (f"; {ESTIMATE} an estimate" if marked else "")
+    words = f"{unit} per character, less is better"
+    if any(each.is_estimate for each in losses):
+        words += f"; {ESTIMATE} an estimate"
+    return words + ("; (a model that it started from)" if any(each.started_from for each in losses) else "")
 
 
 # ---- a busy processor
