@@ -56,10 +56,6 @@ SHORTCUTS: tuple[str, ...] = (
 """Settings that have an option of their own; --set takes all settings."""
 
 
-SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is suggested."""
-
-
 def shortcuts(command: Any) -> Any:
     """Add an option for each of the most used settings; the command receives them by name."""
     for name in reversed(SHORTCUTS):
@@ -370,11 +366,13 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
+    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
-    from charlstm.runs.verdict import verdict
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
+    from charlstm.training.verdict import SMALLER, Diverged
+    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -394,20 +392,21 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
-    judged = verdict(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
+    judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     lower_rate = f"{min(Settings().lr, run.spec().settings.lr / SMALLER):.1g}"
-    if judged.kind == "diverged":
-        sentence = f"{run.name}: {judged.text} Resume it with a lower learning rate, such as lr={lower_rate}"
-        raise DivergedError(sentence, Advice("resume", run.name, setting="lr"))
+    if isinstance(judged, Diverged):
+        raise DivergedError(
+            f"{run.name}: {judged.text} {judged.advice(lower_rate)}", Advice("resume", run.name, setting="lr")
+        )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.rate_too_high or judged.useless):
+        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
             print_note(judged.text)
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
-        if judged.rate_too_high:  # it diverged, and ended before the loss was no number
+        if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
             command = shell_command("train", "--like", run.name, "--lr", lower_rate)
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process

@@ -19,6 +19,7 @@ from charlstm.runs.status import state_after
 from charlstm.system import StopSignals
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
+from charlstm.training.verdict import Diverged
 
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a disk that is full or gone."""
@@ -207,8 +208,7 @@ def _state_after_event(event: Event) -> dict[str, Any]:
         case Paused():
             return {"state": "waiting", "message": event.reason}
         case Finished(reason="diverged"):
-            message = f"the loss was not a number any more after step {event.step:,}; a lower learning rate may help"
-            return {"state": state_after("diverged"), "message": message}
+            return {"state": state_after("diverged"), "message": Diverged.message_after(event.step)}
         case Finished():
             return {"state": state_after(event.reason), "message": ""}
         case Failed():

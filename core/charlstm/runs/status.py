@@ -30,9 +30,6 @@ STARTING = 15.0
 LAST_WORDS = 16_000
 """Bytes read at the end of ``worker.log``."""
 
-ESTIMATE = "~"
-"""Marks a loss that is estimated from slices of the held-out part."""
-
 WORKER_LINE = "— worker "
 """Start of the first line that each worker writes into ``worker.log``."""
 

@@ -32,6 +32,7 @@ from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS, lifted_minutes
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
+from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import SafeWorkers, in_thread, run_command
 from charlstm_tui.base import is_detached
@@ -55,7 +56,6 @@ from charlstm_tui.train.run_plan import (
     origin_words,
     plan_lines,
     planned_seconds,
-    risk_words,
     setting_words,
     unit_words,
     validation_name,
