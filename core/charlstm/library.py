@@ -14,7 +14,7 @@ from charlstm.errors import ModelError, TextError
 from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerKeywords, SamplerSettings, changed_settings
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model

@@ -57,7 +57,7 @@ from charlstm.config import example_config, load_config
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, load_session, read_summary, save_session
 from charlstm.generation.session import Session
@@ -491,7 +491,7 @@ def known_runs(place: Path) -> Kind:
 
 
 def remembered_settings(place: Path) -> Kind:
-    from charlstm.generation.sampling import SamplerSettings
+    from charlstm.generation.sampler_settings import SamplerSettings
     from charlstm_tui.player import preferences
 
     preferences.remember(

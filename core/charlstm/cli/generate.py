@@ -19,20 +19,21 @@ from charlstm.cli.options import (
     json_option,
     model_argument,
     models_of_run,
-    number_option,
     open_model,
     runs_dir_option,
     seed_option,
+    setting_option,
     snapshot_option,
     usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
-    from charlstm.generation.sampling import SamplerSettings
     from charlstm.generation.tree import Alternative, Step
     from charlstm.model.file import Model
 
@@ -50,38 +51,17 @@ ALTERNATIVES_SHOWN = 6
 MAX_PRIME = 10_000_000
 """Characters of a prime. There is a limit because a device or a pipe may never end."""
 
-_SAMPLER = (
-    number_option(
-        "--temperature", default=0.8, help="0: always the most likely; 1: as the model learnt; above: wilder."
-    ),
-    integer_option("--top-k", help="Keep only the N most likely characters."),
-    number_option("--top-p", help="Keep the fewest characters whose probabilities add up to X."),
-    number_option("--min-p", default=0.05, help="Drop characters less likely than X times the most likely one."),
-    number_option("--typical", help="Keep the most typical characters, up to a total probability of X."),
-    number_option("--mirostat", metavar="BITS", help="Keep the mean surprise at so many bits per character."),
-    number_option("--repetition", default=0.0, help="Penalty in nats for repeating 16 or more characters."),
-    click.option(
-        "--sampler",
-        "kind",
-        type=click.Choice(["default", "reference"]),
-        default="default",
-        help="reference: the sampler of the reference script, which has only --top-k.",
-    ),
-)
-"""Options with the names of the fields of :class:`charlstm.generation.sampling.SamplerSettings`."""
-
 
 def sampler_options(command: F) -> F:
     """Add the sampler options to a command, which receives them by name."""
-    for option in reversed(_SAMPLER):
-        command = option(command)
+    for each in reversed(setting_fields(SamplerSettings).values()):
+        if each.option:
+            command = setting_option(each)(command)
     return command
 
 
 def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
-    from charlstm.generation.sampling import SamplerSettings
-
     with usage_errors():
         settings = SamplerSettings(**values)
     if settings.kind == "reference":

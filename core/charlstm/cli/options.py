@@ -21,6 +21,7 @@ from charlstm.text.reading import TextOptions
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
+    from charlstm.setting_fields import SettingField
     from charlstm.text.corpus import Corpus
 
 
@@ -49,6 +50,17 @@ def number_option(
     """An option that takes a number from ``minimum`` to ``maximum``; without them, the command checks it."""
     kind = float if minimum is None else _Number(minimum, maximum)
     return click.option(*names, type=kind, metavar=metavar, show_default="default" in rest, **rest)
+
+
+def setting_option(each: SettingField) -> Callable[[F], F]:
+    """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
+    names = (each.option_name, each.name)
+    default = {} if each.default is None else {"default": each.default}
+    if each.words:
+        return click.option(*names, type=click.Choice(each.words), help=each.help, **default)
+    if each.kind is int:
+        return integer_option(*names, help=each.help, **default)
+    return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)
 
 
 class _Number(click.FloatRange):

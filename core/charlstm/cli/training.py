@@ -37,9 +37,10 @@ from charlstm.runs.contention import (
     Contention,
     probe_slowdown,
 )
+from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
-from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
@@ -49,20 +50,14 @@ if TYPE_CHECKING:
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
 
-SHORTCUTS: tuple[str, ...] = (
-    *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads", "niceness"),
-)
-"""Settings that have an option of their own; --set takes all settings."""
-
 
 def shortcuts(command: Any) -> Any:
     """Add an option for each of the most used settings; the command receives them by name."""
-    for name in reversed(SHORTCUTS):
-        description = about(name)
-        command = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="X", help=f"{description[0].upper()}{description[1:]}."
-        )(command)
+    for each in reversed(setting_fields(Settings).values()):
+        if each.option:
+            metavar = f"[{'|'.join(each.words)}]" if each.words else {int: "N", str: "NAME"}.get(each.kind, "X")
+            help_text = each.help if each.words else f"{each.help}  [{each.takes}]"
+            command = click.option(each.option_name, each.name, metavar=metavar, help=help_text)(command)
     return command
 
 
@@ -122,14 +117,18 @@ def presets(
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
     programs slow it down is measured each time.
 
-    With --json: a list with name and about; with --settings of name, about and takes; with TEXT of these figures and
-    all settings of each preset.
+    With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
+    figures and all settings of each preset.
     """
     if list_settings:
         listed: list[SettingRow] = [
-            {"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()
+            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.default}
+            for each in setting_fields(Settings).values()
         ]
-        lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in listed]
+        lines = [
+            f"{each.name:<18} {each.about}; takes {each.takes}; default {each.write(each.default, 'none')}"
+            for each in setting_fields(Settings).values()
+        ]
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:

@@ -12,10 +12,10 @@ from charlstm import arguments
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import (
     Repeats,
     Sampler,
-    SamplerSettings,
     check_seed,
     draws,
     key_for,

@@ -15,7 +15,7 @@ import numpy as np
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import PathEnd, Session
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import GENERATED, NextCharDistribution, Rows, Step

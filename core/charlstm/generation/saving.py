@@ -32,7 +32,7 @@ from charlstm.generation import session_log
 from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
 from charlstm.generation.document import whole_number
 from charlstm.generation.prime import Prime
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState

@@ -21,12 +21,10 @@ from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.coloured_text import MOST_CHARS, surprise_html
 from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.generation.sampling import (
     Floats,
     Sampler,
-    SamplerKeywords,
-    SamplerSettings,
-    changed_settings,
     check_seed,
     draw,
     draws,

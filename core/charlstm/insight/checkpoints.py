@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
 from charlstm.insight.page import escape, facts_table, page

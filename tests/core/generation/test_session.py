@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_info
 from charlstm.errors import GenerationError
 from charlstm.generation import threads, tree
 from charlstm.generation.generate import generate, generate_many
-from charlstm.generation.sampling import Sampler, SamplerSettings, repetition_penalties
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampling import Sampler, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads

@@ -18,7 +18,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, Session
 from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper

@@ -11,7 +11,7 @@ from pathlib import Path
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
 from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info

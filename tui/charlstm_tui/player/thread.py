@@ -24,7 +24,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reader import Reader
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import target
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionState
