@@ -102,6 +102,8 @@ async def shows(pilot: Pilot[None], *words: str) -> str:
 async def test_without_a_text_the_pane_names_the_key_that_brings_one(tmp_path: Path) -> None:
     async with setup_for(tmp_path, None) as (_app, pilot):
         await shows(pilot, "No text is chosen yet. 1 goes to Corpus")
+        await pilot.resize_terminal(200, 60)
+        assert "LEARNING RATE" not in await shows(pilot, "No text is chosen yet")
         await pilot.press("enter", "a", "f", "right")
         await shows(pilot, "No text is chosen yet")
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from charlstm.display import as_sentence, duration
 from charlstm.training.events import ESTIMATE
 
 RISKY_RATE = 5
@@ -101,7 +102,7 @@ class Starting(Verdict):
     """What the worker does."""
 
     def describe(self, *, bits: bool = False) -> str:
-        return _sentence(f"Starting: {self.message}" if self.message else "Starting")
+        return as_sentence(f"Starting: {self.message}" if self.message else "Starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Waiting(Verdict):
     message: str = ""
 
     def describe(self, *, bits: bool = False) -> str:
-        return _sentence(self.message or "Waiting for the disk")
+        return as_sentence(self.message or "Waiting for the disk")
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +196,7 @@ class Learning(Verdict):
     seconds: float
 
     def describe(self, *, bits: bool = False) -> str:
-        span = _duration(self.seconds)
+        span = _span(self.seconds)
         return f"Still learning: validation fell {_percent(-self.change)} in the last {span}. No overfitting."
 
 
@@ -210,7 +211,7 @@ class Recovering(Verdict):
     """The best and the last validation loss."""
 
     def describe(self, *, bits: bool = False) -> str:
-        fell = f"Recovering: validation fell {_percent(-self.change)} in the last {_duration(self.seconds)}."
+        fell = f"Recovering: validation fell {_percent(-self.change)} in the last {_span(self.seconds)}."
         return f"{fell} {_above_best(self.validation, bits)}"
 
 
@@ -227,7 +228,7 @@ class Flattening(Verdict):
     def describe(self, *, bits: bool = False) -> str:
         moved = f"fell only {max(0.0, -self.change):.1%}" if self.change <= 0 else f"rose {self.change:.1%}"
         rest = "No overfitting." if self.validation is None else _above_best(self.validation, bits)
-        return f"Flattening: validation {moved} in the last {_duration(self.seconds)}. {rest}"
+        return f"Flattening: validation {moved} in the last {_span(self.seconds)}. {rest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +249,7 @@ class Worsening(Verdict):
 
     def describe(self, *, bits: bool = False) -> str:
         best, last = self.validation.words(bits)
-        span = _duration(self.seconds)
+        span = _span(self.seconds)
         rose = f"Getting worse: validation rose {_percent(self.change)} in the last {span}, to {last} {_unit(bits)}"
         if self.train_falls:
             cause = "Training fell: it learns the text by heart, and more text or dropout would help."
@@ -373,7 +374,7 @@ class Failed(Broken):
     kind, mark = "failed", "✗"
 
     def describe(self, *, bits: bool = False) -> str:
-        return f"{self.title}: {_sentence(self.message)} {self._best(bits)}".rstrip()
+        return f"{self.title}: {as_sentence(self.message) or 'The reason is unknown.'} {self._best(bits)}".rstrip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -482,7 +483,7 @@ class Finished(Ended):
 
     def describe(self, *, bits: bool = False) -> str:
         why = END_REASONS.get(self.reason, END_REASONS["done"]).why
-        text = f"Finished after {_duration(self.seconds)}{f': {why}' if why else ''}. {self._best(bits)}".rstrip()
+        text = f"Finished after {_span(self.seconds)}{f': {why}' if why else ''}. {self._best(bits)}".rstrip()
         if self.busy:
             text = f"{text} {self.busy}"
         if self.useless is not None:
@@ -573,20 +574,10 @@ def _loss(nats: float, bits: bool) -> str:
     return f"{nats / math.log(2) if bits else nats:.2f}"
 
 
-def _sentence(text: str) -> str:
-    text = text.strip() or "the reason is unknown"
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?…" else text + "."
-
-
 def _percent(part: float) -> str:
     return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
 
 
-def _duration(seconds: float) -> str:
-    """``10 s``, ``2:05``, ``1:02:03``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _span(seconds: float) -> str:
+    """``0.3 s``, ``10 s``, and from a minute on as :func:`duration`."""
+    return duration(seconds) if seconds >= 60 else f"{seconds:.{0 if seconds >= 1 else 1}f} s"

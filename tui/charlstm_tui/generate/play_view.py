@@ -19,7 +19,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm.display import quoted, visible
+from charlstm.display import percent, plural, quoted, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.saving import export_text
@@ -30,7 +30,7 @@ from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_o
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import home, percent, plural, shorten
+from charlstm_tui.formatting import home, shorten
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any, Self
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.model.file import read_info
 from charlstm.runs.contention import Contention
 from charlstm.text.corpus import split_text
@@ -102,7 +102,7 @@ def plan_lines(
     costs: Mapping[str, Any],
 ) -> list[tuple[PlanLine, bool]]:
     """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
-    layers = f"{settings.num_layers} layer{'s' * (settings.num_layers != 1)} of {settings.hidden_size}"
+    layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
     lines = [
         PlanLine("weights", origin_words(choices), ("start_from",)),
         PlanLine("network", layers, ("num_layers", "hidden_size", "init")),
@@ -168,7 +168,7 @@ def ends_words(settings: Settings) -> str:
     if settings.epochs is not None:
         ends.append(f"{settings.epochs:g} pass{'es' * (settings.epochs != 1)} over the text")
     if settings.max_steps is not None:
-        ends.append(f"{settings.max_steps:,} step{'s' * (settings.max_steps != 1)}")
+        ends.append(plural(settings.max_steps, "step"))
     return "after " + " or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
 
 

@@ -21,7 +21,7 @@ from textual.events import Resize
 from textual.message import Message
 from textual.widgets import Static
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
@@ -476,6 +476,7 @@ class SetupPane(SafeWorkers, Vertical):
             return
         for selector in ("#presets", "#preset-about", "#plans", "#setup-warnings"):
             self.query_one(selector).display = self.corpus is not None
+        self.set_class(self.corpus is not None, "-with-text")
         head = self.query_one("#setup-head", Static)
         if self.corpus is None:
             head.update(
@@ -523,7 +524,7 @@ class SetupPane(SafeWorkers, Vertical):
         changed = ""
         if changes := self.changes_count:  # before what can be cut in a narrow terminal
             origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
-            changed = f" · {changes} change{'s' * (changes != 1)}{origin}"
+            changed = f" · {plural(changes, 'change')}{origin}"
         name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
         return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
