@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -29,6 +29,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.setting_fields import setting_fields
 
@@ -154,25 +155,22 @@ def generate(
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     settings = sampler_settings(sampler)
     with usage_errors():
-        held = [parse_clamp(clamp) for clamp in clamps]
+        recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
-        options: dict[str, Any] = {"seed": seed, "settings": settings, "stop": stops, "clamps": held}
-        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, options)
+        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
     if samples is not None:
-        texts = _generate_samples(
-            loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops, clamps=held
-        )
+        texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with ProgressBar() as bar:
         reading = bar.stage("reading the prime")
-        session = Session(loaded, text, seed=seed, settings=settings, clamps=held, progress=reading)
+        session = Session.of(loaded, text, recipe, progress=reading)
     report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
@@ -236,7 +234,9 @@ def _read_prime(path: Path) -> str:
     return text
 
 
-def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **options: Any) -> list[str]:
+def _generate_samples(
+    model: Model, prime: str, length: int, samples: int, recipe: Recipe, stop: Sequence[str]
+) -> list[str]:
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
     from charlstm.generation.prime import prepare_prime
@@ -249,10 +249,11 @@ def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **
             model,
             prime,
             length,
+            recipe,
             samples=samples,
+            stop=stop,
             progress=lambda done: show_progress(done, total),
             prime_progress=bar.stage("reading the prime"),
-            **options,
         )
 
 
@@ -263,17 +264,18 @@ def _generate_at_checkpoints(
     length: int,
     out: str | None,
     as_json: bool,
-    options: dict[str, Any],
+    recipe: Recipe,
+    stop: Sequence[str],
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm import user_files
-    from charlstm.generation.saving import settings_facts
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
     if out not in (None, user_files.STDOUT):
         user_files.destination(Path(out))  # raises now what writing would raise after the work
     with ProgressBar() as bar:
-        texts = list(checkpoint_texts(models, prime, length, progress=bar.stage("generating"), **options))
+        progress = bar.stage("generating")
+        texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:
         result: GenerateResult = {
             "checkpoints": [{"step": each.step, "loss": each.loss, "text": each.text} for each in texts]
@@ -282,8 +284,8 @@ def _generate_at_checkpoints(
         shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
         return
-    facts = settings_facts(options["seed"], options["settings"], options["clamps"])
-    page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)
+    title = f"How {visible(Path(model).name, keep='')} learnt"
+    page = checkpoints_page(texts, title=title, facts=recipe.facts())
     write_page(out, page, as_json)
 
 

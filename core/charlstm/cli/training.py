@@ -304,17 +304,12 @@ def train(
         if not as_json:
             _print_start(start)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
-    arguments: dict[str, Any] = {
-        "name": name,
-        "runs_dir": runs_dir,
-        "model_from": None if start is None else start.path,
-    }
+    model_from = None if start is None else start.path
+    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
     if detach:
-        run = launch.start_run(corpus, settings, preset_name, **arguments)
-        _print_detached(run, limits, as_json)
+        _print_detached(launch.start_run(new), limits, as_json)
         return
-    run = launch.create_new_run(corpus, settings, preset_name, **arguments)
-    _train_in_foreground(run, {}, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(launch.create_new_run(new), {}, limits, as_json=as_json, plain=plain)
 
 
 @click.command()

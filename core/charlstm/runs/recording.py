@@ -147,7 +147,7 @@ class EventRecorder:
             self.retry(self._log.sync)
         self.series.feed([event])
         self.any_recorded = True
-        self._heartbeat.update(**_state_after_event(event), **_figures(self.series))
+        self._heartbeat.update(**_state_after_event(event), **self.series.figures().by_name())
         return event
 
     def report_validation(self, validated: float) -> None:
@@ -180,22 +180,6 @@ class EventRecorder:
                 time.sleep(RETRY_SECONDS)
         if self._heartbeat.record.state == "waiting" and before.state != "waiting":
             self._heartbeat.update(state=before.state, message=before.message)
-
-
-def _figures(series: RunSeries) -> dict[str, Any]:
-    """What a list of runs shows, for the heartbeat."""
-    return {
-        "step": series.step,
-        "planned": series.planned_steps,
-        "best_val": series.best_val,
-        "best_whole": series.best_whole,
-        "best_step": series.best_step,
-        "train_seconds": series.train_seconds,
-        "work_seconds": series.work_seconds,
-        "progress": series.progress(),
-        "seconds_left": series.seconds_left(),
-        "validated": None,
-    }
 
 
 def _state_after_event(event: Event) -> dict[str, Any]:

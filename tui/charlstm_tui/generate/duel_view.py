@@ -24,7 +24,6 @@ from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.sampling import next_seed
-from charlstm.generation.saving import settings_facts
 from charlstm.insight.duel import (
     READ_BEFORE,
     Side,
@@ -346,7 +345,7 @@ class DuelView(GenerateView):
         sides = [
             Side(
                 _model_name(state),
-                settings_facts(state.request.seed, state.settings, state.clamps),
+                state.recipe.facts(),
                 self._prime(state),
                 self._generated(state),
                 self._figures[number],

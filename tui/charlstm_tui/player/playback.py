@@ -304,10 +304,8 @@ class Playback:
         document, old, key = self.document, self.reader.session, self.key
         try:
             loaded = self.open(request, others)
-            session = Session(
-                loaded.model, self.prime, seed=document.seed, sample=old.sample, settings=old.settings,
-                stepper=loaded.stepper, clamps=old.clamps,
-            )  # fmt: skip
+            recipe = replace(old.recipe, seed=document.seed)
+            session = Session.of(loaded.model, self.prime, recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise

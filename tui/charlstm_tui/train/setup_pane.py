@@ -26,7 +26,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import start_run
+from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.text.corpus import open_corpus
 from charlstm.training.presets import PRESETS, lifted_minutes
@@ -418,18 +418,17 @@ class SetupPane(SafeWorkers, Vertical):
         if not settings.ends:
             self._note("✗ This run would never end: set epochs, max_steps or max_minutes.", is_error=True)
             return None
+        new = NewRun(
+            choice.source,
+            settings,
+            name,
+            text_options=choice.options(),
+            validation=choice.validation or None,
+            runs_dir=runs_dir,
+            model_from=None if model is None else model.path,
+        )
         try:
-            run = await in_thread(
-                lambda check: start_run(
-                    choice.source,
-                    settings,
-                    name,
-                    text_options=choice.options(),
-                    validation=choice.validation or None,
-                    runs_dir=runs_dir,
-                    model_from=None if model is None else model.path,
-                )
-            )
+            run = await in_thread(lambda check: start_run(new))
         except CharLSTMError as error:
             self._note(f"✗ {error}", is_error=True)
             return None
