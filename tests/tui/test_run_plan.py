@@ -10,6 +10,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm.training.verdict import risk_words
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
@@ -21,7 +22,6 @@ from charlstm_tui.train.run_plan import (
     longer_minutes,
     losses_to_beat,
     plan_lines,
-    risk_words,
     unit_words,
 )
 

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from charlstm.display import plural, visible
-from charlstm.runs.status import ESTIMATE
+from charlstm.training.events import ESTIMATE
 from charlstm_tui.formatting import clock, home, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences

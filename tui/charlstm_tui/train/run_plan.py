@@ -15,8 +15,8 @@ from typing import Any
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, starts_from_model
-from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import split_text
+from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -29,9 +29,6 @@ LONGEST_ORIGIN = 22
 
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
-
-RISKY_RATE = 5
-"""A learning rate of so many times the preset's is named in the plan: it may diverge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +149,6 @@ def plan_lines(
     if choices.from_nothing:
         changed["from_nothing"] = True
     return [(line, any(name in changed for name in line.settings)) for line in lines]
-
-
-def risk_words(rate: float, usual: float) -> str:
-    """A warning of a learning rate that is many times the preset's, ``usual``; empty for others."""
-    times = rate / usual
-    if times < RISKY_RATE:
-        return ""
-    return f"The learning rate is {times:,.0f} times the preset's: training may diverge."
 
 
 def origin_words(choices: RunChoices) -> str:
