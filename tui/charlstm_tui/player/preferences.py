@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
