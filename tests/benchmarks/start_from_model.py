@@ -47,14 +47,19 @@ def settings_of(side: str, corpus: Corpus, options: argparse.Namespace, seed: in
     chars, symbols = corpus.text_chars, len(corpus.vocabulary)
     end: dict[str, Any] = {"max_minutes": None, "seed": seed, "threads": options.threads}
     if side == NOTHING:
-        return preset(options.preset, chars, symbols).with_changes(**end, max_steps=options.steps[0])
+        return _for_steps(preset(options.preset, chars, symbols).with_changes(**end), options.steps[0])
     start = options.tried.config if options.tried.helps else None
     settings = preset(options.preset, chars, symbols, start)
     shape = {"hidden_size": options.tried.config.hidden_size, "num_layers": options.tried.config.num_layers}
     changes = settings_from_options(tuple(side.split()), {})
     settings = settings.with_changes(**{**end, **shape, **changes})
     row, usual = settings.batch_size * settings.seq_length, options.batch  # as many characters, whatever the batch
-    return settings.with_changes(max_steps=max(1, options.steps[1] * usual // row))
+    return _for_steps(settings, max(1, options.steps[1] * usual // row))
+
+
+def _for_steps(settings: Settings, steps: int) -> Settings:
+    """``settings`` for so many steps, with few and short validations on the way; the last is on all held-out text."""
+    return settings.with_changes(max_steps=steps, val_every=max(1, steps // 5), val_chars=20_000)
 
 
 def train(corpus: Corpus, settings: Settings, model: Path | None) -> dict[str, Any]:

@@ -178,9 +178,10 @@ def test_models_and_arrays_have_a_short_repr() -> None:
         assert len(repr(each)) < 800, repr(each)
         assert "array(" not in repr(each)
         assert "\n" not in repr(each)
-    assert repr(demo).startswith("Model(2 × 256, 76 characters, loss ")
+    about = f"Model(2 × 512, {len(demo.vocabulary)} characters, "
+    assert repr(demo).startswith(f"{about}loss ")
     unknown = dataclasses.replace(demo, info={})
-    assert repr(unknown) == f"Model(2 × 256, 76 characters, {demo.config.parameters:,} weights)"
+    assert repr(unknown) == f"{about}{demo.config.parameters:,} weights)"
 
 
 def test_sampler_settings_are_keywords_of_what_generates() -> None:

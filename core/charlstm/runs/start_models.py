@@ -30,7 +30,7 @@ from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.presets import PRESETS, preset, with_given
 from charlstm.training.settings import Settings
 
-PASSAGES, LENGTH, WARM_UP = 64, 160, 32
+PASSAGES, LENGTH, WARM_UP = 40, 160, 32
 """A model is tried on so many passages of so many characters, all but the first of which count."""
 
 COUNTED = 1_000_000
