@@ -122,8 +122,10 @@ class SettingField:
             return self.optional
         if self.words:
             return isinstance(value, str) and (value in self.words or value in self.aliases)
-        if self.kind in (bool, str):
-            return isinstance(value, self.kind) and (not self.pattern or bool(re.fullmatch(self.pattern, value)))
+        if self.kind is bool:
+            return isinstance(value, bool)
+        if self.kind is str:
+            return isinstance(value, str) and (not self.pattern or bool(re.fullmatch(self.pattern, value)))
         numbers = int if self.kind is int else (int, float)
         if isinstance(value, bool) or not isinstance(value, numbers) or not abs(value) < MOST:
             return False

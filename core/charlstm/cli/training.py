@@ -39,7 +39,7 @@ from charlstm.runs.contention import (
 )
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
+from charlstm.training.presets import DEFAULT, PRESETS, with_given
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
@@ -81,6 +81,15 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
     return changes
 
 
+start_option = click.option(
+    "--from",
+    "start_word",
+    metavar="MODEL",
+    help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
+    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT better than pairs of letters do "
+    "and no network is set; none with reference, and as RUN did with --like]",
+)
+
 val_file_option = click.option(
     "--val-file",
     "val_files",
@@ -95,6 +104,7 @@ val_file_option = click.option(
 @click.command()
 @optional_text_argument
 @val_file_option
+@start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
 @number_option(
@@ -108,6 +118,7 @@ val_file_option = click.option(
 def presets(
     text: tuple[str, ...],
     val_files: tuple[str, ...],
+    start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
     slowdown: float | None,
@@ -134,6 +145,7 @@ def presets(
         names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
     from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
@@ -144,9 +156,12 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
+    start = find_start(start_word, corpus, settings_from(None, DEFAULT, corpus, changes))
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = with_given(preset(each.name, chars, symbols), changes)
+        settings = settings_from(None, each.name, corpus, changes)
+        if start is not None and starts_from_model(start_word, each.name, changes):
+            settings = settings_from(start, each.name, corpus, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -224,14 +239,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
 @val_file_option
-@click.option(
-    "--from",
-    "start_word",
-    metavar="MODEL",
-    help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
-    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT better than pairs of letters do "
-    "and no network is set; none with reference; as RUN did with --like]",
-)
+@start_option
 @click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
@@ -272,7 +280,7 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.start_models import choose_start, settings_from
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
@@ -293,7 +301,9 @@ def train(
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
-    start = choose_start(start_word, preset_name, corpus, settings, changes, runs_dir)
+    start = None
+    if starts_from_model(start_word, preset_name, changes):
+        start = find_start(start_word, corpus, settings, runs_dir)
     if start is not None:
         _check_network_size(start.config, changes)
         if spec is None:

@@ -71,6 +71,16 @@ class RunSpec:
     __repr__ = short_repr
 
     @property
+    def started_from(self) -> str:
+        """The run or the file whose model training started from, to show; empty if it started from nothing."""
+        if not self.lineage:
+            return ""
+        run, path = self.lineage.get("run"), self.lineage.get("from")
+        if isinstance(run, str) and run:
+            return run
+        return Path(path).name if isinstance(path, str) and path else "a model"
+
+    @property
     def corpus_name(self) -> str:
         """The name of the text, to show."""
         name = self.corpus.get("name")

@@ -102,12 +102,6 @@ def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> S
     return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
 
 
-def try_demo(corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
-    """:func:`try_model` of the model that comes with charlstm; ``None`` in an installation without it."""
-    path = demo_path()
-    return None if path is None else try_model(DEMO, path, corpus, spans)
-
-
 def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
     """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
     are left out."""
@@ -129,38 +123,34 @@ OWN_NETWORK = frozenset(("hidden_size", "num_layers", "init"))
 """Who sets one of these wants a network of their own, so the run starts from nothing unless a model is asked for."""
 
 
-def choose_start(
-    word: str | None,
-    preset_name: str,
-    corpus: Corpus,
-    settings: Settings,
-    given: Collection[str] = (),
-    runs_dir: Path | None = None,
-) -> StartModel | None:
+def starts_from_model(word: str | None, preset_name: str, given: Collection[str] = ()) -> bool:
+    """Whether a new run may start from a model: if one is asked for with ``word`` (see :func:`find_start`), or if the
+    preset is one that does and no setting of those ``given`` asks for a network of one's own."""
+    if word is not None:
+        return word != NOTHING
+    return PRESETS[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
+
+
+def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: Path | None = None) -> StartModel | None:
     """The model that a new run starts from; ``None`` for random weights.
 
     Args:
         word: what the user asked for: a model as :func:`~charlstm.runs.models.find_model` takes it, :data:`NOTHING`,
-            :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps
-            and ``preset_name`` is one that starts from it.
+            :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps.
         settings: those of the run, which say what is held out.
-        given: the names of settings that the user chose.
 
     Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
     """
     if word == NOTHING:
         return None
     spans = corpus.split(settings.val_fraction, settings.split, settings.test_fraction).train
-    if word == BEST:
-        runs = [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
-        demo = demo_path()
-        return best_start([*([] if demo is None else [(DEMO, demo)]), *runs], corpus, spans)
-    if word is not None:
+    if word not in (None, BEST):
         return try_model(word, find_model(word, runs_dir), corpus, spans)
-    if PRESETS[preset_name].from_model is None or OWN_NETWORK.intersection(given):
-        return None
-    tried = try_demo(corpus, spans)
-    return tried if tried is not None and tried.helps else None
+    demo = demo_path()
+    models = [] if demo is None else [(DEMO, demo)]
+    if word == BEST:
+        models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
+    return best_start(models, corpus, spans)
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:

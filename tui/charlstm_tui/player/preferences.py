@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
@@ -41,14 +42,12 @@ def recall(model: str) -> Preferences | None:
     try:
         speed = float(entry["speed"])
         stored = {**entry, "colour": entry.get("colouring")}
+        fields = setting_fields(Preferences).items()
+        known: dict[str, Any] = {name: stored.get(name) for name, each in fields if each.fits(stored.get(name))}
         return Preferences(
             SamplerSettings.from_dict(entry["settings"]),
             math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
-            **{
-                name: stored.get(name)
-                for name, each in setting_fields(Preferences).items()
-                if each.fits(stored.get(name))
-            },
+            **known,
         )
     except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
         return None

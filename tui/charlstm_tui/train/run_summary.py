@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import PurePath
 
 import numpy as np
 
@@ -83,23 +82,12 @@ class ShownRun:
         return self.verdict.needs_lower_rate or (self.flaw is not None and self.flaw.lower_rate)
 
 
-def origin(lineage: Mapping[str, object] | None) -> str:
-    """Where the first weights came from."""
-    if not lineage:
-        return "from nothing"
-    if isinstance(run := lineage.get("run"), str) and run:
-        return f"from {run}"
-    if isinstance(path := lineage.get("from"), str) and path:
-        return f"from {PurePath(path).name}"
-    return "from a model"
-
-
 def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | None) -> list[str]:
     """Text, preset, origin, network and parameters, the most important first."""
     parts = [view.text, view.preset] if view is not None else []
     if spec is not None:
         settings = spec.settings
-        parts = [spec.corpus_name, spec.preset, origin(spec.lineage)]
+        parts = [spec.corpus_name, spec.preset, f"from {spec.started_from or 'nothing'}"]
         parts.append(f"{settings.num_layers}×{settings.hidden_size}")
     if series is not None and series.started is not None:
         parts.append(f"{count(series.started.parameters)} parameters")

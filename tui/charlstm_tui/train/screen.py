@@ -153,6 +153,8 @@ class TrainScreen(ModeScreen):
                 return self.setup.ready
             case "reset":
                 return self.setup.ready and self.setup.changes_count > 0
+            case "from_nothing":
+                return self.setup.can_choose_start
             case "more_time":
                 return self.setup.can_train_longer
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
@@ -298,6 +300,9 @@ class TrainScreen(ModeScreen):
 
     def do_all_settings(self) -> None:
         self.setup.edit()
+
+    def do_from_nothing(self) -> None:
+        self.setup.toggle_from_nothing()
 
     def do_from_model(self) -> None:
         self.setup.choose_model()
