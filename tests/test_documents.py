@@ -37,8 +37,10 @@ import pytest
 
 from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.insight.features import BUILT_IN
 from charlstm.runs.folder import list_runs
+from charlstm.setting_fields import setting_fields
 from charlstm.training.plan import MeasuredSpeed
 
 ROOT = Path(__file__).parents[1]
@@ -337,6 +339,14 @@ def test_table_of_features_defines_every_built_in_one() -> None:
     texts = {"all": 3, "prose, programs": 2, "programs": 1, "tunes": 1}
     found = [(name.strip("`"), kind, texts[kinds]) for name, kind, kinds in rows]
     assert found == [(name, each.kind, len(each.texts)) for name, each in BUILT_IN.items()]
+
+
+def test_table_of_sampler_settings_is_that_of_their_declaration() -> None:
+    lines = text_of("docs/command-line.md").splitlines()
+    for name, each in setting_fields(SamplerSettings).items():
+        option = f"`{each.option_name}`" if each.option else ""
+        row = f"| `{name}` | {option} | {each.write(each.default)} | {each.takes} | {each.about} |"
+        assert row in lines
 
 
 def test_json_reference_is_that_of_the_schemas() -> None:

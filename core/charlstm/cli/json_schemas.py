@@ -155,8 +155,8 @@ class SettingRow(TypedDict):
     about: str
     takes: str
     """The values that it accepts, in words."""
-    default: bool | int | float | str | None
-    """Its value where no preset sets another."""
+    default: str
+    """Its value where no preset sets another, as it is written on the command line."""
 
 
 class PresetEstimate(TypedDict):

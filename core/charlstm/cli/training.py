@@ -58,7 +58,7 @@ def shortcuts(command: Any) -> Any:
     for each in reversed(setting_fields(Settings).values()):
         if each.option:
             metavar = f"[{'|'.join(each.words)}]" if each.words else {int: "N", str: "NAME"}.get(each.kind, "X")
-            help_text = each.help if each.words else f"{each.help}  [{each.takes}]"
+            help_text = each.help if each.words else f"{each.help} Takes {each.takes}."
             command = click.option(each.option_name, each.name, metavar=metavar, help=help_text)(command)
     return command
 
@@ -135,13 +135,10 @@ def presets(
     """
     if list_settings:
         listed: list[SettingRow] = [
-            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.default}
+            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.write(each.default, "none")}
             for each in setting_fields(Settings).values()
         ]
-        lines = [
-            f"{each.name:<18} {each.about}; takes {each.takes}; default {each.write(each.default, 'none')}"
-            for each in setting_fields(Settings).values()
-        ]
+        lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}; default {row['default']}" for row in listed]
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
