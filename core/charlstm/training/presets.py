@@ -165,8 +165,8 @@ def _longer_from_model(settings: Settings, chars: int, model: ModelConfig) -> Se
 
 
 LEARNT_RATES = {"lr": 1e-3, "head_lr": 1.0}
-"""Rates for weights that have learnt already. `docs/presets.md` has what was tried for ``quick``; the other presets have
-the same, untried."""
+"""Rates for weights that have learnt already. `docs/presets.md` has what was tried for ``quick``; the other presets
+have the same, untried."""
 
 
 def _size(most: int, chars: int) -> int:
