@@ -19,6 +19,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.softmax import cross_entropy
 from charlstm.generation.stepper import Stepper
+from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model, ModelConfig, load_model, read_info
 from charlstm.runs.folder import list_runs
 from charlstm.runs.models import DEMO, demo_path, find_model
@@ -165,9 +166,10 @@ def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) ->
     fallback = model.vocabulary.index(model.vocabulary.replacement or " ") or 0
     inputs = np.where(targets < 0, fallback, targets)
     state, losses = stepper.zero_state(len(ids)), np.zeros(ids.shape, np.float64)
-    for at in range(ids.shape[1] - 1):
-        logits = stepper.step(inputs[:, at], state)
-        losses[:, at + 1] = cross_entropy(logits, inputs[:, at + 1])
+    with blas_threads(1):  # several would wait for each other where other programs compute
+        for at in range(ids.shape[1] - 1):
+            logits = stepper.step(inputs[:, at], state)
+            losses[:, at + 1] = cross_entropy(logits, inputs[:, at + 1])
     losses[targets < 0] = math.log(max(2, len(corpus.vocabulary)))
     return float(losses[:, min(WARM_UP, ids.shape[1] - 1) :].mean())
 
