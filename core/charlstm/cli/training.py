@@ -28,7 +28,7 @@ from charlstm.cli.options import (
     text_options_over,
 )
 from charlstm.cli.output import ProgressBar, print_note, print_result, table
-from charlstm.display import duration, shell_command, visible
+from charlstm.display import duration, percent, shell_command, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
@@ -37,36 +37,29 @@ from charlstm.runs.contention import (
     Contention,
     probe_slowdown,
 )
+from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
-from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm.training.presets import DEFAULT, PRESETS, with_given
+from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
+    from charlstm.model.file import ModelConfig
     from charlstm.runs.folder import Run, RunSpec
+    from charlstm.runs.start_models import StartModel
     from charlstm.text.corpus import Corpus, ValidationText
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
 
-SHORTCUTS: tuple[str, ...] = (
-    *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads", "niceness"),
-)
-"""Settings that have an option of their own; --set takes all settings."""
-
-
-SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is suggested."""
-
 
 def shortcuts(command: Any) -> Any:
     """Add an option for each of the most used settings; the command receives them by name."""
-    for name in reversed(SHORTCUTS):
-        description = about(name)
-        command = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="X", help=f"{description[0].upper()}{description[1:]}."
-        )(command)
+    for each in reversed(setting_fields(Settings).values()):
+        if each.option:
+            metavar = f"[{'|'.join(each.words)}]" if each.words else {int: "N", str: "NAME"}.get(each.kind, "X")
+            help_text = each.help if each.words else f"{each.help}  [{each.takes}]"
+            command = click.option(each.option_name, each.name, metavar=metavar, help=help_text)(command)
     return command
 
 
@@ -88,6 +81,15 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
     return changes
 
 
+start_option = click.option(
+    "--from",
+    "start_word",
+    metavar="MODEL",
+    help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
+    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT better than pairs of letters do "
+    "and no network is set; none with reference, and as RUN did with --like]",
+)
+
 val_file_option = click.option(
     "--val-file",
     "val_files",
@@ -102,6 +104,7 @@ val_file_option = click.option(
 @click.command()
 @optional_text_argument
 @val_file_option
+@start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
 @number_option(
@@ -115,6 +118,7 @@ val_file_option = click.option(
 def presets(
     text: tuple[str, ...],
     val_files: tuple[str, ...],
+    start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
     slowdown: float | None,
@@ -126,20 +130,25 @@ def presets(
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
     programs slow it down is measured each time.
 
-    With --json: a list with name and about; with --settings of name, about and takes; with TEXT of these figures and
-    all settings of each preset.
+    With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
+    figures and all settings of each preset.
     """
     if list_settings:
         listed: list[SettingRow] = [
-            {"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()
+            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.default}
+            for each in setting_fields(Settings).values()
         ]
-        lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in listed]
+        lines = [
+            f"{each.name:<18} {each.about}; takes {each.takes}; default {each.write(each.default, 'none')}"
+            for each in setting_fields(Settings).values()
+        ]
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
         names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
     from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
@@ -150,9 +159,12 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
+    start = find_start(start_word, corpus, settings_from(None, DEFAULT, corpus, changes))
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = with_given(preset(each.name, chars, symbols), changes)
+        settings = settings_from(None, each.name, corpus, changes)
+        if start is not None and starts_from_model(start_word, each.name, changes):
+            settings = settings_from(start, each.name, corpus, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -222,7 +234,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     metavar="RUN",
     shell_complete=complete_run,
     help="Take settings and text options of RUN as they are now instead of a preset; its text too, unless TEXT is "
-    "given. Weights are not taken: --from does that.",
+    "given. The weights of RUN itself are not taken: --from does that.",
 )
 @click.option(
     "--settings-file",
@@ -230,9 +242,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
 @val_file_option
-@click.option(
-    "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
-)
+@start_option
 @click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
@@ -247,7 +257,7 @@ def train(
     like: str | None,
     settings_file: str | None,
     val_files: tuple[str, ...],
-    model_from: str | None,
+    start_word: str | None,
     name: str | None,
     detach: bool,
     plain: bool,
@@ -273,37 +283,43 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.models import find_model
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
     given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
-    model = None if model_from is None else find_model(model_from, runs_dir)
+    spec = None
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
         corpus = _open_text(text, file, val_files)
-        settings = preset(preset_name, corpus.text_chars, len(corpus.vocabulary))
+        settings = settings_from(None, preset_name, corpus, changes)
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
         spec = find_run(like, runs_dir).spec()
-        preset_name, settings = spec.preset, spec.settings
+        preset_name, settings = spec.preset, with_given(spec.settings, changes)
         corpus = _open_text_of_run(like, spec, text, file, val_files)
+        start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
-    if model is not None:
-        settings = _with_network_size_of(settings, model, changes)
-    settings = with_given(settings, changes)
+    start = None
+    if starts_from_model(start_word, preset_name, changes):
+        start = find_start(start_word, corpus, settings, runs_dir)
+    if start is not None:
+        _check_network_size(start.config, changes)
+        if spec is None:
+            settings = settings_from(start, preset_name, corpus, changes)
+        if not as_json:
+            _print_start(start)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
-    arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
+    model_from = None if start is None else start.path
+    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
     if detach:
-        run = launch.start_run(corpus, settings, preset_name, **arguments)
-        _print_detached(run, limits, as_json)
+        _print_detached(launch.start_run(new), limits, as_json)
         return
-    run = launch.create_new_run(corpus, settings, preset_name, **arguments)
-    _train_in_foreground(run, {}, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(launch.create_new_run(new), {}, limits, as_json=as_json, plain=plain)
 
 
 @click.command()
@@ -370,11 +386,13 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
+    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
-    from charlstm.runs.verdict import verdict
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
+    from charlstm.training.verdict import SMALLER, Diverged
+    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -394,20 +412,21 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
-    judged = verdict(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
+    judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     lower_rate = f"{min(Settings().lr, run.spec().settings.lr / SMALLER):.1g}"
-    if judged.kind == "diverged":
-        sentence = f"{run.name}: {judged.text} Resume it with a lower learning rate, such as lr={lower_rate}"
-        raise DivergedError(sentence, Advice("resume", run.name, setting="lr"))
+    if isinstance(judged, Diverged):
+        raise DivergedError(
+            f"{run.name}: {judged.text} {judged.advice(lower_rate)}", Advice("resume", run.name, setting="lr")
+        )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.rate_too_high or judged.useless):
+        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
             print_note(judged.text)
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
-        if judged.rate_too_high:  # it diverged, and ended before the loss was no number
+        if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
             command = shell_command("train", "--like", run.name, "--lr", lower_rate)
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process
@@ -454,20 +473,40 @@ def _check_validation_text(validation: ValidationText, given_changes: dict[str, 
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
-def _with_network_size_of(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
-    """``settings`` with the network size of the ``model`` that training starts from.
-
-    Raises :class:`SettingsError` when ``changes`` request another size.
-    """
-    from charlstm.model.file import read_info
-
-    config, _ = read_info(model)
+def _check_network_size(model: ModelConfig, changes: dict[str, Any]) -> None:
+    """Raises :class:`SettingsError` when ``changes`` request another size than that of the ``model`` that training
+    starts from."""
     for name in ("hidden_size", "num_layers"):
-        if changes.get(name, getattr(config, name)) != getattr(config, name):
+        if changes.get(name, getattr(model, name)) != getattr(model, name):
             raise SettingsError(
-                f"{name} is {getattr(config, name)} in the model that training starts from: remove {name} or --from"
+                f"{name} is {getattr(model, name)} in the model that training starts from: remove {name} or --from"
             )
-    return settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
+
+
+def _start_of(like: str, spec: RunSpec) -> str:
+    """What ``--from`` has to say for a run that starts like the run ``like``.
+
+    Raises :class:`SettingsError` when that started from a model that is not there any more.
+    """
+    if spec.lineage is None:
+        return "none"
+    path = str(spec.lineage.get("from", ""))
+    if path.endswith(".safetensors") and os.path.isfile(path):
+        return path
+    raise SettingsError(
+        f"{like} started from {path or 'a model'}, which is not there any more: name a model or none with --from"
+    )
+
+
+def _print_start(start: StartModel) -> None:
+    """Say which weights the run starts from, and what they know of the text."""
+    read = (
+        f" It has read {percent(start.read, 0)} of this text, so all losses are too low." if start.has_read_it else ""
+    )
+    print_note(
+        f"Starts from {start.words}, whose loss on this text is {start.loss:.2f} nats per character before training."
+        f"{read} --from none starts from nothing"
+    )
 
 
 def _print_detached(run: Run, limits: Limits, as_json: bool) -> None:

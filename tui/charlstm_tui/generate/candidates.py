@@ -21,19 +21,21 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.display import percent, symbol, visible
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import ALTERNATIVES, Alternative
 from charlstm_tui.widgets.bars import bar
+from charlstm_tui.widgets.painted import Painted
 
 DIGIT_WIDTH = 2
 FIGURE_WIDTH = 7
 """Cells of a column of per cents: six, and one before it."""
 
 
-class Candidates(Widget):
+class Candidates(Painted, Widget):
     """The candidates at the cursor. Hand-made, as a ``DataTable`` is too slow to change with each character."""
 
+    COMPONENT = "candidates"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "candidates--kept",
         "candidates--cut",
@@ -78,10 +80,8 @@ class Candidates(Widget):
         self._before = ""
         self._chosen = 0  # the candidate under the list's cursor, in the order of the list
         self._top = 0  # the first line of the list that is shown
-        self._rows: list[Strip] = []
         self._chars: dict[int, str] = {}
         """The candidate in each row, for the mouse."""
-        self._styles: dict[tuple[str, ...], Style] = {}  # making one takes as long as drawing a row
 
     def show(
         self,
@@ -95,8 +95,7 @@ class Candidates(Widget):
         self._distribution, self._settings, self._current, self._before = distribution, settings, current, before
         if other and self.choosing:
             self._begin_choosing()
-        self._rows = []
-        self.refresh()
+        self.repaint()
 
     @property
     def shown(self) -> tuple[Alternative, ...]:
@@ -114,8 +113,7 @@ class Candidates(Widget):
     def move(self, lines: int) -> None:
         """Move the cursor of the list."""
         self._chosen = max(0, min(len(self._listed()) - 1, self._chosen + lines))
-        self._rows = []
-        self.refresh()
+        self.repaint()
 
     def _listed(self) -> list[tuple[int, Alternative]]:
         """The candidates in the order of the list, each with its rank: those that the sampler keeps come first."""
@@ -130,19 +128,9 @@ class Candidates(Widget):
         chars = [one.char for _, one in self._listed()]
         self._chosen = chars.index(self._current) if self._current in chars else 0
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._rows = []
-        self._styles.clear()
-
-    def on_resize(self) -> None:
-        self._rows = []
-        self.refresh()
-
     def watch_choosing(self) -> None:
         self._begin_choosing()
-        self._rows = []  # the title says so
-        self.refresh()
+        self.repaint()  # the title says so
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
@@ -150,19 +138,14 @@ class Candidates(Widget):
             event.stop()
             self.post_message(self.Picked(char))
 
-    def render_line(self, y: int) -> Strip:
-        if not self._rows:
-            self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self._style())
-
     # ---- drawing
 
-    def _draw(self) -> list[Strip]:
+    def draw(self) -> list[Strip]:
         width, height = self.size
         self._chars = {}
         distribution = self._distribution
         if distribution is None or width < 12 or height < 2:
-            return [Strip.blank(width, self._style())]
+            return []
         listed = self._listed()
         symbol_width = 1 + max((cell_len(symbol(one.char)) for _, one in listed), default=1)
         bar_width = width - DIGIT_WIDTH - symbol_width - 2 * FIGURE_WIDTH
@@ -182,25 +165,25 @@ class Candidates(Widget):
             self._top = 0
         rows = [self._head(width, two_figures)]
         if not listed:
-            return [*rows, self._line([("once the text is read again", self._style("quiet"))], width)]
+            return [*rows, self._line([("once the text is read again", self.look("quiet"))], width)]
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
                 filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"
-                rows.append(self._line([(f"── cut by {filters} ".ljust(width, "─"), self._style("quiet"))], width))
+                rows.append(self._line([(f"── cut by {filters} ".ljust(width, "─"), self.look("quiet"))], width))
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
             rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
         more = len(lines) - self._top - space
         foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width)
-        rows.append(self._line([(foot, self._style("quiet"))], width))
+        rows.append(self._line([(foot, self.look("quiet"))], width))
         return rows
 
     def _head(self, width: int, two_figures: bool) -> Strip:
-        quiet = self._style("quiet")
-        parts = [("█", self._style("kept")), (" model", quiet)]
+        quiet = self.look("quiet")
+        parts = [("█", self.look("kept")), (" model", quiet)]
         if two_figures:
-            parts += [(" │", self._style("drawn")), (" sampler", quiet)]
+            parts += [(" │", self.look("drawn")), (" sampler", quiet)]
         free = width - sum(len(text) for text, _ in parts) - 1
         title = "CHOOSE" if self.choosing else "NEXT"
         before = visible(self._before, keep="")
@@ -208,7 +191,7 @@ class Candidates(Widget):
             before = before[1:]
         words = f" “…{before}”" if before else ""
         gap = " " * max(1, free + 1 - cell_len(title + words))
-        return self._line([(title, self._style("title")), (words + gap, quiet), *parts], width)
+        return self._line([(title, self.look("title")), (words + gap, quiet), *parts], width)
 
     def _candidate(
         self,
@@ -226,16 +209,16 @@ class Candidates(Widget):
         current = ("current",) if one.char == self._current else ()
         number = f"{digit} " if digit < 10 and self.choosing else "  "  # as keys they act only then
         sign = symbol(one.char)
-        words, filled = self._style(*row, *quiet), self._style(*row, "kept" if one.kept else "cut")
+        words, filled = self.look(*row, *quiet), self.look(*row, "kept" if one.kept else "cut")
         cells = bar(one.probability, bar_width, "█" if one.kept else "░").ljust(bar_width)
         # The mark stands in the cell that the drawn probability falls in: at the bar's end where both are the same.
         mark = min(bar_width - 1, int(one.sampled * bar_width)) if one.kept and bar_width else bar_width
         parts = [
-            (number, self._style(*row, "number", *sign_of_row)),
-            (sign, self._style(*row, *current, *quiet, *sign_of_row)),
+            (number, self.look(*row, "number", *sign_of_row)),
+            (sign, self.look(*row, *current, *quiet, *sign_of_row)),
             (" " * (symbol_width - cell_len(sign)), words),
             (cells[:mark], filled),
-            ("│" if mark < bar_width else "", self._style(*row, "drawn")),
+            ("│" if mark < bar_width else "", self.look(*row, "drawn")),
             (cells[mark + 1 :], filled),
             (percent(one.probability).rjust(FIGURE_WIDTH), words),
         ]
@@ -255,15 +238,8 @@ class Candidates(Widget):
         forms.insert(0, f"{forms[0]} · entropy {distribution.entropy:.1f} bits")
         return next((form for form in forms if len(form) <= width), kept)
 
-    def _style(self, *names: str) -> Style:
-        """The widget's own style with those of these component classes on it, one after another."""
-        if (style := self._styles.get(names)) is None:
-            components = (self.get_component_rich_style(f"candidates--{name}", partial=True) for name in names)
-            style = self._styles[names] = Style.combine([self.rich_style, *components])
-        return style
-
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
-        return Strip([Segment(text, style) for text, style in parts if text]).adjust_cell_length(width, self._style())
+        return Strip([Segment(text, style) for text, style in parts if text]).adjust_cell_length(width, self.look())
 
 
 def _candidates_in(height: int) -> int:

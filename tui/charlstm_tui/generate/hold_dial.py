@@ -11,15 +11,18 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
+from charlstm_tui.widgets.painted import Painted
+
 BEYOND = 0.5
 """How far the line goes beyond the states that the cell has on the text, in parts of their range."""
 STYLES = ("quiet", "range", "held", "key")
 
 
-class HoldDial(Widget):
+class HoldDial(Painted, Widget):
     """A heading, and a line: ``━`` where the cell's states are on the text, ``●`` where it is held. A click or a drag
     on the line holds it there."""
 
+    COMPONENT = "dial"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"dial--{name}" for name in STYLES}
     DEFAULT_CSS = """
     HoldDial {
@@ -58,7 +61,7 @@ class HoldDial(Widget):
         state = (heading, keys, (lowest, highest), held)
         if state != (self._heading, self._keys, self._range, self._held):
             self._heading, self._keys, self._range, self._held = state
-            self.refresh()
+            self.repaint()
 
     @property
     def _ends(self) -> tuple[float, float]:
@@ -86,26 +89,27 @@ class HoldDial(Widget):
         share = (x - len(self._labels()[0])) / max(1, self._cells() - 1)
         return round(low + min(1.0, max(0.0, share)) * (high - low), 2)
 
-    def render_line(self, y: int) -> Strip:
-        base, width = self.rich_style, self.size.width
-        style = {name: base + self.get_component_rich_style(f"dial--{name}", partial=True) for name in STYLES}
-        if y == 0:
-            parts = [Segment(f"{self._heading} ", style["quiet"] + Style(bold=True))]
-            for key, words in self._keys:
-                parts += [Segment(f" {key}", style["key"]), Segment(f" {words} " if words else "", style["quiet"])]
-            return Strip(parts).adjust_cell_length(width, base)
-        if y > 1 or self._range[0] == self._range[1] or self._cells() < 5:
-            return Strip.blank(width, base)
+    def draw(self) -> list[Strip]:
+        quiet = self.look("quiet")
+        parts = [Segment(f"{self._heading} ", quiet + Style(bold=True))]
+        for key, words in self._keys:
+            parts += [Segment(f" {key}", self.look("key")), Segment(f" {words} " if words else "", quiet)]
+        lines = [Strip(parts).adjust_cell_length(self.size.width, self.look())]
+        if self._range[0] != self._range[1] and self._cells() >= 5:
+            lines.append(self._draw_range())
+        return lines
+
+    def _draw_range(self) -> Strip:
         first, last = map(self._place, self._range)
         held = None if self._held is None else self._place(self._held)
         line = []
         for place in range(self._cells()):
             inside = first <= place <= last
             char, look = ("●", "held") if place == held else ("━", "range") if inside else ("─", "quiet")
-            line.append(Segment(char, style[look]))
+            line.append(Segment(char, self.look(look)))
         low, high = self._labels()
-        parts = [Segment(low, style["quiet"]), *line, Segment(high, style["quiet"])]
-        return Strip(parts).simplify().adjust_cell_length(width, base)
+        parts = [Segment(low, self.look("quiet")), *line, Segment(high, self.look("quiet"))]
+        return Strip(parts).simplify().adjust_cell_length(self.size.width, self.look())
 
     # ---- the mouse
 

@@ -39,6 +39,7 @@ from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
+from charlstm_tui.widgets.painted import Painted
 from charlstm_tui.widgets.split import Split
 
 Number = TypeVar("Number", int, float)
@@ -64,13 +65,14 @@ SHADES = (0.01, 0.05, 0.2)
 """From these probabilities on, a block has the next darker shade."""
 
 
-class ContinuationBlocks(Widget, can_focus=True):
+class ContinuationBlocks(Painted, Widget, can_focus=True):
     """Continuations as blocks: a column for each character, and rows for their probability.
 
     Blocks have edges, so that none is told by its colour alone. The chosen character is in reverse, those before it are
     bold, and what follows in the text is underlined. The shade shows how probability falls along a single row.
     """
 
+    COMPONENT = "blocks"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"blocks--{name}" for name in STYLES}
     DEFAULT_CSS = """
     ContinuationBlocks {
@@ -98,7 +100,6 @@ class ContinuationBlocks(Widget, can_focus=True):
         self._followed: tuple[ContinuationNode, ...] = ()
         self._cell = self._least = 2
         self._shades: list[Style] = []
-        self._rows: list[Strip] = []
         self._blocks: list[Block] = []
 
     def show(
@@ -110,7 +111,7 @@ class ContinuationBlocks(Widget, can_focus=True):
             self._least = 1 + max(1, widest)
         self._root, self._path, self._followed = root, tuple(path), tuple(followed)
         self._measure()
-        self._changed()
+        self.repaint()
 
     def _measure(self) -> None:
         """Give each character the columns that are free, with space for the figure after the longest continuation. A
@@ -130,10 +131,6 @@ class ContinuationBlocks(Widget, can_focus=True):
         """The rows for 100 %."""
         return max(1, self.size.height - 1)
 
-    def _changed(self) -> None:
-        self._rows = []
-        self.refresh()
-
     @property
     def shades(self) -> list[Style]:
         """How blocks look whose probability is below the first of :data:`SHADES`, below the second, and so on. All look
@@ -141,14 +138,13 @@ class ContinuationBlocks(Widget, can_focus=True):
         self._shades = self._shades or probability_shades(self, "primary")
         return self._shades
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
+    def forget_styles(self) -> None:
+        super().forget_styles()
         self._shades = []
-        self._changed()
 
-    def on_resize(self) -> None:
+    def resized(self) -> None:
         self._measure()
-        self._changed()
+        self.repaint()
 
     def on_click(self, event: events.Click) -> None:
         offset = event.get_content_offset(self)
@@ -162,14 +158,9 @@ class ContinuationBlocks(Widget, can_focus=True):
 
     # ---- drawing
 
-    def render_line(self, y: int) -> Strip:
-        if not self._rows:
-            self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self.rich_style)
-
-    def _draw(self) -> list[Strip]:
-        width, cell, base = self.size.width, self._cell, self.rich_style
-        styles = {name: self.get_component_rich_style(f"blocks--{name}", partial=True) for name in STYLES}
+    def draw(self) -> list[Strip]:
+        width, cell, base = self.size.width, self._cell, self.look()
+        styles = {name: self.part_style(name) for name in STYLES}
         self._blocks = place(self._root, self.rows, self.columns, (*self._path, *self._followed))
         chosen, followed = ({id(branch) for branch in branches} for branches in (self._path, self._followed))
         whole = self._root.probability

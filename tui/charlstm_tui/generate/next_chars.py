@@ -13,6 +13,7 @@ from textual.widget import Widget
 
 from charlstm.display import symbol
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
+from charlstm_tui.widgets.painted import Painted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,11 @@ from the last on bold, so that colours are not needed."""
 STYLES = ("quiet", "cursor", "followed", "sure")
 
 
-class NextChars(Widget):
+class NextChars(Painted, Widget):
     """A line of text, and under each character what the model expects after it, the likeliest first. Underlined is what
     came."""
 
+    COMPONENT = "next-chars"
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"next-chars--{name}" for name in STYLES}
     DEFAULT_CSS = """
     NextChars {
@@ -47,7 +49,6 @@ class NextChars(Widget):
         self._chars: Sequence[str] = ()
         self._shares: npt.NDArray[np.float32] | None = None
         self._cursor = 0
-        self._rows: list[Strip] = []
         self._shades: list[Style] = []
 
     def show(
@@ -62,31 +63,21 @@ class NextChars(Widget):
             cursor: the position of the cursor in ``text``.
         """
         self._text, self._following, self._chars, self._shares, self._cursor = text, following, chars, shares, cursor
-        self._rows = []
-        self.refresh()
+        self.repaint()
 
     def clear(self) -> None:
         """Show nothing."""
         if self._text:  # while text streams this is called for each frame
-            self._text, self._chars, self._rows = "", (), []
-            self.refresh()
+            self._text, self._chars = "", ()
+            self.repaint()
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._rows, self._shades = [], []
+    def forget_styles(self) -> None:
+        super().forget_styles()
+        self._shades = []
 
-    def on_resize(self) -> None:
-        self._rows = []
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        if not self._rows:
-            self._rows = self._draw()
-        return self._rows[y] if y < len(self._rows) else Strip.blank(self.size.width, self.rich_style)
-
-    def _draw(self) -> list[Strip]:
-        width, base = self.size.width, self.rich_style
-        style = {name: self.get_component_rich_style(f"next-chars--{name}", partial=True) for name in STYLES}
+    def draw(self) -> list[Strip]:
+        width, base = self.size.width, self.look()
+        style = {name: self.part_style(name) for name in STYLES}
         shades = self._shades = self._shades or probability_shades(self, "success")  # the others are those of the cells
         caption = [Segment("LIKELIEST ", base + style["quiet"] + Style(bold=True))]
         for level in range(len(SHADES), 0, -1):

@@ -14,15 +14,18 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 from charlstm_tui.actions import key_of
 from charlstm_tui.player.state import FULL, SPEEDS
+from charlstm_tui.widgets.painted import Painted
 
 TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 100)
 TOP_P: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 MIN_P: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TEMPERATURE: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(41))
-CAPTION = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p"}
+DECLARED = setting_fields(SamplerSettings)
+WITH_KEYS = ("temperature", "top_k", "top_p", "min_p")
 
 
 FIRST_TOP_K = 40
@@ -76,17 +79,19 @@ def other_settings(settings: SamplerSettings) -> list[str]:
     """The settings without keys of their own that are on, in words."""
     if settings.kind == "reference":
         return ["reference: top-k alone"]
-    names = ("typical", "mirostat", "repetition")
-    return [f"{name} {value:g}" for name in names if (value := getattr(settings, name))]
+    shown = (each for name, each in DECLARED.items() if name not in WITH_KEYS and each.can_be_off)
+    values = ((each, getattr(settings, each.name)) for each in shown)
+    return [f"{each.label} {each.write(value)}" for each, value in values if not each.is_off(value)]
 
 
 WIDEST = 46
 """Columns from a setting's keys to its figure, at most: farther away, a figure is looked for in the wrong row."""
 
 
-class SamplerPanel(Widget):
+class SamplerPanel(Painted, Widget):
     """The settings with their keys, which can be clicked. Settings without keys are shown when they are on."""
 
+    COMPONENT = "sampler"
     COMPONENT_CLASSES: ClassVar[set[str]] = {"sampler--key", "sampler--name", "sampler--off", "sampler--value"}
     DEFAULT_CSS = """
     SamplerPanel {
@@ -102,7 +107,6 @@ class SamplerPanel(Widget):
         super().__init__(id=id, classes=classes)
         self._settings = SamplerSettings()
         self._speed = 0.0
-        self._rows: dict[int, Strip] = {}
 
     def show(self, settings: SamplerSettings, speed: float) -> None:
         """Show these settings and this speed, in characters a second."""
@@ -111,12 +115,12 @@ class SamplerPanel(Widget):
         before, more_before = self._figures(), other_settings(self._settings)
         self._settings, self._speed = settings, speed
         if other_settings(settings) != more_before:
-            self._rows.clear()
+            self.repaint()
             self.refresh(layout=True)
             return
         for line, (old, new) in enumerate(zip(before, self._figures(), strict=True)):
             if old != new:
-                self._rows.pop(line, None)
+                self.forget_lines(line)
                 self.refresh(Region(0, line, self.size.width, 1))  # the others need not be drawn again
 
     def _figures(self) -> list[tuple[str, str, str, str]]:
@@ -133,29 +137,17 @@ class SamplerPanel(Widget):
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._figures()) + bool(other_settings(self._settings))
 
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._rows.clear()
-
-    def on_resize(self) -> None:
-        self._rows.clear()
-
-    def render_line(self, y: int) -> Strip:
-        if y not in self._rows:
-            self._rows[y] = self._draw(y)
-        return self._rows[y]
-
-    def _draw(self, y: int) -> Strip:
-        width, base = self.size.width, self.rich_style
+    def draw_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.look()
         figures, others = self._figures(), other_settings(self._settings)
         parts: list[tuple[str, Style]] = []
         if y < len(figures):
             caption, figure, down, up = figures[y]
-            parts = [self._key(down), (" ", base), self._key(up), (f"  {caption}", self._style("name"))]
+            parts = [self._key(down), (" ", base), self._key(up), (f"  {caption}", self.look("name"))]
             gap = " " * max(1, min(width, WIDEST) - sum(len(text) for text, _ in parts) - len(figure))
-            parts += [(gap, base), (figure, self._style("off" if figure == "off" else "value"))]
+            parts += [(gap, base), (figure, self.look("off" if figure == "off" else "value"))]
         elif others:
-            parts = [self._key("all_settings"), (f"    {' · '.join(others)}", self._style("value"))]
+            parts = [self._key("all_settings"), (f"    {' · '.join(others)}", self.look("value"))]
         strip = Strip([Segment(text, style) for text, style in parts])
         if strip.cell_length > width:
             strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])
@@ -163,7 +155,4 @@ class SamplerPanel(Widget):
 
     def _key(self, action: str) -> tuple[str, Style]:
         click = Style(meta={"@click": f"screen.do('generate.{action}')"})
-        return key_of(f"generate.{action}"), self._style("key") + click
-
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"sampler--{name}")
+        return key_of(f"generate.{action}"), self.look("key") + click

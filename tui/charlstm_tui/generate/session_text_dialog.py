@@ -32,10 +32,6 @@ FORMATS = (
 class SessionTextDialog(Dialog):
     """Returns whether the text is to be exported, or ``None``."""
 
-    DEFAULT_CSS = """
-    SessionTextDialog .dialog { width: 96%; padding: 0 2; max-height: 100%; }
-    SessionTextDialog TextArea { height: auto; max-height: 60vh; }
-    """
     BINDINGS: ClassVar = [Binding("ctrl+s", "dismiss(True)", "export", priority=True)]
 
     def __init__(self, unopened: UnopenedSession) -> None:
@@ -47,7 +43,7 @@ class SessionTextDialog(Dialog):
         title = f"“{found.title}” cannot be continued" if found.title else "This session cannot be continued"
         count = plural(len(found.text.split()), "word")
         keys = f"Ctrl+S export the text   {key_of('app.copy')} copy   ↑ ↓ scroll   Esc close"
-        with Vertical(classes="dialog wide"):
+        with Vertical(classes="dialog wide page"):
             yield Static(Content(visible(title, keep="")), classes="dialog-title")
             yield Static(Content(visible(self._unopened.reason)), classes="dialog-text")
             yield TextArea(visible(found.text), read_only=True, compact=True)

@@ -19,7 +19,6 @@ from rich.style import Style
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
-from textual.cache import LRUCache
 from textual.color import Color
 from textual.geometry import Offset, Region, Size
 from textual.message import Message
@@ -44,6 +43,7 @@ from charlstm_tui.player.marks import (
 )
 from charlstm_tui.theme import TEXT, legible
 from charlstm_tui.widgets.find import FindTarget, Search
+from charlstm_tui.widgets.painted import MOST_LINES, Painted
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -63,10 +63,11 @@ def default_scale(app: App[Any]) -> Scale:
     return SURPRISE if has_backgrounds(app) else RANK
 
 
-class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False):
+class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindings=False):
     """The text of a session. While the end is in view, it follows new text; scrolled up, it stays where it is."""
 
     ALLOW_SELECT = True
+    COMPONENT = "stream"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "stream--prime",
         "stream--own",
@@ -148,12 +149,10 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         """Of the scrollbar: where it begins and its length, in eighths of a cell; and the scrollbar's own length."""
         self._scale: Scale = SURPRISE
         self._shows_levels = True
-        self._strips: LRUCache[int, Strip] = LRUCache(512)
         self._styles: dict[int, Style] = {}
         """The style of each mark."""
         self._distinct: dict[Style, Style] = {}
         self._level_styles: dict[int, Style] = {}
-        self._base: Style | None = None
         self._search = Search()
         self._found: int | None = None
         self.search_origin = 0
@@ -227,16 +226,15 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         is_verse = not self.joined and 3 * self._breaks > 2 * self._text_layout.rows
         if is_verse != self._is_verse:
             self._is_verse = is_verse
-            self._strips.clear()
-            self.refresh()
+            self.repaint()
 
     def _draw_again(self, first: int, last: int) -> None:
         """Draw the rows from ``first`` up to ``last`` again."""
-        if last - first > self._strips.maxsize:
-            self._strips.clear()
-        for row in range(first, min(last, first + self._strips.maxsize)):
-            self._strips.discard(row)
-        self.refresh_lines(first, last - first)
+        if last - first > MOST_LINES:
+            self.repaint()
+        else:
+            self.forget_lines(*range(first, last))
+            self.refresh_lines(first, last - first)
 
     def truncate(self, position: int) -> None:
         """Drop everything from ``position`` on."""
@@ -257,8 +255,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         for position in range(start, min(stop, self._length)):
             bits = self._marks[position]
             self._marks[position] = bits | COPIED if copied else bits & ~COPIED
-        self._strips.clear()
-        self.refresh()
+        self.repaint()
 
     def _change(self, start: int, stop: int, text: str, marks: Iterable[int]) -> None:
         """Put ``text`` in the place of what is shown from ``start`` to ``stop``, the suggestion too."""
@@ -294,8 +291,8 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     @scale.setter
     def scale(self, scale: Scale) -> None:
         self._scale = scale
-        self._clear_styles()
-        self.refresh()
+        self.forget_styles()
+        self.repaint()
 
     @property
     def shows_levels(self) -> bool:
@@ -306,14 +303,13 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
     def shows_levels(self, shows: bool) -> None:
         if shows != self._shows_levels:
             self._shows_levels = shows
-            self._clear_styles()
-            self.refresh()
+            self.forget_styles()
+            self.repaint()
 
     def set_levels(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
         """Give the characters from ``start`` on these levels on ``scale``, and all others none."""
         set_levels(self._marks, scale, start, levels)
-        self._strips.clear()
-        self.refresh()
+        self.repaint()
 
     def set_levels_from(self, scale: Scale, start: int, levels: npt.NDArray[np.uint16]) -> None:
         """Give the characters from ``start`` on these levels on ``scale``; others keep theirs. Only their rows are
@@ -345,16 +341,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         """How copied characters look: for a legend."""
         return VisualStyle.from_rich_style(self._copied_style)
 
-    def _clear_styles(self) -> None:
-        self._base = None
-        self._strips.clear()
+    def forget_styles(self) -> None:
+        super().forget_styles()
         self._styles.clear()
         self._distinct.clear()
         self._level_styles = {}
-
-    def notify_style_update(self) -> None:
-        super().notify_style_update()
-        self._clear_styles()
 
     @property
     def selected(self) -> tuple[int, int] | None:
@@ -391,8 +382,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         return selected[0] if self._anchor == selected[1] else selected[1]
 
     def selection_updated(self, selection: Selection | None) -> None:
-        self._strips.clear()
-        self.refresh()
+        self.repaint()
 
     # ---- the cursor
 
@@ -483,8 +473,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
             self.cursor = place
             self.reveal(place)
             self.post_message(self.CursorMoved(self, place))
-        self._strips.clear()
-        self.refresh()
+        self.repaint()
 
     def _found_styles(self, start: int, stop: int) -> dict[int, Style]:
         """The styles of the positions of a row that belong to a place that was found."""
@@ -493,7 +482,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         styles: dict[int, Style] = {}
         for begin in self._search.places(self.text(first, min(stop + length, self._length))):
             name = "found-current" if first + begin == self._found else "found"
-            style = self.get_component_rich_style(f"stream--{name}", partial=True)
+            style = self.part_style(f"{name}")
             styles |= dict.fromkeys(range(first + begin, first + begin + length), style)
         return styles
 
@@ -527,7 +516,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         if joined != self.joined:
             self._lay_out(lambda layout: layout.join(joined))
 
-    def on_resize(self) -> None:
+    def resized(self) -> None:
         # One cell is left for the cursor after a full row, beside the scrollbar.
         width = self.scrollable_content_region.width - 1
         self._lay_out(lambda layout: layout.resize(width))
@@ -539,7 +528,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         self._height_before = self.size.height
         first, selected = layout.starts[min(top, layout.rows - 1)], self.selected
         change(layout)
-        self._strips.clear()
+        self.repaint()
         self._find_out_whether_verse()
         self._update_size()
         self.scroll_to(y=layout.row_of(first), animate=False, force=True)
@@ -590,19 +579,17 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
             lines = [line.apply_filter(line_filter, background) for line in lines]
         return [line.crop(*crop.column_span) for line in lines]
 
-    def render_line(self, y: int) -> Strip:
-        """The row ``y`` of those in view with its padding; a blank one above and below the text."""
-        # The style is read again only after it has changed: reading it for each row doubles the cost of a frame.
-        base = self._base = self._base or self.rich_style
+    def line_key(self, y: int) -> int | None:
+        """The row ``y`` of those in view; ``None`` above and below the text."""
         row = y + self.scroll_offset.y
-        if not 0 <= y < self.size.height or row >= self._text_layout.rows:
-            return Strip.blank(self.region.width, base)
-        if (strip := self._strips.get(row)) is None:
-            strip = self._strips[row] = self._draw(row, base)
-        return strip
+        return row if 0 <= y < self.size.height and row < self._text_layout.rows else None
 
-    def _draw(self, row: int, base: Style) -> Strip:
-        layout = self._text_layout
+    def blank_line(self) -> Strip:
+        return Strip.blank(self.region.width, self.look())
+
+    def draw_line(self, row: int) -> Strip:
+        """A row with its padding."""
+        layout, base = self._text_layout, self.look()
         start, stop = layout.row_span(row)
         cursor = self.cursor
         selected = self._selected(row)
@@ -620,7 +607,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
                 style += selection
             if position == cursor and position not in found:
                 shown, cells = (shown, cells) if shown.strip() or cells else ("↵", 1)
-                style += self.get_component_rich_style("stream--cursor", partial=True)
+                style += self.part_style("cursor")
             width_used += cells
             if runs and runs[-1][1] is style:
                 runs[-1] = (runs[-1][0] + shown, style)
@@ -642,7 +629,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         last = self.scrollable_content_region.width - 1
         if strip.crop(last, last + 1).text.strip() or has_cursor:
             return strip
-        mark = Segment(WRAPPED, base + self.get_component_rich_style("stream--wrapped", partial=True))
+        mark = Segment(WRAPPED, base + self.part_style("wrapped"))
         return Strip.join([strip.crop(0, last), Strip([mark], 1), strip.crop(last + 1)])
 
     def _style(self, mark: int) -> Style:
@@ -658,11 +645,11 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
         source, graded = origin(mark), level(mark, self._scale)
         style, level_style = Style(), self._level_style(graded)
         if source is Origin.SUGGESTION:
-            style += self.get_component_rich_style("stream--suggestion", partial=True)
+            style += self.part_style("suggestion")
         elif source is Origin.PRIME and not graded:
-            style += self.get_component_rich_style("stream--prime", partial=True)
+            style += self.part_style("prime")
         elif source in (Origin.TYPED, Origin.CHOSEN):
-            style += self.get_component_rich_style("stream--own", partial=True)
+            style += self.part_style("own")
             if level_style and self.shows_backgrounds:  # still the colour of own text, as far as it can be read there
                 level_style += self._own_on(level_style)
             elif level_style and self._scale.diverging:  # its ends are italic too
@@ -684,7 +671,7 @@ class StreamView(FindTarget, ScrollView, can_focus=True, inherit_bindings=False)
             return Style()
         if not self.shows_backgrounds:
             name = "diverging" if self._scale.diverging else "level"
-            return self.get_component_rich_style(f"stream--{name}-{level}", partial=True)
+            return self.part_style(f"{name}-{level}")
         if not self._level_styles:
             self._level_styles = self._background_styles()
         return self._level_styles[level]

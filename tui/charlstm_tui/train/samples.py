@@ -23,15 +23,17 @@ from charlstm.display import visible
 from charlstm.training.events import Sampled
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.widgets.find import FindTarget, Search
+from charlstm_tui.widgets.painted import Painted
 
 FULL_FROM = 7  # rows from which on the selected sample is shown in full, in at most half of them
 ROWS_FOR_A_LINE = 16  # the others get a line for each of these
 EXCERPT = 600  # characters of a sample that are ever laid out
 
 
-class Samples(FindTarget, ScrollView, can_focus=True):
+class Samples(FindTarget, Painted, ScrollView, can_focus=True):
     """The list of samples."""
 
+    COMPONENT = "samples"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "samples--step",
         "samples--prime",
@@ -84,7 +86,7 @@ class Samples(FindTarget, ScrollView, can_focus=True):
         self._search = search
         if place is not None:
             self.selected = self.find_text().count("\n", 0, place)
-        self.refresh()
+        self.repaint()
 
     def copyable(self) -> Copyable | None:
         """The selected sample, with the prime that it continues."""
@@ -106,11 +108,14 @@ class Samples(FindTarget, ScrollView, can_focus=True):
     def watch_selected(self) -> None:
         self._lay_out(force=True)
 
+    def watch_empty(self) -> None:
+        self.repaint()
+
     def action_walk(self, by: int) -> None:
         if self.samples:
             self.selected = min(max(self.selected + by, 0), len(self.samples) - 1)
 
-    def on_resize(self) -> None:
+    def resized(self) -> None:
         self._lay_out()
 
     def on_click(self, event: Click) -> None:
@@ -137,7 +142,7 @@ class Samples(FindTarget, ScrollView, can_focus=True):
             self._rows += [(index, step if number == 0 else "", line) for number, line in enumerate(lines)]
         self.virtual_size = Size(width, len(self._rows))
         self._reveal()
-        self.refresh()
+        self.repaint()
 
     @staticmethod
     def _prime(sample: Sampled, space: int) -> str:
@@ -156,18 +161,22 @@ class Samples(FindTarget, ScrollView, can_focus=True):
         if rows:
             self.scroll_to_region(Region(0, rows[0], 1, len(rows)), animate=False, force=True)
 
-    def render_line(self, y: int) -> Strip:
-        width = self.size.width
+    def line_key(self, y: int) -> tuple[int, bool] | None:
+        """The row, and whether it is that of the selected sample with the focus."""
         row = y + self.scroll_offset.y
         if not self.samples:
+            return row, False
+        return (row, self.has_focus and self._rows[row][0] == self.selected) if row < len(self._rows) else None
+
+    def draw_line(self, key: tuple[int, bool]) -> Strip:
+        width, (row, in_focus) = self.size.width, key
+        if not self.samples:
             lines = Content(self.empty).wrap(max(1, width - 2))
-            words = lines[y].plain if y < len(lines) else ""
+            words = lines[row].plain if row < len(lines) else ""
             return Strip([Segment(set_cell_size(f" {words}", width), self.get_component_rich_style("samples--quiet"))])
-        if row >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
         index, step, text = self._rows[row]
         styles = {name: self.get_component_rich_style(f"samples--{name}") for name in ("step", "prime", "text")}
-        if index == self.selected and self.has_focus:
+        if in_focus:
             shade = self.get_component_rich_style("samples--selected").background_style
             styles = {name: style + shade for name, style in styles.items()}
         gutter = self._gutter()

@@ -25,9 +25,8 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
-from charlstm.runs.series import RunSeries
-from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
+from charlstm.training.verdict import SMALLER, Diverged
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
@@ -39,8 +38,8 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
-from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
-from charlstm_tui.train.run_summary import ENDED, needs_lower_rate, poor_result
+from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_summary import ENDED, ShownRun
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.widgets.loss_chart import LossChart
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
 
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
-
-SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is offered."""
 
 CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
 
@@ -157,6 +153,8 @@ class TrainScreen(ModeScreen):
                 return self.setup.ready
             case "reset":
                 return self.setup.ready and self.setup.changes_count > 0
+            case "from_nothing":
+                return self.setup.can_choose_start
             case "more_time":
                 return self.setup.can_train_longer
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
@@ -164,7 +162,7 @@ class TrainScreen(ModeScreen):
             case "more":
                 return view is not None and (view.live or view.status.state in ENDED)
             case "resume":
-                return view is not None and (view.status.state != "finished" or self._diverged())
+                return view is not None and (view.status.state != "finished" or self._diverged)
             case _:
                 return True
 
@@ -302,6 +300,9 @@ class TrainScreen(ModeScreen):
 
     def do_all_settings(self) -> None:
         self.setup.edit()
+
+    def do_from_nothing(self) -> None:
+        self.setup.toggle_from_nothing()
 
     def do_from_model(self) -> None:
         self.setup.choose_model()
@@ -483,8 +484,8 @@ class TrainScreen(ModeScreen):
             return
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        diverges = series is not None and needs_lower_rate(verdict(series, view.status))
-        offered = last.lr / SMALLER if last and diverges else last.lr if last else None
+        lower = self.watching.shown.verdict.needs_lower_rate
+        offered = last.lr / SMALLER if last and lower else last.lr if last else None
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
@@ -507,8 +508,8 @@ class TrainScreen(ModeScreen):
     # ---- after, and more
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high with a smaller one."""
-        view, series, spec = self.view, self.charlstm.runs_state.series, self.attached.spec
-        too_high = view is not None and series is not None and self._rate_was_too_high(view, series)
+        spec = self.attached.spec
+        too_high = self.watching.shown.rate_was_too_high
         if self.charlstm.corpus is None and spec is not None:
             self.charlstm.corpus = _choice(spec)
         self.charlstm.attach(None, show=False)
@@ -516,17 +517,11 @@ class TrainScreen(ModeScreen):
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(spec.settings.lr / SMALLER)
 
-    def _rate_was_too_high(self, view: RunView, series: RunSeries) -> bool:
-        """Whether another run on this text needs a lower learning rate."""
-        attached = self.attached
-        poor = poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
-        return needs_lower_rate(verdict(series, view.status)) or (poor is not None and poor.lower_rate)
-
     async def do_resume(self) -> None:
         view = self.view
         if view is None:
             return
-        if not self._diverged():
+        if not self._diverged:
             await self._resume(view.run, {})
             return
         try:
@@ -537,15 +532,15 @@ class TrainScreen(ModeScreen):
         usual = spec.settings.lr / 3
         self._prompt(
             "Continue with a lower rate",
-            "The loss ran away. From the last checkpoint on, the highest learning rate is:",
+            Diverged.question,
             learning_rate(usual),
             _check_rate,
             lambda text: self._resume(view.run, {"lr": float(text)}),
         )
 
+    @property
     def _diverged(self) -> bool:
-        series = self.charlstm.runs_state.series
-        return series is not None and series.finished is not None and series.finished.reason == "diverged"
+        return isinstance(self.watching.shown.verdict, Diverged)
 
     async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.watching.card_closed = False
@@ -560,9 +555,7 @@ class TrainScreen(ModeScreen):
         view, series = self.view, self.charlstm.runs_state.series
         if view is None or series is None:
             return
-        attached = self.attached
-        poor = self.over and poor_result(series, view, attached.spec, attached.references, self.charlstm.bits)
-        usual = 10 if poor else max(1, round(series.work_seconds / 60))
+        usual = 10 if self.watching.shown.flaw else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {view.name} further",
             "Minutes more. "

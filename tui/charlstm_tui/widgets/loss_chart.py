@@ -17,6 +17,7 @@ from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.color import Color
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -29,6 +30,7 @@ from charlstm_tui.widgets.chart_painting import (
     PaintedChart,
     paint,
 )
+from charlstm_tui.widgets.painted import Painted
 
 MAX_ZOOM = 8
 STRENGTHS = {"run": 1.0, "run-train": 0.55, "run-raw": 0.3}
@@ -44,11 +46,12 @@ def default_glyphs() -> Glyphs:
     return "blocks" if sys.platform == "win32" and "WT_SESSION" not in os.environ else "braille"
 
 
-class LossChart(Widget, can_focus=True):
+class LossChart(Painted, Widget, can_focus=True):
     """A chart of training and validation loss. Feed it with :meth:`show`; change how it looks with :meth:`set_view`."""
 
     ALLOW_SELECT = False  # a drag that begins on it would select the words beside it
 
+    COMPONENT = "loss-chart"
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "loss-chart--raw",
         "loss-chart--train",
@@ -92,7 +95,6 @@ class LossChart(Widget, can_focus=True):
         """Where on the x axis a vertical line stands."""
         self._painted: tuple[tuple[Any, ...], PaintedChart] | None = None
         self._pointed: PaintedChart | None = None
-        self._strips: dict[int, Strip] = {}
         self._styles: dict[str, Style] = {}
 
     def show(self, data: ChartData) -> None:
@@ -105,9 +107,8 @@ class LossChart(Widget, can_focus=True):
         """Put the cursor at a place on the x axis, or remove it. The curves are not painted again for it."""
         if x != self.cursor:
             self.cursor = x
-            self._strips.clear()
             self._pointed = None
-            self.refresh()
+            self.repaint()
 
     def set_view(self, **changes: Any) -> None:
         """Change the view: ``bits``, ``seconds``, ``log_x``, ``log_y``, ``zoom``, ``glyphs``."""
@@ -124,31 +125,29 @@ class LossChart(Widget, can_focus=True):
         if self._painted is None or self._painted[0] != key:
             self._painted = (key, paint(self.data, self.view, self.size.width, self.size.height))
             self._pointed = None
-            self._strips.clear()
         return self._painted[1]
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         if (x := self.painted().x_at(event.x)) is not None:
             self.post_message(self.Pointed(x))
 
-    def render_line(self, y: int) -> Strip:
-        painted = self.painted()
+    def line_key(self, y: int) -> tuple[int, Size]:
+        """It may be drawn in another size before it is told so."""
+        return y, self.size
+
+    def draw_line(self, key: tuple[int, Size]) -> Strip:
+        painted, y = self.painted(), key[0]
         if self.cursor is not None:
             if self._pointed is None:
                 self._pointed = painted.with_cursor(self.cursor)
             painted = self._pointed
         if y >= len(painted.codes):
-            return Strip.blank(self.size.width, self.rich_style)
-        strip = self._strips.get(y)
-        if strip is None:
-            segments = [Segment(text, self._style(role)) for text, role in painted.runs(y)]
-            strip = self._strips[y] = Strip(segments, self.size.width)
-        return strip
+            return self.blank_line()
+        return Strip([Segment(text, self._style(role)) for text, role in painted.runs(y)], self.size.width)
 
-    def notify_style_update(self) -> None:
+    def forget_styles(self) -> None:
         """Another theme: the cells stay, their colours change."""
-        super().notify_style_update()
-        self._strips.clear()
+        super().forget_styles()
         self._styles.clear()
 
     def _style(self, role: str) -> Style:
@@ -175,4 +174,4 @@ class LossChart(Widget, can_focus=True):
 
     def _paint_again(self) -> None:
         self._painted = None
-        self.refresh()
+        self.repaint()

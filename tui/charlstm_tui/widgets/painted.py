@@ -1,0 +1,105 @@
+"""The base of widgets that draw their own lines: which lines are kept, and when they are drawn anew."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.style import Style
+from textual.cache import LRUCache
+from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from textual.widget import Widget as _Widget
+else:
+    _Widget = object  # a second widget class among the bases would hide the style sheets of the first
+
+MOST_LINES = 512
+"""Lines that a widget keeps."""
+
+
+class Painted(_Widget):
+    """A base for widgets whose lines are drawn once and kept until :meth:`repaint`, another size or other styles.
+
+    Name this class before Textual's. A subclass draws all lines together, in :meth:`draw`, or each by itself, in
+    :meth:`draw_line`. A line is kept under a key, its number unless :meth:`line_key` says otherwise. Lines with the
+    same key look the same, so what scrolls keeps its lines under the rows of its content.
+    """
+
+    COMPONENT: ClassVar[str] = ""
+    """What the names of the component classes begin with: ``dial`` of ``dial--quiet``."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._kept_lines: LRUCache[Hashable, Strip] = LRUCache(MOST_LINES)
+        self._looks: dict[tuple[str, ...], Style] = {}
+
+    # ---- what a subclass fills in
+
+    def draw(self) -> Sequence[Strip]:
+        """All lines from the top; below them it is blank."""
+        return ()
+
+    def line_key(self, y: int) -> Hashable | None:
+        """The key of the line ``y`` of those in view; ``None`` for a blank one."""
+        return y
+
+    def draw_line(self, key: Any) -> Strip:
+        """The line with this key. By default all lines are drawn, and kept, when one of them is asked for."""
+        drawn = self.draw()
+        for y in range(max(self.size.height, key + 1)):
+            self._kept_lines[y] = drawn[y] if y < len(drawn) else self.blank_line()
+        return self._kept_lines[key]
+
+    def blank_line(self) -> Strip:
+        """A line without anything."""
+        return Strip.blank(self.size.width, self.look())
+
+    def resized(self) -> None:
+        """The widget has another size."""
+        self.repaint()
+
+    def forget_styles(self) -> None:
+        """Forget what was made from the styles, which have changed."""
+        self._looks.clear()
+
+    # ---- for a subclass
+
+    def repaint(self) -> None:
+        """Draw all lines anew."""
+        self._kept_lines.clear()
+        self.refresh()
+
+    def forget_lines(self, *keys: Hashable) -> None:
+        """Draw the lines with these keys anew when they are shown next."""
+        for key in keys:
+            self._kept_lines.discard(key)
+
+    def look(self, *names: str) -> Style:
+        """The widget's own style with those of these component classes on it, one after another. It is kept: making
+        one takes as long as drawing a line."""
+        if (style := self._looks.get(names)) is None:
+            style = self._looks[names] = Style.combine([self.rich_style, *map(self.part_style, names)])
+        return style
+
+    def part_style(self, name: str) -> Style:
+        """The style of a component class alone, to be put on another one."""
+        return self.get_component_rich_style(f"{self.COMPONENT}--{name}", partial=True)
+
+    # ---- Textual
+
+    def render_line(self, y: int) -> Strip:
+        key = self.line_key(y)
+        if key is None:
+            return self.blank_line()
+        if (line := self._kept_lines.get(key)) is None:
+            line = self._kept_lines[key] = self.draw_line(key)
+        return line
+
+    def on_resize(self) -> None:
+        self.resized()
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self.forget_styles()
+        self._kept_lines.clear()
