@@ -257,7 +257,7 @@ def test_commands_in_documents_run_and_print_documented_json(document: str, fold
 def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
     for _, content in blocks(document, "python"):
-        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16", content)
+        content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16, niceness=0", content)
         exec(compile(content, document, "exec"), names)
 
 

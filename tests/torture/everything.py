@@ -65,6 +65,11 @@ def figures(output: str) -> Iterator[Row]:
         yield "losses compared with torch's", int(tried), int(lost)
 
 
+def examples(output: str) -> Iterator[Row]:
+    for tried, lost in re.findall(r"^(\d+) files of tests with random examples, (\d+) lost$", output, re.M):
+        yield "files of tests, with 30 times as many random examples", int(tried), int(lost)
+
+
 FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
 THREADS = ["--kernel", "fused", "--thread-changes", "--hidden-size", "256"]
@@ -81,6 +86,7 @@ PARTS = (
     (["bad_corpora.py", "--train"], corpora),
     (["outputs.py"], outputs),
     (["exact_figures.py"], figures),
+    (["more_examples.py"], examples),
     (["fuzz_app.py"], keys),
 )
 

@@ -228,18 +228,21 @@ MORE: dict[str, Callable[[Path], Kind]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     kinds = KINDS | MORE
-    parser.add_argument("--short", action="store_true", help=f"only {' and '.join(SHORT)}")
+    parser.add_argument("--short", action="store_true", help=f"only one for each kind, {' and '.join(SHORT)} in turn")
     parser.add_argument("--only", action="append", default=[], choices=list(kinds))
     parser.add_argument("--replay", type=int, help="try this case alone")
     asked = parser.parse_args()
     names = SHORT if asked.short else tuple(SPECIALS)
-    cases = range(len(names)) if asked.replay is None else range(asked.replay, asked.replay + 1)
     began = time.monotonic()
     import_all()
     two_runs()
     lost = total = 0
     print(f"{'in the place of':<28}{'tried':>7}{'slowest':>10}{'lost':>6}")
-    for name in asked.only or kinds:
+    for number, name in enumerate(asked.only or kinds):
+        cases = range(len(names))
+        if asked.replay is not None or asked.short:
+            first = number % len(names) if asked.replay is None else asked.replay
+            cases = range(first, first + 1)
         told: Told = in_child(name, partial(checked, kinds[name]), partial(put, names), cases)
         total += len(cases)
         lost += len(told.broken)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def test_trainer_iterated_again_is_the_same_trainer() -> None:
-    script = Path(__file__).with_name("iterate_again.py")
-    command = [sys.executable, str(script), "--random", "1", "--every", "140"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0\n") == 6, done.stdout
+sys.path.insert(0, str(Path(__file__).parent))
+
+import iterate_again
+
+
+def test_trainer_iterated_again_is_the_same_trainer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path))  # which the script sets for its process
+    monkeypatch.setattr(sys, "argv", ["iterate_again.py", "--random", "1", "--every", "140"])
+    failed = iterate_again.main()
+    printed = capsys.readouterr()
+    assert not failed, printed.out + printed.err
+    assert printed.out.count(" 0\n") == 6, printed.out

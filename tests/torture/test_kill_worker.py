@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ACCIDENTS = ["--kills", "2", "--cuts", "1", "--folders", "1", "--again", "0.2"]
-THREADS = ["--kernel", "fused", "--thread-changes", "--kills", "2", "--cuts", "0", "--folders", "0"]
+ACCIDENTS = ["--kills", "1", "--cuts", "1", "--folders", "1", "--again", "0.2"]
+THREADS = ["--kernel", "fused", "--thread-changes", "--kills", "1", "--cuts", "0", "--folders", "0"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has torch loaded, and reads /proc")

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
@@ -24,6 +24,7 @@ from charlstm_tui.widgets.chart_painting import (
     short_number,
 )
 from charlstm_tui.widgets.loss_chart import LossChart, default_glyphs
+from random_examples import examples
 
 
 def falling(points: int = 200, noise: float = 0.05) -> ChartData:
@@ -189,7 +190,7 @@ def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, a
         glyphs=st.sampled_from(["braille", "blocks"]),
     ),
 )
-@settings(max_examples=150, deadline=None)
+@examples(150)
 def test_any_curve_in_any_size_is_painted(width: int, height: int, values: list[float], view: ChartView) -> None:
     curve = Curve(np.arange(len(values), dtype=float), np.array(values, dtype=float))
     data = ChartData(curve, curve, curve, (1.0, 2.0), (("order 0", 3.0), ("xz", 0.0)), 100.0)

@@ -6,10 +6,11 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm_tui.generate.text_layout import TextLayout, cells, glyph
+from random_examples import examples
 
 ALPHABET = "ab -\n\t　你é\u0301\u200d\u202e\x00\x1b[/]ש🙂"
 texts = st.text(st.sampled_from(ALPHABET), max_size=120) | st.text(max_size=40)
@@ -60,7 +61,7 @@ def test_wraps_as_the_obvious_way_does(text: str, width: int) -> None:
 
 
 @given(texts, texts, st.integers(2, 20), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9))
-@settings(max_examples=300)
+@examples(75)
 def test_edit_in_the_middle_wraps_as_the_whole_text(
     text: str, new: str, width: int, start: int, stop: int, repeat: int
 ) -> None:
@@ -91,7 +92,7 @@ def test_edit_at_the_beginning_of_a_long_text_wraps_few_rows() -> None:
 
 
 @given(texts, st.integers(2, 20), st.lists(st.integers(0, 200), max_size=6), st.integers(0, 200), st.integers(2, 20))
-@settings(max_examples=200)
+@examples(50)
 def test_rows_do_not_depend_on_how_the_text_came(text: str, width: int, cuts: list[int], drop: int, other: int) -> None:
     whole = TextLayout(width)
     whole.append(text)
@@ -123,7 +124,7 @@ def lines_joined(text: str) -> str:
     st.text(st.sampled_from("ab -\n\t你é\u0301"), max_size=120), st.text(st.sampled_from("a \n"), max_size=9),
     st.integers(2, 12), st.integers(0, 130), st.integers(0, 130), st.integers(0, 9),
 )  # fmt: skip
-@settings(max_examples=500)
+@examples(125)
 def test_joined_lines_wrap_as_if_there_were_spaces(
     text: str, new: str, width: int, start: int, stop: int, repeat: int
 ) -> None:

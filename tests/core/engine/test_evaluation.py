@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
@@ -20,6 +20,7 @@ from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
 from charlstm.runs.models import demo_path
 from charlstm.text.corpus import open_corpus
+from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
@@ -161,7 +162,7 @@ spans_of_a_text = st.lists(st.integers(0, 9000), max_size=8, unique=True).map(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(spans_of_a_text, st.integers(1, 9000))
 def test_plan_rows_uses_each_target_at_most_once_after_priming(spans: list[tuple[int, int]], limit: int) -> None:
     rows = plan_rows(spans, limit)

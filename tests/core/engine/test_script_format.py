@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -27,6 +27,7 @@ from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
+from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
@@ -345,7 +346,7 @@ def both_containers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return [saved(folder / "x", content, legacy=legacy).read_bytes() for legacy in (False, True)]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 1), part=st.floats(0, 1, exclude_max=True))
 def test_import_refuses_truncated_files(tmp_path: Path, both_containers: list[bytes], which: int, part: float) -> None:
     content = both_containers[which]
@@ -446,7 +447,7 @@ def test_import_reads_the_very_file_that_it_has_checked(
     assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 1), changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
 def test_import_of_a_damaged_file_raises_model_error_or_gives_a_model(
     tmp_path: Path, both_containers: list[bytes], which: int, changes: list[tuple[float, int]]

@@ -8,7 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
@@ -17,6 +17,7 @@ from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged
 from charlstm.generation.text_pieces import MOST_PIECES, Text
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from played_documents import everything, played
+from random_examples import examples
 
 
 def replayed(document, prime="abc"):
@@ -544,7 +545,7 @@ def act(document, action, choose):
             document.prune(number)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(data=st.data())
 def test_anything_is_undone_and_redone_and_replayed_from_the_journal(data):
     document = Document("abc", seed=3)
@@ -574,7 +575,7 @@ def test_anything_is_undone_and_redone_and_replayed_from_the_journal(data):
     assert everything(again) == everything(document)
 
 
-@settings(max_examples=300, deadline=None)
+@examples(100)
 @given(data=st.data(), most_changes=st.integers(2, 9), most_history=st.integers(1, 90))
 def test_state_of_any_moment_with_what_was_done_since_is_the_document(data, most_changes, most_history):
     with pytest.MonkeyPatch.context() as patch:
@@ -597,7 +598,7 @@ def test_state_of_any_moment_with_what_was_done_since_is_the_document(data, most
                 assert everything(again) == everything(document)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(66)
 @given(data=st.data())
 def test_undo_goes_back_through_every_text_there_was(data):
     document = Document("abc", seed=3)

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation import novelty
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.text.vocabulary import Vocabulary
+from random_examples import examples
 
 
 def corpus_of(text, dtype=None):
@@ -52,7 +53,7 @@ def check(corpus, text, length, report):
     assert report.share == pytest.approx(sum(expected) / max(1, len(text)))
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(
     st.text("ab", min_size=40, max_size=80),
     st.text("abx", max_size=60),
@@ -72,7 +73,7 @@ def test_novelty_searches_only_the_given_spans(corpus, text, length, start, stop
         assert corpus[match.where : match.where + match.length] == text[match.start : match.stop]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12))
 @example("a" * 80, "a" * 60, 5)
 @example("ab" * 40, "x" + "ba" * 20 + "x", 4)
@@ -80,7 +81,7 @@ def test_novelty_agrees_with_plain_searching(corpus, text, length):
     check(corpus, text, length, Novelty(NoveltyIndex(corpus_of(corpus), length)).update(text))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.text("ab", min_size=20, max_size=80), st.lists(st.text("abx", max_size=20), max_size=6), st.integers(2, 8))
 def test_novelty_of_growing_text_is_that_of_the_whole(corpus, pieces, length):
     index = NoveltyIndex(corpus_of(corpus), length)
@@ -91,7 +92,7 @@ def test_novelty_of_growing_text_is_that_of_the_whole(corpus, pieces, length):
     assert growing.update(text[: len(text) // 2]) == Novelty(index).update(text[: len(text) // 2])
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.text("ab", min_size=1, max_size=80), st.text("abx", max_size=60), st.integers(2, 12), st.booleans())
 def test_novelty_of_very_frequent_passages_agrees_with_plain_searching(corpus, text, length, wide):
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.generation import reader as reader_module
@@ -15,6 +15,7 @@ from charlstm.generation.reader import READ_CHUNK, Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED
+from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
@@ -191,7 +192,7 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
 
 
 @pytest.mark.parametrize("sampler", [{}, {"mirostat": 3.0}, {"repetition": 1.0, "repetition_length": 1}])
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(data=st.data())
 def test_whatever_was_done_figures_are_those_of_the_text(model, sampler, data):
     document, reader = played(model, 12, **sampler)

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -15,6 +15,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import sampling
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import Sampler, draw, draws, key_for, next_seed, other_seed, uniform, uniforms
+from random_examples import examples
 
 OFF = {"temperature": 1.0, "min_p": None}
 
@@ -62,14 +63,14 @@ def by_probability(p):
     return sorted(range(len(p)), key=lambda which: -p[which])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logits_arrays, st.sampled_from([0.1, 0.5, 0.8, 1.0, 1.5, 10.0]))
 def test_temperature_divides_logits(logits, temperature):
     sampled = normal(Sampler(SamplerSettings(temperature=temperature, min_p=None)).weights(logits))
     assert sampled == pytest.approx(softmax([value / temperature for value in logits.tolist()]), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logits_arrays, st.integers(1, 50))
 def test_top_k_keeps_equally_likely_characters(logits, k):
     p = softmax(logits.tolist())
@@ -77,7 +78,7 @@ def test_top_k_keeps_equally_likely_characters(logits, k):
     assert sampled == pytest.approx(renormalised(p, slow_top_k(logits.tolist(), k)), abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(logits_arrays, st.sampled_from([0.137, 0.513, 0.899, 0.9713, 1.0]))
 def test_top_p_keeps_the_fewest_with_that_probability(logits, mass):
     p = softmax(logits.tolist())
@@ -89,7 +90,7 @@ def test_top_p_keeps_the_fewest_with_that_probability(logits, mass):
     assert sampled == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logits_arrays, st.sampled_from([0.0, 0.0513, 0.3131, 1.0]))
 def test_min_p_drops_what_is_less_likely_than_its_share(logits, share):
     p = softmax(logits.tolist())
@@ -98,7 +99,7 @@ def test_min_p_drops_what_is_less_likely_than_its_share(logits, share):
     assert sampled == pytest.approx(renormalised(p, kept), abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(logits_arrays, st.sampled_from([0.2137, 0.513, 0.9113]))
 def test_typical_keeps_what_is_nearest_to_the_entropy(logits, mass):
     p = softmax(logits.tolist())
@@ -112,7 +113,7 @@ def test_typical_keeps_what_is_nearest_to_the_entropy(logits, mass):
     assert sorted(sampled) == pytest.approx(sorted(renormalised(p, slow_mass(p, order, mass))), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logits_arrays, st.sampled_from([0.137, 1.313, 4.77]))
 def test_mirostat_drops_what_is_more_surprising_than_its_limit(logits, mu):
     p = softmax(logits.tolist())
@@ -123,7 +124,7 @@ def test_mirostat_drops_what_is_more_surprising_than_its_limit(logits, mu):
     assert sampled == pytest.approx(renormalised(p, kept), abs=1e-6)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(logits_arrays, st.integers(1, 45))
 def test_reference_sampler_is_softmax_topk_renormalised(logits, k):
     p = softmax(logits.tolist())
@@ -132,7 +133,7 @@ def test_reference_sampler_is_softmax_topk_renormalised(logits, k):
     assert sampled == pytest.approx(renormalised(p, set(best)), abs=1e-6)
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.integers(0, 10**6), st.integers(2, 30))
 def test_filters_are_applied_in_the_documented_order(seed, size):
     logits = np.random.default_rng(seed).normal(0, 2, size).astype(np.float32)
@@ -185,14 +186,14 @@ def slow_penalties(history, size, strength, free, back):
     return penalties
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.integers(0, 2), max_size=60), st.integers(1, 6), st.integers(1, 70))
 def test_repetition_penalties_agree_with_slow_reference(history, free, back):
     found = sampling.repetition_penalties(np.array(history, np.int64), 3, 2.0, free, back)
     assert found.tolist() == pytest.approx(slow_penalties(history, 3, 2.0, free, back), rel=1e-5)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.lists(st.lists(st.integers(0, 2), min_size=30, max_size=30), min_size=1, max_size=3),
     st.integers(1, 28),
@@ -219,7 +220,7 @@ def test_penalty_stops_growing_at_the_limit(free):
     assert np.array_equal(repeats.penalties()[0], sampling.repetition_penalties(text, 300, 2.0, free, 7000))
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=12).filter(any), st.floats(0, 1, exclude_max=True))
 def test_draw_follows_the_cumulative_sum(weights, number):
     which = draw(np.array(weights, np.float32), number)

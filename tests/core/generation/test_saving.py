@@ -11,7 +11,7 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from charlstm import storage
@@ -31,6 +31,7 @@ from charlstm.generation.saving import (
     to_tree_html,
 )
 from charlstm.generation.session import Session
+from random_examples import examples
 
 
 def play(session, length):
@@ -212,7 +213,7 @@ def test_impossible_statistics_are_refused(session, model, field, value):
         from_dict(values, model)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60), st.integers(0, 10**6))
 def test_damaged_bytes_are_refused_or_read(session, model, tmp_path, junk, at):
     path = tmp_path / "junk.json"
@@ -396,7 +397,7 @@ def test_prose_has_its_lines_joined_to_paragraphs(model, tmp_path):
     value=st.floats(-1e6, 1e6),
     factor=st.floats(-1, 1) | st.just(0.0),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_clamps_are_kept_exactly(model, value, factor):
     clamp = Clamp(2, 3, value, factor)
     assert parse_clamp(clamp.exact()) == clamp

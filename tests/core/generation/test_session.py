@@ -9,7 +9,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_info
 
@@ -25,6 +25,7 @@ from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch, in_bits, surprise
 from charlstm.library import generate
 from charlstm.text.reading import TextOptions
+from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
@@ -178,7 +179,7 @@ def test_text_can_be_continued_after_its_branch_was_removed(model):
     assert play(session, 20) == text[70:]
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.data())
 def test_statistics_of_any_path_are_those_of_the_same_text_typed(model, data):
     session = Session(model, "ab", seed=data.draw(st.integers(0, 5)))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from charlstm import storage
@@ -40,6 +40,7 @@ from charlstm.generation.session_log import (
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from faulty_disk import FaultyDisk, full
 from played_documents import about, everything, played
+from random_examples import examples
 
 CLAMPS = (Clamp(1, 3, value=0.1 + 0.2), Clamp(2, 1, factor=-1 / 3), Clamp(1, 2, value=1e-9, factor=0.7))
 
@@ -743,7 +744,7 @@ def test_every_session_of_version_0_1_is_a_document(tmp_path):
         }
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False))
 def test_any_session_is_a_document_and_a_session_again(model, tmp_path, chance):
     session = Session(model, chance.choice(("", "ab", "abc\n")), seed=chance.randrange(9))

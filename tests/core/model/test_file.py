@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 from safetensors import numpy as safetensors
 
@@ -24,6 +24,7 @@ from charlstm.model.file import Model, ModelConfig, load_model, read_info, save_
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
+from random_examples import examples
 
 
 def make(symbols: str = "\n abé\x00", hidden: int = 4, layers: int = 2) -> Model:
@@ -142,7 +143,7 @@ def test_load_model_refuses_any_flipped_bit(saved: Path) -> None:
         assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=400))
 def test_load_model_refuses_arbitrary_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "any").write_bytes(content)
@@ -286,7 +287,7 @@ def test_save_model_keeps_old_file_when_disk_fails(saved: Path, monkeypatch: pyt
     assert list(saved.parent.iterdir()) == [saved]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@examples(40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.text(st.characters(codec="utf-8"), min_size=1, max_size=5).filter(lambda n: n != "__metadata__"),

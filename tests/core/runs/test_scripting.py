@@ -181,7 +181,9 @@ def test_run_is_started_paused_continued_extended_stopped_and_deleted_from_pytho
     monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog. The end\n" * 400, encoding="utf-8")
-    settings = Settings(hidden_size=16, num_layers=1, kernel="nn", threads=1, max_steps=10**6, val_every=1000)
+    settings = Settings(
+        hidden_size=16, num_layers=1, kernel="nn", threads=1, max_steps=10**6, val_every=1000, niceness=0
+    )
     run = charlstm.start_run(text, settings, name="mine", runs_dir=tmp_path / "runs")
     wait_for(lambda: run.status().step > 0, "no step was taken")
     run.pause()

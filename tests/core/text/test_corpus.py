@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 import charlstm
@@ -26,6 +26,7 @@ from charlstm.text.reading import Boilerplate, TextOptions
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
+from random_examples import examples
 
 LICENCE = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence…\n"
 
@@ -58,7 +59,7 @@ def text(tmp_path: Path) -> Path:
     return written(tmp_path / "story.txt", "Hello, wörld.\r\nAgain.\r\n")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1).filter(lambda text: text.count("\0") <= len(text.encode()) // 2))  # else it is refused
 @example("".join(map(chr, [*range(1, 0xD800), *range(0xE000, 0xFFFF)])))  # 63,000 distinct characters
 @example("字" * 10 + "\x00")
@@ -83,7 +84,7 @@ def test_corpus_properties(text: Path) -> None:
     assert (corpus.text(0, 5), corpus.text(-7)) == ("Hello", "Again.\n")
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
 def test_open_corpus_takes_any_string(content: str) -> None:
     corpus = open_corpus(text=content)
@@ -487,7 +488,7 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
     assert peaks[1] < peaks[0] + 1_000_000
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.binary(max_size=300)
     | st.tuples(
