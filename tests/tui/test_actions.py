@@ -21,8 +21,8 @@ from charlstm_tui.generate.view import GenerateView
 
 VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
     "generate.cells": (CellsView,),
-    "generate.cells.text": (CellsView,),
-    "generate.context": (ContextView,),
+    "generate.reading": (ScoreView, CellsView, ContextView),
+    "generate.model": (PlayView, ScoreView, CellsView),
     "generate.duel": (DuelView,),
     "generate.multiverse": (MultiverseView,),
     "generate.score": (ScoreView,),

@@ -250,9 +250,11 @@ class MultiverseView(GenerateView):
         self.blocks.focus()
 
     def scopes(self) -> tuple[str, ...]:
-        return ("generate.multiverse",)
+        return ("generate.model", "generate.multiverse")
 
     def can(self, action: Action) -> bool:
+        if action.handler == "why":
+            return False
         if action.handler == "put_in":
             return self._place is not None and bool(self.chosen)
         if action.handler == "zoom_in":

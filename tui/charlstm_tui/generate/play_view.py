@@ -195,10 +195,10 @@ class PlayView(ExplainingView):
             return (ANYWHERE, "generate.write", "generate.write.suggestion" if self.suggested else PANES)
         focused = self.screen.focused
         if focused is self.text_view:
-            return ("generate", "generate.play", "generate.text")
+            return ("generate", "generate.play", "generate.model", "generate.text")
         if isinstance(focused, BranchTree):
-            return ("generate", "generate.play", "generate.tree")
-        return ("generate", "generate.play")
+            return ("generate", "generate.play", "generate.model", "generate.tree")
+        return ("generate", "generate.play", "generate.model")
 
     def can(self, action: Action) -> bool:
         state = self.state
@@ -222,6 +222,8 @@ class PlayView(ExplainingView):
         if action.scope == "generate.tree":
             branch = self.query_one(BranchTree).highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
+        if action.handler == "why" and self.screen.focused is not self.text_view:
+            return False
         if action.handler == "pick":
             return action.args[0] <= len(self._shown_candidates)
         return self.playing
