@@ -143,7 +143,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.pilot.press(str(other))
         await it.until(lambda: len(it.state.branches) == 2)
         assert it.text == before[:-2] + alternatives[other - 1].char
-        assert it.screen.scopes()[-1] == "generate.text"
+        assert it.screen.view.scopes()[-1] == "generate.text"
         await it.pilot.press("b")
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.has_focus and tree.option_count == 2)
@@ -172,17 +172,17 @@ async def test_choices_beyond_nine_are_reached_with_the_arrows(model: Path) -> N
         listed = sorted(distribution.alternatives, key=lambda one: not one.kept)
         await it.pilot.press("enter")
         await it.until(lambda: it.text.startswith(before[:-2] + listed[30].char) and it.position == 19)
-        assert "generate.text" in it.screen.scopes()
+        assert "generate.text" in it.screen.view.scopes()
 
 
 async def test_escape_leaves_the_choices_and_digits_are_modes_again(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("enter")
-        await it.until(lambda: "generate.choices" in it.screen.scopes())
+        await it.until(lambda: "generate.choices" in it.screen.view.scopes())
         assert "CHOOSE" in it.screen_text()
         await it.pilot.press("escape")
-        await it.until(lambda: "generate.text" in it.screen.scopes())
+        await it.until(lambda: "generate.text" in it.screen.view.scopes())
         await it.pilot.press("4")
         await it.until(lambda: not isinstance(it.app.screen, GenerateScreen))
 

@@ -246,15 +246,13 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def focus_text(self) -> None:
+    def focus_main(self) -> None:
         self.blocks.focus()
 
     def scopes(self) -> tuple[str, ...]:
         return ("generate.model", "generate.multiverse")
 
     def can(self, action: Action) -> bool:
-        if action.handler == "why":
-            return False
         if action.handler == "put_in":
             return self._place is not None and bool(self.chosen)
         if action.handler == "zoom_in":
