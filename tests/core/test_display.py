@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.display import described, symbol, visible
+from charlstm.display import as_html, as_sentence, cell_name, described, duration, percent, plural, symbol, visible
 
 HARMFUL = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 
@@ -43,3 +43,46 @@ def test_visible_keeps_characters_in_keep() -> None:
 def test_described_names_code_point() -> None:
     assert described("\u00ad") == "U+00AD soft hyphen"
     assert described("\f") == "U+000C form feed"
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0, "0 %"), (1e-9, "<0.1 %"), (0.00049, "<0.1 %"), (0.0006, "0.1 %"), (0.036, "3.6 %"), (0.0994, "9.9 %"),
+        (0.0996, "10 %"), (0.94, "94 %"), (0.9949, "99 %"), (0.9951, ">99 %"), (0.99999, ">99 %"), (1, "100 %"),
+    ],
+)  # fmt: skip
+def test_percent_says_neither_nothing_nor_all_unless_it_is(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_percent_has_the_decimals_that_are_asked_for() -> None:
+    assert [percent(0.9996, decimals) for decimals in (0, 1, 2)] == ["100 %", "100.0 %", "99.96 %"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(-3, "0:00"), (0, "0:00"), (35.4, "0:35"), (59.6, "1:00"), (727, "12:07"), (11_109, "3:05:09")],
+)
+def test_duration_is_clock_time(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_plural_counts_in_thousands() -> None:
+    assert [plural(number, "step") for number in (0, 1, 2000)] == ["0 steps", "1 step", "2,000 steps"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [("", ""), (" ", ""), ("disk is full", "Disk is full."), ("Stopped!", "Stopped!"), (" reading…\n", "Reading…")],
+)
+def test_sentence_has_a_capital_letter_and_an_end(words: str, sentence: str) -> None:
+    assert as_sentence(words) == sentence
+
+
+def test_html_shows_text_literally() -> None:
+    assert as_html("<b>&\x1b\n\u200d") == "&lt;b&gt;&amp;␛\n\u200d"
+
+
+def test_cell_is_named_by_layer_and_number() -> None:
+    assert cell_name((2, 187)) == "2:187"

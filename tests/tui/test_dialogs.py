@@ -12,10 +12,13 @@ from textual.renderables.background_screen import BackgroundScreen
 from textual.widgets import Input, OptionList
 
 from charlstm.generation.session import Continuation
+from charlstm.generation.session_text import SessionText
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.player.state import Continuations
+from charlstm_tui.generate.session_text_dialog import SessionTextDialog
+from charlstm_tui.player.state import Continuations, UnopenedSession
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
@@ -63,6 +66,17 @@ async def test_long_continuations_leave_room_for_the_keys(tmp_path: Path, rows: 
         found = tuple(Continuation("words of a line " * 4 + "\n" + "and of another one " * 4, 1.5) for _ in range(6))
         dialog.show(Continuations(1, found, complete=True))
         await app.shows("words of a line", "r others", "Esc cancel")
+
+
+@pytest.mark.parametrize("rows", [12, 24, 36])
+async def test_long_texts_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
+    async with driven(tmp_path, (80, rows)) as app:
+        await app.in_mode("corpus")
+        text = SessionText(tmp_path / "bell.json", "a line of the play\n" * 200, "The bell", "", ())
+        await app.app.push_screen(SessionTextDialog(UnopenedSession("Its model is gone", text)))
+        await app.shows("a line of the play", "1,000 words in", "Ctrl+S export", "Esc close")
+        await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
+        await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
 
 
 async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ def test_levels_are_marks_in_a_theme_of_the_terminals_colours() -> None:
 
 
 @pytest.mark.parametrize("theme", themes_for("256"), ids=lambda theme: theme.name)
-@pytest.mark.parametrize("name", ["background", "panel", "rule", "panel-cursor"])
+@pytest.mark.parametrize("name", ["background", "panel", "rule", "scrollbar", "border", "panel-cursor"])
 def test_greys_stay_grey_in_256_colours(theme: Theme, name: str) -> None:
     colour = Color.parse({**theme.to_color_system().generate(), **theme.variables}[name])
     shown = Color.from_rich_color(colour.rich_color.downgrade(ColorSystem.EIGHT_BIT))

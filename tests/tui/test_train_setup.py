@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from charlstm.errors import RunError
+from charlstm.model.file import ModelConfig
+from charlstm.runs.start_models import StartModel
 from charlstm.training.presets import PRESETS
 from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp
@@ -102,6 +105,8 @@ async def shows(pilot: Pilot[None], *words: str) -> str:
 async def test_without_a_text_the_pane_names_the_key_that_brings_one(tmp_path: Path) -> None:
     async with setup_for(tmp_path, None) as (_app, pilot):
         await shows(pilot, "No text is chosen yet. 1 goes to Corpus")
+        await pilot.resize_terminal(200, 60)
+        assert "LEARNING RATE" not in await shows(pilot, "No text is chosen yet")
         await pilot.press("enter", "a", "f", "right")
         await shows(pilot, "No text is chosen yet")
 
@@ -243,7 +248,7 @@ async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Pat
 async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
     with record(tmp_path, "finished", name="older") as recorded:
         async with setup_for(tmp_path, text) as (app, pilot):
-            await shows(pilot, "weights", "new", "23,456")
+            await shows(pilot, "weights", "random", "23,456")
             await pilot.press("f")
             await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
             await shows(pilot, "older")
@@ -253,9 +258,70 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
 
 
+@pytest.fixture
+def helpful_box(monkeypatch: pytest.MonkeyPatch) -> StartModel:
+    """The model in the box helps on every text."""
+    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: box)
+    return box
+
+
+async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_starts_from_nothing(
+    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[str, ...]]
+) -> None:
+    started: list[Any] = []
+
+    def start(*arguments: Any, **options: Any) -> None:
+        started.append((options["model_from"], arguments[1].hidden_size, arguments[1].lr))
+        raise RunError("not now")
+
+    monkeypatch.setattr(setup_pane, "start_run", start)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(
+            pilot, "of the model in the box", "1.30 nats on this text now; n starts", "2 layers of 512", "23,456"
+        )
+        assert "--from" not in answers[-1]
+        assert app.screen.setup.changes_count == 0  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await shows(pilot, "not now")
+        await pilot.press("n")
+        await shows(pilot, "n starts from the model in the box", "1 change", "from nothing", "weights      random")
+        await until(pilot, lambda: "--from" in answers[-1] and answers[-1][answers[-1].index("--from") + 1] == "none")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(started) == 2)
+        (box, size, rate), (nothing, other_size, other_rate) = started
+        assert (box, nothing) == (helpful_box.path, None)
+        assert size == 512 > other_size
+        assert rate < other_rate
+        await pilot.press("n")
+        await shows(pilot, "of the model in the box")
+        await pilot.press("right", "right", "right")
+        await shows(pilot, "▸ reference", "weights      random")
+
+
+async def test_network_of_ones_own_starts_from_nothing(tmp_path: Path, text: Path, helpful_box: StartModel) -> None:
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "of the model in the box", "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.choose(RunChoices(changes={"hidden_size": 64}))
+        await shows(pilot, "weights      random", "2 layers of 64")
+        assert pane.settings().lr == PRESETS["quick"].settings(27_000, 25).lr
+
+
+async def test_text_that_the_model_in_the_box_has_read_is_named(
+    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = replace(helpful_box, read=0.87)
+    monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: read)
+    async with setup_for(tmp_path, text) as (_app, pilot):
+        await shows(pilot, "The model in the box has read 87 % of this text")
+        await pilot.press("n")
+        await until(pilot, lambda: "has read" not in screen_text(pilot))
+
+
 async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "new", "23,456")
+        await shows(pilot, "random", "23,456")
         app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
         await shows(pilot, "✗ ")
         app.screen.setup.start_from("", None)  # type: ignore[attr-defined]
@@ -519,9 +585,9 @@ async def test_the_model_to_start_from_does_not_apply_to_the_next_text(
             await shows(pilot, "▸ quick", "23,456")
             pane = app.screen.setup  # type: ignore[attr-defined]
             pane.start_from("older", recorded.run.model_path)
-            await shows(pilot, "from older", "* network")
+            await shows(pilot, "from older", "* weights", "1 layer of 8")
             await choose_text(app, pilot, other)
-            shown = await shows(pilot, "other.txt", "23,456", "weights", "new")
+            shown = await shows(pilot, "other.txt", "23,456", "weights", "random")
             assert "older" not in shown.partition("LOSS TO BEAT")[0]
             await pilot.press("enter")
             await shows(pilot, "not now")

@@ -26,7 +26,7 @@ from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
 from charlstm import user_files
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
@@ -37,7 +37,6 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
 from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
-from charlstm_tui.formatting import plural
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, ThemePicker

@@ -16,7 +16,7 @@ from typing import Any
 
 from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
-from charlstm_tui.error_log import LOG
+from charlstm_tui.background import JobQueue
 
 FORMAT = 1
 Remembered = str | bool | dict[str, float]
@@ -66,33 +66,23 @@ class StateWriter:
     def __init__(self) -> None:
         self._changes: dict[str, Remembered] = {}
         self._lock = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._jobs = JobQueue()
 
     def write(self, **changes: Remembered) -> None:
         """Change these fields of :class:`AppState`, and leave the others as another app may have written them."""
         with self._lock:
+            if not self._changes:
+                self._jobs.add(self._write, "writing what the app remembers")
             self._changes.update(changes)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._write, name="charlstm-app-state", daemon=True)
-                self._thread.start()
 
     def close(self, within: float) -> None:
         """Wait for what is still to be written, at most so many seconds."""
-        thread = self._thread
-        if thread is not None:
-            thread.join(within)
+        self._jobs.wait(within)
 
     def _write(self) -> None:
-        while True:
-            with self._lock:
-                changes, self._changes = self._changes, {}
-                if not changes:
-                    self._thread = None
-                    return
-            try:
-                _merge(changes)
-            except Exception:
-                LOG.exception("writing what the app remembers")
+        with self._lock:
+            changes, self._changes = self._changes, {}
+        _merge(changes)
 
 
 def _merge(changes: Mapping[str, Remembered]) -> None:

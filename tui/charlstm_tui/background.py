@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.worker import Worker, WorkerState
 
 from charlstm.errors import CharLSTMError
-from charlstm_tui.error_log import LOG
+from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
     from textual.dom import DOMNode as _Node
@@ -57,8 +57,8 @@ class CommandError(CharLSTMError):
     """The command failed; the message is the one it printed."""
 
 
-class Cancelled(Exception):
-    """The task that awaits a background job was cancelled. The job gets this from its next call of ``check``."""
+class Cancelled(CharLSTMError):
+    """The user cancelled it, or asked for something else meanwhile. A job gets this from its next call of ``check``."""
 
 
 async def run_command(*argv: str) -> Any:
@@ -119,7 +119,7 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
 
     def check() -> None:
         if cancelled.is_set():
-            raise Cancelled
+            raise Cancelled("")
 
     def set_outcome(setter: Callable[[Any], None], value: Any) -> None:
         if not future.done():  # it is done when the awaiting task was cancelled
@@ -141,3 +141,33 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
         return await future
     finally:
         cancelled.set()
+
+
+class JobQueue:
+    """Run jobs one after the other, each on a daemon thread."""
+
+    def __init__(self) -> None:
+        self._last: threading.Thread | None = None
+
+    def add(self, job: Callable[[], object], doing: str, failed: Callable[[str], object] = lambda words: None) -> None:
+        """Run ``job`` after those before it. If it raises an exception, ``failed`` is called with a sentence, and an
+        unexpected one is logged; ``doing`` is what failed then, such as ``saving the session``."""
+        previous = self._last
+
+        def run() -> None:
+            if previous is not None:
+                previous.join()
+            try:
+                job()
+            except Exception as error:
+                if not isinstance(error, CharLSTMError):
+                    LOG.exception("Unexpected error: %s", doing)
+                failed(sentence(error, doing))
+
+        self._last = threading.Thread(target=run, name="charlstm-job", daemon=True)
+        self._last.start()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until all jobs are done, ``timeout`` seconds at most."""
+        if self._last is not None:
+            self._last.join(timeout)

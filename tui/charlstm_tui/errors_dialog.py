@@ -40,7 +40,7 @@ class ErrorsDialog(Dialog):
         self._text = visible("\n\n".join(filter(None, (wrong, *RECENT.tracebacks))))
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog wide"):
+        with Vertical(classes="dialog wide page" if self._text else "dialog wide"):
             yield Static(Content("Errors of this session"), classes="dialog-title")
             if self._text:
                 yield ErrorsText(self._text, read_only=True, compact=True)

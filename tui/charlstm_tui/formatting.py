@@ -9,7 +9,7 @@ import math
 import os
 from pathlib import Path
 
-from charlstm.display import visible
+from charlstm.display import duration, visible
 from charlstm.runs.status import ESTIMATE
 from charlstm.text.baselines import BASELINES
 from charlstm_tui.run_watcher import RunsState
@@ -34,12 +34,8 @@ def baseline_name(label: str, *, short: bool = False) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """``0:35``, ``12:07``, ``3:05:09``."""
-    if seconds is None or not abs(seconds) < 1e9:  # thirty years
-        return "–"
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    return f"{hours}:{minutes:02}:{whole % 60:02}" if hours else f"{minutes}:{whole % 60:02}"
+    """A :func:`duration`, or a dash while it is unknown."""
+    return "–" if seconds is None or not abs(seconds) < 1e9 else duration(seconds)  # thirty years
 
 
 def rough_clock(seconds: float) -> str:
@@ -57,24 +53,9 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
-def plural(number: int, noun: str) -> str:
-    """``1 snapshot``, ``2 snapshots``."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def size(octets: float) -> str:
     """Bytes, short: ``21 MB``."""
     return f"{count(octets)}B" if octets >= 999.5 else f"{octets:.0f} B"
-
-
-def percent(share: float) -> str:
-    """A share (0 to 1) in at most six characters: ``94 %``, ``3.6 %``, ``<0.1 %``. Only none is 0 %, only all 100 %."""
-    value = 100 * share
-    if value >= 99.5:
-        return "100 %" if value >= 100 - 1e-4 else ">99 %"  # float32 sums come that close to 1
-    if value >= 9.95 or value <= 0:
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
 
 
 def shorten(text: str, width: int) -> str:

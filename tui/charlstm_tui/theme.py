@@ -21,7 +21,27 @@ def _run_variables(colours: Sequence[str]) -> dict[str, str]:
     return {f"run-{number}": colour for number, colour in enumerate(colours)}
 
 
-DARK = Theme(
+def _completed(theme: Theme) -> Theme:
+    """``theme`` with curves, scrollbars, borders and cursors in its own colours."""
+    own, background = theme.variables, str(theme.background)
+    backgrounds = ("scrollbar-background", "scrollbar-background-hover", "scrollbar-background-active")
+    variables = {
+        "train": theme.primary,  # training loss, always with the mark ·
+        "valid": str(theme.accent),  # validation loss, always with the mark o
+        "kept": theme.primary,  # candidates that the sampler kept, █
+        "surprise": str(theme.secondary),  # its shades are behind what surprised the model or left it unsure
+        "border": own["rule"],
+        "scrollbar": own["rule"],
+        "scrollbar-hover": own["quiet"],
+        "scrollbar-active": theme.primary,
+        **dict.fromkeys((*backgrounds, "scrollbar-corner-color"), background),
+        "block-cursor-background": own["cursor-line"],
+        "block-cursor-foreground": str(theme.foreground),
+    }
+    return replace(theme, variables={**variables, **own})
+
+
+_DARK = Theme(
     name="charlstm",
     primary="#7aa2f7",
     secondary="#bb9af7",
@@ -39,28 +59,14 @@ DARK = Theme(
         "quiet": "#7f879c",  # captions, units, what is not the point
         "cursor-line": "#262b3d",  # the row under the cursor
         "panel-cursor": "#2c3350",  # the same in dialogs and the palette, which have the colour of a panel
-        "train": "#7aa2f7",  # training loss, always with the mark ·
-        "valid": "#ffb86b",  # validation loss, always with the mark o
-        "kept": "#7aa2f7",  # candidates that the sampler kept, █
-        "cut": "#565d73",  # candidates that it cut, ░
+        "cut": "#565d73",  # candidates that the sampler cut, ░
         "copied": "#34412e",  # behind what is copied; opaque, as the text blends nothing
-        "surprise": "#bb9af7",  # its shades are behind what surprised the model or left it unsure
         **_run_variables(RUN_DARK),
-        "scrollbar": "#333849",
-        "scrollbar-hover": "#4a5066",
-        "scrollbar-active": "#7aa2f7",
-        "scrollbar-background": "#10121a",
-        "scrollbar-background-hover": "#10121a",
-        "scrollbar-background-active": "#10121a",
-        "scrollbar-corner-color": "#10121a",
-        "block-cursor-background": "#262b3d",
-        "block-cursor-foreground": "#d5d9e5",
-        "border": "#333849",
         "input-selection-background": "#3d59a1",
     },
 )
 
-LIGHT = Theme(
+_LIGHT = Theme(
     name="charlstm-light",
     primary="#2553b0",
     secondary="#7440b8",
@@ -78,23 +84,9 @@ LIGHT = Theme(
         "quiet": "#666b79",
         "cursor-line": "#dde4f2",
         "panel-cursor": "#cdd8ee",
-        "train": "#2553b0",
-        "valid": "#97500a",
-        "kept": "#2553b0",
         "cut": "#9a9dab",
         "copied": "#d3e6c6",
-        "surprise": "#7440b8",
         **_run_variables(RUN_LIGHT),
-        "scrollbar": "#cbccd2",
-        "scrollbar-hover": "#a9abb5",
-        "scrollbar-active": "#2553b0",
-        "scrollbar-background": "#fbfaf7",
-        "scrollbar-background-hover": "#fbfaf7",
-        "scrollbar-background-active": "#fbfaf7",
-        "scrollbar-corner-color": "#fbfaf7",
-        "block-cursor-background": "#dde4f2",
-        "block-cursor-foreground": "#23262f",
-        "border": "#cbccd2",
         "input-selection-background": "#b4c8ee",
     },
 )
@@ -105,8 +97,8 @@ RUN_LIGHT_16 = ("#0000aa", "#aa00aa", "#aa0000", "#00aaaa", "#000000", "#aa5500"
 BLACK_16, DARK_GREY_16, GREY_16, WHITE_16 = "#000000", "#555555", "#aaaaaa", "#ffffff"
 """The greys among the 16 colours, as Rich knows them; so are the colours of the two themes below."""
 
-DARK_16 = replace(
-    DARK,
+_DARK_16 = replace(
+    _DARK,
     primary="#55ffff",
     secondary="#ff55ff",
     accent="#ffff55",
@@ -122,30 +114,16 @@ DARK_16 = replace(
         "quiet": GREY_16,
         "panel-cursor": BLACK_16,
         "cursor-line": BLACK_16,  # lists have a sign for the cursor, or it is reversed
-        "train": "#55ffff",
-        "valid": "#ffff55",
-        "kept": "#55ffff",
         "cut": GREY_16,
         "copied": "#0000aa",
-        "surprise": "#ff55ff",
         **_run_variables(RUN_DARK_16),
-        "scrollbar": DARK_GREY_16,
-        "scrollbar-hover": GREY_16,
-        "scrollbar-active": "#55ffff",
-        "scrollbar-background": BLACK_16,
-        "scrollbar-background-hover": BLACK_16,
-        "scrollbar-background-active": BLACK_16,
-        "scrollbar-corner-color": BLACK_16,
-        "block-cursor-background": BLACK_16,
-        "block-cursor-foreground": WHITE_16,
         "block-cursor-text-style": "bold reverse",
-        "border": DARK_GREY_16,
         "input-selection-background": "#0000aa",
     },
 )
 
-LIGHT_16 = replace(
-    LIGHT,
+_LIGHT_16 = replace(
+    _LIGHT,
     primary="#0000aa",
     secondary="#aa00aa",
     accent="#aa00aa",
@@ -161,27 +139,15 @@ LIGHT_16 = replace(
         "quiet": DARK_GREY_16,
         "cursor-line": WHITE_16,
         "panel-cursor": WHITE_16,
-        "train": "#0000aa",
-        "valid": "#aa00aa",
-        "kept": "#0000aa",
         "cut": DARK_GREY_16,
         "copied": "#55ffff",
-        "surprise": "#aa00aa",
         **_run_variables(RUN_LIGHT_16),
-        "scrollbar": GREY_16,
-        "scrollbar-hover": DARK_GREY_16,
-        "scrollbar-active": "#0000aa",
-        "scrollbar-background": WHITE_16,
-        "scrollbar-background-hover": WHITE_16,
-        "scrollbar-background-active": WHITE_16,
-        "scrollbar-corner-color": WHITE_16,
-        "block-cursor-background": WHITE_16,
-        "block-cursor-foreground": BLACK_16,
         "block-cursor-text-style": "bold reverse",
-        "border": GREY_16,
         "input-selection-background": "#55ffff",
     },
 )
+
+DARK, LIGHT, DARK_16, LIGHT_16 = (_completed(theme) for theme in (_DARK, _LIGHT, _DARK_16, _LIGHT_16))
 
 _RUN_ANSI = ("default", "bright_magenta", "bright_blue")
 _RUN_ANSI_DARK = ("cyan", "yellow", "green", "magenta", "bright_red")
@@ -237,10 +203,10 @@ def themes_for(color_system: str | None) -> tuple[Theme, ...]:
         return DARK_16, LIGHT_16
     dark, light = DARK, LIGHT
     if color_system == "256":
-        grey = {"rule": "#444444", "border": "#444444", "cursor-line": "#303030", "block-cursor-background": "#303030"}
-        grey["panel-cursor"] = "#303030"
-        dark = replace(DARK, panel="#1c1c1c", variables={**DARK.variables, **grey})
-        light = replace(LIGHT, panel="#eeeeee", variables={**LIGHT.variables, "panel-cursor": "#d0d0d0"})
+        grey = {"rule": "#444444", "cursor-line": "#303030", "panel-cursor": "#303030"}
+        dark = _completed(replace(_DARK, panel="#1c1c1c", variables={**_DARK.variables, **grey}))
+        variables = {**_LIGHT.variables, "panel-cursor": "#d0d0d0"}
+        light = _completed(replace(_LIGHT, panel="#eeeeee", variables=variables))
     return dark, light
 
 

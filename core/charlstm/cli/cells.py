@@ -22,7 +22,7 @@ from charlstm.cli.options import (
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
-from charlstm.display import shell_command, visible
+from charlstm.display import cell_name, shell_command, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
@@ -182,11 +182,6 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
         size = f"{config.num_layers} × {config.hidden_size}"
         raise GenerationError(f"The model has no cell {layer}:{cell}: it has {size}, from 1:1")
     return layer, cell
-
-
-def cell_name(cell: tuple[int, int]) -> str:
-    """``2:187``."""
-    return f"{cell[0]}:{cell[1]}"
 
 
 def named_pattern(text: str) -> tuple[str, str]:

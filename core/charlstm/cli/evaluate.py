@@ -38,14 +38,13 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     ProgressBar,
-    plural,
     print_note,
     print_result,
     report_unknown_characters,
     terminal_width,
     truncate,
 )
-from charlstm.display import symbol, visible
+from charlstm.display import plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions
@@ -308,12 +307,17 @@ def _warn_if_trained_on(
 
     The model file says what it was trained on; if it does not, its training text is searched for.
     """
+    from charlstm.runs.start_models import passages_read
     from charlstm.text.batches import trained_share, trained_texts
+    from charlstm.text.passages import known_share
     from charlstm.text.statistics import MIN_OVERLAP, overlap_share
 
     text_name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
-    share, _ = trained_share(trained_texts(model.info), corpus, spans or [(0, corpus.chars)])
-    if not share:
+    spans_or_all = spans or [(0, corpus.chars)]
+    share, _ = trained_share(trained_texts(model.info), corpus, spans_or_all)
+    if not share and (passages := passages_read(model)) is not None:
+        share = known_share(passages, "\n".join(corpus.text(start, stop) for start, stop in spans_or_all))
+    if share < MIN_OVERLAP:
         try:
             own, train = _own_text(name, runs_dir, "train")
             ids = corpus.encoded_for(own.vocabulary)[0]

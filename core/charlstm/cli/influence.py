@@ -24,8 +24,8 @@ from charlstm.cli.options import (
     start_of_text,
     text_argument,
 )
-from charlstm.cli.output import ProgressBar, paragraph, plural, print_result, table, terminal_width
-from charlstm.display import quoted, visible
+from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
+from charlstm.display import percent, plural, quoted, visible
 from charlstm.errors import GenerationError, TextError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
@@ -260,7 +260,7 @@ def _influence_at(
 def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list[str]:
     lines = [
         f"{quoted(found.char)} at position {found.position:,}, after “{before(text, found.position)}”",
-        f"has a probability of {percent(found.nats)}: a loss of {found.nats:.3f} nats.",
+        f"has a probability of {_probability(found.nats)}: a loss of {found.nats:.3f} nats.",
     ]
     if len(places) > 1:
         others = ", ".join(str(place) for place in places[:-1][-5:])
@@ -277,13 +277,13 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
         if abs(change) >= SHOWN * largest:
             shown += 1
             bar = "█" * max(1, round(width * abs(change) / largest))
-            char, without = quoted(text[found.start + n]), percent(found.nats + change)
+            char, without = quoted(text[found.start + n]), _probability(found.nats + change)
             lines.append(f"{found.start + n:>9,}  {char:<4}  {change:+7.3f}  {without:>11}  {bar}")
     change = found.changes[strongest - found.start]
     lines += paragraph(
         f"The most important is {quoted(text[strongest])}, {plural(found.position - strongest, 'character')} before: "
-        f"without it the probability would {'fall' if change > 0 else 'rise'} from {percent(found.nats)} to "
-        f"{percent(found.nats + float(change))} (loss {change:+.3f} nats)."
+        f"without it the probability would {'fall' if change > 0 else 'rise'} from {_probability(found.nats)} to "
+        f"{_probability(found.nats + float(change))} (loss {change:+.3f} nats)."
         if abs(change) >= LEAST_CHANGE
         else "None of the hidden characters matters alone: without any of them the loss stays the same to 0.001 nats."
     )
@@ -315,7 +315,7 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
     shown = [
         [
             f"{row['position']}",
-            f"{math.exp(-row['nats']):.0%}".replace("%", " %"),
+            percent(math.exp(-row["nats"]), 0),
             quoted(row["char"]),
             f"{row['back']}",
             f"{row['change']:+.3f}",
@@ -338,6 +338,6 @@ def before(text: str, position: int, count: int = 40) -> str:
     return visible(text[max(0, position - count) : position].replace("\n", "↵"), keep="")
 
 
-def percent(nats: float) -> str:
-    """The probability of a loss."""
-    return f"{math.exp(-nats):.1%}".replace("%", " %")
+def _probability(nats: float) -> str:
+    """The probability of a loss, in percent."""
+    return percent(math.exp(-nats), 1)

@@ -13,8 +13,8 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import ProgressBar, plural, print_note
-from charlstm.display import visible
+from charlstm.cli.output import ProgressBar, print_note
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.text.reading import TextOptions
 

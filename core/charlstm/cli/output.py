@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from charlstm.display import described, symbol, visible
+from charlstm.display import described, duration, symbol, visible
 from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
@@ -133,25 +133,17 @@ def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabu
         print_note(f"Characters that the model does not know: {names}; {treatment}")
 
 
-def format_duration(seconds: float) -> str:
-    """A duration as `0:42`, `12:05` or `2:10:00`."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
-
-
-def plural(number: int, noun: str) -> str:
-    """`1 step`, `2,000 steps`."""
-    return f"{number:,} {noun}{'s' * (number != 1)}"
-
-
 def format_size(size: float) -> str:
     """A size in bytes as megabytes."""
     return f"{size / 1e6:,.1f} MB"
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
-    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right."""
+    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right.
+
+    Rich's tables fit into a terminal's width, which would cut or wrap what a pipe gets; made as wide as their content,
+    they take as much code.
+    """
     from rich.cells import cell_len
 
     rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
@@ -170,7 +162,8 @@ class StatusLine:
     """A line at the bottom of stderr that is drawn again and again and cleared at the end.
 
     Draws nothing when stderr is not a terminal. The last cells of the row stay free, so that the ^C which a terminal
-    prints does not move the line to a second row.
+    prints does not move the line to a second row. It is not one of Rich, which hides the cursor meanwhile: a command
+    that is killed or suspended would leave it hidden.
     """
 
     INTERVAL = 0.1
@@ -245,7 +238,7 @@ class ProgressBar:
         fraction = done / total if total else None
         left = ""
         if fraction and now > self._began + 1:
-            left = f", {format_duration((now - self._began) * (1 - fraction) / fraction)} left"
+            left = f", {duration((now - self._began) * (1 - fraction) / fraction)} left"
         self._line.draw(fraction, f"{stage}{left}")
 
     def __exit__(self, *_: object) -> None:

@@ -31,8 +31,8 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import ProgressBar, plural, print_note, report_unknown_characters, write_stdout
-from charlstm.display import described, symbol, visible
+from charlstm.cli.output import ProgressBar, print_note, report_unknown_characters, write_stdout
+from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session

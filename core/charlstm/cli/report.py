@@ -21,7 +21,8 @@ from charlstm.cli.options import (
     run_of,
     start_of_text,
 )
-from charlstm.cli.output import ProgressBar, plural, write_page
+from charlstm.cli.output import ProgressBar, write_page
+from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import READ_CHARS
 from charlstm.runs.models import evenly_chosen

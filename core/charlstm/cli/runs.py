@@ -25,15 +25,13 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     StatusLine,
-    format_duration,
     format_size,
-    plural,
     print_note,
     print_result,
     table,
     write_text,
 )
-from charlstm.display import shell_command
+from charlstm.display import duration, plural, shell_command
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import ESTIMATE, STATES
 from charlstm.training.commands import COMMANDS
@@ -217,7 +215,7 @@ class ListedRun:
             self.text,
             _best(status),
             f"{status.step:,}",
-            format_duration(status.work_seconds),
+            duration(status.work_seconds),
             format_size(self.run.size()),
             " ".join(self.notes.tags),
             status.remark,
@@ -289,7 +287,7 @@ def compare(
         ["state", *(each.status.state for each in compared)],
         ["best loss", *(_best(each.status) for each in compared)],
         ["steps", *(f"{each.status.step:,}" for each in compared)],
-        ["time", *(format_duration(each.status.work_seconds) for each in compared)],
+        ["time", *(duration(each.status.work_seconds) for each in compared)],
         *([each.name, *("–" if value in (None, "") else str(value) for value in each.values)] for each in differing),
     ]
     lines = table(["", *(each.run.name for each in compared)], rows)
@@ -335,7 +333,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()
                 if status.validated is not None:
-                    left = format_duration(status.seconds_left or 0.0)
+                    left = duration(status.seconds_left or 0.0)
                     view.show_waiting(f"final validation {status.validated:.0%} · {left} left")
                 elif status.state != "running":
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
@@ -453,7 +451,7 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[in
                     f"{run.name} has not carried out {sent.command} within {timeout:g} seconds. It may still do so: "
                     f"follow it with {shell_command('watch', run.name)}"
                 )
-            line.draw(None, f"waiting for {run.name} to carry out {sent.command}, {format_duration(waited)}")
+            line.draw(None, f"waiting for {run.name} to carry out {sent.command}, {duration(waited)}")
             time.sleep(WATCH_INTERVAL)
     finally:
         line.clear()

@@ -10,8 +10,8 @@ import click
 
 from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, StatsResult, TextRow
 from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
-from charlstm.cli.output import format_size, plural, print_note, print_result
-from charlstm.display import described, symbol, visible
+from charlstm.cli.output import format_size, print_note, print_result
+from charlstm.display import described, plural, symbol, visible
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
 

@@ -27,8 +27,8 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, format_duration, print_note, print_result, table
-from charlstm.display import shell_command, visible
+from charlstm.cli.output import ProgressBar, print_note, print_result, table
+from charlstm.display import duration, percent, shell_command, visible
 from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
@@ -38,13 +38,15 @@ from charlstm.runs.contention import (
     probe_slowdown,
 )
 from charlstm.text.reading import TextOptions
-from charlstm.training.presets import DEFAULT, PRESETS, preset, with_given
+from charlstm.training.presets import DEFAULT, PRESETS, with_given
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
     from charlstm.cli.training_view import Limits
+    from charlstm.model.file import ModelConfig
     from charlstm.runs.folder import Run, RunSpec
+    from charlstm.runs.start_models import StartModel
     from charlstm.text.corpus import Corpus, ValidationText
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
@@ -88,6 +90,15 @@ def settings_from_options(assignments: tuple[str, ...], options: dict[str, str |
     return changes
 
 
+start_option = click.option(
+    "--from",
+    "start_word",
+    metavar="MODEL",
+    help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
+    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT better than pairs of letters do "
+    "and no network is set; none with reference, and as RUN did with --like]",
+)
+
 val_file_option = click.option(
     "--val-file",
     "val_files",
@@ -102,6 +113,7 @@ val_file_option = click.option(
 @click.command()
 @optional_text_argument
 @val_file_option
+@start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
 @number_option(
@@ -115,6 +127,7 @@ val_file_option = click.option(
 def presets(
     text: tuple[str, ...],
     val_files: tuple[str, ...],
+    start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
     slowdown: float | None,
@@ -140,6 +153,7 @@ def presets(
         names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
     from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
@@ -150,9 +164,12 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
+    start = find_start(start_word, corpus, settings_from(None, DEFAULT, corpus, changes))
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = with_given(preset(each.name, chars, symbols), changes)
+        settings = settings_from(None, each.name, corpus, changes)
+        if start is not None and starts_from_model(start_word, each.name, changes):
+            settings = settings_from(start, each.name, corpus, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -172,7 +189,7 @@ def presets(
                 row["name"],
                 "{num_layers} × {hidden_size}".format_map(row["settings"]),
                 f"{row['parameters']:,}",
-                format_duration(row["seconds"]),
+                duration(row["seconds"]),
                 f"{row['memory_bytes'] / 2**20:,.0f} MB",
                 f"{row['chars_per_second']:,.0f}",
                 row["precision"],
@@ -222,7 +239,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     metavar="RUN",
     shell_complete=complete_run,
     help="Take settings and text options of RUN as they are now instead of a preset; its text too, unless TEXT is "
-    "given. Weights are not taken: --from does that.",
+    "given. The weights of RUN itself are not taken: --from does that.",
 )
 @click.option(
     "--settings-file",
@@ -230,9 +247,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
     help="Settings in TOML, such as hidden_size = 256. `preset` names a preset, a table [text] holds text options.",
 )
 @val_file_option
-@click.option(
-    "--from", "model_from", metavar="MODEL", help="Start from the weights of this model instead of random ones."
-)
+@start_option
 @click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
@@ -247,7 +262,7 @@ def train(
     like: str | None,
     settings_file: str | None,
     val_files: tuple[str, ...],
-    model_from: str | None,
+    start_word: str | None,
     name: str | None,
     detach: bool,
     plain: bool,
@@ -273,31 +288,42 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.models import find_model
+    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
     given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
-    model = None if model_from is None else find_model(model_from, runs_dir)
+    spec = None
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
         corpus = _open_text(text, file, val_files)
-        settings = preset(preset_name, corpus.text_chars, len(corpus.vocabulary))
+        settings = settings_from(None, preset_name, corpus, changes)
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
         spec = find_run(like, runs_dir).spec()
-        preset_name, settings = spec.preset, spec.settings
+        preset_name, settings = spec.preset, with_given(spec.settings, changes)
         corpus = _open_text_of_run(like, spec, text, file, val_files)
+        start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
-    if model is not None:
-        settings = _with_network_size_of(settings, model, changes)
-    settings = with_given(settings, changes)
+    start = None
+    if starts_from_model(start_word, preset_name, changes):
+        start = find_start(start_word, corpus, settings, runs_dir)
+    if start is not None:
+        _check_network_size(start.config, changes)
+        if spec is None:
+            settings = settings_from(start, preset_name, corpus, changes)
+        if not as_json:
+            _print_start(start)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
-    arguments: dict[str, Any] = {"name": name, "runs_dir": runs_dir, "model_from": model}
+    arguments: dict[str, Any] = {
+        "name": name,
+        "runs_dir": runs_dir,
+        "model_from": None if start is None else start.path,
+    }
     if detach:
         run = launch.start_run(corpus, settings, preset_name, **arguments)
         _print_detached(run, limits, as_json)
@@ -454,20 +480,40 @@ def _check_validation_text(validation: ValidationText, given_changes: dict[str, 
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
 
 
-def _with_network_size_of(settings: Settings, model: Path, changes: dict[str, Any]) -> Settings:
-    """``settings`` with the network size of the ``model`` that training starts from.
-
-    Raises :class:`SettingsError` when ``changes`` request another size.
-    """
-    from charlstm.model.file import read_info
-
-    config, _ = read_info(model)
+def _check_network_size(model: ModelConfig, changes: dict[str, Any]) -> None:
+    """Raises :class:`SettingsError` when ``changes`` request another size than that of the ``model`` that training
+    starts from."""
     for name in ("hidden_size", "num_layers"):
-        if changes.get(name, getattr(config, name)) != getattr(config, name):
+        if changes.get(name, getattr(model, name)) != getattr(model, name):
             raise SettingsError(
-                f"{name} is {getattr(config, name)} in the model that training starts from: remove {name} or --from"
+                f"{name} is {getattr(model, name)} in the model that training starts from: remove {name} or --from"
             )
-    return settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
+
+
+def _start_of(like: str, spec: RunSpec) -> str:
+    """What ``--from`` has to say for a run that starts like the run ``like``.
+
+    Raises :class:`SettingsError` when that started from a model that is not there any more.
+    """
+    if spec.lineage is None:
+        return "none"
+    path = str(spec.lineage.get("from", ""))
+    if path.endswith(".safetensors") and os.path.isfile(path):
+        return path
+    raise SettingsError(
+        f"{like} started from {path or 'a model'}, which is not there any more: name a model or none with --from"
+    )
+
+
+def _print_start(start: StartModel) -> None:
+    """Say which weights the run starts from, and what they know of the text."""
+    read = (
+        f" It has read {percent(start.read, 0)} of this text, so all losses are too low." if start.has_read_it else ""
+    )
+    print_note(
+        f"Starts from {start.words}, whose loss on this text is {start.loss:.2f} nats per character before training."
+        f"{read} --from none starts from nothing"
+    )
 
 
 def _print_detached(run: Run, limits: Limits, as_json: bool) -> None:

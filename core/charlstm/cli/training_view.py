@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import StatusLine, format_duration, plural, print_json, terminal_width, truncate
-from charlstm.display import visible
+from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
+from charlstm.display import duration, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run
 from charlstm.runs.series import RunSeries
@@ -187,7 +187,7 @@ class EventView:
         left, planned = self.series.seconds_left(), self.series.planned_steps
         if left is not None:
             after = " for the final validation" if planned and event.step >= planned else ""
-            parts.append(f"{format_duration(left)} left{after}")
+            parts.append(f"{duration(left)} left{after}")
         return " · ".join(parts)
 
 
@@ -231,7 +231,7 @@ def milestone(event: Event) -> str | None:
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
-            return f"{at}{word} after {format_duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
+            return f"{at}{word} after {duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -470,7 +470,9 @@ class Trainer:
             self._checkpoint_writer.queue_plan(plan)
             yield from self._collect_writes(wait=True)
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        start_from_info = {} if self._start_from is None else self._start_from.info
+        first = self._start_from
+        known = ({}, None) if first is None else (first.info, first.passages)
+        del first
         if self._kernel_is_final:
             self._start_from = None  # frees its memory
         yield Started(
@@ -489,7 +491,7 @@ class Trainer:
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
         )
         yield from self._machine_warnings(memory_warning)
-        for message in text_warnings(text, settings, plan, start_from_info):
+        for message in text_warnings(text, settings, plan, *known):
             yield self._warning(message)
         yield from self._validate_and_sample(validate=True)
         self._clock.start_pace()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from charlstm import arguments
+from charlstm.display import cell_name, plural
 from charlstm.errors import GenerationError
 
 MOST_VALUE = 1e6
@@ -54,7 +55,7 @@ class Clamp:
         return self._text(lambda number: repr(float(number)).removesuffix(".0"))
 
     def _text(self, digits: Callable[[float], str]) -> str:
-        place = f"{self.layer}:{self.cell}"
+        place = cell_name((self.layer, self.cell))
         if not self.factor:
             return f"{place}={digits(self.value)}"
         sign = "" if self.value < 0 else "+"
@@ -93,9 +94,9 @@ def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> 
         arguments.instance("clamps", each, Clamp, "a list of Clamp, each for one cell")
         if not (1 <= each.layer <= num_layers and 1 <= each.cell <= hidden_size):
             raise GenerationError(
-                f"The model has no cell {each.layer}:{each.cell}: it has {num_layers} "
-                f"layer{'s' * (num_layers != 1)} of {hidden_size} cells, which count from 1"
+                f"The model has no cell {cell_name((each.layer, each.cell))}: it has {plural(num_layers, 'layer')} of "
+                f"{hidden_size} cells, which count from 1"
             )
         if (each.layer, each.cell) in seen:
-            raise GenerationError(f"Cell {each.layer}:{each.cell} is clamped twice: give it one clamp")
+            raise GenerationError(f"Cell {cell_name((each.layer, each.cell))} is clamped twice: give it one clamp")
         seen.add((each.layer, each.cell))

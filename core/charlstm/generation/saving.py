@@ -12,7 +12,6 @@ import binascii
 import contextlib
 import errno
 import hashlib
-import html
 import json
 import math
 import re
@@ -27,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage, user_files
+from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
@@ -38,7 +38,7 @@ from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState
 from charlstm.generation.session_log import SessionSummary as SessionSummary
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import CHOSEN, GENERATED, STATE_INTERVAL, Branch, Pending, Rows
+from charlstm.generation.tree import CHOSEN, GENERATED, STATE_INTERVAL, Branch, Pending, Rows, in_bits
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -490,16 +490,13 @@ def model_digest(model: Model) -> str:
 
 Colour = Literal["rank", "probability", "entropy"]
 
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-"""HTML forbids control characters; Unicode has visible symbols for them."""
-
 _SCALES: dict[str, tuple[Callable[[Rows], npt.NDArray[np.intp]], tuple[str, ...]]] = {
     "rank": (
         lambda rows: np.searchsorted([1, 3, 10], rows["rank"]),
         ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
     ),
     "probability": (
-        lambda rows: np.searchsorted([1, 2, 4], -np.log2(np.maximum(rows["probability"], 2.0**-149))),
+        lambda rows: np.searchsorted([1, 2, 4], in_bits(rows["probability"])),
         ("probability 50 % or more", "25 to 50 %", "6 to 25 %", "less"),
     ),
     "entropy": (
@@ -558,11 +555,11 @@ def to_prose_markdown(text: str, title: str = "", *, verse: bool = False) -> str
 def to_prose_html(text: str, title: str = "", *, otherwise: str = "A text", verse: bool = False) -> str:
     """A text alone as a web page without colours, below its title if it has one: paragraphs with their lines joined, or
     with ``verse`` their lines kept. Without a title the window of the browser is named ``otherwise``."""
-    heading = f'<h1 dir="auto">{_escape(title)}</h1>\n' if title else ""
-    body = "\n".join(f'<p dir="auto">{_escape(each)}</p>' for each in _paragraphs(text, verse=verse))
+    heading = f'<h1 dir="auto">{as_html(title)}</h1>\n' if title else ""
+    body = "\n".join(f'<p dir="auto">{as_html(each)}</p>' for each in _paragraphs(text, verse=verse))
     kind = ' class="verse"' if verse else ""
     return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{_escape(title or otherwise)}</title>'
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{as_html(title or otherwise)}</title>'
         f"<style>{_PROSE_STYLE}</style></head><body{kind}>\n{heading}{body}\n</body></html>\n"
     )
 
@@ -614,8 +611,8 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(legend))
     if any(own):
         key += f" · {_span('own', 'typed or chosen by the user')}"
-    about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
-    title = _escape(title or _title(session))
+    about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
+    title = as_html(title or _title(session))
     return (
         f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
         f'<body><h1>{title}</h1><pre dir="auto">{_span("p", session.prime)}{body}</pre>'
@@ -662,7 +659,7 @@ def to_tree_html(session: Session, title: str = "") -> str:
         if child is None:
             continue
         rest = (branch, child.start, number + 1)
-        name = f'<small class="n">{_escape(child.name)}</small> ' if child.name else ""
+        name = f'<small class="n">{as_html(child.name)}</small> ' if child.name else ""
         if not (is_current and id(child) in on_path):
             todo += [
                 (*rest, is_current),
@@ -675,8 +672,8 @@ def to_tree_html(session: Session, title: str = "") -> str:
             todo += ["</details>", (*rest, False), fold(branch, child.start, "")]
         else:
             todo += [(child, child.start, 0, True), name]
-    about = " · ".join(_escape(f"{name} {value}") for name, value in _about(session))
-    title = _escape(title or _title(session))
+    about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
+    title = as_html(title or _title(session))
     return (
         f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_TREE_STYLE}</style>'
         f"</head><body><h1>{title}</h1><p>▸ opens another text that leaves this one there; grey is not in this one.</p>"
@@ -808,17 +805,13 @@ def _seed_words(session: Session) -> str:
 
 def _about(session: Session) -> list[tuple[str, str]]:
     about = settings_facts(_seed_words(session), session.settings, session.clamps)
-    bits = -np.log2(np.maximum(session.rows()["probability"], 2.0**-149), dtype=np.float64)
+    bits = in_bits(session.rows()["probability"])
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))
     return about
 
 
-def _escape(text: str) -> str:
-    return html.escape(text.translate(_CONTROLS))
-
-
 def _span(kind: str, text: str) -> str:
     if not kind or not text:
-        return _escape(text)
-    return f'<span class="{kind}">{_escape(text)}</span>'
+        return as_html(text)
+    return f'<span class="{kind}">{as_html(text)}</span>'

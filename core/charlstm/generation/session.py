@@ -57,6 +57,7 @@ from charlstm.generation.tree import (
     Step,
     TextPath,
     fill_statistics,
+    in_bits,
     row_alternatives,
 )
 from charlstm.generation.tree import BranchInfo as BranchInfo
@@ -299,7 +300,7 @@ class Session:
         """The end of the prime and of the text up to the cursor, for a notebook: coloured by surprise."""
         start = max(0, self._position - MOST_CHARS)
         rows = self.rows(start, self._position)
-        bits = -np.log2(np.maximum(rows["probability"], 2.0**-149))
+        bits = in_bits(rows["probability"])
         bits[rows["source"] != GENERATED] = 0  # what the user wrote
         before = "…" if start else self.prime[-MOST_CHARS:]
         return surprise_html(before, zip(self.read(start, self._position), bits.tolist(), strict=True))

@@ -29,10 +29,24 @@ GENERATED, TYPED, CHOSEN = 0, 1, 2
 BLOCK = 64
 """Characters whose statistics are computed together."""
 
+LEAST_PROBABILITY = 2.0**-149
+"""The least probability above 0 that a row can have, a float32."""
+
 STATE_INTERVAL = 32
 """A hidden state is stored every so many characters, so rewinding computes fewer than so many again. Beyond
 :data:`charlstm.generation.session.STATE_BYTES` of stored states, some hundred thousand characters, the interval grows.
 """
+
+
+def surprise(probability: float) -> float:
+    """−log2 of a probability, in bits; 149 for 0."""
+    return -math.log2(max(probability, LEAST_PROBABILITY))
+
+
+def in_bits(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+    """The :func:`surprise` of each of many probabilities."""
+    likely: npt.NDArray[np.float64] = np.maximum(probabilities, LEAST_PROBABILITY, dtype=np.float64)
+    return -np.log2(likely)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +115,8 @@ class Step:
 
     @property
     def surprise(self) -> float:
-        """−log2 of :attr:`probability`, in bits."""
-        return -math.log2(max(self.probability, 2.0**-149))
+        """The :func:`surprise` of :attr:`probability`, in bits."""
+        return surprise(self.probability)
 
     @property
     def source(self) -> int:

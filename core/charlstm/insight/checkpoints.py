@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
+from charlstm.display import as_html
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
-from charlstm.insight.page import escape, facts_table, page
+from charlstm.generation.tree import in_bits
+from charlstm.insight.page import facts_table, page
 from charlstm.model.file import load_model
 
 
@@ -50,11 +50,10 @@ def checkpoint_texts(
         with blas_threads(1):
             session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
             text = "".join(each.char for each in session.stream(length, stop=stop))
-        likely = np.maximum(session.rows()["probability"].astype(np.float64), 2.0**-149)
-        bits = float(-np.log2(likely).mean()) if len(likely) else 0.0
+        bits = in_bits(session.rows()["probability"])
         loss = model.info.get("val_loss")
         shown = loss if isinstance(loss, float) and math.isfinite(loss) else None
-        yield CheckpointText(step, shown, session.prime, text, bits)
+        yield CheckpointText(step, shown, session.prime, text, float(bits.mean()) if len(bits) else 0.0)
         if progress is not None:
             progress(done, len(models))
 
@@ -62,8 +61,8 @@ def checkpoint_texts(
 def checkpoints_page(texts: Sequence[CheckpointText], *, title: str, facts: Sequence[tuple[str, str]] = ()) -> str:
     """The texts side by side as a web page; ``facts`` are names and values for the table at its top."""
     columns = "".join(
-        f"<section><h3>step {each.step:,} <small>{escape(_figures(each))}</small></h3>"
-        f"<pre><b>{escape(each.prime)}</b>{escape(each.text)}</pre></section>"
+        f"<section><h3>step {each.step:,} <small>{as_html(_figures(each))}</small></h3>"
+        f"<pre><b>{as_html(each.prime)}</b>{as_html(each.text)}</pre></section>"
         for each in texts
     )
     about = (

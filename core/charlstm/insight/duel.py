@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import as_html, percent
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import Novelty
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.saving import fenced
 from charlstm.generation.scoring import score
-from charlstm.insight.page import escape, facts_table, page
+from charlstm.insight.page import facts_table, page
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -63,13 +64,12 @@ class TextFigures:
 
     def rows(self) -> list[tuple[str, str]]:
         """What is known, as value and words for it."""
-        found = [
+        return [
             *([] if self.own_bits is None else [(f"{self.own_bits:.2f}", "bits per character")]),
             *([] if self.other_bits is None else [(f"{self.other_bits:.2f}", "bits by the other side's model")]),
-            *([] if self.copied is None else [(f"{self.copied:.0%}", "copied from the training text")]),
-            (f"{self.repeated:.0%}", "repeated from earlier"),
+            *([] if self.copied is None else [(percent(self.copied, 0), "copied from the training text")]),
+            (percent(self.repeated, 0), "repeated from earlier"),
         ]
-        return [(value.replace("%", " %"), words) for value, words in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +110,18 @@ def in_words(left: TextFigures, right: TextFigures, names: tuple[str, str] = ("l
     said: dict[str, list[str]] = {name: [] for name in names}
     loops = False
     chance = []
-    for place, (field, topic, words, unit, less) in enumerate(
+    for place, (field, topic, words, less) in enumerate(
         (
-            ("own_bits", "certainty", "is more certain", ".2f", True),
-            ("copied", "copied text", "copies more", ".0%", False),
-            ("repeated", "repetition", "repeats itself more", ".0%", False),
+            ("own_bits", "certainty", "is more certain", True),
+            ("copied", "copied text", "copies more", False),
+            ("repeated", "repetition", "repeats itself more", False),
         )
     ):
         values = {name: getattr(side, field) for name, side in sides.items()}
         if None in values.values():
             continue
         most, other = sorted(names, key=lambda name: values[name], reverse=not less)
-        shown = [f"{values[name]:{unit}}".replace("%", " %") for name in (most, other)]
+        shown = [f"{values[name]:.2f}" if less else percent(values[name], 0) for name in (most, other)]
         if left.errors is None or right.errors is None:
             error = math.inf
         else:
@@ -218,11 +218,11 @@ def to_markdown(sides: Sequence[Side]) -> str:
 def to_html(sides: Sequence[Side]) -> str:
     """Both texts side by side as a web page."""
     columns = "".join(
-        f"<section><h3>{escape(side.name)}</h3>{facts_table(_facts(side))}"
-        f"<pre><b>{escape(side.prime)}</b>{escape(side.text)}</pre></section>"
+        f"<section><h3>{as_html(side.name)}</h3>{facts_table(_facts(side))}"
+        f"<pre><b>{as_html(side.prime)}</b>{as_html(side.text)}</pre></section>"
         for side in sides
     )
-    words = escape(in_words(*_both_figures(sides)))
+    words = as_html(in_words(*_both_figures(sides)))
     return page(_title(sides), f"<p>{words}</p><div class=columns>{columns}</div>")
 
 

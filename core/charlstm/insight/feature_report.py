@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlstm.display import quoted, symbol, visible
+from charlstm.display import as_html, percent, quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
@@ -22,7 +22,7 @@ from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_in
 from charlstm.insight.features import Feature, text_features
 from charlstm.insight.influence import BACK, Influence, influence
 from charlstm.insight.multiverse import read_text
-from charlstm.insight.page import escape, facts_table, page
+from charlstm.insight.page import facts_table, page
 from charlstm.insight.report import (
     COLOURS,
     Floats,
@@ -232,7 +232,7 @@ def _next_chars(
         rows = [
             [
                 f"{symbol(model.vocabulary.symbols[which])}{' (ends it)' if which == ends else ''}",
-                *(_percent(column[which]) for column in columns),
+                *(percent(column[which], 1) for column in columns),
             ]
             for which in likely
         ]
@@ -242,7 +242,7 @@ def _next_chars(
         "reads the text. If the model uses the cell, the probabilities of the next character change."
     )
     if ending is not None:
-        about += f" {quoted(ending[0])} is what ends the feature most often, {100 * ending[1]:.0f} % of the times."
+        about += f" {quoted(ending[0])} is what ends the feature most often, {percent(ending[1], 0)} of the times."
     return section("Is it really that cell?", about, "".join(parts))
 
 
@@ -267,7 +267,7 @@ def _ends(model: Model, text: str, name: str, values: Floats, holds: Sequence[_H
         stepper.clamps = hold.clamps
         logits = [stepper.head(tops) for _, tops in stepper.outputs(ids, stepper.zero_state())]
         shares = np.concatenate([softmax(each)[:, which] for each in logits])
-        rows.append([hold.name, *(_percent(float(shares[group].mean())) for group in groups)])
+        rows.append([hold.name, *(percent(float(shares[group].mean()), 1) for group in groups)])
     stepper.clamps = ()
     about = (
         f"The mean probability of {quoted(char)}, with which “{name}” ends, after one of "
@@ -285,7 +285,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
     before = text[found.start : -1]
     strongest = max(range(len(before)), key=lambda n: abs(float(found.changes[n])))
     change = float(found.changes[strongest])
-    here, without = (_percent(math.exp(-loss)) for loss in (found.nats, found.nats + change))
+    here, without = (percent(math.exp(-loss), 1) for loss in (found.nats, found.nats + change))
     most = (
         "None of them changes that alone."
         if here == without
@@ -297,7 +297,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
         f"{most} Orange: without this character the probability would fall; blue: it would rise."
     )
     spans = "".join(_influences(found, before))
-    return section("Why here?", about, f"<pre class=text>{spans}<b>{escape(found.char)}</b></pre>")
+    return section("Why here?", about, f"<pre class=text>{spans}<b>{as_html(found.char)}</b></pre>")
 
 
 def _influences(found: Influence, before: str) -> Iterator[str]:
@@ -305,19 +305,15 @@ def _influences(found: Influence, before: str) -> Iterator[str]:
     for char, change in zip(before, found.changes.tolist(), strict=True):
         colour = "214,110,30" if change > 0 else "40,110,190"
         style = f"background:rgba({colour},{abs(change) / largest * 0.75:.2f})"
-        yield f'<span style="{style}" title="{change:+.3f} nats">{escape(char)}</span>'
+        yield f'<span style="{style}" title="{change:+.3f} nats">{as_html(char)}</span>'
 
 
 def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    head = "".join(f"<th>{escape(title)}</th>" for title in titles)
-    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f"<th>{as_html(title)}</th>" for title in titles)
+    body = "".join(f"<tr>{''.join(f'<td>{as_html(cell)}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table class=figures><tr>{head}</tr>{body}</table>"
 
 
 def _shown(prime: str) -> str:
     """The end of a prime, as HTML."""
-    return escape(("…" if len(prime) > 60 else "") + visible(prime[-60:].replace("\n", "↵"), keep=""))
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
+    return as_html(("…" if len(prime) > 60 else "") + visible(prime[-60:].replace("\n", "↵"), keep=""))

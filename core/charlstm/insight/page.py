@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 
-_CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {127: 0x2421}
-"""HTML forbids control characters; Unicode has visible symbols for them."""
-
-
-def escape(text: str) -> str:
-    """``text`` as HTML that shows it literally."""
-    return html.escape(text.translate(_CONTROLS))
+from charlstm.display import as_html
 
 
 def facts_table(facts: Sequence[tuple[str, str]]) -> str:
     """Names and values as a table; empty for none."""
-    rows = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in facts)
+    rows = "".join(f"<tr><th>{as_html(name)}</th><td>{as_html(value)}</td></tr>" for name, value in facts)
     return f"<table class=facts>{rows}</table>" if rows else ""
 
 
 def page(title: str, body: str) -> str:
     """The page with this title above ``body``, which is HTML."""
-    name = escape(title)
+    name = as_html(title)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
@@ -23,7 +24,7 @@ from charlstm.insight.cells import CONSTANT, NamedCell, name_cells, sample_cells
 from charlstm.insight.context import ENOUGH, LENGTHS, Context, context
 from charlstm.insight.features import text_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
-from charlstm.insight.page import escape, facts_table, page
+from charlstm.insight.page import facts_table, page
 from charlstm.insight.sample import step_words
 from charlstm.svg import ChartCurve, line_chart
 from charlstm.text.baselines import BASELINES, baseline_words
@@ -132,12 +133,12 @@ def staged(progress: Progress | None, name: str) -> Callable[[int, int], None]:
 
 
 def section(title: str, about: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2><p>{escape(about)}</p>{content}</section>"
+    return f"<section><h2>{as_html(title)}</h2><p>{as_html(about)}</p>{content}</section>"
 
 
 def words_section() -> str:
     """What the words of a page mean."""
-    words = "".join(f"<dt>{name}</dt><dd>{escape(meaning)}</dd>" for name, meaning in WORDS)
+    words = "".join(f"<dt>{name}</dt><dd>{as_html(meaning)}</dd>" for name, meaning in WORDS)
     return f"<section><h2>Words</h2><dl>{words}</dl></section>"
 
 
@@ -164,7 +165,7 @@ def _samples(samples: Sequence[Sample]) -> str:
     if not samples:
         return ""
     rows = "".join(
-        f"<tr><th>step {sample.step:,}</th><td><pre>{escape(sample.text)}</pre></td></tr>" for sample in samples
+        f"<tr><th>step {sample.step:,}</th><td><pre>{as_html(sample.text)}</pre></td></tr>" for sample in samples
     )
     about = "The same beginning and the same random numbers after more and more training steps."
     return section("What it wrote", about, f"<table class=samples>{rows}</table>")
@@ -181,13 +182,13 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
         f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
-        f"{escape(char)}</span>"
+        f"{as_html(char)}</span>"
         for char, value in zip(scores.text, bits.tolist(), strict=True)
     )
     listed = scores.places(8, least=scores.surprising)
     places = "".join(
-        f"<li>{place.bits:.1f} bits: …{escape(place.before[-16:])}<b>{escape(place.char)}</b>"
-        f"{escape(place.after[:16])}…</li>"
+        f"<li>{place.bits:.1f} bits: …{as_html(place.before[-16:])}<b>{as_html(place.char)}</b>"
+        f"{as_html(place.after[:16])}…</li>"
         for place in listed
     )
     found = "No place surprises it."
@@ -217,7 +218,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         start = passage_start(text, CELL_CHARS, values, shown)
         shown.add(start)
         parts.append(
-            f"<h3>{escape(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({escape(cell_facts(each))})"
+            f"<h3>{as_html(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({as_html(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
     about = (
@@ -271,7 +272,7 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     ):
         colour = "214,110,30" if strength > 0 else "40,110,190"
         style = f"background:rgba({colour},{abs(strength) * 0.7:.2f})"
-        shown = escape(char)
+        shown = as_html(char)
         spans.append(f'<span style="{style}" title="{state:+.2f}">{f"<u>{shown}</u>" if true else shown}</span>')
     return f"<pre class=text>{''.join(spans)}</pre>"
 
@@ -322,7 +323,7 @@ def continuations_section(model: Model, prime: str, stepper: Stepper) -> str:
     """What could follow ``prime``: the likeliest words, and a picture of all continuations."""
     root = multiverse(model, prime, depth=16, cutoff=CUTOFF, stepper=stepper)
     words = "".join(
-        f"<li>{escape(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
+        f"<li>{as_html(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
         for each in next_words(model, prime, stepper=stepper)
     )
     about = (
@@ -355,13 +356,13 @@ def multiverse_picture(root: ContinuationNode, width: int = 760, height: int = 4
             blocks.append(
                 f'<rect x="{level * column:.1f}" y="{top:.1f}" width="{column - 1:.1f}" '
                 f'height="{max(0.5, tall - 1):.1f}" '
-                f'class="b{level % 2}"><title>{escape(child.char)} {child.probability:.1%}</title></rect>'
+                f'class="b{level % 2}"><title>{as_html(child.char)} {child.probability:.1%}</title></rect>'
             )
             if tall >= 9:
                 size = min(22.0, max(9.0, tall * 0.7), column * 0.8)
                 blocks.append(
                     f'<text x="{(level + 0.5) * column:.1f}" y="{top + tall / 2 + size * 0.35:.1f}" '
-                    f'font-size="{size:.1f}">{escape(_visible(child.char))}</text>'
+                    f'font-size="{size:.1f}">{as_html(_visible(child.char))}</text>'
                 )
             draw(child, level + 1, top)
             top += tall

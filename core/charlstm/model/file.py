@@ -18,12 +18,17 @@ import numpy.typing as npt
 from charlstm import arguments, user_files
 from charlstm.errors import CharLSTMError, ModelError, UnreadableFileError
 from charlstm.model.tensors import Header, TensorSpec, read_header, read_tensors, tensors_writer
+from charlstm.text.passages import Passages
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
 __all__ = ["FORMAT", "Model", "ModelConfig", "load_model", "model_writer", "read_info", "save_model"]
 
-FORMAT = 1
+FORMAT = 2
+PLAIN_FORMAT = 1
+"""The format of a file with float32 weights and no passages, which all versions read."""
+PASSAGES = "passages"
+"""The tensor with :attr:`Model.passages`."""
 MAX_PARAMETERS = 2**31
 """A file with more weights than this (8 GB of float32) is refused before memory is allocated."""
 
@@ -76,7 +81,8 @@ class Model:
     """A trained network as arrays, with all that is needed to use it.
 
     ``weights`` are float32, with the names and shapes of :attr:`ModelConfig.shapes`; the gates are in torch's order
-    i, f, g, o. ``info`` is any JSON object: which run the model is from, its loss, and so on.
+    i, f, g, o. ``info`` is any JSON object: which run the model is from, its loss, and so on. ``passages`` are those of
+    the texts that it was trained on (:mod:`charlstm.text.passages`), for a model that other runs start from.
     """
 
     config: ModelConfig
@@ -84,6 +90,7 @@ class Model:
     weights: Weights
     text_options: TextOptions = field(default_factory=TextOptions)
     info: dict[str, Any] = field(default_factory=dict)
+    passages: Passages | None = None
 
     def __repr__(self) -> str:
         config, loss = self.config, self.loss
@@ -127,23 +134,32 @@ class Model:
                 )
 
 
-def save_model(path: str | Path, model: Model) -> None:
-    """Create or replace the file ``path`` atomically. Equal models give equal bytes.
+def save_model(path: str | Path, model: Model, *, half: bool = False) -> None:
+    """Create or replace the file ``path`` atomically. Equal models give equal bytes. With ``half`` the weights are
+    rounded to float16, which halves the file.
 
     Raises :class:`CharLSTMError` when the weights do not fit the configuration or are not finite, or ``path`` is not a
     regular file; :class:`OSError` when the file cannot be written.
     """
-    user_files.save(path, model_writer(model, str(path)))
+    user_files.save(path, model_writer(model, str(path), half=half))
 
 
-def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
-    """Check ``model`` and return a function that writes it to an open file; ``path`` is for messages.
+def model_writer(model: Model, path: str, *, half: bool = False) -> Callable[[BinaryIO], None]:
+    """Check ``model`` and return a function that writes it to an open file, with ``half`` in float16; ``path`` is for
+    messages.
 
     Raises :class:`ModelError` when the weights do not fit the configuration or are not finite.
     """
     _check_vocabulary(model.config, model.vocabulary, path)
     _check_shapes(model.config, _specs(model.weights), path)
-    _check_finite(model.weights, path)
+    tensors: dict[str, npt.NDArray[Any]] = dict(model.weights)
+    if half:
+        with np.errstate(over="ignore"):  # what overflows is refused below
+            tensors = {name: array.astype(np.float16) for name, array in tensors.items()}
+    _check_finite(tensors, path)
+    if model.passages is not None:
+        tensors[PASSAGES] = model.passages
+    plain = not half and model.passages is None
     about = {
         "config": {
             "vocab_size": model.config.vocab_size,
@@ -154,7 +170,8 @@ def model_writer(model: Model, path: str) -> Callable[[BinaryIO], None]:
         "text_options": model.text_options.to_dict(),
         "info": model.info,
     }
-    return tensors_writer(model.weights, {"format": str(FORMAT), "charlstm": json.dumps(about, sort_keys=True)})
+    version = str(PLAIN_FORMAT if plain else FORMAT)
+    return tensors_writer(tensors, {"format": version, "charlstm": json.dumps(about, sort_keys=True)})
 
 
 def load_model(path: str | Path) -> Model:
@@ -168,7 +185,9 @@ def load_model(path: str | Path) -> Model:
     tensors, metadata = read_tensors(path)
     if metadata.get("charlstm") != header.metadata["charlstm"]:
         raise ModelError(f"The model file {path} was replaced while it was being read: try again")
-    _check_finite(tensors, str(path))
+    passages = tensors.pop(PASSAGES, None)
+    weights = {name: array.astype(np.float32, copy=False) for name, array in tensors.items()}
+    _check_finite(weights, str(path))
     try:
         vocabulary = Vocabulary.from_dict(about["vocabulary"])
         text_options = TextOptions.from_dict(about.get("text_options", {}))
@@ -180,7 +199,7 @@ def load_model(path: str | Path) -> Model:
             "use the version that wrote it"
         ) from None
     _check_vocabulary(config, vocabulary, str(path))
-    return Model(config, vocabulary, tensors, text_options, about["info"])
+    return Model(config, vocabulary, weights, text_options, about["info"], passages)
 
 
 def read_info(path: str | Path) -> tuple[ModelConfig, dict[str, Any]]:
@@ -225,10 +244,12 @@ def _check_shapes(config: ModelConfig, found: Mapping[str, TensorSpec], path: st
         )
     expected = config.shapes
     for name, shape in expected.items():
-        if name not in found or found[name].shape != shape or found[name].dtype != "F32":
+        if name not in found or found[name].shape != shape or found[name].dtype not in ("F32", "F16"):
             raise ModelError(f"The model {path} is damaged: {name} is not float32 of shape {shape}")
-    if len(found) != len(expected):
-        extra = next(name for name in found if name not in expected)
+    passages = found.get(PASSAGES)
+    if passages is not None and (passages.dtype != "U32" or len(passages.shape) != 1):
+        raise ModelError(f"The model {path} is damaged: its passages are not a list of whole numbers")
+    for extra in found.keys() - expected.keys() - {PASSAGES}:
         raise ModelError(f"The model {path} is not a plain LSTM: it also has the tensor {extra[:80]!r}")
 
 

@@ -33,8 +33,10 @@ MAX_HEADER = 32 * 2**20
 DTYPES: dict[str, npt.DTypeLike] = {
     "F32": "<f4",
     "F64": "<f8",
+    "F16": "<f2",
     "I64": "<i8",
     "I32": "<i4",
+    "U32": "<u4",
     "U8": "|u1",
     "BOOL": "|b1",
 }

@@ -14,7 +14,16 @@ from pathlib import Path
 
 from charlstm.errors import RunError
 
-_RESERVED = {"con", "prn", "aux", "nul", "demo", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "demo",
+    "none",
+    "auto",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+}
 
 
 def check_name(name: str) -> str:

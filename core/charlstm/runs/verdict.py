@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from charlstm.display import as_sentence, duration
 from charlstm.runs.contention import Contention
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import ESTIMATE, RunStatus
@@ -139,9 +140,9 @@ class Verdict:
         unit = "bits" if bits else "nats"
         match self.kind:
             case "starting":
-                return _sentence(f"Starting: {self.message}" if self.message else "Starting")
+                return as_sentence(f"Starting: {self.message}" if self.message else "Starting")
             case "waiting":
-                return _sentence(self.message or "Waiting for the disk")
+                return as_sentence(self.message or "Waiting for the disk")
             case "paused":
                 return f"Paused at step {self.step:,}."
             case "climbing":
@@ -173,7 +174,8 @@ class Verdict:
             case "learning" | "flattening" | "worsening" | "recovering":
                 return self._progress(bits)
             case "failed" | "crashed":
-                return f"{self.kind.capitalize()}: {_sentence(self.message)} {self._best(bits)}".rstrip()
+                reason = as_sentence(self.message) or "The reason is unknown."
+                return f"{self.kind.capitalize()}: {reason} {self._best(bits)}".rstrip()
             case "diverged":
                 best = self._best(bits) or "No model was kept."
                 return f"Diverged at step {self.step:,}: the loss is not a number any more. {best}"
@@ -190,7 +192,7 @@ class Verdict:
             first, last = (_loss(loss, bits) for loss in self.train_losses)
             still = "" if self.guessing is None else f", still above guessing ({_loss(self.guessing, bits)})"
             return f"Learning: training loss {first} → {last} {unit}{still}."
-        span = _duration(self.seconds)
+        span = _span(self.seconds)
         above_best = ""
         if self.val_losses is not None:
             best, last = (_loss(loss, bits) for loss in self.val_losses)
@@ -226,7 +228,7 @@ class Verdict:
     def _end(self, bits: bool) -> str:
         unit = "bits" if bits else "nats"
         why = _REASONS.get(self.reason)
-        text = f"Finished after {_duration(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best(bits)}"
+        text = f"Finished after {_span(self.seconds or 0.0)}{f': {why}' if why else ''}. {self._best(bits)}"
         text = text.rstrip()
         if busy := self.contention.describe("was"):
             text = f"{text} {busy}"
@@ -496,12 +498,6 @@ def _loss(nats: float | None, bits: bool) -> str:
     return f"{nats / math.log(2) if bits else nats:.2f}"
 
 
-def _sentence(text: str) -> str:
-    text = text.strip() or "the reason is unknown"
-    text = text[0].upper() + text[1:]
-    return text if text[-1] in ".!?…" else text + "."
-
-
 def _change(before: float, after: float) -> float:
     """Relative change of a loss. A text of one character can be predicted with a loss of 0."""
     return after / before - 1 if before else math.inf if after else 0.0
@@ -511,10 +507,6 @@ def _percent(part: float) -> str:
     return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
 
 
-def _duration(seconds: float) -> str:
-    """``10 s``, ``2:05``, ``1:02:03``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 1 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def _span(seconds: float) -> str:
+    """``0.3 s``, ``10 s``, and from a minute on as :func:`duration`."""
+    return duration(seconds) if seconds >= 60 else f"{seconds:.{0 if seconds >= 1 else 1}f} s"

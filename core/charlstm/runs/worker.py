@@ -314,6 +314,7 @@ class _Training:
         """The trainer, and what ``run.json`` says from now on."""
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
+        from charlstm.runs.start_models import passages_read
         from charlstm.training.plan import Plan
 
         spec, changes = self._spec, self._changes
@@ -323,6 +324,7 @@ class _Training:
             plan = None if changes else plan  # it was measured for other settings
             if spec.lineage is not None:
                 first_model = load_model(spec.lineage["from"])
+                first_model = replace(first_model, passages=passages_read(first_model))
             known = corpus.vocabulary if first_model is None else first_model.vocabulary.extended(corpus.vocabulary)
             vocabulary = tuple(known.symbols)
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}

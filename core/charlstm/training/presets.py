@@ -10,37 +10,53 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.json_fields import MAX_INTEGER
 from charlstm.training.settings import Settings
 
+if TYPE_CHECKING:
+    from charlstm.model.file import ModelConfig
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary."""
+    """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
+
+    ``from_model`` takes those settings, the size of the text and the shape of a model that predicts the text already,
+    and returns the settings for a start from it; ``None`` for a preset that starts from nothing unless asked.
+    """
 
     name: str
     about: str
     settings: Callable[[int, int], Settings]
+    from_model: Callable[[Settings, int, ModelConfig], Settings] | None = None
 
 
-def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100) -> Settings:
-    """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
+def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from: ModelConfig | None = None) -> Settings:
+    """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct, and for
+    a start from a model of the shape ``start_from`` that predicts the text already.
 
     Raises :class:`SettingsError` for an unknown name.
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
-    return _known(name, chars, arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError))
+    vocab_size = arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
+    return _known(name, chars, vocab_size, start_from)
 
 
 @functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
-def _known(name: str, chars: int, vocab_size: int) -> Settings:
-    return PRESETS[name].settings(chars, vocab_size)
+def _known(name: str, chars: int, vocab_size: int, start_from: ModelConfig | None) -> Settings:
+    found = PRESETS[name]
+    settings = found.settings(chars, vocab_size)
+    if start_from is None:
+        return settings
+    if found.from_model is not None:
+        settings = found.from_model(settings, chars, start_from)
+    return settings.with_changes(hidden_size=start_from.hidden_size, num_layers=start_from.num_layers)
 
 
 def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
@@ -139,6 +155,19 @@ def _best(chars: int, vocab_size: int) -> Settings:
     )
 
 
+def _quick_from_model(settings: Settings, chars: int, model: ModelConfig) -> Settings:
+    dropout, weight_drop = _regularisation(500_000, chars, model.hidden_size)
+    return settings.with_changes(lr=2e-3, head_lr=1.0, dropout=dropout, weight_drop=weight_drop)
+
+
+def _standard_from_model(settings: Settings, chars: int, model: ModelConfig) -> Settings:
+    return settings.with_changes(lr=2e-3, head_lr=1.0)
+
+
+def _best_from_model(settings: Settings, chars: int, model: ModelConfig) -> Settings:
+    return settings.with_changes(lr=2e-3, head_lr=1.0)
+
+
 def _size(most: int, chars: int) -> int:
     """Units per layer: ``most``, halved for a text below 100,000 characters and again for each further factor of 4."""
     size, enough = most, 100_000
@@ -170,9 +199,9 @@ DEFAULT = "quick"
 PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
-        Preset("quick", "the best text in one minute", _quick),
-        Preset("standard", "a good model in ten minutes", _standard),
-        Preset("best", "the best model in two hours", _best),
+        Preset("quick", "the best text in one minute", _quick, _quick_from_model),
+        Preset("standard", "a good model in ten minutes", _standard, _standard_from_model),
+        Preset("best", "the best model in two hours", _best, _best_from_model),
         Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }

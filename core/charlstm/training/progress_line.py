@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Self, TextIO
 
-from charlstm.display import visible
+from charlstm.display import duration, visible
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Started, Stepped, Validated, Warned
 
 INTERVAL = 10.0
@@ -70,7 +70,7 @@ class ProgressLine:
             case Finished():
                 loss = "" if event.loss is None else f" · loss {event.loss:.4f} at step {event.best_step:,}"
                 seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-                self._print_above(f"{event.reason}: {event.step:,} steps in {_duration(seconds)}{loss}")
+                self._print_above(f"{event.reason}: {event.step:,} steps in {duration(seconds)}{loss}")
 
     def _figures(self, event: Stepped) -> str:
         parts = [f"step {event.step:,}"]
@@ -82,7 +82,7 @@ class ProgressLine:
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         worked = event.train_seconds if event.work_seconds is None else event.work_seconds
         if self._planned and event.step:
-            parts.append(f"{_duration(worked * max(0, self._planned - event.step) / event.step)} left")
+            parts.append(f"{duration(worked * max(0, self._planned - event.step) / event.step)} left")
         return " · ".join(parts)
 
     def _print(self, line: str) -> None:
@@ -116,10 +116,3 @@ class ProgressLine:
 def _can_write_over(file: TextIO) -> bool:
     """Whether a carriage return goes back to the start of the line: in a terminal, and in Jupyter's output."""
     return file.isatty() or type(file).__module__.partition(".")[0] == "ipykernel"
-
-
-def _duration(seconds: float) -> str:
-    """``0:09``, ``12:30`` or ``2:05:00``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

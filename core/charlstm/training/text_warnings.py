@@ -6,16 +6,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from charlstm.text.batches import TrainingText, trained_share, trained_texts
-from charlstm.text.statistics import parts_overlap
+from charlstm.text.passages import Passages, known_share
+from charlstm.text.statistics import MIN_OVERLAP, parts_overlap
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 
 
 def text_warnings(
-    text: TrainingText, settings: Settings, plan: Plan, start_from_info: Mapping[str, Any]
+    text: TrainingText,
+    settings: Settings,
+    plan: Plan,
+    start_from_info: Mapping[str, Any],
+    start_from_passages: Passages | None = None,
 ) -> Iterator[str]:
     """One sentence for each problem of ``text``. ``start_from_info`` is the ``info`` of the model that training starts
-    from; empty without one."""
+    from, empty without one, and ``start_from_passages`` are those that this model has read, as far as is known."""
     if (plan.batch_size, plan.seq_length) != (settings.batch_size, settings.seq_length):
         yield (
             f"The text is small, so a training step reads {plan.batch_size} × {plan.seq_length} characters instead of "
@@ -31,6 +36,13 @@ def text_warnings(
                 "this text with another split, so the loss there is too low: hold out the same part with "
                 f"val_fraction={learnt_text['val_fraction']:g}{test} and split={learnt_text['split']}"
             )
+        elif start_from_passages is not None:
+            words = "\n".join(text.corpus.text(start, stop) for start, stop in spans)
+            if (share := known_share(start_from_passages, words)) >= MIN_OVERLAP:
+                yield (
+                    f"The model that training starts from has read {share:.0%} of the {part}, so the loss there is too "
+                    "low: start from nothing for a loss that can be compared"
+                )
         if (overlap := parts_overlap(text.corpus, text.train, spans, part)) is not None:
             yield overlap
     if not text.held_out:

@@ -20,7 +20,7 @@ from charlstm.generation.sampling import Sampler, SamplerSettings, repetition_pe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch, in_bits, surprise
 from charlstm.text.reading import TextOptions
 
 pytestmark = pytest.mark.numeric
@@ -579,3 +579,9 @@ def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, 
     assert session.text == whole.text
     assert session.steps() == whole.steps()
     assert len(session.branches()) == 1
+
+
+def test_surprise_of_many_probabilities_is_that_of_each_and_finite_for_none() -> None:
+    probabilities = np.array([1, 0.5, 0.1, 0], np.float32)
+    assert in_bits(probabilities).tolist() == [surprise(float(each)) for each in probabilities]
+    assert in_bits(probabilities)[[0, 1, 3]].tolist() == [0, 1, 149]

@@ -8,6 +8,7 @@ import resource
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,40 @@ def test_parameters_is_the_number_of_weights() -> None:
     assert ModelConfig(83, 512, 2).parameters == 3_366_483
     config = ModelConfig(9, 5, 3)
     assert config.parameters == sum(int(np.prod(shape)) for shape in config.shapes.values())
+
+
+def test_weights_in_half_precision_take_half_the_file_and_are_read_as_float32(saved: Path, tmp_path: Path) -> None:
+    model = make(hidden=64)
+    save_model(tmp_path / "whole", model)
+    save_model(tmp_path / "half", model, half=True)
+    again = load_model(tmp_path / "half")
+    for name, array in model.weights.items():
+        np.testing.assert_array_equal(again.weights[name], array.astype(np.float16).astype(np.float32), strict=True)
+    assert read_info(tmp_path / "half") == (model.config, model.info)
+    assert (tmp_path / "half").stat().st_size < 0.55 * (tmp_path / "whole").stat().st_size
+    assert read_header(tmp_path / "whole").metadata["format"] == "1"  # which charlstm 0.1 reads
+    assert read_header(tmp_path / "half").metadata["format"] == "2"  # which it refuses as newer
+
+
+def test_weights_that_half_precision_cannot_hold_are_refused(tmp_path: Path) -> None:
+    model = make()
+    model.weights["fc.bias"][0] = 1e6
+    with pytest.raises(ModelError, match=r"fc\.bias that are not finite"):
+        save_model(tmp_path / "half", model, half=True)
+    save_model(tmp_path / "whole", model)
+
+
+def test_passages_of_the_training_text_are_kept(tmp_path: Path) -> None:
+    passages = np.array([1, 7, 2**32 - 1], np.uint32)
+    save_model(tmp_path / "m", replace(make(), passages=passages))
+    again = load_model(tmp_path / "m")
+    assert again.passages is not None
+    np.testing.assert_array_equal(again.passages, passages, strict=True)
+    assert set(again.weights) == set(make().weights)
+    for wrong in (passages.astype(np.int64), passages.reshape(3, 1)):
+        save_model(tmp_path / "m", replace(make(), passages=wrong))
+        with pytest.raises(ModelError, match="its passages are not a list of whole numbers"):
+            load_model(tmp_path / "m")
 
 
 @pytest.mark.parametrize("keep", [0, 7, 8, 100, 2000, -1])
@@ -179,7 +214,7 @@ def test_load_model_accepts_file_without_info(saved: Path) -> None:
 
 def test_load_model_refuses_newer_format(saved: Path) -> None:
     tensors, metadata = read_tensors(saved)
-    write_tensors(saved, tensors, {**metadata, "format": "2"})
+    write_tensors(saved, tensors, {**metadata, "format": "3"})
     with pytest.raises(ModelError, match="newer charlstm"):
         load_model(saved)
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from charlstm.display import quoted
+from charlstm.display import plural, quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
-from charlstm_tui.formatting import plural
 from charlstm_tui.generate.context_view import SCALE, ContextCurves, Curve
 from charlstm_tui.player.marks import level
 from playing_app import playing

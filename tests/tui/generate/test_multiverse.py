@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from charlstm.display import quoted
+from charlstm.display import percent, quoted
 from charlstm.generation.clamp import parse_clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
 from charlstm.model.file import load_model
-from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlocks, cut_in_the_middle
 from charlstm_tui.generate.view_bar import StatusLine

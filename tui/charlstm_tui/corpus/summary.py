@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from charlstm.display import described, symbol, visible
+from charlstm.display import described, percent, plural, symbol, visible
 from charlstm.text.encoding import ENCODINGS
 from charlstm.text.reading import CLEANED
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.text_state import TextState
-from charlstm_tui.formatting import baseline_name, count, loss, percent, unit
+from charlstm_tui.formatting import baseline_name, count, loss, unit
 from charlstm_tui.widgets.bars import bar
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def figures(stats: Statistics, width: int) -> Content:
     """``465,112 characters  6,790 lines  97 symbols  LF``, as much of it as fits."""
     parts = [
         f"{stats.chars:,} characters",
-        f"{stats.lines:,} line{'s' * (stats.lines != 1)}",
+        plural(stats.lines, "line"),
         f"{stats.distinct:,} symbols",
         stats.newlines if stats.newlines != "none" else "",
     ]
@@ -202,7 +202,7 @@ def cleaning_words(stats: Statistics) -> str:
         ("removes", [one for one in most if not CLEANED[one[0]]]),
         ("replaces", [one for one in most if CLEANED[one[0]]]),
     ):
-        names = [f"{number:,} {described(char).partition(' ')[2]}{'s' * (number != 1)}" for char, number in changed[:3]]
+        names = [plural(number, described(char).partition(" ")[2]) for char, number in changed[:3]]
         if names:
             words.append(f"{verb} {', '.join(names)}{' and others' * (len(changed) > 3)}")
     return " and ".join(words)

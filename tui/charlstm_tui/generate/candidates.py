@@ -20,11 +20,10 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm.display import symbol, visible
+from charlstm.display import percent, symbol, visible
 from charlstm.generation.sampling import SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import ALTERNATIVES, Alternative
-from charlstm_tui.formatting import percent
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted
 

@@ -24,7 +24,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import quoted, visible
+from charlstm.display import cell_name, quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -793,11 +793,6 @@ def named_words(named: NamedCells) -> str:
 def held_at(clamps: Sequence[Clamp], cell: Cell) -> float | None:
     """The value at which a cell is held; ``None`` if it is not."""
     return next((each.value for each in clamps if (each.layer, each.cell) == cell), None)
-
-
-def cell_name(cell: Cell) -> str:
-    """``2:187``."""
-    return f"{cell[0]}:{cell[1]}"
 
 
 def relation(named: NamedCell) -> str:

@@ -18,13 +18,13 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
-from charlstm.display import quoted, visible
+from charlstm.display import plural, quoted, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action
-from charlstm_tui.formatting import loss, plural, unit
+from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext

@@ -8,10 +8,10 @@ import numpy as np
 from textual import work
 from textual.reactive import reactive
 
-from charlstm.display import quoted
+from charlstm.display import plural, quoted
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
-from charlstm_tui.formatting import plural, unit
+from charlstm_tui.formatting import unit
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from textual.content import Content
 from textual.widgets.option_list import Option
 
+from charlstm.display import cell_name
 from charlstm.insight.lesions import MeasuredLesions
 from charlstm_tui.widgets.option_list import SideList
 
@@ -38,7 +39,7 @@ class LesionList(SideList):
         self.clear_options()
         self._cells = () if found is None else found.cells
         for (layer, cell), rise in zip(self._cells, [] if found is None else found.means.tolist(), strict=True):
-            name = f"{layer}:{cell}"
+            name = cell_name((layer, cell))
             rise /= math.log(2) if bits else 1
             self.add_option(
                 Option(Content.assemble(f"{name:<6}", f"{rise:+.4f}  ", (feature((layer, cell)), "$quiet")))

@@ -17,7 +17,7 @@ from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.session_log import LogLostError
@@ -25,7 +25,7 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.background import SafeWorkers, in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
-from charlstm_tui.formatting import loss, plural, shorten, typed_path, unit
+from charlstm_tui.formatting import loss, shorten, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView

@@ -24,13 +24,12 @@ from textual.style import Style as VisualStyle
 from textual.widget import Widget
 from textual.widgets import Static
 
-from charlstm.display import quoted, symbol, visible
+from charlstm.display import percent, quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
-from charlstm_tui.formatting import percent
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView

@@ -18,7 +18,7 @@ from textual.content import Content
 from textual.reactive import reactive, var
 from textual.widgets import Static
 
-from charlstm.display import quoted, visible
+from charlstm.display import percent, plural, quoted, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
@@ -26,7 +26,7 @@ from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_o
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import percent, plural, shorten
+from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog

@@ -27,7 +27,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from charlstm.display import quoted, symbol, visible
+from charlstm.display import plural, quoted, symbol, visible
 from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
@@ -35,7 +35,7 @@ from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import clock, plural, typed_path
+from charlstm_tui.formatting import clock, typed_path
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack

@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
@@ -27,7 +27,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.formatting import home, loss, plural, shorten, unit
+from charlstm_tui.formatting import home, loss, shorten, unit
 from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView

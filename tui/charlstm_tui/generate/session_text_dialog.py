@@ -10,11 +10,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static, TextArea
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm_tui.actions import key_of
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.formatting import home, plural
+from charlstm_tui.formatting import home
 from charlstm_tui.player.state import UnopenedSession
 from charlstm_tui.save_dialog import Format
 
@@ -32,10 +32,6 @@ FORMATS = (
 class SessionTextDialog(Dialog):
     """Returns whether the text is to be exported, or ``None``."""
 
-    DEFAULT_CSS = """
-    SessionTextDialog .dialog { width: 96%; padding: 0 2; max-height: 100%; }
-    SessionTextDialog TextArea { height: auto; max-height: 60vh; }
-    """
     BINDINGS: ClassVar = [Binding("ctrl+s", "dismiss(True)", "export", priority=True)]
 
     def __init__(self, unopened: UnopenedSession) -> None:
@@ -47,7 +43,7 @@ class SessionTextDialog(Dialog):
         title = f"“{found.title}” cannot be continued" if found.title else "This session cannot be continued"
         count = plural(len(found.text.split()), "word")
         keys = f"Ctrl+S export the text   {key_of('app.copy')} copy   ↑ ↓ scroll   Esc close"
-        with Vertical(classes="dialog wide"):
+        with Vertical(classes="dialog wide page"):
             yield Static(Content(visible(title, keep="")), classes="dialog-title")
             yield Static(Content(visible(self._unopened.reason)), classes="dialog-text")
             yield TextArea(visible(found.text), read_only=True, compact=True)

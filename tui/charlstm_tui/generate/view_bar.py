@@ -11,10 +11,10 @@ from textual.content import Content
 from textual.style import Style
 from textual.widget import Widget
 
-from charlstm.display import quoted
+from charlstm.display import percent, quoted
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.tree import surprise
 from charlstm_tui.actions import BY_ID, key_of
-from charlstm_tui.formatting import percent
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
 VIEWS = ("play", "write", "score", "duel", "cells", "multiverse", "context")
@@ -269,6 +269,6 @@ def held_words(clamps: Sequence[Clamp]) -> str:
 
 def char_figures(char: str, probability: float, rank: int, *, bits: bool = True) -> str:
     """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``, or with its surprise in nats."""
-    surprise = max(0.0, -math.log2(max(probability, 2.0**-149)))
-    figure = f"{surprise:.1f} bits" if bits else f"{surprise * math.log(2):.2f} nats"
+    surprised = max(0.0, surprise(probability))
+    figure = f"{surprised:.1f} bits" if bits else f"{surprised * math.log(2):.2f} nats"
     return f"{quoted(char)} {figure}, {percent(probability)}, rank {rank:,}"

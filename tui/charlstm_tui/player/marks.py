@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.tree import Rows
+from charlstm.generation.tree import Rows, in_bits
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111
@@ -146,8 +146,7 @@ def pack(
 ) -> array[int]:
     """The marks of ``N`` characters, from figures ``(N,)``. A rank of 0 says that nothing was predicted: no levels."""
     bits = origins << ORIGIN_SHIFT
-    surprises = -np.log2(np.maximum(probabilities.astype(np.float64), 2.0**-149))
-    for scale, values in ((SURPRISE, surprises), (RANK, ranks), (ENTROPY, entropies)):
+    for scale, values in ((SURPRISE, in_bits(probabilities)), (RANK, ranks), (ENTROPY, entropies)):
         bits |= np.where(ranks > 0, scale.levels(values) << scale.shift, 0).astype(np.uint16)
     return array("H", bits.astype(np.uint16).tobytes())
 

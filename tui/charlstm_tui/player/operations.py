@@ -11,14 +11,14 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from charlstm.display import visible
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.display import plural, visible
+from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm_tui.actions import key_of
-from charlstm_tui.formatting import plural, shorten
+from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
@@ -35,10 +35,6 @@ NO_SPACE_BEFORE = ",.;:!?)]}»”’…"
 """Marks that stand right after a word."""
 BRANCH_NAME = 20
 """Characters of a branch's name that a message has."""
-
-
-class Cancelled(CharLSTMError):
-    """The user cancelled it, or asked for something else meanwhile."""
 
 
 def to_cursor(playback: Playback, *arguments: Any) -> int:
@@ -65,7 +61,8 @@ def _branch_off(playback: Playback, position: int, text: str, source: int = CHOS
     if left > 1 and document.branch != number:
         branch = _branch_in_words(number, document.branches[number].name)
         branches, undo = key_of("generate.branches"), key_of("generate.undo")
-        playback.note = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
+        moved = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
+        playback.note = f"{playback.note} {moved}".lstrip()
 
 
 def _branch_in_words(number: int, name: str) -> str:
@@ -158,14 +155,13 @@ def _put_in_continuation(playback: Playback, text: str) -> None:
     it stays as a branch. The cursor is behind the continuation then."""
     if not (text := _known(playback, text)):
         return
-    document, note = playback.document, playback.note
+    document = playback.document
     if playback.writing:
         end = document.cursor + len(text)
         document.insert(text + _joint(playback, text), GENERATED, kind="continuing")
         document.put_cursor(end)
     else:
         _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
-        playback.note = " ".join(dict.fromkeys(filter(None, (note, playback.note))))
 
 
 STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
@@ -284,9 +280,7 @@ def _erase_word(playback: Playback, direction: int) -> None:
 
 def _insert_at(playback: Playback, text: str, place: SeenPosition) -> None:
     if known := _known(playback, text):
-        note = playback.note
         _branch_off(playback, playback.place(place), known, TYPED, kind="typing", whole=False)
-        playback.note = " ".join(dict.fromkeys(filter(None, (note, playback.note))))
 
 
 def _accept(playback: Playback, text: str) -> None:

@@ -23,7 +23,7 @@ from charlstm.generation.session import BranchInfo, Continuation, Session
 from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution
+from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution, in_bits
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
@@ -700,8 +700,7 @@ class Playback:
         if read_to <= first:
             return first, array("H")
         rows = self.reader.rows(first, read_to)
-        surprises = -np.log2(np.maximum(rows["probability"].astype(np.float64), 2.0**-149))
-        self._bits.extend((self._bits[-1] + np.cumsum(surprises)).tolist())
+        self._bits.extend((self._bits[-1] + np.cumsum(in_bits(rows["probability"]))).tolist())
         origins = ORIGINS[text.sources(first, read_to)]
         return first, pack(origins, rows["probability"], rows["rank"], rows["entropy"])
 

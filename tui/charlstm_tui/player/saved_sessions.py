@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import shlex
-import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from charlstm import paths, storage, user_files
+from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
@@ -28,8 +28,7 @@ from charlstm.runs.folder import Run, find_run, list_runs
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
-from charlstm_tui.error_log import LOG, sentence
-from charlstm_tui.formatting import home, plural
+from charlstm_tui.formatting import home
 
 AUTO = "auto-"
 """How the names of sessions that were saved by themselves begin."""
@@ -375,41 +374,3 @@ def continues(path: Path) -> str:
     begin, slash, rest = home(path).partition("~/")
     name = f"~/{shlex.quote(rest)}" if slash and not begin else shlex.quote(str(path))
     return f"charlstm-tui {name} continues it"
-
-
-class SessionWriter:
-    """Write files that the user named on background threads, one after the other."""
-
-    def __init__(self) -> None:
-        self._last: threading.Thread | None = None
-
-    def save_as(self, save: Callable[[], str], saved: Callable[[str], object], failed: Callable[[str], object]) -> None:
-        """Call later what :func:`copy_as` returned, and then ``saved`` or ``failed`` with a sentence."""
-
-        def write() -> None:
-            try:
-                saved(save())
-            except CharLSTMError as error:
-                failed(str(error))
-
-        self._start(write, failed)
-
-    def wait(self, timeout: float) -> None:
-        """Wait until everything is written, ``timeout`` seconds at most."""
-        if self._last is not None:
-            self._last.join(timeout)
-
-    def _start(self, write: Callable[[], None], failed: Callable[[str], object]) -> None:
-        previous = self._last
-
-        def run() -> None:
-            if previous is not None:
-                previous.join()
-            try:
-                write()
-            except Exception as error:
-                LOG.exception("Unexpected error while a session was saved")
-                failed(sentence(error, "saving the session"))
-
-        self._last = threading.Thread(target=run, name="charlstm-session-writer", daemon=True)
-        self._last.start()

@@ -29,6 +29,7 @@ from charlstm.generation.session_log import (
     changes,
 )
 from charlstm.runs.folder import Run, known_runs, list_runs
+from charlstm_tui.background import JobQueue
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions
@@ -124,6 +125,7 @@ class SessionSaver:
         self._thread = threading.Thread(target=self._run, name="charlstm-session-saver", daemon=True)
         self._started = False
         self._compacting = False
+        self._jobs = JobQueue()
 
     # ---- for the player's thread
 
@@ -519,13 +521,7 @@ class SessionSaver:
         threading.Thread(target=run, name="charlstm-session-tidy", daemon=True).start()
 
     def _forget_old(self, folder: Path) -> None:
-        def run() -> None:
-            try:
-                saved_sessions.forget_old(folder, self.files)
-            except Exception as error:
-                LOG.error("Unexpected error while old sessions were deleted", exc_info=error)
-
-        threading.Thread(target=run, name="charlstm-forget-old", daemon=True).start()
+        self._jobs.add(lambda: saved_sessions.forget_old(folder, self.files), "deleting old sessions")
 
 
 def _same(one: SessionState | None, other: SessionState) -> bool:

@@ -31,11 +31,12 @@ from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm_tui import formatting
+from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, Cancelled, to_end
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, to_end
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
-from charlstm_tui.player.saved_sessions import SessionWriter, copy_as
+from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import (
     FULL,
@@ -138,7 +139,7 @@ class Player:
         self._saved_settings: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}
         self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more, and not saved
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
-        self._writer = SessionWriter()
+        self._writer = JobQueue()
         self._unsaved_since: float | None = None
         self.asked: dict[int, int] = {}
         """By playback: how often something was asked for with :meth:`do`."""
@@ -567,7 +568,7 @@ class Player:
             self._saver.wait_for(key, WAIT_FOR_FILE)
             return save()
 
-        self._writer.save_as(save_after_own_file, tell, failed)
+        self._writer.add(lambda: tell(save_after_own_file()), "saving the session", failed)
 
     # ---- commands, on the thread
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from charlstm.display import visible
-from charlstm_tui.formatting import clock, loss, plural, shorten, unit
+from charlstm.display import plural, visible
+from charlstm_tui.formatting import clock, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.bars import sparkline

@@ -10,9 +10,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.runs.status import ESTIMATE
-from charlstm_tui.formatting import clock, home, loss, plural, shorten, unit
+from charlstm_tui.formatting import clock, home, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails, origin

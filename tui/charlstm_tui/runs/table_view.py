@@ -21,7 +21,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Input, Static
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
 from charlstm.runs.control import send_command
@@ -36,7 +36,7 @@ from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import home, plural, shorten, size, typed_path, unit
+from charlstm_tui.formatting import home, shorten, size, typed_path, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane

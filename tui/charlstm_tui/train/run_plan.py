@@ -9,18 +9,19 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path, PurePath
-from typing import Any, Self
+from pathlib import PurePath
+from typing import Any
 
-from charlstm.display import visible
-from charlstm.model.file import read_info
+from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
+from charlstm.runs.start_models import StartModel, starts_from_model
 from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import split_text
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
+from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, shorten
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 
 LONGEST_ORIGIN = 22
@@ -40,51 +41,57 @@ class TextFacts:
     chars: int
     symbols: int
     record: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StartModel:
-    """A model whose weights a run starts from. ``size`` are the settings that it decides."""
-
-    name: str
-    path: Path
-    size: Mapping[str, int]
-
-    @classmethod
-    def read(cls, name: str, path: Path) -> Self:
-        """The model in the file ``path``. Raises :class:`~charlstm.errors.ModelError`."""
-        config, _ = read_info(path)
-        return cls(name, path, {"hidden_size": config.hidden_size, "num_layers": config.num_layers})
+    box: StartModel | None = None
+    """The model in the box, if it helps on this text."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunChoices:
-    """What was chosen for the next run on a text: at first the default preset as it is, and new weights."""
+    """What was chosen for the next run on a text: at first the default preset as it is, which starts from the model in
+    the box where that helps."""
 
     preset: str = DEFAULT
     changes: Mapping[str, Any] = field(default_factory=dict)
     """Settings that were changed by hand."""
     start_from: StartModel | None = None
+    """A model to start from that was chosen by hand."""
+    from_nothing: bool = False
+    """Whether to start from random weights although the model in the box would help."""
+
+    def start(self, facts: TextFacts | None, name: str | None = None) -> StartModel | None:
+        """The model that a run of the preset ``name`` (default: the chosen one) starts from; ``None`` for random
+        weights."""
+        if self.start_from is not None or self.from_nothing or facts is None:
+            return self.start_from
+        return facts.box if starts_from_model(None, name or self.preset, self.changes) else None
 
     def preset_settings(self, facts: TextFacts | None, split: Any, name: str | None = None) -> Settings:
         """The settings of the preset ``name`` (default: the chosen one) for a text, without any change."""
         chars, symbols = (facts.chars, facts.symbols) if facts is not None else (USUAL_CHARS, USUAL_SYMBOLS)
-        return _preset_settings(name or self.preset, chars, symbols, split)
+        return _preset_settings(name or self.preset, chars, symbols, split, self.start(facts, name))
 
     def differences(self, usual: Settings) -> dict[str, Any]:
-        """The settings that differ from ``usual``, those of the preset, by hand or because of the model."""
-        chosen = {**self.changes, **(self.start_from.size if self.start_from is not None else {})}
-        return {name: value for name, value in chosen.items() if value != getattr(usual, name)}
+        """The settings that differ from ``usual``, those of the preset. A model that was chosen decides the network."""
+        decided = SIZE if self.start_from is not None else frozenset()
+        return {
+            name: value for name, value in self.changes.items() if value != getattr(usual, name) and name not in decided
+        }
 
     def count(self, usual: Settings) -> int:
-        """The number of choices that differ from the preset; a model counts once, with its size."""
-        size = self.start_from.size if self.start_from is not None else {}
-        return len(self.differences(usual).keys() - size.keys()) + (self.start_from is not None)
+        """The number of choices that differ from the preset; other weights count once."""
+        return len(self.differences(usual)) + (self.start_from is not None or self.from_nothing)
+
+
+SIZE = frozenset(("hidden_size", "num_layers"))
+"""The settings that a model decides whose weights a run starts from."""
 
 
 @lru_cache(64)  # asked for some twenty times whenever the pane is drawn
-def _preset_settings(name: str, chars: int, symbols: int, split: Any) -> Settings:
-    return preset(name, chars, symbols).with_changes(split=split)
+def _preset_settings(name: str, chars: int, symbols: int, split: Any, start: StartModel | None) -> Settings:
+    if start is None:
+        return preset(name, chars, symbols).with_changes(split=split)
+    size = {"hidden_size": start.config.hidden_size, "num_layers": start.config.num_layers}
+    return preset(name, chars, symbols, start.config if start.helps else None).with_changes(split=split, **size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +112,9 @@ def plan_lines(
     costs: Mapping[str, Any],
 ) -> list[tuple[PlanLine, bool]]:
     """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
-    layers = f"{settings.num_layers} layer{'s' * (settings.num_layers != 1)} of {settings.hidden_size}"
+    layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
     lines = [
-        PlanLine("weights", origin_words(choices), ("start_from",)),
+        PlanLine("weights", weights_words(choices, facts), ("start_from", "from_nothing")),
         PlanLine("network", layers, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
@@ -142,6 +149,8 @@ def plan_lines(
     ]
     if choices.start_from is not None:
         changed["start_from"] = choices.start_from
+    if choices.from_nothing:
+        changed["from_nothing"] = True
     return [(line, any(name in changed for name in line.settings)) for line in lines]
 
 
@@ -154,10 +163,36 @@ def risk_words(rate: float, usual: float) -> str:
 
 
 def origin_words(choices: RunChoices) -> str:
-    """Where the first weights come from."""
+    """Where the first weights come from, if that was chosen by hand; else empty."""
     if choices.start_from is None:
-        return "new"
+        return "from nothing" if choices.from_nothing else ""
     return f"from {shorten(visible(choices.start_from.name, keep=''), LONGEST_ORIGIN)}"
+
+
+def weights_words(choices: RunChoices, facts: TextFacts | None) -> str:
+    """The first weights."""
+    start = choices.start(facts)
+    return "random" if start is None else f"of {shorten(start.words, LONGEST_ORIGIN)}"
+
+
+def start_words(choices: RunChoices, facts: TextFacts | None, bits: bool) -> str:
+    """Two ways to begin, where there are two: from the model in the box and from nothing; else empty."""
+    if facts is None or facts.box is None or choices.start_from is not None:
+        return ""
+    key = key_of("train.from_nothing")
+    if choices.from_nothing:
+        return f"Starts from nothing, to watch it learn; {key} starts from {facts.box.words}."
+    if choices.start(facts) is None:
+        return ""
+    now = f"{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
+    return f"Starts from {facts.box.words}: {now}; {key} starts from nothing, to watch it learn."
+
+
+def read_before_words(start: StartModel | None) -> str:
+    """A warning when the model that a run starts from has read the text; else empty."""
+    if start is None or not start.has_read_it:
+        return ""
+    return f"{as_sentence(start.words)[:-1]} has read {percent(start.read)} of this text: losses will be too low."
 
 
 def setting_words(value: Any) -> str:
@@ -179,7 +214,7 @@ def ends_words(settings: Settings) -> str:
     if settings.epochs is not None:
         ends.append(f"{settings.epochs:g} pass{'es' * (settings.epochs != 1)} over the text")
     if settings.max_steps is not None:
-        ends.append(f"{settings.max_steps:,} step{'s' * (settings.max_steps != 1)}")
+        ends.append(plural(settings.max_steps, "step"))
     return "after " + " or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
 
 

@@ -10,7 +10,7 @@ from pathlib import PurePath
 
 import numpy as np
 
-from charlstm.display import visible
+from charlstm.display import as_sentence, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import Curve, CurveName, RunSeries
@@ -225,7 +225,7 @@ def run_result(
     return RunResult(
         title=f"{title}{', but it has learnt little' if poor else ''} · {view.name}",
         figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
-        words=_sentence(visible(words)) if broken or held else poor.words if poor else "",
+        words=as_sentence(visible(words)) if broken or held else poor.words if poor else "",
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
@@ -320,22 +320,18 @@ def _times(series: RunSeries, spec: RunSpec | None) -> str:
     return f"{words}, {clock(60 * minutes)} planned" if minutes and planned_by_time and not series.inexact else words
 
 
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}{'' if words.endswith(('.', '!', '?', '…')) else '.'}" if words else ""
-
-
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def remarks(series: RunSeries) -> list[str]:
     """What the worker wants a person to read of the run, a sentence each: its last warning, its last uneven resume."""
-    found = [_sentence(series.warnings[-1].message)] if series.warnings else []
+    found = [as_sentence(series.warnings[-1].message)] if series.warnings else []
     if series.inexact:
         event = series.inexact[-1]
         changes = event.changes
         if event.changed and LENGTH.issuperset(event.changed) and event.planned_steps is not None:
             changes = f"the run was lengthened to {event.planned_steps:,} steps"
         notes = "; ".join(note for note in (changes, event.inexact) if note)
-        found.append(_sentence(f"continues from step {event.step:,}: {notes}"))
+        found.append(as_sentence(f"continues from step {event.step:,}: {notes}"))
     return found

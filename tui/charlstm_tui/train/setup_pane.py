@@ -20,15 +20,16 @@ from textual.content import Content
 from textual.events import Resize
 from textual.widgets import Static
 
-from charlstm.display import visible
+from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.text.corpus import open_corpus
-from charlstm.training.presets import PRESETS, lifted_minutes
+from charlstm.runs.start_models import NOTHING, StartModel, find_start, try_model
+from charlstm.text.corpus import open_corpus, reopen_corpus
+from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import Action, key_of
@@ -42,9 +43,9 @@ from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
+    SIZE,
     LossToBeat,
     RunChoices,
-    StartModel,
     TextFacts,
     beats_all,
     busy_words,
@@ -54,8 +55,10 @@ from charlstm_tui.train.run_plan import (
     origin_words,
     plan_lines,
     planned_seconds,
+    read_before_words,
     risk_words,
     setting_words,
+    start_words,
     unit_words,
     validation_name,
 )
@@ -102,23 +105,19 @@ class SetupPane(View):
         self._probed_at = 0.0
         self._read_or_refused = asyncio.Event()
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
-        self._head_line, self._about, self._note_line, self._warnings, self._plan_pane, self._losses, self._rates = (
+        self._head_line, self._about, self._start_line, self._note_line, self._warnings = (
             Static(id=name, markup=False)
-            for name in ("setup-head", "preset-about", "setup-note", "setup-warnings", "plan", "baselines", "rate-plan")
+            for name in ("setup-head", "preset-about", "setup-start", "setup-note", "setup-warnings")
+        )
+        self._plan_pane, self._losses, self._rates = (
+            Static(id=name, markup=False) for name in ("plan", "baselines", "rate-plan")
         )
         self._presets = PresetList(id="presets")
         self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
     def compose(self) -> ComposeResult:
-        yield from (
-            self._head_line,
-            self._presets,
-            self._about,
-            self._note_line,
-            self._warnings,
-            self._plans,
-            self._rates,
-        )
+        yield from (self._head_line, self._presets, self._about, self._start_line, self._note_line, self._warnings)
+        yield from (self._plans, self._rates)
 
     def on_mount(self) -> None:
         if is_detached(self):
@@ -144,6 +143,8 @@ class SetupPane(View):
                 return self.startable
             case "preset" | "all_settings" | "from_model":
                 return self.ready
+            case "from_nothing":
+                return self.can_choose_start
             case "reset":
                 return self.ready and self.changes_count > 0
             case "more_time":
@@ -217,6 +218,9 @@ class SetupPane(View):
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
         words += ["--slowdown", f"{self._share_slowdown():.2f}"]
+        if self.choices.from_nothing or self.choices.start_from is not None:
+            model = self.choices.start_from
+            words += ["--from", NOTHING if model is None else str(model.path)]
         try:
             answer = await run_command("presets", choice.source, *_flags(choice), *words)
             return {str(each["name"]): each for each in answer}
@@ -300,10 +304,13 @@ class SetupPane(View):
 
     def choose(self, choices: RunChoices) -> None:
         """Choose for the next run on this text."""
-        before, self.choices = self.differences, choices
+        before, began, self.choices = self.differences, self.choices.start(self.text_facts), choices
         if self.corpus is not None:
             self._choices_of[self.corpus.source] = choices
         self._note("")
+        if choices.start(self.text_facts) != began:
+            self.costs_of_presets = {}
+            self._measure_what_is_missing()
         if self.differences != before:
             self.costs_with_changes = {}
             if self.differences and self.costs_of_presets:
@@ -347,7 +354,7 @@ class SetupPane(View):
                 lifted = {} if settings.max_minutes is None else lifted_minutes(given)
                 settings = settings.with_changes(**lifted)
                 usual = self.usual.to_dict()
-                decided = self.choices.start_from.size if self.choices.start_from is not None else {}
+                decided = SIZE if self.choices.start_from is not None else frozenset()
                 changes = {
                     name: value
                     for name, value in settings.to_dict().items()
@@ -393,15 +400,43 @@ class SetupPane(View):
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
 
     def start_from(self, name: str, path: Path | None) -> None:
-        """Start from the weights of this model, ``None`` for new ones."""
+        """Start from the weights of this model, ``None`` for random ones."""
+        if path is None:
+            self.choose(replace(self.choices, start_from=None, from_nothing=self._box_helps))
+        elif name == DEMO and self._box_helps:
+            self.choose(replace(self.choices, start_from=None, from_nothing=False))
+        else:
+            self._note(f"Reading {visible(name, keep='')}…")
+            self.draw()
+            self.run_worker(self._start_from(name, path), group="model", exclusive=True)
+
+    async def _start_from(self, name: str, path: Path) -> None:
+        await self._read_or_refused.wait()
+        corpus, facts = self.corpus, self.text_facts
+        if corpus is None or facts is None:
+            return
         try:
-            model = None if path is None else StartModel.read(name, path)
+            model = await in_thread(lambda check: try_start(name, path, facts.record, corpus.split))
         except CharLSTMError as error:
             self.choose(replace(self.choices, start_from=None))
             self._note(f"✗ {error}", is_error=True)
             self.draw()
         else:
-            self.choose(replace(self.choices, start_from=model))
+            if corpus == self.corpus:
+                self.choose(replace(self.choices, start_from=model, from_nothing=False))
+
+    @property
+    def _box_helps(self) -> bool:
+        return self.text_facts is not None and self.text_facts.box is not None
+
+    @property
+    def can_choose_start(self) -> bool:
+        """Whether the preset starts from the model in the box unless one chooses otherwise."""
+        return self.ready and (self.choices.from_nothing or self.choices.start(self.text_facts) is not None)
+
+    def do_from_nothing(self) -> None:
+        """From nothing instead of from a model, and back to the model in the box."""
+        self.choose(replace(self.choices, start_from=None, from_nothing=not self.choices.from_nothing))
 
     def _note(self, sentence: str, is_error: bool = False) -> None:
         self.note, self.note_is_error = sentence, is_error
@@ -472,7 +507,7 @@ class SetupPane(View):
             self.draw()
 
     async def _start(self, choice: CorpusChoice, runs_dir: Path | None) -> Run | None:
-        settings, name, model = self.settings(), self.preset_name, self.choices.start_from
+        settings, name, model = self.settings(), self.preset_name, self.choices.start(self.text_facts)
         if not settings.ends:
             self._note("✗ This run would never end: set epochs, max_steps or max_minutes.", is_error=True)
             return None
@@ -535,8 +570,9 @@ class SetupPane(View):
         """Bring the pane up to date."""
         if not self.is_attached:  # a text may be chosen before the first time
             return
-        for part in (self._presets, self._about, self._plans, self._warnings):
+        for part in (self._presets, self._about, self._start_line, self._plans, self._warnings):
             part.display = self.corpus is not None
+        self.set_class(self.corpus is not None, "-with-text")
         head = self._head_line
         if self.corpus is None:
             head.update(
@@ -552,6 +588,9 @@ class SetupPane(View):
         changed = self.changes_count > 0
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
+        words = start_words(self.choices, self.text_facts, self.bits)
+        self._start_line.display = bool(words)
+        self._start_line.update(Content(words))
         plan = self._plan_pane
         plan.update(self._plan())
         resets = f" · * changed, {key_of('train.reset')} resets" if self.changes_count else ""
@@ -570,7 +609,8 @@ class SetupPane(View):
         if self.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
-        warnings = [f"! {each}" for each in (words, risk_words(self.settings().lr, self.usual.lr)) if each]
+        risks = risk_words(self.settings().lr, self.usual.lr), read_before_words(self.choices.start(self.text_facts))
+        warnings = [f"! {each}" for each in (words, *risks) if each]
         line = self._warnings
         line.display = bool(warnings)
         line.update(Content("\n".join(warnings)))
@@ -583,8 +623,8 @@ class SetupPane(View):
         rest = "".join(f" · {part}" for part in parts)
         changed = ""
         if changes := self.changes_count:  # before what can be cut in a narrow terminal
-            origin = f" · {origin_words(self.choices)}" if self.choices.start_from is not None else ""
-            changed = f" · {changes} change{'s' * (changes != 1)}{origin}"
+            origin = f" · {words}" if (words := origin_words(self.choices)) else ""
+            changed = f" · {plural(changes, 'change')}{origin}"
         name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
         return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
@@ -654,7 +694,16 @@ def read_text_facts(choice: CorpusChoice, check: Callable[[], None]) -> TextFact
     """Read the text. ``check`` raises when nothing needs it any more."""
     validation = choice.validation or None
     corpus = open_corpus(choice.source, choice.options(), validation=validation, progress=lambda progress: check())
-    return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record())
+    settings = preset(DEFAULT, corpus.text_chars).with_changes(split=choice.split)
+    box = find_start(None, corpus, settings)
+    return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record(), box)
+
+
+def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> StartModel:
+    """What the model in the file ``path`` makes of the text of ``record``. Raises :class:`CharLSTMError`."""
+    corpus = reopen_corpus(record)
+    held_out = preset(DEFAULT, corpus.text_chars).val_fraction
+    return try_model(name, path, corpus, corpus.split(held_out, split).train)
 
 
 def _check_model(text: str) -> str | None:

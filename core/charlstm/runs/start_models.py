@@ -1,0 +1,204 @@
+"""Which weights a new run on a text starts from: those of a model that already predicts the text, or new ones.
+
+A model helps where its loss on the text, before any training on it, is lower than that of the text's own pairs of
+letters. `tests/benchmarks/README.md` has the texts on which this was tried.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.generation.softmax import cross_entropy
+from charlstm.generation.stepper import Stepper
+from charlstm.model.file import Model, ModelConfig, load_model, read_info
+from charlstm.runs.folder import list_runs
+from charlstm.runs.models import DEMO, demo_path, find_model
+from charlstm.text.batches import trained_texts
+from charlstm.text.corpus import Corpus, Span
+from charlstm.text.passages import Passages, known_share
+from charlstm.text.statistics import MIN_OVERLAP
+from charlstm.text.vocabulary import Vocabulary
+from charlstm.training.presets import PRESETS, preset, with_given
+from charlstm.training.settings import Settings
+
+PASSAGES, LENGTH, WARM_UP = 64, 160, 32
+"""A model is tried on so many passages of so many characters, all but the first of which count."""
+
+COUNTED = 1_000_000
+"""Characters of the text whose pairs are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartModel:
+    """A model and what it makes of a text before it is trained on it. Losses are in nats per character."""
+
+    name: str
+    """The name of its run, or ``demo``."""
+    path: Path
+    config: ModelConfig
+    loss: float
+    pairs: float
+    """The loss of the text's own pairs of letters."""
+    read: float
+    """The share of the text, 0 to 1, that the model has read before, as far as its file can tell."""
+
+    @property
+    def helps(self) -> bool:
+        """Whether a run on the text should start from it."""
+        return self.loss < self.pairs
+
+    @property
+    def words(self) -> str:
+        """What it is called in a sentence."""
+        return "the model in the box" if self.name == DEMO else visible(self.name, keep="")
+
+    @property
+    def has_read_it(self) -> bool:
+        """Whether it has read so much of the text before that losses on it mean little."""
+        return self.read >= MIN_OVERLAP
+
+
+def passages_read(model: Model) -> Passages | None:
+    """Passages of the texts that ``model`` has read before its own run: its own, or those of the model in the box if
+    it, or a model that it started from, started from that one. ``None`` where nothing is known."""
+    if model.passages is not None:
+        return model.passages
+    demo = demo_path()
+    if demo is None:
+        return None
+    fingerprint = read_info(demo)[1].get("fingerprint")
+    if not any(text["fingerprint"] == fingerprint for text in trained_texts(model.info)):
+        return None
+    return load_model(demo).passages
+
+
+def settings_from(start: StartModel | None, preset_name: str, corpus: Corpus, given: Mapping[str, Any]) -> Settings:
+    """The settings of a preset for a run on ``corpus`` that begins with the weights of ``start``, ``None`` for random
+    ones, with those that the user gave."""
+    chars, symbols = corpus.text_chars, len(corpus.vocabulary)
+    shape = None if start is None or not start.helps else start.config
+    settings = preset(preset_name, chars, symbols, shape)
+    if start is not None:
+        settings = settings.with_changes(hidden_size=start.config.hidden_size, num_layers=start.config.num_layers)
+    return with_given(settings, given)
+
+
+def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
+    """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
+    second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
+    model = load_model(path)
+    passages = passages_read(model)
+    read = 0.0 if passages is None else known_share(passages, _text_of(corpus, spans))
+    loss = loss_before_training(model, corpus, spans)
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
+
+
+def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
+    """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
+    are left out."""
+    best: StartModel | None = None
+    for name, path in models:
+        try:
+            tried = try_model(name, path, corpus, spans)
+        except CharLSTMError:
+            continue
+        if tried.helps and (best is None or tried.loss < best.loss):
+            best = tried
+    return best
+
+
+NOTHING, BEST = "none", "auto"
+"""What ``--from`` takes besides a model: random weights, and the best start there is."""
+
+OWN_NETWORK = frozenset(("hidden_size", "num_layers", "init"))
+"""Who sets one of these wants a network of their own, so the run starts from nothing unless a model is asked for."""
+
+
+def starts_from_model(word: str | None, preset_name: str, given: Collection[str] = ()) -> bool:
+    """Whether a new run may start from a model: if one is asked for with ``word`` (see :func:`find_start`), or if the
+    preset is one that does and no setting of those ``given`` asks for a network of one's own."""
+    if word is not None:
+        return word != NOTHING
+    return PRESETS[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
+
+
+def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: Path | None = None) -> StartModel | None:
+    """The model that a new run starts from; ``None`` for random weights.
+
+    Args:
+        word: what the user asked for: a model as :func:`~charlstm.runs.models.find_model` takes it, :data:`NOTHING`,
+            :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps.
+        settings: those of the run, which say what is held out.
+
+    Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
+    """
+    if word == NOTHING:
+        return None
+    spans = corpus.split(settings.val_fraction, settings.split, settings.test_fraction).train
+    if word not in (None, BEST):
+        return try_model(word, find_model(word, runs_dir), corpus, spans)
+    demo = demo_path()
+    models = [] if demo is None else [(DEMO, demo)]
+    if word == BEST:
+        models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
+    return best_start(models, corpus, spans)
+
+
+def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:
+    """The loss of ``model`` on a sample of ``spans``, in nats per character.
+
+    A character that the model does not know costs as much as a choice among all characters of the text, and is read as
+    a space, or as the model's replacement symbol.
+    """
+    ids = _windows(corpus, spans)
+    known = _ids_in(model.vocabulary, corpus.vocabulary)
+    targets, stepper = known[ids], Stepper(model)
+    fallback = model.vocabulary.index(model.vocabulary.replacement or " ") or 0
+    inputs = np.where(targets < 0, fallback, targets)
+    state, losses = stepper.zero_state(len(ids)), np.zeros(ids.shape, np.float64)
+    for at in range(ids.shape[1] - 1):
+        logits = stepper.step(inputs[:, at], state)
+        losses[:, at + 1] = cross_entropy(logits, inputs[:, at + 1])
+    losses[targets < 0] = math.log(max(2, len(corpus.vocabulary)))
+    return float(losses[:, min(WARM_UP, ids.shape[1] - 1) :].mean())
+
+
+def pairs_loss(corpus: Corpus, spans: Sequence[Span]) -> float:
+    """The entropy of a character given the one before it, in nats, in the first :data:`COUNTED` characters of
+    ``spans``."""
+    ids = np.concatenate([corpus.ids[span.start : span.stop][:COUNTED] for span in spans])[:COUNTED].astype(np.int64)
+    _, pairs = np.unique(ids[:-1] * len(corpus.vocabulary) + ids[1:], return_counts=True)
+    _, first = np.unique(ids[:-1], return_counts=True)
+    return _entropy(pairs) - _entropy(first)
+
+
+def _entropy(counts: npt.NDArray[np.int64]) -> float:
+    shares = counts / max(1, counts.sum())
+    return float(-(shares * np.log(shares)).sum())
+
+
+def _windows(corpus: Corpus, spans: Sequence[Span]) -> npt.NDArray[np.int64]:
+    """``(rows, length)`` ids of passages that are spread evenly over ``spans``."""
+    span = max(spans, key=lambda each: each.stop - each.start)
+    length = min(LENGTH, span.stop - span.start)
+    starts = np.linspace(span.start, span.stop - length, PASSAGES).astype(np.int64)
+    return np.stack([corpus.ids[start : start + length] for start in starts]).astype(np.int64)
+
+
+def _ids_in(vocabulary: Vocabulary, of: Vocabulary) -> npt.NDArray[np.int64]:
+    """For each symbol of ``of`` its id in ``vocabulary``, or -1."""
+    found = (vocabulary.index(symbol) for symbol in of.symbols)
+    return np.array([-1 if index is None else index for index in found], np.int64)
+
+
+def _text_of(corpus: Corpus, spans: Sequence[Span]) -> str:
+    return "\n".join(corpus.text(span.start, span.stop) for span in spans)

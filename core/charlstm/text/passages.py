@@ -1,0 +1,67 @@
+"""Recognise a text that a model has read, by the passages that it shares with what the model was trained on.
+
+A passage is any 64 characters in a row, apart from their case, white space and the form of their quotation marks. Of
+all passages of a text one in 160 is kept, as a hash of 32 bits: which ones depends on their characters alone, so two
+texts that share a page keep the same passages of it (winnowing by hash, as in Manber, "Finding Similar Files in a Large
+File System", 1994).
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from charlstm.text.vocabulary import code_points
+
+Passages = npt.NDArray[np.uint32]
+"""Hashes of the passages that were kept, each once, ascending."""
+
+LENGTH = 64
+"""Characters of a passage: a power of two. Shorter ones occur in texts that have nothing in common."""
+ONE_IN = 160
+FEWEST = 8
+"""Kept passages below which nothing is said of a text: some 1,300 characters have as many."""
+CHUNK = 2**20
+"""Characters that are hashed at a time: what this needs is some 30 bytes for each."""
+
+_FACTOR = 0x9E3779B97F4A7C15  # odd, with its bits well mixed (Knuth's golden ratio)
+_MIX = 0xBF58476D1CE4E5B9  # of splitmix64
+_QUOTES = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "—": "--", "_": None})
+
+
+def passages_of(texts: Iterable[str]) -> Passages:
+    """The kept passages of ``texts``, none of which goes from one text to the next."""
+    kept = [np.zeros(0, np.uint32)]
+    for text in map(_plain, texts):
+        kept += [_kept(text[start : start + CHUNK + LENGTH]) for start in range(0, len(text), CHUNK)]
+    return np.unique(np.concatenate(kept))
+
+
+def known_share(known: Passages, text: str) -> float:
+    """The share of the kept passages of ``text`` that are among ``known``, 0 to 1; 0 for a text too short to tell.
+
+    In a text of other words it is nearly 0: a hash is among 200,000 others by chance once in 20,000 times.
+    """
+    found = passages_of([text])
+    return float(np.isin(found, known, assume_unique=True).mean()) if len(found) >= FEWEST else 0.0
+
+
+def _plain(text: str) -> str:
+    """``text`` without what differs between editions of a book."""
+    return " ".join(unicodedata.normalize("NFC", text).translate(_QUOTES).lower().split())
+
+
+def _kept(text: str) -> Passages:
+    if len(text) < LENGTH:
+        return np.zeros(0, np.uint32)
+    hashes = code_points(text).astype(np.uint64) + np.uint64(1)
+    factor, length = _FACTOR, 1
+    while length < LENGTH:  # the hash of twice as many characters, from those of its halves
+        hashes = hashes[:-length] * np.uint64(factor) + hashes[length:]
+        factor, length = factor * factor % 2**64, 2 * length
+    hashes = (hashes ^ (hashes >> np.uint64(29))) * np.uint64(_MIX)
+    kept: Passages = hashes[(hashes >> np.uint64(32)) % np.uint64(ONE_IN) == 0].astype(np.uint32)  # the low half
+    return kept

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from charlstm.errors import ModelError
+from charlstm.model.file import Model, ModelConfig, save_model
+from charlstm.runs import start_models
+from charlstm.runs.start_models import best_start, loss_before_training, pairs_loss, try_model
+from charlstm.text.corpus import Corpus, Span, open_corpus
+from charlstm.text.passages import passages_of
+from charlstm.text.vocabulary import Vocabulary
+
+TEXT = "abcd" * 3_000
+"""Each character follows from the one before it."""
+
+
+def model_of(symbols: str, logits: dict[str, float] | None = None) -> Model:
+    """A model that gives each character the same probability whatever came before it."""
+    config = ModelConfig(len(symbols), 3, 1)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in config.shapes.items()}
+    weights["fc.bias"][:] = [(logits or {}).get(symbol, 0.0) for symbol in symbols]
+    return Model(config, Vocabulary(symbols), weights)
+
+
+def everything(corpus: Corpus) -> tuple[Span, ...]:
+    return (Span(0, corpus.chars),)
+
+
+@pytest.mark.parametrize("symbols", ["abcd", "dcba", "abcdefgh"])
+def test_loss_before_training_is_that_of_the_model_whatever_the_order_of_its_symbols(symbols: str) -> None:
+    corpus = open_corpus(text=TEXT)
+    found = loss_before_training(model_of(symbols), corpus, everything(corpus))
+    assert found == pytest.approx(np.log(len(symbols)), abs=1e-4)
+
+
+def test_characters_that_the_model_does_not_know_cost_a_choice_among_all() -> None:
+    corpus = open_corpus(text="abcdefgh" * 500)
+    sure = model_of("a")  # which has no other choice
+    assert loss_before_training(sure, corpus, everything(corpus)) == pytest.approx(7 / 8 * np.log(8), abs=0.02)
+
+
+@pytest.mark.parametrize("text", ["ab", "abc", "ab" * 40])
+def test_short_texts_are_measured_too(text: str) -> None:
+    corpus = open_corpus(text=text)
+    assert np.isfinite(loss_before_training(model_of("ab"), corpus, everything(corpus)))
+
+
+def test_pairs_loss_is_the_entropy_of_a_character_given_the_one_before() -> None:
+    numbers = np.random.default_rng(0)
+    random = "".join(numbers.choice(list("abcd"), 20_000))
+    for text, expected in ((TEXT, 0.0), (random, np.log(4))):
+        corpus = open_corpus(text=text)
+        assert pairs_loss(corpus, everything(corpus)) == pytest.approx(expected, abs=0.01)
+    corpus = open_corpus(text=TEXT + random)
+    assert pairs_loss(corpus, (Span(len(TEXT), corpus.chars),)) == pytest.approx(np.log(4), abs=0.01)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, Path]:
+    """Models by name: two that expect an "a", one more than the other, one that expects nothing, and a damaged one."""
+    for name, likelier in (("good", 2.8), ("fair", 1.0), ("blank", 0.0)):
+        save_model(tmp_path / f"{name}.safetensors", model_of("abcd", {"a": likelier}))
+    (tmp_path / "damaged.safetensors").write_bytes(b"x" * 100)
+    return {path.stem: path for path in tmp_path.glob("*.safetensors")}
+
+
+@pytest.fixture
+def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
+    """A text that is mostly "a", but not at its beginning, whose pairs are counted."""
+    numbers = np.random.default_rng(1)
+    monkeypatch.setattr(start_models, "COUNTED", 2_000)
+    return open_corpus(text="".join(numbers.choice(list("abcd"), 2_000)) + "a" * 20_000)
+
+
+def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: dict[str, Path], corpus: Corpus) -> None:
+    found = {name: try_model(name, models[name], corpus, everything(corpus)) for name in ("good", "fair", "blank")}
+    assert {name: each.helps for name, each in found.items()} == {"good": True, "fair": True, "blank": False}
+    assert found["good"].loss < found["fair"].loss < found["blank"].loss
+    assert found["good"].pairs == pytest.approx(np.log(4), abs=0.01)
+    assert found["good"].config == ModelConfig(4, 3, 1)
+
+
+def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_read(
+    models: dict[str, Path], corpus: Corpus
+) -> None:
+    best = best_start(models.items(), corpus, everything(corpus))
+    assert best is not None
+    assert best.name == "good"
+    assert best_start([(name, models[name]) for name in ("blank", "damaged")], corpus, everything(corpus)) is None
+    with pytest.raises(ModelError):
+        try_model("damaged", models["damaged"], corpus, everything(corpus))
+
+
+def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0)
+    words = ["".join(numbers.choice(list("abcd "), 7)) for _ in range(4_000)]
+    text = " ".join(words)
+    save_model(tmp_path / "m.safetensors", replace(model_of("abcd "), passages=passages_of([text])))
+    corpus = open_corpus(text=text)
+    assert try_model("m", tmp_path / "m.safetensors", corpus, everything(corpus)).read == 1.0
+    other = open_corpus(text=" ".join(reversed(words)))
+    assert try_model("m", tmp_path / "m.safetensors", other, everything(other)).read == 0.0
