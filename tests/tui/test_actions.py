@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from textual.binding import Binding
@@ -26,6 +27,8 @@ from charlstm_tui.runs.overlay import OverlayPane
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
+from driven_app import driven
+from recorded_run import record
 
 VIEWS_OF_SCOPE: dict[str, tuple[type, ...]] = {
     "corpus": (TextsView,),
@@ -113,3 +116,17 @@ def test_keys_are_named_as_people_read_them() -> None:
         "Shift+Tab",
         "←",
     ]
+
+
+async def test_action_acts_only_where_a_part_of_the_view_or_the_screen_carries_it_out(places: Path) -> None:
+    record(places, "finished").close()
+    chart, start = BY_ID["train.log_axis"], BY_ID["train.start"]
+    async with driven(places) as app:
+        app.app.attach(places / "novel-quick-1")
+        await app.in_mode("train")
+        await app.until(lambda: app.mode.view.id == "watch")
+        assert app.mode.can(chart)
+        assert not app.mode.can(start)
+        app.app.attach(None)
+        await app.until(lambda: app.mode.view.id == "setup")
+        assert not app.mode.can(chart)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -608,3 +610,40 @@ async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Pat
         assert "o lists the sessions in" in it.screen_text()
         await it.pilot.press("up")  # the last format, which may have to be scrolled to
         await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())
+
+
+async def test_message_stays_when_the_note_before_it_goes(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: "Undone" in it.status())
+        it.screen.show_message("3 characters of Duel put in.")
+        size = it.state.size
+        it.screen.player.do(operations.PUT_IN, "abc")
+        await it.until(lambda: it.state.size == size + 3)
+        assert "of Duel put in" in it.status()
+
+
+async def test_note_goes_with_the_next_change(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: "Undone" in it.status())
+        it.screen.player.do(operations.PUT_IN, "abc")
+        await it.until(lambda: "Undone" not in it.status())
+
+
+async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(
+        "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
+    )
+    async with playing(model) as it:
+        await it.paused(5)
+        it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")), text="", removed=0)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert threads
+        assert threading.main_thread() not in threads

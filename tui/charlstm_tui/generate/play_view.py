@@ -100,8 +100,10 @@ class PlayView(ExplainingView):
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
-        self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
+        self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
+        self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
+        self._told_of: PlayRequest | None = None  # the request of which is said which session there is
         self._said_of = 0  # the session of which is said what it is
         self._last_model: ModelFacts | None = None  # of that session
         self._continuations: ContinuationsDialog | None = None
@@ -136,8 +138,8 @@ class PlayView(ExplainingView):
         self._draw_empty()
         self._draw_title()
         for part in (
-            self._show_prime, self._copied.follow, self._writing.follow, self._show_panels, self._explain_again,
-            self._show_continuations, self._show_keys, self._tell,
+            self._show_prime, self._copied.follow, self._writing.follow, self._use_preferences, self._show_panels,
+            self._explain_again, self._show_continuations, self._show_keys, self._tell,
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
 
@@ -392,8 +394,15 @@ class PlayView(ExplainingView):
         """What colours the text of a model for which nothing else was chosen."""
         return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
 
-    def _use(self, preferences: Preferences) -> None:
-        """A model that was asked for is played: show its text as the last time."""
+    def _is_opened(self, state: PlaybackState) -> bool:
+        """Whether the model that was asked for is played."""
+        return self._opening is not None and state.request is self._opening[0] and state.distribution is not None
+
+    def _use_preferences(self, state: PlaybackState) -> None:
+        """Show the text of a model that was asked for as the last time."""
+        if self._opening is None or not self._is_opened(state) or self._opened is state.request:
+            return
+        self._opened, preferences = self._opening
         scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
         self.scale, self.min_copied = scale, preferences.copied
         self.text_view.join(preferences.joined)
@@ -474,9 +483,8 @@ class PlayView(ExplainingView):
         if self._said_of != state.session_id and state.distribution is not None:
             self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
             words = self._played_words(state, last_model)
-        if self._opening is not None and state.request is self._opening[0] and state.distribution is not None:
-            preferences, self._opening = self._opening[1], None
-            self._use(preferences)
+        if self._is_opened(state) and self._told_of is not state.request:
+            self._told_of = state.request
             words = self._last_session_words(state) or words
         if before is not None and not _is_other_text(before, state) and state.cuts != before.cuts:
             words = _cut_words(len(state.cut))
