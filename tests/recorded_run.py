@@ -209,7 +209,7 @@ class Recorded:
         best = None if math.isinf(self._best) else self._best
         return {
             "step": self.step,
-            "planned": self.planned,
+            "planned_steps": self.planned,
             "best_val": best,
             "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from charlstm.errors import CharLSTMError as CharLSTMError
     from charlstm.generation.clamp import Clamp as Clamp
     from charlstm.generation.novelty import novelty as novelty
-    from charlstm.generation.sampling import SamplerSettings as SamplerSettings
+    from charlstm.generation.sampler_settings import SamplerSettings as SamplerSettings
     from charlstm.generation.session import Session as Session
     from charlstm.generation.tree import Step as Step
     from charlstm.library import activations as activations
@@ -76,7 +76,7 @@ _NAMES_BY_MODULE = {
     "errors": ("CharLSTMError",),
     "generation.clamp": ("Clamp",),
     "generation.novelty": ("novelty",),
-    "generation.sampling": ("SamplerSettings",),
+    "generation.sampler_settings": ("SamplerSettings",),
     "generation.session": ("Session",),
     "generation.tree": ("Step",),
     "library": (

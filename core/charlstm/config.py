@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -17,8 +17,12 @@ from typing import Any, Literal
 import platformdirs
 
 from charlstm.errors import SettingsError
+from charlstm.setting_fields import setting, setting_fields
 from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS
+
+WORD = "a word in quotes"
+"""What an entry takes that is any text."""
 
 LossUnit = Literal["nats", "bits"]
 Colouring = Literal["surprise", "rank", "entropy", "off"]
@@ -26,24 +30,25 @@ Colouring = Literal["surprise", "rank", "entropy", "off"]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What a user configured; every entry is optional."""
+    """What a user configured; every entry is optional. The example file, the checks and the command ``config`` get the
+    entries from here."""
 
-    theme: str = ""
-    """A theme of the app; empty: the light or the dark one, by the background of the terminal."""
-    loss_unit: LossUnit = "nats"
-    """The unit of losses: nats or bits per character."""
-    start_folder: str = ""
-    """The folder whose texts are listed first; empty: the one that the app is started in. ~ is the home folder."""
-    preset: str = DEFAULT
-    """The preset that is chosen for a new text."""
-    colouring: Colouring = "surprise"
-    """How generated text is coloured."""
-    speed: float = 60.0
-    """Characters a second that are generated; 0: one for each key press."""
-    mouse: bool = True
-    """Whether the app reads the mouse; without it the terminal selects text itself."""
+    theme: str = setting(
+        "", 'a theme of the app, such as "nord"; without it the terminal\'s background decides', text=WORD
+    )
+    loss_unit: LossUnit = setting("nats", '"nats" or "bits" per character')
+    start_folder: str = setting("", 'the folder whose texts are listed first, such as "~/texts"', text=WORD)
+    preset: str = setting(DEFAULT, f"the preset for a new text: {', '.join(PRESETS)}", words=tuple(PRESETS))
+    colouring: Colouring = setting("surprise", 'how generated text is coloured: "surprise", "rank", "entropy" or "off"')
+    speed: float = setting(60.0, "characters a second that are generated", low=0, high=100_000)
+    mouse: bool = setting(True, "false leaves the mouse to the terminal")
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The entries by name, without ``keys``."""
+        return {name: getattr(self, name) for name in setting_fields(Config)}
 
 
 ENTRIES = tuple(each.name for each in fields(Config))
@@ -105,22 +110,9 @@ def located(path: Path | None, table: str, name: str, problem: object) -> str:
 
 def example_config() -> str:
     """A configuration file with every entry, its default and what it is, all commented out."""
-    abouts = {
-        "theme": 'a theme of the app, such as "nord"; without it the terminal\'s background decides',
-        "loss_unit": '"nats" or "bits" per character',
-        "start_folder": 'the folder whose texts are listed first, such as "~/texts"',
-        "preset": f"the preset for a new text: {', '.join(PRESETS)}",
-        "colouring": 'how generated text is coloured: "surprise", "rank", "entropy" or "off"',
-        "speed": "characters a second that are generated",
-        "mouse": "false leaves the mouse to the terminal",
-    }
     lines = ["# The configuration of charlstm-tui. Remove the # before an entry to change it.", ""]
-    for name, about in abouts.items():
-        value = getattr(Config(), name)
-        written = (
-            str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else f"{value:g}"
-        )
-        lines += [f"# {about}", f"# {name} = {written}", ""]
+    for name, entry in setting_fields(Config).items():
+        lines += [f"# {entry.about}", f"# {name} = {written(entry.default)}", ""]
     lines += [
         "# Keys by action; docs/configuration.md lists the actions. All other entries stand above.",
         "[keys]",
@@ -142,48 +134,13 @@ def written(value: Any) -> str:
 
 
 def _checked(name: str, value: Any) -> Any:
-    if name not in _CHECKS:
+    entry = setting_fields(Config).get(name)
+    if entry is None:
         near = difflib.get_close_matches(name, ENTRIES, n=1)
         raise SettingsError(f"There is no entry {name!r}{f': did you mean {near[0]}?' if near else ''}")
-    return _CHECKS[name](value)
-
-
-def _one_of(*words: str) -> Callable[[Any], Any]:
-    def check(value: Any) -> Any:
-        if value not in words:
-            raise SettingsError(f"It is one of {', '.join(words)}, not {value!r}")
-        return value
-
-    return check
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise SettingsError(f"It is a word in quotes, not {value!r}")
-    return value
-
-
-def _speed(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100_000:
-        raise SettingsError(f"It is a number from 0 to 100000, not {value!r}")
-    return float(value)
-
-
-def _true_or_false(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise SettingsError(f"It is true or false, not {value!r}")
-    return value
-
-
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    "theme": _text,
-    "loss_unit": _one_of("nats", "bits"),
-    "start_folder": _text,
-    "preset": _one_of(*PRESETS),
-    "colouring": _one_of("surprise", "rank", "entropy", "off"),
-    "speed": _speed,
-    "mouse": _true_or_false,
-}
+    if not entry.fits(value):
+        raise SettingsError(f"It is {entry.takes}, not {value!r}")
+    return entry.kind(value)
 
 
 def _keys(file: TomlFile, value: Any) -> tuple[Mapping[str, tuple[str, ...]], list[str]]:

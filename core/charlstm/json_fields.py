@@ -24,8 +24,8 @@ Reader = Callable[[Any], Any]
 def typed_fields(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of ``values`` that are fields of the dataclass ``kind``, checked; other keys are ignored.
 
-    A field may be an int, float, str, bool, a ``Literal`` of strings, a tuple of one of these, or one of these or
-    None. Raises :class:`TypeError` or :class:`ValueError`.
+    A field may be an int, float, str, bool, dict, a ``Literal`` of strings, a tuple of one of these, or one of these or
+    None; an object of another class is taken as it is. Raises :class:`TypeError` or :class:`ValueError`.
     """
     return {name: read(values[name]) for name, read in field_readers(kind).items() if name in values}
 
@@ -47,7 +47,7 @@ def _reader(hint: Any) -> Reader:
         return lambda given: tuple(map(each, given if type(given) is tuple else _exactly(list, given)))
     if origin is Literal:
         return functools.partial(_one_of, inner)
-    return {int: _integer, float: _finite_float}.get(hint) or functools.partial(_exactly, hint)
+    return {int: _integer, float: _finite_float}.get(hint) or functools.partial(_exactly, origin or hint)
 
 
 def _integer(given: Any) -> int:

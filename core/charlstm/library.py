@@ -14,7 +14,8 @@ from charlstm.errors import ModelError, TextError
 from charlstm.generation import generate as _generate
 from charlstm.generation import scoring
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerKeywords, SamplerSettings, changed_settings
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
@@ -153,8 +154,8 @@ def generate(
             not what it has to be.
         ModelError, RunError: as :func:`load_model`.
     """
-    settings = changed_settings(settings, sampler)
-    return _generate.generate(_loaded(model), prime, length, seed=seed, settings=settings, stop=stop, clamps=clamps)
+    recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
+    return _generate.generate(_loaded(model), prime, length, recipe, stop=stop)
 
 
 def generate_many(
@@ -185,11 +186,9 @@ def generate_many(
         _loaded(model),
         prime,
         length,
+        Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps),
         samples=samples,
-        seed=seed,
-        settings=changed_settings(settings, sampler),
         stop=stop,
-        clamps=clamps,
         threads=threads,
     )
 

@@ -72,7 +72,7 @@ def make_runs(folder: Path, number: int, steps: int) -> None:
         run = create_run(spec, name=f"{(place * 1597 + 291) % 4096:03x}-{text}", folder=folder)
         run.events_path.write_text("".join(to_line(event) + "\n" for event in events(place, steps)))
         beat = HeartbeatRecord(
-            state=("finished", "stopped", "failed")[place % 3], step=steps, planned=steps,
+            state=("finished", "stopped", "failed")[place % 3], step=steps, planned_steps=steps,
             best_val=1.4 + 0.01 * (place * 37 % 97), best_step=steps, train_seconds=steps * 0.05 + place,
         )  # fmt: skip
         run.heartbeat_path.write_bytes(beat.to_bytes())

@@ -19,7 +19,7 @@ import pytest
 
 import charlstm
 from charlstm.engine.evaluation import evaluate as evaluate_spans
-from charlstm.generation.sampling import SamplerKeywords, SamplerSettings
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import Finished, Validated, from_line, to_line
 from small_training import make_corpus, words

@@ -23,7 +23,7 @@ from charlstm.model.file import load_model
 from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, find_run, known_runs
-from charlstm.runs.launch import create_new_run, launch, resume_run
+from charlstm.runs.launch import NewRun, create_new_run, launch, resume_run
 from charlstm.runs.log import EventTail, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
@@ -60,7 +60,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     made: list[Run] = []
 
     def new(steps: int = STEPS) -> Run:
-        run = create_new_run(text, replace(SETTINGS, max_steps=steps), "quick")
+        run = create_new_run(NewRun(text, replace(SETTINGS, max_steps=steps), "quick"))
         run.write_spec(replace(run.spec(), plan=replace(PLAN, planned_steps=steps).to_dict()))
         made.append(run)
         return run

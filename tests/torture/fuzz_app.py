@@ -39,7 +39,7 @@ from textual.theme import BUILTIN_THEMES
 from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, list_runs
-from charlstm.runs.launch import launch, start_run
+from charlstm.runs.launch import NewRun, launch, start_run
 from charlstm.runs.series import RunSeries
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import BY_ID
@@ -359,7 +359,7 @@ def fuzz(seed: int, setup: Setup, count: int, folder: Path, told: Told, history:
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(400)))
     runs = folder / "runs"
     record(runs, "finished", steps=300, planned=300, sample=NASTY, name="old")
-    run = start_run(text, SETTINGS, "quick", name="trains", runs_dir=runs)
+    run = start_run(NewRun(text, SETTINGS, "quick", name="trains", runs_dir=runs))
     deadline = time.monotonic() + START
     while not run.status().step:
         if time.monotonic() > deadline:

@@ -38,7 +38,7 @@ from charlstm.errors import RunError
 from charlstm.model.file import load_model
 from charlstm.runs import liveness, worker
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import create_new_run
+from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
@@ -286,7 +286,7 @@ def main() -> int:
         text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(60)))
         threads = None if asked.thread_changes else asked.threads
         settings = SETTINGS.with_changes(kernel=asked.kernel, threads=threads, hidden_size=asked.hidden_size)
-        template = create_new_run(text, settings, "quick", runs_dir=folder / "runs")
+        template = create_new_run(NewRun(text, settings, "quick", runs_dir=folder / "runs"))
         plan = replace(PLAN, kernel=kernel, threads=asked.threads)
         template.write_spec(replace(template.spec(), plan=plan.to_dict()))
         untouched = Run(folder / "untouched")

@@ -57,7 +57,7 @@ from charlstm.config import example_config, load_config
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, load_session, read_summary, save_session
 from charlstm.generation.session import Session
@@ -68,11 +68,11 @@ from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
+from charlstm.runs.judge import judge
 from charlstm.runs.log import read_events
 from charlstm.runs.notes import write_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
-from charlstm.runs.verdict import verdict
 from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -247,7 +247,7 @@ def events(place: Path) -> Kind:
 def look_at(run: Run) -> None:
     """A run's log, status and request in the words and curves of the app. Raises what the log's reader raises."""
     from charlstm_tui import formatting
-    from charlstm_tui.run_watcher import RunsReader
+    from charlstm_tui.run_watcher import RunsReader, RunsState
     from charlstm_tui.runs import compare, details, run_details, table
     from charlstm_tui.train import run_summary
 
@@ -263,9 +263,10 @@ def look_at(run: Run) -> None:
         run_summary.progress(view)
         run_summary.headline(view, found.spec, series)
         run_summary.figures(series, view, True)
-        run_summary.run_result(view, series, found.spec, False, [("order 0", 3.0)])
-        verdict(series, view.status, order0=3.0)
-    verdict(series, None, order0=3.0)
+        shown = RunsState(runs=(view,), attached=view.path, series=series)
+        run_summary.run_result(run_summary.ShownRun(shown, found.spec, references=(("order 0", 3.0),)))
+        judge(series, view.status, order0=3.0)
+    judge(series, None, order0=3.0)
     for line in ("train", "validation", "lr", "grad_norm", "speed"):
         for axis in ("step", "seconds"):
             series.curve(line, axis, smoothing=0.6)
@@ -490,7 +491,7 @@ def known_runs(place: Path) -> Kind:
 
 
 def remembered_settings(place: Path) -> Kind:
-    from charlstm.generation.sampling import SamplerSettings
+    from charlstm.generation.sampler_settings import SamplerSettings
     from charlstm_tui.player import preferences
 
     preferences.remember(

@@ -30,7 +30,7 @@ from key_latency import App, percentile, random_model
 
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import start_run
+from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.log import read_events
 from charlstm.text.corpus import open_corpus
 from charlstm.training.events import Stepped
@@ -148,7 +148,7 @@ def main() -> None:
         corpus = open_corpus(asked.text)
         settings = preset(asked.preset, corpus.chars, len(corpus.vocabulary))
         settings = settings.with_changes(max_minutes=asked.max_minutes)
-        run = start_run(corpus, settings, asked.preset, name="soak", runs_dir=runs)
+        run = start_run(NewRun(corpus, settings, asked.preset, name="soak", runs_dir=runs))
         app = App(["--model", str(random_model(Path(folder))), "--runs-dir", str(runs)], SIZE)
         try:
             if not app.read(30.0, b"0.80"):

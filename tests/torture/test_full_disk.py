@@ -16,7 +16,7 @@ import pytest
 from charlstm.generation.document import Document
 from charlstm.generation.session_log import SessionState, read
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import create_new_run, launch
+from charlstm.runs.launch import NewRun, create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
 from charlstm.training.plan import Plan
@@ -108,7 +108,7 @@ def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch
         monkeypatch.setenv(name, str(tmp_path / name))
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
-    run = create_new_run(text, SETTINGS, "quick", runs_dir=small_disk / "runs")
+    run = create_new_run(NewRun(text, SETTINGS, "quick", runs_dir=small_disk / "runs"))
     run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
     pid = launch(run)
     try:

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 
 from charlstm import storage, user_files
 from charlstm.generation import saving
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionLog

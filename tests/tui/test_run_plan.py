@@ -10,8 +10,10 @@ from charlstm.runs.folder import Run
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm.training.verdict import risk_words
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
+    LossToBeat,
     RunChoices,
     beats_all,
     busy_words,
@@ -20,7 +22,7 @@ from charlstm_tui.train.run_plan import (
     longer_minutes,
     losses_to_beat,
     plan_lines,
-    risk_words,
+    unit_words,
 )
 
 KEYS = {"more_time": "m", "generate": "3"}
@@ -77,6 +79,13 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
     losses = losses_to_beat(baselines, runs, "novel.txt")
     assert [each.label for each in losses] == ["order 0", "xz", "poor", "order 2", "good"]
     assert [each.label for each in losses if beats_all(each, losses)] == ["good"]
+
+
+def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
+    losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
+    assert [each.name(short=True) for each in losses] == ["anew", "on (demo)"]
+    assert unit_words("nats", losses[:1]) == "nats per character, less is better"
+    assert unit_words("nats", losses).endswith("; (a model that it started from)")
 
 
 def test_simple_models_have_names_in_words() -> None:

@@ -16,7 +16,7 @@ import pytest
 from charlstm import storage
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, save_session
 from charlstm.generation.session import Session

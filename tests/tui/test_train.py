@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,25 +18,26 @@ from textual.widgets import Input
 from charlstm.errors import RunError
 from charlstm.runs.contention import Contention
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
+from charlstm.training.verdict import Verdict
 from charlstm_tui.actions import ACTIONS
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
-from charlstm_tui.run_watcher import RunView
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
-from charlstm_tui.train.result_card import ResultCard
+from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
-from charlstm_tui.train.run_summary import figures, run_result
+from charlstm_tui.train.run_summary import KEYS, ShownRun, figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
@@ -398,21 +399,41 @@ async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkey
             await shows(pilot, "Other programs are using the processor: training is about 2 times slower.")
 
 
+def card_of(
+    view: RunView, series: RunSeries, spec: RunSpec, bits: bool, references: tuple[tuple[str, float], ...]
+) -> RunResult:
+    state = RunsState(runs=(view,), attached=view.path, series=series)
+    card = run_result(ShownRun(state, spec, bits, references))
+    assert card is not None
+    return card
+
+
+def kinds_of_verdict(kind: type[Verdict] = Verdict) -> Iterator[str]:
+    if "kind" in vars(kind):
+        yield kind.kind
+    for each in kind.__subclasses__():
+        yield from kinds_of_verdict(each)
+
+
+def test_each_kind_of_verdict_has_its_keys() -> None:
+    assert set(kinds_of_verdict()) == set(KEYS)
+
+
 async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:
     """A first run on a busy machine wrote gibberish beside a green card."""
     run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
     references = (("order 0", 3.3), ("order 1", 2.9))
     view = RunView(run, run.status())
     series = RunSeries.of(read_events(run.events_path))
-    card = run_result(view, series, run.spec(), False, references)
+    card = card_of(view, series, run.spec(), False, references)
     assert card.state == "poor"
     assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
     assert "m trains it for more minutes; 3, then o, opens a model that reads well." in card.words
-    weak = run_result(
+    weak = card_of(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
     )
     assert "a model of the last letter alone (3.20 nats)" in weak.words
-    good = run_result(
+    good = card_of(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 4.0))
     )
     assert (good.state, good.words) == ("good", "")
@@ -420,12 +441,12 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     untrained.feed([started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))])
     untrained.feed([validated(3, 3.9, best=False)])
     untrained.feed([Finished(step=3, reason="done", best_val=3.5, best_step=0, train_seconds=1.0)])
-    card = run_result(view, untrained, run.spec(), False, (("order 0", 3.3),))
+    card = card_of(view, untrained, run.spec(), False, (("order 0", 3.3),))
     assert card.state == "poor"
     assert card.words.startswith("Its model, still the one from before training, is no better than the letter freq")
     assert "of the model from before training: no step has improved it" in card.facts
     assert "best" not in card.measures
-    card = run_result(view, untrained, run.spec(), False, ())  # of a trained model that training began with
+    card = card_of(view, untrained, run.spec(), False, ())  # of a trained model that training began with
     assert card.words.startswith("No step has improved the model that training began with.")
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Finished · ")
@@ -446,10 +467,10 @@ def test_model_worse_than_two_letters_or_a_compressor_has_no_green_card(
 ) -> None:
     run = record(tmp_path, "finished", steps=50).run  # 3.5 nats
     series = RunSeries.of(read_events(run.events_path))
-    card = run_result(RunView(run, run.status()), series, run.spec(), False, references)
+    card = card_of(RunView(run, run.status()), series, run.spec(), False, references)
     assert card.state == "poor"
     assert f"{words}, so that it writes few real words. m trains it for more minutes" in card.words
-    in_bits = run_result(RunView(run, run.status()), series, run.spec(), True, references)
+    in_bits = card_of(RunView(run, run.status()), series, run.spec(), True, references)
     assert "bits), so that" in in_bits.words
 
 
@@ -458,7 +479,7 @@ def test_card_after_too_high_a_rate_advises_a_lower_one_and_no_more_minutes(tmp_
     run, spec = recorded.run, recorded.run.spec()
     series = RunSeries.of(read_events(run.events_path))
     spec = replace(spec, settings=spec.settings.with_changes(lr=10 * preset(spec.preset).lr))
-    card = run_result(RunView(run, run.status()), series, spec, False, (("order 0", 3.3),))
+    card = card_of(RunView(run, run.status()), series, spec, False, (("order 0", 3.3),))
     assert f"The learning rate, {learning_rate(spec.settings.lr)}, was too high: n trains anew" in card.words
     assert "n new run with a lower rate" in card.keys
     assert "more minutes" not in card.words + card.keys
@@ -470,9 +491,9 @@ def test_card_names_the_busy_machine(tmp_path: Path) -> None:
         replace(event, slowdown=3.0) if isinstance(event, Finished) else event for event in read_events(run.events_path)
     ]
     busy = "Other programs used the processor: training was about 3 times slower"
-    poor = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, (("order 0", 3.3),))
+    poor = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, (("order 0", 3.3),))
     assert f"gibberish. {busy}. m trains it for more minutes" in poor.words
-    good = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
+    good = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
     assert good.facts[0] == f"{busy}."
 
 
@@ -792,7 +813,7 @@ def test_the_card_has_a_sample_of_the_best_model(tmp_path: Path) -> None:
     best = max(event.step for event in events if isinstance(event, Validated) and event.best)
     written = [event.text for event in events if isinstance(event, Sampled) and event.step <= best]
     events.append(Sampled(step=401, prime="The", text="gibberish of the last step"))
-    card = run_result(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
+    card = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())
     assert card.sample == written[-1][:400]
 
 

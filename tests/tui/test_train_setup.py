@@ -19,6 +19,7 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
+from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
 from charlstm.training.presets import PRESETS
 from charlstm.training.settings import setting_names
@@ -225,7 +226,7 @@ async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path,
 
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[object] = []
-    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: started.append(a))
+    monkeypatch.setattr(setup_pane, "start_run", lambda new: started.append(new))
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         app.screen.setup.choose(RunChoices(changes={"max_minutes": None}))  # type: ignore[attr-defined]
@@ -271,8 +272,8 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
 ) -> None:
     started: list[Any] = []
 
-    def start(*arguments: Any, **options: Any) -> None:
-        started.append((options["model_from"], arguments[1].hidden_size, arguments[1].lr))
+    def start(new: NewRun) -> None:
+        started.append((new.model_from, new.settings.hidden_size, new.settings.lr))
         raise RunError("not now")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
@@ -333,8 +334,9 @@ async def test_enter_starts_with_what_was_chosen_and_watches_it(
 ) -> None:
     started: list[tuple[Any, ...]] = []
 
-    def start_run(source: str, settings: Any, preset: str, **rest: Any) -> Any:
-        started.append((source, settings.split, preset, rest["text_options"].strip_boilerplate))
+    def start_run(new: NewRun) -> Any:
+        assert new.text_options is not None
+        started.append((new.source, new.settings.split, new.preset, new.text_options.strip_boilerplate))
         return record(tmp_path, "starting", name="fresh").run
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
@@ -358,7 +360,7 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
 
     read_text_facts = setup_pane.read_text_facts
     monkeypatch.setattr(setup_pane, "read_text_facts", slow)
-    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
+    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "reading…")
         await pilot.press("enter")
@@ -371,8 +373,8 @@ async def test_enter_twice_makes_one_run(tmp_path: Path, text: Path, monkeypatch
     """However long the disk takes over the first."""
     go_on, made = threading.Event(), []
 
-    def start_run(*args: Any, **rest: Any) -> Any:
-        made.append(args)
+    def start_run(new: NewRun) -> Any:
+        made.append(new)
         assert go_on.wait(DEADLINE)
         return record(tmp_path, "starting", name=f"fresh-{len(made)}").run
 
@@ -393,8 +395,8 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
 ) -> None:
     tries = []
 
-    def start_run(*args: Any, **rest: Any) -> Any:
-        tries.append(args)
+    def start_run(new: NewRun) -> Any:
+        tries.append(new)
         raise RunError("No run can be created in [/red] (read-only): choose another folder for runs")
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
@@ -414,8 +416,8 @@ async def test_separate_validation_text_is_shown_and_kept(
     other.write_text(SENTENCES)
     started: list[Any] = []
 
-    def start(*arguments: Any, **options: Any) -> None:
-        started.append(options["validation"])
+    def start(new: NewRun) -> None:
+        started.append(new.validation)
         raise RunError("not now")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
@@ -545,8 +547,8 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
 ) -> None:
     started: list[Any] = []
 
-    def start(*arguments: Any, **options: Any) -> None:
-        started.append(arguments[1].max_steps)
+    def start(new: NewRun) -> None:
+        started.append(new.settings.max_steps)
         raise RunError("not now")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
@@ -573,8 +575,8 @@ async def test_the_model_to_start_from_does_not_apply_to_the_next_text(
 ) -> None:
     started: list[Any] = []
 
-    def start(*arguments: Any, **options: Any) -> None:
-        started.append((options["model_from"], arguments[1].hidden_size))
+    def start(new: NewRun) -> None:
+        started.append((new.model_from, new.settings.hidden_size))
         raise RunError("not now")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
@@ -672,8 +674,8 @@ async def test_a_second_run_beside_a_live_one_asks_first(
 ) -> None:
     started: list[Any] = []
 
-    def start(*arguments: Any, **options: Any) -> None:
-        started.append(arguments)
+    def start(new: NewRun) -> None:
+        started.append(new)
         raise RunError("not now")
 
     monkeypatch.setattr(setup_pane, "start_run", start)
@@ -720,7 +722,7 @@ async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, mo
             ended.append(argv)
 
     monkeypatch.setattr(setup_pane, "run_command", measure)
-    monkeypatch.setattr(setup_pane, "start_run", lambda *a, **k: record(tmp_path, "starting", name="fresh").run)
+    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
         await until(pilot, lambda: app.screen.setup.measuring)  # type: ignore[attr-defined]
         await pilot.press("enter")

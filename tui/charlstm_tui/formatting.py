@@ -10,8 +10,8 @@ import os
 from pathlib import Path
 
 from charlstm.display import duration, visible
-from charlstm.runs.status import ESTIMATE
 from charlstm.text.baselines import BASELINES
+from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
 
 #: A mark beside every state's word.

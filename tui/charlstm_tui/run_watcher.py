@@ -44,6 +44,7 @@ class RunView:
 
     ``text`` is the name of its text, and ``sources`` are the files. ``created`` is in Unix seconds, ``size`` in bytes.
     ``problem`` is a message if the folder's ``run.json`` cannot be read, else empty. ``notes`` are the user's.
+    ``started_from`` is the model whose weights it began with; empty for random ones.
     """
 
     run: Run
@@ -56,6 +57,7 @@ class RunView:
     sources: tuple[str, ...] = ()
     settings: Settings | None = field(default=None, hash=False)
     notes: Notes = Notes()
+    started_from: str = ""
 
     @property
     def name(self) -> str:
@@ -200,6 +202,7 @@ class RunsReader:
                 spec.created,
                 sources=_sources(spec),
                 settings=spec.settings,
+                started_from=spec.started_from,
             )
         except RunError as problem:
             created = 0.0 if stamp is None else stamp.mtime_ns / 1e9

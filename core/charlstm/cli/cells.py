@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,13 +11,11 @@ import click
 from charlstm.cli.json_schemas import CellScoreRow, CellStateRow, NamedCellRow, ProbeCellRow
 from charlstm.cli.options import (
     MODEL_HELP,
+    ModelAndText,
     examples,
     integer_option,
     model_and_text_options,
     model_argument,
-    models_of_run,
-    open_model,
-    start_of_text,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
@@ -86,18 +83,13 @@ LEVEL_MARKS = ("=", "-", " ", "+", "#")
 @click.option("--show", "shown", metavar="L:C", help="Show the beginning of TEXT, coloured by cell C of layer L.")
 @model_and_text_options
 def cells(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     patterns: tuple[str, ...],
     per_feature: int,
     probed: str | None,
     through_snapshots: bool,
     shown: str | None,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
@@ -114,15 +106,15 @@ def cells(
     from charlstm.insight.features import pattern_feature, text_features
     from charlstm.runs.models import find_model
 
-    if through_snapshots and (probed is not None or snapshot is not None):
+    if through_snapshots and (probed is not None or given.snapshot is not None):
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
     if shown is not None and (through_snapshots or probed is not None):
         raise click.UsageError("--show cannot be combined with --probe or --snapshots")
-    models = models_of_run(model, runs_dir) if through_snapshots else []
+    models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = given.open_model()
     usual = COLOURED_CHARS if shown is not None else READ_CHARS
-    content, source = start_of_text(loaded, text, encoding, max_chars, usual)
+    content, source = given.start_of_text(loaded, usual)
     if shown is not None:
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
         return
@@ -138,7 +130,7 @@ def cells(
         return
     found = name_cells(sample, per_feature=per_feature)
     if models:
-        best = find_model(model, runs_dir)
+        best = find_model(given.model, given.runs_dir)
         earlier = [each for each in models if each[1] != best]
         with ProgressBar() as bar:
 
@@ -168,7 +160,7 @@ def cells(
         }
         for each in found
     ]
-    print_result(as_json, rows, "\n".join(_cell_lines(found, source, model)))
+    print_result(as_json, rows, "\n".join(_cell_lines(found, source, given.model)))
 
 
 def parse_cell(text: str, model: Model) -> tuple[int, int]:

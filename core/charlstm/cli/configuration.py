@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
+from typing import cast
 
 import click
 
@@ -59,19 +59,9 @@ def show(path: Path | None, as_json: bool) -> None:
     loaded, problems = load_config(path)
     for problem in problems:
         print_note(problem)
-    values = {each.name: getattr(loaded, each.name) for each in fields(loaded) if each.name != "keys"}
     keys = {action: list(keys) for action, keys in loaded.keys.items()}
-    result: ConfigValues = {
-        "theme": loaded.theme,
-        "loss_unit": loaded.loss_unit,
-        "start_folder": loaded.start_folder,
-        "preset": loaded.preset,
-        "colouring": loaded.colouring,
-        "speed": loaded.speed,
-        "mouse": loaded.mouse,
-        "keys": keys,
-    }
-    lines = [f"{name} = {written(value)}" for name, value in values.items()]
+    result = cast(ConfigValues, {**loaded.values, "keys": keys})
+    lines = [f"{name} = {written(value)}" for name, value in loaded.values.items()]
     lines += ["", "[keys]", *(f"{written(action)} = {written(tuple(each))}" for action, each in keys.items())]
     print_result(as_json, result, "\n".join(lines))
 

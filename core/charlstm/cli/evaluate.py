@@ -22,13 +22,13 @@ from charlstm.cli.json_schemas import (
 )
 from charlstm.cli.options import (
     MODEL_HELP,
+    ModelAndText,
     encoding_option,
     examples,
     find_run,
     integer_option,
     json_option,
     load_corpus,
-    load_text_for,
     model_and_text_options,
     model_argument,
     open_model,
@@ -88,14 +88,9 @@ BITS_PER_NAT = 1 / math.log(2)
 )
 @model_and_text_options
 def eval_(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     part: str | None,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
@@ -105,25 +100,25 @@ def eval_(
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}. `nats` is the old name of `loss` and will
     be dropped in the next version.
     """
-    loaded = open_model(model, runs_dir, snapshot)
+    loaded = given.open_model()
     part = _OLD_PARTS.get(part or "", part)
     spans, part_name = None, ""
-    if text:
+    if given.text:
         if part is not None:
             raise click.UsageError("--part selects a part of the run's own text: remove it, or remove TEXT")
-        corpus = load_text_for(loaded, text, encoding, max_chars)
+        corpus = given.open_text(loaded)
     else:
-        corpus, spans = _own_text(model, runs_dir, part or "validation")
+        corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
-        if encoding is not None or max_chars is not None:
+        if given.encoding is not None or given.max_chars is not None:
             raise click.UsageError(
                 "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
             )
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    if text or part in (None, "validation", "test"):
-        _warn_if_trained_on(model, runs_dir, loaded, corpus, spans, part or "validation")
+    if given.text or part in (None, "validation", "test"):
+        _warn_if_trained_on(given, loaded, corpus, spans, part or "validation")
     if spans is not None and unknown:
-        raise RunError(f"The model of {model} was not trained on {corpus.name}, the text of the run: give a TEXT")
+        raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     if len(ids) < 2:
         raise TextError(
             f"{corpus.name} has fewer than two characters that the model knows, so there is nothing to predict"
@@ -164,16 +159,11 @@ def eval_(
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
 @model_and_text_options
 def score(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     top: int,
     per_line: bool,
     per_sentence: bool,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
 
@@ -190,9 +180,9 @@ def score(
 
     if per_line and per_sentence:
         raise click.UsageError("Give --per-line or --per-sentence, not both")
-    loaded = open_model(model, runs_dir, snapshot)
-    corpus = load_text_for(loaded, text, encoding, max_chars)
-    _warn_if_trained_on(model, runs_dir, loaded, corpus)
+    loaded = given.open_model()
+    corpus = given.open_text(loaded)
+    _warn_if_trained_on(given, loaded, corpus)
     with ProgressBar() as bar:
         scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
@@ -296,8 +286,7 @@ def novelty(
 
 
 def _warn_if_trained_on(
-    name: str,
-    runs_dir: Path | None,
+    given: ModelAndText,
     model: Model,
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
@@ -319,7 +308,7 @@ def _warn_if_trained_on(
         share = known_share(passages, "\n".join(corpus.text(start, stop) for start, stop in spans_or_all))
     if share < MIN_OVERLAP:
         try:
-            own, train = _own_text(name, runs_dir, "train")
+            own, train = _own_text(given.model, given.runs_dir, "train")
             ids = corpus.encoded_for(own.vocabulary)[0]
         except CharLSTMError:  # the model does not know its text, or the text is gone: the share is unknown
             return

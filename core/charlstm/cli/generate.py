@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,20 +19,22 @@ from charlstm.cli.options import (
     json_option,
     model_argument,
     models_of_run,
-    number_option,
     open_model,
     runs_dir_option,
     seed_option,
+    setting_option,
     snapshot_option,
     usage_errors,
 )
 from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
-    from charlstm.generation.sampling import SamplerSettings
     from charlstm.generation.tree import Alternative, Step
     from charlstm.model.file import Model
 
@@ -50,38 +52,17 @@ ALTERNATIVES_SHOWN = 6
 MAX_PRIME = 10_000_000
 """Characters of a prime. There is a limit because a device or a pipe may never end."""
 
-_SAMPLER = (
-    number_option(
-        "--temperature", default=0.8, help="0: always the most likely; 1: as the model learnt; above: wilder."
-    ),
-    integer_option("--top-k", help="Keep only the N most likely characters."),
-    number_option("--top-p", help="Keep the fewest characters whose probabilities add up to X."),
-    number_option("--min-p", default=0.05, help="Drop characters less likely than X times the most likely one."),
-    number_option("--typical", help="Keep the most typical characters, up to a total probability of X."),
-    number_option("--mirostat", metavar="BITS", help="Keep the mean surprise at so many bits per character."),
-    number_option("--repetition", default=0.0, help="Penalty in nats for repeating 16 or more characters."),
-    click.option(
-        "--sampler",
-        "kind",
-        type=click.Choice(["default", "reference"]),
-        default="default",
-        help="reference: the sampler of the reference script, which has only --top-k.",
-    ),
-)
-"""Options with the names of the fields of :class:`charlstm.generation.sampling.SamplerSettings`."""
-
 
 def sampler_options(command: F) -> F:
     """Add the sampler options to a command, which receives them by name."""
-    for option in reversed(_SAMPLER):
-        command = option(command)
+    for each in reversed(setting_fields(SamplerSettings).values()):
+        if each.option:
+            command = setting_option(each)(command)
     return command
 
 
 def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
-    from charlstm.generation.sampling import SamplerSettings
-
     with usage_errors():
         settings = SamplerSettings(**values)
     if settings.kind == "reference":
@@ -174,25 +155,22 @@ def generate(
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
     settings = sampler_settings(sampler)
     with usage_errors():
-        held = [parse_clamp(clamp) for clamp in clamps]
+        recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
     stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
-        options: dict[str, Any] = {"seed": seed, "settings": settings, "stop": stops, "clamps": held}
-        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, options)
+        _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
     if samples is not None:
-        texts = _generate_samples(
-            loaded, text, length, samples=samples, seed=seed, settings=settings, stop=stops, clamps=held
-        )
+        texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
     with ProgressBar() as bar:
         reading = bar.stage("reading the prime")
-        session = Session(loaded, text, seed=seed, settings=settings, clamps=held, progress=reading)
+        session = Session.of(loaded, text, recipe, progress=reading)
     report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
@@ -256,7 +234,9 @@ def _read_prime(path: Path) -> str:
     return text
 
 
-def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **options: Any) -> list[str]:
+def _generate_samples(
+    model: Model, prime: str, length: int, samples: int, recipe: Recipe, stop: Sequence[str]
+) -> list[str]:
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
     from charlstm.generation.prime import prepare_prime
@@ -269,10 +249,11 @@ def _generate_samples(model: Model, prime: str, length: int, *, samples: int, **
             model,
             prime,
             length,
+            recipe,
             samples=samples,
+            stop=stop,
             progress=lambda done: show_progress(done, total),
             prime_progress=bar.stage("reading the prime"),
-            **options,
         )
 
 
@@ -283,17 +264,18 @@ def _generate_at_checkpoints(
     length: int,
     out: str | None,
     as_json: bool,
-    options: dict[str, Any],
+    recipe: Recipe,
+    stop: Sequence[str],
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm import user_files
-    from charlstm.generation.saving import settings_facts
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
     if out not in (None, user_files.STDOUT):
         user_files.destination(Path(out))  # raises now what writing would raise after the work
     with ProgressBar() as bar:
-        texts = list(checkpoint_texts(models, prime, length, progress=bar.stage("generating"), **options))
+        progress = bar.stage("generating")
+        texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:
         result: GenerateResult = {
             "checkpoints": [{"step": each.step, "loss": each.loss, "text": each.text} for each in texts]
@@ -302,8 +284,8 @@ def _generate_at_checkpoints(
         shown = [f"{head}\n{safe_for_stdout(each.prime + each.text)}" for head, each in zip(heads, texts, strict=True)]
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(shown))
         return
-    facts = settings_facts(options["seed"], options["settings"], options["clamps"])
-    page = checkpoints_page(texts, title=f"How {visible(Path(model).name, keep='')} learnt", facts=facts)
+    title = f"How {visible(Path(model).name, keep='')} learnt"
+    page = checkpoints_page(texts, title=title, facts=recipe.facts())
     write_page(out, page, as_json)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,14 +13,12 @@ from charlstm.cli.generate import unescaped
 from charlstm.cli.json_schemas import ContextRow, InfluenceRow, RankedPlaceRow
 from charlstm.cli.options import (
     MODEL_HELP,
+    ModelAndText,
     examples,
     integer_option,
     model_and_text_options,
     model_argument,
-    open_model,
     optional_text_argument,
-    run_of,
-    start_of_text,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
@@ -92,17 +89,12 @@ find_option = click.option(
 )
 @model_and_text_options
 def influence(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     at: int | None,
     find: str | None,
     rank: bool,
     back: int,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Show which earlier characters of TEXT make MODEL expect, or not expect, one character.
 
@@ -119,8 +111,8 @@ def influence(
         raise click.UsageError("Give --at or --find, not both")
     if rank and find is None:
         raise click.UsageError("--rank needs --find: it ranks the places of a string")
-    loaded = open_model(model, runs_dir, snapshot)
-    content, source = start_of_text(loaded, text, encoding, max_chars)
+    loaded = given.open_model()
+    content, source = given.start_of_text(loaded)
     read = prepare_prime(loaded, content.rstrip("\n"), empty_is_fine=True).text
     places = [] if find is None else places_of(read, find, loaded, source)
     stepper = Stepper(loaded)
@@ -164,15 +156,10 @@ def influence(
 )
 @model_and_text_options
 def context(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     at: int | None,
     places: int,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Measure how many characters of context MODEL uses on TEXT.
 
@@ -188,17 +175,17 @@ def context(
     from charlstm.insight.context import context as measure
     from charlstm.runs.own_text import text_for_context
 
-    loaded = open_model(model, runs_dir, snapshot)
-    run = None if text else run_of(model, runs_dir)
+    loaded = given.open_model()
+    run = None if given.text else given.run
     if run is not None:
-        if encoding is not None:
+        if given.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        own = text_for_context(run, max_chars)
+        own = text_for_context(run, given.max_chars)
         content, source = own.text, own.words
-    elif not text:
-        raise TextError(f"Give a TEXT to measure {model} on: it is not a run, so it has no text of its own")
+    elif not given.text:
+        raise TextError(f"Give a TEXT to measure {given.model} on: it is not a run, so it has no text of its own")
     else:
-        content, source = start_of_text(loaded, text, encoding, max_chars, None if at is not None else READ_CHARS)
+        content, source = given.start_of_text(loaded, None if at is not None else READ_CHARS)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)

@@ -155,6 +155,8 @@ class SettingRow(TypedDict):
     about: str
     takes: str
     """The values that it accepts, in words."""
+    default: bool | int | float | str | None
+    """Its value where no preset sets another."""
 
 
 class PresetEstimate(TypedDict):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
@@ -21,6 +22,7 @@ from charlstm.text.reading import TextOptions
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
+    from charlstm.setting_fields import SettingField
     from charlstm.text.corpus import Corpus
 
 
@@ -49,6 +51,17 @@ def number_option(
     """An option that takes a number from ``minimum`` to ``maximum``; without them, the command checks it."""
     kind = float if minimum is None else _Number(minimum, maximum)
     return click.option(*names, type=kind, metavar=metavar, show_default="default" in rest, **rest)
+
+
+def setting_option(each: SettingField) -> Callable[[F], F]:
+    """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
+    names = (each.option_name, each.name)
+    default = {} if each.default is None else {"default": each.default}
+    if each.words:
+        return click.option(*names, type=click.Choice(each.words), help=each.help, **default)
+    if each.kind is int:
+        return integer_option(*names, help=each.help, **default)
+    return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)
 
 
 class _Number(click.FloatRange):
@@ -170,11 +183,66 @@ MOST_CHARS = 10_000_000
 """Characters that a command generates, at most: they take 125 bytes each, and some 100 minutes at 2 × 256."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelAndText:
+    """What a command got that reads a text with a model."""
+
+    model: str
+    text: tuple[str, ...]
+    snapshot: int | None
+    encoding: str | None
+    max_chars: int | None
+    runs_dir: Path | None
+
+    def open_model(self) -> Model:
+        """Load the model: see :func:`open_model`."""
+        return open_model(self.model, self.runs_dir, self.snapshot)
+
+    @property
+    def run(self) -> Run | None:
+        """The run that the model belongs to, if there is one: see :func:`run_of`."""
+        return run_of(self.model, self.runs_dir)
+
+    def models_of_run(self) -> list[tuple[int, Path]]:
+        """The models of the run: see :func:`models_of_run`."""
+        return models_of_run(self.model, self.runs_dir)
+
+    def open_text(self, model: Model) -> Corpus:
+        """Open the text with the options that ``model`` was trained with, except those that concern only its own
+        text."""
+        return self._open(model, self.max_chars)
+
+    def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
+        """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in
+        words."""
+        corpus = self._open(model, None)
+        count = usual if self.max_chars is None else self.max_chars
+        name = visible(corpus.name, keep="")
+        if count is None or corpus.chars <= count:
+            return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
+        if self.max_chars is None:
+            print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
+        return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
+
+    def _open(self, model: Model, max_chars: int | None) -> Corpus:
+        own = model.text_options
+        options = replace(own, encoding=self.encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern)
+        return load_corpus(self.text, options)
+
+
 def model_and_text_options(command: F) -> F:
-    """Add the options of commands that read a text with a model."""
+    """Add the options of commands that read a text with a model. The command receives them, and the arguments MODEL and
+    TEXT, as one argument, ``given: ModelAndText``."""
+
+    @functools.wraps(command)
+    def gather(*args: Any, **values: Any) -> Any:
+        given = ModelAndText(**{each.name: values.pop(each.name) for each in fields(ModelAndText)})
+        return command(*args, given=given, **values)
+
+    result: Any = gather
     for option in (runs_dir_option, json_option, max_chars_option, encoding_option, snapshot_option):
-        command = option(command)
-    return command
+        result = option(result)
+    return cast(F, result)
 
 
 def text_options(command: F) -> F:
@@ -259,28 +327,6 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
             f"{entries} of {corpus.name} could not be read and {'is' if count == 1 else 'are'} left out: {names}"
         )
     return corpus
-
-
-def load_text_for(model: Model, sources: tuple[str, ...], encoding: str | None, max_chars: int | None) -> Corpus:
-    """Open a text with the options that ``model`` was trained with, except those that concern only its own text."""
-    options = replace(
-        model.text_options, encoding=encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern
-    )
-    return load_corpus(sources, options)
-
-
-def start_of_text(
-    model: Model, text: tuple[str, ...], encoding: str | None, max_chars: int | None, usual: int | None = None
-) -> tuple[str, str]:
-    """The first characters of a text, and what they are in words: the user's ``max_chars``, or ``usual`` ones."""
-    corpus = load_text_for(model, text, encoding, None)
-    count = usual if max_chars is None else max_chars
-    name = visible(corpus.name, keep="")
-    if count is None or corpus.chars <= count:
-        return corpus.text(), f"{plural(corpus.chars, 'character')} of {name}"
-    if max_chars is None:
-        print_note(f"Only the first {count:,} of {corpus.chars:,} characters are read: --max-chars changes that")
-    return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
 
 def open_model(name: str, runs_dir: Path | None, snapshot: int | None = None) -> Model:

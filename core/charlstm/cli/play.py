@@ -34,15 +34,16 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, print_note, report_unknown_characters, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
+from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.storage import write_all
 from charlstm.user_files import STDOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from charlstm.generation.sampling import SamplerSettings
     from charlstm.generation.tree import Step
     from charlstm.model.file import Model
 
@@ -51,8 +52,12 @@ PROMPT = "> "
 CONTEXT = 60
 """Characters before the cursor that are shown after it was moved."""
 
-SAMPLER_COMMANDS = ("temperature", "top-k", "top-p", "min-p", "typical", "mirostat", "repetition")
-"""Sampler settings that have a command, with the names of their options."""
+SAMPLER_COMMANDS = {
+    each.option_name.removeprefix("--"): each
+    for each in setting_fields(SamplerSettings).values()
+    if each.option and not each.words
+}
+"""Sampler settings that have a command, by the names of their options."""
 
 
 @click.command(epilog=f"{MODEL_HELP} /help lists the commands of the conversation.")
@@ -122,7 +127,7 @@ class Player(cmd.Cmd):
         if word is None:
             self._add(unescaped(line))
         elif word in SAMPLER_COMMANDS:
-            self._set(word.replace("-", "_"), argument or "")
+            self._set(SAMPLER_COMMANDS[word], argument or "")
         else:
             near = difflib.get_close_matches(word, self.words(), n=1)
             hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
@@ -256,8 +261,9 @@ class Player(cmd.Cmd):
         is_reference = self._settings.kind == "reference"
         if is_reference:
             print_note("sampler reference")
-        for name in ("top-k",) if is_reference else SAMPLER_COMMANDS:
-            self._print_setting(name.replace("-", "_"))
+        for each in SAMPLER_COMMANDS.values():
+            if each.name == "top_k" or not is_reference:
+                self._print_setting(each)
         for print_value in (self.do_length, self.do_until, self.do_seed):
             print_value("")
 
@@ -311,21 +317,20 @@ class Player(cmd.Cmd):
 
     # -- settings and position -----------------------------------------------------------------------------------
 
-    def _set(self, name: str, argument: str) -> None:
+    def _set(self, each: SettingField, argument: str) -> None:
         """Change a sampler setting from the next character on, and print it; without an argument only print it."""
-        if argument and self._settings.kind == "reference" and name != "top_k":
+        if argument and self._settings.kind == "reference" and each.name != "top_k":
             raise GenerationError("The reference sampler has only /top-k")
         if argument:
-            changes: dict[str, Any] = {name: _setting(name, argument)}
+            changes: dict[str, Any] = {each.name: _setting(each, argument)}
             self._settings = replace(self._settings, **changes)
             if self._session is not None:
                 self._session.settings = self._settings
-        self._print_setting(name)
+        self._print_setting(each)
 
-    def _print_setting(self, name: str) -> None:
-        value = getattr(self._settings, name)
-        off = value is None or (value == 0 and name != "temperature")
-        print_note(f"{name.replace('_', '-')} {'off' if off else format(value, 'g')}")
+    def _print_setting(self, each: SettingField) -> None:
+        value = getattr(self._settings, each.name)
+        print_note(f"{each.option_name.removeprefix('--')} {each.write(value)}")
 
     def _move_to(self, position: int) -> None:
         self._current().rewind(position)
@@ -403,16 +408,18 @@ def _typed_lines(player: Player) -> Iterator[str]:
         yield line
 
 
-def _setting(name: str, argument: str) -> float | int | None:
+def _setting(each: SettingField, argument: str) -> float | int | None:
     """Parse the value of a sampler setting."""
+    command = each.option_name.replace("--", "/")
     if argument == "off":
-        if name == "temperature":
-            raise GenerationError("/temperature cannot be off: 1 leaves the probabilities unchanged")
-        return 0.0 if name == "repetition" else None
+        if not each.can_be_off:
+            raise GenerationError(f"{command} cannot be off: 1 leaves the probabilities unchanged")
+        off: float | None = each.off
+        return off
     try:
-        return int(argument) if name == "top_k" else float(argument)
+        return int(argument) if each.kind is int else float(argument)
     except ValueError:
-        raise GenerationError(f"/{name.replace('_', '-')} takes a number or off, not {argument[:40]!r}") from None
+        raise GenerationError(f"{command} takes a number or off, not {argument[:40]!r}") from None
 
 
 def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 10**19) -> int:

@@ -12,14 +12,11 @@ from charlstm.cli.cells import named_pattern
 from charlstm.cli.influence import find_option, places_of
 from charlstm.cli.options import (
     MODEL_HELP,
+    ModelAndText,
     examples,
     model_and_text_options,
     model_argument,
-    models_of_run,
-    open_model,
     optional_text_argument,
-    run_of,
-    start_of_text,
 )
 from charlstm.cli.output import ProgressBar, write_page
 from charlstm.display import plural
@@ -63,17 +60,12 @@ SAMPLES = 6
 @find_option
 @model_and_text_options
 def report(
-    model: str,
-    text: tuple[str, ...],
+    given: ModelAndText,
     out: str,
     primes: tuple[str, ...],
     feature: str | None,
     find: str | None,
-    snapshot: int | None,
-    encoding: str | None,
-    max_chars: int | None,
     as_json: bool,
-    runs_dir: Path | None,
 ) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
@@ -98,17 +90,17 @@ def report(
     if out != user_files.STDOUT:
         user_files.destination(Path(out))  # raises now what writing would raise after the work
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
-    loaded = open_model(model, runs_dir, snapshot)
-    run = run_of(model, runs_dir)
-    if text:
-        content, source = start_of_text(loaded, text, encoding, max_chars, READ_CHARS)
+    loaded = given.open_model()
+    run = given.run
+    if given.text:
+        content, source = given.start_of_text(loaded, READ_CHARS)
     elif run is not None:
-        own = beginning_of_text(run, max_chars)
+        own = beginning_of_text(run, given.max_chars)
         content, source = own.text, own.words
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
     facts = [("explained on", source), *_model_facts(loaded)]
-    name = Path(model).name
+    name = Path(given.model).name
 
     def features(read: str) -> Sequence[Feature]:
         return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
@@ -122,12 +114,12 @@ def report(
             asked = feature if pattern is None else pattern[0]
             explained = None
             if find is not None:
-                whole, where = start_of_text(loaded, text, encoding, max_chars) if text else (content, source)
+                whole, where = given.start_of_text(loaded) if given.text else (content, source)
                 read = prepare_prime(loaded, whole, empty_is_fine=True).text
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end
                 explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else evenly_chosen(models_of_run(model, runs_dir), SCORED_MODELS)
+            models = [] if run is None else evenly_chosen(given.models_of_run(), SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
                 features=features, models=models, explained=explained, primes=primes, progress=progress,
@@ -136,8 +128,8 @@ def report(
             curves, samples = ((), ()) if run is None else _history(run)
             facts += _steps_fact(loaded, curves)
             unseen = content
-            if run is not None and not text:
-                held_out = held_out_text(run, max_chars)
+            if run is not None and not given.text:
+                held_out = held_out_text(run, given.max_chars)
                 unseen, where = held_out.text, held_out.words
                 facts[:1] = [("cells on", source), ("surprises and context on", where)]
             page = write(

@@ -33,8 +33,9 @@ from charlstm.cli.output import (
 )
 from charlstm.display import duration, plural, shell_command
 from charlstm.errors import ExitCode, RunError
-from charlstm.runs.status import ESTIMATE, STATES
+from charlstm.runs.status import STATES
 from charlstm.training.commands import COMMANDS
+from charlstm.training.events import ESTIMATE
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis

@@ -37,9 +37,10 @@ from charlstm.runs.contention import (
     Contention,
     probe_slowdown,
 )
+from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
 from charlstm.training.presets import DEFAULT, PRESETS, with_given
-from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
 
 if TYPE_CHECKING:
@@ -51,24 +52,14 @@ if TYPE_CHECKING:
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
 
-SHORTCUTS: tuple[str, ...] = (
-    *("hidden_size", "num_layers", "seq_length", "batch_size", "lr", "dropout", "epochs", "max_steps", "max_minutes"),
-    *("val_fraction", "test_fraction", "split", "seed", "device", "kernel", "precision", "threads", "niceness"),
-)
-"""Settings that have an option of their own; --set takes all settings."""
-
-
-SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is suggested."""
-
 
 def shortcuts(command: Any) -> Any:
     """Add an option for each of the most used settings; the command receives them by name."""
-    for name in reversed(SHORTCUTS):
-        description = about(name)
-        command = click.option(
-            f"--{name.replace('_', '-')}", name, metavar="X", help=f"{description[0].upper()}{description[1:]}."
-        )(command)
+    for each in reversed(setting_fields(Settings).values()):
+        if each.option:
+            metavar = f"[{'|'.join(each.words)}]" if each.words else {int: "N", str: "NAME"}.get(each.kind, "X")
+            help_text = each.help if each.words else f"{each.help}  [{each.takes}]"
+            command = click.option(each.option_name, each.name, metavar=metavar, help=help_text)(command)
     return command
 
 
@@ -139,14 +130,18 @@ def presets(
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
     programs slow it down is measured each time.
 
-    With --json: a list with name and about; with --settings of name, about and takes; with TEXT of these figures and
-    all settings of each preset.
+    With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
+    figures and all settings of each preset.
     """
     if list_settings:
         listed: list[SettingRow] = [
-            {"name": name, "about": about(name), "takes": takes(name)} for name in setting_names()
+            {"name": each.name, "about": each.about, "takes": each.takes, "default": each.default}
+            for each in setting_fields(Settings).values()
         ]
-        lines = [f"{row['name']:<18} {row['about']}; takes {row['takes']}" for row in listed]
+        lines = [
+            f"{each.name:<18} {each.about}; takes {each.takes}; default {each.write(each.default, 'none')}"
+            for each in setting_fields(Settings).values()
+        ]
         print_result(as_json, listed, "\n".join(lines))
         return
     if not text:
@@ -319,17 +314,12 @@ def train(
         if not as_json:
             _print_start(start)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
-    arguments: dict[str, Any] = {
-        "name": name,
-        "runs_dir": runs_dir,
-        "model_from": None if start is None else start.path,
-    }
+    model_from = None if start is None else start.path
+    new = launch.NewRun(corpus, settings, preset_name, name=name, runs_dir=runs_dir, model_from=model_from)
     if detach:
-        run = launch.start_run(corpus, settings, preset_name, **arguments)
-        _print_detached(run, limits, as_json)
+        _print_detached(launch.start_run(new), limits, as_json)
         return
-    run = launch.create_new_run(corpus, settings, preset_name, **arguments)
-    _train_in_foreground(run, {}, limits, as_json=as_json, plain=plain)
+    _train_in_foreground(launch.create_new_run(new), {}, limits, as_json=as_json, plain=plain)
 
 
 @click.command()
@@ -396,11 +386,13 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
+    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
-    from charlstm.runs.verdict import verdict
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
+    from charlstm.training.verdict import SMALLER, Diverged
+    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -420,20 +412,21 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(last.message)
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
-    judged = verdict(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
+    judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     lower_rate = f"{min(Settings().lr, run.spec().settings.lr / SMALLER):.1g}"
-    if judged.kind == "diverged":
-        sentence = f"{run.name}: {judged.text} Resume it with a lower learning rate, such as lr={lower_rate}"
-        raise DivergedError(sentence, Advice("resume", run.name, setting="lr"))
+    if isinstance(judged, Diverged):
+        raise DivergedError(
+            f"{run.name}: {judged.text} {judged.advice(lower_rate)}", Advice("resume", run.name, setting="lr")
+        )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if judged.kind == "finished" and (judged.rate_too_high or judged.useless):
+        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
             print_note(judged.text)
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
-        if judged.rate_too_high:  # it diverged, and ended before the loss was no number
+        if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
             command = shell_command("train", "--like", run.name, "--lr", lower_rate)
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process

@@ -13,10 +13,11 @@ from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
 from charlstm.display import duration, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run
+from charlstm.runs.judge import judge
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import ESTIMATE, RunStatus
-from charlstm.runs.verdict import Verdict, verdict
+from charlstm.runs.status import RunStatus
 from charlstm.training.events import (
+    ESTIMATE,
     Checkpointed,
     Controlled,
     Event,
@@ -32,6 +33,7 @@ from charlstm.training.events import (
     to_line,
 )
 from charlstm.training.settings import LENGTH, Settings
+from charlstm.training.verdict import END_REASONS, Diverging, Verdict
 
 PLAIN_INTERVAL = 10.0
 """Seconds of training between two lines of progress where there is no bar."""
@@ -41,15 +43,6 @@ JUDGE_INTERVAL = 2.0
 
 SAMPLE_WIDTH = 100
 """Characters of a sample that are shown, if they fit on a line; the log has all of it."""
-
-END_REASONS = {
-    "done": "finished",
-    "stopped": "stopped",
-    "time": "out of time",
-    "patience": "no longer improving",
-    "diverged": "diverged",
-}
-"""The reasons of ``finished`` events, in words."""
 
 LIMITS = ("epochs", "max_steps", "max_minutes", "patience")
 """Settings that can end a run, in the order in which they are listed."""
@@ -147,9 +140,9 @@ class EventView:
     def print_verdict(self, status: RunStatus | None = None) -> Verdict:
         """Print the verdict on the run, if it has changed, and return it.
 
-        ``status`` is that of :func:`~charlstm.runs.verdict.verdict`. The text is not read, so ``stuck`` is not found.
+        ``status`` is that of :func:`~charlstm.runs.judge.judge`. The text is not read, so ``Stuck`` is not found.
         """
-        judged = verdict(self.series, status)
+        judged = judge(self.series, status)
         if not self._json and (self._verdict is None or judged.text != self._verdict.text):
             self.print_line(judged.text)
         self._verdict = judged
@@ -161,10 +154,10 @@ class EventView:
         if self._json or self.series.finished is not None or now - self._judged_at < JUDGE_INTERVAL:
             return
         self._judged_at = now
-        judged, before = verdict(self.series), self._diverges
-        self._diverges = judged.kind == "diverging"
-        if self._diverges and not before:
-            self.print_line(f"note: {judged.text} Stop it and train with a lower lr, or lower it with set-lr.")
+        judged, before = judge(self.series), self._diverges
+        self._diverges = isinstance(judged, Diverging)
+        if isinstance(judged, Diverging) and not before:
+            self.print_line(f"note: {judged.text} {judged.advice}")
 
     def show_waiting(self, words: str) -> None:
         """Show on the status line why there is no progress."""
@@ -227,7 +220,7 @@ def milestone(event: Event) -> str | None:
             if event.best_val is not None:
                 mark = "" if event.is_whole else ESTIMATE
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
-            word = END_REASONS.get(event.reason, event.reason)
+            word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")

@@ -75,6 +75,7 @@ from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
+from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
@@ -356,7 +357,7 @@ class Trainer:
         self._existing(self._train_step_or_none, "state")
         self._stream.advance_until(lambda: self._between_steps)
         if self.progress.ended == "diverged":
-            raise RunError("The loss is no longer a number, so this training has no state to continue from")
+            raise RunError(Diverged.no_state)
         return self._state()
 
     def _state(self) -> TrainingState:
@@ -630,10 +631,7 @@ class Trainer:
 
     def _diverged(self, rate: float) -> Warned:
         self.progress.ended = "diverged"
-        return self._warning(
-            f"The loss is no longer a number after step {self.progress.step:,}, at learning rate {rate:.2g}, so "
-            f"training stops. The best model so far (step {self.progress.best_step:,}) is kept; try a lower lr or clip"
-        )
+        return self._warning(Diverged.warning(self.progress.step, rate, self.progress.best_step))
 
     def _validate_and_sample(self, *, validate: bool) -> Iterator[AnyEvent]:
         """Validate if due and keep the best model, write a sample, save a snapshot if due."""

@@ -10,12 +10,12 @@ import numpy as np
 
 from charlstm import arguments
 from charlstm.errors import GenerationError
-from charlstm.generation.clamp import Clamp, check_clamps
+from charlstm.generation.clamp import check_clamps
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.recipe import DEFAULT, Recipe
 from charlstm.generation.sampling import (
     Repeats,
     Sampler,
-    SamplerSettings,
     check_seed,
     draws,
     key_for,
@@ -40,19 +40,17 @@ def generate(
     model: Model,
     prime: str = "",
     length: int = 1000,
+    recipe: Recipe = DEFAULT,
     *,
-    seed: int = 0,
-    settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
-    clamps: Sequence[Clamp] = (),
 ) -> str:
     """At most ``length`` characters after ``prime``; fewer if they end with a string of ``stop``.
 
-    Raises :class:`GenerationError` for an empty stop string, or a cell in ``clamps`` that the model does not have.
+    Raises :class:`GenerationError` for an empty stop string, or a clamped cell that the model does not have.
     """
     length = arguments.whole("length", length, 0, MAX_CHARS)
     with blas_threads(1):
-        session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
+        session = Session.of(model, prime, recipe)
         return "".join(step.char for step in session.stream(length, stop=stop))
 
 
@@ -60,12 +58,10 @@ def generate_many(
     model: Model,
     prime: str = "",
     length: int = 1000,
+    recipe: Recipe = DEFAULT,
     *,
     samples: int,
-    seed: int = 0,
-    settings: SamplerSettings | None = None,
     stop: str | Sequence[str] = (),
-    clamps: Sequence[Clamp] = (),
     threads: int | None = None,
     stepper: Stepper | None = None,
     progress: Callable[[int], None] | None = None,
@@ -73,7 +69,8 @@ def generate_many(
 ) -> list[str]:
     """``samples`` texts after one prime, which advance together by matrix products.
 
-    Text n uses the random numbers of ``Session(sample=n)``. Products of many rows round differently, so the two can
+    Text n uses the random numbers of ``Session(sample=n)``, whatever the recipe's sample is. Products of many rows
+    round differently, so the two can
     differ from a character on that was close. The same call gives the same texts on one machine with the same
     ``threads``.
 
@@ -84,19 +81,19 @@ def generate_many(
 
     Raises:
         GenerationError: ``samples`` or ``length`` is out of range, a stop string is empty, or the model does not have a
-            cell of ``clamps``.
+            clamped cell.
     """
     samples, length = arguments.whole("samples", samples), arguments.whole("length", length)
     threads = None if threads is None else arguments.whole("threads", threads, 1, 1024)
-    seed = check_seed(seed)
+    seed, settings = check_seed(recipe.seed), recipe.settings
     if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
         )
-    settings, strings = settings or SamplerSettings(), stop_strings(stop)
+    strings = stop_strings(stop)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
-    check_clamps(clamps, model.config.num_layers, model.config.hidden_size)
-    stepper.clamps = tuple(clamps)
+    check_clamps(recipe.clamps, model.config.num_layers, model.config.hidden_size)
+    stepper.clamps = tuple(recipe.clamps)
     keys = np.array([key_for(seed, sample) for sample in range(samples)], np.uint64)
     with blas_threads(1):
         single = stepper.zero_state()

@@ -15,7 +15,7 @@ import numpy as np
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import PathEnd, Session
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import GENERATED, NextCharDistribution, Rows, Step
@@ -142,10 +142,7 @@ class Reader:
     def _begin(self, prime: Text) -> Reading:
         """Begin to read with another prime. One that was edited has no characters: all of the text is read as text."""
         old = self.session
-        session = Session(
-            old.model, prime.read(), seed=old.seed, sample=old.sample, settings=old.settings,
-            stepper=old.shared_stepper, clamps=old.clamps,
-        )  # fmt: skip
+        session = Session.of(old.model, prime.read(), old.recipe, stepper=old.shared_stepper)
         self._readings = [self._reading, Reading(session, prime)]  # of the others none is near
         return self._readings[-1]
 

@@ -8,13 +8,10 @@ generators", OOPSLA 2014); not for cryptography.
 
 from __future__ import annotations
 
-import difflib
 import math
 from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
 from functools import cache
-from typing import Any, Literal, TypedDict, Unpack
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +19,7 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import GenerationError
+from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.text.vocabulary import smallest_dtype
 
 Floats = npt.NDArray[np.float32]
@@ -97,128 +95,6 @@ have about four characters."""
 _REPETITION_LIMIT = 64
 """The penalty of a repeat stops growing when it is this number of characters longer than the free length: 1.2^64 nats
 already rule a character out."""
-
-FILTERS = ("top_k", "top_p", "min_p", "typical", "mirostat")
-"""The settings that drop characters, in their order. Each is off when it is None."""
-
-
-class SamplerKeywords(TypedDict, total=False):
-    """The settings of :class:`SamplerSettings` as keywords of functions that generate."""
-
-    temperature: float
-    top_k: int | None
-    top_p: float | None
-    min_p: float | None
-    typical: float | None
-    mirostat: float | None
-    mirostat_rate: float
-    repetition: float
-    repetition_length: int
-    repetition_range: int
-    kind: Literal["default", "reference"]
-
-
-@dataclass(frozen=True, slots=True)
-class SamplerSettings:
-    """How a character is chosen. ``None`` (for ``repetition``: 0) turns a filter off.
-
-    Attributes:
-        temperature: at least 0: the divisor of the logits. Below 1 favours likely characters, 0 takes the likeliest.
-        top_k: keep the k most likely, at least 1. More than the vocabulary keeps all.
-        top_p: keep the fewest most likely characters that together have this probability, above 0 up to 1.
-        min_p: drop characters less likely than this times the most likely one, 0 to 1.
-        typical: keep the characters whose surprise is nearest to the entropy, up to this probability, above 0 up to 1.
-        mirostat: the mean surprise to aim at, in bits per character, above 0 up to 64.
-        mirostat_rate: how fast mirostat adapts, above 0 up to 1.
-        repetition: penalty in nats for a character that would continue a repeat; 0 is off.
-        repetition_length: repeats of fewer characters have no penalty.
-        repetition_range: how many characters back repeats are searched.
-        kind: ``"default"``, or ``"reference"``: softmax, the k most likely, renormalised; it uses only ``top_k``.
-
-    Raises:
-        GenerationError: a value is not in its range.
-    """
-
-    temperature: float = 0.8
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = 0.05
-    typical: float | None = None
-    mirostat: float | None = None
-    mirostat_rate: float = 0.1
-    repetition: float = 0.0
-    repetition_length: int = 16
-    repetition_range: int = 2000
-    kind: Literal["default", "reference"] = "default"
-
-    def __post_init__(self) -> None:
-        _number("temperature", self.temperature, 0, 1000, "from 0 (greedy) to 1000")
-        if self.top_k is not None:
-            _whole("top_k", self.top_k, 1)
-        for name in ("top_p", "typical"):
-            if getattr(self, name) is not None:
-                _number(name, getattr(self, name), 0, 1, "above 0, up to 1", open_low=True)
-        if self.min_p is not None:
-            _number("min_p", self.min_p, 0, 1, "from 0 to 1")
-        if self.mirostat is not None:
-            _number("mirostat", self.mirostat, 0, 64, "above 0, up to 64 (bits per character)", open_low=True)
-        _number("mirostat_rate", self.mirostat_rate, 0, 1, "above 0, up to 1", open_low=True)
-        _number("repetition", self.repetition, 0, 1000, "from 0 (off) to 1000")
-        _whole("repetition_length", self.repetition_length, 1)
-        _whole("repetition_range", self.repetition_range, 1)
-        if not isinstance(self.kind, str) or self.kind not in ("default", "reference"):
-            raise GenerationError(f"There is no sampler {self.kind!r}: use default or reference")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All settings by name, JSON-ready."""
-        return asdict(self)
-
-    def with_changes(self, **changes: Unpack[SamplerKeywords]) -> SamplerSettings:
-        """A copy with some settings changed. Raises :class:`GenerationError` for an unknown name or a wrong value."""
-        return SamplerSettings.from_dict(self.to_dict() | changes) if changes else self
-
-    def in_effect(self) -> dict[str, Any]:
-        """The settings that decide how a character is chosen: without filters that are off and what belongs to them."""
-        if self.kind == "reference":
-            return {"kind": self.kind, **({} if self.top_k is None else {"top_k": self.top_k})}
-        off = {"kind", *(name for name in FILTERS if getattr(self, name) is None)}
-        if self.mirostat is None:
-            off.add("mirostat_rate")
-        if not self.repetition:
-            off |= {"repetition", "repetition_length", "repetition_range"}
-        return {name: value for name, value in self.to_dict().items() if name not in off}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
-        """The inverse of :meth:`to_dict`; raises :class:`GenerationError` for other names or invalid values."""
-        arguments.instance("The sampler settings", values, Mapping, "values by name")
-        known = {field.name for field in fields(cls)}
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"the settings are {', '.join(sorted(known))}"
-                raise GenerationError(f"There is no sampler setting {name!r}; {hint}")
-        return cls(**values)
-
-
-def changed_settings(settings: SamplerSettings | None, changes: SamplerKeywords) -> SamplerSettings:
-    """``settings``, or the defaults, with ``changes``. Raises :class:`GenerationError` as they do."""
-    if settings is None:
-        settings = SamplerSettings()
-    arguments.instance("settings", settings, SamplerSettings, "SamplerSettings")
-    return settings.with_changes(**changes)
-
-
-def _number(name: str, value: object, low: float, high: float, takes: str, *, open_low: bool = False) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
-    if not number or not low <= value <= high or (open_low and value == low):  # type: ignore[operator]
-        raise GenerationError(f"{name} takes a number {takes}, not {value!r}")
-
-
-def _whole(name: str, value: object, low: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
-        off = ", or none to turn it off" if name == "top_k" else ""
-        raise GenerationError(f"{name} takes a whole number of at least {low}{off}, not {value!r}")
 
 
 class Sampler:

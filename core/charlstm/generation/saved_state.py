@@ -12,7 +12,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import saving, session_log
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of, fit
 from charlstm.generation.session_log import ERRORS, SeenFile, SessionSummary

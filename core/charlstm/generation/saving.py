@@ -29,10 +29,11 @@ from charlstm import storage, user_files
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
-from charlstm.generation.clamp import Clamp, check_clamps, parse_clamp
+from charlstm.generation.clamp import check_clamps, parse_clamp
 from charlstm.generation.document import whole_number
 from charlstm.generation.prime import Prime
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState
@@ -325,11 +326,13 @@ def _restore(values: Mapping[str, Any], model: Model, stepper: Stepper) -> Sessi
     session = Session.restored(
         model,
         Prime(values["prime"], ids, unknown),
-        seed=seeds[0],
-        sample=whole_number(values["sample"], 0, 2**62),
-        settings=SamplerSettings.from_dict(values["settings"]),
+        Recipe(
+            seeds[0],
+            whole_number(values["sample"], 0, 2**62),
+            SamplerSettings.from_dict(values["settings"]),
+            [parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))],
+        ),
         stepper=stepper,
-        clamps=[parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))],
         tree=tree,
         tip=tip,
         position=whole_number(cursor["position"], 0, length),
@@ -787,15 +790,6 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
-def settings_facts(seed: int | str, settings: SamplerSettings, clamps: Sequence[Clamp] = ()) -> list[tuple[str, str]]:
-    """What decides a generated text besides its model and prime, as names and values, without filters that are off."""
-    return [
-        ("seed", str(seed)),
-        *((name.replace("_", "-"), str(value)) for name, value in settings.in_effect().items()),
-        *([("held cells", ", ".join(clamp.exact() for clamp in clamps))] if clamps else []),
-    ]
-
-
 def _seed_words(session: Session) -> str:
     """The seed; where there were several, each with the place from which it holds."""
     (_, first), *others = session.seed_places() or [(0, session.seed)]
@@ -804,7 +798,7 @@ def _seed_words(session: Session) -> str:
 
 
 def _about(session: Session) -> list[tuple[str, str]]:
-    about = settings_facts(_seed_words(session), session.settings, session.clamps)
+    about = session.recipe.facts(_seed_words(session))
     bits = in_bits(session.rows()["probability"])
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))

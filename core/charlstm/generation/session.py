@@ -21,12 +21,11 @@ from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
 from charlstm.generation.coloured_text import MOST_CHARS, surprise_html
 from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
 from charlstm.generation.sampling import (
     Floats,
     Sampler,
-    SamplerKeywords,
-    SamplerSettings,
-    changed_settings,
     check_seed,
     draw,
     draws,
@@ -142,20 +141,39 @@ class Session:
         arguments.function("progress", progress)
         settings = changed_settings(settings, sampler)
         prepared = prepare_prime(model, prime)
-        self._start(model, prepared, seed, sample, settings, stepper or Stepper(model), clamps)
+        self._start(model, prepared, Recipe(seed, sample, settings, clamps), stepper or Stepper(model))
         self._consume_prime(progress)
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        prime: str,
+        recipe: Recipe,
+        *,
+        stepper: Stepper | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Session:
+        """A new session with a recipe. The other parameters are those of the class."""
+        return cls(
+            model,
+            prime,
+            seed=recipe.seed,
+            sample=recipe.sample,
+            settings=recipe.settings,
+            clamps=recipe.clamps,
+            stepper=stepper,
+            progress=progress,
+        )
 
     @classmethod
     def restored(
         cls,
         model: Model,
         prime: Prime,
+        recipe: Recipe,
         *,
-        seed: int,
-        sample: int,
-        settings: SamplerSettings,
         stepper: Stepper,
-        clamps: Sequence[Clamp],
         tree: dict[int, Branch],
         tip: Branch,
         position: int,
@@ -163,7 +181,7 @@ class Session:
     ) -> Session:
         """A session with an existing tree, whose missing hidden states are computed again."""
         session = cls.__new__(cls)
-        session._start(model, prime, seed, sample, settings, stepper, clamps)
+        session._start(model, prime, recipe, stepper)
         session.tree, session.root = tree, tree[0]
         session._pending = session.root.pending
         session._numbers = itertools.count(max(tree) + 1)
@@ -174,27 +192,18 @@ class Session:
         session._state_position = None
         return session
 
-    def _start(
-        self,
-        model: Model,
-        prime: Prime,
-        seed: int,
-        sample: int,
-        settings: SamplerSettings,
-        stepper: Stepper,
-        clamps: Sequence[Clamp],
-    ) -> None:
+    def _start(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper) -> None:
         self.model = model
         self.prime, self.unknown = prime.text, prime.unknown
         self.prime_ids = prime.ids
         self.weights_digest: str | None = None
-        self.sample = arguments.whole("sample", sample, 0, 2**63)
+        self.sample = arguments.whole("sample", recipe.sample, 0, 2**63)
         self.seeds: list[int] = []
-        self.seed = seed
-        self.settings = settings
+        self.seed = recipe.seed
+        self.settings = recipe.settings
         self._symbols = tuple(model.vocabulary.symbols)
         self._own_stepper = stepper
-        self.clamps = clamps
+        self.clamps = recipe.clamps
         self._pending = Pending(len(self._symbols))
         self.root = Branch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
@@ -215,6 +224,11 @@ class Session:
         self._compute_logits(0)
 
     # -- settings ------------------------------------------------------------------------------------------------
+
+    @property
+    def recipe(self) -> Recipe:
+        """Seed, sample, settings and clamps as they are now."""
+        return Recipe(self.seed, self.sample, self.settings, self.clamps)
 
     @property
     def settings(self) -> SamplerSettings:

@@ -12,6 +12,7 @@ import numpy as np
 
 from charlstm.generation.document import Document
 from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
@@ -161,8 +162,8 @@ def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session,
     pending = Pending(len(model.vocabulary))
     root = Branch(None, 0, tuple(model.vocabulary.symbols), pending)
     session = Session.restored(
-        model, read, seed=document.seed, sample=state.sample, settings=state.settings, stepper=stepper,
-        clamps=state.clamps, tree={0: root}, tip=root, position=0,
+        model, read, Recipe(document.seed, state.sample, state.settings, state.clamps), stepper=stepper,
+        tree={0: root}, tip=root, position=0,
     )  # fmt: skip
     branches = document.branches
     numbers: dict[int, int] = {}

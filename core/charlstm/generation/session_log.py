@@ -42,7 +42,7 @@ from charlstm.generation.document import (
     text_to_dict,
     whole_number,
 )
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.text_pieces import Text
 from charlstm.storage import FileStamp
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm.display import as_html
-from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.recipe import DEFAULT, Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import in_bits
@@ -33,14 +32,12 @@ def checkpoint_texts(
     models: Sequence[tuple[int, Path]],
     prime: str = "",
     length: int = 400,
+    recipe: Recipe = DEFAULT,
     *,
-    seed: int = 0,
-    settings: SamplerSettings | None = None,
     stop: Sequence[str] = (),
-    clamps: Sequence[Clamp] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[CheckpointText]:
-    """Generate with each of ``models``, which are steps and files: the same prime, seed and settings.
+    """Generate with each of ``models``, which are steps and files: the same prime and recipe.
 
     Args:
         progress: called with how many of them are done, and all.
@@ -48,7 +45,7 @@ def checkpoint_texts(
     for done, (step, path) in enumerate(models, 1):
         model = load_model(path)
         with blas_threads(1):
-            session = Session(model, prime, seed=seed, settings=settings, clamps=clamps)
+            session = Session.of(model, prime, recipe)
             text = "".join(each.char for each in session.stream(length, stop=stop))
         bits = in_bits(session.rows()["probability"])
         loss = model.info.get("val_loss")

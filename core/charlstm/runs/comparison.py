@@ -69,13 +69,13 @@ def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
     """Everything that :func:`differences` looks at, also what is the same in all runs."""
     facts: list[dict[str, object]] = []
     for each in runs:
-        lineage, options = each.spec.lineage or {}, each.spec.corpus.get("options")
+        options = each.spec.corpus.get("options")
         started = each.series.started
         facts.append(
             {
                 "text": each.spec.corpus_name,
                 "preset": each.spec.preset,
-                "started from": lineage.get("run") or lineage.get("from"),
+                "started from": each.spec.started_from or None,
                 "kernel": None if started is None else started.kernel,
                 "changed on the way": _changes(each.series),
                 **{f"text.{name}": value for name, value in (options if isinstance(options, dict) else {}).items()},

@@ -17,13 +17,14 @@ import re
 import stat
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import arguments, storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
+from charlstm.json_fields import typed_fields
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
@@ -57,17 +58,27 @@ class RunSpec:
     :class:`~charlstm.training.plan.Plan`, once measured.
     """
 
+    created: float = field(default_factory=time.time)
+    preset: str = "custom"
     corpus: dict[str, Any]
     settings: Settings
-    preset: str = "custom"
-    created: float = field(default_factory=time.time)
     lineage: dict[str, Any] | None = None
-    vocabulary: tuple[str, ...] | None = None
-    plan: dict[str, Any] | None = None
     versions: dict[str, str] = field(default_factory=dict)
+    plan: dict[str, Any] | None = None
     amendments: tuple[dict[str, Any], ...] = ()
+    vocabulary: tuple[str, ...] | None = None
 
     __repr__ = short_repr
+
+    @property
+    def started_from(self) -> str:
+        """The run or the file whose model training started from, to show; empty if it started from nothing."""
+        if not self.lineage:
+            return ""
+        run, path = self.lineage.get("run"), self.lineage.get("from")
+        if isinstance(run, str) and run:
+            return run
+        return Path(path).name if isinstance(path, str) and path else "a model"
 
     @property
     def corpus_name(self) -> str:
@@ -103,18 +114,8 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {
-            "format": FORMAT,
-            "created": self.created,
-            "preset": self.preset,
-            "corpus": self.corpus,
-            "settings": self.settings.to_dict(),
-            "lineage": self.lineage,
-            "versions": self.versions,
-            "plan": self.plan,
-            "amendments": list(self.amendments),
-            "vocabulary": None if self.vocabulary is None else list(self.vocabulary),
-        }
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {"format": FORMAT, **values, "settings": self.settings.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
@@ -124,18 +125,8 @@ class RunSpec:
                 raise NewerFormatError(
                     f"The run was written by a newer charlstm (format {values['format']}); update charlstm to read it"
                 )
-            vocabulary = values.get("vocabulary")
-            return cls(
-                corpus=_typed(dict, values["corpus"]),
-                settings=Settings.from_dict(_typed(dict, values["settings"])),
-                preset=_typed(str, values.get("preset", "custom")),
-                created=float(values["created"]),
-                lineage=None if values.get("lineage") is None else _typed(dict, values["lineage"]),
-                vocabulary=None if vocabulary is None else tuple(_typed(str, symbol) for symbol in vocabulary),
-                plan=None if values.get("plan") is None else _typed(dict, values["plan"]),
-                versions=_typed(dict, values.get("versions", {})),
-                amendments=tuple(_typed(dict, each) for each in values.get("amendments", ())),
-            )
+            settings = Settings.from_dict(values["settings"])
+            return cls(**typed_fields(cls, {**values, "created": values["created"], "settings": settings}))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError("its run.json is damaged: delete the run or restore the file") from error
 
@@ -545,12 +536,6 @@ def _text_name(sources: Any) -> str:
     sources = list(sources) if isinstance(sources, (list, tuple)) else [sources]
     first = os.fspath(sources[0]) if sources and isinstance(sources[0], (str, Path)) else ""
     return "stdin" if first == "-" else Path(first).name or "text"
-
-
-def _typed(kind: type, value: Any) -> Any:
-    if not isinstance(value, kind):
-        raise TypeError(kind.__name__)
-    return value
 
 
 @functools.lru_cache(maxsize=4096)

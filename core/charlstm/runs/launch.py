@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,71 +48,51 @@ except SettingsError as error:
 """
 
 
-def start_run(
-    source: Source | Mapping[str, Any] | Corpus,
-    settings: Settings,
-    preset: str = "custom",
-    *,
-    text_options: TextOptions | None = None,
-    validation: Source | None = None,
-    name: str | None = None,
-    runs_dir: str | Path | None = None,
-    model_from: str | Path | None = None,
-) -> Run:
-    """Create a run and start its worker, which opens the text itself, so that this returns at once.
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to create.
 
     ``source`` is what ``text.corpus.open_corpus`` takes (a path, several, a folder, the name of a built-in text), an
     open corpus, or its record; standard input must be an open corpus. ``validation`` is a separate text to validate on,
-    for a source that is not open yet. Training starts from the weights of the model file ``model_from`` if given.
+    for a source that is not open yet, and ``text_options`` are for both. Training starts from the weights of the model
+    file ``model_from`` if given: the network then has the size of that model, whatever ``settings`` say. Without a
+    ``name``, text and preset make one.
+    """
+
+    source: Source | Mapping[str, Any] | Corpus
+    settings: Settings
+    preset: str = "custom"
+    _: KW_ONLY
+    text_options: TextOptions | None = None
+    validation: Source | None = None
+    name: str | None = None
+    runs_dir: str | Path | None = None
+    model_from: str | Path | None = None
+
+
+def start_run(new: NewRun) -> Run:
+    """Create a run and start its worker, which opens the text itself, so that this returns at once.
+
     Raises :class:`RunError` when the run cannot be created, :class:`SettingsError` when this machine does not have the
     device.
     """
-    check_device(settings.device)
-    run = _create(
-        source,
-        settings,
-        preset,
-        text_options=text_options,
-        validation=validation,
-        name=name,
-        runs_dir=runs_dir,
-        model_from=model_from,
-    )
+    check_device(new.settings.device)
+    run = _create(new)
     launch(run)
     return run
 
 
-def create_new_run(
-    source: Source | Mapping[str, Any] | Corpus,
-    settings: Settings,
-    preset: str = "custom",
-    *,
-    text_options: TextOptions | None = None,
-    validation: Source | None = None,
-    name: str | None = None,
-    runs_dir: str | Path | None = None,
-    model_from: str | Path | None = None,
-) -> Run:
-    """Create a run without a worker, for a process that will train it itself. Parameters as for :func:`start_run`.
+def create_new_run(new: NewRun) -> Run:
+    """Create a run without a worker, for a process that will train it itself.
 
-    A network that starts from a model has the size of that model, whatever ``settings`` say. Raises
-    :class:`SettingsError` when ``settings`` set no end, or need more memory than this machine has.
+    Raises :class:`SettingsError` when the settings set no end, or need more memory than this machine has.
     """
-    if settings.device not in _ALWAYS_AVAILABLE:
+    if new.settings.device not in _ALWAYS_AVAILABLE:
         system.prepare_for_torch()
         from charlstm.engine.devices import choose_device
 
-        choose_device(settings.device)
-    return _create(
-        source,
-        settings,
-        preset,
-        text_options=text_options,
-        validation=validation,
-        name=name,
-        runs_dir=runs_dir,
-        model_from=model_from,
-    )
+        choose_device(new.settings.device)
+    return _create(new)
 
 
 def check_device(device: str) -> None:
@@ -131,22 +111,12 @@ def check_device(device: str) -> None:
         raise SettingsError(done.stdout.decode(errors="replace").strip())
 
 
-def _create(
-    source: Source | Mapping[str, Any] | Corpus,
-    settings: Settings,
-    preset: str,
-    *,
-    text_options: TextOptions | None,
-    validation: Source | None,
-    name: str | None,
-    runs_dir: str | Path | None,
-    model_from: str | Path | None,
-) -> Run:
-    lineage = None
-    if model_from is not None:
+def _create(new: NewRun) -> Run:
+    settings, lineage = new.settings, None
+    if new.model_from is not None:
         from charlstm.model.file import read_info
 
-        path = Path(os.path.expanduser(model_from)).absolute()
+        path = Path(os.path.expanduser(new.model_from)).absolute()
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
@@ -154,10 +124,9 @@ def _create(
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
         raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
-    corpus = source if not isinstance(source, (str, Path, Sequence, Mapping)) else None
-    _check_memory(settings, corpus)
-    spec = RunSpec(corpus=_record(source, text_options, validation), settings=settings, preset=preset, lineage=lineage)
-    return folder.create_run(spec, name=name, folder=runs_dir)
+    _check_memory(settings, None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source)
+    spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
+    return folder.create_run(spec, name=new.name, folder=new.runs_dir)
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
@@ -311,18 +280,7 @@ def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
 
 def _starting(run: Run) -> HeartbeatRecord:
     """A first heartbeat on behalf of the worker, with the figures of the worker before it."""
-    status = run.status()
-    return HeartbeatRecord(
-        state="starting",
-        step=status.step,
-        planned=status.planned_steps,
-        best_val=status.best_val,
-        best_whole=status.best_whole,
-        best_step=status.best_step,
-        train_seconds=status.train_seconds,
-        work_seconds=status.work_seconds,
-        progress=status.progress,
-    )
+    return HeartbeatRecord(state="starting", **run.status().still_true())
 
 
 def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
@@ -336,21 +294,20 @@ def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
     check_memory(settings, symbols, chars, on_card=has_card(settings.device), loaded=False)
 
 
-def _record(
-    source: Source | Mapping[str, Any] | Corpus, text_options: TextOptions | None, validation: Source | None
-) -> dict[str, Any]:
+def _record(new: NewRun) -> dict[str, Any]:
     """What ``run.json`` has about the text; a text that is not open yet has no fingerprint."""
+    source = new.source
     if isinstance(source, Mapping) or not isinstance(source, (str, Path, Sequence)):
-        if validation is not None:
+        if new.validation is not None:
             raise RunError("This text is open already: open it again together with the text to validate on")
         return dict(source) if isinstance(source, Mapping) else source.to_record()
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import resolve
 
-    options = text_options or TextOptions()
-    texts = [resolve(each, options) for each in (source, validation) if each is not None]
+    options = new.text_options or TextOptions()
+    texts = [resolve(each, options) for each in (source, new.validation) if each is not None]
     if any(text.is_stdin for text in texts):
         raise RunError("Standard input must be read before a worker is started: a detached worker has none")
     names = [{"name": text.name, "sources": list(text.sources)} for text in texts]
     record = names[0] | {"options": options.to_dict()}
-    return record if validation is None else record | {"validation": names[1]}
+    return record if new.validation is None else record | {"validation": names[1]}

@@ -14,7 +14,7 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -166,28 +166,23 @@ FRESH_SECONDS = 10.0
 """Age in seconds up to which a heartbeat of another host counts as alive. On this host the lock decides, and an older
 heartbeat changes only the message."""
 
-_FIGURES = ("step", "planned", "best_val", "best_whole", "best_step", "train_seconds", "work_seconds", "progress")
-
 ENDED_STATES = ("stopped", "finished", "failed")
 """States in which the run has no worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HeartbeatRecord:
-    """The content of the heartbeat file.
+class RunFigures:
+    """How far a run is and how good its model is: what the heartbeat and the status of a run share.
 
-    ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
-    seconds of this record. ``best_val``: nats per character; ``best_whole``: it was measured on the whole held-out
-    part and is not an estimate from slices (``None`` in files of version 0.1). ``slowdown`` and ``others_first``: how
-    much longer training takes because other programs use the processor, and whether these go first (see
-    ``runs.contention``). ``work_seconds``, ``progress``,
-    ``seconds_left`` and ``validated`` are described in ``RunStatus`` (``None`` in files of version 0.1).
+    ``best_val``: nats per character, on the whole held-out part if ``best_whole`` (only of runs that ended by
+    themselves), else estimated from slices of it. ``work_seconds``: time of the run so far, without pauses;
+    ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
+    final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
+    end of the run. What is not known is ``None``; version 0.1 knew neither ``best_whole`` nor the last four.
     """
 
-    state: str
     step: int = 0
-    planned: int | None = None
-    message: str = ""
+    planned_steps: int | None = None
     best_val: float | None = None
     best_whole: bool | None = None
     best_step: int | None = None
@@ -196,6 +191,27 @@ class HeartbeatRecord:
     progress: float | None = None
     seconds_left: float | None = None
     validated: float | None = None
+
+    def by_name(self) -> dict[str, Any]:
+        """The figures by name, without what a subclass has beside them."""
+        return {each.name: getattr(self, each.name) for each in fields(RunFigures)}
+
+    def still_true(self) -> dict[str, Any]:
+        """Those that still hold when another worker begins."""
+        return self.by_name() | {"seconds_left": None, "validated": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatRecord(RunFigures):
+    """The content of the heartbeat file.
+
+    ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
+    seconds of this record. ``slowdown`` and ``others_first``: how much longer training takes because other programs use
+    the processor, and whether these go first (see ``runs.contention``).
+    """
+
+    state: str
+    message: str = ""
     pid: int = field(default_factory=os.getpid)
     start: str = field(default_factory=lambda: _own_start())
     host: str = field(default_factory=system.host)
@@ -209,7 +225,8 @@ class HeartbeatRecord:
         """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
         message = self.message
         while True:
-            values = {"format": 1, **asdict(self), "message": message}
+            values = {"format": 1, **asdict(self), "planned": self.planned_steps, "message": message}
+            del values["planned_steps"]  # its name in the file is that of version 0.1
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
             line = words.encode("utf-8", errors="backslashreplace")
@@ -239,6 +256,7 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
         try:
             with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
+                values = {**values, "planned_steps": values.get("planned")}
             return HeartbeatRecord(
                 **{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed_fields(HeartbeatRecord, values)}
             )
@@ -271,7 +289,7 @@ class Heartbeat:
         self._path = path
         self._interval = interval
         before = read_heartbeat(path)
-        figures = {} if before is None else {name: getattr(before, name) for name in _FIGURES}
+        figures = {} if before is None else before.still_true()
         self._record = replace(first or HeartbeatRecord(state="starting"), **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()

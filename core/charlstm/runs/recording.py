@@ -19,6 +19,7 @@ from charlstm.runs.status import state_after
 from charlstm.system import StopSignals
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
+from charlstm.training.verdict import Diverged
 
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a disk that is full or gone."""
@@ -146,7 +147,7 @@ class EventRecorder:
             self.retry(self._log.sync)
         self.series.feed([event])
         self.any_recorded = True
-        self._heartbeat.update(**_state_after_event(event), **_figures(self.series))
+        self._heartbeat.update(**_state_after_event(event), **self.series.figures().by_name())
         return event
 
     def report_validation(self, validated: float) -> None:
@@ -181,22 +182,6 @@ class EventRecorder:
             self._heartbeat.update(state=before.state, message=before.message)
 
 
-def _figures(series: RunSeries) -> dict[str, Any]:
-    """What a list of runs shows, for the heartbeat."""
-    return {
-        "step": series.step,
-        "planned": series.planned_steps,
-        "best_val": series.best_val,
-        "best_whole": series.best_whole,
-        "best_step": series.best_step,
-        "train_seconds": series.train_seconds,
-        "work_seconds": series.work_seconds,
-        "progress": series.progress(),
-        "seconds_left": series.seconds_left(),
-        "validated": None,
-    }
-
-
 def _state_after_event(event: Event) -> dict[str, Any]:
     """The state and message of the heartbeat after ``event``; empty when it changes neither."""
     match event:
@@ -207,8 +192,7 @@ def _state_after_event(event: Event) -> dict[str, Any]:
         case Paused():
             return {"state": "waiting", "message": event.reason}
         case Finished(reason="diverged"):
-            message = f"the loss was not a number any more after step {event.step:,}; a lower learning rate may help"
-            return {"state": state_after("diverged"), "message": message}
+            return {"state": state_after("diverged"), "message": Diverged.message_after(event.step)}
         case Finished():
             return {"state": state_after(event.reason), "message": ""}
         case Failed():

@@ -179,7 +179,7 @@ def start_run(
         if path is not None:
             arguments.path(what, path, error=RunError)
     with arguments.disk_errors("The folder of runs", "" if runs_dir is None else runs_dir, error=RunError):
-        run = launch.start_run(
+        new = launch.NewRun(
             source,
             settings,
             preset,
@@ -189,6 +189,7 @@ def start_run(
             runs_dir=runs_dir,
             model_from=model_from,
         )
+        run = launch.start_run(new)
     return Run(run.path)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
+from charlstm.runs.liveness import RunFigures
 from charlstm.training.events import (
     Controlled,
     Event,
@@ -260,6 +261,20 @@ class RunSeries:
             pace = self.train_seconds / self.step
         steps = max(0, self.planned_steps - self.step) + (1 - validated) * self._final_validation
         return None if pace is None else steps * pace
+
+    def figures(self) -> RunFigures:
+        """How far the run is and how good its model is, for its heartbeat and its status."""
+        return RunFigures(
+            step=self.step,
+            planned_steps=self.planned_steps,
+            best_val=self.best_val,
+            best_whole=self.best_whole,
+            best_step=self.best_step,
+            train_seconds=self.train_seconds,
+            work_seconds=self.work_seconds,
+            progress=self.progress(),
+            seconds_left=self.seconds_left(),
+        )
 
     @property
     def _final_validation(self) -> float:

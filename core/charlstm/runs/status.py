@@ -17,7 +17,7 @@ from charlstm import storage, system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
 from charlstm.runs.contention import Contention
-from charlstm.runs.liveness import HeartbeatRecord
+from charlstm.runs.liveness import HeartbeatRecord, RunFigures
 
 if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
@@ -30,40 +30,24 @@ STARTING = 15.0
 LAST_WORDS = 16_000
 """Bytes read at the end of ``worker.log``."""
 
-ESTIMATE = "~"
-"""Marks a loss that is estimated from slices of the held-out part."""
-
 WORKER_LINE = "— worker "
 """Start of the first line that each worker writes into ``worker.log``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus:
-    """The status of a run.
+class RunStatus(RunFigures):
+    """The status of a run, with the figures that :class:`~charlstm.runs.liveness.RunFigures` describes.
 
-    ``progress``: the fraction of the whole run that is done, 0 to 1, the final validation included; ``validated``: of
-    the final validation, ``None`` before it. ``seconds_left``: until the end of the run. ``work_seconds``: time of the
-    run so far, without pauses; ``train_seconds`` counts its steps alone. What is not known is ``None``.
-
-    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``best_val``: nats per
-    character, on the whole held-out part if ``best_whole`` (only of runs that ended by themselves), else estimated from
-    slices of it. ``memory``: bytes. ``slowdown``: how many times as long training takes now because other programs use
-    the processor, ``None`` if not known; ``others_first``: they go first, since the niceness of the run is above
-    theirs. ``updated``: Unix seconds of the last heartbeat. ``message``: one sentence for a person, or empty.
+    ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``memory``: bytes.
+    ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
+    known; ``others_first``: they go first, since the niceness of the run is above theirs. ``updated``: Unix seconds of
+    the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
     state: RunState
     alive: bool
-    step: int = 0
-    planned_steps: int | None = None
-    best_val: float | None = None
     best_whole: bool = False
-    best_step: int | None = None
-    train_seconds: float = 0.0
     work_seconds: float = 0.0
-    progress: float | None = None
-    seconds_left: float | None = None
-    validated: float | None = None
     message: str = ""
     host: str = ""
     elsewhere: bool = False
@@ -178,19 +162,17 @@ def ago(seconds: float) -> str:
 
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
+    figures = {
+        "best_whole": beat.state == "finished" if beat.best_whole is None else beat.best_whole,
+        "work_seconds": beat.train_seconds if beat.work_seconds is None else beat.work_seconds,
+        "progress": 1.0 if state == "finished" else _progress(beat),
+        "seconds_left": _seconds_left(beat) if alive else None,
+        "validated": beat.validated if alive else None,
+    }
     return RunStatus(
         state=state,
         alive=alive,
-        step=beat.step,
-        planned_steps=beat.planned,
-        best_val=beat.best_val,
-        best_whole=beat.state == "finished" if beat.best_whole is None else beat.best_whole,
-        best_step=beat.best_step,
-        train_seconds=beat.train_seconds,
-        work_seconds=beat.train_seconds if beat.work_seconds is None else beat.work_seconds,
-        progress=1.0 if state == "finished" else _progress(beat),
-        seconds_left=_seconds_left(beat) if alive else None,
-        validated=beat.validated if alive else None,
+        **beat.by_name() | figures,
         message=message,
         host=beat.host,
         elsewhere=elsewhere,
@@ -203,15 +185,15 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
 
 
 def _progress(beat: HeartbeatRecord) -> float | None:
-    if beat.progress is not None or not beat.planned:
+    if beat.progress is not None or not beat.planned_steps:
         return beat.progress
-    return min(1.0, beat.step / beat.planned)  # of version 0.1
+    return min(1.0, beat.step / beat.planned_steps)  # of version 0.1
 
 
 def _seconds_left(beat: HeartbeatRecord) -> float | None:
-    if beat.seconds_left is not None or not beat.step or not beat.planned:
+    if beat.seconds_left is not None or not beat.step or not beat.planned_steps:
         return beat.seconds_left
-    return beat.train_seconds * max(0, beat.planned - beat.step) / beat.step  # of version 0.1
+    return beat.train_seconds * max(0, beat.planned_steps - beat.step) / beat.step  # of version 0.1
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:
@@ -231,13 +213,6 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     return RunStatus(
         state=state,
         alive=locked,
-        step=series.step,
-        planned_steps=series.planned_steps,
-        best_val=series.best_val,
-        best_whole=series.best_whole,
-        best_step=series.best_step,
-        train_seconds=series.train_seconds,
-        work_seconds=series.work_seconds,
-        progress=series.progress(),
+        **series.figures().still_true(),
         message=message,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from charlstm.display import visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
-from charlstm.runs.status import ESTIMATE
+from charlstm.training.events import ESTIMATE
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")

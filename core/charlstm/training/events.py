@@ -17,6 +17,10 @@ from charlstm.json_fields import typed_fields
 FORMAT = 1
 
 
+ESTIMATE = "~"
+"""Marks a loss that is estimated from slices of the held-out part."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """The base class of all events: something happened after ``step`` training steps, at ``time`` (Unix seconds)."""

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from charlstm.cli.play import Player
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import load_model
 from charlstm.runs.models import demo_path

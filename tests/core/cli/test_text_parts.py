@@ -11,7 +11,7 @@ import pytest
 
 from charlstm.errors import RunError
 from charlstm.runs.folder import find_run
-from charlstm.runs.launch import create_new_run
+from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
@@ -138,7 +138,7 @@ def test_resume_refuses_a_changed_validation_text(
 def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) -> None:
     (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, max_steps=3, threads=1, kernel="nn")
-    run = create_new_run("words.txt", settings, validation="data/fox.txt", name="unopened")
+    run = create_new_run(NewRun("words.txt", settings, validation="data/fox.txt", name="unopened"))
     assert run.spec().validation_sources == (str(workspace / "data" / "fox.txt"),)
     *_, last = run_foreground(run)
     assert isinstance(last, Finished)
@@ -146,7 +146,7 @@ def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) ->
     assert spec.validation_name == "fox.txt"
     assert spec.corpus["validation"]["chars"] == len(TEXT)
     with pytest.raises(RunError, match="open already"):
-        create_new_run(spec.corpus, settings, validation="data/fox.txt")
+        create_new_run(NewRun(spec.corpus, settings, validation="data/fox.txt"))
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def make_run(folder: Path, name: str) -> Run:
         threads=1,
         seed=5,
     )
-    run = launch.create_new_run(text, settings, name=name, runs_dir=folder)
+    run = launch.create_new_run(launch.NewRun(text, settings, name=name, runs_dir=folder))
     plan = make_plan(batch_size=5, planned_steps=STEPS, log_every=1, val_every=20)
     run.write_spec(replace(run.spec(), plan=plan.to_dict()))
     return run

@@ -21,7 +21,7 @@ KERNELS = {"AVX512": ("Prescott", "Haswell", "SkylakeX"), "AVX2": ("Prescott", "
 PROGRAM = """
 import json, sys
 from threadpoolctl import threadpool_info
-from charlstm.generation.generate import generate, generate_many
+from charlstm.library import generate, generate_many
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model
 

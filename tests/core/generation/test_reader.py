@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charlstm.generation import reader as reader_module
 from charlstm.generation.document import Document
 from charlstm.generation.reader import READ_CHUNK, Reader
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.tree import GENERATED
 

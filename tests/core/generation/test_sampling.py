@@ -13,17 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from charlstm.errors import GenerationError
 from charlstm.generation import sampling
-from charlstm.generation.sampling import (
-    Sampler,
-    SamplerSettings,
-    draw,
-    draws,
-    key_for,
-    next_seed,
-    other_seed,
-    uniform,
-    uniforms,
-)
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampling import Sampler, draw, draws, key_for, next_seed, other_seed, uniform, uniforms
 
 OFF = {"temperature": 1.0, "min_p": None}
 

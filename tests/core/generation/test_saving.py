@@ -18,7 +18,7 @@ from charlstm import storage
 from charlstm.errors import GenerationError
 from charlstm.generation import saving
 from charlstm.generation.clamp import Clamp, parse_clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import (
     export_session,
     from_dict,

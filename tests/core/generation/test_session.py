@@ -15,12 +15,15 @@ from threadpoolctl import threadpool_info
 
 from charlstm.errors import GenerationError
 from charlstm.generation import threads, tree
-from charlstm.generation.generate import generate, generate_many
-from charlstm.generation.sampling import Sampler, SamplerSettings, repetition_penalties
+from charlstm.generation.generate import generate_many
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampling import Sampler, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch, in_bits, surprise
+from charlstm.library import generate
 from charlstm.text.reading import TextOptions
 
 pytestmark = pytest.mark.numeric
@@ -422,14 +425,14 @@ def test_repetition_penalty_reads_branches_and_prime(model, prime):
     ],
 )
 def test_generate_many_gives_the_texts_of_single_sessions(model, chosen):
-    texts = generate_many(model, "ab", 60, samples=3, seed=7, settings=chosen, threads=1)
+    texts = generate_many(model, "ab", 60, Recipe(7, settings=chosen), samples=3, threads=1)
     for sample, text in enumerate(texts):
         assert text == play(Session(model, "ab", seed=7, sample=sample, settings=chosen), 60)
 
 
 def test_generate_many_ends_each_text_at_its_own_stop_string(model):
     reported = []
-    texts = generate_many(model, "ab", 200, samples=4, settings=FREE, stop="a", progress=reported.append)
+    texts = generate_many(model, "ab", 200, Recipe(settings=FREE), samples=4, stop="a", progress=reported.append)
     for sample, text in enumerate(texts):
         whole = play(Session(model, "ab", sample=sample, settings=FREE), 200)
         assert text == whole[: whole.index("a") + 1]

@@ -23,7 +23,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import saving, session_log
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, load_session, save_session, to_dict
 from charlstm.generation.session import Session

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from charlstm.runs.judge import judge
 from charlstm.runs.series import RunSeries
-from charlstm.runs.verdict import Verdict, verdict
 from charlstm.training.events import Event, Finished, Resumed, Stepped, Validated
+from charlstm.training.verdict import Verdict
 from recorded_run import started, stepped, validated
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
@@ -54,7 +55,7 @@ def replay(name: str) -> Iterator[Moment]:
                 )
             ]
         )
-        yield Moment(step, worked, loss, verdict(series, order0=ORDER0))
+        yield Moment(step, worked, loss, judge(series, order0=ORDER0))
 
 
 def series_at_start(name: str) -> RunSeries:
@@ -92,7 +93,7 @@ def test_end_of_a_recorded_run_says_that_it_diverged(name: str) -> None:
         series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, whole=whole, train_seconds=seconds)])
     series.feed([stepped(step, loss) for step, loss, *_ in recorded["steps"]])
     series.feed([Finished(**recorded["finished"])])
-    found = verdict(series, order0=ORDER0)
+    found = judge(series, order0=ORDER0)
     assert found.kind == "finished"
     assert "It diverged: the training loss rose from" in found.text
     assert ("no better than guessing" in found.text) == (name == "diverging_from_the_start")
@@ -102,16 +103,16 @@ def test_rising_loss_is_never_called_learning() -> None:
     series = RunSeries.of([started(), validated(0, 4.5)])
     for number in range(1, 40):
         series.feed([stepped(number, 4.0 + number * 0.01)])
-        assert verdict(series).kind != "learning" or number == 1
-    assert verdict(series).text == "Not learning: the training loss went from 4.01 to 4.39 nats."
+        assert judge(series).kind != "learning" or number == 1
+    assert judge(series).text == "Not learning: the training loss went from 4.01 to 4.39 nats."
     series.feed([validated(40, 4.6)])
-    assert verdict(series).kind == "worsening"
+    assert judge(series).kind == "worsening"
 
 
 def test_loss_that_falls_from_above_guessing_is_learning() -> None:
     """A run from another model may begin above the loss of guessing, because of characters that the model lacks."""
     series = RunSeries.of([started(symbols=98), validated(0, 9.0), *(stepped(n, 9.0 - n * 0.5) for n in range(1, 5))])
-    assert verdict(series).text == "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."
+    assert judge(series).text == "Learning: training loss 8.50 → 7.00 nats, still above guessing (4.58)."
 
 
 def extended(climb: list[float], after: list[float]) -> RunSeries:
@@ -135,25 +136,25 @@ def extended(climb: list[float], after: list[float]) -> RunSeries:
 def test_verdict_does_not_blame_the_climb_of_an_extended_run() -> None:
     """The rate climbs in the first tenth of the added steps, so that the loss rises first."""
     climb = [1.8 + 0.05 * number for number in range(10)]
-    assert verdict(extended(climb[:5], [])).text == (
+    assert judge(extended(climb[:5], [])).text == (
         "The learning rate climbs again until step 110, because the run was extended: the loss may rise until then."
     )
     after = [2.2 - 0.003 * number for number in range(60)]
-    found = verdict(extended(climb, after))
+    found = judge(extended(climb, after))
     assert found.kind == "learning"
-    bad = verdict(extended(climb, [2.2 + 0.1 * number for number in range(60)]))
+    bad = judge(extended(climb, [2.2 + 0.1 * number for number in range(60)]))
     assert bad.kind == "diverging"
-    assert verdict(extended([9.0, 30.0, 70.0], [])).kind == "diverging"  # worse than guessing is always said
+    assert judge(extended([9.0, 30.0, 70.0], [])).kind == "diverging"  # worse than guessing is always said
 
 
 def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
     series = extended([2.0] * 10, [2.2 - 0.004 * number for number in range(90)])
     series.feed([Finished(step=200, reason="done", best_val=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
-    found = verdict(series)
-    assert found.overfit_since is None
+    found = judge(series)
+    assert found.overfitted_since is None
     assert found.text.endswith("The steps that were added did not improve it.")
 
 
 def test_loss_that_is_not_a_number_is_diverging_at_once() -> None:
     series = RunSeries.of([started(symbols=98), validated(0, 4.5), stepped(1, 4.0), stepped(2, math.nan)])
-    assert verdict(series).text == "Diverging: the training loss is not a number any more."
+    assert judge(series).text == "Diverging: the training loss is not a number any more."

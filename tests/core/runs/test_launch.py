@@ -17,6 +17,7 @@ from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
+    NewRun,
     changes_for_more,
     check_resume,
     create_new_run,
@@ -133,7 +134,7 @@ def test_missing_device_is_refused_before_a_run_is_created(
     settings = Settings(epochs=1, device=device)
     for make in (create_new_run, start_run):
         with pytest.raises(SettingsError, match=f"no device {device}:"):
-            make(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs")
+            make(NewRun(tmp_path / "a.txt", settings, runs_dir=tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
     run = begun(tmp_path, max_steps=200)
     before = run.status()
@@ -182,7 +183,7 @@ def test_changes_for_more_add_to_the_limit_that_a_command_raised(
     settings = Settings(
         hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_minutes=4.0, epochs=900, threads=1, kernel="nn"
     )
-    run = create_new_run(tmp_path / "fox.txt", settings, runs_dir=tmp_path / "runs")
+    run = create_new_run(NewRun(tmp_path / "fox.txt", settings, runs_dir=tmp_path / "runs"))
     run.write_spec(replace(run.spec(), plan=make_plan(planned_steps=50_000).to_dict()))
     deque(run_foreground(run), maxlen=0)
     assert (run.status().state, run.spec().settings.max_minutes) == ("stopped", 4.0)

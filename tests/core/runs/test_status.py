@@ -22,7 +22,7 @@ from recorded_run import LIVE, record
 
 
 def say(folder: Path, **changes: object) -> HeartbeatRecord:
-    beat = replace(HeartbeatRecord(state="running", step=7, planned=10), **changes)  # type: ignore[arg-type]
+    beat = replace(HeartbeatRecord(state="running", step=7, planned_steps=10), **changes)  # type: ignore[arg-type]
     liveness.write_heartbeat(folder / "heartbeat", beat)
     return beat
 

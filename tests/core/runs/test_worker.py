@@ -99,7 +99,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
 def run(tmp_path: Path) -> Run:
     text = tmp_path / "poem.txt"
     text.write_text("\n\n  Short.\nThe old pond: a frog jumps in, the sound of water.\n" * 20)
-    return launch.create_new_run(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs")
+    return launch.create_new_run(launch.NewRun(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs"))
 
 
 def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:

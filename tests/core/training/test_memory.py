@@ -10,7 +10,7 @@ from charlstm.engine.benchmark import measured_speed
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
-from charlstm.runs.launch import create_new_run
+from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.text.corpus import Corpus
 from charlstm.training import estimate as estimates
 from charlstm.training.estimate import check_memory, estimate
@@ -127,7 +127,7 @@ def test_memory_is_checked_before_a_network_is_made(
     text.write_text("some words\n" * 50)
     for source in (text, corpus):
         with pytest.raises(SettingsError, match="reduce hidden_size"):
-            create_new_run(source, settings, runs_dir=tmp_path / "runs")
+            create_new_run(NewRun(source, settings, runs_dir=tmp_path / "runs"))
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 

@@ -13,8 +13,8 @@ from textual.widgets import Input
 
 from charlstm.model.file import save_model
 from charlstm.runs.status import RunStatus
-from charlstm.runs.verdict import Verdict
 from charlstm.training.events import Finished, Paused
+from charlstm.training.verdict import Diverging
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.screen import GenerateScreen
@@ -307,7 +307,7 @@ def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
     assert replace(awaited, goal=None, status=replace(status, planned_steps=None)).sentence(False) == (
         f"{begins}step 120, loss 2.90 nats."
     )
-    assert replace(awaited, training_loss=math.nan, trouble=Verdict(kind="diverging")).sentence(False) == (
+    assert replace(awaited, training_loss=math.nan, trouble=Diverging()).sentence(False) == (
         f"{begins}step 120 of 1,400. Diverging: the training loss is not a number any more."
     )
     early = replace(awaited, status=replace(status, step=0), training_loss=None)

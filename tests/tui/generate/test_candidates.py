@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
-from charlstm.generation.sampling import Sampler, SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampling import Sampler
 from charlstm.generation.tree import Alternative, NextCharDistribution
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.theme import DARK

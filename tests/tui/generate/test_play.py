@@ -14,7 +14,7 @@ from textual import events
 from textual.widgets import Input
 
 from charlstm.display import quoted
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.model.file import save_model
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree

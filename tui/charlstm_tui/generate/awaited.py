@@ -11,18 +11,16 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
 from charlstm.runs.folder import Run, find_run
+from charlstm.runs.judge import judge
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import goal_loss, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.runs.verdict import Verdict, verdict
+from charlstm.training.verdict import Paused, Verdict, Waiting
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
-
-TROUBLE = ("diverging", "rising", "stuck", "worsening", "paused", "waiting")
-"""Kinds of verdict that tell why the wait may be long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +88,9 @@ class RunToPlay:
         found = playable_model(self.run, status, series)
         if found is not None:
             return replace(self._choice, step=found.snapshot)
-        judged = verdict(series, status)
-        trouble = judged if not status.alive or judged.kind in TROUBLE else None
+        judged = judge(series, status)
+        long_wait = judged.is_trouble or isinstance(judged, Paused | Waiting)
+        trouble = judged if not status.alive or long_wait else None
         return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
 
 

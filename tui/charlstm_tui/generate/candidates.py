@@ -21,7 +21,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.display import percent, symbol, visible
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import ALTERNATIVES, Alternative
 from charlstm_tui.widgets.bars import bar

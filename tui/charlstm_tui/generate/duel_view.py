@@ -24,7 +24,6 @@ from charlstm import user_files
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import MIN_LENGTH, Novelty
 from charlstm.generation.sampling import next_seed
-from charlstm.generation.saving import settings_facts
 from charlstm.insight.duel import (
     READ_BEFORE,
     Side,
@@ -39,7 +38,7 @@ from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
-from charlstm_tui.generate.sampler_panel import CAPTION, adjust, faster, other_settings, speed_words
+from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
@@ -253,9 +252,11 @@ class DuelView(GenerateView):
         values = []
         if self._holds:
             values = [held_words(state.clamps) if state.clamps else "no cell held"]
-        values.append(f"{CAPTION['temperature']} {settings.temperature:.2f}")
+        values.append(f"{DECLARED['temperature'].label} {settings.temperature:.2f}")
         values += [
-            f"{CAPTION[name]} {value:g}" for name in ("top_k", "top_p", "min_p") if (value := getattr(settings, name))
+            f"{DECLARED[name].label} {value:g}"
+            for name in ("top_k", "top_p", "min_p")
+            if (value := getattr(settings, name))
         ]
         values += other_settings(settings)
         mean = "" if state.bits_per_char is None else f"{state.bits_per_char:.2f} bits"
@@ -266,7 +267,7 @@ class DuelView(GenerateView):
             bits = f"  {mean}" if mean else ""
         shown = Content.styled(name, "bold").truncate(max(1, width - len(bits)), ellipsis=True)
         if len(" · ".join(values)) > width:
-            values = [value.replace(CAPTION["temperature"], SHORT_TEMPERATURE) for value in values]
+            values = [value.replace(DECLARED["temperature"].label, SHORT_TEMPERATURE) for value in values]
         lines = [*_lines(rates, width), *_lines(values, width)]
         about = [Content.styled(line, "$quiet").truncate(width, ellipsis=True) for line in lines]
         return Content("\n  ").join([Content.assemble(mark, shown, bits), *about])
@@ -341,7 +342,7 @@ class DuelView(GenerateView):
         sides = [
             Side(
                 _model_name(state),
-                settings_facts(state.request.seed, state.settings, state.clamps),
+                state.recipe.facts(),
                 self._prime(state),
                 self._generated(state),
                 self._figures[number],

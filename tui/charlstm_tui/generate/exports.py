@@ -8,7 +8,6 @@ from pathlib import Path
 
 from charlstm import user_files
 from charlstm.display import visible
-from charlstm.generation.saving import settings_facts
 from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 from charlstm.runs.folder import Run
 from charlstm.runs.models import models_of_run
@@ -58,14 +57,9 @@ def write_checkpoints(
 ) -> None:
     """Continue ``prime`` with every checkpoint of the run, and write the texts as a page. Takes seconds; ``progress``
     is called with the number of checkpoints that are done and of all, and may raise to end it."""
-    models, seed = models_of_run(run), state.request.seed
-    texts = checkpoint_texts(
-        models, prime, CHECKPOINTS_LENGTH, seed=seed, settings=state.settings, clamps=state.clamps,
-        progress=progress,
-    )  # fmt: skip
+    texts = checkpoint_texts(models_of_run(run), prime, CHECKPOINTS_LENGTH, state.recipe, progress=progress)
     title = f"How {visible(run.name, keep='')} learnt"
-    facts = settings_facts(seed, state.settings, state.clamps)
-    user_files.save_text(path, checkpoints_page(list(texts), title=title, facts=facts))
+    user_files.save_text(path, checkpoints_page(list(texts), title=title, facts=state.recipe.facts()))
 
 
 async def write_report(path: Path, run: Path, step: int | None) -> None:

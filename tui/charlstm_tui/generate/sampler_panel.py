@@ -14,7 +14,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 from charlstm_tui.actions import key_of
 from charlstm_tui.player.state import FULL, SPEEDS
 from charlstm_tui.widgets.painted import Painted
@@ -23,7 +24,8 @@ TOP_K: tuple[float, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 100)
 TOP_P: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 0.99)
 MIN_P: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 TEMPERATURE: tuple[float, ...] = tuple(round(0.05 * step, 2) for step in range(41))
-CAPTION = {"temperature": "temperature", "top_k": "top-k", "top_p": "top-p", "min_p": "min-p"}
+DECLARED = setting_fields(SamplerSettings)
+WITH_KEYS = ("temperature", "top_k", "top_p", "min_p")
 
 
 FIRST_TOP_K = 40
@@ -77,8 +79,9 @@ def other_settings(settings: SamplerSettings) -> list[str]:
     """The settings without keys of their own that are on, in words."""
     if settings.kind == "reference":
         return ["reference: top-k alone"]
-    names = ("typical", "mirostat", "repetition")
-    return [f"{name} {value:g}" for name in names if (value := getattr(settings, name))]
+    shown = (each for name, each in DECLARED.items() if name not in WITH_KEYS and each.can_be_off)
+    values = ((each, getattr(settings, each.name)) for each in shown)
+    return [f"{each.label} {each.write(value)}" for each, value in values if not each.is_off(value)]
 
 
 WIDEST = 46

@@ -18,7 +18,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, Session
 from charlstm.generation.session_log import SessionState, SessionSummary
 from charlstm.generation.stepper import Stepper
@@ -304,10 +304,8 @@ class Playback:
         document, old, key = self.document, self.reader.session, self.key
         try:
             loaded = self.open(request, others)
-            session = Session(
-                loaded.model, self.prime, seed=document.seed, sample=old.sample, settings=old.settings,
-                stepper=loaded.stepper, clamps=old.clamps,
-            )  # fmt: skip
+            recipe = replace(old.recipe, seed=document.seed)
+            session = Session.of(loaded.model, self.prime, recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting, setting_fields
 from charlstm_tui.player.model_memory import ModelMemory
 
 MEMORY = ModelMemory("generate.json", 200, "What is remembered of models was")
@@ -25,13 +27,10 @@ class Preferences:
 
     settings: SamplerSettings = SamplerSettings()
     speed: float = 60.0
-    colour: str | None = None
-    """The name of the scale that colours the text; ``None`` is the one that suits the terminal."""
-    prime: str | None = None
-    copied: int = MIN_LENGTH
-    """From how many characters on a stretch that stands in the training text counts as copied."""
-    joined: bool = False
-    """Whether the line breaks within a paragraph are shown as spaces."""
+    colour: str | None = setting(None, "the scale that colours the text; none: the one that suits the terminal")
+    prime: str | None = setting(None, "the text that generation starts from")
+    copied: int = setting(MIN_LENGTH, "shortest passage shown as copied", low=2, high=1000)
+    joined: bool = setting(False, "whether the line breaks within a paragraph are shown as spaces")
 
 
 def recall(model: str) -> Preferences | None:
@@ -42,14 +41,13 @@ def recall(model: str) -> Preferences | None:
         return None
     try:
         speed = float(entry["speed"])
-        prime, copied, colour = entry.get("prime"), entry.get("copied"), entry.get("colouring")
+        stored = {**entry, "colour": entry.get("colouring")}
+        fields = setting_fields(Preferences).items()
+        known: dict[str, Any] = {name: stored.get(name) for name, each in fields if each.fits(stored.get(name))}
         return Preferences(
             SamplerSettings.from_dict(entry["settings"]),
             math.inf if speed < 0 else speed if speed == 0 or 0.1 <= speed <= 1e6 else 60.0,
-            colour if isinstance(colour, str) else None,
-            prime if isinstance(prime, str) else None,
-            copied if type(copied) is int and 2 <= copied <= 1000 else MIN_LENGTH,
-            entry.get("joined") is True,
+            **known,
         )
     except (CharLSTMError, KeyError, TypeError, ValueError, OverflowError):
         return None

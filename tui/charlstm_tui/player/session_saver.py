@@ -19,7 +19,7 @@ from charlstm import paths
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Entry
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session_log import (
     LogLostError,
     SeenFile,

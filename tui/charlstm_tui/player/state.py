@@ -11,7 +11,8 @@ from pathlib import Path
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
 from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info
@@ -194,6 +195,11 @@ class PlaybackState:
     def length(self) -> int:
         """Characters after the prime."""
         return self.size - self.prime_length
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides the text besides model and prime."""
+        return Recipe(self.request.seed, settings=self.settings, clamps=self.clamps)
 
 
 def model_path(request: PlayRequest) -> Path:

@@ -24,7 +24,8 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reader import Reader
-from charlstm.generation.sampling import SamplerSettings
+from charlstm.generation.recipe import Recipe
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import target
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionState
@@ -681,7 +682,7 @@ class Player:
         session = saved.session
         if session is None:
             prime = document.text.read(0, document.prime_length)
-            session = Session(loaded.model, prime, seed=document.seed, sample=saved.sample, stepper=loaded.stepper)
+            session = Session.of(loaded.model, prime, Recipe(document.seed, saved.sample), stepper=loaded.stepper)
         session.settings, session.clamps = saved.settings, saved.clamps
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
@@ -712,14 +713,8 @@ class Player:
         model = loaded.model
         prime = prime_suggestion(model) if request.prime is None else request.prime
         prime, plain = with_plain_marks(model.text_options.apply(prime), model.vocabulary)
-        session = Session(
-            model,
-            prime,
-            seed=request.seed,
-            settings=playback.settings,
-            stepper=loaded.stepper,
-            progress=show_progress,
-        )
+        recipe = Recipe(request.seed, settings=playback.settings)
+        session = Session.of(model, prime, recipe, stepper=loaded.stepper, progress=show_progress)
         session.clamps = request.clamps
         document = Document(session.prime, request.seed)
         playback.note = in_words(plain)

@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.reactive import reactive
 
 from charlstm.display import plural, visible
-from charlstm.runs.status import ESTIMATE
+from charlstm.training.events import ESTIMATE
 from charlstm_tui.formatting import clock, home, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
-from charlstm_tui.runs.run_details import RunDetails, origin
+from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.changing_text import ChangingText
 
@@ -100,7 +100,7 @@ def run_lines(
     lines.append(Content.styled(rate + (f" · {started.kernel}" if started else ""), "$quiet"))
     if spec is not None and (validation := spec.validation_name):
         lines.append(Content.styled(f"validated on {visible(shorten(validation, width - 13), keep='')}", "$quiet"))
-    if spec is not None and (model := origin(spec)):
+    if spec is not None and (model := spec.started_from):
         lines.append(Content.styled(f"started from {visible(shorten(model, width - 13), keep='')}", "$quiet"))
     if view.notes.tags:
         lines.append(Content.styled(" ".join(f"#{tag}" for tag in view.notes.tags), "$accent"))

@@ -29,13 +29,6 @@ class RunDetails:
     problem: str = ""
 
 
-def origin(spec: RunSpec) -> str:
-    """The run or the file whose model training started from; empty if it started from nothing."""
-    if not spec.lineage:
-        return ""
-    return str(spec.lineage.get("run") or spec.lineage.get("from") or "a model")
-
-
 def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
     """Read the run's ``run.json`` and its log, the latter from where ``known`` ended.
 

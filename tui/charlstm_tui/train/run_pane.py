@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from textual.app import ComposeResult
@@ -20,16 +19,25 @@ from charlstm.display import visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
-from charlstm.runs.verdict import verdict
 from charlstm_tui.actions import key_of
 from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name, clock
-from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
-from charlstm_tui.train.run_summary import ENDED, LONG_START, figures, headline, keys_for, progress, remarks, run_result
+from charlstm_tui.train.run_summary import (
+    ENDED,
+    LONG_START,
+    ShownRun,
+    figures,
+    headline,
+    keys_for,
+    progress,
+    remarks,
+    run_result,
+)
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
@@ -41,28 +49,6 @@ NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
 AGE_INTERVAL = 1.0
 """Seconds between two figures of how long a run has been starting."""
-MARKS = {
-    "starting": "▹", "learning": "↘", "flattening": "→", "recovering": "↘", "climbing": "↗", "overfitting": "↗",
-    "stuck": "=", "rising": "↗", "worsening": "↗", "validating": "▶", "paused": "‖",
-    "waiting": "…", "stopped": "□", "finished": "■", "diverging": "✗", "diverged": "✗", "failed": "✗", "crashed": "✗",
-}  # fmt: skip
-
-
-TROUBLE = ("diverging", "rising", "stuck", "worsening")
-"""Kinds of verdict after which something has to be done."""
-
-
-@dataclass(frozen=True)
-class ShownRun:
-    """The attached run of ``state``, and what else the pane shows. ``remark`` stands in place of the verdict, and
-    ``refusal``, an error message about the last command, in place of both."""
-
-    state: RunsState = field(default_factory=RunsState)
-    spec: RunSpec | None = None
-    bits: bool = False
-    references: tuple[tuple[str, float], ...] = ()
-    remark: str = ""
-    refusal: str = ""
 
 
 class RunPane(Vertical):
@@ -152,7 +138,7 @@ class RunPane(Vertical):
     def draw(self) -> None:
         """Bring the pane up to date."""
         shown = self.shown
-        view, series = shown.state.attached_run, shown.state.series or RunSeries()
+        view, series = shown.view, shown.series
         self.chart.set_view(bits=shown.bits)
         self._draw_chart()
         self._show_headline(view, shown.spec, series)
@@ -164,12 +150,10 @@ class RunPane(Vertical):
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in ENDED and not self.card_closed
-        self._card.result = (
-            run_result(view, series, shown.spec, shown.bits, shown.references) if view is not None and ended else None
-        )
+        self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
         self.set_class(bool(shown.refusal), "-refused")
-        self._verdict_line.update(self._verdict(shown.state, series, shown.references, shown.remark, shown.refusal))
+        self._verdict_line.update(self._verdict(shown))
 
     def _draw_chart(self) -> None:
         state = self.shown.state
@@ -177,7 +161,7 @@ class RunPane(Vertical):
         upper, how = self._upper, self._chart_words()
         known = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4)
         upper.border_title = known + Content(how)
-        self.chart.show(self._chart_data(state.series or RunSeries(), self.shown.references, words))
+        self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -249,27 +233,24 @@ class RunPane(Vertical):
         busy = Contention(status.slowdown or 1.0, status.others_first).describe()
         return " ".join(filter(None, (f"{doing[:1].upper()}{doing[1:]}{since}.", first, busy)))
 
-    def _verdict(
-        self, state: RunsState, series: RunSeries, references: Sequence[tuple[str, float]], remark: str, refusal: str
-    ) -> Content:
-        view = state.attached_run
-        said = verdict(series, view.status if view is not None else None, order0=dict(references).get("order 0"))
+    def _verdict(self, shown: ShownRun) -> Content:
+        view, said = shown.view, shown.verdict
         keys = keys_for(said)
-        if refusal:
-            line = Content.styled(f"✗ {visible(refusal, keep='')}", "$error")
+        if shown.refusal:
+            line = Content.styled(f"✗ {visible(shown.refusal, keep='')}", "$error")
             return Content.assemble(line, (f"   {keys}", "$quiet"))
-        if remark:
-            return Content(visible(remark))
-        if state.error:
-            return Content.styled(visible(state.error), "$error")
+        if shown.remark:
+            return Content(visible(shown.remark))
+        if shown.state.error:
+            return Content.styled(visible(shown.state.error), "$error")
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
-        style = "bold $error" if said.kind in TROUBLE else "bold $accent"
-        line = Content.assemble((f"{MARKS.get(said.kind, ' ')} ", style), visible(said.describe(bits=self.shown.bits)))
+        style = "bold $error" if said.is_trouble else "bold $accent"
+        line = Content.assemble((f"{said.mark} ", style), visible(said.describe(bits=shown.bits)))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
-        if said.kind in TROUBLE or line.cell_length + len(keys) + 5 <= self.size.width:
+        if said.is_trouble or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$quiet"))
-        notes = remarks(series)
+        notes = remarks(shown.series)
         if view is not None and view.live and view.status.state in ("starting", "running"):
             status = view.status
             busy = Contention(status.slowdown or 1.0, status.others_first).describe()

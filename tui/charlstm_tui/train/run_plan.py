@@ -15,8 +15,8 @@ from typing import Any
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, starts_from_model
-from charlstm.runs.status import ESTIMATE
 from charlstm.text.corpus import split_text
+from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, preset
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -29,9 +29,6 @@ LONGEST_ORIGIN = 22
 
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
-
-RISKY_RATE = 5
-"""A learning rate of so many times the preset's is named in the plan: it may diverge."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +149,6 @@ def plan_lines(
     if choices.from_nothing:
         changed["from_nothing"] = True
     return [(line, any(name in changed for name in line.settings)) for line in lines]
-
-
-def risk_words(rate: float, usual: float) -> str:
-    """A warning of a learning rate that is many times the preset's, ``usual``; empty for others."""
-    times = rate / usual
-    if times < RISKY_RATE:
-        return ""
-    return f"The learning rate is {times:,.0f} times the preset's: training may diverge."
 
 
 def origin_words(choices: RunChoices) -> str:
@@ -283,10 +272,14 @@ class LossToBeat:
     nats: float
     is_run: bool = False
     is_estimate: bool = False
+    started_from: str = ""
+    """The model that a run started from; empty for random weights."""
 
     def name(self, *, short: bool) -> str:
         """What it is called on the screen."""
-        return visible(self.label, keep="") if self.is_run else baseline_name(self.label, short=short)
+        if not self.is_run:
+            return baseline_name(self.label, short=short)
+        return visible(f"{self.label} ({self.started_from})" if self.started_from else self.label, keep="")
 
 
 MOST_RUNS = 3
@@ -301,7 +294,13 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
     earlier.sort(key=lambda view: view.status.best_val or 0)
     found = [LossToBeat(label, nats) for label, nats in baselines]
     found += [
-        LossToBeat(view.name, view.status.best_val or 0, is_run=True, is_estimate=not view.status.best_whole)
+        LossToBeat(
+            view.name,
+            view.status.best_val or 0,
+            is_run=True,
+            is_estimate=not view.status.best_whole,
+            started_from=view.started_from,
+        )
         for view in earlier[:MOST_RUNS]
     ]
     return sorted((each for each in found if math.isfinite(each.nats)), key=lambda each: -each.nats)
@@ -314,8 +313,10 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
     """What the figures beside the bars are."""
-    marked = any(each.is_estimate for each in losses)
-    return f"{unit} per character, less is better" + (f"; {ESTIMATE} an estimate" if marked else "")
+    words = f"{unit} per character, less is better"
+    if any(each.is_estimate for each in losses):
+        words += f"; {ESTIMATE} an estimate"
+    return words + ("; (a model that it started from)" if any(each.started_from for each in losses) else "")
 
 
 # ---- a busy processor

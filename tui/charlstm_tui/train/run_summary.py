@@ -4,51 +4,82 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from charlstm.display import as_sentence, visible
-from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
+from charlstm.runs.judge import judge
 from charlstm.runs.series import Curve, CurveName, RunSeries
-from charlstm.runs.status import ESTIMATE
-from charlstm.runs.verdict import Verdict, overfitting_since, verdict
-from charlstm.training.events import Sampled
+from charlstm.training.events import ESTIMATE, Sampled
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
+from charlstm.training.verdict import (
+    RISKY_RATE,
+    Broken,
+    Diverged,
+    Ended,
+    Finished,
+    Flaw,
+    Stopped,
+    Verdict,
+    rate_was_too_high,
+)
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
-from charlstm_tui.run_watcher import RunView
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
 from charlstm_tui.train.result_card import RunResult
-from charlstm_tui.train.run_plan import RISKY_RATE
 from charlstm_tui.widgets.chart_painting import BITS
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 ENDED = ("stopped", "finished", "failed", "crashed")
-DONE = {
-    "done": "Finished",
-    "time": "Finished at its time limit",
-    "patience": "Finished early: validation had stopped improving",
-    "diverged": "Ended: the loss ran away",
-    "stopped": "Stopped",
-}
 
 
-def origin(lineage: Mapping[str, object] | None) -> str:
-    """Where the first weights came from."""
-    if not lineage:
-        return "from nothing"
-    if isinstance(run := lineage.get("run"), str) and run:
-        return f"from {run}"
-    if isinstance(path := lineage.get("from"), str) and path:
-        return f"from {PurePath(path).name}"
-    return "from a model"
+@dataclass(frozen=True)
+class ShownRun:
+    """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict, and
+    ``refusal``, an error message about the last command, in place of both."""
+
+    state: RunsState = field(default_factory=RunsState)
+    spec: RunSpec | None = None
+    bits: bool = False
+    references: tuple[tuple[str, float], ...] = ()
+    remark: str = ""
+    refusal: str = ""
+
+    @property
+    def view(self) -> RunView | None:
+        """The run, if it is listed."""
+        return self.state.attached_run
+
+    @cached_property
+    def series(self) -> RunSeries:
+        """What it has logged."""
+        return self.state.series or RunSeries()
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How it is doing."""
+        status = None if self.view is None else self.view.status
+        return judge(self.series, status, order0=dict(self.references).get("order 0"))
+
+    @cached_property
+    def flaw(self) -> Flaw | None:
+        """What is wrong with its model, if it has finished."""
+        if not isinstance(self.verdict, Finished):
+            return None
+        return self.verdict.flaw(dict(self.references), risky_rate=_is_risky(self.spec), bits=self.bits)
+
+    @property
+    def rate_was_too_high(self) -> bool:
+        """Whether another run on this text needs a lower learning rate."""
+        return self.verdict.needs_lower_rate or (self.flaw is not None and self.flaw.lower_rate)
 
 
 def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | None) -> list[str]:
@@ -56,7 +87,7 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     parts = [view.text, view.preset] if view is not None else []
     if spec is not None:
         settings = spec.settings
-        parts = [spec.corpus_name, spec.preset, origin(spec.lineage)]
+        parts = [spec.corpus_name, spec.preset, f"from {spec.started_from or 'nothing'}"]
         parts.append(f"{settings.num_layers}×{settings.hidden_size}")
     if series is not None and series.started is not None:
         parts.append(f"{count(series.started.parameters)} parameters")
@@ -130,17 +161,10 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
 
 def keys_for(judged: Verdict) -> str:
     """The keys that matter for a run with this verdict, with what they do."""
-    keys = _KEYS[judged.kind]
-    if needs_lower_rate(judged):
-        keys = {"finished": (_PLAY, _NEW), "worsening": _KEYS["rising"]}.get(judged.kind, keys)
+    keys = KEYS[judged.kind]
+    if judged.needs_lower_rate:
+        keys = {"finished": (_PLAY, _NEW), "worsening": KEYS["rising"]}.get(judged.kind, keys)
     return ", ".join(f"{key_of(action)} {words}" for action, words in keys)
-
-
-def needs_lower_rate(judged: Verdict) -> bool:
-    """Whether a run's loss rises, or rose or came to rest before it ended, because its learning rate is too high."""
-    if judged.kind == "worsening":
-        return not judged.train_falls
-    return judged.kind in ("diverging", "diverged") or judged.rate_too_high
 
 
 _STOP = ("train.stop", "stop")
@@ -148,7 +172,7 @@ _RUNNING = (("train.pause", "pause"), _STOP)
 _RESUME = ("train.resume", "resume")
 _PLAY = ("train.play", "play it")
 _NEW = ("train.new", "new run")
-_KEYS = {
+KEYS = {
     "starting": (_STOP,),
     "learning": _RUNNING,
     "flattening": (("train.rate", "lower rate"), _STOP),
@@ -170,69 +194,73 @@ _KEYS = {
 }
 
 
-def run_result(
-    view: RunView, series: RunSeries, spec: RunSpec | None, bits: bool, references: Sequence[tuple[str, float]]
-) -> RunResult:
-    """The card for a run that is over, however it ended."""
-    status = view.status
-    finished = series.finished
-    reason = finished.reason if finished is not None else ""
-    broken = status.state in ("failed", "crashed") or reason == "diverged"
-    held = status.state == "stopped"
-    poor = None if broken or held else poor_result(series, view, spec, references, bits)
-    titles = {"failed": "Failed", "crashed": "Crashed", "stopped": f"Stopped at step {series.step:,}"}
-    title = DONE["diverged"] if reason == "diverged" else titles.get(status.state, DONE.get(reason, "Finished"))
-    loss, whole = series.best_val, series.best_whole
-    if loss is None:
-        loss, whole = status.best_val, status.best_whole
-    words = status.message or (series.failed.message if series.failed is not None else "")
+def run_result(shown: ShownRun) -> RunResult | None:
+    """The card for a run that is over, however it ended; ``None`` for another."""
+    view, series, judged, bits, flaw = shown.view, shown.series, shown.verdict, shown.bits, shown.flaw
+    if view is None or not isinstance(judged, Ended):
+        return None
+    broken, held, diverged = (isinstance(judged, kind) for kind in (Broken, Stopped, Diverged))
+    best = judged.best
     measures = ""
     lines: list[str] = []
-    if loss is not None and math.isfinite(loss):
+    if best is not None and math.isfinite(best.loss):
         own, other = ("bits", "nats") if bits else ("nats", "bits")
-        in_other = loss if bits else loss * BITS
-        where = "held-out text" if whole else "slices of the held-out text, an estimate"
-        best = "" if series.best_step == 0 else ", best"
-        measures = f"{own} per character{best} on {where} ({in_other:.3f} {other})"
+        in_other = best.loss if bits else best.loss * BITS
+        where = "held-out text" if best.whole else "slices of the held-out text, an estimate"
+        measures = f"{own} per character{'' if best.step == 0 else ', best'} on {where} ({in_other:.3f} {other})"
     elif not broken:
         lines.append("No text was held out, so there is no validation loss.")
-    if poor is None:
-        lines.append(_busy_words(series))
-    best_step = series.best_step
-    if best_step == 0 and loss is not None:
-        lines.append("of the model from before training: no step has improved it")
-    elif best_step is not None and loss is not None:
-        lines.append(f"at step {best_step:,} of {series.planned_steps or series.step:,}")
-    lines.append(_times(series, spec))
-    if loss is not None and (beaten := [baseline_name(label) for label, nats in references if loss < nats]):
-        lines.append(f"better than {_and(beaten)}" + ("" if whole else ", by this estimate"))
-    since = overfitting_since(series)
-    if since is not None and poor is None:
-        lines.append(f"overfitted after step {since.step:,}: more text or dropout would help")
+    if flaw is None:
+        lines.append(judged.busy)
+    if best is not None and best.step is not None:
+        if best.step == 0:
+            lines.append("of the model from before training: no step has improved it")
+        else:
+            lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
+    lines.append(_times(series, shown.spec))
+    if best is not None and (beaten := [baseline_name(name) for name, nats in shown.references if best.loss < nats]):
+        lines.append(f"better than {_and(beaten)}" + ("" if best.whole else ", by this estimate"))
+    if flaw is None:
+        lines.append(judged.overfitted)
     keys = []
-    if status.state != "finished" or reason == "diverged":
-        keys.append(f"{key_of('train.resume')} resume{', lower rate' if reason == 'diverged' else ''}")
+    if broken or held:
+        keys.append(f"{key_of('train.resume')} resume{', lower rate' if diverged else ''}")
     if view.run.model_path.is_file():
         keys.append(f"{key_of('train.play')} play it")
-    if reason == "diverged":
+    if diverged:
         keys.append(f"{key_of('train.new')} new run")
-    elif poor is not None and poor.lower_rate:
+    elif flaw is not None and flaw.lower_rate:
         keys.append(f"{key_of('train.new')} new run with a lower rate")
-    elif status.state == "finished":
+    elif not broken and not held:
         keys.append(f"{key_of('train.more_after')} more minutes")
     keys.append(f"{key_of('app.back')} samples")
     sample = _sample_of_best(series)
+    words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
     return RunResult(
-        title=f"{title}{', but it has learnt little' if poor else ''} · {view.name}",
-        figure=formatting.loss(loss, bits, decimals=3) if loss is not None and math.isfinite(loss) else "",
-        words=as_sentence(visible(words)) if broken or held else poor.words if poor else "",
+        title=f"{judged.title}{', but it has learnt little' if flaw else ''} · {view.name}",
+        figure=formatting.loss(best.loss, bits, decimals=3) if best is not None and math.isfinite(best.loss) else "",
+        words=as_sentence(visible(judged.message)) if broken or held else words,
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
         sample=sample.text[:400] if sample else "",
         keys="   ".join(keys),
-        state="broken" if broken else "held" if held else "poor" if poor else "good",
+        state="broken" if broken else "held" if held else "poor" if flaw else "good",
     )
+
+
+def _flaw_words(flaw: Flaw, judged: Ended, spec: RunSpec | None) -> str:
+    """What is wrong with the model of a run that finished, why, and what to do, with the keys for it."""
+    words = [flaw.words]
+    if judged.busy:
+        words.append(judged.busy.rstrip("."))
+    if flaw.lower_rate:
+        rate = "" if spec is None else formatting.learning_rate(spec.settings.lr)
+        words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} trains anew with a lower one")
+    elif flaw.more_minutes:
+        words.append(f"{key_of('train.more_after')} trains it for more minutes")
+    ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
+    return f"{'. '.join(words)}; {ready}."
 
 
 def _sample_of_best(series: RunSeries) -> Sampled | None:
@@ -244,70 +272,9 @@ def _sample_of_best(series: RunSeries) -> Sampled | None:
     return next((sample for sample in reversed(series.samples) if sample.step <= best_step), None)
 
 
-@dataclass(frozen=True, slots=True)
-class PoorResult:
-    """What is wrong with the model of a run that ended, why, and what to do. ``lower_rate``: another run needs a lower
-    learning rate, and more minutes would not help."""
-
-    words: str
-    lower_rate: bool
-
-
-def poor_result(
-    series: RunSeries, view: RunView, spec: RunSpec | None, references: Sequence[tuple[str, float]], bits: bool
-) -> PoorResult | None:
-    """What is wrong with the model of a run that ended; ``None`` for one that has learnt something.
-
-    A model that is no better than one which sees the letter before alone writes gibberish. One that is worse than the
-    simple models of two letters or than a compressor has hardly learnt a word.
-    """
-    baselines = dict(references)
-    judged = verdict(series, view.status, order0=baselines.get("order 0"))
-    if judged.kind != "finished":
-        return None
-    useless, effect = judged.useless, "writes gibberish"
-    best = math.inf if judged.best_val is None else judged.best_val
-    beaten_by = [label for label in ("order 1", "order 2", "xz") if baselines.get(label, math.inf) <= best < math.inf]
-    if useless is None and beaten_by:
-        label = beaten_by[0]
-        useless = _BEATEN_BY.get(label, f"a model of the {baseline_name(label, short=True)} alone"), baselines[label]
-        effect = effect if label == "order 1" else "writes few real words"
-    too_high = judged.rate_too_high or (useless is not None and (judged.rose_above_guessing or _is_risky(spec)))
-    unit = formatting.unit(bits)
-    if judged.train_losses is not None:
-        low, last = (formatting.loss(loss, bits) for loss in judged.train_losses)
-        words = [f"It diverged: the training loss rose from {low} to {last} {unit}"]
-    elif useless is not None:
-        model = "Its best model" if judged.best_step != 0 else "Its model, still the one from before training,"
-        name, loss = useless
-        words = [f"{model} is no better than {name} ({formatting.loss(loss, bits)} {unit}), so that it {effect}"]
-    elif judged.best_step == 0:
-        words = ["No step has improved the model that training began with. A lower rate or more text may help"]
-    else:
-        return None
-    if busy := _busy_words(series).rstrip("."):
-        words.append(busy)
-    if too_high:
-        rate = "" if spec is None else f", {formatting.learning_rate(spec.settings.lr)}, was"
-        words.append(f"The learning rate{rate or ' was'} too high: {key_of('train.new')} trains anew with a lower one")
-    elif useless is not None:
-        words.append(f"{key_of('train.more_after')} trains it for more minutes")
-    ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
-    return PoorResult(f"{'. '.join(words)}; {ready}.", too_high)
-
-
-_BEATEN_BY = {"xz": "a file compressor"}
-
-
 def _is_risky(spec: RunSpec | None) -> bool:
     """Whether the learning rate of a run is so many times that of its preset that it is likely to be too high."""
     return spec is not None and spec.preset in PRESETS and spec.settings.lr >= RISKY_RATE * preset(spec.preset).lr
-
-
-def _busy_words(series: RunSeries) -> str:
-    """How much slower a run that ended was because of other programs; empty where that is not worth a word."""
-    finished = series.finished
-    return "" if finished is None else Contention(finished.slowdown or 1.0, finished.others_first).describe("was")
 
 
 def _times(series: RunSeries, spec: RunSpec | None) -> str:

@@ -20,9 +20,10 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import SettingsError
 from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.ordered_keys import DrawnTitle, KeysWhenShown
-from charlstm_tui.train.run_plan import risk_words, setting_words
+from charlstm_tui.train.run_plan import setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
 

@@ -25,13 +25,14 @@ from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
 from charlstm.runs.folder import Run
-from charlstm.runs.launch import start_run
+from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import NOTHING, StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
+from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
@@ -56,7 +57,6 @@ from charlstm_tui.train.run_plan import (
     plan_lines,
     planned_seconds,
     read_before_words,
-    risk_words,
     setting_words,
     start_words,
     unit_words,
@@ -511,18 +511,17 @@ class SetupPane(View):
         if not settings.ends:
             self._note("✗ This run would never end: set epochs, max_steps or max_minutes.", is_error=True)
             return None
+        new = NewRun(
+            choice.source,
+            settings,
+            name,
+            text_options=choice.options(),
+            validation=choice.validation or None,
+            runs_dir=runs_dir,
+            model_from=None if model is None else model.path,
+        )
         try:
-            run = await in_thread(
-                lambda check: start_run(
-                    choice.source,
-                    settings,
-                    name,
-                    text_options=choice.options(),
-                    validation=choice.validation or None,
-                    runs_dir=runs_dir,
-                    model_from=None if model is None else model.path,
-                )
-            )
+            run = await in_thread(lambda check: start_run(new))
         except CharLSTMError as error:
             self._note(f"✗ {error}", is_error=True)
             return None

@@ -20,9 +20,8 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
-from charlstm.runs.series import RunSeries
-from charlstm.runs.verdict import verdict
 from charlstm.training.commands import Command
+from charlstm.training.verdict import SMALLER, Diverged
 from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View
@@ -34,8 +33,8 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
-from charlstm_tui.train.run_pane import SMOOTHING, RunPane, ShownRun
-from charlstm_tui.train.run_summary import ENDED, needs_lower_rate, poor_result
+from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_summary import ENDED, ShownRun
 from charlstm_tui.widgets.loss_chart import LossChart
 
 if TYPE_CHECKING:
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
-
-SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is offered."""
 
 CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
 
@@ -121,7 +117,7 @@ class WatchView(View):
             case "more":
                 return run is not None and (run.live or run.status.state in ENDED)
             case "resume":
-                return run is not None and (run.status.state != "finished" or self._diverged())
+                return run is not None and (run.status.state != "finished" or self._diverged)
             case _:
                 return True
 
@@ -338,8 +334,8 @@ class WatchView(View):
             return
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        diverges = series is not None and needs_lower_rate(verdict(series, run.status))
-        offered = last.lr / SMALLER if last and diverges else last.lr if last else None
+        lower = self.pane.shown.verdict.needs_lower_rate
+        offered = last.lr / SMALLER if last and lower else last.lr if last else None
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
@@ -363,22 +359,14 @@ class WatchView(View):
     @property
     def lower_rate(self) -> float | None:
         """The learning rate for another run on this text, if that of this one was too high."""
-        run, series, spec = self.run, self.runs_state.series, self.attached.spec
-        if run is None or series is None or spec is None or not self._rate_was_too_high(run, series):
-            return None
-        return spec.settings.lr / SMALLER
-
-    def _rate_was_too_high(self, run: RunView, series: RunSeries) -> bool:
-        """Whether another run on this text needs a lower learning rate."""
-        attached = self.attached
-        poor = poor_result(series, run, attached.spec, attached.references, self.bits)
-        return needs_lower_rate(verdict(series, run.status)) or (poor is not None and poor.lower_rate)
+        spec = self.attached.spec
+        return spec.settings.lr / SMALLER if spec is not None and self.pane.shown.rate_was_too_high else None
 
     async def do_resume(self) -> None:
         run = self.run
         if run is None:
             return
-        if not self._diverged():
+        if not self._diverged:
             await self._resume(run.run, {})
             return
         try:
@@ -389,15 +377,15 @@ class WatchView(View):
         usual = spec.settings.lr / 3
         self._prompt(
             "Continue with a lower rate",
-            "The loss ran away. From the last checkpoint on, the highest learning rate is:",
+            Diverged.question,
             learning_rate(usual),
             _check_rate,
             lambda text: self._resume(run.run, {"lr": float(text)}),
         )
 
+    @property
     def _diverged(self) -> bool:
-        series = self.runs_state.series
-        return series is not None and series.finished is not None and series.finished.reason == "diverged"
+        return isinstance(self.pane.shown.verdict, Diverged)
 
     async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.pane.card_closed = False
@@ -412,9 +400,7 @@ class WatchView(View):
         run, series = self.run, self.runs_state.series
         if run is None or series is None:
             return
-        attached = self.attached
-        poor = self.over and poor_result(series, run, attached.spec, attached.references, self.bits)
-        usual = 10 if poor else max(1, round(series.work_seconds / 60))
+        usual = 10 if self.pane.shown.flaw else max(1, round(series.work_seconds / 60))
         self._prompt(
             f"Train {run.name} further",
             "Minutes more. "

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.runs.judge import judge, overfitting_since
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.runs.verdict import overfitting_since, verdict
 from charlstm.training.events import Event, Failed, Finished, Paused
 from recorded_run import record, started, stepped, validated
 
@@ -29,21 +29,21 @@ def run(valid: list[float], train: list[float] | None = None, every: int = 50) -
 
 
 def test_improving_run_is_learning() -> None:
-    found = verdict(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
+    found = judge(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
     assert found.kind == "learning"
     assert found.text == "Still learning: validation fell 7% in the last 50 s. No overfitting."
 
 
 def test_run_with_few_events_is_starting_or_learning() -> None:
-    assert verdict(RunSeries()).kind == "starting"
-    assert verdict(run([4.5])).kind == "starting"
+    assert judge(RunSeries()).kind == "starting"
+    assert judge(run([4.5])).kind == "starting"
     few = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), stepped(10, 4.1)])
-    assert verdict(few).text == "Learning: training loss 4.40 → 4.10 nats."
+    assert judge(few).text == "Learning: training loss 4.40 → 4.10 nats."
 
 
 def test_flat_validation_loss_is_flattening() -> None:
     flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
-    found = verdict(run(flat), order0=ORDER0)
+    found = judge(run(flat), order0=ORDER0)
     assert found.kind == "flattening"
     assert "fell only 0.3%" in found.text
 
@@ -52,7 +52,7 @@ def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
     train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
     series = run(valid, train)
-    found = verdict(series, order0=ORDER0)
+    found = judge(series, order0=ORDER0)
     assert found.kind == "overfitting"
     assert found.text.startswith("Overfitting since step 200: validation rose 5% while training fell.")
     assert "1.74" in found.text
@@ -70,17 +70,17 @@ def test_one_bad_validation_is_not_overfitting() -> None:
 
 def test_loss_near_the_letter_frequencies_is_stuck() -> None:
     stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
-    assert verdict(stuck, order0=ORDER0).kind == "stuck"
-    assert verdict(stuck).kind != "stuck"  # nobody said what the letters' frequencies are worth
-    assert verdict(run([4.5, 3.2, 2.9, 2.7, 2.5]), order0=ORDER0).kind == "learning"
+    assert judge(stuck, order0=ORDER0).kind == "stuck"
+    assert judge(stuck).kind != "stuck"  # nobody said what the letters' frequencies are worth
+    assert judge(run([4.5, 3.2, 2.9, 2.7, 2.5]), order0=ORDER0).kind == "learning"
 
 
 def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([stepped(120, math.nan)])
-    assert verdict(series).kind == "diverging"
+    assert judge(series).kind == "diverging"
     series.feed([Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0)])
-    found = verdict(series)
+    found = judge(series)
     assert found.kind == "diverged"
     assert "Diverged at step 120" in found.text
     assert "Best 2.50 nats" in found.text
@@ -89,19 +89,19 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
 def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
     series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
-    found = verdict(series)
+    found = judge(series)
     assert found.text == "Finished after 3:20. Best 1.74 nats (2.51 bits) at step 200, kept."
     stopped = run([4.5, 3.0, 2.2])
     stopped.feed([Finished(step=100, reason="stopped", best_val=2.2, best_step=100, train_seconds=50.0)])
-    assert verdict(stopped).kind == "stopped"
+    assert judge(stopped).kind == "stopped"
 
 
 def test_the_model_from_before_training_is_not_called_the_best() -> None:
     series = run([4.2, 4.3, 4.4, 4.5])
-    found = verdict(series)
+    found = judge(series)
     assert found.kind != "overfitting" or "best model" not in found.text
     series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0)])
-    text = verdict(series).text
+    text = judge(series).text
     assert "The model that is kept is the one from before training: 4.20 nats (6.06 bits)." in text.replace("~", "")
     assert "Best" not in text
 
@@ -110,7 +110,7 @@ def test_the_model_from_before_training_is_not_called_the_best() -> None:
 def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
     with record(tmp_path, state, message="the disk is full", last_words="it broke") as recorded:  # type: ignore[arg-type]
         series = RunSeries.of(read_events(recorded.run.events_path))
-        found = verdict(series, recorded.run.status())
+        found = judge(series, recorded.run.status())
         assert found.kind == state
         assert found.text.endswith((".", "…"))
         if state == "waiting":
@@ -122,67 +122,65 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
 def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
     series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
-    assert verdict(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
+    assert judge(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
         "Starting: loading torch."
     )
-    assert verdict(series, RunStatus(state="finished", alive=False)).kind == "finished"
+    assert judge(series, RunStatus(state="finished", alive=False)).kind == "finished"
 
 
 def test_pauses_and_failures_are_in_the_log() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([Paused(step=100)])
-    assert verdict(series).kind == "paused"
+    assert judge(series).kind == "paused"
     series.feed([Failed(step=100, message="memory ran out")])
-    assert verdict(series).text.startswith("Failed: Memory ran out.")
+    assert judge(series).text.startswith("Failed: Memory ran out.")
 
 
 def test_recorded_runs_are_learning_and_overfitting(tmp_path: Path) -> None:
     with record(tmp_path, "running") as good, record(tmp_path, "running", overfits=True, steps=900) as bad:
-        kinds = [
-            verdict(RunSeries.of(read_events(each.run.events_path)), each.run.status()).kind for each in (good, bad)
-        ]
+        kinds = [judge(RunSeries.of(read_events(each.run.events_path)), each.run.status()).kind for each in (good, bad)]
         assert kinds == ["learning", "overfitting"]
         status = replace(good.run.status(), state="waiting", message="")
-        assert verdict(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
+        assert judge(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
 
 
 def test_loss_of_zero_is_judged() -> None:
     """A text of one character is predicted perfectly from the first step on."""
     series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
-    assert verdict(series).kind in ("learning", "flattening")
+    assert judge(series).kind in ("learning", "flattening")
 
 
 def test_falling_loss_far_above_its_best_is_recovering() -> None:
     """After the loss had blown up, a fall from there was called learning without overfitting."""
     series = run([4.5, 3.9, 3.47, 9.5, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9])
-    found = verdict(series)
+    found = judge(series)
     assert found.kind == "recovering"
     assert found.text == (
         "Recovering: validation fell 52% in the last 25 s. At 4.60 nats it is still above its best, 3.47."
     )
-    rises = verdict(run([4.5, 3.9, 3.47, 3.47, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9]))
+    rises = judge(run([4.5, 3.9, 3.47, 3.47, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9]))
     assert rises.kind == "worsening"
     assert "No overfitting" not in rises.text
 
 
 def test_rising_validation_is_never_called_flattening() -> None:
     """A rise of 126 % was."""
-    both = verdict(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
+    both = judge(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
     assert both.text == (
         "Getting worse: validation rose 126% in the last 25 s, to 4.30 nats; the best is 1.90. "
         "The learning rate may be too high: a lower one would help."
     )
-    by_heart = verdict(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7]))
+    by_heart = judge(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7]))
     assert by_heart.kind == "worsening"
     assert "Training fell: it learns the text by heart" in by_heart.text
-    assert verdict(run([2.0, 1.9, 1.9, 1.91])).text.startswith("Flattening: validation rose 0.5% in the last 25 s.")
+    assert judge(run([2.0, 1.9, 1.9, 1.91])).text.startswith("Flattening: validation rose 0.5% in the last 25 s.")
 
 
 def test_verdict_is_in_the_unit_asked_for() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
     series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
-    assert verdict(series).describe(bits=True) == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
-    stuck = verdict(run([4.5, 3.13, 3.12, 3.11, 3.11]), order0=ORDER0)
+    assert judge(series).describe(bits=True) == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
+    stuck = judge(run([4.5, 3.13, 3.12, 3.11, 3.11]), order0=ORDER0)
     assert "(4.47 bits)" in stuck.describe(bits=True)
     assert "(3.10 nats)" in stuck.describe()
 
@@ -209,7 +207,7 @@ def ended(train: list[float], best: float) -> RunSeries:
     ],
 )
 def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], best: float, too_high: bool) -> None:
-    assert verdict(ended(train, best), order0=ORDER0).rate_too_high == too_high
+    assert judge(ended(train, best), order0=ORDER0).needs_lower_rate == too_high
 
 
 @pytest.mark.parametrize(
@@ -219,4 +217,4 @@ def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], bes
 def test_final_validation_says_why_training_ended(limit: str, planned: int, words: str) -> None:
     series = RunSeries.of([started(planned_steps=planned, limit=limit), validated(0, 4.5), stepped(100, 3.0)])
     status = RunStatus(state="running", alive=True, validated=0.4)
-    assert verdict(series, status).text.startswith(f"{words}. Now the best model is validated")
+    assert judge(series, status).text.startswith(f"{words}. Now the best model is validated")

@@ -1,0 +1,38 @@
+"""What decides a generated text besides its model and its prime, as one value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.sampler_settings import SamplerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Random numbers, sampler and held cells of a text.
+
+    Attributes:
+        seed: a whole number of at most 64 bits.
+        sample: which of several texts of one seed.
+        settings: how characters are chosen.
+        clamps: cells that are held or scaled in each step.
+    """
+
+    seed: int = 0
+    sample: int = 0
+    settings: SamplerSettings = SamplerSettings()
+    clamps: Sequence[Clamp] = ()
+
+    def facts(self, seed: str = "") -> list[tuple[str, str]]:
+        """Names and values for a page or a table, without filters that are off. ``seed`` stands in place of the seed,
+        where there were several."""
+        return [
+            ("seed", seed or str(self.seed)),
+            *((name.replace("_", "-"), str(value)) for name, value in self.settings.in_effect().items()),
+            *([("held cells", ", ".join(clamp.exact() for clamp in self.clamps))] if self.clamps else []),
+        ]
+
+
+DEFAULT = Recipe()

@@ -1,0 +1,206 @@
+"""Settings that are declared once: a field of a dataclass with its type, default, limits and words.
+
+The check of a value, the reading of one that a person wrote, the phrases of messages and help, the options of the
+command line and the rows of the app's forms come from the declaration. :func:`setting` makes such a field, and
+:func:`setting_fields` lists those of a class.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+import types
+import typing
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from charlstm.errors import CharLSTMError, SettingsError
+from charlstm.json_fields import MAX_INTEGER
+
+MOST = 1e300
+"""The limit of all numbers, so that sums with them stay finite."""
+
+OFF_WORDS = ("none", "off", "null", "")
+"""How people write that a setting is off."""
+
+_FLAGS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def setting(default: Any, about: str, **declared: Any) -> Any:
+    """A field of a dataclass that is a setting. ``declared`` are attributes of :class:`SettingField`."""
+    return field(default=default, metadata={"about": about, **declared})
+
+
+@dataclass(frozen=True, slots=True)
+class SettingField:
+    """A setting as it was declared. Name, default, ``kind``, ``optional`` and ``words`` come from the field itself."""
+
+    name: str
+    default: Any
+    kind: type
+    """``bool``, ``int``, ``float`` or ``str``."""
+    optional: bool
+    """Whether it may be None, which is off."""
+    about: str
+    """What it is, in a phrase for help texts and forms."""
+    words: tuple[str, ...] = ()
+    """The words that it takes, if these are all: those of its ``Literal`` type."""
+    aliases: Collection[str] = ()
+    """Other words that it takes, and its class replaces."""
+    pattern: str = ""
+    """A regular expression that its text matches."""
+    examples: tuple[str, ...] = ()
+    """Words to complete, where not all are listed."""
+    text: str = "a text"
+    """What text it takes, as a phrase for messages."""
+    low: float | None = None
+    high: float | None = None
+    open_low: bool = False
+    """Whether it is above ``low``, not from it on."""
+    off: Any = None
+    """The value that turns it off."""
+    needs: str = ""
+    """The setting without which it has no effect."""
+    option: bool | str = False
+    """Whether commands have an option for it; a string is the option's name, if that is not the setting's."""
+    metavar: str = ""
+    """What stands for its value in the help of the option; empty: by its type."""
+    label: str = ""
+    """Its name in forms; empty: its name with spaces."""
+    form: str = ""
+    """What it is in the few words that a row of a form has room for; empty: ``about``."""
+
+    @property
+    def option_name(self) -> str:
+        """The name of its option on the command line, with the dashes."""
+        return self.option if isinstance(self.option, str) else f"--{self.name.replace('_', '-')}"
+
+    @property
+    def help(self) -> str:
+        """``about`` as a sentence."""
+        return f"{self.about[0].upper()}{self.about[1:]}."
+
+    @property
+    def takes(self) -> str:
+        """What values it takes, as a phrase for messages, such as "a whole number of at least 1"."""
+        if self.words:
+            return " or ".join(self.words)
+        if self.kind is bool:
+            return "true or false"
+        if self.kind is str:
+            return self.text
+        phrase = "a whole number" if self.kind is int else "a number"
+        if self.low is not None and self.high is not None:
+            phrase += (
+                f" above {self.low:,}, up to {self.high:,}" if self.open_low else f" from {self.low:,} to {self.high:,}"
+            )
+        elif self.low is not None:
+            phrase += f" above {self.low:,}" if self.open_low else f" of at least {self.low:,}"
+        return phrase + (" or none" if self.optional else "")
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The words that it takes, such as ``true`` and ``none``, as :meth:`parse` reads them. Numbers are not listed,
+        so the result may be empty."""
+        listed = ("true", "false") if self.kind is bool else self.words or self.examples
+        return (*listed, "none") if self.optional else listed
+
+    @property
+    def can_be_off(self) -> bool:
+        """Whether one of its values turns it off."""
+        return self.optional or self.off is not None
+
+    def is_off(self, value: Any) -> bool:
+        """Whether ``value`` turns it off."""
+        return self.can_be_off and bool(value == self.off)
+
+    def fits(self, value: Any) -> bool:
+        """Whether it takes ``value``."""
+        if value is None:
+            return self.optional
+        if self.words:
+            return isinstance(value, str) and (value in self.words or value in self.aliases)
+        if self.kind is bool:
+            return isinstance(value, bool)
+        if self.kind is str:
+            return isinstance(value, str) and (not self.pattern or bool(re.fullmatch(self.pattern, value)))
+        numbers = int if self.kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, numbers) or not abs(value) < MOST:
+            return False
+        if self.low is not None and (value <= self.low if self.open_low else value < self.low):
+            return False
+        return self.high is None or bool(value <= self.high)
+
+    def check(self, value: Any, error: type[CharLSTMError] = SettingsError) -> None:
+        """Raise ``error``, which names the setting, the value and what the setting takes, unless it takes ``value``."""
+        if not self.fits(value):
+            raise error(f"{self.name} takes {self.takes}, not {value!r}")
+        if self.kind is int and self.high is None and value is not None and value >= MAX_INTEGER:
+            raise error(f"{self.name} takes whole numbers up to {MAX_INTEGER - 1:,}, not {value!r}")
+
+    def parse(self, text: str, error: type[CharLSTMError] = SettingsError) -> Any:
+        """Read a value as people write it (``3e-3``, ``none``, ``true``, ``tail``). Raises ``error`` as :meth:`check`
+        does."""
+        word = text.strip()
+        if self.can_be_off and word.lower() in OFF_WORDS:
+            return self.off
+        value: Any = word
+        try:
+            if self.kind is bool:
+                value = _FLAGS[word.lower()]
+            elif self.kind is int:
+                value = int(word.replace("_", "").replace(",", ""))
+            elif self.kind is float:
+                value = float(word.replace("_", ""))
+        except (ValueError, KeyError):
+            raise error(f"{self.name} takes {self.takes}, not {word!r}") from None
+        self.check(value, error)
+        return value
+
+    def write(self, value: Any, off: str = "off") -> str:
+        """A value as people write it: the inverse of :meth:`parse`."""
+        if self.is_off(value):
+            return off
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def setting_fields(kind: type) -> dict[str, SettingField]:
+    """The settings of a dataclass by name, in their order."""
+    return _setting_fields(kind)
+
+
+@functools.cache  # a list of runs needs them for every setting of every run
+def _setting_fields(kind: type) -> dict[str, SettingField]:
+    hints = typing.get_type_hints(kind)
+    found = {}
+    for each in fields(kind):
+        if "about" not in each.metadata:
+            continue
+        hint = hints[each.name]
+        union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+        kinds = typing.get_args(hint) if union else (hint,)
+        literal = typing.get_args(kinds[0]) if typing.get_origin(kinds[0]) is Literal else ()
+        declared = {"words": literal, **each.metadata}
+        declared.setdefault("label", each.name.replace("_", " "))
+        found[each.name] = SettingField(
+            name=each.name,
+            default=each.default,
+            kind=str if literal else kinds[0],
+            optional=type(None) in kinds,
+            **declared,
+        )
+    return found
+
+
+def check_settings(settings: Any, error: type[CharLSTMError] = SettingsError) -> None:
+    """Raise ``error`` unless each setting of a dataclass has a value that it takes."""
+    for name, each in setting_fields(type(settings)).items():
+        each.check(getattr(settings, name), error)
+
+
+def unknown_setting(name: object, known: Collection[str]) -> str:
+    """The end of a sentence about a setting that does not exist: the one that was probably meant, or all."""
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"did you mean {near[0]}?" if near else f"the settings are {', '.join(known)}"

@@ -1,0 +1,583 @@
+"""What a run's state means for a person: a class for each kind of verdict, and every word that is said of it.
+
+:func:`charlstm.runs.judge.judge` finds the verdict on a run. What the trainer, the run's status, the command line and
+the app say of a run that diverges, fails or no longer improves is taken from here too. Losses are in nats per
+character.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from charlstm.display import as_sentence, duration
+from charlstm.training.events import ESTIMATE
+
+RISKY_RATE = 5
+"""A learning rate of so many times the preset's may diverge."""
+
+SMALLER = 10
+"""After a run has diverged, a learning rate this many times smaller is suggested."""
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """A loss before and after; of a rise, the lowest and the last."""
+
+    before: float
+    after: float
+
+    def words(self, bits: bool) -> tuple[str, str]:
+        """Both, without their unit."""
+        return _loss(self.before, bits), _loss(self.after, bits)
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """What a model is no better than, in words, and the loss of that."""
+
+    by: str
+    loss: float
+
+    def describe(self, bits: bool) -> str:
+        """``no better than guessing all characters alike (4.58 nats)``."""
+        return f"no better than {self.by} ({_loss(self.loss, bits)} {_unit(bits)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The best model of a run. ``whole``: its loss was measured on the whole held-out part; else it is an estimate from
+    slices. ``step`` is ``None`` where it is not known."""
+
+    loss: float
+    whole: bool = False
+    step: int | None = None
+
+    def describe(self, bits: bool) -> str:
+        """Its loss, and that it is kept, in a sentence; empty when the loss is not a number."""
+        if not math.isfinite(self.loss):
+            return ""
+        figures = f"{_loss(self.loss, bits)} {_unit(bits)} ({_loss(self.loss, not bits)} {_unit(not bits)})"
+        loss = figures if self.whole else ESTIMATE + figures
+        if self.step == 0:
+            return f"The model that is kept is the one from before training: {loss}."
+        return f"Best {loss}{f' at step {self.step:,}' if self.step is not None else ''}, kept."
+
+
+class Verdict(ABC):
+    """How a run is doing. Each kind is a class with what it needs to be described."""
+
+    __slots__ = ()
+    kind: ClassVar[str]
+    mark: ClassVar[str]
+    """One character that stands before the sentence in the app."""
+    is_trouble: ClassVar[bool] = False
+    """Whether something has to be done."""
+
+    @abstractmethod
+    def describe(self, *, bits: bool = False) -> str:
+        """One to three sentences for a person, with losses in nats, or in ``bits``."""
+
+    @property
+    def text(self) -> str:
+        """One to three sentences for a person, with losses in nats."""
+        return self.describe()
+
+    @property
+    def needs_lower_rate(self) -> bool:
+        """Whether the loss rises, or rose or came to rest before the end, because the learning rate is too high."""
+        return False
+
+
+# ---- before the first step, and between steps
+@dataclass(frozen=True, slots=True)
+class Starting(Verdict):
+    """Its first steps are still to come."""
+
+    kind, mark = "starting", "▹"
+    message: str = ""
+    """What the worker does."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        return as_sentence(f"Starting: {self.message}" if self.message else "Starting")
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Verdict):
+    """It waits for the disk."""
+
+    kind, mark = "waiting", "…"
+    message: str = ""
+
+    def describe(self, *, bits: bool = False) -> str:
+        return as_sentence(self.message or "Waiting for the disk")
+
+
+@dataclass(frozen=True, slots=True)
+class Paused(Verdict):
+    """A person has paused it."""
+
+    kind, mark = "paused", "‖"
+    step: int
+
+    def describe(self, *, bits: bool = False) -> str:
+        return f"Paused at step {self.step:,}."
+
+
+@dataclass(frozen=True, slots=True)
+class Validating(Verdict):
+    """Training is over, and the best model is measured on all held-out text."""
+
+    kind, mark = "validating", "▶"
+    reason: str
+    """Why training ended: ``done``, ``time``, or empty when that is not known yet."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        done = {"done": "All steps are done", "time": "The time is up"}.get(self.reason, "Training has ended")
+        return f"{done}. Now the best model is validated on all of the held-out text."
+
+
+# ---- while it trains
+@dataclass(frozen=True, slots=True)
+class FirstSteps(Verdict):
+    """The training loss falls, and there are no two validations to compare yet."""
+
+    kind, mark = "learning", "↘"
+    train: Losses | None
+    """The first and the last training loss."""
+    guessing: float | None = None
+    """The loss of guessing all characters alike, while the training loss is above it."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        if self.train is None:
+            return "Learning: these are the first steps."
+        first, last = self.train.words(bits)
+        still = "" if self.guessing is None else f", still above guessing ({_loss(self.guessing, bits)})"
+        return f"Learning: training loss {first} → {last} {_unit(bits)}{still}."
+
+
+@dataclass(frozen=True, slots=True)
+class NotFalling(Verdict):
+    """The training loss does not fall, or rises, and there are no two validations to compare yet."""
+
+    kind, mark, is_trouble = "rising", "↗", True
+    train: Losses
+
+    def describe(self, *, bits: bool = False) -> str:
+        first, last = self.train.words(bits)
+        return f"Not learning: the training loss went from {first} to {last} {_unit(bits)}."
+
+
+@dataclass(frozen=True, slots=True)
+class Climbing(Verdict):
+    """The learning rate climbs again after an extension: a rising loss says nothing yet."""
+
+    kind, mark = "climbing", "↗"
+    until: int
+    """The step up to which it climbs."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        return (
+            f"The learning rate climbs again until step {self.until:,}, because the run was extended: the loss may "
+            "rise until then."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Learning(Verdict):
+    """The validation loss falls."""
+
+    kind, mark = "learning", "↘"
+    change: float
+    """Relative change of the validation loss during ``seconds`` of training."""
+    seconds: float
+
+    def describe(self, *, bits: bool = False) -> str:
+        span = _span(self.seconds)
+        return f"Still learning: validation fell {_percent(-self.change)} in the last {span}. No overfitting."
+
+
+@dataclass(frozen=True, slots=True)
+class Recovering(Verdict):
+    """The validation loss falls, and is still above its best."""
+
+    kind, mark = "recovering", "↘"
+    change: float
+    seconds: float
+    validation: Losses
+    """The best and the last validation loss."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        fell = f"Recovering: validation fell {_percent(-self.change)} in the last {_span(self.seconds)}."
+        return f"{fell} {_above_best(self.validation, bits)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flattening(Verdict):
+    """The validation loss falls hardly at all, or rises a little."""
+
+    kind, mark = "flattening", "→"
+    change: float
+    seconds: float
+    validation: Losses | None = None
+    """The best and the last validation loss, when the last is well above the best."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        moved = f"fell only {max(0.0, -self.change):.1%}" if self.change <= 0 else f"rose {self.change:.1%}"
+        rest = "No overfitting." if self.validation is None else _above_best(self.validation, bits)
+        return f"Flattening: validation {moved} in the last {_span(self.seconds)}. {rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Worsening(Verdict):
+    """The validation loss rises."""
+
+    kind, mark, is_trouble = "worsening", "↗", True
+    change: float
+    seconds: float
+    validation: Losses
+    """The best and the last validation loss."""
+    train_falls: bool
+    """Whether the training loss fell meanwhile."""
+
+    @property
+    def needs_lower_rate(self) -> bool:
+        return not self.train_falls
+
+    def describe(self, *, bits: bool = False) -> str:
+        best, last = self.validation.words(bits)
+        span = _span(self.seconds)
+        rose = f"Getting worse: validation rose {_percent(self.change)} in the last {span}, to {last} {_unit(bits)}"
+        if self.train_falls:
+            cause = "Training fell: it learns the text by heart, and more text or dropout would help."
+        else:
+            cause = "The learning rate may be too high: a lower one would help."
+        return f"{rose}; the best is {best}. {cause}"
+
+
+@dataclass(frozen=True, slots=True)
+class Overfitting(Verdict):
+    """The validation loss rises while the training loss falls."""
+
+    kind, mark = "overfitting", "↗"
+    since: int
+    """The step of the best validation."""
+    rise: float
+    """How much the validation loss rose since, relatively."""
+    best: float
+    """The loss of the model that is kept."""
+
+    def describe(self, *, bits: bool = False) -> str:
+        which = "best model" if self.since else "model from before training"
+        return (
+            f"Overfitting since step {self.since:,}: validation rose {self.rise:.0%} while training fell. "
+            f"The {which} ({ESTIMATE}{_loss(self.best, bits)} {_unit(bits)}) is kept."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck(Verdict):
+    """The loss does not fall below the entropy of the letter frequencies, ``order0``."""
+
+    kind, mark, is_trouble = "stuck", "=", True
+    order0: float
+
+    def describe(self, *, bits: bool = False) -> str:
+        return (
+            f"Stuck at letter frequencies ({_loss(self.order0, bits)} {_unit(bits)}): the model knows only how "
+            "frequent each character is."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Diverging(Verdict):
+    """The training loss rises far above its lowest, or above guessing, or is not a number any more (then ``train`` is
+    ``None``)."""
+
+    kind, mark, is_trouble = "diverging", "✗", True
+    advice: ClassVar[str] = "Stop it and train with a lower lr, or lower it with set-lr."
+    train: Losses | None = None
+    """The lowest and the last training loss."""
+    guessing: float | None = None
+    """The loss of guessing all characters alike, when the training loss is above it."""
+
+    @property
+    def needs_lower_rate(self) -> bool:
+        return True
+
+    def describe(self, *, bits: bool = False) -> str:
+        if self.train is None:
+            return "Diverging: the training loss is not a number any more."
+        worse = ""
+        if self.guessing is not None:
+            worse = f", worse than guessing all characters alike ({_loss(self.guessing, bits)})"
+        low, last = self.train.words(bits)
+        moved = f"rose from {low} to {last}" if self.train.before < self.train.after else f"is {last}"
+        return f"Diverging: the training loss {moved} {_unit(bits)}{worse}."
+
+
+# ---- after the end
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended(Verdict):
+    """A run without a worker."""
+
+    best: Best | None
+    message: str = ""
+    """What the worker reported, or empty."""
+    busy: str = ""
+    """What other programs did to it, in a sentence, where that is worth a word."""
+    overfitted_since: int | None = None
+    """The step after which it overfitted."""
+
+    @property
+    def title(self) -> str:
+        """How it ended, in a few words."""
+        return self.kind.capitalize()
+
+    @property
+    def overfitted(self) -> str:
+        """That it overfitted and what would help, as the end of a sentence; empty where it did not."""
+        since = self.overfitted_since
+        return "" if since is None else f"overfitted after step {since:,}; more text or dropout would help"
+
+    def _best(self, bits: bool) -> str:
+        return "" if self.best is None else self.best.describe(bits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopped(Ended):
+    """A person has stopped it at a checkpoint."""
+
+    kind, mark = "stopped", "□"
+    step: int
+
+    @property
+    def title(self) -> str:
+        return f"Stopped at step {self.step:,}"
+
+    def describe(self, *, bits: bool = False) -> str:
+        return f"{self.title}. {self._best(bits)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken(Ended):
+    """A run that ended by no plan and by nobody's command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed(Broken):
+    """It ended with an error."""
+
+    kind, mark = "failed", "✗"
+
+    def describe(self, *, bits: bool = False) -> str:
+        return f"{self.title}: {as_sentence(self.message) or 'The reason is unknown.'} {self._best(bits)}".rstrip()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crashed(Failed):
+    """Its process is gone."""
+
+    kind = "crashed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diverged(Broken):
+    """It ended because its loss was not a number any more."""
+
+    kind, mark = "diverged", "✗"
+    question: ClassVar[str] = "The loss ran away. From the last checkpoint on, the highest learning rate is:"
+    """Before it is resumed."""
+    no_state: ClassVar[str] = "The loss is no longer a number, so this training has no state to continue from"
+    """Why its trainer, in a program that uses the library, cannot give the state of training."""
+    step: int
+
+    @property
+    def title(self) -> str:
+        return END_REASONS["diverged"].title
+
+    @property
+    def needs_lower_rate(self) -> bool:
+        return True
+
+    def describe(self, *, bits: bool = False) -> str:
+        best = self._best(bits) or "No model was kept."
+        return f"Diverged at step {self.step:,}: the loss is not a number any more. {best}"
+
+    def advice(self, rate: str) -> str:
+        """What to do, with a learning rate to try."""
+        return f"Resume it with a lower learning rate, such as lr={rate}"
+
+    @staticmethod
+    def message_after(step: int) -> str:
+        """What the status of a run says that diverged after ``step``."""
+        return f"the loss was not a number any more after step {step:,}; a lower learning rate may help"
+
+    @staticmethod
+    def warning(step: int, rate: float, best_step: int) -> str:
+        """What the trainer warns of when it ends a run after ``step`` at this learning ``rate``."""
+        return (
+            f"The loss is no longer a number after step {step:,}, at learning rate {rate:.2g}, so training stops. "
+            f"The best model so far (step {best_step:,}) is kept; try a lower lr or clip"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndReason:
+    """A reason for which a run ends by itself or by command, in words."""
+
+    short: str
+    """As in ``out of time after 5:00``."""
+    title: str = "Finished"
+    why: str = ""
+    """As in ``Finished after 5:00: its time limit was reached``."""
+
+
+END_REASONS = {
+    "done": EndReason("finished"),
+    "stopped": EndReason("stopped", "Stopped"),
+    "time": EndReason("out of time", "Finished at its time limit", "its time limit was reached"),
+    "patience": EndReason(
+        "no longer improving",
+        "Finished early: validation had stopped improving",
+        "the validation loss had stopped improving",
+    ),
+    "diverged": EndReason("diverged", "Ended: the loss ran away"),
+}
+"""The reasons of ``finished`` events."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished(Ended):
+    """It came to its end."""
+
+    kind, mark = "finished", "■"
+    reason: str
+    """``done``, ``time`` or ``patience``."""
+    seconds: float
+    """All the time of the run, without pauses."""
+    useless: Beaten | None = None
+    """What its best model is no better than: guessing, or the letter frequencies."""
+    risen: Losses | None = None
+    """The lowest and the last training loss, when it had risen as far as that of a run that diverges."""
+    rose_above_guessing: bool = False
+    """Whether its training loss was once worse than guessing all characters alike."""
+    stalled: bool = False
+    """Whether its training loss had stopped falling."""
+    extended_in_vain: bool = False
+    """Whether it was extended, and its best model is still the one from before."""
+
+    @property
+    def needs_lower_rate(self) -> bool:
+        """Whether its loss rose, or its best model is ``useless`` and the loss had stopped falling or was once worse
+        than guessing. A longer run would change nothing, a lower learning rate would."""
+        useless = self.useless is not None and (self.rose_above_guessing or self.stalled)
+        return self.risen is not None or useless
+
+    @property
+    def title(self) -> str:
+        return END_REASONS.get(self.reason, END_REASONS["done"]).title
+
+    def describe(self, *, bits: bool = False) -> str:
+        why = END_REASONS.get(self.reason, END_REASONS["done"]).why
+        text = f"Finished after {_span(self.seconds)}{f': {why}' if why else ''}. {self._best(bits)}".rstrip()
+        if self.busy:
+            text = f"{text} {self.busy}"
+        if self.useless is not None:
+            text = f"{text} That is {self.useless.describe(bits)}: it has learnt nothing of use yet."
+        if self.risen is not None:
+            return f"{text} {_rose(self.risen, bits)}."
+        if self.needs_lower_rate:
+            return f"{text} {rate_was_too_high()}: train anew with a lower one."
+        if self.overfitted_since is not None:
+            return f"{text} It {self.overfitted}."
+        if self.extended_in_vain:
+            return f"{text} The steps that were added did not improve it."
+        return text
+
+    def flaw(self, baselines: Mapping[str, float], *, risky_rate: bool, bits: bool) -> Flaw | None:
+        """What is wrong with its model, compared with the losses of simple models too; ``None`` for one that has learnt
+        something. ``risky_rate``: its learning rate was many times that of its preset (:data:`RISKY_RATE`).
+
+        A model that is no better than one which sees the letter before alone writes gibberish. One that is worse than
+        the simple models of two letters or than a compressor has hardly learnt a word.
+        """
+        useless, effect = self.useless, "writes gibberish"
+        best = math.inf if self.best is None else self.best.loss
+        beaten_by = [name for name in _BEATEN_BY if baselines.get(name, math.inf) <= best < math.inf]
+        if useless is None and beaten_by:
+            useless = Beaten(_BEATEN_BY[beaten_by[0]], baselines[beaten_by[0]])
+            effect = effect if beaten_by[0] == "order 1" else "writes few real words"
+        untrained = self.best is not None and self.best.step == 0
+        too_high = self.needs_lower_rate or (useless is not None and (self.rose_above_guessing or risky_rate))
+        if self.risen is not None:
+            words = _rose(self.risen, bits)
+        elif useless is not None:
+            model = "Its model, still the one from before training," if untrained else "Its best model"
+            words = f"{model} is {useless.describe(bits)}, so that it {effect}"
+        elif untrained:
+            words = "No step has improved the model that training began with. A lower rate or more text may help"
+        else:
+            return None
+        return Flaw(words, too_high, more_minutes=useless is not None and not too_high)
+
+
+_BEATEN_BY = {
+    "order 1": "a model of the last letter alone",
+    "order 2": "a model of the last two letters alone",
+    "xz": "a file compressor",
+}
+"""The simple models that a run's model should beat, by their labels (:func:`charlstm.text.statistics.baselines`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with the model of a run that finished, in a sentence without its full stop."""
+
+    words: str
+    lower_rate: bool
+    """Another run needs a lower learning rate, and more minutes would not help."""
+    more_minutes: bool
+    """More minutes may help."""
+
+
+def rate_was_too_high(rate: str = "") -> str:
+    """That the learning rate, which is named when it is given, was too high, without a full stop."""
+    return f"The learning rate{f', {rate},' if rate else ''} was too high"
+
+
+def risk_words(rate: float, usual: float) -> str:
+    """A warning of a learning rate that is many times the preset's, ``usual``; empty for others."""
+    times = rate / usual
+    return f"The learning rate is {times:,.0f} times the preset's: training may diverge." if times >= RISKY_RATE else ""
+
+
+def _rose(risen: Losses, bits: bool) -> str:
+    low, last = risen.words(bits)
+    return f"It diverged: the training loss rose from {low} to {last} {_unit(bits)}"
+
+
+def _above_best(validation: Losses, bits: bool) -> str:
+    best, last = validation.words(bits)
+    return f"At {last} {_unit(bits)} it is still above its best, {best}."
+
+
+def _unit(bits: bool) -> str:
+    return "bits" if bits else "nats"
+
+
+def _loss(nats: float, bits: bool) -> str:
+    """A loss in nats, or in ``bits``, without its unit."""
+    return f"{nats / math.log(2) if bits else nats:.2f}"
+
+
+def _percent(part: float) -> str:
+    return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
+
+
+def _span(seconds: float) -> str:
+    """``0.3 s``, ``10 s``, and from a minute on as :func:`duration`."""
+    return duration(seconds) if seconds >= 60 else f"{seconds:.{0 if seconds >= 1 else 1}f} s"

@@ -1,0 +1,97 @@
+"""The words of each kind of verdict; which kind a run has is tested in ``tests/core/runs/test_judge.py``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import charlstm
+from charlstm.training.verdict import (
+    END_REASONS,
+    Beaten,
+    Best,
+    Crashed,
+    Diverged,
+    Diverging,
+    Failed,
+    Finished,
+    Losses,
+    NotFalling,
+    Recovering,
+    Stopped,
+    Verdict,
+)
+
+BEST = Best(1.5, step=80)
+
+
+@pytest.mark.parametrize(
+    ("judged", "words"),
+    [
+        (Diverging(), "Diverging: the training loss is not a number any more."),
+        (Diverging(Losses(2.0, 3.0)), "Diverging: the training loss rose from 2.00 to 3.00 nats."),
+        (
+            Diverging(Losses(9.0, 9.0), 4.6),
+            "Diverging: the training loss is 9.00 nats, worse than guessing all characters alike (4.60).",
+        ),
+        (
+            Diverged(best=None, step=9),
+            "Diverged at step 9: the loss is not a number any more. No model was kept.",
+        ),
+        (
+            Finished(best=BEST, reason="done", seconds=60.0, risen=Losses(2.0, 3.0)),
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. "
+            "It diverged: the training loss rose from 2.00 to 3.00 nats.",
+        ),
+        (NotFalling(Losses(2.0, 2.5)), "Not learning: the training loss went from 2.00 to 2.50 nats."),
+        (
+            Recovering(-0.1, 30.0, Losses(2.0, 3.0)),
+            "Recovering: validation fell 10% in the last 30 s. At 3.00 nats it is still above its best, 2.00.",
+        ),
+        (Failed(best=BEST, message="no disk"), "Failed: No disk. Best ~1.50 nats (2.16 bits) at step 80, kept."),
+        (Crashed(best=None, message=""), "Crashed: The reason is unknown."),
+        (Stopped(best=None, step=1200), "Stopped at step 1,200."),
+    ],
+)
+def test_verdict_in_words(judged: Verdict, words: str) -> None:
+    assert judged.text == words
+
+
+def test_rate_is_to_be_lowered_after_a_rise_or_a_useless_model_that_stalled() -> None:
+    useless = Beaten("guessing all characters alike", 4.6)
+    assert Diverging().needs_lower_rate
+    assert Finished(best=BEST, reason="done", seconds=1.0, risen=Losses(2.0, 3.0)).needs_lower_rate
+    assert Finished(best=BEST, reason="done", seconds=1.0, useless=useless, stalled=True).needs_lower_rate
+    assert not Finished(best=BEST, reason="done", seconds=1.0, useless=useless).needs_lower_rate
+    assert not Finished(best=BEST, reason="done", seconds=1.0, stalled=True).needs_lower_rate
+
+
+def test_flaw_names_the_simplest_model_that_is_better() -> None:
+    ended = Finished(best=BEST, reason=next(iter(END_REASONS)), seconds=1.0)
+    assert ended.flaw({"order 1": 3.0, "xz": 2.0}, risky_rate=False, bits=False) is None
+    flaw = ended.flaw({"order 2": 1.4, "xz": 1.3}, risky_rate=False, bits=False)
+    assert flaw is not None
+    assert flaw.words.endswith(
+        "no better than a model of the last two letters alone (1.40 nats), so that it writes few real words"
+    )
+    assert (flaw.lower_rate, flaw.more_minutes) == (False, True)
+    risky = ended.flaw({"xz": 1.3}, risky_rate=True, bits=False)
+    assert risky is not None
+    assert (risky.lower_rate, risky.more_minutes) == (True, False)
+
+
+def test_words_about_divergence_stand_in_one_module() -> None:
+    core = Path(charlstm.__file__).parent
+    said = re.compile(
+        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any)""", re.I
+    )
+    found = {
+        path.name
+        for folder in (core, core.parents[1] / "tui" / "charlstm_tui")
+        for path in folder.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if said.search(line) and '"""' not in line
+    }
+    assert found == {"verdict.py"}
