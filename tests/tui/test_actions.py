@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from textual.binding import Binding
@@ -11,23 +12,44 @@ from textual.binding import Binding
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
+from charlstm_tui.corpus.texts_view import TextsView
+from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import DuelView
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.score_view import ScoreView
-from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.writing import Writing
+from charlstm_tui.runs.overlay import OverlayPane
+from charlstm_tui.runs.table_view import TableView
+from charlstm_tui.train.setup_pane import SetupPane
+from charlstm_tui.train.watch_view import WatchView
+from driven_app import driven
+from recorded_run import record
 
-VIEWS_OF_SCOPE: dict[str, tuple[type[GenerateView], ...]] = {
+VIEWS_OF_SCOPE: dict[str, tuple[type, ...]] = {
+    "corpus": (TextsView,),
+    "train": (WatchView,),
+    "train.before": (SetupPane,),
+    "train.live": (WatchView,),
+    "train.after": (WatchView,),
+    "runs": (TableView,),
+    "runs.overlay": (OverlayPane,),
     "generate.cells": (CellsView,),
-    "generate.cells.text": (CellsView,),
-    "generate.context": (ContextView,),
+    "generate.reading": (ScoreView, CellsView, ContextView),
+    "generate.model": (PlayView, ScoreView, CellsView),
     "generate.duel": (DuelView,),
     "generate.multiverse": (MultiverseView,),
     "generate.score": (ScoreView,),
     "generate.play": (PlayView,),
-    "generate.text": (PlayView,),
+    "generate.text": (PlayView, PlayedText),
+    "generate.choices": (PlayView, Candidates),
+    "generate.tree": (BranchTree,),
+    "generate.write": (PlayView, Writing),
+    "generate.write.suggestion": (Writing,),
 }
 
 
@@ -52,7 +74,7 @@ def test_every_scope_occurs_in_a_focus_and_every_action_has_a_key() -> None:
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
 def test_every_action_has_a_handler(action: Action) -> None:
     target = screen_class(action.mode) if action.mode else CharLSTMApp
-    targets = [target, *(VIEWS_OF_SCOPE.get(action.scope, (PlayView, DuelView)) if action.mode == "generate" else ())]
+    targets = [target, *(VIEWS_OF_SCOPE.get(action.scope, (PlayView, DuelView)) if action.mode else ())]
     missing = f"{target.__name__}.do_{action.handler} is missing"
     assert any(callable(getattr(each, f"do_{action.handler}", None)) for each in targets), missing
 
@@ -94,3 +116,17 @@ def test_keys_are_named_as_people_read_them() -> None:
         "Shift+Tab",
         "←",
     ]
+
+
+async def test_action_acts_only_where_a_part_of_the_view_or_the_screen_carries_it_out(places: Path) -> None:
+    record(places, "finished").close()
+    chart, start = BY_ID["train.log_axis"], BY_ID["train.start"]
+    async with driven(places) as app:
+        app.app.attach(places / "novel-quick-1")
+        await app.in_mode("train")
+        await app.until(lambda: app.mode.view.id == "watch")
+        assert app.mode.can(chart)
+        assert not app.mode.can(start)
+        app.app.attach(None)
+        await app.until(lambda: app.mode.view.id == "setup")
+        assert not app.mode.can(chart)

@@ -41,7 +41,7 @@ from recorded_run import NASTY, record
 @pytest.fixture(autouse=True)
 def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frame is tested here: no text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
 
 
 # ---- where it opens
@@ -309,8 +309,8 @@ async def test_asking_which_actions_are_possible_changes_nothing(places: Path, m
             for action in ACTIONS:
                 app.mode.can(action)
                 app.mode.check_action("do", (action.id,))
-            app.mode.labels()
-            app.mode.scopes()
+            app.mode.footer_labels()
+            app.mode.all_scopes()
             for name, value in attributes().items():
                 assert value is before[name] or value == before[name], name
 

@@ -31,7 +31,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def _still(monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
 
 
 async def choose_theme(app: Driven, name: str) -> None:
@@ -122,13 +122,13 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         await app.press("1")
         await app.in_mode("corpus")
         assert isinstance(app.mode, CorpusScreen)
-        app.mode.browse(Path.cwd() / "inner")
+        app.mode.texts_view.browse(Path.cwd() / "inner")
         await app.shows("diary.txt")
     async with driven(places) as app:
         await app.in_mode("runs")
         assert app.app.theme == "gruvbox"
         assert isinstance(app.mode, RunsScreen)
-        assert app.mode.sort.title == "BEST"
+        assert app.mode.table.sort.title == "BEST"
         await app.press("enter")
         await app.shows("smoothing: medium")
         await app.press("1")

@@ -16,10 +16,10 @@ from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
 from charlstm_tui.corpus.summary import enough_for, held_out_words
 from charlstm_tui.corpus.text_state import TextState, read_whole
+from charlstm_tui.corpus.texts_view import TextsView
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.train.run_plan import TextFacts
 from charlstm_tui.train.run_plan import held_out_words as held_out_in_plan
@@ -35,19 +35,19 @@ LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy i
 @pytest.fixture(autouse=True)
 def _nothing_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are previewed; only tests that ask for ``counted`` read them as a whole."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
 
 
 @pytest.fixture
 def counted(_nothing_is_counted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts are read and counted as soon as the cursor is on them."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 0)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
 
 
-def screen(app: Driven) -> CorpusScreen:
-    mode = app.mode
-    assert isinstance(mode, CorpusScreen)
-    return mode
+def view(app: Driven) -> TextsView:
+    shown = app.mode.view
+    assert isinstance(shown, TextsView)
+    return shown
 
 
 async def onto(app: Driven, name: str) -> None:
@@ -56,7 +56,7 @@ async def onto(app: Driven, name: str) -> None:
     rows = app.mode.query_one(RowList)
     await app.press("home")
     for _ in range(60):
-        entry = screen(app).texts.current
+        entry = view(app).texts.current
         if entry is not None and entry.name == name:
             return
         before = rows.cursor
@@ -157,7 +157,7 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
     Path("times.txt").write_text(PROSE)
     async with driven(places, text="times.txt") as app:
         await app.shows("It was the best of times", "Reading the whole text")
-        report = screen(app)._reporter()
+        report = view(app)._reporter()
         for now, progress, words in (
             (100.0, ReadProgress(0, 1000, "reading"), "0%  reading 1.0 kB"),  # too early to tell
             (110.0, ReadProgress(250, 1000, "reading"), "25%  left 0:30  reading 1.0 kB"),
@@ -166,7 +166,7 @@ async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
             (140.0, ReadProgress(0, 500, "encoding"), "0%  encoding 500 B"),
             (143.0, ReadProgress(375, 500, "encoding"), "75%  left 0:01  encoding 500 B"),
         ):
-            monkeypatch.setattr("charlstm_tui.corpus.screen.monotonic", lambda now=now: now)
+            monkeypatch.setattr("charlstm_tui.corpus.texts_view.monotonic", lambda now=now: now)
             report(progress)
             await app.shows(words)
 
@@ -244,7 +244,7 @@ async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
 async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(CorpusScreen, "show_current", lambda self: None)
+    monkeypatch.setattr(TextsView, "show_current", lambda self: None)
     async with driven(places) as app:
         await app.shows("▸ python-reference")
         await app.press("enter")
@@ -270,7 +270,7 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.press("slash", *"source")
         await app.lacks("▸ python-reference")
         await app.press("enter")
-        await app.until(lambda: getattr(screen(app).texts.current, "name", "") == "python-source")
+        await app.until(lambda: getattr(view(app).texts.current, "name", "") == "python-source")
         await app.press("slash", *"xyz")
         await app.shows("Nothing is called “xyz”.", "Esc shows all.")
         await app.press("escape")
@@ -314,7 +314,7 @@ async def test_o_opens_a_path_and_completes_it(places: Path) -> None:
         await app.until(lambda: line._suggestion == "deep/er/tale.txt")
         await app.press("tab", "enter")
         await app.shows("GIVEN", "tale.txt", "It was the best of times")
-        assert getattr(screen(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
+        assert getattr(view(app).texts.current, "source", "") == str(Path("deep/er/tale.txt").absolute())
 
 
 async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: Path) -> None:
@@ -322,7 +322,7 @@ async def test_a_click_moves_the_cursor_and_a_second_one_takes_the_text(places: 
         text = await app.shows("python-source")
         row = next(y for y, line in enumerate(text.splitlines()) if "python-source" in line[:28])
         await app.pilot.click(offset=(4, row))
-        await app.until(lambda: getattr(screen(app).texts.current, "name", "") == "python-source")
+        await app.until(lambda: getattr(view(app).texts.current, "name", "") == "python-source")
         await app.pilot.click(offset=(4, row))
         await app.in_mode("train")
 
@@ -331,7 +331,7 @@ async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for demo in (None, Path("demo.safetensors")):
-        monkeypatch.setattr("charlstm_tui.corpus.screen.demo_path", lambda demo=demo: demo)
+        monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda demo=demo: demo)
         async with driven(places) as app:
             text = await app.shows("Welcome. Enter takes this text")
             assert ("3 plays a ready model" in text) == (demo is not None)
@@ -355,7 +355,7 @@ async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: 
     (tmp_path / "tale.txt").write_text(PROSE)
     async with driven(places, text=str(tmp_path / "tale.txt")) as app:
         await app.shows("▸ tale.txt", "by a newer charlstm")
-        await screen(app).reload().wait()
+        await view(app).reload().wait()
         await app.press("enter")
         await app.in_mode("train")
         assert len(app.app._notifications) == 1
@@ -371,7 +371,7 @@ def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
 async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.screen.demo_path", lambda: Path("demo.safetensors"))
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda: Path("demo.safetensors"))
     async with driven(places) as app:
         await app.shows("Welcome")
         await app.pilot.resize_terminal(60, 20)
@@ -408,7 +408,7 @@ async def test_a_guessed_encoding_is_shown_with_a_line_and_another_can_be_chosen
         await app.shows("cp1252, guessed", "cp1252 (Western Europe) is a guess, e chooses: “The naïve Señor.”")
         await app.press("e")
         await app.shows("Central Europe", "The naďve Seńor.")
-        names = [choice.name for choice in screen(app).text.encodings]  # type: ignore[union-attr]
+        names = [choice.name for choice in view(app).text.encodings]  # type: ignore[union-attr]
         await app.press(*["down"] * names.index("cp1250"), "enter")
         await app.shows("cp1250, chosen")
         await app.lacks("is a guess")
@@ -504,21 +504,21 @@ async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: 
 
     for name in ("corpus.open_corpus", "corpus.preview", "corpus.encoding_choices", "statistics.describe"):
         watched(f"charlstm.text.{name}")
-    watched("charlstm_tui.corpus.screen.sections")
+    watched("charlstm_tui.corpus.texts_view.sections")
     async with driven(places) as app:
         await app.shows("▸ times.txt", "compressor (xz)")
     assert wrong == []
 
 
 async def test_states_of_few_texts_are_kept(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.screen.MAX_STATES", 3)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.MAX_STATES", 3)
     for number in range(6):
         Path(f"{number}.txt").write_text(PROSE)
     async with driven(places) as app:
         await app.shows("▸ 0.txt")
         await app.press(*["down"] * 5)
         await app.shows("▸ 5.txt", "It was the best of times")
-        assert len(screen(app)._states) == 3
+        assert len(view(app)._states) == 3
 
 
 # ---- parts

@@ -45,7 +45,7 @@ async def find(app: Driven, needle: str, count: str) -> None:
 async def test_corpus_help_and_errors_are_searched(
     places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
     async with driven(places) as app:
         await app.in_mode("corpus")
@@ -88,7 +88,7 @@ async def test_corpus_help_and_errors_are_searched(
 async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)  # the beginning alone is read
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)  # the beginning alone is read
     Path("novel.txt").write_text("the sea and the sky\n" * 2_000)
     async with driven(places) as app:
         await app.shows("the sea and the sky")

@@ -20,7 +20,7 @@ from recorded_run import record
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the tests write their configuration."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     path = tmp_path / "config.toml"
     monkeypatch.setenv("CHARLSTM_CONFIG", str(path))
     return path
@@ -309,3 +309,10 @@ def test_configuration_document_lists_every_entry_and_action() -> None:
         keys = " ".join(f"`{key_name(key)}`" for key in action.default_keys)
         assert f"| `{action.id}` | {keys} | {action.help} |" in lines
     assert all(any(line.startswith(f"| `{entry}` |") for line in lines) for entry in ENTRIES)
+
+
+def test_keys_of_actions_that_have_another_name_now_are_kept() -> None:
+    chosen, problems = checked(generate__score_left="f5", generate__cells_left="f5 f6", generate__context_report="f7")
+    assert chosen == {"generate.read_left": ("f5", "f6"), "generate.report": ("f7",)}
+    assert problems == []
+    assert checked(generate__cells_why="f5", generate__why="f6")[0] == {"generate.why": ("f6",)}

@@ -21,7 +21,7 @@ from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.runs import run_details
 from charlstm_tui.runs.overlay import OverlayPane
 from charlstm_tui.runs.run_details import RunDetails, read_details
-from charlstm_tui.runs.screen import RunsScreen
+from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun, ChartView, paint
 from driven_app import Driven, driven
@@ -149,8 +149,8 @@ async def test_curves_appear_as_their_logs_are_read(
 
     monkeypatch.setattr(run_details, "read_details", waiting)
     monkeypatch.setattr(OverlayPane, "MOST_RUNS", 2)
-    monkeypatch.setattr(RunsScreen, "READ_AFTER", 3600.0)
-    monkeypatch.setattr(RunsScreen, "SHOW_READ_EVERY", 0.0)
+    monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
+    monkeypatch.setattr(OverlayPane, "SHOW_READ_EVERY", 0.0)
     try:
         record(places, name="three")
         async with driven(places, (120, 36)) as app:

@@ -29,6 +29,7 @@ from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, fitting, line
+from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, with_settings
@@ -62,7 +63,7 @@ async def onto(app: Driven, name: str) -> None:
     rows = app.mode.query_one(RowList)
     await app.until(lambda: rows.cursor is not None)
     rows.move_to(path)
-    await app.until(lambda: screen(app).current is not None and screen(app).current.name == name)  # type: ignore[union-attr]
+    await app.until(lambda: screen(app).table.current is not None and screen(app).table.current.name == name)  # type: ignore[union-attr]
 
 
 # ---- the table
@@ -152,7 +153,7 @@ def test_best_of_unfinished_runs_is_marked_as_estimate() -> None:
 async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(RunsScreen, "READ_AFTER", 3600.0)
+    monkeypatch.setattr(TableView, "READ_AFTER", 3600.0)
     read: list[str] = []
     original = DetailsCache.read
 
@@ -166,7 +167,7 @@ async def test_no_log_is_read_of_a_run_that_the_cursor_only_passes(
         await app.shows("novel.txt · quick · 2 × 256", "best 1.44 nats", "Reading the log …")
         await app.press("down", "up")
         assert read == []
-        monkeypatch.setattr(RunsScreen, "READ_AFTER", 0.0)
+        monkeypatch.setattr(TableView, "READ_AFTER", 0.0)
         await app.press("down", "up")
         await app.shows("SAMPLE")
         await app.lacks("Reading the log")
@@ -277,8 +278,8 @@ async def test_titles_of_columns_sort_when_they_are_clicked(three: list[Recorded
         assert names(app) == ["novel-quick-1", "tunes-quick-1", "anna-standard-1"]
         await click(app, "TEXT")
         await app.shows("TEXT▴", "sort: text")
-        assert screen(app).current is not None
-        assert screen(app).current.name == "novel-quick-1"  # type: ignore[union-attr]
+        assert screen(app).table.current is not None
+        assert screen(app).table.current.name == "novel-quick-1"  # type: ignore[union-attr]
         await app.press("s")
         await app.shows("sort: newest")
 
@@ -298,7 +299,7 @@ async def test_a_click_moves_to_the_run_that_stands_there_and_another_opens_it(p
             y, line = lines[len(lines) // 2]
             name = line.replace("▸", " ").split()[0]
             await app.pilot.click(offset=(20, y))
-            await app.until(lambda name=name: screen(app).current.name == name)  # type: ignore[misc,union-attr]
+            await app.until(lambda name=name: screen(app).table.current.name == name)  # type: ignore[misc,union-attr]
         await app.pilot.click(offset=(20, y))
         await app.in_mode("train")
         assert app.app.run_path == places / name
@@ -320,7 +321,7 @@ async def test_the_cursor_stays_in_view_when_the_order_changes(places: Path) -> 
 
 async def test_the_age_of_a_run_is_brought_up_to_date(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record(places, "finished")
-    monkeypatch.setattr(RunsScreen, "AGES_INTERVAL", 0.02)
+    monkeypatch.setattr(TableView, "AGES_INTERVAL", 0.02)
     later = [0.0]
     clock = time.time
     async with driven(places, (120, 36)) as app:
@@ -438,7 +439,7 @@ async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], p
     async with driven(places, (120, 40)) as app:
         await onto(app, "novel-quick-1")
         await app.press("c")
-        assert not screen(app).comparing  # nothing is marked
+        assert not screen(app).table.comparing  # nothing is marked
         await app.press("space")
         await onto(app, "anna-standard-1")
         await app.press("c")
@@ -553,9 +554,9 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
 
         return called
 
-    monkeypatch.setattr("charlstm_tui.runs.screen.playable", record_thread("play"))
+    monkeypatch.setattr("charlstm_tui.runs.table_view.playable", record_thread("play"))
     monkeypatch.setattr("charlstm.runs.launch.resume_run", record_thread("resume"))
-    monkeypatch.setattr("charlstm_tui.runs.screen.send_command", record_thread("stop"))
+    monkeypatch.setattr("charlstm_tui.runs.table_view.send_command", record_thread("stop"))
     monkeypatch.setattr("charlstm.runs.folder.delete_run", record_thread("delete", []))
     monkeypatch.setattr("charlstm.runs.folder.rename_run", record_thread("rename", three[0].run))
     monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))
@@ -612,7 +613,8 @@ async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Rec
         app.screen.query_one(Input).value = "second try"
         await app.press("enter")
         await app.until(lambda: (places / "second try").exists())
-        await app.until(lambda: screen(app).current is not None and screen(app).current.name == "second try")  # type: ignore[union-attr]
+        table = screen(app).table
+        await app.until(lambda: table.current is not None and table.current.name == "second try")
 
 
 async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded], places: Path) -> None:
@@ -660,7 +662,7 @@ async def test_i_imports_a_model_through_the_command_line(places: Path, monkeypa
             raise answer
         return answer
 
-    monkeypatch.setattr("charlstm_tui.runs.screen.run_command", run_command)
+    monkeypatch.setattr("charlstm_tui.runs.table_view.run_command", run_command)
     async with driven(places) as app:
         app.app.go("runs")
         await app.in_mode("runs")
@@ -685,7 +687,7 @@ async def test_what_was_deleted_by_another_hand_is_gone_from_the_table(three: li
         await onto(app, "novel-quick-1")
         shutil.rmtree(places / "novel-quick-1")
         await app.shows("2 runs")
-        assert screen(app).current is not None
+        assert screen(app).table.current is not None
 
 
 async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: list[Recorded], places: Path) -> None:

@@ -49,7 +49,7 @@ def colours(theme: Theme) -> dict[str, str]:
 @pytest.fixture
 def still(monkeypatch: pytest.MonkeyPatch) -> None:
     """No text is read as a whole for its statistics."""
-    monkeypatch.setattr("charlstm_tui.corpus.screen.PAUSE", 3600)
+    monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
 
 
 @pytest.mark.usefixtures("still")

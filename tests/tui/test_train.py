@@ -33,7 +33,7 @@ from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
-from charlstm_tui.train import screen as train_screen
+from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
@@ -314,7 +314,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path, monkeypatch: pytest.Mo
     """And the chart is saved as it is shown."""
     written: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        train_screen, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
+        watch_view, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
     )
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
@@ -561,7 +561,7 @@ async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
 ) -> None:
     asked = []
     monkeypatch.setattr(
-        "charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
+        "charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
     )
     with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
@@ -576,7 +576,7 @@ async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
     def refuse(*_: object) -> None:
         raise RunError("Nothing can be written in [/red]: make room")
 
-    monkeypatch.setattr("charlstm_tui.train.screen.send_command", refuse)
+    monkeypatch.setattr("charlstm_tui.train.watch_view.send_command", refuse)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("space")
@@ -596,7 +596,7 @@ async def test_what_is_refused_is_seen_beside_the_card_and_escape_takes_it_away_
     def refuse(*_: object, **__: object) -> None:
         raise RunError("The worker cannot be started: no memory")
 
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", refuse)
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
     run = record(tmp_path, "crashed").run
     async with app_on(tmp_path, run.name, size) as (app, pilot):
         await shows(pilot, "Crashed · ")
@@ -619,14 +619,14 @@ async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
         assert tried.wait(DEADLINE)
         raise RunError("The worker cannot be started: no memory")
 
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", refuse)
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
     other = record(tmp_path, "finished", name="other").run
     run = record(tmp_path, "crashed", name="crashed").run
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Crashed · ")
         screen = app.screen
         assert isinstance(screen, TrainScreen)
-        resuming = asyncio.create_task(screen._resume(run, {}))
+        resuming = asyncio.create_task(screen.watching._resume(run, {}))
         app.attach(other.path)
         await shows(pilot, "Finished · ")
         tried.set()
@@ -637,7 +637,7 @@ async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
 
 async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -679,7 +679,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of(tmp_path: Path) -> None:
 async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run takes no commands but stop during its final validation."""
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=1000) as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -723,7 +723,7 @@ async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Pa
 
 async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.screen.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=400) as recorded:
         nan = float("nan")
         recorded.append(
@@ -760,7 +760,7 @@ async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path,
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await until(pilot, lambda: app.screen.attached.spec is not None)  # type: ignore[attr-defined]
+            await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
             await pilot.press("n")
             await shows(pilot, "novel.txt", "PRESETS")
             assert app.run_path is None

@@ -74,7 +74,7 @@ async def setup_for(
             app.go("train")
         else:
             app.use_corpus(CorpusChoice(str(text), text.name, **options))
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.screen.panes_mounted)
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.screen.ready)
         yield app, pilot
 
 

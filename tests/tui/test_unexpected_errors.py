@@ -61,7 +61,7 @@ async def test_a_failing_display_of_the_runs_is_reported_once(
     with record(places, "running", steps=100) as run:
         async with driven(places, (120, 30)) as app:
             await app.in_mode("train")
-            monkeypatch.setattr(app.mode, "show_runs_state", lambda state: 1 / 0)
+            monkeypatch.setattr(app.mode.view, "watch_runs_state", lambda before, state: 1 / 0)
             run.advance(10)
             await app.shows("Showing the runs failed")
             run.advance(10)

@@ -203,7 +203,7 @@ class CharLSTMApp(ModeApp):
 
     def do_help(self) -> None:
         if isinstance(self.screen, ModeScreen):
-            self.push_screen(HelpScreen(self.screen.name_shown, self.screen.available(), self.screen.editing_keys))
+            self.push_screen(HelpScreen(self.screen.name_shown, self.screen.available(), self.screen.view.editing_keys))
 
     def do_palette(self) -> None:
         """Open the palette, or close it."""

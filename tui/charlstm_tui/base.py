@@ -15,11 +15,12 @@ from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.events import Event, Resize, ScreenResume
+from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Input, TextArea
+from textual.widgets import ContentSwitcher, Input, TextArea
 
 from charlstm.config import load_config, located
 from charlstm.display import visible
@@ -342,56 +343,152 @@ def _find_target(screen: Screen[Any]) -> FindTarget | None:
     return None
 
 
+class View(SafeWorkers, Widget):
+    """What a mode shows at one time, with what its keys do meanwhile. A mode has one view or several.
+
+    The screen asks the view that is shown which actions act (:meth:`scopes`, :meth:`can`), what the key bar says
+    (:meth:`labels`) and what Esc leaves (:meth:`handle_escape`), and carries actions out by its methods ``do_*``. These
+    may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or ``await
+    run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes longer
+    than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
+
+    The state that the modes share comes by the reactive attributes ``runs_state``, ``run_path`` and ``bits``, which the
+    screen sets while the view is shown: watch them. After another change of what :meth:`scopes`, :meth:`can`,
+    :meth:`labels` or :attr:`escape_label` say, post :class:`Changed`. These must not change anything.
+    """
+
+    DEFAULT_CSS = "View { height: 1fr; }"
+    MAIN_PANE: ClassVar[str] = ""
+    """What has the focus when the view is shown, as a CSS selector."""
+
+    charlstm = getters.app(ModeApp)
+    """The app, by its own type."""
+
+    runs_state: var[RunsState] = var(RunsState(), init=False)
+    """The newest state of the runs."""
+    run_path: var[Path | None] = var(None, init=False)
+    """The run that Train shows."""
+    bits: var[bool] = var(False, init=False)
+    """Whether losses are shown in bits; else in nats."""
+
+    class Changed(Message):
+        """Other actions are possible, or their labels are others."""
+
+    class Said(Message):
+        """A sentence for the place where the mode says something.
+
+        An ``error`` stays longer, and with ``stays`` the sentence stays until the next one. An empty sentence removes
+        what is said there, or with ``only`` that sentence if it still is.
+        """
+
+        def __init__(self, sentence: str, error: bool = False, stays: bool = False, only: str = "") -> None:
+            super().__init__()
+            self.sentence, self.error, self.stays, self.only = sentence, error, stays, only
+
+    @property
+    def name_shown(self) -> str:
+        """The name of the view in titles; empty for that of its mode."""
+        return ""
+
+    @property
+    def takes_letters(self) -> bool:
+        """Whether letters are typed into the view, although no text field has the focus."""
+        return False
+
+    @property
+    def editing_keys(self) -> Sequence[tuple[str, str]]:
+        """The keys of a text editor that act now, which are not actions, with what they do: for the help."""
+        return ()
+
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of the action table that are active now. The app's are added unless ``ANYWHERE`` is among them."""
+        raise NotImplementedError
+
+    def can(self, action: Action) -> bool:
+        """Whether an action of these scopes has something to act on now."""
+        return True
+
+    def labels(self) -> dict[str, str]:
+        """Labels of the key bar that differ from the table's now, by action id."""
+        return {}
+
+    @property
+    def escape_label(self) -> str:
+        """What Esc does as long as it does not leave the view, in words; empty for nothing."""
+        return ""
+
+    def handle_escape(self) -> bool:
+        """Esc: leave what is open in the view; whether there was anything."""
+        return False
+
+    def parts(self) -> tuple[object, ...]:
+        """What carries out the actions by methods ``do_*``: the view, and parts of it that have some of their own."""
+        return (self,)
+
+    def begin_action(self, action: Action) -> None:
+        """An action is about to be carried out."""
+
+    def leave(self) -> None:
+        """Another view is shown from now on."""
+
+    def copyable(self) -> Copyable | None:
+        """What is copied while nothing is selected; ``None`` for nothing."""
+        return None
+
+    def focus_main(self) -> None:
+        """Give the focus to the main pane."""
+        for pane in self.query(self.MAIN_PANE) if self.MAIN_PANE else ():
+            pane.focus()
+
+    def say(self, sentence: str, error: bool = False, *, stays: bool = False) -> None:
+        """Say something in the place that the mode has for it."""
+        self.post_message(self.Said(sentence, error, stays))
+
+    def unsay(self, sentence: str) -> None:
+        """Remove a sentence, if nothing else was said since."""
+        self.post_message(self.Said("", only=sentence))
+
+
 class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::
 
-        class TrainScreen(ModeScreen):
-            MODE = "train"                                  # a mode of actions.MODES
-            MAIN_PANE = "#chart"                            # has the focus on entering (CSS selector)
+        class RunsScreen(ModeScreen):
+            MODE = "runs"                                   # a mode of actions.MODES
             CSS_PATH = "screen.tcss"                        # beside the module; app.tcss has the common classes
-            BINDINGS = bindings("train")                    # from charlstm_tui.actions
+            BINDINGS = bindings("runs")                     # from charlstm_tui.actions
 
-            def compose_body(self) -> ComposeResult:        # what lies between top bar and key bar
-                yield LossChart(id="chart")
+            def __init__(self) -> None:
+                super().__init__()
+                self.use_views(TableView(id="runs-list"), CurvesView(id="runs-overlay"))
 
-            def scopes(self) -> tuple[str, ...]:            # which of the table's scopes act now; the app's are added
-                return ("train", "train.live" if live else "train.before")      # unless ANYWHERE is among them
-
-            def show_runs_state(self, state: RunsState) -> None: ...   # 5-10 times a second at most, and on entering
-            def do_pause(self) -> None: ...                 # the handler of the action with handler="pause"
-            def can(self, action) -> bool: ...              # optional: False switches an action off for now
-            def labels(self) -> dict[str, str]: ...         # optional: action id -> another footer label for now
-            def handle_escape(self) -> bool: ...            # optional: Esc, after inputs and zoom; True when it did
-
-    Handlers ``do_*`` may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or
-    ``await run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes
-    longer than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
+    The first view is shown at first. Actions are carried out by the view that is shown or, if it has no method
+    ``do_*`` for one, by the screen, which has those that lead from view to view.
 
     The classes ``-narrow`` (under 72 columns), ``-normal`` and ``-wide`` (from 140), ``-short`` (under 22 rows),
     ``-medium`` and ``-tall`` (from 40) stand on the screen, for its CSS.
 
     The shared state is the app's: ``self.charlstm.corpus``, ``.run_path``, ``.model``, ``.runs_state`` and ``.bits``,
-    and the ways from mode to mode are its ``use_corpus``, ``attach``, ``play`` and ``go``. When the runs, the run or
-    the unit changes, ``show_runs_state`` is called and the key bar is brought up to date. After another change of what
-    ``scopes()``, ``can()`` or ``labels()`` say, call Textual's ``self.refresh_bindings()``. These three must not change
-    anything.
+    and the ways from mode to mode are its ``use_corpus``, ``attach``, ``play`` and ``go``. Runs, run and unit are
+    reactive attributes here and in the view that is shown, brought up to date while the mode is on screen; the key bar
+    is too.
     """
 
     charlstm = getters.app(ModeApp)
     """The app, by its own type."""
 
     MODE: ClassVar[str] = ""
-    MAIN_PANE: ClassVar[str] = ""
     AUTO_FOCUS = ""
     ALLOW_IN_MAXIMIZED_VIEW = "KeyBar, FindBar"  # the key bar says the way back
     ESCAPE_TO_MINIMIZE = False  # go_back does it, after the bar that finds has left
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (72, "-normal"), (140, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (22, "-medium"), (40, "-tall")]  # noqa: RUF012
 
-    runs_state: var[RunsState] = var(RunsState())
+    runs_state: var[RunsState] = var(RunsState(), init=False)
     """The newest state of the runs, while this mode is on screen; else the one when it was left."""
+    run_path: var[Path | None] = var(None, init=False)
+    bits: var[bool] = var(False, init=False)
 
     _was_left = False  # whether another mode or a dialog was on screen since this one came there
     _behind_dialog = False
@@ -399,6 +496,34 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         add_size_classes(self)
+        self.views: dict[str, View] = {}
+        """The views by their id, those too that were not shown yet."""
+        self.switcher = ContentSwitcher(id="views")
+
+    def use_views(self, *views: View) -> None:
+        """Have these views, of which the first is shown at first. Call it once, before the screen is composed."""
+        self.views |= {view.id or "": view for view in views}
+        self.switcher = ContentSwitcher(*views, initial=views[0].id, id="views")
+
+    @property
+    def view(self) -> View:
+        """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
+        return self.views.get(self.switcher.current or "", next(iter(self.views.values())))
+
+    def show_view(self, name: str) -> None:
+        """Show the view with this id, which is mounted."""
+        before = self.view
+        if before.id != name:
+            before.leave()
+            self.switcher.current = name
+        self._bring_up_to_date()
+        self.refresh_bindings()
+
+    async def mount_view(self, name: str) -> None:
+        """Mount the view with this id, unless that is done. Views are mounted when they are first shown, where all of
+        them at once would make the opening of the mode slower."""
+        if not self.views[name].is_attached:
+            await self.switcher.add_content(self.views[name])
 
     @property
     def detached(self) -> bool:
@@ -414,45 +539,36 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
     # ---- what a mode fills in
     def compose_body(self) -> ComposeResult:
-        """The widgets of the mode."""
-        yield from ()
+        """What stands between top bar and key bar: the views, and what all of them have around them."""
+        yield self.switcher
 
     def compose_foot(self) -> ComposeResult:
         """What stands below them, also while one pane is shown alone if ``ALLOW_IN_MAXIMIZED_VIEW`` names it."""
         yield from ()
 
-    def scopes(self) -> tuple[str, ...]:
-        """The mode's scopes of the action table that are active now."""
-        return (self.MODE,)
-
     @property
     def name_shown(self) -> str:
-        """What is on screen: the name of the mode, or of its view."""
-        return dict(MODES).get(self.MODE, self.MODE)
-
-    @property
-    def editing_keys(self) -> Sequence[tuple[str, str]]:
-        """The keys of a text editor that act now, which are not actions, with what they do: for the help."""
-        return ()
-
-    def show_runs_state(self, state: RunsState) -> None:
-        """Show the runs as the watcher last read them. Called only while the mode is on screen."""
+        """What is on screen: the name of the view, or of the mode."""
+        return self.view.name_shown or dict(MODES)[self.MODE]
 
     def can(self, action: Action) -> bool:
         """Whether an action of an active scope has something to act on now."""
-        return True
+        if action.mode != self.MODE:
+            return True
+        return self._target(action) is not None and self.view.can(action)
 
-    def labels(self) -> dict[str, str]:
-        """Footer labels that differ from the table's now, by action id."""
-        return {}
+    def _target(self, action: Action) -> object | None:
+        """What carries out an action: a part of the view or else this screen, or the app for its own actions."""
+        targets = (*self.view.parts(), self) if action.mode == self.MODE else (self.app,)
+        return next((each for each in targets if hasattr(each, f"do_{action.handler}")), None)
 
     def handle_escape(self) -> bool:
         """Esc, when there was neither input nor zoom to leave. True when something was left."""
-        return False
+        return self.view.handle_escape()
 
     def copyable(self) -> Copyable | None:
         """What is copied while nothing is selected; ``None`` for nothing."""
-        return None
+        return self.view.copyable()
 
     def entered(self) -> None:
         """The mode came on screen."""
@@ -465,27 +581,57 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         """Say what went wrong; a mode with a pane for it overrides this."""
         self.charlstm.notify_error(sentence)
 
+    @on(View.Said)
+    def _view_said(self, event: View.Said) -> None:
+        event.stop()
+        if self.is_mounted and not self.detached and event.only in ("", self.message):
+            self.show_message(event.sentence, event.error, event.stays)
+
+    @property
+    def message(self) -> str:
+        """What is said there now, as far as the mode keeps it."""
+        return ""
+
+    def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:
+        """Say what a view says; see :class:`View.Said`."""
+        (self.charlstm.notify_error if error else self.charlstm.notify_info)(sentence)
+
+    @on(View.Changed)
+    def _view_changed(self) -> None:
+        if self.is_mounted and not self.detached:
+            self.view_changed()
+
+    def view_changed(self) -> None:
+        """What the view says of its keys may have changed."""
+        self.refresh_bindings()
+
     # ---- the state of the app
     def refresh_state(self) -> None:
         """Show the newest state of the runs, if this mode is on screen. Happens by itself when the state changes."""
         if not self.is_mounted or self.detached or self.charlstm.mode_screen is not self:
             return
         with self.app.batch_update():
-            self.runs_state = self.charlstm.runs_state
             try:
-                self.show_runs_state(self.runs_state)
+                self.bits, self.run_path = self.charlstm.bits, self.charlstm.run_path
+                self.runs_state = self.charlstm.runs_state
+                self._bring_up_to_date()
             except Exception as error:
                 self.charlstm.report_error(error, "showing the runs")
         self.refresh_bindings()
 
+    def _bring_up_to_date(self) -> None:
+        """Give the view that is shown the state of the screen."""
+        view = self.view
+        view.bits, view.run_path, view.runs_state = self.bits, self.run_path, self.runs_state
+
     # ---- the action table
     def in_input(self) -> bool:
         """Whether keys go into a text field now, so that letters are letters."""
-        return isinstance(self.focused, Input | TextArea)
+        return self.view.takes_letters or isinstance(self.focused, Input | TextArea)
 
     def all_scopes(self) -> tuple[str, ...]:
         """Every scope that is active now, the app's own among them."""
-        scopes = self.scopes()
+        scopes = self.view.scopes()
         if ANYWHERE in scopes:
             return scopes
         return (ANYWHERE, PANES, *(() if self.in_input() else (DIGITS, OUTSIDE)), *scopes)
@@ -499,12 +645,12 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         if not self.ready:
             return ()
         common = (ANYWHERE, PANES, DIGITS, OUTSIDE)
-        return self._acting((*common, *(scope for scope in self.scopes() if scope not in common)), typing=False)
+        return self._acting((*common, *(scope for scope in self.view.scopes() if scope not in common)), typing=False)
 
     @property
     def ready(self) -> bool:
         """Whether keys can do something: the screen has all of its parts, and the app is not about to exit."""
-        return self.is_mounted and not self.charlstm.exiting and not self.detached
+        return self.is_mounted and not self.charlstm.exiting and not self.detached and self.view.is_mounted
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))
@@ -518,9 +664,8 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 
     def handler(self, action: Action) -> Callable[..., object]:
-        """The method that carries out an action: this screen's, or the app's for the app's own actions."""
-        target = self if action.mode == self.MODE else self.app
-        method: Callable[..., object] = getattr(target, f"do_{action.handler}")
+        """The method that carries out an action."""
+        method: Callable[..., object] = getattr(self._target(action), f"do_{action.handler}")
         return method
 
     async def action_do(self, name: str) -> None:
@@ -528,6 +673,7 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         action = BY_ID[name]
         LOG.info("action %s", name)
         try:
+            self.view.begin_action(action)
             outcome = self.handler(action)(*action.args)
             if inspect.isawaitable(outcome):
                 await outcome
@@ -543,14 +689,12 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
     def footer_labels(self) -> dict[str, str]:
         """Labels of the key bar that differ from the table's now, by action id."""
-        return {**self.labels(), "app.zoom": "back"} if self.maximized is not None else self.labels()
+        labels = self.view.labels()
+        return {**labels, "app.zoom": "back"} if self.maximized is not None else labels
 
     def focus_main(self) -> None:
-        """Give the focus to the mode's main pane."""
-        if self.MAIN_PANE:
-            for pane in self.query(self.MAIN_PANE):
-                pane.focus()
-                return
+        """Give the focus to the main pane of the view."""
+        self.view.focus_main()
 
     def zoom(self) -> None:
         """Give the body to the pane in focus, or give it back."""

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.keys import Keys, key_to_character
 
 from charlstm.config import ENTRIES
-from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, IN_INPUTS, Action, active, key_name
+from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, IN_INPUTS, RENAMED, Action, active, key_name
 
 ALIASES = {
     "esc": "escape", "return": "enter", "del": "delete", "pgup": "pageup", "pgdn": "pagedown",
@@ -62,7 +62,7 @@ def checked_keys(
         problem: called with an id and a sentence for each entry that cannot be used.
     """
     chosen: dict[str, tuple[str, ...]] = {}
-    for name, written in configured.items():
+    for name, written in _by_present_name(configured).items():
         action = BY_ID.get(name)
         if name in ENTRIES:
             problem(name, f"{name} is an entry of its own, not the key of an action: put its line above [keys]")
@@ -89,6 +89,17 @@ def checked_keys(
         stays = " ".join(map(key_name, dropped.default_keys))
         problem(dropped.id, f"{key_name(code)} is the key of {other.id} already; {dropped.id} stays on {stays}")
     return chosen
+
+
+def _by_present_name(configured: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The keys by what the actions are called now. Where several became one, that has the keys of all of them, unless
+    it has some under its own name."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, written in configured.items():
+        now = RENAMED.get(name, name)
+        if now == name or now not in configured:
+            found[now] = tuple(dict.fromkeys((*found.get(now, ()), *written)))
+    return found
 
 
 def _types(code: str) -> bool:

@@ -8,6 +8,7 @@ from textual.color import Color
 
 from charlstm.generation.session import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
+from charlstm_tui.player.thread import Player
 from charlstm_tui.theme import DARK, contrast, own_variables
 
 
@@ -21,7 +22,7 @@ class Host(App[None]):
         return {**super().get_theme_variable_defaults(), **own_variables(self.current_theme)}
 
     def compose(self) -> ComposeResult:
-        yield BranchTree()
+        yield BranchTree(Player(lambda: None))
 
     @property
     def tree(self) -> BranchTree:

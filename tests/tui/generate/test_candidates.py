@@ -156,12 +156,12 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         ]
         assert reversed_in == ["", "", "3 C", "", ""]
         for place in range(3, 26):
-            candidates.move(1)
+            candidates.do_choice(1)
             assert candidates.chosen.char == chars[place]
             assert any(row.endswith(chars[place]) for row in shown()[1:9])
         assert shown()[1:9] == ["  T", "──", "  U", "  V", "  W", "  X", "  Y", "  Z"]
         assert "20 of 26 kept" in candidates.render_line(9).text
-        candidates.move(-100)
+        candidates.do_choice(-100)
         assert "↓ 19 more" in candidates.render_line(9).text
         assert shown()[1:8] == ["1 A", "2 B", "3 C", "4 D", "5 E", "6 F", "7 G"]
         await pilot.click(candidates, offset=(2, 4))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +145,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         await it.pilot.press(str(other))
         await it.until(lambda: len(it.state.branches) == 2)
         assert it.text == before[:-2] + alternatives[other - 1].char
-        assert it.screen.scopes()[-1] == "generate.text"
+        assert it.screen.view.scopes()[-1] == "generate.text"
         await it.pilot.press("b")
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.has_focus and tree.option_count == 2)
@@ -172,17 +174,17 @@ async def test_choices_beyond_nine_are_reached_with_the_arrows(model: Path) -> N
         listed = sorted(distribution.alternatives, key=lambda one: not one.kept)
         await it.pilot.press("enter")
         await it.until(lambda: it.text.startswith(before[:-2] + listed[30].char) and it.position == 19)
-        assert "generate.text" in it.screen.scopes()
+        assert "generate.text" in it.screen.view.scopes()
 
 
 async def test_escape_leaves_the_choices_and_digits_are_modes_again(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("enter")
-        await it.until(lambda: "generate.choices" in it.screen.scopes())
+        await it.until(lambda: "generate.choices" in it.screen.view.scopes())
         assert "CHOOSE" in it.screen_text()
         await it.pilot.press("escape")
-        await it.until(lambda: "generate.text" in it.screen.scopes())
+        await it.until(lambda: "generate.text" in it.screen.view.scopes())
         await it.pilot.press("4")
         await it.until(lambda: not isinstance(it.app.screen, GenerateScreen))
 
@@ -608,3 +610,40 @@ async def test_the_dialog_that_saves_shows_its_keys_below_all_formats(model: Pat
         assert "o lists the sessions in" in it.screen_text()
         await it.pilot.press("up")  # the last format, which may have to be scrolled to
         await it.until(lambda: ".json" in it.screen_text() and "the session, to continue it" in it.screen_text())
+
+
+async def test_message_stays_when_the_note_before_it_goes(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: "Undone" in it.status())
+        it.screen.show_message("3 characters of Duel put in.")
+        size = it.state.size
+        it.screen.player.do(operations.PUT_IN, "abc")
+        await it.until(lambda: it.state.size == size + 3)
+        assert "of Duel put in" in it.status()
+
+
+async def test_note_goes_with_the_next_change(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: "Undone" in it.status())
+        it.screen.player.do(operations.PUT_IN, "abc")
+        await it.until(lambda: "Undone" not in it.status())
+
+
+async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+    monkeypatch.setattr(
+        "charlstm_tui.player.saved_sessions.session_at", lambda path: threads.append(threading.current_thread())
+    )
+    async with playing(model) as it:
+        await it.paused(5)
+        it.screen.play.state = replace(it.state, continues=str(model.with_suffix(".json")), text="", removed=0)
+        await it.pilot.press("ctrl+s")
+        await it.until(lambda: isinstance(it.app.screen, SaveDialog))
+        assert threads
+        assert threading.main_thread() not in threads

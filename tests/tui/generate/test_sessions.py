@@ -203,7 +203,7 @@ async def test_what_was_cut_in_one_session_is_not_said_of_another(model: Path, h
         await it.until(lambda: "Cut 5 characters" in it.screen.message)
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
-        it.screen._show_message("")
+        it.screen.show_message("")
         it.screen.play.open("demo", None, None, None)
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "demo" and it.screen.play.playing)
         await it.pilot.pause()

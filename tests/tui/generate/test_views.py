@@ -55,10 +55,10 @@ async def test_write_together(model: Path) -> None:
         await it.pilot.press("escape")
         await it.until(lambda: "Left out" not in it.status())
         assert it.screen.view_name == "write"
-        assert "generate.write.suggestion" not in it.screen.scopes()
+        assert "generate.write.suggestion" not in it.screen.view.scopes()
         await it.pilot.press("enter", "x")
         await it.until(lambda: it.text.endswith("\nx"))
-        assert "generate.write.suggestion" in it.screen.scopes()
+        assert "generate.write.suggestion" in it.screen.view.scopes()
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
         await it.until(lambda: not it.state.suggestion)

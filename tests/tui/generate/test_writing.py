@@ -14,7 +14,8 @@ from textual.widgets import Input, OptionList
 from charlstm.generation.document import Document
 from charlstm.generation.reader import Reader
 from charlstm.generation.session import Session as GenerationSession
-from charlstm_tui.generate import play_view
+from charlstm_tui.actions import BY_ID
+from charlstm_tui.generate import play_view, writing
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence, rows
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.view_bar import GenerateBar
@@ -168,18 +169,16 @@ async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
         await it.until(lambda: bool(it.state.suggestion))
         accepted: list[str] = []
         monkeypatch.setattr(it.screen.player, "do", lambda operation, text: accepted.append(text))
-        play = it.screen.play
-        play.show(replace(it.state, suggestion="one two three"))
-        play.do_accept_word()
-        play.do_accept_word()
-        play.do_accept_suggestion()
+        it.screen.play.state = replace(it.state, suggestion="one two three")
+        for name in ("accept_word", "accept_word", "accept_suggestion"):
+            it.screen.handler(BY_ID[f"generate.{name}"])()
         assert accepted == ["one", " two", " three"]
 
 
 async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_pressed_again(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(play_view, "HELD_FOR", 60.0)
+    monkeypatch.setattr(writing, "HELD_FOR", 60.0)
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("w", *"one two", "ctrl+left", "ctrl+left")
@@ -189,7 +188,7 @@ async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_p
         await it.pilot.press("ctrl+right", "ctrl+right", "ctrl+right")
         await it.pilot.pause()
         assert it.text.endswith("one two")
-        monkeypatch.setattr(play_view, "HELD_FOR", 0.0)
+        monkeypatch.setattr(writing, "HELD_FOR", 0.0)
         await it.pilot.press("ctrl+right")
         await it.until(lambda: not it.text.endswith("one two"))
 

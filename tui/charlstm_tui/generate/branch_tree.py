@@ -8,12 +8,17 @@ from collections.abc import Sequence
 from rich.cells import cell_len
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import var
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm.generation.session import BranchInfo
 from charlstm_tui.actions import key_of
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.player import operations
+from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.option_list import SideList
 
 INDENT_WIDTH = 14
@@ -25,6 +30,8 @@ SPAN_WIDTH = 40
 class BranchTree(SideList):
     """Enter or a click on a branch makes it the current text."""
 
+    state: var[PlaybackState | None] = var(None, init=False)
+
     class Chosen(Message):
         """A branch is to become the current text."""
 
@@ -32,13 +39,18 @@ class BranchTree(SideList):
             super().__init__()
             self.number = number
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, player: Player, *, id: str | None = None) -> None:
         super().__init__(id=id)
+        self._player = player
         self._branches: tuple[BranchInfo, ...] | None = None
 
     def on_mount(self) -> None:
         if self._branches is None:
             self.show(())
+
+    def watch_state(self, state: PlaybackState | None) -> None:
+        if state is not None:
+            self.show(state.branches)
 
     def show(self, branches: Sequence[BranchInfo]) -> None:
         """Show these, the root first."""
@@ -70,6 +82,26 @@ class BranchTree(SideList):
         """The branch under the cursor of the list."""
         place = self.highlighted
         return self._branches[place] if self._branches and place is not None and place < len(self._branches) else None
+
+    # ---- actions
+
+    def do_prune_branch(self) -> None:
+        branch = self.highlighted_branch
+        if branch is not None:
+            self._player.do(operations.PRUNE, branch.number)
+
+    def do_name_branch(self) -> None:
+        branch = self.highlighted_branch
+        if branch is None:
+            return
+
+        def named(name: str | None) -> None:
+            if name is not None:
+                self._player.do(operations.RENAME, branch.number, name)
+
+        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
+
+    # ---- drawing
 
     def _line(self, branch: BranchInfo, depth: int, tip: bool) -> Content:
         """A branch as a line of the list: bold if the current text runs through it, with a mark where the text ends."""

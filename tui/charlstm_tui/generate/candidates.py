@@ -66,7 +66,7 @@ class Candidates(Painted, Widget):
     """Whether one is being chosen: the list has a cursor then, and scrolls to characters that do not fit."""
 
     class Picked(Message):
-        """A candidate was clicked."""
+        """A candidate was picked."""
 
         def __init__(self, char: str) -> None:
             super().__init__()
@@ -110,10 +110,18 @@ class Candidates(Painted, Widget):
         listed = self._listed()
         return listed[self._chosen][1] if self.choosing and self._chosen < len(listed) else None
 
-    def move(self, lines: int) -> None:
+    def do_choice(self, lines: int) -> None:
         """Move the cursor of the list."""
         self._chosen = max(0, min(len(self._listed()) - 1, self._chosen + lines))
         self.repaint()
+
+    def do_pick_chosen(self) -> None:
+        if self.chosen is not None:
+            self.post_message(self.Picked(self.chosen.char))
+
+    def do_pick(self, number: int) -> None:
+        if number <= len(self.shown):
+            self.post_message(self.Picked(self.shown[number - 1].char))
 
     def _listed(self) -> list[tuple[int, Alternative]]:
         """The candidates in the order of the list, each with its rank: those that the sampler keeps come first."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -37,11 +37,11 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
-from charlstm_tui.generate.explaining_view import ExplainingView, started
+from charlstm_tui.generate.explaining_view import started
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
-from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
@@ -127,7 +127,7 @@ class CellList(SideList):
         self.show(self._cells, self._names)
 
 
-class CellsView(ExplainingView):
+class CellsView(ReadingView):
     """The view. ``cell`` colours the text."""
 
     has_own_scale = True
@@ -149,6 +149,12 @@ class CellsView(ExplainingView):
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
+        self._next = NextChars(id="cells-next")
+        self._history_bars = CellHistory(id="cells-history")
+        self._caption = Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
+        self.cell_list = CellList(id="cells-list")
+        self.lesion_list = LesionList(id="cells-lesions")
+        self._dial = HoldDial(id="cells-dial")
         self.cell: Cell = (1, 1)
         self.named: NamedCells | None = None
         """What was found, for the model that is shown."""
@@ -169,38 +175,25 @@ class CellsView(ExplainingView):
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
         self._failure = ""
-        self._share = 0.0  # of what the head tells about that is done
         self.names: dict[Cell, str] = {}
         """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
         """Which cells matter, on the end of the text that is shown; ``None`` until it is computed."""
 
     def compose(self) -> ComposeResult:
-        yield Static(id="cells-head")
+        yield self.head
         with Split("#cells-side", id="cells-body"):
             with Vertical(id="cells-main"):
-                yield StreamView(id="cells-text")
-                yield NextChars(id="cells-next")
-                yield CellHistory(id="cells-history")
+                yield self.text_view
+                yield self._next
+                yield self._history_bars
             with Vertical(id="cells-side"):
-                yield Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
-                yield CellList(id="cells-list")
-                yield LesionList(id="cells-lesions")
-                yield HoldDial(id="cells-dial")
+                yield self._caption
+                yield self.cell_list
+                yield self.lesion_list
+                yield self._dial
 
     # ---- for the screen
-
-    @property
-    def text_view(self) -> StreamView:
-        return self.query_one("#cells-text", StreamView)
-
-    @property
-    def cell_list(self) -> CellList:
-        return self.query_one(CellList)
-
-    @property
-    def lesion_list(self) -> LesionList:
-        return self.query_one(LesionList)
 
     @property
     def _list(self) -> CellList | LesionList:
@@ -211,8 +204,9 @@ class CellsView(ExplainingView):
     def running(self) -> bool:
         return self._state is not None and self._state.running
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate.cells", "generate.cells.text") if self.text_view.has_focus else ("generate.cells",)
+    @property
+    def walks(self) -> bool:
+        return self.text_view.has_focus  # else the keys are the list's
 
     def can(self, action: Action) -> bool:
         if action.handler in ("let_go", "duel"):
@@ -227,7 +221,8 @@ class CellsView(ExplainingView):
         return self._state is not None
 
     def labels(self) -> dict[str, str]:
-        return {"generate.cells_stream": "pause" if self.running else "generate"}
+        stream = "pause" if self.running else "generate"
+        return {"generate.cells_stream": stream, "generate.read_left": "", "generate.read_right": ""}
 
     def figures(self) -> list[str]:
         figures = []
@@ -257,8 +252,8 @@ class CellsView(ExplainingView):
         self._draw_panels()
 
     def _draw_panels(self) -> None:
-        self.query_one(NextChars).display = self.expecting and not self.through_training
-        self.query_one(CellHistory).display = self.through_training
+        self._next.display = self.expecting and not self.through_training
+        self._history_bars.display = self.through_training
         self._draw_next()
         self.post_message(self.Changed())
 
@@ -346,7 +341,7 @@ class CellsView(ExplainingView):
                 self._show_activations(await self.insight.activations(model, played, self._start))
         except CharLSTMError as error:
             self._failure = f"{error}."
-            self._draw_head()
+            self.draw_head()
             return
         if not self.running and (self.named is None or not self._chosen):
             self._find_names(model, played)
@@ -365,8 +360,8 @@ class CellsView(ExplainingView):
         """Find out what the cells follow, once for each model."""
         if self._state is None or self._state.facts is None:
             return
-        self._failure, self._share = "", 0.0
-        self._draw_head()
+        self._failure, self.share = "", 0.0
+        self.draw_head()
         try:
             self.named = await self.insight.name(model, self._state.facts.run, played, self.progress_teller())
             self._show_named(self.named)
@@ -374,13 +369,7 @@ class CellsView(ExplainingView):
             self._failure = f"{error}."
             if len(played) < SHORTEST:
                 self._failure += f" {key_of('generate.cells_stream')} generates more."
-        self._draw_head()
-
-    @on(ExplainingView.Progress)
-    def _progress(self, event: ExplainingView.Progress) -> None:
-        event.stop()
-        self._share = event.share
-        self._draw_head()
+        self.draw_head()
 
     def _show_named(self, named: NamedCells) -> None:
         self.cell_list.show(named.cells, self.names)
@@ -390,7 +379,7 @@ class CellsView(ExplainingView):
 
     # ---- drawing
 
-    def _draw_head(self) -> None:
+    def draw_head(self) -> None:
         name = self._full_name(self.cell)
         follows = self._follows(self.cell, relation)
         if self.lesions:
@@ -403,9 +392,9 @@ class CellsView(ExplainingView):
                 shown = f"colours of the model at step {self.history[self.step].step:,}; "
                 source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
         else:
-            source = Content.styled(f"Finding out what the cells follow … {100 * self._share:.0f} %", "$quiet")
+            source = Content.styled(f"Finding out what the cells follow … {100 * self.share:.0f} %", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
-        self.query_one("#cells-head", Static).update(head)
+        self.head.update(head)
 
     def _follows(self, cell: Cell, words: Callable[[NamedCell], str]) -> str:
         """The features that a cell follows better than chance."""
@@ -430,7 +419,7 @@ class CellsView(ExplainingView):
             self._mean, self._deviation = mean_and_deviation(values)
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
             self.scale = cell_scale(title, self._mean, self._deviation)
-        self._draw_head()
+        self.draw_head()
         self._draw_dial()
         self._draw_history()
         self._draw_next()
@@ -443,7 +432,7 @@ class CellsView(ExplainingView):
         if held is not None:
             keys.append((f" {key_of('generate.let_go')}", "let go"))
         heading = f"HOLD {cell_name(self.cell)}{'' if held is None else f' at {held:g}'}"
-        self.query_one(HoldDial).show(heading, tuple(keys), *self._limits, held)
+        self._dial.show(heading, tuple(keys), *self._limits, held)
 
     def _draw_history(self) -> None:
         """The scores of the cell at the steps of the training."""
@@ -455,7 +444,7 @@ class CellsView(ExplainingView):
         named = None if place is None else self._followed[place]
         scores = [] if place is None else [found.scores[place] for found in self.history]
         keys = f"{key_of('generate.earlier_step')} {key_of('generate.later_step')}"
-        self.query_one(CellHistory).show(named, [found.step for found in self.history], scores, self.step, keys)
+        self._history_bars.show(named, [found.step for found in self.history], scores, self.step, keys)
 
     def watch_through_training(self, through_training: bool) -> None:
         self.workers.cancel_group(self, "history")
@@ -518,7 +507,7 @@ class CellsView(ExplainingView):
 
     def _lesion_words(self) -> Content:
         if self.measured is None:
-            words = self._failure or f"Measuring what is worse without which cell … {100 * self._share:.0f} %"
+            words = self._failure or f"Measuring what is worse without which cell … {100 * self.share:.0f} %"
             return Content.styled(visible(words), "$warning" if self._failure else "$quiet")
         rises = self._rises()
         if rises is None:
@@ -559,9 +548,7 @@ class CellsView(ExplainingView):
 
     def _draw_caption(self) -> None:
         unit_words = (f"  {unit(self.bits)}", "not bold")
-        self.query_one("#cells-caption", Static).update(
-            Content.assemble("CELLS THAT MATTER", unit_words) if self.lesions else "CELLS THAT FOLLOW"
-        )
+        self._caption.update(Content.assemble("CELLS THAT MATTER", unit_words) if self.lesions else "CELLS THAT FOLLOW")
 
     def watch_bits(self) -> None:
         if self.lesions:
@@ -569,7 +556,7 @@ class CellsView(ExplainingView):
             highlighted = self.lesion_list.highlighted
             self._list_measured()
             self.lesion_list.highlighted = highlighted
-            self._draw_head()
+            self.draw_head()
             self._draw_cell()
         super().watch_bits()
 
@@ -583,7 +570,7 @@ class CellsView(ExplainingView):
         if state is None or state.facts is None or model is None:
             return
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
-        text, self._share = self.text_view.text(self._damaged_from), 0.0
+        text, self.share = self.text_view.text(self._damaged_from), 0.0
         try:
             self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self.progress_teller())
         except CharLSTMError as error:
@@ -591,7 +578,7 @@ class CellsView(ExplainingView):
         else:
             self._list_measured()
             self.lesion_list.highlighted = 0  # which colours by it
-        self._draw_head()
+        self.draw_head()
 
     def _list_measured(self) -> None:
         """List what was measured, each cell with the name that it was given and the feature that it follows."""
@@ -604,7 +591,7 @@ class CellsView(ExplainingView):
 
     def _draw_next(self) -> None:
         """The likeliest next characters under the line at the cursor, while the text stands still."""
-        panel, view, found = self.query_one(NextChars), self.text_view, self.activations
+        panel, view, found = self._next, self.text_view, self.activations
         start, stop = view.row_at(view.cursor)
         if start == stop:
             start, stop = view.row_at(max(0, start - 1))
@@ -738,33 +725,18 @@ class CellsView(ExplainingView):
             values = self._values(found)
         else:
             return
-        cursor, view = self.text_view.cursor, self.text_view
+        cursor = self.text_view.cursor
         places = [start + place for place in most_active(values)]
         if direction > 0:
             position = next((place for place in places if place > cursor), places[0])
         else:
             position = next((place for place in reversed(places) if place < cursor), places[-1])
-        view.cursor = position
-        view.reveal(position)
-        self._moved()
+        self.put_cursor(position)
+        self.moved()
 
-    def do_cells_walk(self, characters: int, lines: int) -> None:
-        self.text_view.walk(characters, lines)
-        self._moved()
-
-    @on(StreamView.CursorMoved)
-    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
-        event.stop()
-        self._moved()
-
-    def _moved(self) -> None:
-        self.explain()
+    def moved(self) -> None:
         self._draw_next()
-        self.post_message(self.Changed())
-
-    @on(events.DescendantFocus)
-    def _focus_moved(self) -> None:
-        self.post_message(self.Changed())
+        super().moved()
 
     # ---- holding and generating
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from textual import events, on, work
+from textual import work
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
@@ -23,9 +23,9 @@ from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
+from charlstm_tui.actions import Action
 from charlstm_tui.formatting import loss, unit
-from charlstm_tui.generate.stream_view import StreamView
-from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
 from charlstm_tui.player.marks import INFLUENCE, Origin, in_unit, uniform
@@ -114,16 +114,16 @@ def _figures(texts: Sequence[str], lengths: Sequence[int], width: int, found: Co
     )
 
 
-class ContextView(GenerateView):
+class ContextView(ReadingView):
     """The view: the text, coloured by what reading further back does for the character at the cursor, and the curves of
     the model and of that character."""
 
     has_own_scale = True
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
-        super().__init__(player, id=id)
+        super().__init__(player, insight, id=id)
         self.set_reactive(ContextView.scale, SCALE)
-        self.insight = insight
+        self._curves = ContextCurves(id="context-curves")
         self.whole: ModelContext | None = None
         """That of the model; ``None`` until it is measured."""
         self.here: Context | None = None
@@ -131,22 +131,17 @@ class ContextView(GenerateView):
         self._model: Model | None = None
         self._played: tuple[Path | None, str] = (None, "")  # the run and the text to measure the model on
         self._place: int | None = None  # that ``here`` is about
-        self._share = 0.0  # of measuring the model that is done
         self._failure = ""
 
     def compose(self) -> ComposeResult:
-        yield Static(id="context-head")
-        yield StreamView(id="context-text")
-        yield ContextCurves(id="context-curves")
+        yield self.head
+        yield self.text_view
+        yield self._curves
 
     # ---- for the screen
 
-    @property
-    def text_view(self) -> StreamView:
-        return self.query_one("#context-text", StreamView)
-
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate.context",)
+    def can(self, action: Action) -> bool:
+        return action.handler != "why"  # the text has colours of its own
 
     def leave(self) -> None:
         self.workers.cancel_group(self, "whole")
@@ -162,12 +157,11 @@ class ContextView(GenerateView):
         view.scale = in_unit(SCALE, self.bits)
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
-        view.cursor = cursor
-        view.reveal(cursor)
+        self.put_cursor(cursor)
         view.focus()
         if self.whole is None:
             self._measure_model()
-        self._moved()
+        self.moved()
 
     # ---- measuring
 
@@ -175,20 +169,14 @@ class ContextView(GenerateView):
     async def _measure_model(self) -> None:
         if self._model is None:
             return
-        self._share = 0.0
+        self.share = 0.0
         try:
             self.whole = await self.insight.model_context(self._model, *self._played, self.progress_teller())
         except GenerationError as error:
             self._failure = f"{error}."
         self._draw()
 
-    @on(GenerateView.Progress)
-    def _progress(self, event: GenerateView.Progress) -> None:
-        event.stop()
-        self._share = event.share
-        self._draw()
-
-    def _moved(self) -> None:
+    def moved(self) -> None:
         """Measure the place at the cursor, unless that is done; at the end, that of the last character."""
         place = min(self.text_view.cursor, self.text_view.length - 1)
         if place != self._place:
@@ -212,7 +200,7 @@ class ContextView(GenerateView):
 
     # ---- drawing
 
-    def _draw(self) -> None:
+    def draw_head(self) -> None:
         whole, here = self.whole, self.here
         parts: list[tuple[str, str]] = []
         if whole is not None:
@@ -223,10 +211,14 @@ class ContextView(GenerateView):
         elif self._failure:
             parts.append((visible(self._failure), "$warning"))
         else:
-            parts.append((f"Measuring how far the model looks back … {100 * self._share:.0f} %", "$quiet"))
+            parts.append((f"Measuring how far the model looks back … {100 * self.share:.0f} %", "$quiet"))
         if here is not None:
             parts += [(" · at the cursor ", ""), (f"{here.used}", "bold $accent")]
-        self.query_one("#context-head", Static).update(Content.assemble(*parts))
+        self.head.update(Content.assemble(*parts))
+
+    def _draw(self) -> None:
+        self.draw_head()
+        whole, here = self.whole, self.here
         about = ""
         if whole is not None:
             at_step = "" if whole.context.step is None else f", {step_words(whole.context.step)}"
@@ -238,7 +230,7 @@ class ContextView(GenerateView):
             Curve("HERE", note, here),
         )
         rows = 2 if not self.screen.has_class("-tall") else 4 if self.screen.size.height < HIGH else 8
-        self.query_one(ContextCurves).show(curves, rows, self.bits)
+        self._curves.show(curves, rows, self.bits)
         self.post_message(self.Changed())
 
     def _place_note(self) -> str:
@@ -256,19 +248,3 @@ class ContextView(GenerateView):
     def on_resize(self) -> None:
         if self._model is not None:
             self._draw()
-
-    # ---- actions
-
-    def do_look_back(self, characters: int, lines: int) -> None:
-        """Move the cursor."""
-        self.text_view.walk(characters, lines)
-        self._moved()
-
-    @on(StreamView.CursorMoved)
-    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
-        event.stop()
-        self._moved()
-
-    @on(events.DescendantFocus)
-    def _focus_moved(self) -> None:
-        self.post_message(self.Changed())

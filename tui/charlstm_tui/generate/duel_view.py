@@ -37,7 +37,6 @@ from charlstm.insight.duel import (
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeApp
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
@@ -60,8 +59,6 @@ HELD_LENGTH = 2000
 READ = 2000
 """Characters before the cursor of Play that both sides continue: models forget what stands further back."""
 FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown, one below the other"))
-NOT_HERE = ("edit_prime", "last_session")
-"""Handlers of actions of Generate that Duel has nothing for."""
 
 
 class DuelView(GenerateView):
@@ -128,7 +125,7 @@ class DuelView(GenerateView):
             return state is not None and state.length > 0
         if action.handler == "duel_before":
             return bool(self._states) and bool(self.seed)
-        return action.handler not in NOT_HERE and bool(self._states)
+        return action.handler != "last_session" and bool(self._states)
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.stream": "pause" if self.running else "generate"}
@@ -357,8 +354,7 @@ class DuelView(GenerateView):
         def write(path: Path) -> None:
             user_files.save_text(path, to_markdown(sides) if path.suffix.lower() == ".md" else to_html(sides))
 
-        assert isinstance(self.app, ModeApp)
-        self.app.save_file("Save both texts and their figures", f"duel{FORMATS[0].ending}", FORMATS, write)
+        self.charlstm.save_file("Save both texts and their figures", f"duel{FORMATS[0].ending}", FORMATS, write)
 
     # ---- actions
 

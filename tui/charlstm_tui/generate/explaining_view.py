@@ -68,11 +68,13 @@ class ExplainingView(GenerateView):
 
     def explain(self) -> None:
         """Explain the character at the cursor, unless it is explained already; at the end, the last one."""
+        if not self.explaining:
+            return
         view = self.text_view
         position = min(view.cursor, view.length - 1)
         start = max(0, position - INFLUENCE_CHARS)
         place = (view.text(start, position + 1), start)
-        if self.explaining and place != self._explained:
+        if place != self._explained:
             self._explained = place
             self._explain(*place)
 

@@ -245,11 +245,11 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def focus_text(self) -> None:
+    def focus_main(self) -> None:
         self.blocks.focus()
 
     def scopes(self) -> tuple[str, ...]:
-        return ("generate.multiverse",)
+        return ("generate.model", "generate.multiverse")
 
     def can(self, action: Action) -> bool:
         if action.handler == "put_in":

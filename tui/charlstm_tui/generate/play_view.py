@@ -6,9 +6,8 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 from __future__ import annotations
 
 import math
-import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,36 +15,33 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.widgets import Static
 
 from charlstm.display import percent, plural, quoted, visible
-from charlstm.errors import CharLSTMError, GenerationError
+from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.saving import export_text
-from charlstm.generation.session_text import SessionText
 from charlstm.generation.tree import Alternative
-from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import home, shorten
-from charlstm_tui.generate import exports
+from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
-from charlstm_tui.generate.played_text import PlayedText
+from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText, moves_cursor
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, speed_words
-from charlstm_tui.generate.session_text_dialog import FORMATS
+from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
-from charlstm_tui.player import operations, saved_sessions
+from charlstm_tui.generate.writing import Writing
+from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import SCALES, Scale
 from charlstm_tui.player.operations import SeenPosition
@@ -55,16 +51,11 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import FULL, ModelFacts, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
-from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 
 CHOICES_PAGE = 10
 """Choices that a page key passes."""
-HELD_FOR = 0.4
-"""Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
-SAME_BEGINNING = 12
-"""Characters in which two versions of one text begin alike."""
 BEGINNING = 25
 """Characters of a session's beginning that a message has."""
 LONGEST_TITLE, SHORTEST_TITLE = 30, 12
@@ -82,6 +73,8 @@ PANELS_INTERVAL = 0.25
 class PlayView(ExplainingView):
     """One session. With ``writing`` the user types; with ``choosing`` the digits pick candidates."""
 
+    state: var[PlaybackState | None] = var(None, init=False, always_update=True)
+    """The last state of the playback. Each part of the view watches it; the text is shown before they do."""
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
     text_only: reactive[bool] = reactive(False, init=False)
@@ -91,52 +84,64 @@ class PlayView(ExplainingView):
         super().__init__(player, insight, id=id)
         self.update_classes({"-no-model": True, "-empty": True}, update=False)
         self._usual = usual  # how a model is played that was not played before
-        self.state: PlaybackState | None = None
-        """The last state of the playback."""
         self._notice: Content | None = None
         self._stream = StreamView(keys_scroll=False, can_replace=True, id="stream")
+        self.prime_input = PrimeInput(id="prime")
+        self._prime_hint = Static(id="prime-hint", classes="quiet")
+        self._unknown = Static(id="unknown")
+        self._empty = Empty(id="empty")
+        self._candidates = Candidates(id="candidates")
+        self._suggestions = SuggestionList(id="suggestions")
+        self._tree = BranchTree(player, id="tree")
+        self._sampler = SamplerPanel(id="sampler")
         self._text = PlayedText(player, self._stream)
+        self._writing = Writing(self, self._text, self._suggestions)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
-        self._opening: tuple[PlayRequest, Preferences] | None = None  # a request whose model was not played yet
+        self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
+        self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
+        self._told_of: PlayRequest | None = None  # the request of which is said which session there is
         self._said_of = 0  # the session of which is said what it is
         self._last_model: ModelFacts | None = None  # of that session
-        self._suggestion_hidden = False
-        self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
-        self._walked_at = 0.0  # when Ctrl+→ went on by a word
         self._continuations: ContinuationsDialog | None = None
         self._preferences_failure = ""  # which is said once
-        self._noted = False  # what the last change was is said
-        self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
+        self._note = ""  # what is said of the last change
+        self.saving = SessionFiles(self)
 
     def compose(self) -> ComposeResult:
         with Horizontal(id="prime-row"):
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
-            yield PrimeInput(id="prime")
-            yield Static(id="prime-hint", classes="quiet")
-        yield Static(id="unknown")
+            yield self.prime_input
+            yield self._prime_hint
+        yield self._unknown
         with Split("#side", id="play-body"):
-            yield Empty(id="empty")
+            yield self._empty
             yield self._stream
             with Vertical(id="side"):
-                yield Candidates(id="candidates").data_bind(PlayView.choosing)
+                yield self._candidates.data_bind(PlayView.choosing)
                 with Vertical(id="suggestions-pane"):
                     yield Static(Content("SUGGESTIONS"), classes="caption")
-                    yield SuggestionList(id="suggestions")
+                    yield self._suggestions
                 with Vertical(id="tree-pane"):
                     with Horizontal(id="tree-caption"):
                         yield Static(Content("BRANCHES  Enter shows"), classes="caption")
                         yield Static(Content("from"), classes="caption")
-                    yield BranchTree(id="tree")
-                yield SamplerPanel(id="sampler")
+                    yield self._tree.data_bind(PlayView.state)
+                yield self._sampler
 
     def on_mount(self) -> None:
-        if not is_detached(self):
-            self._draw_empty()
-            self._draw_title()
+        if is_detached(self):
+            return
+        self._draw_empty()
+        self._draw_title()
+        for part in (
+            self._show_prime, self._copied.follow, self._writing.follow, self._use_preferences, self._show_panels,
+            self._explain_again, self._show_continuations, self._show_keys, self._tell,
+        ):  # fmt: skip
+            self.watch(self, "state", part, init=False)
 
     def on_resize(self) -> None:
         self._draw_title()
@@ -144,8 +149,12 @@ class PlayView(ExplainingView):
     # ---- for the screen
 
     @property
-    def name_shown(self) -> str:
+    def view_name(self) -> str:
         return "write" if self.writing else "play"
+
+    @property
+    def editing_keys(self) -> Sequence[tuple[str, str]]:
+        return EDITING_KEYS if self.writing else ()
 
     @property
     def text_view(self) -> StreamView:
@@ -167,10 +176,6 @@ class PlayView(ExplainingView):
         return self.text_view.text(0, self._text.prime_length)
 
     @property
-    def prime_input(self) -> PrimeInput:
-        return self.query_one("#prime", PrimeInput)
-
-    @property
     def playing(self) -> bool:
         """Whether there is a session on the screen."""
         return self._notice is None and self.state is not None and self.state.distribution is not None
@@ -186,7 +191,10 @@ class PlayView(ExplainingView):
     @property
     def suggested(self) -> str:
         """The suggestion, while it is shown."""
-        return "" if self.state is None or self._suggestion_hidden else self.state.suggestion
+        return self._writing.suggested
+
+    def parts(self) -> tuple[object, ...]:
+        return (self, self._writing, self._text, self._candidates, self._tree)
 
     def scopes(self) -> tuple[str, ...]:
         if self.choosing:
@@ -195,10 +203,10 @@ class PlayView(ExplainingView):
             return (ANYWHERE, "generate.write", "generate.write.suggestion" if self.suggested else PANES)
         focused = self.screen.focused
         if focused is self.text_view:
-            return ("generate", "generate.play", "generate.text")
+            return ("generate", "generate.play", "generate.model", "generate.text")
         if isinstance(focused, BranchTree):
-            return ("generate", "generate.play", "generate.tree")
-        return ("generate", "generate.play")
+            return ("generate", "generate.play", "generate.model", "generate.tree")
+        return ("generate", "generate.play", "generate.model")
 
     def can(self, action: Action) -> bool:
         state = self.state
@@ -220,8 +228,10 @@ class PlayView(ExplainingView):
         if action.handler in ("undo", "redo") and not self.writing:
             return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
         if action.scope == "generate.tree":
-            branch = self.query_one(BranchTree).highlighted_branch
+            branch = self._tree.highlighted_branch
             return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
+        if action.handler == "why" and self.screen.focused is not self.text_view:
+            return False
         if action.handler == "pick":
             return action.args[0] <= len(self._shown_candidates)
         return self.playing
@@ -299,10 +309,7 @@ class PlayView(ExplainingView):
             self.text_only = False
         elif self.writing:
             if self.suggested:
-                self._suggestion_hidden = True
-                self.text_view.show_suggestion("")
-                self.remove_class("-suggesting")
-                self.post_message(self.Changed())
+                self._writing.hide_suggestion()
             else:
                 self.writing = False
         elif self.choosing:
@@ -313,16 +320,16 @@ class PlayView(ExplainingView):
             self.player.cancel()
         elif self.screen.focused is not self.text_view and not self.has_class("-empty"):
             self.remove_class("-tree")
-            self.focus_text()
+            self.focus_main()
         else:
             return False
         return True
 
-    def focus_text(self) -> None:
+    def focus_main(self) -> None:
         """Give the focus to the text, or to what stands in its place."""
         if self.screen.has_class("-tiny"):
             self.remove_class("-tree")  # which takes the text's place there
-        (self.query_one(Empty) if self.has_class("-empty") else self.text_view).focus()
+        (self._empty if self.has_class("-empty") else self.text_view).focus()
 
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
@@ -387,31 +394,46 @@ class PlayView(ExplainingView):
         """What colours the text of a model for which nothing else was chosen."""
         return next((scale for scale in SCALES if scale.name == self._usual.colour), default_scale(self.app))
 
-    def _opened(self, state: PlaybackState, preferences: Preferences) -> None:
-        """A model that was asked for is played."""
+    def _is_opened(self, state: PlaybackState) -> bool:
+        """Whether the model that was asked for is played."""
+        return self._opening is not None and state.request is self._opening[0] and state.distribution is not None
+
+    def _use_preferences(self, state: PlaybackState) -> None:
+        """Show the text of a model that was asked for as the last time."""
+        if self._opening is None or not self._is_opened(state) or self._opened is state.request:
+            return
+        self._opened, preferences = self._opening
         scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
         self.scale, self.min_copied = scale, preferences.copied
         self.text_view.join(preferences.joined)
         settle_garbage()
-        last = state.last_session
-        if last is not None and state.request.session is None:
-            key, others = key_of("generate.last_session"), key_of("generate.open_model")
-            of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
-            self.say(f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all.")
+        self.check_overlap()
 
-    def _say_what_is_played(self, state: PlaybackState, before: ModelFacts | None) -> None:
-        """Another text has come: say what became of the one before, and which session it is. Where it came because of
+    @staticmethod
+    def _last_session_words(state: PlaybackState) -> str:
+        """How to continue the last session of a model that was opened without one."""
+        last = state.last_session
+        if last is None or state.request.session is not None:
+            return ""
+        key, others = key_of("generate.last_session"), key_of("generate.open_model")
+        of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
+        return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
+
+    @staticmethod
+    def _played_words(state: PlaybackState, before: ModelFacts | None) -> str:
+        """Another text has come: what became of the one before, and which session it is. Where it came because of
         another checkpoint of the run that was played ``before``, the screen says that."""
         opened, last, replaced = state.opened, state.last_session, state.replaced
         if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
             key = key_of("generate.last_session")
-            self.say(f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}.")
-        elif replaced is not None and replaced.length and not _is_other_checkpoint(before, state.facts):
+            return f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}."
+        if replaced is not None and replaced.length and not _is_other_checkpoint(before, state.facts):
             key = key_of("generate.undo")
-            self.say(f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}.")
-        elif opened is not None:
+            return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
+        if opened is not None:
             others = key_of("generate.open_model")
-            self.say(f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others.")
+            return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
+        return ""
 
     def show_notice(self, notice: Content | None) -> None:
         """Show a notice in the place of the text, which pauses, until something is loaded; ``None`` removes it."""
@@ -423,81 +445,77 @@ class PlayView(ExplainingView):
 
     # ---- the player's states
 
-    def show(self, state: PlaybackState) -> None:
-        """Show what has changed."""
-        before, self.state = self.state, state
-        text = self.text_view
-        new_text = before is None or before.session_id != state.session_id
-        if new_text:
-            text.clear()
-        text.replace(state.start, state.start + state.removed, state.text, state.marks)
-        text.set_marks(state.figures_start, state.figures, state.read_to)
-        if new_text or before is None or before.prime_length != state.prime_length:
-            self._copied.forget(state.prime_length)
-            typed = state.request.prime if new_text and (state.prime_length or state.unknown) else None
-            self.prime_input.show(text.text(0, state.prime_length) if typed is None else typed)
+    def watch_state(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        """Show the text. The other parts, which may read it, watch the state too, and do not depend on each other."""
+        self._text.show(before, state)
+
+    def _show_prime(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        is_new = _is_other_text(before, state)
+        if is_new or before is None or before.prime_length != state.prime_length:
+            typed = state.request.prime if is_new and (state.prime_length or state.unknown) else None
+            self.prime_input.show(self.text_view.text(0, state.prime_length) if typed is None else typed)
             self._draw_unknown()
-        elif state.text or state.removed:
-            self._copied.text_changed(state.start, state.removed, state.text)
-        if self._said_of != state.session_id and state.distribution is not None:
-            self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
-            self._say_what_is_played(state, last_model)
-        text.show_suggestion(self.suggested)
-        self._unaccepted = self.suggested
-        suggestions = state.suggestions if self.suggested else ()
-        self.set_class(bool(suggestions), "-suggesting")
-        self.query_one(SuggestionList).show(suggestions, state.suggestion_place)
-        if self._opening is not None and state.request is self._opening[0] and state.distribution is not None:
-            preferences, self._opening = self._opening[1], None
-            self._opened(state, preferences)
-            self.check_overlap()
-        if (not text.at_end or state.position < state.size) and text.cursor != state.position:
-            text.cursor = state.position
-        if _moves_cursor(before, state):
-            if not new_text and state.start < state.position <= state.start + len(state.text):
-                text.reveal(state.start)  # what came in before the cursor, or as much of it as the view can show
-            text.reveal(text.cursor)
-        if self._continuations is not None and state.continuations is not None:
-            self._continuations.show(state.continuations)
-        if before is not None and not new_text and state.cuts != before.cuts:
-            self._say_what_was_cut(len(state.cut))
-        if state.note or state.failure:
-            self.say(state.failure or state.note, error=bool(state.failure))
-        elif self._noted and not (new_text or self.screen.has_class("-finding")) and _moves_cursor(before, state):
-            self.say("")  # it was about the change before
-        self._noted = bool(state.note) or (self._noted and not _moves_cursor(before, state))
-        self.query_one(BranchTree).show(state.branches)
+
+    def _show_panels(self, before: PlaybackState | None, state: PlaybackState) -> None:
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
             self._draw_panels()
-        if self.explaining:
-            if started(before, state) or not self.playing:
-                self.explaining = False
-            else:
-                self.explain()
-        if before is None or new_text or _key_state(before) != _key_state(state):
+
+    def _explain_again(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        if self.explaining and (started(before, state) or not self.playing):
+            self.explaining = False
+        else:
+            self.explain()
+
+    def _show_continuations(self, state: PlaybackState) -> None:
+        if self._continuations is not None and state.continuations is not None:
+            self._continuations.show(state.continuations)
+
+    def _show_keys(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        """Show which keys do something, where that has changed."""
+        if before is None or _is_other_text(before, state) or _key_state(before) != _key_state(state):
             self._draw_empty()
             self._draw_title()
             self.post_message(self.Changed())
-        self._text.shown(state)
+
+    def _tell(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        """Say what was done: what the player says of it, else what was cut, else what is played from now on."""
+        words = ""
+        if self._said_of != state.session_id and state.distribution is not None:
+            self._said_of, last_model, self._last_model = state.session_id, self._last_model, state.facts
+            words = self._played_words(state, last_model)
+        if self._is_opened(state) and self._told_of is not state.request:
+            self._told_of = state.request
+            words = self._last_session_words(state) or words
+        if before is not None and not _is_other_text(before, state) and state.cuts != before.cuts:
+            words = _cut_words(len(state.cut))
+        said = state.failure or state.note or words
+        if said:
+            self.say(said, error=bool(state.failure))
+        elif self._note and moves_cursor(before, state):
+            if not (_is_other_text(before, state) or self.screen.has_class("-finding")):
+                self.unsay(self._note)  # it was about the change before
+            self._note = ""
+        if state.note:
+            self._note = "" if state.failure else state.note
 
     @property
     def _shown_candidates(self) -> tuple[Alternative, ...]:
-        """As many candidates as fit. The key bar may be drawn before the view has its parts: then none."""
-        return next((each.shown for each in self.query(Candidates)), ())
+        """As many candidates as fit."""
+        return self._candidates.shown
 
     def _draw_panels(self) -> None:
         state, text = self.state, self.text_view
         if state is None:
             return
         self._panels_at = time.monotonic()
-        self.query_one(SamplerPanel).show(state.settings, state.speed)
+        self._sampler.show(state.settings, state.speed)
         cursor = text.cursor
-        self.query_one(Candidates).show(
+        self._candidates.show(
             state.distribution, state.settings, state.current_char, text.text(max(0, cursor - TITLE_CONTEXT), cursor)
         )
 
     def _draw_unknown(self) -> None:
-        line, state = self.query_one("#unknown", Static), self.state
+        line, state = self._unknown, self.state
         line.display = state is not None and bool(state.unknown)
         if state is None or not state.unknown:
             return
@@ -517,22 +535,22 @@ class PlayView(ExplainingView):
         length = min(LONGEST_TITLE, self.size.width - LEAST_PRIME)
         shown = f"“{shorten(title, length)}”   " if title and length >= SHORTEST_TITLE else ""
         key = (key_of("generate.edit_prime"), "bold $primary")
-        self.query_one("#prime-hint", Static).update(Content.assemble((shown, "bold $foreground"), key, " edit"))
+        self._prime_hint.update(Content.assemble((shown, "bold $foreground"), key, " edit"))
 
     def _draw_empty(self) -> None:
         """While nothing is played: why, and the keys that change it."""
         state = self.state
         words = self._why_empty() if self._notice is None else self._notice
-        empty = self.query_one(Empty)
+        empty = self._empty
         if words is not None:
             empty.update(words)
         changes = self.has_class("-empty") != (words is not None)
         # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
-        moves = self.screen.focused in (None, self.text_view, empty, self.query_one(BranchTree))
+        moves = self.screen.focused in (None, self.text_view, empty, self._tree)
         no_model = self._notice is not None or state is None or state.facts is None
         self.update_classes({"-no-model": no_model, "-empty": words is not None})
         if changes and moves and self.app.app_focus and self.screen.is_current:
-            self.focus_text()
+            self.focus_main()
 
     def _why_empty(self) -> Content | None:
         state, key = self.state, "bold $primary"
@@ -598,7 +616,7 @@ class PlayView(ExplainingView):
         def chosen(answer: Chosen | None) -> None:
             if answer is None:
                 return
-            self._suggestion_hidden = False
+            self._writing.expect_suggestion()
             self.player.change_settings(lambda _: answer.settings)
             if answer.copied is not None and answer.copied != self.min_copied:
                 self.min_copied = answer.copied
@@ -607,27 +625,6 @@ class PlayView(ExplainingView):
         self.app.push_screen(SamplerDialog("How characters are chosen", self.state.settings, self.min_copied), chosen)
 
     # ---- actions: moving
-
-    def do_walk(self, characters: int, lines: int) -> None:
-        text, state = self.text_view, self.state
-        if state is None:
-            return
-        if characters > 0 and text.at_end and not state.running:
-            self.player.do(operations.GENERATE_ONE)
-            return
-        self._text.walk(characters, lines)
-
-    def do_walk_words(self, direction: int) -> None:
-        self.player.do(operations.MOVE_BY_WORD, direction)
-
-    def do_walk_row(self, direction: int) -> None:
-        self._text.walk_row(direction)
-
-    def do_walk_text(self, direction: int) -> None:
-        self._text.walk_text(direction)
-
-    def do_walk_page(self, direction: int) -> None:
-        self._text.walk_page(direction)
 
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
@@ -673,7 +670,7 @@ class PlayView(ExplainingView):
         self.screen.set_class(text_only, "-text-only")
         self.text_view.shows_levels = self.explaining or not text_only
         if text_only:
-            self.focus_text()
+            self.focus_main()
             key, back = key_of("generate.text_only"), key_of("app.back")
             self.say(f"{back} or {key} shows all panes again.")
 
@@ -719,11 +716,11 @@ class PlayView(ExplainingView):
     # ---- actions: undo
 
     def do_undo(self) -> None:
-        self._suggestion_hidden = False
+        self._writing.expect_suggestion()
         self.player.do(operations.UNDO)
 
     def do_redo(self) -> None:
-        self._suggestion_hidden = False
+        self._writing.expect_suggestion()
         self.player.do(operations.REDO)
 
     # ---- actions: choosing and branching
@@ -739,7 +736,7 @@ class PlayView(ExplainingView):
             self.say(f"{up} {down} and {pick}, or {first}–{last}: the text branches there. {back} cancels.")
         else:
             self.say("")
-            self.focus_text()
+            self.focus_main()
         self._draw_panels()
         self.post_message(self.Changed())
         self.call_after_refresh(self.post_message, self.Changed())  # by then it is known how many fit
@@ -748,25 +745,9 @@ class PlayView(ExplainingView):
         self.player.do(operations.PAUSE)
         self.choosing = True
 
-    def do_choice(self, lines: int) -> None:
-        self.query_one(Candidates).move(lines)
-
-    def do_pick_chosen(self) -> None:
-        chosen = self.query_one(Candidates).chosen
-        if chosen is not None:
-            self._pick(chosen.char)
-
-    def do_pick(self, number: int) -> None:
-        shown = self._shown_candidates
-        if number <= len(shown):
-            self._pick(shown[number - 1].char)
-
     @on(Candidates.Picked)
     def _picked(self, event: Candidates.Picked) -> None:
-        self._pick(event.char)
-
-    def _pick(self, char: str) -> None:
-        self.player.do(operations.CHOOSE, char, self._text.cursor)
+        self.player.do(operations.CHOOSE, event.char, self._text.cursor)
         self.choosing = False
 
     def do_regenerate(self) -> None:
@@ -785,30 +766,14 @@ class PlayView(ExplainingView):
 
     def do_branches(self) -> None:
         """Show the branches and give them the focus; from there, back to the text."""
-        tree = self.query_one(BranchTree)
+        tree = self._tree
         if tree.has_focus:
             self.remove_class("-tree")
-            self.focus_text()
+            self.focus_main()
         else:
             self.text_only = False
             self.add_class("-tree")
             tree.focus()
-
-    def do_prune_branch(self) -> None:
-        branch = self.query_one(BranchTree).highlighted_branch
-        if branch is not None:
-            self.player.do(operations.PRUNE, branch.number)
-
-    def do_name_branch(self) -> None:
-        branch = self.query_one(BranchTree).highlighted_branch
-        if branch is None:
-            return
-
-        def named(name: str | None) -> None:
-            if name is not None:
-                self.player.do(operations.RENAME, branch.number, name)
-
-        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
 
     @on(BranchTree.OptionHighlighted)
     def _branch_highlighted(self) -> None:
@@ -818,7 +783,7 @@ class PlayView(ExplainingView):
     def _branch_chosen(self, event: BranchTree.Chosen) -> None:
         self.player.do(operations.SWITCH, event.number)
         self.remove_class("-tree")
-        self.focus_text()
+        self.focus_main()
 
     # ---- actions: prime, checkpoints, sessions
 
@@ -854,7 +819,7 @@ class PlayView(ExplainingView):
         if self.state is not None:
             request = self.state.request
             self.load(replace(request, prime=event.text, settings=None, speed=None, session=None, stream=True))
-        self.focus_text()
+        self.focus_main()
 
     def do_join_lines(self) -> None:
         joined = not self.text_view.joined
@@ -876,104 +841,23 @@ class PlayView(ExplainingView):
         self._offered = step, words
         self.post_message(self.Changed())
 
-    def do_save(self) -> None:
+    async def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
         if state is not None and state.unopened is not None and not self.playing:
-            self.export_text(state.unopened.text)
-        if state is None or state.facts is None or not self.playing:
-            return
-        sessions = saved_sessions.folder(state.facts.run, state.facts.path) if state.file is None else state.file.parent
-        about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
-        run = state.facts.run
-        if run is not None and sessions.is_relative_to(run) and not run.exists():
-            about = ""  # the run is gone: the next change is saved elsewhere
-
-        def named(path: Path | None) -> None:
-            if path is not None and (exports.CHECKPOINTS.fits(path) or exports.REPORT.fits(path)):
-                self._write_page(path, state)
-            elif path is not None:
-                self._saved_as = (state.session_id, path)
-                self.player.save_as(path, self.scale.name)
-
-        formats = exports.formats(state.facts)
-        stem = exports.file_name(state.title) or Path(state.facts.name).stem
-        own = Path(state.continues) if self._is_of_this_text(state.continues) else None
-        name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
-        self.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
-
-    def export_text(self, found: SessionText) -> None:
-        """Ask for a file, and write the text of a session that cannot be continued."""
-
-        def named(path: Path | None) -> None:
-            if path is not None:
-                self._write_text(path, found)
-
-        name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
-        self.app.push_screen(SaveDialog("Export the text", name, FORMATS), named)
-
-    @work(exclusive=True, group="page")
-    async def _write_text(self, path: Path, found: SessionText) -> None:
-        await self._export(path, in_thread(lambda check: export_text(found.text, path, found.title)))
-
-    def _is_of_this_text(self, continued: str) -> bool:
-        """Whether the session that is continued is still in its file, with a text that begins like this one."""
-        saved = saved_sessions.session_at(Path(continued)) if continued else None
-        if saved is None or saved.summary is None:
-            return False
-        there = saved.summary.begins[:SAME_BEGINNING]
-        return self.text_view.text(0, len(there)) == there
-
-    def _offered_name(self, state: PlaybackState, name: str) -> str:
-        """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""
-        if self._saved_as is None:
-            return name
-        session_id, path = self._saved_as
-        return home(path if session_id == state.session_id else path.with_name(name))
-
-    @work(exclusive=True, group="page")
-    async def _write_page(self, path: Path, state: PlaybackState) -> None:
-        """Write a page about the run whose model is played."""
-        assert state.facts is not None
-        assert state.facts.run is not None
-        run, prime = Run(state.facts.run), self.prime
-        self.player.do(operations.PAUSE)
-
-        def write_checkpoints(check: Callable[[], None]) -> None:
-            def progress(done: int, total: int) -> None:
-                check()
-                if done < total:
-                    words = f"Generating with checkpoint {done + 1} of {total} …"
-                    self.app.call_from_thread(self.say, words)
-
-            exports.write_checkpoints(path, state, prime, run, progress)
-
-        if exports.CHECKPOINTS.fits(path):
-            await self._export(path, in_thread(write_checkpoints))
-        else:
-            self.say("Writing the report; it takes a minute or two.")
-            await self._export(path, exports.write_report(path, run.path, state.request.step))
-
-    async def _export(self, path: Path, writing: Awaitable[object]) -> None:
-        """Wait for the file to be written, and say what came of it."""
-        try:
-            await writing
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-        except OSError as error:
-            self.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
-        else:
-            self.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+            self.saving.export_text(state.unopened.text)
+        elif state is not None and state.facts is not None and self.playing:
+            await self.saving.save(state, state.facts, self.prime, self.scale)
 
     # ---- writing
 
     def watch_writing(self, writing: bool) -> None:
         self.explaining = False
         self.set_class(writing, "-typing")  # the keys of the settings and of the branches are letters then
-        self._suggestion_hidden = False
+        self._writing.expect_suggestion()
         self._text.writing = writing
         self.player.do(operations.SET_WRITING, writing)
-        self.focus_text()
+        self.focus_main()
         if writing:
             back = key_of("app.back")
             self.say(f"Type. Grey is the model's suggestion: {back} hides it, {back} again ends Write.")
@@ -986,66 +870,20 @@ class PlayView(ExplainingView):
         if self.choosing and event.key in ("pageup", "pagedown"):
             event.stop()
             event.prevent_default()
-            self.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
+            self._candidates.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
             return
         if not self.writing or self.screen.focused is not self.text_view:
             return
         if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
             return
-        if self._text.handle(event):
-            if event.key == "ctrl+right":
-                self._walked_at = time.monotonic()
+        if self._writing.handle(event):
             event.stop()
             event.prevent_default()
-            self._typed()
 
     def on_paste(self, event: events.Paste) -> None:
         if self.writing:
             event.stop()
-            self._text.when_shown(lambda: self._text.type(event.text))
-            self._typed()
-
-    def do_cut(self) -> None:
-        if not self._text.cut_selected():
-            self.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
-
-    def do_cut_rest(self) -> None:
-        self._text.cut_rest()
-
-    def _say_what_was_cut(self, length: int) -> None:
-        if length:
-            self.say(f"Cut {plural(length, 'character')}: {key_of('generate.undo_written')} brings them back.")
-        else:
-            self.say("There is nothing after the cursor.")
-
-    def _typed(self) -> None:
-        self.say("")
-        if self._suggestion_hidden:
-            self._suggestion_hidden = False
-            self.post_message(self.Changed())
-
-    def do_accept_suggestion(self) -> None:
-        self._accept(len(self._unaccepted))
-
-    def do_accept_word(self) -> None:
-        if time.monotonic() - self._walked_at < HELD_FOR:
-            self._walked_at = time.monotonic()
-            return
-        word = re.match(r"\s*\S+", self._unaccepted)
-        if word is not None:
-            self._accept(word.end())
-
-    def _accept(self, length: int) -> None:
-        self.player.do(operations.ACCEPT, self._unaccepted[:length])
-        self._unaccepted = self._unaccepted[length:]
-
-    def do_another_suggestion(self, direction: int) -> None:
-        if not self.text_view.at_end:
-            key = key_of("generate.continuations_written")
-            self.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
-            return
-        self._suggestion_hidden = False
-        self.player.do(operations.ANOTHER_SUGGESTION, direction)
+            self._writing.paste(event.text)
 
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:
@@ -1077,14 +915,14 @@ def _races_on(before: PlaybackState | None, state: PlaybackState) -> bool:
     return before.speed == state.speed == FULL and before.settings == state.settings
 
 
-def _moves_cursor(before: PlaybackState | None, state: PlaybackState) -> bool:
-    """Whether the cursor or the text before it is another. Text that streams does not count: one may read another part
-    meanwhile."""
-    if before is None or before.session_id != state.session_id:
-        return True
-    if before.running and state.start >= before.size:
-        return False
-    return before.position != state.position or bool(state.text or state.removed)
+def _is_other_text(before: PlaybackState | None, state: PlaybackState) -> bool:
+    return before is None or before.session_id != state.session_id
+
+
+def _cut_words(length: int) -> str:
+    if not length:
+        return "There is nothing after the cursor."
+    return f"Cut {plural(length, 'character')}: {key_of('generate.undo_written')} brings them back."
 
 
 def _key_state(state: PlaybackState) -> tuple[object, ...]:

@@ -28,6 +28,8 @@ class PlayedText:
     def __init__(self, player: Player, view: StreamView) -> None:
         self.player, self.view = player, view
         self.writing = False
+        self.running = False
+        """Whether the player generates."""
         self.prime_length = 0
         self._version = self._done = 0  # of the state that the view shows
         self._cuts = self._cuts_seen = 0
@@ -48,9 +50,21 @@ class PlayedText:
         """A place of the text that the view shows."""
         return SeenPosition(position, self._version)
 
-    def shown(self, state: PlaybackState) -> None:
-        """The view shows this state: what waited for it can be done."""
+    def show(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        """Show what has changed of the text and where its cursor is; what waited for that is done then."""
+        view, is_new = self.view, before is None or before.session_id != state.session_id
+        if is_new:
+            view.clear()
+        view.replace(state.start, state.start + state.removed, state.text, state.marks)
+        view.set_marks(state.figures_start, state.figures, state.read_to)
+        if (not view.at_end or state.position < state.size) and view.cursor != state.position:
+            view.cursor = state.position
+        if moves_cursor(before, state):
+            if not is_new and state.start < state.position <= state.start + len(state.text):
+                view.reveal(state.start)  # what came in before the cursor, or as much of it as the view can show
+            view.reveal(view.cursor)
         self._version, self._done, self.prime_length = state.version, state.done, state.prime_length
+        self.running = state.running
         if state.cuts != self._cuts_seen:
             self._cuts_seen = state.cuts
             self.view.app.copy_to_clipboard(state.cut)
@@ -84,6 +98,13 @@ class PlayedText:
         else:
             self.do(operations.MOVE_TO, self.cursor)
 
+    def do_walk(self, characters: int, lines: int) -> None:
+        """Move the cursor by characters or rows; beyond the end, generate a character."""
+        if characters > 0 and self.view.at_end and not self.running:
+            self.do(operations.GENERATE_ONE)
+        else:
+            self.walk(characters, lines)
+
     def walk(self, characters: int, lines: int) -> None:
         """Move the cursor by characters or rows."""
         if lines:
@@ -96,17 +117,21 @@ class PlayedText:
             self.view.cursor = self._first
         self.do(operations.MOVE_TO, self.cursor)
 
-    def walk_page(self, direction: int) -> None:
+    def do_walk_words(self, direction: int) -> None:
+        """Move the cursor by a word."""
+        self.do(operations.MOVE_BY_WORD, direction)
+
+    def do_walk_page(self, direction: int) -> None:
         """Move the cursor by as many rows as are in view."""
         self.walk(0, direction * max(1, self.view.size.height - 1))
 
-    def walk_row(self, direction: int) -> None:
+    def do_walk_row(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of its row."""
         view = self.view
         ends = view.row_start if direction < 0 else view.row_end
         self.when_shown(lambda: self.move_to(ends(view.cursor)))
 
-    def walk_text(self, direction: int) -> None:
+    def do_walk_text(self, direction: int) -> None:
         """Move the cursor to the beginning (-1) or the end (1) of the text."""
         self.move_to(0 if direction < 0 else self.view.length)
 
@@ -204,6 +229,16 @@ class PlayedText:
         self.do(operations.CUT_REST)
 
 
+def moves_cursor(before: PlaybackState | None, state: PlaybackState) -> bool:
+    """Whether the cursor or the text before it is another. Text that streams does not count: one may read another part
+    meanwhile."""
+    if before is None or before.session_id != state.session_id:
+        return True
+    if before.running and state.start >= before.size:
+        return False
+    return before.position != state.position or bool(state.text or state.removed)
+
+
 def _word_before(text: StreamView, position: int) -> int:
     found = re.search(r"\S*\s*$", text.text(max(0, position - LONGEST_WORD), position))
     return position if found is None else position - len(found.group())
@@ -223,14 +258,14 @@ _MOVES: dict[str, Callable[[PlayedText], None]] = {
     "alt+right": lambda text: text.do(operations.MOVE_BY_WORD, 1),
     "up": lambda text: text.walk(0, -1),
     "down": lambda text: text.walk(0, 1),
-    "pageup": lambda text: text.walk_page(-1),
-    "pagedown": lambda text: text.walk_page(1),
-    "home": lambda text: text.walk_row(-1),
-    "ctrl+a": lambda text: text.walk_row(-1),
-    "end": lambda text: text.walk_row(1),
-    "ctrl+e": lambda text: text.walk_row(1),
-    "ctrl+home": lambda text: text.walk_text(-1),
-    "ctrl+end": lambda text: text.walk_text(1),
+    "pageup": lambda text: text.do_walk_page(-1),
+    "pagedown": lambda text: text.do_walk_page(1),
+    "home": lambda text: text.do_walk_row(-1),
+    "ctrl+a": lambda text: text.do_walk_row(-1),
+    "end": lambda text: text.do_walk_row(1),
+    "ctrl+e": lambda text: text.do_walk_row(1),
+    "ctrl+home": lambda text: text.do_walk_text(-1),
+    "ctrl+end": lambda text: text.do_walk_text(1),
 }
 """What the keys of every text editor do in Write: they move the cursor."""
 

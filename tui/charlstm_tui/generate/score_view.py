@@ -36,8 +36,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import clock, typed_path
-from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.state import ModelFacts
@@ -121,7 +120,7 @@ class SurpriseStrip(Widget):
             self.post_message(self.Clicked((offset.x - left) / self._bars))
 
 
-class ScoreView(ExplainingView):
+class ScoreView(ReadingView):
     """The view."""
 
     by_sentence: var[bool] = var(False)
@@ -136,6 +135,9 @@ class ScoreView(ExplainingView):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
+        self._strip = SurpriseStrip(id="score-strip")
+        self._caption = Static(classes="caption", id="score-caption")
+        self._rows = RowList(id="score-list")
         self._facts: ModelFacts | None = None
         self._model: Model | None = None
         self._job: Worker[None] | None = None
@@ -150,30 +152,24 @@ class ScoreView(ExplainingView):
         self._words = ""  # the name of what is shown, with "its beginning" where that is all
 
     def compose(self) -> ComposeResult:
-        yield Static(id="score-head")
-        yield SurpriseStrip(id="score-strip")
+        yield self.head
+        yield self._strip
         with Split("#score-side", id="score-body"):
-            yield StreamView(id="score-text")
+            yield self.text_view
             with Vertical(id="score-side"):
-                yield Static(classes="caption", id="score-caption")
-                yield RowList(id="score-list")
-
-    @property
-    def text_view(self) -> StreamView:
-        return self.query_one("#score-text", StreamView)
+                yield self._caption
+                yield self._rows
 
     @property
     def scores(self) -> Scores | None:
         """What is shown."""
         return self._scores
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate.score",)
-
     def labels(self) -> dict[str, str]:
-        if not self.by_sentence:
-            return {}
-        return {"generate.score_list": "characters", "generate.score_next": "next sentence"}
+        labels = {"generate.read_right": ""}  # the key before it stands for both
+        if self.by_sentence:
+            labels |= {"generate.score_list": "characters", "generate.score_next": "next sentence"}
+        return labels
 
     def figures(self) -> list[str]:
         scores, cursor = self._scores, self.text_view.cursor
@@ -247,7 +243,7 @@ class ScoreView(ExplainingView):
         if facts is None:
             return
         self._text_name = name = visible(name, keep="")
-        self._show_head(Content.styled(f"Scoring {name} …", "$quiet"))
+        self.head.update(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Scores, str]:
             text, words = read()
@@ -277,7 +273,7 @@ class ScoreView(ExplainingView):
         event.stop()
         if self._job is not None and self._job.is_running:
             far = f"Scoring {self._text_name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
-            self._show_head(
+            self.head.update(
                 Content.assemble((far, "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
             )
 
@@ -285,7 +281,7 @@ class ScoreView(ExplainingView):
         """Say why there are no figures of another text, and leave those that are shown."""
         self._text_name = self._shown_name
         rest = Content.assemble(*_opens()) if self._scores is None else self._summary(self._scores)
-        self._show_head(reason + "\n" + rest)
+        self.head.update(reason + "\n" + rest)
 
     def _show_part(self, start: int, stop: int) -> None:
         """Show only a part of what is scored."""
@@ -330,8 +326,8 @@ class ScoreView(ExplainingView):
             view.append(scores.text, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
             view.cursor = 0
             view.scroll_to(y=0, animate=False, force=True)
-            self._show_head(self._summary(scores))
-        self.query_one(SurpriseStrip).show(scores)
+            self.head.update(self._summary(scores))
+        self._strip.show(scores)
         self._fill_list()
         self.post_message(self.Changed())
 
@@ -345,9 +341,6 @@ class ScoreView(ExplainingView):
             (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
         )
 
-    def _show_head(self, words: Content) -> None:
-        self.query_one("#score-head", Static).update(words)
-
     # ---- the list: the key of a row is the position of its character, or of the start of its sentence
 
     def watch_by_sentence(self) -> None:
@@ -356,12 +349,10 @@ class ScoreView(ExplainingView):
 
     @on(RowList.Resized)
     def _fill_list(self) -> None:
-        if not self.is_mounted:
-            return
-        rows = self.query_one(RowList)
+        rows = self._rows
         captions = SENTENCES_CAPTIONS if self.by_sentence else PLACES_CAPTIONS
         caption = next((each for each in captions if len(each) <= rows.size.width), captions[-1])
-        self.query_one("#score-caption", Static).update(Content(caption))
+        self._caption.update(Content(caption))
         listed = list(
             map(self._sentence_row, self._sentences) if self.by_sentence else map(self._place_row, self._places)
         )
@@ -384,7 +375,7 @@ class ScoreView(ExplainingView):
 
     def _place_row(self, place: Place) -> Row:
         sign, figure = symbol(place.char), f"{place.bits:4.1f} "
-        free = max(16, self.query_one(RowList).size.width) - len(figure) - cell_len(sign) - 2
+        free = max(16, self._rows.size.width) - len(figure) - cell_len(sign) - 2
         before, after = _line(place.before), _line(place.after)
         while before and cell_len(before) > free * 2 // 3:
             before = before[1:]
@@ -402,19 +393,18 @@ class ScoreView(ExplainingView):
         until that is moved."""
         cursor = self.text_view.cursor
         if not self._begun:
-            keys = [row.key for row in self.query_one(RowList).rows if row.key is not None]
+            keys = [row.key for row in self._rows.rows if row.key is not None]
             if keys:
-                with self.query_one(RowList).prevent(RowList.Moved):
-                    self.query_one(RowList).move_to(keys[0])
+                with self._rows.prevent(RowList.Moved):
+                    self._rows.move_to(keys[0])
             return
         if self.by_sentence:
             distances = [(max(each.start - cursor, cursor + 1 - each.stop, 0), each.start) for each in self._sentences]
         else:
             distances = [(abs(each.position - cursor), each.position) for each in self._places]
         if distances:
-            rows = self.query_one(RowList)
-            with rows.prevent(RowList.Moved):
-                rows.move_to(str(min(distances)[1]))
+            with self._rows.prevent(RowList.Moved):
+                self._rows.move_to(str(min(distances)[1]))
 
     @on(RowList.Moved)
     def _follow_list(self, event: RowList.Moved) -> None:
@@ -438,39 +428,27 @@ class ScoreView(ExplainingView):
 
     def do_score_next(self) -> None:
         """Put the cursor on the next place, or sentence, of the list in the text; after the last on the first."""
-        positions = sorted(int(row.key) for row in self.query_one(RowList).rows if row.key is not None)
+        positions = sorted(int(row.key) for row in self._rows.rows if row.key is not None)
         if positions:
             self._show_position(positions[bisect_right(positions, self.text_view.cursor) % len(positions)])
             self._follow_text()
 
-    def do_score_walk(self, characters: int, lines: int) -> None:
-        self.text_view.walk(characters, lines)
-        self._moved()
-
     def _show_position(self, position: int) -> None:
         self._begun = True
-        self.text_view.cursor = position
-        self.text_view.reveal(position)
-        self.explain()
-        self.post_message(self.Changed())
+        self.put_cursor(position)
+        super().moved()
 
-    def _moved(self) -> None:
+    def moved(self) -> None:
         """The text's cursor is elsewhere: show what the character there is worth, and where it is in the list."""
         self._begun = True
         self._follow_text()
-        self.explain()
-        self.post_message(self.Changed())
+        super().moved()
 
     @on(SurpriseStrip.Clicked)
     def _strip_clicked(self, event: SurpriseStrip.Clicked) -> None:
         event.stop()
         self._show_position(int(event.share * self.text_view.length))
         self._follow_text()
-
-    @on(StreamView.CursorMoved)
-    def _text_clicked(self, event: StreamView.CursorMoved) -> None:
-        event.stop()
-        self._moved()
 
 
 def _line(text: str) -> str:

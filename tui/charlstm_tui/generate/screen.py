@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
-from textual.widgets import ContentSwitcher
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
@@ -24,7 +22,7 @@ from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
-from charlstm_tui.actions import BY_ID, Action, bindings, key_of
+from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
@@ -37,7 +35,6 @@ from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
-from charlstm_tui.generate.played_text import EDITING_KEYS
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.session_text_dialog import SessionTextDialog
@@ -88,7 +85,6 @@ class GenerateScreen(ModeScreen):
     """The mode: a bar with the views and the model, a view, and a status line."""
 
     MODE = "generate"
-    MAIN_PANE = "#stream"
     ALLOW_IN_MAXIMIZED_VIEW = "StatusLine, KeyBar, FindBar"
     CSS_PATH = "screen.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("generate")]
@@ -112,11 +108,12 @@ class GenerateScreen(ModeScreen):
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self._back_to = "play"
         """The view that Esc goes to."""
+        self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self.context = ContextView(self.player, self.insight, id="context")
-        self._views: dict[str | None, GenerateView] = {
-            view.id: view for view in (self.play, self.score, self.duel, self.cells, self.multiverse, self.context)
+        self.use_views(self.play)
+        self.views |= {
+            view.id or "": view for view in (self.score, self.duel, self.cells, self.multiverse, self.context)
         }
-        self._switcher = ContentSwitcher(self.play, initial="play", id="views")
         self._text_of: PlayView | ScoreView = self.play
         """The view whose text and cursor Multiverse and Context are about."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
@@ -135,11 +132,11 @@ class GenerateScreen(ModeScreen):
         self._figures_at = 0.0
 
     def compose_body(self) -> ComposeResult:
-        yield GenerateBar(id="generate-bar")
-        yield self._switcher
+        yield self._bar
+        yield from super().compose_body()
 
     def compose_foot(self) -> ComposeResult:
-        yield StatusLine(id="status")
+        yield self._status
 
     def on_mount(self) -> None:
         if not self.detached:
@@ -173,50 +170,51 @@ class GenerateScreen(ModeScreen):
 
     @property
     def view(self) -> GenerateView:
-        """The view that is shown. While the screen is being mounted, the switcher may not know it yet."""
-        return self._views.get(self._switcher.current, self.play)
+        """See :class:`ModeScreen`."""
+        view = super().view
+        assert isinstance(view, GenerateView)
+        return view
 
     @property
     def view_name(self) -> str:
         """One of :data:`VIEWS`."""
-        return self.view.name_shown
+        return self.view.view_name
 
     def show_view(self, name: str, back_to: str = "play") -> None:
         """Show one of :data:`VIEWS`, from which Esc goes to ``back_to``. The text of Play stays as it is meanwhile;
         Write is a mode of Play."""
         before, self._back_to = self.view, back_to
-        before.leave()
-        self._switcher.current = "play" if name == "write" else name
+        shown = "play" if name == "write" else name
+        if before.id == shown:
+            before.leave()
+        super().show_view(shown)
         if not (before.has_own_scale or self.view.has_own_scale):
             self.view.scale = before.scale
         if name in ("play", "write"):
-            self.play.focus_text()
+            self.play.focus_main()
             self.play.writing = name == "write"
-        self._show_message("")
+        self.show_message("")
         self._draw_bar()
         self.refresh_bindings()
 
-    async def _open_view(self, name: str, back_to: str = "play") -> None:
-        """Show a view, which is mounted when it is first shown: all of them would make opening the mode slower."""
-        if not self._views[name].is_attached:
-            await self._switcher.add_content(self._views[name])
+    async def open_view(self, name: str, back_to: str = "play") -> None:
+        """Show a view that may not be mounted yet."""
+        await self.mount_view(name)
         self.show_view(name, back_to)
 
     def action_show_view(self, name: str) -> None:
         if name == "play" or self.play.playing:
             self.show_view(name)
 
-    @on(GenerateView.Changed)
-    def _view_changed(self) -> None:
-        if self.is_mounted and not self.detached:
-            self._draw_bar()
-            self._draw_status()
-            self.refresh_bindings()
+    def view_changed(self) -> None:
+        self._draw_bar()
+        self._draw_status()
+        super().view_changed()
 
     def _draw_bar(self) -> None:
         state = self.play.state
         if self._awaited is not None:
-            self.query_one(GenerateBar).show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
+            self._bar.show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
             return
         if state is None or state.facts is None:
             return
@@ -238,7 +236,7 @@ class GenerateScreen(ModeScreen):
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
         shown = VIEWS if name == "play" else (self._back_to, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
-        self.query_one(GenerateBar).show(name, shown, names, facts.place, count, self.view.escape_label)
+        self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
 
     def _loss_words(self, facts: ModelFacts) -> str:
         bits = self.charlstm.bits
@@ -247,7 +245,7 @@ class GenerateScreen(ModeScreen):
     def _draw_status(self) -> None:
         self._figures_at = time.monotonic()
         view = self.view
-        note, line = self._message or self._not_saved or view.hint(), self.query_one(StatusLine)
+        note, line = visible(self._message) or self._not_saved or view.hint(), self._status
         if self.play.text_only:  # the line has a place below the text, which no message covers
             line.show(None, (), note)
         else:
@@ -257,7 +255,6 @@ class GenerateScreen(ModeScreen):
 
     @property
     def message(self) -> str:
-        """What is said in the status line."""
         return self._message
 
     @property
@@ -265,25 +262,20 @@ class GenerateScreen(ModeScreen):
         """Why a session is not saved, which is said until it is."""
         return "" if self.play.state is None else visible(self.play.state.not_saved)
 
-    def _show_message(self, sentence: str, error: bool = False) -> None:
+    def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:
         """Say something in the status line: an error until the next action, else for some seconds."""
         if sentence and self._message_is_error and not error:
             return
-        self._message, self._message_is_error = visible(sentence), error
+        self._message, self._message_is_error = sentence, error
         if self._message_timer is not None:
             self._message_timer.stop()
             self._message_timer = None
         if sentence and not error:
-            self._message_timer = self.set_timer(INFO_SECONDS, lambda: self._show_message(""))
+            self._message_timer = self.set_timer(INFO_SECONDS, lambda: self.show_message(""))
         self._draw_status()
 
-    @on(GenerateView.Said)
-    def _view_said(self, event: GenerateView.Said) -> None:
-        if self.is_mounted and not self.detached:
-            self._show_message(event.sentence, event.error)
-
     def show_error(self, sentence: str) -> None:
-        self._show_message(sentence, error=True)
+        self.show_message(sentence, error=True)
 
     # ---- the player
 
@@ -302,14 +294,14 @@ class GenerateScreen(ModeScreen):
         if state.number not in SIDES:
             before, facts = None if self.play.state is None else self.play.state.facts, state.facts
             said = self._not_saved
-            self.play.show(state)
+            self.play.state = state
             self.charlstm.not_saved = self._not_saved
             if self._not_saved and self._not_saved != said:
                 self.show_error(self._not_saved)
             if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
                 if self._begins_again is not None:
                     words = self._begins_again.sentence(self.charlstm.bits)
-                    self._show_message(f"A better model has come, and the text begins again: {words}.")
+                    self.show_message(f"A better model has come, and the text begins again: {words}.")
                     self._begins_again = None
                 else:
                     self._show_checkpoint(facts, state)
@@ -328,7 +320,7 @@ class GenerateScreen(ModeScreen):
 
         def answered(export: bool | None) -> None:
             if export:
-                self.play.export_text(unopened.text)
+                self.play.saving.export_text(unopened.text)
 
         self.app.push_screen(SessionTextDialog(unopened), answered)
 
@@ -352,7 +344,7 @@ class GenerateScreen(ModeScreen):
             figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
             track = "".join(char for char, _ in slider_track(facts.place, count))
             undo = f"   {key_of('generate.undo')} brings back your text" if state.replaced is not None else ""
-            self._show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}{undo}")
+            self.show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}{undo}")
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the checkpoint that is so many after the one that is played."""
@@ -366,12 +358,12 @@ class GenerateScreen(ModeScreen):
             for group in ("choice", "follow"):  # who goes elsewhere is not called back; coming back looks again
                 self.workers.cancel_group(self, group)
 
-    def show_runs_state(self, state: RunsState) -> None:
+    def watch_runs_state(self) -> None:
         if self.play.state is None and not self._choosing:
             self.entered()
-        for view in self._views.values():
-            view.bits = self.charlstm.bits
-        self._draw_bar()  # in the unit of losses that is chosen
+
+    def watch_bits(self) -> None:
+        self._draw_bar()
 
     # ---- which model
 
@@ -567,42 +559,9 @@ class GenerateScreen(ModeScreen):
 
     # ---- actions
 
-    @property
-    def ready(self) -> bool:
-        return super().ready and self.play.is_mounted
-
-    @property
-    def name_shown(self) -> str:
-        return self.view_name.capitalize()
-
-    @property
-    def editing_keys(self) -> Sequence[tuple[str, str]]:
-        return EDITING_KEYS if self.view_name == "write" else ()
-
-    def scopes(self) -> tuple[str, ...]:
-        return self.view.scopes()
-
-    def can(self, action: Action) -> bool:
-        return action.mode != self.MODE or self.view.can(action)
-
-    def labels(self) -> dict[str, str]:
-        return self.view.labels()
-
-    def in_input(self) -> bool:
-        return self.view.takes_letters or super().in_input()
-
-    def focus_main(self) -> None:
-        self.view.focus_text()
-
-    def handler(self, action: Action) -> Callable[..., object]:
-        """An action of Generate is carried out by the view that is shown, if it has a method for it."""
-        if action.mode == self.MODE and (method := getattr(self.view, f"do_{action.handler}", None)) is not None:
-            return method
-        return super().handler(action)
-
     async def action_do(self, name: str) -> None:
         if self._message_is_error and BY_ID[name].handler != "back":  # which removes it itself
-            self._show_message("")
+            self.show_message("")
         if BY_ID[name].mode == self.MODE:
             self._is_untouched = False
         await super().action_do(name)
@@ -629,10 +588,10 @@ class GenerateScreen(ModeScreen):
         if self.view.handle_escape():
             return True
         if self._message and (self._message_is_error or self.view_name == "play"):
-            self._show_message("")
+            self.show_message("")
         elif self.view_name != "play":  # what else is said goes with the view
             self.show_view(self._back_to)
-            self.view.focus_text()
+            self.focus_main()
         else:
             return False
         return True
@@ -647,9 +606,9 @@ class GenerateScreen(ModeScreen):
         state, others = self.play.state, key_of("generate.open_model")
         last = None if state is None else state.last_session
         if state is None or last is None:
-            self._show_message("There is no other session.")
+            self.show_message("There is no other session.")
         elif last.path in (state.request.session, self.player.file):
-            self._show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
+            self.show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
         else:
             self._open_session(last.path)
 
@@ -657,13 +616,13 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None and state.facts is not None:
             selected = self.play.text_view.selected
-            await self._open_view("score")
+            await self.open_view("score")
             self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
 
     async def do_duel(self) -> None:
         state = self.play.state
         if state is not None:
-            await self._open_view("duel", "cells" if self.view is self.cells else "play")
+            await self.open_view("duel", "cells" if self.view is self.cells else "play")
             self.player.do(operations.MOVE_TO, self.play.place)
             text = self.play.text_view
             self.duel.enter(state, self.play.prime, text.text(0, text.cursor), self.cells.features_of(state.clamps))
@@ -674,7 +633,7 @@ class GenerateScreen(ModeScreen):
         if state is None or state.facts is None:
             return
         if any(each.group == "report" and each.node is self and not each.is_finished for each in self.workers):
-            self._show_message("The page is being made: it opens when it is done.")
+            self.show_message("The page is being made: it opens when it is done.")
             return
         self._make_report(state.facts, state.request, self.copyable().text)
 
@@ -708,12 +667,12 @@ class GenerateScreen(ModeScreen):
         self.show_view("play")
         self.player.do(operations.PUT_IN, event.text)
         undo = key_of("generate.undo")
-        self._show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
+        self.show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
 
     async def do_cells(self) -> None:
         state = self.play.state
         if state is not None and state.facts is not None:
-            await self._open_view("cells")
+            await self.open_view("cells")
             self.cells.enter(state, self.play.text_view.text())
 
     async def do_multiverse(self) -> None:
@@ -722,9 +681,9 @@ class GenerateScreen(ModeScreen):
         if state is None or state.distribution is None:
             return
         self._text_of = self.score if self.view is self.score else self.play
-        await self._open_view("multiverse", "score" if self.view is self.score else "play")
+        await self.open_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
-        self.multiverse.focus_text()
+        self.multiverse.focus_main()
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
@@ -732,7 +691,7 @@ class GenerateScreen(ModeScreen):
         if state is None or state.facts is None or not self.view.text_view.length:
             return
         self._text_of = self.score if self.view is self.score else self.play
-        await self._open_view("context", "score" if self.view is self.score else "play")
+        await self.open_view("context", "score" if self.view is self.score else "play")
         text = self._text_of.text_view
         stop = min(text.length, text.cursor + FOLLOWING)
         start = max(0, stop - SHOWN_CHARS)

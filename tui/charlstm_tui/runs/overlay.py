@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import math
 import string
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, loss_at, run_curves
-from charlstm_tui.background import SafeWorkers, in_thread
-from charlstm_tui.chart_file import write_chart
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import View
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart
 from charlstm_tui.formatting import clock, count, loss, shorten
-from charlstm_tui.run_watcher import RunView
-from charlstm_tui.runs.run_details import RunDetails
+from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.runs.run_details import DetailsCache, RunDetails
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
 from charlstm_tui.widgets.loss_chart import LossChart
 from charlstm_tui.widgets.split import Split
@@ -37,10 +39,16 @@ ENTRY = 38
 NUMBER = 7
 
 
-class OverlayPane(SafeWorkers, Vertical):
-    """A chart of the runs in ``runs``, and a list of their losses at the cursor, or of their last ones without one."""
+class OverlayPane(View):
+    """A chart of the runs at ``paths``, and a list of their losses at the cursor, or of their last ones without one."""
 
+    MAIN_PANE = "#overlay-chart"
     MOST_RUNS = len(LETTERS)
+    SHOW_READ_EVERY = 0.5
+    """Seconds between two charts while logs are read: that of a run of 10,000 steps takes 0.13 s."""
+
+    paths: reactive[tuple[Path, ...]] = reactive((), init=False)
+    """The runs to show, at most :attr:`MOST_RUNS` of them."""
 
     runs: reactive[tuple[tuple[RunView, RunDetails], ...]] = reactive((), init=False)
     """The runs whose folder has been read, in the order of their letters."""
@@ -50,32 +58,74 @@ class OverlayPane(SafeWorkers, Vertical):
     selected: reactive[int | None] = reactive(None, init=False)
     """The run on top. Of the others the training curves are left out then."""
     unread: reactive[int] = reactive(0, init=False)
-    bits: reactive[bool] = reactive(False, init=False)
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, details: DetailsCache, *, id: str) -> None:
         super().__init__(id=id)
+        self.chart = LossChart(id="overlay-chart")
+        self._head_line = Static(id="overlay-head")
+        self._value_lines = Static(id="overlay-values")
+        self._list = VerticalScroll(self._value_lines, id="overlay-list", can_focus=False)
+        self._details = details
         self._curves: list[RunCurves] = []
         self._drawn: tuple[tuple[RunView, RunDetails], ...] = ()  # the runs whose curves these are
         self._left_out = 0
 
     def compose(self) -> ComposeResult:
-        yield Static(id="overlay-head")
+        yield self._head_line
         with Split("#overlay-list", id="overlay-split"):
-            yield LossChart(id="overlay-chart")
-            with VerticalScroll(id="overlay-list", can_focus=False):
-                yield Static(id="overlay-values")
+            yield self.chart
+            yield self._list
 
     @property
-    def chart(self) -> LossChart:
-        """The chart."""
-        return self.query_one(LossChart)
+    def name_shown(self) -> str:
+        return "Curves"
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("runs.overlay",)
+
+    def handle_escape(self) -> bool:
+        """Remove the cursor or the selection; whether there was one."""
+        if self.selected is not None:
+            self.selected = None
+        elif self.chart.cursor is not None:
+            self._point(None)
+        else:
+            return False
+        return True
 
     # ---- what is shown
-    def show(self, runs: Sequence[tuple[RunView, RunDetails]], bits: bool, total: int, unread: int = 0) -> None:
-        """Show these runs, at most :attr:`MOST_RUNS` of the ``total`` that were asked for; those that cannot be read
-        are left out. So many further ones are still ``unread``."""
+    def watch_paths(self) -> None:
+        self._read()
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        if state.runs != before.runs:
+            self._read()
+
+    @work(exclusive=True, group="details")
+    async def _read(self) -> None:
+        """Show the curves that are known, and more of them as the logs are read."""
+        asked = [run for path in self.paths if (run := self.runs_state.find(path)) is not None]
+        shown, total = asked[: self.MOST_RUNS], len(asked)
+        known = []
+        for run in shown:
+            if (details := self._details.known(run.path)) is None:
+                break  # in their order, so that each keeps its letter
+            known.append((run, details))
+        if len(known) < len(shown):
+            self._show(known, total, unread=len(shown) - len(known))
+        read, last = [], time.monotonic()
+        for run in shown:
+            read.append((run, await self._details.read(run)))
+            if len(read) > len(known) and time.monotonic() - last > self.SHOW_READ_EVERY:
+                self._show(read, total, unread=len(shown) - len(read))
+                last = time.monotonic()
+        self._show(read, total)
+
+    def _show(self, runs: Sequence[tuple[RunView, RunDetails]], total: int, unread: int = 0) -> None:
+        """Show these runs of the ``total`` that were asked for; those that cannot be read are left out. So many further
+        ones are still ``unread``."""
         self._left_out = total - len(runs) - unread
-        self.bits, self.unread = bits, unread
+        self.unread = unread
         self.runs = tuple((view, details) for view, details in runs if details.spec is not None)
 
     def watch_runs(self) -> None:
@@ -145,10 +195,9 @@ class OverlayPane(SafeWorkers, Vertical):
 
     # ---- the words around the chart
     def _show_words(self) -> None:
-        if not self.is_mounted or not self.size:  # not laid out yet
-            return
-        self.query_one("#overlay-head", Static).update(self._head())
-        self.query_one("#overlay-values", Static).update(self._values())
+        if self.size:  # it is laid out
+            self._head_line.update(self._head())
+            self._value_lines.update(self._values())
 
     def _head(self) -> Content:
         view = self.chart.view
@@ -178,7 +227,7 @@ class OverlayPane(SafeWorkers, Vertical):
 
     def _values(self) -> Content:
         """A row for each run, side by side where they fit."""
-        width = self.query_one("#overlay-list").size.width - 1
+        width = self._list.size.width - 1
         beside = self.screen.has_class("-wide")
         rows = self.size.height if beside else max(4, self.size.height // 4)
         number = max(1, min(width // ENTRY, math.ceil(len(self._drawn) / rows)))
@@ -253,7 +302,7 @@ class OverlayPane(SafeWorkers, Vertical):
         self.chart.point(x)
         self._show_words()
 
-    def move_cursor(self, columns: int) -> None:
+    def do_cursor(self, columns: int) -> None:
         """Move the cursor; the first key brings it to the end of the curves."""
         chart = self.chart
         painted = chart.painted()
@@ -261,38 +310,28 @@ class OverlayPane(SafeWorkers, Vertical):
         target = painted.left + painted.columns - 1 if here is None else here + columns
         self._point(painted.x_at(target))
 
-    def drop_cursor(self) -> bool:
-        """Remove the cursor or the selection; whether there was one."""
-        if self.selected is not None:
-            self.selected = None
-        elif self.chart.cursor is not None:
-            self._point(None)
-        else:
-            return False
-        return True
-
-    def select(self, by: int) -> None:
+    def do_select(self, by: int) -> None:
         """Bring the next or the previous run to the top; past either end all are alike."""
         places = [None, *range(len(self._drawn))]
         here = places.index(self.selected) if self.selected in places else 0
         self.selected = places[(here + by) % len(places)]
         if self.selected is not None:
-            self.query_one("#overlay-list").scroll_to(y=self.selected, animate=False)
+            self._list.scroll_to(y=self.selected, animate=False)
 
-    def next_axis(self) -> None:
+    def do_overlay_axis(self) -> None:
         """Draw over the next of steps, epochs, characters and time."""
         axes = list(AXES)
         self.axis = axes[(axes.index(self.axis) + 1) % len(axes)]
 
-    def next_smoothing(self) -> None:
+    def do_overlay_smoothing(self) -> None:
         """Smooth the training curves more, and after the strongest not at all."""
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
 
-    def next_behind(self) -> None:
+    def do_overlay_behind(self) -> None:
         """Draw something else behind the training curves."""
         self.behind = (self.behind + 1) % len(BEHIND)
 
-    def next_scale(self) -> None:
+    def do_overlay_log(self) -> None:
         """Linear, the loss by logarithm, x too, x alone."""
         order = [(False, False), (False, True), (True, True), (True, False)]
         view = self.chart.view
@@ -300,12 +339,16 @@ class OverlayPane(SafeWorkers, Vertical):
         self.chart.set_view(log_x=log_x, log_y=log_y)
         self._show_words()
 
-    def zoom_x(self, by: int) -> None:
+    def do_overlay_zoom(self, by: int) -> None:
         """Zoom into the latest part, or out again."""
         self.chart.set_view(zoom=max(0, self.chart.view.zoom + by))
         self._show_words()
 
     # ---- files
+    def do_save_chart(self) -> None:
+        """Save the chart that is shown, or its losses."""
+        self.charlstm.save_file("Save the chart", "runs.svg", CHART_FORMATS, self.write)
+
     def write(self, path: Path) -> None:
         """Write the chart as SVG, or the losses as CSV, by the ending of ``path``. Not on the message loop.
 

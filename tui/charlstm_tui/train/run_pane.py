@@ -13,9 +13,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
 from textual.reactive import var
-from textual.widgets import Static
 
 from charlstm.display import visible
 from charlstm.runs.contention import Contention
@@ -64,34 +62,36 @@ class RunPane(Vertical):
     card_closed: var[bool] = var(False, init=False)
     """Whether the user has closed the card with the result."""
 
-    class Ready(Message):
-        """All widgets of the pane are mounted."""
-
     def __init__(self, smoothing: str = "", *, id: str | None = None) -> None:
         super().__init__(id=id)
         names = [name for name, _ in SMOOTHING]
         if smoothing in names:
             self.set_reactive(RunPane.smoothing, names.index(smoothing))
+        self.chart = LossChart(id="chart")
+        self.samples = Samples(id="samples")
+        self._headline = ChangingText(id="headline", markup=False)
+        self._progress = ProgressLine(id="progress")
+        self._figures = Figures(id="figures")
+        self._upper = Horizontal(self.chart, self._figures, id="upper")
+        self._card = ResultCard(id="card")
+        self._verdict_line = ChangingText(id="verdict", markup=False)
 
     def compose(self) -> ComposeResult:
-        yield ChangingText(id="headline", markup=False)
-        yield ProgressLine(id="progress")
+        yield self._headline
+        yield self._progress
         with Split("#lower", id="panes"):
-            with Horizontal(id="upper"):
-                yield LossChart(id="chart")
-                yield Figures(id="figures")
+            yield self._upper
             with Vertical(id="lower"):
-                yield ResultCard(id="card")
-                yield Samples(id="samples")
-        yield ChangingText(id="verdict", markup=False)
+                yield self._card
+                yield self.samples
+        yield self._verdict_line
 
     def on_mount(self) -> None:
         if is_detached(self):
             return
-        self.query_one("#samples").border_title = Content("SAMPLES, same prime and seed")
-        self.query_one("#samples").border_subtitle = Content(f"{key_of('app.next_pane')} ↑↓")
+        self.samples.border_title = Content("SAMPLES, same prime and seed")
+        self.samples.border_subtitle = Content(f"{key_of('app.next_pane')} ↑↓")
         self.set_interval(AGE_INTERVAL, self._tell_age)
-        self.post_message(self.Ready())
 
     def _tell_age(self) -> None:
         """Bring the time since the start of a run up to date, while its first steps are still to come."""
@@ -104,14 +104,14 @@ class RunPane(Vertical):
         self.set_class(width < NARROW, "-narrow")
         self.set_class(width >= WIDE and height >= 30, "-wide")
         self.set_class(height < LOW, "-low")
-        self.query_one(ResultCard).make_small(height < 30, height < 20 or width < NARROW)
+        self._card.make_small(height < 30, height < 20 or width < NARROW)
         self.call_after_refresh(self.draw)  # headline and figures depend on the size
 
     def clear(self) -> None:
         """Prepare for another run."""
         self.card_closed = False
         self.others = ()
-        self.query_one(LossChart).set_view(zoom=0)
+        self.chart.set_view(zoom=0)
 
     def smooth_more(self) -> str:
         """Choose the next stronger smoothing, and return its name; after the strongest comes none."""
@@ -120,7 +120,7 @@ class RunPane(Vertical):
 
     def set_view(self, **changes: Any) -> None:
         """Change how the chart is drawn: see :meth:`LossChart.set_view`."""
-        self.query_one(LossChart).set_view(**changes)
+        self.chart.set_view(**changes)
         self._draw_chart()
 
     def watch_shown(self) -> None:
@@ -130,42 +130,38 @@ class RunPane(Vertical):
         self._draw_chart()
 
     def watch_others(self) -> None:
-        if self.is_mounted and not is_detached(self):
-            self._draw_chart()
+        self._draw_chart()
 
     def watch_card_closed(self) -> None:
         self.draw()
 
     def draw(self) -> None:
         """Bring the pane up to date."""
-        if not self.is_mounted or is_detached(self):
-            return
         shown = self.shown
         view, series = shown.view, shown.series
-        self.query_one(LossChart).set_view(bits=shown.bits)
+        self.chart.set_view(bits=shown.bits)
         self._draw_chart()
         self._show_headline(view, shown.spec, series)
-        line = self.query_one(ProgressLine)
         done, style = progress(view)
-        line.set_classes(style.split())
-        line.progress = done
-        side = self.query_one(Figures)
+        self._progress.set_classes(style.split())
+        self._progress.progress = done
+        side = self._figures
         side.figures = tuple(figures(series, view, shown.bits, curves=side.size.height > HEIGHT_FOR_CURVES))
-        samples = self.query_one(Samples)
+        samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in ENDED and not self.card_closed
-        self.query_one(ResultCard).result = run_result(shown) if ended else None
+        self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
         self.set_class(bool(shown.refusal), "-refused")
-        self.query_one("#verdict", Static).update(self._verdict(shown))
+        self._verdict_line.update(self._verdict(shown))
 
     def _draw_chart(self) -> None:
         state = self.shown.state
         words = self._doing(state.attached_run)
-        upper, how = self.query_one("#upper"), self._chart_words()
+        upper, how = self._upper, self._chart_words()
         known = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4)
         upper.border_title = known + Content(how)
-        self.query_one(LossChart).show(self._chart_data(self.shown.series, self.shown.references, words))
+        self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
         parts, line = headline(view, spec, series), Content("")
@@ -176,11 +172,11 @@ class RunPane(Vertical):
             if line.cell_length + piece.cell_length > self.size.width - 2 and number:
                 break
             line = line + piece
-        self.query_one("#headline", Static).update(line)
+        self._headline.update(line)
 
     def _chart_words(self) -> str:
         """How the chart is drawn, where that is not the usual way, and the smoothing."""
-        view = self.query_one(LossChart).view
+        view = self.chart.view
         zoom = {0: "", -1: "whole plan"}.get(view.zoom, f"last 1/{2 ** max(view.zoom, 0)}")
         across = "time" if view.seconds else "steps"
         logarithmic = [name for name, log in (("loss", view.log_y), (across, view.log_x)) if log]
@@ -195,7 +191,7 @@ class RunPane(Vertical):
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
     def _chart_data(self, series: RunSeries, references: Sequence[tuple[str, float]], words: str) -> ChartData:
-        seconds = self.query_one(LossChart).view.seconds
+        seconds = self.chart.view.seconds
         axis: XAxis = "seconds" if seconds else "step"
         weight = SMOOTHING[self.smoothing][1]
         best = series.best
@@ -207,7 +203,7 @@ class RunPane(Vertical):
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None
         end = series.train_seconds if seconds else float(series.step)
-        if self.query_one(LossChart).view.zoom < 0:
+        if self.chart.view.zoom < 0:
             end = max(end, planned or 0.0)
         return ChartData(
             train=series.curve("train", axis, smoothing=weight),

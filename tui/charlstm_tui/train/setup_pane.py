@@ -13,12 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
-from textual.message import Message
 from textual.widgets import Static
 
 from charlstm.display import plural, visible
@@ -34,9 +33,9 @@ from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.verdict import risk_words
-from charlstm_tui.actions import key_of
-from charlstm_tui.background import SafeWorkers, in_thread, run_command
-from charlstm_tui.base import is_detached
+from charlstm_tui.actions import Action, key_of
+from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import loss, shorten, unit
@@ -76,18 +75,14 @@ PROBE_AGAIN = 10.0
 """Seconds after which the measurement of how busy the processor is may be out of date."""
 
 
-class SetupPane(SafeWorkers, Vertical):
+class SetupPane(View):
     """Choose preset, settings and first weights for the chosen text.
 
     What is chosen belongs to the text: another text starts from the preset as it is, and a text that was chosen before
     gets back what was chosen for it.
     """
 
-    class Ready(Message):
-        """The pane has all of its parts."""
-
-    class Changed(Message):
-        """Other actions are possible than before."""
+    MAIN_PANE = "#presets"
 
     def __init__(self, preset: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -106,38 +101,56 @@ class SetupPane(SafeWorkers, Vertical):
         """Whether a run is being made."""
         self.note, self.note_is_error = "", False
         self.problem = ""
-        self.bits = False
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._probed_at = 0.0
-        self._runs_state = RunsState()
         self._read_or_refused = asyncio.Event()
+        self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
+        self._head_line, self._about, self._start_line, self._note_line, self._warnings = (
+            Static(id=name, markup=False)
+            for name in ("setup-head", "preset-about", "setup-start", "setup-note", "setup-warnings")
+        )
+        self._plan_pane, self._losses, self._rates = (
+            Static(id=name, markup=False) for name in ("plan", "baselines", "rate-plan")
+        )
+        self._presets = PresetList(id="presets")
+        self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
     def compose(self) -> ComposeResult:
-        yield Static(id="setup-head", markup=False)
-        yield PresetList(id="presets")
-        yield Static(id="preset-about", markup=False)
-        yield Static(id="setup-start", markup=False)
-        yield Static(id="setup-note", markup=False)
-        yield Static(id="setup-warnings", markup=False)
-        with Horizontal(id="plans"):
-            yield Static(id="plan", markup=False)
-            yield Static(id="baselines", markup=False)
-        yield Static(id="rate-plan", markup=False)
+        yield from (self._head_line, self._presets, self._about, self._start_line, self._note_line, self._warnings)
+        yield from (self._plans, self._rates)
 
     def on_mount(self) -> None:
         if is_detached(self):
             return
-        self.query_one("#presets").border_title = Content("PRESETS")
-        self.query_one("#baselines").border_title = Content("LOSS TO BEAT, on the held-out text")
-        self.query_one("#rate-plan").border_title = Content("LEARNING RATE, from the first step to the last")
+        self._presets.border_title = Content("PRESETS")
+        self._losses.border_title = Content("LOSS TO BEAT, on the held-out text")
+        self._rates.border_title = Content("LEARNING RATE, from the first step to the last")
         self.set_interval(PROBE_AGAIN, self._probe_while_busy)
         self.draw()
-        self.post_message(self.Ready())
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
         self.set_class(event.size.height >= TALL, "-tall")
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
+
+    # ---- the keys
+    def scopes(self) -> tuple[str, ...]:
+        return ("train", "train.before")
+
+    def can(self, action: Action) -> bool:
+        match action.handler:
+            case "start":
+                return self.startable
+            case "preset" | "all_settings" | "from_model":
+                return self.ready
+            case "from_nothing":
+                return self.can_choose_start
+            case "reset":
+                return self.ready and self.changes_count > 0
+            case "more_time":
+                return self.can_train_longer
+            case _:
+                return True
 
     @property
     def ready(self) -> bool:
@@ -276,7 +289,7 @@ class SetupPane(SafeWorkers, Vertical):
     @property
     def live_runs(self) -> tuple[RunView, ...]:
         """The runs that a new one would share the processor with."""
-        return tuple(view for view in self._runs_state.live if view.status.state in ("starting", "running"))
+        return tuple(view for view in self.runs_state.live if view.status.state in ("starting", "running"))
 
     @property
     def busy(self) -> bool:
@@ -305,7 +318,7 @@ class SetupPane(SafeWorkers, Vertical):
         self.draw()
         self.post_message(self.Changed())
 
-    def move(self, by: int) -> None:
+    def do_preset(self, by: int) -> None:
         """To the next (1) or previous (-1) preset."""
         names = list(PRESETS)
         self.choose(replace(self.choices, preset=names[(names.index(self.preset_name) + by) % len(names)]))
@@ -314,7 +327,7 @@ class SetupPane(SafeWorkers, Vertical):
     def _chosen(self, event: PresetList.Chosen) -> None:
         self.choose(replace(self.choices, preset=list(PRESETS)[event.index]))
 
-    def reset(self) -> None:
+    def do_reset(self) -> None:
         """Back to the preset as it is, and new weights."""
         self.choose(RunChoices(self.preset_name))
 
@@ -323,14 +336,14 @@ class SetupPane(SafeWorkers, Vertical):
         if self.corpus is not None and self.settings().lr > rate:
             self.choose(replace(self.choices, changes={**self.choices.changes, "lr": rate}))
 
-    def train_longer(self) -> None:
+    def do_more_time(self) -> None:
         """Raise the time limit by as much as other programs slow the run down."""
         minutes = self.settings().max_minutes
         if minutes is not None and self.slowdown is not None:
             longer = {"max_minutes": longer_minutes(minutes, self.slowdown)}
             self.choose(replace(self.choices, changes={**self.choices.changes, **longer}))
 
-    def edit(self) -> None:
+    def do_all_settings(self) -> None:
         """All settings as a form."""
 
         before = self.settings().to_dict()
@@ -355,9 +368,9 @@ class SetupPane(SafeWorkers, Vertical):
         validation = "" if self.corpus is None else validation_name(self.corpus)
         self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, validation), edited)
 
-    def choose_model(self) -> None:
+    def do_from_model(self) -> None:
         """Where the first weights come from."""
-        runs = [view for view in self._runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
+        runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
         choices = [Choice("n", "new weights", ("", None))]
         for place, view in enumerate(runs, 1):
             label = f"{visible(view.name)}, the best model of the run"
@@ -421,7 +434,7 @@ class SetupPane(SafeWorkers, Vertical):
         """Whether the preset starts from the model in the box unless one chooses otherwise."""
         return self.ready and (self.choices.from_nothing or self.choices.start(self.text_facts) is not None)
 
-    def toggle_from_nothing(self) -> None:
+    def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
         self.choose(replace(self.choices, start_from=None, from_nothing=not self.choices.from_nothing))
 
@@ -429,6 +442,48 @@ class SetupPane(SafeWorkers, Vertical):
         self.note, self.note_is_error = sentence, is_error
 
     # ---- the start
+    def do_start(self) -> None:
+        """Start the run; beside one that trains only when that is confirmed."""
+        if self.starting:  # its thread could not be called back, and would start a second run
+            return
+        live = self.live_runs
+        if not live:
+            self._start_and_show()
+            return
+
+        def answered(answer: Any) -> None:
+            if answer == "start":
+                self._start_and_show()
+            elif answer is not None:
+                self.charlstm.attach(answer, show=False)
+
+        name = live[0].name
+        about = (
+            "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
+        )
+        choices = [Choice("w", f"watch {name}", live[0].path), Choice("s", "start it anyway", "start")]
+        dialog = ChoiceDialog(f"Train beside {name}?", about, choices)
+        self._beside = dialog, live[0].path
+        self.app.push_screen(dialog, answered)
+
+    def _close_question_about_ended(self) -> None:
+        """Close the question whether to train beside a run, once that has ended."""
+        if self._beside is None:
+            return
+        dialog, path = self._beside
+        if dialog not in self.app.screen_stack:
+            self._beside = None
+        elif path not in (view.path for view in self.runs_state.live):
+            self._beside = None
+            dialog.dismiss_later(None)
+            self.charlstm.notify_info(f"{path.name} has ended; {key_of('train.start')} starts the next run.")
+
+    @work(exclusive=True, group="start")
+    async def _start_and_show(self) -> None:
+        run = await self.start(self.charlstm.start_options.runs_dir)
+        if run is not None:
+            self.charlstm.attach(run.path, show=False)
+
     async def start(self, runs_dir: Path | None) -> Run | None:
         """Make the run and its worker. ``None`` when that is refused; the pane says why."""
         choice = self.corpus
@@ -474,10 +529,13 @@ class SetupPane(SafeWorkers, Vertical):
         return run
 
     # ---- on the screen
-    def show(self, state: RunsState, bits: bool) -> None:
-        """Know the runs, for starting from their models and as losses to beat, and the unit of losses."""
-        if (state.runs, bits) != (self._runs_state.runs, self.bits):
-            self._runs_state, self.bits = state, bits
+    def watch_bits(self) -> None:
+        self.draw()
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        """The runs are offered to start from their models, and are losses to beat."""
+        self._close_question_about_ended()
+        if state.runs != before.runs:
             self.draw()
 
     def preset_facts(self) -> list[PresetFacts]:
@@ -509,12 +567,12 @@ class SetupPane(SafeWorkers, Vertical):
 
     def draw(self) -> None:
         """Bring the pane up to date."""
-        if not self.is_mounted or is_detached(self):
+        if not self.is_attached:  # a text may be chosen before the first time
             return
-        for selector in ("#presets", "#preset-about", "#setup-start", "#plans", "#setup-warnings"):
-            self.query_one(selector).display = self.corpus is not None
+        for part in (self._presets, self._about, self._start_line, self._plans, self._warnings):
+            part.display = self.corpus is not None
         self.set_class(self.corpus is not None, "-with-text")
-        head = self.query_one("#setup-head", Static)
+        head = self._head_line
         if self.corpus is None:
             head.update(
                 Content(
@@ -525,35 +583,34 @@ class SetupPane(SafeWorkers, Vertical):
             return
         head.update(self._head(self.corpus))
         name = self.preset_name
-        self.query_one(PresetList).show(self.preset_facts(), list(PRESETS).index(name))
+        self._presets.show(self.preset_facts(), list(PRESETS).index(name))
         changed = self.changes_count > 0
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
-        self.query_one("#preset-about", Static).update(Content.assemble((name_words, "bold $accent"), about))
-        start = self.query_one("#setup-start", Static)
+        self._about.update(Content.assemble((name_words, "bold $accent"), about))
         words = start_words(self.choices, self.text_facts, self.bits)
-        start.display = bool(words)
-        start.update(Content(words))
-        plan = self.query_one("#plan", Static)
+        self._start_line.display = bool(words)
+        self._start_line.update(Content(words))
+        plan = self._plan_pane
         plan.update(self._plan())
         resets = f" · * changed, {key_of('train.reset')} resets" if self.changes_count else ""
         plan.border_title = Content(f"WHAT IT WILL DO{resets}")
-        rate = self.query_one("#rate-plan", Static)
+        rate = self._rates
         rate.update(self._rate_plan(rate.size.width - 4, min(rate.size.height - 1, 12)))
-        baselines = self.query_one("#baselines", Static)
+        baselines = self._losses
         baselines.update(self._baselines(baselines.size.width - 2))
-        note = self.query_one("#setup-note", Static)
+        note = self._note_line
         note.display = bool(self.problem or self.note)
         note.set_class(bool(self.problem) or self.note_is_error, "bad")
         note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
         keys = {}
-        if not self._runs_state.runs and demo_path() is not None:  # else it plays the newest run
+        if not self.runs_state.runs and demo_path() is not None:  # else it plays the newest run
             keys["generate"] = key_of("app.mode_generate")
         if self.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
         words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
         risks = risk_words(self.settings().lr, self.usual.lr), read_before_words(self.choices.start(self.text_facts))
         warnings = [f"! {each}" for each in (words, *risks) if each]
-        line = self.query_one("#setup-warnings", Static)
+        line = self._warnings
         line.display = bool(warnings)
         line.update(Content("\n".join(warnings)))
 
@@ -585,7 +642,7 @@ class SetupPane(SafeWorkers, Vertical):
         """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple
         models are counted: it is not known yet which are useless."""
         name, counted = "" if self.corpus is None else self.corpus.name, self.references
-        losses = [] if counted is None else losses_to_beat(counted, self._runs_state.runs, name)
+        losses = [] if counted is None else losses_to_beat(counted, self.runs_state.runs, name)
         if not losses:
             if self.text_facts is None or self.problem:
                 return Content("")

@@ -1,0 +1,369 @@
+"""The view of Corpus: the texts to choose from, and the one under the cursor.
+
+Reading and counting are in ``charlstm.text``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widgets import Input, Static
+
+from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm.runs.models import demo_path
+from charlstm.text.reading import TextOptions
+from charlstm.text.sources import resolve
+from charlstm_tui.actions import Action, key_of
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import View, is_detached
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.clipboard import Copyable
+from charlstm_tui.corpus.encoding_dialog import EncodingDialog
+from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
+from charlstm_tui.corpus.text_list import TextList
+from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
+from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamp, read_beginning, read_whole
+from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.formatting import typed_path
+from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.widgets.path_input import PathSuggester
+from charlstm_tui.widgets.row_list import RowList
+from charlstm_tui.widgets.split import Split
+from charlstm_tui.widgets.text_input import TextInput
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import ReadProgress
+
+MAX_STATES = 24
+"""Texts whose state is kept in memory."""
+PAUSE = 0.25
+"""Seconds that the cursor stays on a text before the whole text is read."""
+
+
+class TextsView(View):
+    """The texts to choose from, and the one under the cursor."""
+
+    MAIN_PANE = "#texts"
+
+    text: reactive[TextState | None] = reactive(None, bindings=True)
+    """The text under the cursor."""
+    otherwise: reactive[str] = reactive("")
+    """What the preview shows when the cursor is not on a text."""
+    reading: reactive[Reading | None] = reactive(None)
+
+    def __init__(self, *, id: str) -> None:
+        super().__init__(id=id)
+        self.texts = TextList(id="texts")
+        self._welcome = Static(id="welcome")
+        self._filter = TextInput(placeholder="part of a name", id="texts-filter", compact=True)
+        self._browsed = self.charlstm.first_folder()
+        self._recent: tuple[tuple[float, str], ...] = ()
+        self._given: str | None = None
+        self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
+        self._states: dict[CorpusChoice, TextState] = {}  # at most MAX_STATES, the last used at the end
+
+    def compose(self) -> ComposeResult:
+        yield self._welcome
+        with Split("#texts", id="corpus-split"):
+            yield self.texts
+            yield TextPane(id="text").data_bind(View.bits, state=TextsView.text, otherwise=TextsView.otherwise)
+        yield self._filter
+        yield TextHints(id="text-hints").data_bind(state=TextsView.text, reading=TextsView.reading)
+
+    def on_mount(self) -> None:
+        if is_detached(self):
+            return
+        self._filter.display = False
+        self._given = self.charlstm.start_options.text
+        if self._given is not None:
+            self.texts.go_to(self._given)
+        self._welcome.display = self._given is None and not self.charlstm.runs_state.runs
+        self.call_after_refresh(self.reload)
+
+    def on_resize(self) -> None:
+        width = self.app.size.width
+        ready = f"; {key_of('app.mode_generate')} plays a ready model" if demo_path() is not None else ""
+        words, hide = f"{key_of('corpus.use')} takes this text{ready}.", f"{key_of('app.back')} hide"
+        if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
+            words = greeting
+        gap = max(1, width - len(words) - len(hide) - 2)
+        self._welcome.update(Content.assemble(" ", (words, "$accent"), " " * gap, (hide, "$quiet")))
+
+    def watch_runs_state(self, state: RunsState) -> None:
+        if state.runs:
+            self._welcome.display = False  # it is no first start any more
+        recent = tuple((run.created, run.sources[0]) for run in state.runs if len(run.sources) == 1)
+        if recent != self._recent:
+            self._recent = recent
+            self.reload()
+
+    def entered(self) -> None:
+        """The mode came on screen."""
+        if self.texts.sections:  # files may have changed meanwhile
+            self.reload()
+            if not any(each.group == "read" and each.is_running for each in self.workers if each.node is self):
+                self.show_current()
+
+    # ---- the list
+    @work(exclusive=True, group="list")
+    async def reload(self, came_from: Path | None = None) -> None:
+        """List again what there is to choose from. ``came_from`` is the folder that was left for another."""
+        browsed, recent, given = self._browsed, self._recent, self._given
+        try:
+            recent += await in_thread(lambda check: recently_used())
+        except CharLSTMError as error:
+            self.charlstm.notify_error_once(str(error))
+        found = await in_thread(lambda check: sections(browsed, recent, given))
+        if is_detached(self):
+            return
+        self.texts.sections = found
+        if came_from is not None:
+            listed = next(section.entries for section in found if section.title == "FOLDER")
+            inside = [entry for entry in listed if not (isinstance(entry, Folder) and entry.up)]
+            if any(isinstance(entry, Folder) and entry.path == came_from for entry in inside):
+                self.texts.go_to(came_from)
+            elif inside:
+                self.texts.go_to(inside[0].source if isinstance(inside[0], Text) else inside[0].path)
+
+    @on(RowList.Moved)
+    def _cursor_moved(self) -> None:
+        self.show_current()
+
+    # ---- the text under the cursor
+    def _choice(self) -> CorpusChoice | None:
+        """The text under the cursor with what was chosen for it."""
+        entry = self.texts.current
+        if not isinstance(entry, Text):
+            return None
+        return self._choices.get(entry.source) or CorpusChoice(entry.source, entry.name)
+
+    def show_current(self) -> None:
+        """Show the text under the cursor: its beginning at once, its figures when the whole text is read."""
+        choice, entry = self._choice(), self.texts.current
+        self.reading = None
+        self.text = None if choice is None else self._state(choice)
+        if isinstance(entry, Folder):
+            self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
+        else:
+            self.otherwise = f"No text here. {key_of('corpus.open_path')} opens one by its path."
+        self.post_message(self.Changed())
+        if choice is not None:
+            self._read(choice)
+
+    def _state(self, choice: CorpusChoice) -> TextState:
+        return self._store(self._states.get(choice) or TextState(choice))
+
+    def _store(self, state: TextState) -> TextState:
+        self._states.pop(state.choice, None)
+        self._states[state.choice] = state
+        while len(self._states) > MAX_STATES:
+            del self._states[next(iter(self._states))]
+        return state
+
+    def _update(self, choice: CorpusChoice, **changes: Any) -> TextState:
+        """Change what is known of a text, and show it if the cursor is on it."""
+        state = self._store(replace(self._state(choice), **changes))
+        if not is_detached(self) and choice == self._choice():
+            self.text = state
+        return state
+
+    @work(exclusive=True, group="read")
+    async def _read(self, choice: CorpusChoice) -> None:
+        stamp = await in_thread(lambda check: file_stamp(choice.source))
+        state = self._state(choice)
+        if state.problem or state.stamp not in (None, stamp):  # the file may have changed
+            self._store(TextState(choice))
+        state = self._update(choice, stamp=stamp)
+        if state.finished:
+            return
+        try:
+            if state.beginning is None:
+                state = self._update(choice, **await in_thread(lambda check: read_beginning(choice)))
+            await asyncio.sleep(PAUSE)
+            if state.corpus is None:
+                report = self._reporter()
+
+                def read(check: Callable[[], None]) -> dict[str, object]:
+                    def on_progress(progress: ReadProgress) -> None:
+                        check()
+                        report(progress)
+
+                    return read_whole(choice, self.charlstm.config.preset, on_progress)
+
+                state = self._update(choice, **await in_thread(read))
+            corpus, split = state.corpus, state.split
+            assert corpus is not None
+            assert split is not None
+            self._update(choice, **await in_thread(lambda check: count_bits(corpus, split)))
+        except CharLSTMError as error:
+            self._update(choice, problem=str(error))
+        except OSError as error:  # for example of the disk that the cache is on
+            reason = error.strerror or error
+            self._update(choice, problem=f"{visible(choice.name, keep='')} cannot be prepared: {reason}.")
+
+    def _reporter(self) -> Callable[[ReadProgress], None]:
+        """Show progress at most ten times a second. To be called from the thread that reads."""
+        loop = asyncio.get_running_loop()
+        shown = 0.0
+        began: dict[str, tuple[int, float]] = {}  # each file of a folder has the same stages
+
+        def report(progress: ReadProgress) -> None:
+            nonlocal shown
+            now = monotonic()
+            first, since = began.setdefault(progress.stage, (progress.done, now))
+            if now - shown > 0.1:
+                shown = now
+                left = _seconds_left(progress.total - progress.done, progress.done - first, now - since)
+                loop.call_soon_threadsafe(setattr, self, "reading", Reading(progress, left))
+
+        return report
+
+    # ---- the table of actions
+    def scopes(self) -> tuple[str, ...]:
+        return ("corpus",)
+
+    def can(self, action: Action) -> bool:
+        match action.handler:
+            case "licence" | "clean" | "held_out":
+                return self.text is not None
+            case "encoding":
+                return self.text is not None and len(self.text.encodings) > 1
+            case "use":
+                return self.texts.current is not None and (self.text is None or not self.text.problem)
+        return True
+
+    def labels(self) -> dict[str, str]:
+        labels = {"corpus.use": "open folder" if isinstance(self.texts.current, Folder) else "use"}
+        if self.text is not None:
+            choice = self.text.choice
+            labels |= {
+                "corpus.licence": f"licence: {'left out' if choice.strip_boilerplate else 'kept'}",
+                "corpus.held_out": f"held out: {'end of text' if choice.split == 'tail' else 'blocks'}",
+                "corpus.clean": f"clean: {'yes' if choice.clean else 'no'}",
+                "corpus.encoding": f"encoding: {self.text.encoding}",
+            }
+        return labels
+
+    def do_use(self) -> None:
+        entry, choice = self.texts.current, self._choice()
+        if isinstance(entry, Folder):
+            self.browse(entry.path)
+        elif choice is not None and not (state := self._state(choice)).problem:
+            self._welcome.display = False
+            self._remember(state)
+            self.charlstm.use_corpus(choice)
+
+    @work(group="remember")
+    async def _remember(self, state: TextState) -> None:
+        choice, chars = state.choice, 0 if state.corpus is None else state.corpus.chars
+        await in_thread(lambda check: remember(choice.source, choice.name, chars))
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        self.do_use()
+
+    def browse(self, folder: Path) -> None:
+        """List another folder, with the cursor on the one that was left, or on the first entry."""
+        came_from = self._browsed
+        self._list(folder)
+        self.reload(came_from)
+
+    def _list(self, folder: Path) -> None:
+        self._browsed = folder
+        self.charlstm.remember_folder(folder)
+
+    def do_open_path(self) -> None:
+        def check(typed: str) -> str | None:
+            if os.path.isdir(typed_path(typed)):
+                return None
+            try:
+                resolve(typed.strip(), TextOptions())
+            except CharLSTMError as error:
+                return str(error)
+            return None
+
+        about = "A text file, or a folder whose *.txt are read as one text."
+        self.app.push_screen(
+            PromptDialog("Open a text", about, placeholder="path", check=check, suggester=PathSuggester()), self._opened
+        )
+
+    def _opened(self, typed: str | None) -> None:
+        if typed is None or not typed.strip():
+            return
+        path = typed_path(typed)
+        self._given = str(path.absolute()) if os.path.exists(path) else typed.strip()
+        self.texts.go_to(self._given)
+        if os.path.isdir(path):
+            self._list(path.absolute())
+        self.reload()
+        self.focus_main()
+
+    def do_licence(self) -> None:
+        if (choice := self._choice()) is not None:
+            self._choose(replace(choice, strip_boilerplate=not choice.strip_boilerplate))
+
+    def do_clean(self) -> None:
+        if (choice := self._choice()) is not None:
+            self._choose(replace(choice, clean=not choice.clean))
+
+    def do_held_out(self) -> None:
+        if (choice := self._choice()) is not None:
+            self._choose(replace(choice, split="blocks" if choice.split == "tail" else "tail"))
+
+    def do_encoding(self) -> None:
+        state = self.text
+        if state is None or not state.encodings:
+            return
+        guess = state.encodings[0].name
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self._choose(replace(state.choice, encoding=None if name == guess else name))
+
+        self.app.push_screen(EncodingDialog(state.encodings, state.encoding), chosen)
+
+    def _choose(self, choice: CorpusChoice) -> None:
+        """Remember what was chosen for a text, and read it so."""
+        self._choices[choice.source] = choice
+        self.show_current()
+
+    def do_find(self) -> None:
+        self._filter.display = True
+        self.screen.set_focus(self._filter)
+
+    @on(Input.Changed, "#texts-filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.texts.typed = event.value
+
+    @on(Input.Submitted, "#texts-filter")
+    def _filter_done(self) -> None:
+        self.focus_main()
+
+    def copyable(self) -> Copyable:
+        return Copyable("the beginning of the text", self.query_one(TextPreview).find_text())
+
+    def handle_escape(self) -> bool:
+        if self._filter.display:
+            self._filter.value, self._filter.display = "", False
+            self.focus_main()
+        elif self._welcome.display:
+            self._welcome.display = False
+        else:
+            return False
+        return True
+
+
+def _seconds_left(todo: int, done: int, seconds: float) -> float | None:
+    """The seconds that ``todo`` will take, or ``None`` in the first second, when that cannot be told."""
+    return seconds * max(0, todo) / done if done > 0 and seconds > 1 else None

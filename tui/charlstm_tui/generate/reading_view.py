@@ -1,0 +1,69 @@
+"""What Score, Cells and Context have in common: a text to read with the model, with a cursor, and a line above it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from textual import events, on
+from textual.widgets import Static
+
+from charlstm_tui.generate.explaining_view import ExplainingView
+from charlstm_tui.generate.stream_view import StreamView
+from charlstm_tui.generate.view import GenerateView
+
+
+class ReadingView(ExplainingView):
+    """A view of a text that stands still while it is read. Subclasses are its contents: what the text is coloured by,
+    what ``head`` says, and what stands beside the text. ``moved`` shows what there is to say of the cursor's place."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.head = Static(id=f"{self.id}-head")
+        self._text = StreamView(id=f"{self.id}-text")
+        self.share = 0.0
+        """How much is done of what the head tells about, 0 to 1."""
+
+    @property
+    def text_view(self) -> StreamView:
+        return self._text
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("generate.model", *(("generate.reading",) if self.walks else ()), f"generate.{self.id}")
+
+    @property
+    def walks(self) -> bool:
+        """Whether the arrow keys move the cursor of the text now."""
+        return True
+
+    def moved(self) -> None:
+        """The cursor is at another place, or the text is another one."""
+        self.explain()
+        self.post_message(self.Changed())
+
+    def draw_head(self) -> None:
+        """Say in the head what is shown, or what is being computed."""
+
+    @on(GenerateView.Progress)
+    def _progress(self, event: GenerateView.Progress) -> None:
+        event.stop()
+        self.share = event.share
+        self.draw_head()
+
+    def put_cursor(self, position: int) -> None:
+        """Put the cursor before the character at ``position``, in view."""
+        self.text_view.cursor = position
+        self.text_view.reveal(position)
+
+    def do_walk(self, characters: int, lines: int) -> None:
+        self.text_view.walk(characters, lines)
+        self.moved()
+
+    @on(StreamView.CursorMoved)
+    def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
+        event.stop()
+        self.moved()
+
+    @on(events.DescendantFocus)
+    def _focus_moved(self) -> None:
+        """Other keys may act now."""
+        self.post_message(self.Changed())

@@ -1,0 +1,107 @@
+"""Write: what a writer's keys do in the text that is played, and the suggestions of how it could continue."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from textual.events import Key
+
+from charlstm_tui.actions import key_of
+from charlstm_tui.generate.played_text import PlayedText
+from charlstm_tui.generate.suggestion_list import SuggestionList
+from charlstm_tui.generate.view import GenerateView
+from charlstm_tui.player import operations
+from charlstm_tui.player.state import PlaybackState
+
+HELD_FOR = 0.4
+"""Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
+
+
+class Writing:
+    """The keys of Write and its suggestions, of which the others are listed in ``suggestions``."""
+
+    def __init__(self, view: GenerateView, text: PlayedText, suggestions: SuggestionList) -> None:
+        self._view, self._text, self._suggestions = view, text, suggestions
+        self._state: PlaybackState | None = None
+        self._is_hidden = False  # whether the suggestion is left out until the next key
+        self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
+        self._walked_at = 0.0  # when Ctrl+→ went on by a word
+
+    @property
+    def suggested(self) -> str:
+        """The suggestion, while it is shown."""
+        return "" if self._state is None or self._is_hidden else self._state.suggestion
+
+    def follow(self, state: PlaybackState) -> None:
+        """Show the suggestions of this state: one in the text, and others in the list."""
+        self._state = state
+        self._unaccepted = self.suggested
+        self._text.view.show_suggestion(self.suggested)
+        suggestions = state.suggestions if self.suggested else ()
+        self._view.set_class(bool(suggestions), "-suggesting")
+        self._suggestions.show(suggestions, state.suggestion_place)
+
+    def hide_suggestion(self) -> None:
+        """Leave out the suggestion until the next key."""
+        self._is_hidden = True
+        self._text.view.show_suggestion("")
+        self._view.remove_class("-suggesting")
+        self._view.post_message(self._view.Changed())
+
+    def expect_suggestion(self) -> None:
+        """Show the next suggestion that comes."""
+        if self._is_hidden:
+            self._is_hidden = False
+            self._view.post_message(self._view.Changed())
+
+    # ---- typing
+
+    def handle(self, event: Key) -> bool:
+        """What a key does in every text editor. Returns whether it does anything."""
+        if not self._text.handle(event):
+            return False
+        if event.key == "ctrl+right":
+            self._walked_at = time.monotonic()
+        self._typed()
+        return True
+
+    def paste(self, text: str) -> None:
+        self._text.when_shown(lambda: self._text.type(text))
+        self._typed()
+
+    def _typed(self) -> None:
+        self._view.say("")
+        self.expect_suggestion()
+
+    def do_cut(self) -> None:
+        if not self._text.cut_selected():
+            self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
+
+    def do_cut_rest(self) -> None:
+        self._text.cut_rest()
+
+    # ---- suggestions
+
+    def do_accept_suggestion(self) -> None:
+        self._accept(len(self._unaccepted))
+
+    def do_accept_word(self) -> None:
+        if time.monotonic() - self._walked_at < HELD_FOR:
+            self._walked_at = time.monotonic()
+            return
+        word = re.match(r"\s*\S+", self._unaccepted)
+        if word is not None:
+            self._accept(word.end())
+
+    def _accept(self, length: int) -> None:
+        self._text.do(operations.ACCEPT, self._unaccepted[:length])
+        self._unaccepted = self._unaccepted[length:]
+
+    def do_another_suggestion(self, direction: int) -> None:
+        if not self._text.view.at_end:
+            key = key_of("generate.continuations_written")
+            self._view.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
+            return
+        self.expect_suggestion()
+        self._text.do(operations.ANOTHER_SUGGESTION, direction)

@@ -1,0 +1,536 @@
+"""The table of runs: all of them, with state and best, to open, compare, resume and tidy.
+
+It reads folders, and trains nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.reactive import var
+from textual.widgets import Input, Static
+
+from charlstm.display import plural, visible
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs import folder
+from charlstm.runs.control import send_command
+from charlstm.runs.filters import RunFilter, parse_filter, run_facts
+from charlstm.runs.folder import Run
+from charlstm.runs.names import check_name
+from charlstm.runs.notes import edit_tags, parse_tags, write_notes
+from charlstm_tui.actions import Action, key_of
+from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.base import View, is_detached
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
+from charlstm_tui.choices import playable
+from charlstm_tui.clipboard import Copyable
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import home, shorten, size, typed_path, unit
+from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.runs import table
+from charlstm_tui.runs.details import DetailsPane
+from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.widgets.changing_text import ChangingText
+from charlstm_tui.widgets.path_input import PathSuggester
+from charlstm_tui.widgets.row_list import Row, RowList
+from charlstm_tui.widgets.split import Split
+from charlstm_tui.widgets.text_input import TextInput
+
+FILTER_HINT = "part of a name, or lr<0.01 text=anna state=finished tag=good"
+
+
+class TablePane(Vertical):
+    """The table with the titles of its columns, which fills the screen as a whole."""
+
+    ALLOW_MAXIMIZE = True
+
+
+class TableView(View):
+    """A table of the runs, and beside or below it the details of the one under the cursor, or a comparison."""
+
+    MAIN_PANE = "#runs"
+
+    AGES_INTERVAL = 10.0
+    """Seconds until the ages in the table are brought up to date, while nothing else changes."""
+    READ_AFTER = 0.1
+    """Seconds until the log of a run that the cursor came to is read: of those that it only passes none is."""
+    READ_AGAIN_AFTER = 1.0
+    """Seconds until a log that could not be read is read again."""
+
+    # Without ``init=False`` the first reading of a variable calls its watcher, even before the view has its parts.
+    marked: var[tuple[Path, ...]] = var((), init=False)
+    """The runs to compare, in the order in which they were marked."""
+    sort: var[table.Sort] = var(table.Sort(), init=False)
+    typed: var[str] = var("", init=False)
+    """What is typed in the filter."""
+    comparing: var[bool] = var(False, init=False)
+
+    def __init__(self, details: DetailsCache, *, id: str) -> None:
+        super().__init__(id=id)
+        self._runs_dir = folder.runs_dir(self.charlstm.start_options.runs_dir)
+        remembered = self.charlstm.remembered
+        if remembered.runs_sort in table.BY_TITLE:
+            self.set_reactive(TableView.sort, table.Sort(remembered.runs_sort, remembered.runs_sort_reverse))
+        self._rows = RowList(id="runs")
+        self._head = ChangingText(id="runs-head")
+        self._header = table.RunsHeader(id="runs-header")
+        self._empty = Static(id="runs-empty")
+        self._filter_line = TextInput(placeholder=FILTER_HINT, id="runs-filter", compact=True)
+        self._filter_words = ChangingText(id="runs-filter-words")
+        self._pane = DetailsPane(self._runs_dir, id="runs-details")
+        self._details = details
+        self._detailed: list[Path] = []  # the runs whose details are shown
+        self._detailed_since = 0.0
+        self._by_key: dict[str, RunView] = {}
+        self._filter = RunFilter()
+        self._left_filter = False  # whether Esc has closed the filter, and no action came since
+
+    def compose(self) -> ComposeResult:
+        yield self._head
+        with Split("#runs-details", id="runs-split"):
+            with TablePane(id="runs-table"):
+                yield self._header.data_bind(TableView.sort)
+                yield self._rows
+                yield self._empty
+            yield self._pane.data_bind(View.bits)
+        with Horizontal(id="runs-filter-row"):
+            yield self._filter_line
+            yield self._filter_words
+
+    def on_mount(self) -> None:
+        if is_detached(self):
+            return
+        self._filter_line.display = self._filter_words.display = False
+        self.set_interval(self.AGES_INTERVAL, self._update_table)
+        self.call_after_refresh(self._update_table)  # which without runs says what to do
+
+    # ---- what is shown
+    @property
+    def runs(self) -> tuple[RunView, ...]:
+        return self.runs_state.runs
+
+    def watch_bits(self) -> None:
+        self._show_filter_words()
+        self._update_table()
+        self._update_details()
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        if state.runs != before.runs:
+            self._by_key = {str(run.path): run for run in state.runs}
+            self._update_table()
+            self.marked = tuple(path for path in self.marked if state.find(path))
+            self._update_details()
+
+    def watch_sort(self) -> None:
+        self._update_table()
+
+    def watch_typed(self, typed: str) -> None:
+        """Filter by what is typed, and say which part of it cannot be understood."""
+        self._filter = parse_filter(typed)
+        self._show_filter_words()
+        self._update_table()
+
+    def _show_filter_words(self) -> None:
+        """What is wrong with the filter, or the unit of the losses that it compares."""
+        words = self._filter.problem
+        if not words and self._filter.asks_for_best:
+            words = f"best in {unit(self.bits)}"
+        line = self._filter_words
+        line.update(Content(visible(words, keep="")))
+        line.set_class(bool(self._filter.problem), "bad")
+        line.display = bool(words)
+
+    def watch_marked(self, marked: tuple[Path, ...]) -> None:
+        self.comparing = self.comparing and len(marked) > 1
+        self._update_table()
+        self._update_details()
+        self.post_message(self.Changed())
+
+    def watch_comparing(self, comparing: bool) -> None:
+        self._pane.set_class(comparing, "-comparing")
+        self._update_details()
+        self.post_message(self.Changed())
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("runs",)
+
+    def on_resize(self) -> None:
+        self._update_head()
+
+    @on(RowList.Resized)
+    def _update_table(self) -> None:
+        rows, bits = self._rows, self.bits
+        width = rows.size.width - 1  # without the scrollbar
+        shown = [run for run in self.runs if self._filter.matches(_facts(run, bits))] if self.typed else list(self.runs)
+        longest = table.longest_name(self.runs)
+        self._header.longest = longest
+        rows.show(
+            [
+                Row(str(run.path), table.line(run, run.path in self.marked, width, bits, longest))
+                for run in self.sort.sorted(shown)
+            ]
+        )
+        rows.display = self._header.display = bool(shown)
+        self._empty.display = not shown
+        if not shown:
+            self._empty.update(Content(self._nothing_shown()))
+        self._update_head()
+
+    def _nothing_shown(self) -> str:
+        if self.runs:
+            back = key_of("app.back")
+            if self._filter.terms:
+                return f"No run passes the filter “{self.typed}”. {back} shows all."
+            return f"No run has “{self.typed}” in its name or text. {back} shows all."
+        choose, import_model = key_of("app.mode_corpus"), key_of("runs.import_model")
+        return (
+            f"No run yet. {choose} chooses a text to train on; {import_model} imports a model of the reference script."
+        )
+
+    def _update_head(self) -> None:
+        total, shown = len(self.runs), len(self._rows.rows)
+        number = f"{shown} of {plural(total, 'run')}" if shown != total else plural(total, "run")
+        elsewhere = sum(run.path.parent != self._runs_dir for run in self.runs)
+        facts = f"{number}{f', {elsewhere:,} in other folders' if elsewhere else ''}"
+        facts += f" · {size(sum(run.size for run in self.runs))}"
+        place = visible(home(self._runs_dir), keep="")
+        head = self._head
+        if not total:
+            head.update(Content(f" {place}"))
+            return
+        order = f"sort: {self.sort.words} "
+        of_best = f"best in {unit(self.bits)}"
+        if len(place) + len(facts) + len(long := f"{of_best} per character · {order}") + 6 <= self.size.width:
+            order = long
+        elif len(facts) + len(of_best) + len(order) + 6 <= self.size.width:
+            order = f"{of_best} · {order}"
+        place_width = self.size.width - len(facts) - len(order) - 6
+        left = Content(f" {shorten(place, place_width)} · {facts}" if place_width > 8 else f" {facts}")
+        gap = " " * max(1, self.size.width - left.cell_length - len(order))
+        head.update(Content.assemble(left, gap, order))
+
+    @property
+    def current(self) -> RunView | None:
+        """The run under the cursor."""
+        return self._by_key.get(self._rows.cursor or "")
+
+    @on(RowList.Moved)
+    def _moved(self) -> None:
+        if not self.comparing:
+            self._update_details()
+        self.post_message(self.Changed())
+
+    @work(exclusive=True, group="details")
+    async def _update_details(self) -> None:
+        """Show what is known of the run at the cursor, or of those that are compared, and again once they are read."""
+        if self.comparing:
+            shown = [run for path in self.marked for run in self.runs if run.path == path]
+        else:
+            shown = [run] if (run := self.current) else []
+        self._pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
+        paths = [run.path for run in shown]
+        if paths != self._detailed:
+            self._detailed, self._detailed_since = paths, time.monotonic()
+        if not self.comparing and any(details is None for _, details in known):
+            await asyncio.sleep(max(0.0, self._detailed_since + self.READ_AFTER - time.monotonic()))
+        at_once = self._pane.compared_at_once
+        failed = True
+        while failed:
+            read = [(run, await self._details.read(run)) for run in shown[:at_once]]
+            if any(now is not before for (_, now), (_, before) in zip(read, self._pane.runs, strict=False)):
+                self._pane.runs = (*read, *known[at_once:])
+            if failed := any(details.problem for _, details in read):
+                await asyncio.sleep(self.READ_AGAIN_AFTER)
+
+    # ---- the table of actions
+    def can(self, action: Action) -> bool:
+        run = self.current
+        match action.handler:
+            case "import_model":
+                return True
+            case "find" | "sort" | "mark_all":
+                return bool(self.runs)
+            case "stop":
+                return run is not None and run.live
+            case "resume":
+                return run is not None and not run.status.alive and run.status.state != "finished"
+            case "compare":
+                return self.comparing or len(self.marked) > 0
+            case "overlay_close":
+                return False
+            case _:
+                return run is not None
+
+    def labels(self) -> dict[str, str]:
+        return {"runs.compare": "details" if self.comparing else "compare"}
+
+    def do_open(self) -> None:
+        if run := self.current:
+            self.charlstm.attach(run.path)
+
+    @on(RowList.Chosen)
+    def _chosen(self) -> None:
+        self.do_open()
+
+    @work(group="play")
+    async def do_play(self) -> None:
+        run = self.current
+        if run is None:
+            return
+        choice = await in_thread(lambda check: playable(run.run))
+        if not self.screen.is_current:  # the user went to another mode meanwhile
+            return
+        if choice is not None:
+            self.charlstm.play(choice.model)
+        else:
+            self.say(f"{run.name} has no model that has learnt anything: it ended too early.", error=True)
+
+    def do_mark(self) -> None:
+        if run := self.current:
+            marked = self.marked
+            self.marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
+
+    def do_compare(self) -> None:
+        """Compare what is marked; with one mark alone, that one and the run under the cursor."""
+        run = self.current
+        if not self.comparing and len(self.marked) == 1 and run is not None and run.path not in self.marked:
+            self.marked = (*self.marked, run.path)
+        if not self.comparing and len(self.marked) < 2:
+            self.say(f"Mark two runs or more with {key_of('runs.mark')} to compare them.")
+            return
+        self.comparing = not self.comparing
+
+    def do_mark_all(self) -> None:
+        """Mark all runs in the table, or none of them when all are marked already."""
+        shown = tuple(Path(row.key) for row in self._rows.rows if row.key is not None)
+        others = tuple(path for path in self.marked if path not in shown)
+        self.marked = others if set(shown) <= set(self.marked) else (*others, *shown)
+
+    # ---- the curves
+    def to_overlay(self) -> tuple[Path, ...]:
+        """The runs whose curves are to be shown: what is marked, with one mark or none that at the cursor too."""
+        run = self.current
+        if run is not None and len(self.marked) == 1 and run.path not in self.marked:
+            self.marked = (*self.marked, run.path)
+        self.comparing = False
+        return self.marked or (() if run is None else (run.path,))
+
+    def do_save_curves(self) -> None:
+        """Save the curves of the marked runs, or of the one at the cursor, on one chart."""
+        paths = self.marked or ((self.current.path,) if self.current else ())
+        name = f"{paths[0].name if len(paths) == 1 else 'runs'}.svg"
+        self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda path: write_chart_of(path, paths))
+
+    def do_resume(self) -> None:
+        if run := self.current:
+            self._attempt(lambda: _resume(run.run), f"{run.name} continues from its last checkpoint.")
+
+    def do_stop(self) -> None:
+        run = self.current
+        if run is None:
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
+
+        about = "It saves its exact state and ends. It can be resumed later."
+        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
+        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+
+    def do_rename(self) -> None:
+        run = self.current
+        if run is None:
+            return
+
+        def check(name: str) -> str | None:
+            try:
+                check_name(name.strip())
+            except RunError as error:
+                return str(error)
+            return None
+
+        def named(name: str | None) -> None:
+            if name is not None and name.strip() != run.name:
+                new = name.strip()
+                self._attempt(lambda: folder.rename_run(run.run, new), "", lambda renamed: self._renamed(run, renamed))
+
+        self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
+
+    def _renamed(self, run: RunView, renamed: Run) -> None:
+        self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
+        if self.charlstm.run_path == run.path:
+            self.charlstm.attach(renamed.path, show=False)
+        playing = self.charlstm.model
+        if playing is not None and playing.model == str(run.path):
+            self.charlstm.model = replace(playing, model=str(renamed.path))
+        self.app.call_later(self._after_rename, str(renamed.path))
+
+    def _after_rename(self, key: str) -> None:
+        self._rows.cursor = key
+
+    def do_tags(self) -> None:
+        if run := self.current:
+
+            def typed(tags: str | None) -> None:
+                if tags is not None:
+                    shown, new = run.notes.tags, parse_tags(tags)
+                    self._attempt(lambda: edit_tags(run.run, shown, new), f"The tags of {run.name} are saved.")
+
+            about = f"of {run.name}, divided by spaces. The filter tag=NAME finds them."
+            self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags), wide=True), typed)
+
+    def do_note(self) -> None:
+        if run := self.current:
+            before = " ".join(run.notes.note.split("\n"))
+
+            def typed(note: str | None) -> None:
+                if note is not None and note != before:
+                    self._attempt(lambda: write_notes(run.run, note=note.strip()), f"The note on {run.name} is saved.")
+
+            about = f"on {run.name}. The filter note=WORD finds it."
+            self.app.push_screen(PromptDialog("A note", about, before, wide=True), typed)
+
+    def do_delete(self) -> None:
+        run = self.current
+        if run is None:
+            return
+        if run.live:
+            self.say(f"{run.name} is {run.status.state}: stop it first with {key_of('runs.stop')}.", error=True)
+            return
+
+        def answered(answer: bool | None) -> None:
+            if answer:
+                self._attempt(lambda: folder.delete_run(run.run), deleted, lambda _: self._deleted(run))
+
+        def deleted(left: list[str]) -> str:
+            return f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip()
+
+        name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
+        self.app.push_screen(
+            ChoiceDialog(
+                f"Delete {name}?",
+                f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {place}.",
+                [Choice("n", "no, keep it", False), Choice("y", "yes, delete it for good", True)],
+            ),
+            answered,
+        )
+
+    def _deleted(self, run: RunView) -> None:
+        if self.charlstm.run_path == run.path:
+            self.charlstm.attach(None, show=False)
+
+    def do_import_model(self) -> None:
+        def check(typed: str) -> str | None:
+            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'of that name'}."
+
+        def typed(path: str | None) -> None:
+            if path is not None:
+                self._import(typed_path(path))
+
+        about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
+        self.app.push_screen(
+            PromptDialog("Import a model", about, placeholder="path", check=check, suggester=PathSuggester()), typed
+        )
+
+    @work(group="import")
+    async def _import(self, path: Path) -> None:
+        self.say(f"Reading {path.name} …", stays=True)
+        try:
+            answer = await run_command("import", str(path.absolute()))
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+            return
+        out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
+        self.say(f"Imported {path.name} as {home(out) or 'a model'}.")
+        if out and self.screen.is_current:  # else the user is at something else by now
+            self.charlstm.play(out)
+
+    def do_sort(self) -> None:
+        self._sort_by(self.sort.next())
+
+    @on(table.RunsHeader.Clicked)
+    def _header_clicked(self, event: table.RunsHeader.Clicked) -> None:
+        self._sort_by(self.sort.after_click(event.title))
+
+    def _sort_by(self, sort: table.Sort) -> None:
+        self.sort = sort
+        self.charlstm.remember(runs_sort=sort.title, runs_sort_reverse=sort.reverse)
+
+    def do_find(self) -> None:
+        self._filter_line.display = True
+        self.screen.set_focus(self._filter_line)
+
+    @on(Input.Changed, "#runs-filter")
+    def _filter_changed(self, event: Input.Changed) -> None:
+        self.typed = event.value
+
+    @on(Input.Submitted, "#runs-filter")
+    def _filter_done(self) -> None:
+        self.focus_main()
+
+    def copyable(self) -> Copyable | None:
+        run = self.current
+        return None if run is None else Copyable(f"the path of {run.name}", str(run.path))
+
+    def handle_escape(self) -> bool:
+        line = self._filter_line
+        if line.display:
+            line.value, line.display = "", False
+            self._left_filter = True
+            self.focus_main()
+        elif self.comparing:
+            self.comparing = False
+        elif self.marked and self._left_filter:  # a second Esc is easily pressed, and marking is work
+            self._left_filter = False
+            self.say(f"{plural(len(self.marked), 'run')} marked as before; {key_of('app.back')} again unmarks.")
+        elif self.marked:
+            self.marked = ()
+        else:
+            return False
+        return True
+
+    def begin_action(self, action: Action) -> None:
+        self._left_filter &= action.handler == "back"
+
+    @work(group="attempt")
+    async def _attempt(
+        self,
+        act: Callable[[], Any],
+        done: str | Callable[[Any], str],
+        then: Callable[[Any], None] | None = None,
+    ) -> None:
+        """Do what may take a while or be refused, off the screen's thread, and say how it went."""
+        try:
+            result = await in_thread(lambda check: act())
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+        except OSError as error:
+            self.say(f"{error.filename or 'The file'} cannot be written: {error.strerror or error}.", error=True)
+        else:
+            if then is not None:
+                then(result)
+            self.say(done if isinstance(done, str) else done(result))
+        self.charlstm.watcher.read_soon()
+
+
+@lru_cache(2048)  # every key typed in the filter asks for them
+def _facts(run: RunView, bits: bool) -> dict[str, object]:
+    return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size, bits=bits)
+
+
+def _resume(run: Run) -> None:
+    from charlstm.runs.launch import resume_run  # 0.3 s, with numpy: not before the first paint of the table
+
+    resume_run(run)

@@ -1,0 +1,456 @@
+"""The view of Train that watches and steers a run: it sends commands to the worker, and resumes runs.
+
+What is shown is drawn by ``run_pane``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.app import ComposeResult
+from textual.reactive import var
+
+from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs.control import send_command
+from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.training.commands import Command
+from charlstm.training.verdict import SMALLER, Diverged
+from charlstm_tui.actions import Action
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import View
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
+from charlstm_tui.choices import playable
+from charlstm_tui.clipboard import Copyable
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import learning_rate
+from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.train.baselines import baseline_losses
+from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
+from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_summary import ENDED, ShownRun
+from charlstm_tui.widgets.loss_chart import LossChart
+
+if TYPE_CHECKING:
+    from charlstm.runs.comparison import Axis
+
+START = 3600.0
+"""Seconds that a run may take to read its text before its reference lines are given up."""
+
+CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
+
+
+@dataclass(frozen=True)
+class _Attached:
+    """The run that is shown, what is known of it besides its log, and what was asked of it."""
+
+    path: Path | None = None
+    spec: RunSpec | None = None
+    references: tuple[tuple[str, float], ...] = ()
+    asked: Command | None = None
+    """The last command that was sent and has not been carried out yet."""
+    refusal: str = ""
+    """Why the last action was impossible."""
+
+
+def _command_words(command: Command) -> str:
+    """What the worker is asked to do."""
+    value = command.value or 0.0
+    return {
+        "pause": "pause",
+        "resume": "continue",
+        "stop": "stop at a checkpoint",
+        "finish": "finish: the rate falls to zero within half a minute, then it ends",
+        "checkpoint": "save its exact state",
+        "set-lr": f"set the rate to {value:g}",
+        "more": f"train {value:g} minute{'s' * (value != 1)} more",
+    }[command.command]
+
+
+def _is_logged(command: Command, runs_state: RunsState) -> bool:
+    series = runs_state.series
+    return series is not None and any(event.id == command.id for event in series.every_control)
+
+
+class WatchView(View):
+    """The run at ``run_path``, while it trains and after."""
+
+    MAIN_PANE = "#chart"
+
+    attached: var[_Attached] = var(_Attached(), init=False)
+
+    def __init__(self, smoothing: str, *, id: str) -> None:
+        super().__init__(id=id)
+        self.pane = RunPane(smoothing, id="run-pane")
+        self._shows_others = False
+
+    def compose(self) -> ComposeResult:
+        yield self.pane
+
+    # ---- the run
+    @property
+    def run(self) -> RunView | None:
+        """The run as last seen."""
+        return self.runs_state.find(self.run_path)
+
+    @property
+    def over(self) -> bool:
+        run = self.run
+        return run is not None and run.status.state in ENDED
+
+    def scopes(self) -> tuple[str, ...]:
+        return ("train", "train.after" if self.over else "train.live")
+
+    def can(self, action: Action) -> bool:
+        run = self.run
+        match action.handler:
+            case "others":
+                return self._shows_others or bool(self._others)
+            case "pause" | "stop" | "rate" | "finish" | "checkpoint":
+                return run is not None and run.live
+            case "more":
+                return run is not None and (run.live or run.status.state in ENDED)
+            case "resume":
+                return run is not None and (run.status.state != "finished" or self._diverged)
+            case _:
+                return True
+
+    def labels(self) -> dict[str, str]:
+        run = self.run
+        return {
+            "train.pause": "continue" if run is not None and run.status.state == "paused" else "pause",
+            "train.others": "hide other runs" if self._shows_others else "other runs",
+        }
+
+    def watch_run_path(self, path: Path | None) -> None:
+        """Show another run."""
+        self.pane.clear()
+        self.attached = _Attached(path)
+        self.workers.cancel_group(self, "spec")
+        if path is not None:
+            self.run_worker(self._read_spec(path), group="spec", exclusive=True)
+            self._show_others()
+
+    def watch_runs_state(self) -> None:
+        self._update()
+
+    def watch_bits(self) -> None:
+        self._update()
+
+    def watch_attached(self) -> None:
+        self._update()
+        self.post_message(self.Changed())
+
+    def _change(self, **changes: Any) -> None:
+        """Change some fields of ``attached``."""
+        self.attached = replace(self.attached, **changes)
+
+    def _update(self) -> None:
+        path, runs_state = self.run_path, self.runs_state
+        if path is None:
+            return
+        if runs_state.attached != path:  # the data thread has not got there yet
+            runs_state = RunsState(runs=runs_state.runs, attached=path)
+        asked = self.attached.asked
+        if asked is not None and self._is_answered(asked, runs_state):
+            self._change(asked=None)
+            if asked.command == "more" and asked.value is not None and not _is_logged(asked, runs_state):
+                # it came during the final validation: the run has ended without it
+                self.run_worker(self._more(Run(path), asked.value), group="asked")
+            return
+        attached = self.attached
+        last = attached.asked or next(reversed(runs_state.pending), None)
+        remark = f"Asked to {_command_words(last)}; it acts between two steps." if last is not None else ""
+        self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, attached.refusal)
+
+    @staticmethod
+    def _is_answered(command: Command, runs_state: RunsState) -> bool:
+        """Whether the worker has carried the command out, or has ended without that."""
+        run = runs_state.attached_run
+        return run is None or not run.status.alive or _is_logged(command, runs_state)
+
+    async def _read_spec(self, path: Path) -> None:
+        """Read the run's settings, and count the losses of simple models on its text."""
+        run = Run(path)
+        for _ in range(2):
+            try:
+                spec = await in_thread(lambda check: run.spec())
+            except RunError:
+                return  # the run's row shows what is wrong with it
+            self._change(spec=spec)
+            found = await baseline_losses(spec.corpus, spec.settings)
+            if found is not None:
+                self._change(references=found)
+            if spec.plan is not None:
+                return
+            await self._until(lambda: self.run is not None and self.run.status.state != "starting", START)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until ``condition`` holds; whether it came to that in time."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.1)
+        return True
+
+    def copyable(self) -> Copyable | None:
+        return self.pane.samples.copyable()
+
+    def handle_escape(self) -> bool:
+        if self.attached.refusal:
+            self._change(refusal="")
+        elif self.over and not self.pane.card_closed:
+            self.pane.card_closed = True
+        else:
+            return False
+        return True
+
+    def begin_action(self, action: Action) -> None:
+        if action.handler != "back":  # which removes it itself
+            self._change(refusal="")
+
+    def leave(self) -> None:
+        self.run_path = None  # what is known of the run is read again when it is shown again
+
+    # ---- what was refused
+    def _refuse(self, run: Run, sentence: str) -> None:
+        """Say in the pane, until the next action, why what was asked of ``run`` cannot be."""
+        if run.path != self.run_path:  # the pane is another run's by now
+            self.charlstm.notify_error(sentence)
+            return
+        self._change(refusal=sentence)
+
+    # ---- the chart
+    @property
+    def chart(self) -> LossChart:
+        return self.pane.chart
+
+    def do_log_axis(self) -> None:
+        """Linear, the loss by logarithm, the steps too, the steps alone."""
+        order = [(False, False), (False, True), (True, True), (True, False)]
+        view = self.chart.view
+        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
+        self.pane.set_view(log_x=log_x, log_y=log_y)
+
+    def do_time_axis(self) -> None:
+        self.pane.set_view(seconds=not self.chart.view.seconds, zoom=0)
+
+    def do_smoothing(self) -> None:
+        self.charlstm.remember(smoothing=self.pane.smooth_more())
+
+    def do_zoom_in(self) -> None:
+        self.pane.set_view(zoom=self.chart.view.zoom + 1)
+
+    def do_zoom_out(self) -> None:
+        self.pane.set_view(zoom=self.chart.view.zoom - 1)
+
+    @property
+    def _others(self) -> tuple[RunView, ...]:
+        """The runs that the one that is shown can be compared with."""
+        return runs_on_same_text(self.runs_state, self.run_path)
+
+    def do_others(self) -> None:
+        self._shows_others = not self._shows_others
+        self._show_others()
+        self.post_message(self.Changed())
+
+    def _show_others(self) -> None:
+        if self._shows_others:
+            self.run_worker(self._read_others(), group="others", exclusive=True)
+        else:
+            self.workers.cancel_group(self, "others")
+            self.pane.others = ()
+
+    async def _read_others(self) -> None:
+        views = self._others
+        self.pane.others = await in_thread(lambda check: read_other_runs(views))
+
+    def do_save_chart(self) -> None:
+        """Save the curves of the run, by steps or by time and as smooth as the chart shows them."""
+        path = self.run_path
+        if path is not None:
+            axis: Axis = "seconds" if self.chart.view.seconds else "step"
+            weight = SMOOTHING[self.pane.smoothing][1]
+
+            def write(to: Path) -> None:
+                write_chart_of(to, [path], axis, weight)
+
+            self.charlstm.save_file("Save the chart", f"{path.name}.svg", CHART_FORMATS, write)
+
+    # ---- during
+    async def _send(self, run: Run, command: str, value: float | None = None) -> bool:
+        """Send a command to the worker of ``run``. Returns whether that was possible."""
+        try:
+            sent = await in_thread(lambda check: send_command(run, command, value))
+        except CharLSTMError as error:
+            self._refuse(run, str(error))
+            return False
+        if run.path == self.attached.path:
+            self._change(asked=sent)
+        self.charlstm.watcher.read_soon()
+        return True
+
+    async def do_pause(self) -> None:
+        run = self.run
+        if run is not None and run.status.state == "paused":
+            await self._send(run.run, "resume")
+        elif run is not None:
+            await self._send(run.run, "pause")
+
+    def do_stop(self) -> None:
+        run = self.run
+        if run is None:
+            return
+        self._question(
+            f"Stop {run.name}?",
+            "It saves its exact state and ends. It can be resumed later and continues as if nothing had been.",
+            [
+                Choice("s", "stop at a checkpoint now", "stop"),
+                Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
+                Choice("c", "continue training", None),
+            ],
+            lambda answer: self._send(run.run, answer),
+        )
+
+    async def do_finish(self) -> None:
+        if self.run is not None:
+            await self._send(self.run.run, "finish")
+
+    async def do_checkpoint(self) -> None:
+        if self.run is not None and await self._send(self.run.run, "checkpoint"):
+            self._change(asked=None)
+            self.charlstm.notify_info("The exact state is saved between two steps.")
+
+    def do_rate(self) -> None:
+        run, series = self.run, self.runs_state.series
+        if run is None:
+            return
+        last = series.last_step if series is not None else None
+        now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
+        lower = self.pane.shown.verdict.needs_lower_rate
+        offered = last.lr / SMALLER if last and lower else last.lr if last else None
+        self._prompt(
+            "Learning rate",
+            f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
+            learning_rate(offered) if offered else "",
+            _check_rate,
+            lambda text: self._send(run.run, "set-lr", float(text)),
+        )
+
+    def do_play(self) -> None:
+        """Play the run in Generate, which waits until it has learnt something."""
+        run = self.run
+        if run is None:
+            return
+        choice = playable(run.run)
+        if choice is not None:
+            self.charlstm.play(choice.model)
+        else:
+            self._refuse(run.run, f"{run.name} has no model that has learnt anything: it ended too early.")
+
+    # ---- after, and more
+    @property
+    def lower_rate(self) -> float | None:
+        """The learning rate for another run on this text, if that of this one was too high."""
+        spec = self.attached.spec
+        return spec.settings.lr / SMALLER if spec is not None and self.pane.shown.rate_was_too_high else None
+
+    async def do_resume(self) -> None:
+        run = self.run
+        if run is None:
+            return
+        if not self._diverged:
+            await self._resume(run.run, {})
+            return
+        try:
+            spec = await in_thread(lambda check: run.run.spec())  # what an earlier resume changed is in it
+        except RunError as error:
+            self._refuse(run.run, str(error))
+            return
+        usual = spec.settings.lr / 3
+        self._prompt(
+            "Continue with a lower rate",
+            Diverged.question,
+            learning_rate(usual),
+            _check_rate,
+            lambda text: self._resume(run.run, {"lr": float(text)}),
+        )
+
+    @property
+    def _diverged(self) -> bool:
+        return isinstance(self.pane.shown.verdict, Diverged)
+
+    async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
+        self.pane.card_closed = False
+        try:
+            await in_thread(lambda check: resume_run(run, changes=changes))
+        except CharLSTMError as error:
+            self._refuse(run, str(error))
+            return
+        self.charlstm.watcher.read_soon()
+
+    def do_more(self) -> None:
+        run, series = self.run, self.runs_state.series
+        if run is None or series is None:
+            return
+        usual = 10 if self.pane.shown.flaw else max(1, round(series.work_seconds / 60))
+        self._prompt(
+            f"Train {run.name} further",
+            "Minutes more. "
+            + (CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."),
+            str(usual),
+            _check_minutes,
+            lambda text: self._more(run.run, float(text)),
+        )
+
+    async def _more(self, run: Run, minutes: float) -> None:
+        """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
+        one that has ended is resumed."""
+        try:
+            if (await in_thread(lambda check: run.status())).alive:
+                await self._send(run, "more", minutes)
+            else:
+                await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
+        except CharLSTMError as error:
+            self._refuse(run, str(error))
+
+    # ---- small dialogs
+    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> ChoiceDialog:
+        async def answered(answer: Any) -> None:
+            if answer is not None:
+                await then(answer)
+
+        dialog = ChoiceDialog(title, about, choices)
+        self.app.push_screen(dialog, answered)
+        return dialog
+
+    def _prompt(
+        self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
+    ) -> None:
+        async def answered(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(then(text), group="asked")
+
+        self.app.push_screen(PromptDialog(title, about, value, check=check), answered)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _check_rate(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+
+
+def _check_minutes(text: str) -> str | None:
+    return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
