@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from charlstm.model.file import read_info
+from charlstm.model.file import load_model, read_info
 from charlstm.runs.models import find_model
 
 ROOT = Path(__file__).parents[1]
@@ -76,7 +76,10 @@ def test_lowest_versions_of_dependencies_suit_one_another() -> None:
 
 def test_the_model_in_the_box_is_small_and_can_be_read() -> None:
     path = find_model("demo")
-    assert path.stat().st_size <= 4 * 2**20
+    assert path.stat().st_size <= 8 * 2**20
     config, info = read_info(path)
-    assert config.hidden_size == 256
-    assert info["corpus"] == "shakespeare-plays.txt"
+    assert (config.num_layers, config.hidden_size) == (2, 512)
+    assert info["corpus"] == "books"
+    passages = load_model(path).passages
+    assert passages is not None
+    assert passages.nbytes <= 2**20

@@ -73,7 +73,7 @@ async def test_wrong_entries_are_sentences_with_file_and_line_and_the_app_starts
         assert not app.app.bits
         await app.until(lambda: len(list(app.app._notifications)) == 3)
         sentences = [notification.message for notification in app.app._notifications]
-        for line, words in ((1, "one of nats, bits"), (2, "did you mean nord?"), (3, "no folder /no/such/folder")):
+        for line, words in ((1, "nats or bits"), (2, "did you mean nord?"), (3, "no folder /no/such/folder")):
             assert any(f"{config}, line {line}: " in each and words in each for each in sentences), sentences
         assert all(each.endswith((".", "?")) for each in sentences)
 

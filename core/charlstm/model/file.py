@@ -105,6 +105,7 @@ class Model:
         arguments.instance("weights", self.weights, Mapping, "arrays by name", error=ModelError)
         arguments.instance("text_options", self.text_options, TextOptions, "TextOptions", error=ModelError)
         arguments.instance("info", self.info, dict, "a dict", error=ModelError)
+        arguments.instance("passages", self.passages, (np.ndarray, type(None)), "an array", error=ModelError)
         for name, array in self.weights.items():
             arguments.instance(f"The weight {name}", array, np.ndarray, "an array", error=ModelError)
 

@@ -45,6 +45,10 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
     chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
     vocab_size = arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
+    if start_from is not None:
+        from charlstm.model.file import ModelConfig  # numpy: the command's help needs the presets without it
+
+        arguments.instance("start_from", start_from, ModelConfig, "the shape of a network", error=SettingsError)
     return _known(name, chars, vocab_size, start_from)
 
 
