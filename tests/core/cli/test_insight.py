@@ -159,7 +159,7 @@ def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the
     listed = models_of_run("fox", None)
     last = listed[-1][0]
     before = [*listed[:-1], (last - 5, listed[-1][1])]  # the best model was replaced after the models were listed
-    monkeypatch.setattr("charlstm.cli.cells.models_of_run", lambda *run: before)
+    monkeypatch.setattr("charlstm.cli.options.models_of_run", lambda *run: before)
     rows = run_json("cells", "fox", text, "--snapshots")
     assert {row["step"] for row in rows} == {step for step, _ in listed}
     assert {row["named_at"] for row in rows} == {last}
