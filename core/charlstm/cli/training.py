@@ -86,8 +86,8 @@ start_option = click.option(
     "start_word",
     metavar="MODEL",
     help="Start from the weights of this model; none: from random ones; auto: from those of demo or of your runs that "
-    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT better than pairs of letters do "
-    "and no network is set; none with reference, and as RUN did with --like]",
+    "predict TEXT best.  [default: demo, the model in the box, where it predicts TEXT well before any training and no "
+    "network is set; none with reference, and as RUN did with --like]",
 )
 
 val_file_option = click.option(
