@@ -41,6 +41,7 @@ from charlstm_tui.train.run_summary import KEYS, ShownRun, figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
+from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import LossChart
 from driven_app import driven
 from recorded_run import NASTY, record, started, stepped, validated
@@ -699,7 +700,7 @@ async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkey
             await until(pilot, lambda: app.screen.can(more))  # type: ignore[attr-defined]
             view = app.runs_state.runs[0]
             away = replace(view, status=replace(view.status, elsewhere=True))
-            monkeypatch.setattr(TrainScreen, "view", away)
+            monkeypatch.setattr(WatchView, "run", away)
             assert not app.screen.can(more)  # type: ignore[attr-defined]
 
 

@@ -17,6 +17,7 @@ from charlstm.generation.session import Session as GenerationSession
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.generate import play_view, writing
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence, rows
+from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.view_bar import GenerateBar
 from charlstm_tui.player import operations, playback
@@ -81,7 +82,7 @@ async def test_a_continuation_is_read_and_picked_by_arrows_a_digit_or_a_click(mo
         found = await continuations(it, 1)
         await it.pilot.click(it.app.screen.query_one(OptionList), offset=(10, 0))
         await it.until(lambda: it.text == put_in(before, base, found[0]))
-        it.screen.play.state = replace(it.state, reading="reading again 7 %, left 0:02")
+        it.screen.play.set_reactive(PlayView.state, replace(it.state, reading="reading again 7 %, left 0:02"))
         assert it.screen.play.figures()[0] == "reading again 7 %, left 0:02"
         await it.pilot.press("ctrl+z", "ctrl+n")
         found = await continuations(it, 1)
