@@ -59,8 +59,8 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
     made: list[Run] = []
 
-    def new(steps: int = STEPS) -> Run:
-        run = create_new_run(NewRun(text, replace(SETTINGS, max_steps=steps), "quick"))
+    def new(steps: int = STEPS, niceness: int | None = 0) -> Run:  # 0: does not wait for other programs
+        run = create_new_run(NewRun(text, replace(SETTINGS, max_steps=steps, niceness=niceness), "quick"))
         run.write_spec(replace(run.spec(), plan=replace(PLAN, planned_steps=steps).to_dict()))
         made.append(run)
         return run
@@ -173,7 +173,7 @@ def test_closed_terminal_stops_the_run_with_a_checkpoint(make: Callable[..., Run
 
 
 def test_every_command_works_through_the_folder(make: Callable[..., Run]) -> None:
-    run = make(steps=1_000_000)
+    run = make(steps=1_000_000, niceness=None)
     pid = launch(run)
     assert os.getsid(pid) == pid  # a session of its own: no terminal can take it along
     wait(reached(run, 10), "the first steps")
