@@ -499,7 +499,6 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         self.views: dict[str, View] = {}
         """The views by their id, those too that were not shown yet."""
         self.switcher = ContentSwitcher(id="views")
-        self._targets: dict[tuple[str | None, str], object | None] = {}
 
     def use_views(self, *views: View) -> None:
         """Have these views, of which the first is shown at first. Call it once, before the screen is composed."""
@@ -559,14 +558,9 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         return self._target(action) is not None and self.view.can(action)
 
     def _target(self, action: Action) -> object | None:
-        """What carries out an action: a part of the view or else this screen, or the app for its own actions. It is
-        kept, since the key bar asks for all actions after each key."""
-        view = self.view
-        if (view.id, action.id) not in self._targets:
-            targets = (*view.parts(), self) if action.mode == self.MODE else (self.app,)
-            found = next((each for each in targets if hasattr(each, f"do_{action.handler}")), None)
-            self._targets[view.id, action.id] = found
-        return self._targets[view.id, action.id]
+        """What carries out an action: a part of the view or else this screen, or the app for its own actions."""
+        targets = (*self.view.parts(), self) if action.mode == self.MODE else (self.app,)
+        return next((each for each in targets if hasattr(each, f"do_{action.handler}")), None)
 
     def handle_escape(self) -> bool:
         """Esc, when there was neither input nor zoom to leave. True when something was left."""
