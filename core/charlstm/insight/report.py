@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html
+from charlstm.display import as_html, percent
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
@@ -323,13 +323,13 @@ def continuations_section(model: Model, prime: str, stepper: Stepper) -> str:
     """What could follow ``prime``: the likeliest words, and a picture of all continuations."""
     root = multiverse(model, prime, depth=16, cutoff=CUTOFF, stepper=stepper)
     words = "".join(
-        f"<li>{as_html(each.word or '(the word ends)')} <small>{each.probability:.1%}</small></li>"
+        f"<li>{as_html(each.word or '(the word ends)')} <small>{percent(each.probability, 1)}</small></li>"
         for each in next_words(model, prime, stepper=stepper)
     )
     about = (
-        f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a joint probability of {CUTOFF:.0%} "
-        "or more. A block is a character, and its height the joint probability of all characters up to it and "
-        "of itself. The likeliest next words:"
+        f"After “{'…' * (len(prime) > 40)}{prime[-40:]}”: every continuation with a joint probability of "
+        f"{percent(CUTOFF, 0)} or more. A block is a character, and its height the joint probability of all "
+        "characters up to it and of itself. The likeliest next words:"
     )
     return section("What could come next", about, f"<ol class=words>{words}</ol>{multiverse_picture(root)}")
 
@@ -356,7 +356,7 @@ def multiverse_picture(root: ContinuationNode, width: int = 760, height: int = 4
             blocks.append(
                 f'<rect x="{level * column:.1f}" y="{top:.1f}" width="{column - 1:.1f}" '
                 f'height="{max(0.5, tall - 1):.1f}" '
-                f'class="b{level % 2}"><title>{as_html(child.char)} {child.probability:.1%}</title></rect>'
+                f'class="b{level % 2}"><title>{as_html(child.char)} {percent(child.probability, 1)}</title></rect>'
             )
             if tall >= 9:
                 size = min(22.0, max(9.0, tall * 0.7), column * 0.8)
