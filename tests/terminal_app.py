@@ -30,6 +30,9 @@ KEYS = {
 }  # fmt: skip
 # pyte knows neither the keyboard protocol nor the queries that Textual sends
 UNKNOWN = re.compile(rb"\x1b\[[<>=?]\d*u|\x1b\[\?\d+\$p|\x1b\[>[\d;]*[qm]|\x1bP.*?\x1b\\")
+# synchronized output: what stands between its beginning and its end is drawn at once
+ASKED, SUPPORTED = b"\x1b[?2026$p", "\x1b[?2026;2$y"
+DRAWING_BEGINS, DRAWING_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
 
 
 class Terminal:
@@ -55,10 +58,18 @@ class Terminal:
             return True
         except pexpect.EOF:
             return False
+        asked = ASKED in self.raw
         self.raw += data
+        if ASKED in self.raw and not asked:
+            self.child.send(SUPPORTED)
         self._cast.append((round(time.monotonic() - self._begun, 4), data.decode("utf-8", "replace")))
         self._stream.feed(UNKNOWN.sub(b"", data))
         return True
+
+    @property
+    def complete(self) -> bool:
+        """Whether the app has sent to its end what it draws at once."""
+        return self.raw.rfind(DRAWING_ENDS) >= self.raw.rfind(DRAWING_BEGINS)
 
     @property
     def text(self) -> str:
@@ -68,7 +79,7 @@ class Terminal:
         """Read until the screen holds ``what``, or until it is true; fail after ``seconds``, showing the screen."""
         seen = what if callable(what) else lambda: what in self.text
         deadline = time.monotonic() + seconds
-        while not seen():
+        while not (self.complete and seen()):
             assert self.read(), f"the app ended while waiting for {what!r}: {self.raw[-2000:]!r}"
             assert time.monotonic() < deadline, f"waited in vain for {what!r}:\n{self.text}"
 
