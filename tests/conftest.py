@@ -22,8 +22,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch or numpy is imp
 os.environ.setdefault("GOMP_SPINCOUNT", "0")  # threads sleep while they wait: else a test of two takes 5 times as long
 
 SHARED_MEMORY = Path("/dev/shm")
-ROOM = 2**31
-"""Bytes that the suite's files may need: a tenth of that, as they are removed after each test that passes."""
+LEAST_FREE = 2**31
+"""Bytes that have to be free there. The files of a test are removed when it has passed."""
 
 
 def _use_memory_for_files() -> None:
@@ -32,7 +32,7 @@ def _use_memory_for_files() -> None:
     if "TMPDIR" in os.environ or not os.access(SHARED_MEMORY, os.W_OK):
         return
     found = os.statvfs(SHARED_MEMORY)
-    if found.f_bavail * found.f_frsize >= ROOM and not found.f_flag & os.ST_NOEXEC:
+    if found.f_bavail * found.f_frsize >= LEAST_FREE and not found.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = str(SHARED_MEMORY)
         tempfile.tempdir = None  # it may have been asked for before
 

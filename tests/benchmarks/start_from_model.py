@@ -27,7 +27,7 @@ from charlstm import Corpus, Settings, Trainer, open_corpus
 from charlstm.cli.training import settings_from_options
 from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
-from charlstm.runs.start_models import try_model
+from charlstm.runs.start_models import preset_from, try_model
 from charlstm.training.events import Finished, Started
 from charlstm.training.presets import preset
 
@@ -48,11 +48,8 @@ def settings_of(side: str, corpus: Corpus, options: argparse.Namespace, seed: in
     end: dict[str, Any] = {"max_minutes": None, "seed": seed, "threads": options.threads}
     if side == NOTHING:
         return _for_steps(preset(options.preset, chars, symbols).with_changes(**end), options.steps[0])
-    start = options.tried.config if options.tried.helps else None
-    settings = preset(options.preset, chars, symbols, start)
-    shape = {"hidden_size": options.tried.config.hidden_size, "num_layers": options.tried.config.num_layers}
     changes = settings_from_options(tuple(side.split()), {})
-    settings = settings.with_changes(**{**end, **shape, **changes})
+    settings = preset_from(options.tried, options.preset, chars, symbols).with_changes(**{**end, **changes})
     row, usual = settings.batch_size * settings.seq_length, options.batch  # as many characters, whatever the batch
     return _for_steps(settings, max(1, options.steps[1] * usual // row))
 

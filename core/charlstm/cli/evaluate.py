@@ -298,14 +298,13 @@ def _warn_if_trained_on(
     """
     from charlstm.runs.start_models import passages_read
     from charlstm.text.batches import trained_share, trained_texts
-    from charlstm.text.passages import known_share
+    from charlstm.text.passages import share_read
     from charlstm.text.statistics import MIN_OVERLAP, overlap_share
 
     text_name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
     spans_or_all = spans or [(0, corpus.chars)]
     share, _ = trained_share(trained_texts(model.info), corpus, spans_or_all)
-    if not share and (passages := passages_read(model)) is not None:
-        share = known_share(passages, "\n".join(corpus.text(start, stop) for start, stop in spans_or_all))
+    share = share or share_read(passages_read(model), corpus, spans_or_all)
     if share < MIN_OVERLAP:
         try:
             own, train = _own_text(given.model, given.runs_dir, "train")

@@ -145,7 +145,7 @@ def presets(
         names: list[PresetRow] = [{"name": each.name, "about": each.about} for each in PRESETS.values()]
         print_result(as_json, names, "\n".join(f"{each.name:<10} {each.about}" for each in PRESETS.values()))
         return
-    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
+    from charlstm.runs.start_models import find_start, starts_from_model
     from charlstm.system import prepare_for_torch
     from charlstm.training.estimate import estimate
 
@@ -156,12 +156,11 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
-    start = find_start(start_word, corpus, settings_from(None, DEFAULT, corpus, changes))
+    start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
     rows: list[PresetEstimate] = []
     for each in PRESETS.values():
-        settings = settings_from(None, each.name, corpus, changes)
-        if start is not None and starts_from_model(start_word, each.name, changes):
-            settings = settings_from(start, each.name, corpus, changes)
+        takes = starts_from_model(start_word, each.name, changes)
+        settings = _preset_for(corpus, start if takes else None, each.name, changes)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -280,7 +279,7 @@ def train(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
-    from charlstm.runs.start_models import find_start, settings_from, starts_from_model
+    from charlstm.runs.start_models import find_start, starts_from_model
 
     _train_as_other_rank(detach)
     file = SettingsFile() if settings_file is None else load_settings(settings_file)
@@ -290,7 +289,7 @@ def train(
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
         corpus = _open_text(text, file, val_files)
-        settings = settings_from(None, preset_name, corpus, changes)
+        settings = _preset_for(corpus, None, preset_name, changes)
     else:
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
@@ -307,7 +306,7 @@ def train(
     if start is not None:
         _check_network_size(start.config, changes)
         if spec is None:
-            settings = settings_from(start, preset_name, corpus, changes)
+            settings = _preset_for(corpus, start, preset_name, changes)
         if not as_json:
             _print_start(start)
     limits = Limits(settings, frozenset(changes), f"preset {preset_name}" if like is None else f"as in {like}")
@@ -468,6 +467,14 @@ def _check_validation_text(validation: ValidationText, given_changes: dict[str, 
     if "val_fraction" in given_changes:
         raise SettingsError(f"val_fraction has no effect, since validation is on {name}: leave it out")
     print_note(f"Validation is on {name}, {validation.chars:,} characters; the vocabulary is that of both texts")
+
+
+def _preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: dict[str, Any]) -> Settings:
+    """The settings of the preset ``name`` for a run on ``corpus`` that begins with the weights of ``start``, with the
+    user's ``changes``."""
+    from charlstm.runs.start_models import preset_from
+
+    return with_given(preset_from(start, name, corpus.text_chars, len(corpus.vocabulary)), changes)
 
 
 def _check_network_size(model: ModelConfig, changes: dict[str, Any]) -> None:

@@ -471,9 +471,7 @@ class Trainer:
             self._checkpoint_writer.queue_plan(plan)
             yield from self._collect_writes(wait=True)
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        first = self._start_from
-        known = ({}, None) if first is None else (first.info, first.passages)
-        del first
+        warnings = tuple(text_warnings(text, settings, plan, self._start_from))
         if self._kernel_is_final:
             self._start_from = None  # frees its memory
         yield Started(
@@ -492,7 +490,7 @@ class Trainer:
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
         )
         yield from self._machine_warnings(memory_warning)
-        for message in text_warnings(text, settings, plan, *known):
+        for message in warnings:
             yield self._warning(message)
         yield from self._validate_and_sample(validate=True)
         self._clock.start_pace()

@@ -7,10 +7,9 @@ letters. `docs/presets.md` has the texts on which this was tried.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +24,10 @@ from charlstm.runs.folder import list_runs
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.text.batches import trained_texts
 from charlstm.text.corpus import Corpus, Span
-from charlstm.text.passages import Passages, known_share
+from charlstm.text.passages import Passages, share_read
 from charlstm.text.statistics import MIN_OVERLAP
 from charlstm.text.vocabulary import Vocabulary
-from charlstm.training.presets import PRESETS, preset, with_given
+from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings
 
 PASSAGES, LENGTH, WARM_UP = 40, 160, 32
@@ -86,25 +85,23 @@ def passages_read(model: Model) -> Passages | None:
     return load_model(demo).passages
 
 
-def settings_from(start: StartModel | None, preset_name: str, corpus: Corpus, given: Mapping[str, Any]) -> Settings:
-    """The settings of a preset for a run on ``corpus`` that begins with the weights of ``start``, ``None`` for random
-    ones, with those that the user gave."""
-    chars, symbols = corpus.text_chars, len(corpus.vocabulary)
-    shape = None if start is None or not start.helps else start.config
-    settings = preset(preset_name, chars, symbols, shape)
-    if start is not None:
-        settings = settings.with_changes(hidden_size=start.config.hidden_size, num_layers=start.config.num_layers)
-    return with_given(settings, given)
+def preset_from(start: StartModel | None, name: str, chars: int, symbols: int) -> Settings:
+    """The settings of the preset ``name`` for a text of ``chars`` characters, ``symbols`` of them distinct, and a run
+    that begins with the weights of ``start``, ``None`` for random ones."""
+    if start is None:
+        return preset(name, chars, symbols)
+    size = {"hidden_size": start.config.hidden_size, "num_layers": start.config.num_layers}
+    return preset(name, chars, symbols, start.config if start.helps else None).with_changes(**size)
 
 
 def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
     """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
     second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
-    passages = passages_read(model)
-    read = 0.0 if passages is None else known_share(passages, _text_of(corpus, spans))
-    loss = loss_before_training(model, corpus, spans)
-    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
+    read = share_read(passages_read(model), corpus, spans)
+    return StartModel(
+        name, path, model.config, loss_before_training(model, corpus, spans), pairs_loss(corpus, spans), read
+    )
 
 
 def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
@@ -162,8 +159,10 @@ def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) ->
     """The loss of ``model`` on a sample of ``spans``, in nats per character.
 
     A character that the model does not know costs as much as a choice among all characters of the text, and is read as
-    a space, or as the model's replacement symbol.
+    a space, or as the model's replacement symbol. Infinite for a text without a character to predict.
     """
+    if not any(stop - start > 1 for start, stop in spans):
+        return math.inf
     ids = _windows(corpus, spans)
     known = _ids_in(model.vocabulary, corpus.vocabulary)
     targets, stepper = known[ids], Stepper(model)
@@ -180,8 +179,10 @@ def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) ->
 
 def pairs_loss(corpus: Corpus, spans: Sequence[Span]) -> float:
     """The entropy of a character given the one before it, in nats, in the first :data:`COUNTED` characters of
-    ``spans``."""
-    ids = np.concatenate([corpus.ids[span.start : span.stop][:COUNTED] for span in spans])[:COUNTED].astype(np.int64)
+    ``spans``; 0 for a text without pairs."""
+    if not spans:
+        return 0.0
+    ids = np.concatenate([corpus.ids[start:stop][:COUNTED] for start, stop in spans])[:COUNTED].astype(np.int64)
     _, pairs = np.unique(ids[:-1] * len(corpus.vocabulary) + ids[1:], return_counts=True)
     _, first = np.unique(ids[:-1], return_counts=True)
     return _entropy(pairs) - _entropy(first)
@@ -204,7 +205,3 @@ def _ids_in(vocabulary: Vocabulary, of: Vocabulary) -> npt.NDArray[np.int64]:
     """For each symbol of ``of`` its id in ``vocabulary``, or -1."""
     found = (vocabulary.index(symbol) for symbol in of.symbols)
     return np.array([-1 if index is None else index for index in found], np.int64)
-
-
-def _text_of(corpus: Corpus, spans: Sequence[Span]) -> str:
-    return "\n".join(corpus.text(span.start, span.stop) for span in spans)

@@ -10,11 +10,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from charlstm.text.vocabulary import code_points
+
+if TYPE_CHECKING:
+    from charlstm.text.corpus import Corpus
 
 Passages = npt.NDArray[np.uint32]
 """Hashes of the passages that were kept, each once, ascending."""
@@ -47,6 +51,11 @@ def known_share(known: Passages, text: str) -> float:
     """
     found = passages_of([text])
     return float(np.isin(found, known, assume_unique=True).mean()) if len(found) >= FEWEST else 0.0
+
+
+def share_read(known: Passages | None, corpus: Corpus, spans: Iterable[tuple[int, int]]) -> float:
+    """:func:`known_share` of the ``spans`` of a text; 0 where nothing is ``known``."""
+    return 0.0 if known is None else known_share(known, "\n".join(corpus.text(start, stop) for start, stop in spans))
 
 
 def _plain(text: str) -> str:

@@ -49,6 +49,13 @@ def test_short_texts_are_measured_too(text: str) -> None:
     assert np.isfinite(loss_before_training(model_of("ab"), corpus, everything(corpus)))
 
 
+@pytest.mark.parametrize("text", ["a", "ab"])
+def test_nothing_helps_on_a_text_without_a_character_to_predict(text: str, tmp_path: Path) -> None:
+    save_model(tmp_path / "m.safetensors", model_of("ab"))
+    corpus = open_corpus(text=text)
+    assert not try_model("m", tmp_path / "m.safetensors", corpus, corpus.split().train).helps
+
+
 def test_pairs_loss_is_the_entropy_of_a_character_given_the_one_before() -> None:
     numbers = np.random.default_rng(0)
     random = "".join(numbers.choice(list("abcd"), 20_000))

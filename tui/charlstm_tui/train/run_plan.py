@@ -14,10 +14,10 @@ from typing import Any
 
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
-from charlstm.runs.start_models import StartModel, starts_from_model
+from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
 from charlstm.text.corpus import split_text
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT, preset
+from charlstm.training.presets import DEFAULT
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice
@@ -85,10 +85,7 @@ SIZE = frozenset(("hidden_size", "num_layers"))
 
 @lru_cache(64)  # asked for some twenty times whenever the pane is drawn
 def _preset_settings(name: str, chars: int, symbols: int, split: Any, start: StartModel | None) -> Settings:
-    if start is None:
-        return preset(name, chars, symbols).with_changes(split=split)
-    size = {"hidden_size": start.config.hidden_size, "num_layers": start.config.num_layers}
-    return preset(name, chars, symbols, start.config if start.helps else None).with_changes(split=split, **size)
+    return preset_from(start, name, chars, symbols).with_changes(split=split)
 
 
 @dataclass(frozen=True, slots=True)
