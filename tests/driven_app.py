@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from textual.app import App
 from textual.events import Event, Key
 from textual.pilot import Pilot
 from textual.screen import Screen
@@ -17,6 +19,30 @@ from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import StartOptions
 
 DEADLINE = 60.0
+
+
+def screen_text(app: App[Any]) -> str:
+    """Everything on the screen, as characters."""
+    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
+    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
+        await asyncio.sleep(0.02)  # pilot.pause() instead would ask each widget, which takes longer than the condition
+    await pilot.pause()
+
+
+async def shows(pilot: Pilot[Any], *words: str) -> str:
+    """Wait until all ``words`` are on the screen, and give all of it."""
+    await until(pilot, lambda: contains(screen_text(pilot.app), *words))
+    return screen_text(pilot.app)
+
+
+def contains(text: str, *words: str) -> bool:
+    return all(word in text for word in words)
 
 
 class Driven:
@@ -37,8 +63,7 @@ class Driven:
 
     def text(self) -> str:
         """Everything on the screen, as characters."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+        return screen_text(self.app)
 
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
@@ -50,19 +75,20 @@ class Driven:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for ``condition``, at most until the deadline."""
-        end = time.monotonic() + DEADLINE
-        while not condition():
-            assert time.monotonic() < end, f"never came true; the screen was:\n{self.text()}"
-            await self.pilot.pause(0.01)
+        await until(self.pilot, condition)
 
     async def shows(self, *words: str) -> str:
         """Wait until all ``words`` are on the screen, and give all of it."""
-        await self.until(lambda: all(word in self.text() for word in words))
-        return self.text()
+        return await shows(self.pilot, *words)
 
     async def lacks(self, *words: str) -> None:
         """Wait until none of ``words`` is on the screen."""
-        await self.until(lambda: not any(word in self.text() for word in words))
+
+        def all_gone() -> bool:
+            text = self.text()
+            return not any(word in text for word in words)
+
+        await self.until(all_gone)
 
     async def in_mode(self, mode: str) -> None:
         """Wait until ``mode`` is on screen and has been drawn."""

@@ -52,6 +52,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+
+
+@pytest.fixture(autouse=True)
 def _own_keys() -> Iterator[None]:
     """An app with keys of its own sets them for its process, where the next test would still see them."""
     yield

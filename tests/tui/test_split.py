@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from textual.widgets import Static
 from charlstm_tui.app_state import load_state
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.widgets.split import LEAST_BELOW, LEAST_BESIDE, Split
-from driven_app import driven
+from driven_app import driven, until
 from recorded_run import record
 
 
@@ -62,14 +61,6 @@ async def drag(pilot: Pilot[None], start: tuple[int, int], end: tuple[int, int])
     await pilot.hover(offset=end)
     await pilot.mouse_up(offset=end)
     await pilot.pause()
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await pilot.pause(0.01)
-    raise AssertionError("never came true")
 
 
 async def test_the_border_is_dragged_and_a_double_click_gives_the_usual_size_again() -> None:

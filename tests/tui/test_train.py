@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -43,10 +42,8 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import LossChart
-from driven_app import driven
+from driven_app import DEADLINE, driven, screen_text, shows, until
 from recorded_run import NASTY, record, started, stepped, validated
-
-DEADLINE = 60.0
 
 
 @asynccontextmanager
@@ -58,26 +55,6 @@ async def app_on(
         if run is not None:
             await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.runs_state.series is not None)
         yield app, pilot
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``, at most until the deadline."""
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
-        await pilot.pause(0.01)
-
-
-def screen_text(app: object) -> str:
-    """Everything on the screen, as characters."""
-    screen = app.screen  # type: ignore[attr-defined]
-    strips = screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-async def shows(pilot: Pilot[None], *words: str) -> str:
-    await until(pilot, lambda: all(word in screen_text(pilot.app) for word in words))
-    return screen_text(pilot.app)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -32,9 +31,9 @@ from charlstm_tui.train import setup_pane
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
+from driven_app import DEADLINE, screen_text, shows, until
 from recorded_run import record
 
-DEADLINE = 60.0
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
 
 
@@ -83,24 +82,6 @@ async def choose_text(app: CharLSTMApp, pilot: Pilot[None], text: Path) -> None:
     app.go("corpus")
     await until(pilot, lambda: isinstance(app.screen, CorpusScreen) and app.screen.is_mounted)
     app.use_corpus(CorpusChoice(str(text), text.name))
-
-
-async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
-    """Wait for ``condition``, at most until the deadline."""
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot)}"
-        await pilot.pause(0.01)
-
-
-def screen_text(pilot: Pilot[None]) -> str:
-    strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip) for strip in strips)
-
-
-async def shows(pilot: Pilot[None], *words: str) -> str:
-    await until(pilot, lambda: all(word in screen_text(pilot) for word in words))
-    return screen_text(pilot)
 
 
 async def test_without_a_text_the_pane_names_the_key_that_brings_one(tmp_path: Path) -> None:
@@ -317,7 +298,7 @@ async def test_text_that_the_model_in_the_box_has_read_is_named(
     async with setup_for(tmp_path, text) as (_app, pilot):
         await shows(pilot, "The model in the box has read 87 % of this text")
         await pilot.press("n")
-        await until(pilot, lambda: "has read" not in screen_text(pilot))
+        await until(pilot, lambda: "has read" not in screen_text(pilot.app))
 
 
 async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_path: Path, text: Path) -> None:
@@ -606,7 +587,7 @@ async def test_one_key_goes_back_to_the_preset_as_it_is(tmp_path: Path, text: Pa
             pane.start_from("older", recorded.run.model_path)
             await shows(pilot, "3 changes", "d resets", "* seed", "* weights")
             await pilot.press("d")
-            await until(pilot, lambda: "3 changes" not in screen_text(pilot))
+            await until(pilot, lambda: "3 changes" not in screen_text(pilot.app))
             assert pane.choices == RunChoices()
 
 
@@ -618,7 +599,7 @@ async def test_a_value_that_another_preset_has_itself_is_no_change_there(tmp_pat
         await shows(pilot, "quick *")
         await pilot.press("right")
         await shows(pilot, "▸ standard ")
-        assert "standard *" not in screen_text(pilot)
+        assert "standard *" not in screen_text(pilot.app)
 
 
 # ---- the table and the mouse
@@ -629,11 +610,11 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
     async with setup_for(tmp_path, text, size) as (app, pilot):
         await shows(pilot, "▸ quick")
         for name in ("best", "quick", "reference", "standard"):
-            lines = screen_text(pilot).splitlines()
+            lines = screen_text(pilot.app).splitlines()
             row = next(number for number, line in enumerate(lines) if f" {name}  " in line)
             await pilot.click(offset=(8, row))
             await shows(pilot, f"▸ {name}")
-        row = next(number for number, line in enumerate(screen_text(pilot).splitlines()) if "NETWORK" in line)
+        row = next(number for number, line in enumerate(screen_text(pilot.app).splitlines()) if "NETWORK" in line)
         await pilot.click(offset=(8, row))
         await pilot.pause()
         assert app.screen.setup.preset_name == "standard"  # type: ignore[attr-defined]
@@ -656,7 +637,7 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
         assert answers[0][-2:] == ("--slowdown", "2.10")
         slowdown[0] = 1.1
-        await until(pilot, lambda: "Other programs" not in screen_text(pilot))
+        await until(pilot, lambda: "Other programs" not in screen_text(pilot.app))
         await until(pilot, lambda: answers[-1][-2:] == ("--slowdown", "1.10"))  # what the presets cost has changed
 
 
@@ -664,7 +645,7 @@ async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) 
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         await until(pilot, lambda: app.screen.setup.slowdown is not None)  # type: ignore[attr-defined]
-        assert "processor" not in screen_text(pilot)
+        assert "processor" not in screen_text(pilot.app)
         await pilot.press("m")  # means nothing here
         assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
 
