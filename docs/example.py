@@ -75,6 +75,7 @@ session.rewind(20)
 session.choose(steps[20].alternatives[1].char)  # another character than it drew, and on from there
 print(session.text + "".join(step.char for step in session.stream(40)))
 print(charlstm.score(model, session.text).bits_per_char, charlstm.novelty(session.text, corpus).share)
+print(charlstm.score_dynamic(model, session.text, strength=0.5).bits_per_char)  # a copy learns as it reads
 
 # Inside the model: which cells follow what, why a character is expected, what could come next.
 print(charlstm.name_cells(model, corpus.text(0, 3000), patterns={"the": r"\bthe\b"})[0])

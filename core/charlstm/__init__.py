@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from charlstm.library import save_model as save_model
     from charlstm.library import save_state as save_state
     from charlstm.library import score as score
+    from charlstm.library import score_dynamic as score_dynamic
     from charlstm.model.file import Model as Model
     from charlstm.runs.scripting import Run as Run
     from charlstm.runs.scripting import RunList as RunList
@@ -82,6 +83,7 @@ _NAMES_BY_MODULE = {
     "library": (
         *("activations", "context", "evaluate", "find_model", "generate", "generate_many", "influence", "lesions"),
         *("load_model", "load_state", "multiverse", "name_cells", "next_words", "save_model", "save_state", "score"),
+        "score_dynamic",
     ),
     "model.file": ("Model",),
     "runs.scripting": ("Run", "RunList", "find_run", "list_runs", "resume_run", "start_run"),

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from charlstm import arguments, user_files
 from charlstm.errors import ModelError, TextError
+from charlstm.generation import dynamic, scoring
 from charlstm.generation import generate as _generate
-from charlstm.generation import scoring
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
@@ -207,6 +207,28 @@ def score(model: Model | str | Path, text: str) -> scoring.Scores:
         ModelError, RunError: as :func:`load_model`.
     """
     return scoring.score(_loaded(model), arguments.text("text", text))
+
+
+def score_dynamic(
+    model: Model | str | Path, text: str, *, strength: float = 1.0, segment: int | None = None
+) -> scoring.Scores:
+    """Compute how surprising each character of ``text`` is for a model that learns from those before it.
+
+    A copy of the model learns (dynamic evaluation); the model does not change.
+
+    Args:
+        model: a model, or what :func:`load_model` takes.
+        strength: a factor of the learning rate, 0 to 10; with 0 it learns nothing.
+        segment: the number of characters after which the weights change, 1 to 100; None is the default.
+
+    Returns:
+        Nats, rank and entropy of each character, as arrays ``(N,)``.
+
+    Raises:
+        GenerationError: the text has fewer than two characters that the model knows, or an argument is out of range.
+        ModelError, RunError: as :func:`load_model`.
+    """
+    return dynamic.score_dynamic(_loaded(model), arguments.text("text", text), strength=strength, segment=segment)
 
 
 def evaluate(

@@ -129,6 +129,10 @@ def functions(folder: Path) -> dict[str, Call]:
         "save_model": (charlstm.save_model, {"path": file, "model": MODEL}),
         "save_state": (charlstm.save_state, {"path": folder / "other.safetensors", "state": state}),
         "score": (charlstm.score, {"model": MODEL, "text": "the fox"}),
+        "score_dynamic": (
+            charlstm.score_dynamic,
+            {"model": MODEL, "text": "the fox", "strength": 1.0, "segment": 20},
+        ),
         "Session": (
             charlstm.Session,
             {
@@ -294,8 +298,8 @@ FUNCTIONS = [
     *("activations", "CharLSTM", "Clamp", "context", "describe", "evaluate", "find_model", "find_run", "FolderStore"),
     *("generate", "generate_many", "influence", "lesions", "list_runs", "load_model", "load_settings", "load_state"),
     *("Model", "multiverse", "name_cells", "next_words", "novelty", "open_corpus", "open_corpus of a string", "preset"),
-    *("resume_run", "Run", "SamplerSettings", "save_model", "save_state", "score", "Session", "Settings", "start_run"),
-    *("TextOptions", "Trainer", "Vocabulary"),
+    *("resume_run", "Run", "SamplerSettings", "save_model", "save_state", "score", "score_dynamic", "Session"),
+    *("Settings", "start_run", "TextOptions", "Trainer", "Vocabulary"),
 ]
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from charlstm.cli.json_schemas import (
     CopiedStretch,
+    DynamicResult,
     EvalResult,
+    LossFigures,
     NoveltyResult,
     ScoredLine,
     ScoredPlace,
@@ -31,10 +34,12 @@ from charlstm.cli.options import (
     load_corpus,
     model_and_text_options,
     model_argument,
+    number_option,
     open_model,
     optional_text_argument,
     runs_dir_option,
     text_argument,
+    usage_errors,
 )
 from charlstm.cli.output import (
     ProgressBar,
@@ -51,6 +56,8 @@ from charlstm.text.reading import TextOptions
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from charlstm.generation.novelty import Match
     from charlstm.generation.scoring import Scores
     from charlstm.model.file import Model
@@ -71,6 +78,31 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 
 BITS_PER_NAT = 1 / math.log(2)
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def _dynamic_options(command: _F) -> _F:
+    """Add --dynamic and --strength. The command receives ``strength``, which is None without --dynamic."""
+
+    @functools.wraps(command)
+    def check(*args: Any, dynamic: bool, strength: float | None, **values: Any) -> Any:
+        if strength is not None and not dynamic:
+            raise click.UsageError("--strength is that of --dynamic: add --dynamic, or remove --strength")
+        if dynamic:
+            from charlstm.generation.dynamic import checked_strength
+
+            with usage_errors():
+                strength = checked_strength(1.0 if strength is None else strength)
+        return command(*args, strength=strength, **values)
+
+    add_strength = number_option(
+        "--strength", help="How fast it learns with --dynamic, 0 to 10: a factor of the learning rate.  [default: 1]"
+    )
+    add_dynamic = click.option(
+        "--dynamic", is_flag=True, help="Let a copy of the model learn from the text as it reads."
+    )
+    return cast(_F, add_dynamic(add_strength(check)))
+
 
 @click.command(
     "eval",
@@ -86,10 +118,12 @@ BITS_PER_NAT = 1 / math.log(2)
     metavar="[" + "|".join(_PARTS) + "]",
     help="Which part of the run's own text, without TEXT.  [default: validation]",
 )
+@_dynamic_options
 @model_and_text_options
 def eval_(
     given: ModelAndText,
     part: str | None,
+    strength: float | None,
     as_json: bool,
 ) -> None:
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
@@ -97,8 +131,11 @@ def eval_(
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
     Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
 
-    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}. `nats` is the old name of `loss` and will
-    be dropped in the next version.
+    --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
+    learns is forgotten afterwards: MODEL does not change.
+
+    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}, and with --dynamic {"dynamic"}, an object
+    with "strength" and the same figures. `nats` is the old name of `loss` and will be dropped in the next version.
     """
     loaded = given.open_model()
     part = _OLD_PARTS.get(part or "", part)
@@ -127,10 +164,10 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
+    read = spans or [(0, len(ids))]
     with ProgressBar() as bar:
-        figures = evaluate(
-            CharLSTM.from_model(loaded), ids, spans or [(0, len(ids))], progress=bar.stage("reading the text")
-        )
+        figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
+        learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result: EvalResult = {
         "loss": figures.nats,
         "nats": figures.nats,
@@ -139,12 +176,13 @@ def eval_(
         "chars": figures.chars,
         "unknown": unknown,
     }
-    print_result(
-        as_json,
-        result,
-        f"loss {figures.nats:.4f} nats per character  {figures.bits:.4f} bits per character  "
-        f"perplexity {figures.perplexity:.3f}  over {plural(figures.chars, 'character')}{part_name}",
-    )
+    shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{part_name}"
+    if learnt is not None:
+        result["dynamic"] = learnt
+        shown += f"\n{_figures(learnt)}  learning from what it reads, at strength {learnt['strength']:g}"
+        if result["loss"]:
+            shown += f": {learnt['loss'] / result['loss'] - 1:+.1%}"
+    print_result(as_json, result, shown)
 
 
 @click.command(
@@ -157,12 +195,14 @@ def eval_(
 @integer_option("--top", minimum=0, default=10, help="How many surprising places to show.")
 @click.option("--per-line", is_flag=True, help="Show the bits per character of each line instead.")
 @click.option("--per-sentence", is_flag=True, help="Show the bits per character of each sentence instead.")
+@_dynamic_options
 @model_and_text_options
 def score(
     given: ModelAndText,
     top: int,
     per_line: bool,
     per_sentence: bool,
+    strength: float | None,
     as_json: bool,
 ) -> None:
     """Measure how surprising each character of TEXT is to MODEL, and show the most surprising ones.
@@ -171,11 +211,15 @@ def score(
     places, the most surprising characters are listed wherever they stand. Characters below the mean of the text, or
     below 1 bit, are left out.
 
+    With --dynamic a copy of the model learns from what it has read, and all figures are those of this copy: what the
+    text has said before surprises less. MODEL does not change.
+
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. `nats` and `bits` are old names of `loss` and `losses`, and will be dropped in the next
-    version.
+    its figures are null. With --dynamic also "strength". `nats` and `bits` are old names of `loss` and `losses`, and
+    will be dropped in the next version.
     """
+    from charlstm.generation.dynamic import score_dynamic
     from charlstm.generation.scoring import score as score_text
 
     if per_line and per_sentence:
@@ -184,10 +228,16 @@ def score(
     corpus = given.open_text(loaded)
     _warn_if_trained_on(given, loaded, corpus)
     with ProgressBar() as bar:
-        scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
+        if strength is None:
+            scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
+        else:
+            scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
     if as_json:
-        print_result(True, _score_result(scores, top))
+        result = _score_result(scores, top)
+        if strength is not None:
+            result["strength"] = strength
+        print_result(True, result)
     elif per_line:
         for line in _scored_lines(scores):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
@@ -369,6 +419,27 @@ def _name_of_part(corpus: Corpus, part: str) -> str:
 
 
 # -- output ------------------------------------------------------------------------------------------------------
+
+
+def _figures(found: LossFigures | DynamicResult) -> str:
+    return (
+        f"loss {found['loss']:.4f} nats per character  {found['bits_per_char']:.4f} bits per character  "
+        f"perplexity {found['perplexity']:.3f}"
+    )
+
+
+def _dynamic_result(
+    model: Model, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
+) -> DynamicResult:
+    from charlstm.generation.dynamic import evaluate_dynamic
+
+    loss = evaluate_dynamic(model, ids, spans, strength=strength, progress=bar.stage("learning from the text"))
+    return {
+        "strength": strength,
+        "loss": loss,
+        "bits_per_char": loss * BITS_PER_NAT,
+        "perplexity": math.exp(min(loss, 700)),
+    }
 
 
 def _score_result(scores: Scores, top: int) -> ScoreResult:

@@ -403,8 +403,8 @@ class GenerateResult(TypedDict):
 # -- evaluation --------------------------------------------------------------------------------------------------
 
 
-class EvalResult(TypedDict):
-    """How well a model predicts a text, from ``eval``."""
+class LossFigures(TypedDict):
+    """How well a model predicts a text."""
 
     loss: float
     nats: Annotated[float, Deprecated("loss")]
@@ -413,6 +413,23 @@ class EvalResult(TypedDict):
     chars: int
     unknown: dict[str, int]
     """Characters that the model does not know and that were left out, with their counts."""
+
+
+class DynamicResult(TypedDict):
+    """How well a model predicts the same characters while it learns from those before them, from ``eval --dynamic``."""
+
+    strength: float
+    """As given with ``--strength``."""
+    loss: float
+    bits_per_char: float
+    perplexity: float
+
+
+class EvalResult(LossFigures):
+    """How well a model predicts a text, from ``eval``."""
+
+    dynamic: NotRequired[DynamicResult]
+    """With ``--dynamic``; the other figures are those of the fixed weights."""
 
 
 class ScoredPlace(TypedDict):
@@ -453,10 +470,12 @@ class ScoredSentence(TypedDict):
     text: str
 
 
-class ScoreResult(EvalResult):
+class ScoreResult(LossFigures):
     """The figures of ``eval``, and one for each character, from ``score``. The first character is not predicted: its
-    figures are ``null``."""
+    figures are ``null``. With ``--dynamic`` all of them are those of the model that learns while it reads."""
 
+    strength: NotRequired[float]
+    """With ``--dynamic``: as given with ``--strength``."""
     text: str
     """What was scored; the lists below have one entry for each of its characters."""
     losses: list[float | None]

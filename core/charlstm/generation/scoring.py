@@ -16,7 +16,7 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import short_repr
 from charlstm.errors import GenerationError
-from charlstm.generation.prime import prepare_prime
+from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.text.sentences import sentences
@@ -178,26 +178,55 @@ def score(
     Raises:
         GenerationError: the text has fewer than two characters that the model knows.
     """
-    prepared = prepare_prime(model, text, empty_is_fine=True)
-    ids = prepared.ids
-    if len(ids) < 2:
-        raise GenerationError("There is nothing to score: a text needs at least two characters that the model knows")
-    stepper = stepper or Stepper(model)
-    nats, entropy = np.full(len(ids), np.nan, np.float32), np.full(len(ids), np.nan, np.float32)
-    ranks = np.zeros(len(ids), np.int32)
+    prepared = prepare_text(model, text)
+    ids, stepper = prepared.ids, stepper or Stepper(model)
+    found = CharacterFigures.of(len(ids))
     with blas_threads(1):
         for which, tops in stepper.outputs(ids[:-1], stepper.zero_state()):
-            logits = stepper.head(tops)
-            comes = slice(which.start + 1, which.stop + 1)
-            actual = np.take_along_axis(logits, ids[comes][:, None], 1)
-            ranks[comes] = 1 + (logits > actual).sum(1)
-            highest = logits.max(1, keepdims=True)
-            exponentials = np.exp(logits - highest)
-            total = exponentials.sum(1, keepdims=True)
-            logarithm = np.log(total) + highest
-            nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
-            expected = (exponentials * logits).sum(1) / total[:, 0]
-            entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
+            found.add(which, stepper.head(tops), ids)
             if progress is not None:
                 progress(which.stop + 1, len(ids))
-    return Scores(prepared.text, nats, ranks, entropy, prepared.unknown)
+    return found.scores(prepared)
+
+
+def prepare_text(model: Model, text: str) -> Prime:
+    """Convert a text that is to be scored to ids of ``model``.
+
+    Raises :class:`GenerationError` when it has fewer than two characters that the model knows.
+    """
+    prepared = prepare_prime(model, text, empty_is_fine=True)
+    if len(prepared.ids) < 2:
+        raise GenerationError("There is nothing to score: a text needs at least two characters that the model knows")
+    return prepared
+
+
+@dataclass(frozen=True, slots=True)
+class CharacterFigures:
+    """The figures of a text's characters, as far as they are computed; attributes as in :class:`Scores`."""
+
+    nats: npt.NDArray[np.float32]
+    ranks: npt.NDArray[np.int32]
+    entropy: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, chars: int) -> CharacterFigures:
+        """Those of a text of so many characters, none of which is computed yet."""
+        unknown = np.full(chars, np.nan, np.float32)
+        return cls(unknown, np.zeros(chars, np.int32), unknown.copy())
+
+    def add(self, which: slice, logits: npt.NDArray[np.float32], ids: npt.NDArray[np.integer]) -> None:
+        """Compute the figures of the characters after each of ``ids[which]`` from the ``logits`` ``(n, V)`` there."""
+        comes = slice(which.start + 1, which.stop + 1)
+        actual = np.take_along_axis(logits, ids[comes][:, None], 1)
+        self.ranks[comes] = 1 + (logits > actual).sum(1)
+        highest = logits.max(1, keepdims=True)
+        exponentials = np.exp(logits - highest)
+        total = exponentials.sum(1, keepdims=True)
+        logarithm = np.log(total) + highest
+        self.nats[comes] = np.maximum(logarithm - actual, 0)[:, 0]
+        expected = (exponentials * logits).sum(1) / total[:, 0]
+        self.entropy[comes] = np.maximum(logarithm[:, 0] - expected, 0) / math.log(2)
+
+    def scores(self, text: Prime) -> Scores:
+        """The scores of ``text``, whose characters these are."""
+        return Scores(text.text, self.nats, self.ranks, self.entropy, text.unknown)

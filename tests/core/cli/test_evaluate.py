@@ -27,6 +27,40 @@ def test_eval_without_text_uses_the_validation_part(workspace: Path, run_json: R
     assert "the held-out part of fox.txt" in run_cli("eval", "fox")[0]
 
 
+def test_eval_dynamic_shows_the_figures_with_and_without_learning(
+    workspace: Path, run_json: RunJson, run_cli: RunCli
+) -> None:
+    before = (workspace / "runs" / "fox" / "model.safetensors").read_bytes()
+    fixed = run_json("eval", "fox")
+    found = run_json("eval", "fox", "--dynamic", "--strength", "2")
+    learnt = found.pop("dynamic")
+    assert found == fixed
+    assert learnt["strength"] == 2
+    assert learnt["loss"] < fixed["loss"]
+    assert learnt["bits_per_char"] == pytest.approx(learnt["loss"] / math.log(2))
+    assert learnt["perplexity"] == pytest.approx(math.exp(learnt["loss"]))
+    assert run_json("eval", "fox", "--dynamic")["dynamic"]["strength"] == 1
+    nothing = run_json("eval", "fox", "--dynamic", "--strength", "0")["dynamic"]
+    assert nothing["loss"] == pytest.approx(fixed["loss"], abs=1e-5)
+    first, second = run_cli("eval", "fox", "--dynamic", "--strength", "2")[0].splitlines()
+    assert "the held-out part of fox.txt" in first
+    share = learnt["loss"] / fixed["loss"] - 1
+    assert second.endswith(f"learning from what it reads, at strength 2: {share:+.1%}")
+    assert (workspace / "runs" / "fox" / "model.safetensors").read_bytes() == before
+
+
+def test_score_dynamic_has_the_figures_of_the_model_that_learns(
+    workspace: Path, run_json: RunJson, run_cli: RunCli
+) -> None:
+    words = ("fox", "data/fox.txt", "--max-chars", "1500")
+    found = run_json("score", *words, "--dynamic")
+    assert found["strength"] == 1
+    assert found["loss"] == pytest.approx(run_json("eval", *words, "--dynamic")["dynamic"]["loss"], abs=1e-4)
+    assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
+    assert found["loss"] < run_json("score", *words)["loss"]
+    assert "bits per character, perplexity" in run_cli("score", *words, "--dynamic", "--strength", "0.5")[0]
+
+
 def test_score_has_the_figures_of_eval_and_of_each_character(
     workspace: Path, run_json: RunJson, tmp_path: Path
 ) -> None:
@@ -252,6 +286,10 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
         (["score", "fox", "digits.txt"], "two characters that the model knows"),
         (["score", "nobody", "data/fox.txt"], "no run"),
         (["score", "fox", "data/fox.txt", "--top", "many"], "many"),
+        (["eval", "fox", "--strength", "1"], "--strength is that of --dynamic"),
+        (["score", "fox", "data/fox.txt", "--strength", "1"], "--strength is that of --dynamic"),
+        (["eval", "fox", "--dynamic", "--strength", "11"], "from 0 to 10"),
+        (["score", "fox", "data/fox.txt", "--dynamic", "--strength", "nan"], "from 0 to 10"),
         (["novelty", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),

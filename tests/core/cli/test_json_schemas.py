@@ -59,8 +59,15 @@ OUTPUTS: dict[str, list[tuple[str, ...]]] = {
         ("generate", "fox", "--length", "5", "--show-probs"),
         ("generate", "fox", "--length", "5", "--checkpoints"),
     ],
-    "eval": [("eval", "fox"), ("eval", "fox", "data/fox.txt", "--max-chars", "99")],
-    "score": [("score", "fox", "data/fox.txt", "--max-chars", "99")],
+    "eval": [
+        ("eval", "fox"),
+        ("eval", "fox", "data/fox.txt", "--max-chars", "99"),
+        ("eval", "fox", "data/fox.txt", "--max-chars", "99", "--dynamic"),
+    ],
+    "score": [
+        ("score", "fox", "data/fox.txt", "--max-chars", "99"),
+        ("score", "fox", "data/fox.txt", "--max-chars", "99", "--dynamic"),
+    ],
     "novelty": [("novelty", "data/fox.txt", "--model", "fox")],
     "info": [("info", "fox"), ("info", "demo")],
     "export": [("export", "fox", "--to", "script", "--out", "fox.net", "--force")],
