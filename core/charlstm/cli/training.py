@@ -302,7 +302,8 @@ def train(
         _check_validation_text(corpus.validation, given_changes)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        start = find_start(start_word, corpus, settings, runs_dir)
+        with ProgressBar() as bar:
+            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
     if start is not None:
         _check_network_size(start.config, changes)
         if spec is None:

@@ -6,8 +6,9 @@ letters. `docs/presets.md` has the texts on which this was tried.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,24 +99,33 @@ def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> S
     """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
     second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
+    return _tried(name, path, model, loss_before_training(model, corpus, spans), corpus, spans)
+
+
+def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
     read = share_read(passages_read(model), corpus, spans)
-    return StartModel(
-        name, path, model.config, loss_before_training(model, corpus, spans), pairs_loss(corpus, spans), read
-    )
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
 
 
-def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
+def best_start(
+    models: Sequence[tuple[str, Path]],
+    corpus: Corpus,
+    spans: Sequence[Span],
+    progress: Callable[[int, int], None] | None = None,
+) -> StartModel | None:
     """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
-    are left out."""
-    best: StartModel | None = None
-    for name, path in models:
-        try:
-            tried = try_model(name, path, corpus, spans)
-        except CharLSTMError:
-            continue
-        if tried.helps and (best is None or tried.loss < best.loss):
-            best = tried
-    return best
+    are left out. ``progress`` is called with the numbers ``(done, total)`` of models."""
+    best: tuple[str, Path, Model, float] | None = None
+    for number, (name, path) in enumerate(models, 1):
+        with contextlib.suppress(CharLSTMError):
+            model = load_model(path)
+            loss = loss_before_training(model, corpus, spans)
+            if best is None or loss < best[-1]:
+                best = name, path, model, loss
+        if progress is not None:
+            progress(number, len(models))
+    tried = None if best is None else _tried(*best, corpus, spans)
+    return tried if tried is not None and tried.helps else None
 
 
 NOTHING, BEST = "none", "auto"
@@ -133,13 +143,20 @@ def starts_from_model(word: str | None, preset_name: str, given: Collection[str]
     return PRESETS[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
 
 
-def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: Path | None = None) -> StartModel | None:
+def find_start(
+    word: str | None,
+    corpus: Corpus,
+    settings: Settings,
+    runs_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> StartModel | None:
     """The model that a new run starts from; ``None`` for random weights.
 
     Args:
         word: what the user asked for: a model as :func:`~charlstm.runs.models.find_model` takes it, :data:`NOTHING`,
             :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps.
         settings: those of the run, which say what is held out.
+        progress: called with the numbers ``(done, total)`` of models that were tried for :data:`BEST`.
 
     Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
     """
@@ -152,7 +169,7 @@ def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: P
     models = [] if demo is None else [(DEMO, demo)]
     if word == BEST:
         models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
-    return best_start(models, corpus, spans)
+    return best_start(models, corpus, spans, progress)
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:
