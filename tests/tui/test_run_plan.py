@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
+from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
@@ -15,6 +19,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
     RunChoices,
+    TextFacts,
     beats_all,
     busy_words,
     checkpoint_words,
@@ -22,6 +27,7 @@ from charlstm_tui.train.run_plan import (
     longer_minutes,
     losses_to_beat,
     plan_lines,
+    start_words,
     unit_words,
 )
 
@@ -106,3 +112,31 @@ def test_a_rate_far_above_the_presets_is_called_a_risk() -> None:
 def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> None:
     assert checkpoint_words(Settings(max_minutes=1, checkpoint_minutes=2)) == "at the end"
     assert checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"
+
+
+def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
+    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    facts = TextFacts(1_000_000, 90, {}, box)
+    expected = expected_losses(box, "quick", 450_000, False)
+    from_model, from_nothing = (
+        start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
+    )
+    assert "on this text now (about 1.16 nats in the end); n starts from nothing" in from_model
+    assert from_model.endswith("(about 1.40 nats in the end).")
+    assert from_nothing.startswith("Starts from nothing, to watch it learn (about 1.40 nats in the end); n starts from")
+    assert "in the end" not in start_words(RunChoices(), facts, False, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "preset", "chars"),
+    [
+        ({}, "standard", 5_000_000),
+        ({}, "quick", 200_000),
+        ({"name": "mine"}, "quick", 450_000),
+        ({"read": 0.9}, "quick", 450_000),
+        ({"loss": 1.7}, "quick", 450_000),
+    ],
+)
+def test_no_loss_is_expected_where_none_was_measured(change: dict[str, Any], preset: str, chars: float) -> None:
+    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    assert expected_losses(replace(box, **change), preset, chars, False) is None

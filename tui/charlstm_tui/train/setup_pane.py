@@ -27,7 +27,7 @@ from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slow
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.start_models import NOTHING, StartModel, find_start, try_model
+from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
 from charlstm.training.schedule import LearningRate
@@ -560,6 +560,14 @@ class SetupPane(View):
             )
         return found
 
+    def _expected_losses(self) -> tuple[float, float] | None:
+        """About what the losses will be in the end, from the model in the box and from nothing."""
+        seconds, speed = number(self.costs, "seconds"), number(self.costs, "chars_per_second")
+        if self.text_facts is None or self.text_facts.box is None or self.choices.changes or not seconds or not speed:
+            return None
+        chars = seconds * speed
+        return expected_losses(self.text_facts.box, self.preset_name, chars, self.choices.from_nothing)
+
     def _parameters(self, settings: Settings) -> int | None:
         if self.text_facts is None:
             return None
@@ -587,7 +595,7 @@ class SetupPane(View):
         changed = self.changes_count > 0
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(self.choices, self.text_facts, self.bits)
+        words = start_words(self.choices, self.text_facts, self.bits, self._expected_losses())
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
         plan = self._plan_pane
