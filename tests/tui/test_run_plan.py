@@ -121,9 +121,13 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     from_model, from_nothing = (
         start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
     )
-    assert "on this text now (about 1.16 nats in the end); n starts from nothing" in from_model
-    assert from_model.endswith("(about 1.40 nats in the end).")
-    assert from_nothing.startswith("Starts from nothing, to watch it learn (about 1.40 nats in the end); n starts from")
+    assert from_model.endswith(
+        "1.30 nats on this text now, about 1.16 in the end. n starts from nothing, to watch it learn: about 1.40."
+    )
+    assert from_nothing == (
+        "Starts from nothing, to watch it learn: about 1.40 nats in the end. "
+        "n starts from the model in the box: about 1.16."
+    )
     assert "in the end" not in start_words(RunChoices(), facts, False, None)
 
 

@@ -169,15 +169,15 @@ def start_words(
     if facts is None or facts.box is None or choices.start_from is not None:
         return ""
     key, box = key_of("train.from_nothing"), facts.box.words
-    ends, ends_from_nothing = ("", "")
-    if expected is not None:
-        ends, ends_from_nothing = (f" (about {loss(each, bits)} {unit(bits)} in the end)" for each in expected)
+    ends, ends_from_nothing = ("", "") if expected is None else (f"about {loss(each, bits)}" for each in expected)
     if choices.from_nothing:
-        return f"Starts from nothing, to watch it learn{ends_from_nothing}; {key} starts from {box}{ends}."
+        words = f"Starts from nothing, to watch it learn{ends and f': {ends_from_nothing} {unit(bits)} in the end'}. "
+        return words + f"{key} starts from {box}{ends and f': {ends}'}."
     if choices.start(facts) is None:
         return ""
-    now = f"{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    return f"Starts from {box}: {now}{ends}; {key} starts from nothing, to watch it learn{ends_from_nothing}."
+    words = f"Starts from {box}: {loss(facts.box.loss, bits)} {unit(bits)} on this text now"
+    words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
+    return words + f"{ends and f': {ends_from_nothing}'}."
 
 
 def read_before_words(start: StartModel | None) -> str:
