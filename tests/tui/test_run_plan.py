@@ -117,7 +117,7 @@ def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> N
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
     facts = TextFacts(1_000_000, 90, {}, box)
-    expected = expected_losses(box, "quick", 450_000, False)
+    expected = expected_losses(box, "quick", 1_000_000, 450_000, False)
     from_model, from_nothing = (
         start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
     )
@@ -132,15 +132,18 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "preset", "chars"),
+    ("change", "preset", "text_chars", "chars"),
     [
-        ({}, "standard", 5_000_000),
-        ({}, "quick", 200_000),
-        ({"name": "mine"}, "quick", 450_000),
-        ({"read": 0.9}, "quick", 450_000),
-        ({"loss": 1.7}, "quick", 450_000),
+        ({}, "standard", 1_000_000, 5_000_000),
+        ({}, "quick", 1_000_000, 200_000),
+        ({}, "quick", 50_000, 450_000),
+        ({"name": "mine"}, "quick", 1_000_000, 450_000),
+        ({"read": 0.9}, "quick", 1_000_000, 450_000),
+        ({"loss": 1.7}, "quick", 1_000_000, 450_000),
     ],
 )
-def test_no_loss_is_expected_where_none_was_measured(change: dict[str, Any], preset: str, chars: float) -> None:
+def test_no_loss_is_expected_where_none_was_measured(
+    change: dict[str, Any], preset: str, text_chars: int, chars: float
+) -> None:
     box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
-    assert expected_losses(replace(box, **change), preset, chars, False) is None
+    assert expected_losses(replace(box, **change), preset, text_chars, chars, False) is None

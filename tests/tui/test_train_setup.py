@@ -259,14 +259,15 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
 
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "of the model in the box", "1.30 nats on this text now", "2 layers of 512", "23,456")
-        await shows(pilot, "about 1.16", "about 1.40.")
+        await shows(
+            pilot, "of the model in the box", "1.30 nats on this text now. n starts", "2 layers of 512", "23,456"
+        )
         assert "--from" not in answers[-1]
         assert app.screen.setup.changes_count == 0  # type: ignore[attr-defined]
         await pilot.press("enter")
         await shows(pilot, "not now")
         await pilot.press("n")
-        await shows(pilot, "n starts from the", "about 1.40 nats", "1 change", "from nothing", "weights      random")
+        await shows(pilot, "n starts from the model in the box", "1 change", "from nothing", "weights      random")
         await until(pilot, lambda: "--from" in answers[-1] and answers[-1][answers[-1].index("--from") + 1] == "none")
         await pilot.press("enter")
         await until(pilot, lambda: len(started) == 2)

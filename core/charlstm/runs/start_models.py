@@ -49,6 +49,9 @@ LEARNS_BELOW = 0.6
 LEARNS_FROM = (300_000, 850_000)
 """Characters that a run has to read for these losses, from the model and from nothing: two thirds of what it read."""
 
+LEARNS_OF = 150_000
+"""Characters of the smallest text for these losses: most texts were larger."""
+
 COUNTED = 1_000_000
 """Characters of the text whose pairs are counted."""
 
@@ -83,12 +86,14 @@ class StartModel:
         return self.read >= MIN_OVERLAP
 
 
-def expected_losses(box: StartModel, preset_name: str, chars: float, from_nothing: bool) -> tuple[float, float] | None:
-    """About what the loss will be after a preset that reads ``chars`` characters, from the model in the box and from
-    nothing; ``None`` where that is not known."""
+def expected_losses(
+    box: StartModel, preset_name: str, text_chars: int, chars: float, from_nothing: bool
+) -> tuple[float, float] | None:
+    """About what the loss will be after a preset that reads ``chars`` characters of a text of ``text_chars``, from the
+    model in the box and from nothing; ``None`` where that is not known."""
     shares = LEARNS.get(preset_name)
     known = box.name == DEMO and not box.has_read_it and box.loss < LEARNS_BELOW * box.pairs
-    if shares is None or not known or chars < LEARNS_FROM[from_nothing]:
+    if shares is None or not known or text_chars < LEARNS_OF or chars < LEARNS_FROM[from_nothing]:
         return None
     return shares[0] * box.loss, shares[1] * box.loss
 

@@ -562,11 +562,11 @@ class SetupPane(View):
 
     def _expected_losses(self) -> tuple[float, float] | None:
         """About what the losses will be in the end, from the model in the box and from nothing."""
+        facts, choices = self.text_facts, self.choices
         seconds, speed = number(self.costs, "seconds"), number(self.costs, "chars_per_second")
-        if self.text_facts is None or self.text_facts.box is None or self.choices.changes or not seconds or not speed:
+        if facts is None or facts.box is None or choices.changes or not seconds or not speed:
             return None
-        chars = seconds * speed
-        return expected_losses(self.text_facts.box, self.preset_name, chars, self.choices.from_nothing)
+        return expected_losses(facts.box, self.preset_name, facts.chars, seconds * speed, choices.from_nothing)
 
     def _parameters(self, settings: Settings) -> int | None:
         if self.text_facts is None:
