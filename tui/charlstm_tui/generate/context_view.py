@@ -143,6 +143,9 @@ class ContextView(ReadingView):
     def can(self, action: Action) -> bool:
         return action.handler != "why"  # the text has colours of its own
 
+    def copyable(self) -> None:
+        """Nothing: it shows only a part of the text."""
+
     def leave(self) -> None:
         self.workers.cancel_group(self, "whole")
         self.workers.cancel_group(self, "place")
