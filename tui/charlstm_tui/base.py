@@ -527,8 +527,8 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         self.refresh_bindings()
 
     async def open_view(self, name: str, back_to: str = "") -> None:
-        """Show the view with this id, which may not be mounted yet. Esc goes from there to the view ``back_to``, by
-        default to the first one.
+        """Show the view with this id, which may not be mounted yet, and give its main pane the focus. Esc goes from
+        there to the view ``back_to``, by default to the first one.
 
         Views are mounted when they are first shown, where all of them at once would make the opening of the mode
         slower.
@@ -537,6 +537,7 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
             await self.switcher.add_content(self.views[name])
         self.views[name].back_to = back_to or next(iter(self.views))
         self.show_view(name)
+        self.focus_main()
 
     def leave_view(self) -> bool:
         """Show the view that Esc goes to; whether there is one."""

@@ -161,7 +161,6 @@ class ContextView(ReadingView):
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         self.put_cursor(cursor)
-        view.focus()
         if self.whole is None:
             self._measure_model()
         self.moved()

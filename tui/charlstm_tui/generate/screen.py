@@ -674,7 +674,6 @@ class GenerateScreen(ModeScreen):
             return
         await self.open_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
-        self.multiverse.focus_main()
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""

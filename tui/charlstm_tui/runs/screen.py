@@ -57,7 +57,6 @@ class RunsScreen(ModeScreen):
         paths = self.table.to_overlay()
         await self.open_view(OVERLAY)
         overlay.paths = paths
-        self.focus_main()
 
     def do_overlay_close(self) -> None:
         self.leave_view()
