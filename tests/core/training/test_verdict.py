@@ -105,7 +105,8 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
 def test_words_about_divergence_stand_in_one_module() -> None:
     core = Path(charlstm.__file__).parent
     said = re.compile(
-        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any|lower rate|lower lr)""",
+        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any"""
+        r"|lower rate|lower lr)",
         re.I,
     )
     found = {
