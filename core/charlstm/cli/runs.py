@@ -326,6 +326,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
+    from charlstm.training.verdict import Ended
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
@@ -351,9 +352,9 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             )
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
-        # the message is about something after the end, such as a resume that failed; the verdict has that of a failure
-        if not as_json and status.message and judged.kind not in ("failed", "crashed"):
-            view.print_line(f"{found.name} is {status.state}: {status.message}")
+        remark = judged.remark if isinstance(judged, Ended) else status.message
+        if not as_json and remark:
+            view.print_line(f"{found.name} ({status.state}): {remark}")
 
 
 @click.command()
