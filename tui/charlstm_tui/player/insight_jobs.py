@@ -16,6 +16,8 @@ import numpy.typing as npt
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.dynamic import AdaptiveModel, score_with
+from charlstm.generation.scoring import Scores
 from charlstm.generation.stepper import Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
@@ -88,6 +90,8 @@ class InsightJobs:
         self._traced: _Traced | None = None
         self._before: _Traced | None = None  # what was read before the characters that were hidden last
         self._read: ReadText | None = None  # the text before the last continuations
+        self._learning = threading.Lock()
+        self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
 
     async def activations(self, model: Model, text: str, start: int) -> Activations:
         """What the cells do on ``text`` from ``start`` on. If it continues the text of the call before, only the new
@@ -275,6 +279,26 @@ class InsightJobs:
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
         return await self._short.run(model, job, clamps)
+
+    async def learnt_scores(
+        self, model: Model, text: str, strength: float, tell: Callable[[int, int], object]
+    ) -> Scores:
+        """The scores of ``text`` by a copy of ``model`` that learns from it while it reads. ``tell`` is called from the
+        thread with (done, total) characters. Raises :class:`CharLSTMError`."""
+
+        def job(check: Callable[[], None]) -> Scores:
+            def progress(done: int, total: int) -> None:
+                check()
+                tell(done, total)
+
+            with self._learning:
+                check()
+                if self._adaptive is None or self._adaptive.model is not model:
+                    self._adaptive = AdaptiveModel(model)
+                self._adaptive.strength = strength
+                return score_with(self._adaptive, text, progress=progress)
+
+        return await in_thread(job)
 
 
 @dataclass(frozen=True, slots=True)
