@@ -385,6 +385,8 @@ ACTIONS: tuple[Action, ...] = (
       footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
       handler="all_settings", footer=8, words="temperature settings top-k"),
+    A("generate.write", "learn_written", "ctrl+b", "learn", "Let a model that learns from the text suggest; learn "
+      "more; or the fixed weights again.", footer=13, words="dynamic evaluation adapt style strength"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",
       footer=9, words="delete selection clipboard"),
     A("generate.write", "cut_rest", "ctrl+r", "cut the rest", "Cut all of the text from the cursor to the end.",
