@@ -18,6 +18,7 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import DuelView
+from charlstm_tui.generate.learning import Learning
 from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.played_text import PlayedText
@@ -48,7 +49,7 @@ VIEWS_OF_SCOPE: dict[str, tuple[type, ...]] = {
     "generate.text": (PlayView, PlayedText),
     "generate.choices": (PlayView, Candidates),
     "generate.tree": (BranchTree,),
-    "generate.write": (PlayView, Writing),
+    "generate.write": (PlayView, Writing, Learning),
     "generate.write.suggestion": (Writing,),
 }
 

@@ -36,7 +36,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
     record(places, "finished").close()
     config.write_text(
         '[keys]\n"corpus.use" = "ctrl+g"\ncorpus.open_path = "y"\n"train.resume" = "v"\n"train.play" = "ctrl+y"\n'
-        '"app.mode_generate" = "5"\n"app.help" = "f4"\n"app.quit" = "ctrl+b"\n"app.mode_corpus" = "0"\n'
+        '"app.mode_generate" = "5"\n"app.help" = "f4"\n"app.quit" = "f6"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
         await app.in_mode("runs")
@@ -56,7 +56,7 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         await app.shows("[y]")
         await app.press("escape")
         await app.press("ctrl+c")
-        await app.shows("Ctrl+B quits")
+        await app.shows("F6 quits")
         app.app.attach(places / "novel-quick-1")
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")

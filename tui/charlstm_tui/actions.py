@@ -321,8 +321,14 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.score", "score_next", "enter", "next surprise", "Go to the next surprising place, or sentence.",
       footer=2),
     A("generate.score", "score_list", "l", "sentences", "List the hardest sentences, or the most surprising "
-      "characters.", footer=3, words="order sentences characters list"),
-    A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=5),
+      "characters.", footer=5, words="order sentences characters list"),
+    A("generate.score", "score_learn", "d", "learn", "Let the model learn while it reads, or score with its fixed "
+      "weights again.", footer=3, words="dynamic evaluation adapt"),
+    A("generate.score", "score_learn_less", "minus", "learn less", "Learn less from what is read.", -1,
+      handler="score_strength", footer=10, words="strength rate dynamic weaker slower"),
+    A("generate.score", "score_learn_more", "plus equals_sign", "learn more", "Learn more from what is read.", 1,
+      handler="score_strength", footer=9, words="strength rate dynamic stronger faster"),
+    A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=6),
     A("generate.score", "score_multiverse", "f", "what else", "See what could have come at the cursor.",
       handler="multiverse", footer=14),
     A("generate.score", "score_context", "g", "look back", "See how many characters back the model looks.",
@@ -379,6 +385,8 @@ ACTIONS: tuple[Action, ...] = (
       footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
       handler="all_settings", footer=8, words="temperature settings top-k"),
+    A("generate.write", "learn_written", "ctrl+b", "learn", "Let a model that learns from the text suggest; learn "
+      "more; or the fixed weights again.", footer=13, words="dynamic evaluation adapt style strength"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",
       footer=9, words="delete selection clipboard"),
     A("generate.write", "cut_rest", "ctrl+r", "cut the rest", "Cut all of the text from the cursor to the end.",

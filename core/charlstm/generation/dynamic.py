@@ -148,6 +148,15 @@ class AdaptiveModel:
         self._rows_at[:] = self._updates = 0
         self._network.begin_text()
 
+    def prepare(self, check: Callable[[], None] | None = None) -> None:
+        """Compute by what gradients are divided, which otherwise happens at the first change of the weights.
+
+        That takes 6 s at 2 × 512. ``check`` is called often meanwhile; an exception ends the work.
+        """
+        if self.adaptation.rule == "rms" and self._scale is None:
+            with blas_threads(1):
+                self._measure_gradients(check or (lambda: None))
+
     def adapted(self) -> Model:
         """A model with a copy of the weights as they are now."""
         self._decay_rows(np.arange(len(self._original_rows)))
@@ -158,8 +167,7 @@ class AdaptiveModel:
     def _learn(self, following: int) -> None:
         """Change the weights after a whole segment, whose last target is ``following``."""
         rule, network = self.adaptation, self._network
-        if rule.rule == "rms" and self._scale is None:
-            self._measure_gradients()
+        self.prepare()
         read, row_gradients = network.backward(np.append(network.ids[1:], following))
         gradients = network.gradients
         length = np.sqrt(float(np.dot(gradients, gradients)) + float(np.vdot(row_gradients, row_gradients)))
@@ -192,14 +200,14 @@ class AdaptiveModel:
             self._network.rows[late] = original + kept.astype(np.float32) * (learnt - original)
             self._rows_at[late] = self._updates
 
-    def _measure_gradients(self) -> None:
-        """Compute by what the gradient of each weight is divided."""
+    def _measure_gradients(self, check: Callable[[], None]) -> None:
         network = SegmentNetwork(self.model, self.adaptation.segment)
         squares, row_squares = np.zeros_like(network.weights), np.zeros_like(network.rows)
         segments = 0
         for ids in own_texts(self.model):
             network.begin_text()
             for start in range(0, len(ids) - network.segment, network.segment):
+                check()
                 network.begin_segment()
                 network.forward(ids[start : start + network.segment])
                 read, row_gradients = network.backward(ids[start + 1 : start + network.segment + 1])
@@ -241,15 +249,24 @@ def score_dynamic(
     Args:
         strength: a factor of the learning rate, from 0, which is as :func:`charlstm.generation.scoring.score`.
         segment: characters after which the weights change, if not those of :class:`Adaptation`.
-        progress: called with ``(done, total)`` characters after each block; an exception ends the work.
+        progress: called with ``(done, total)`` characters, with 0 before the first block and then after each; an
+            exception ends the work.
 
     Raises:
         GenerationError: the text has fewer than two characters that the model knows, or an argument is out of range.
     """
-    prepared = prepare_text(model, text)
-    ids, found = prepared.ids, CharacterFigures.of(len(prepared.ids))
     adaptation = Adaptation() if segment is None else Adaptation(segment=segment)
-    adaptive = AdaptiveModel(model, strength, adaptation)
+    return score_with(AdaptiveModel(model, strength, adaptation), text, progress=progress)
+
+
+def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, int], None] | None = None) -> Scores:
+    """As :func:`score_dynamic`, with a copy that can be used again: it goes back to the model's own weights first, and
+    keeps what :meth:`AdaptiveModel.prepare` has computed."""
+    prepared = prepare_text(adaptive.model, text)
+    ids, found = prepared.ids, CharacterFigures.of(len(prepared.ids))
+    adaptive.reset()
+    if adaptive.strength:
+        adaptive.prepare(lambda: progress(0, len(ids)) if progress is not None else None)
     for which in _blocks(len(ids) - 1):
         found.add(which, adaptive.read(ids[which]), ids)
         if progress is not None:

@@ -12,7 +12,14 @@ from torch import nn
 from torch.nn import functional
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.dynamic import Adaptation, AdaptiveModel, evaluate_dynamic, own_texts, score_dynamic
+from charlstm.generation.dynamic import (
+    Adaptation,
+    AdaptiveModel,
+    evaluate_dynamic,
+    own_texts,
+    score_dynamic,
+    score_with,
+)
 from charlstm.generation.scoring import score
 from charlstm.model.file import Model
 
@@ -173,6 +180,27 @@ def test_adaptive_model_leaves_the_weights_of_the_model(make_model):
         array.flags.writeable = False
     score_dynamic(model, TEXT, strength=2)
     assert all(np.array_equal(array, before[name]) for name, array in model.weights.items())
+
+
+def test_score_with_a_copy_that_has_learnt_starts_from_the_own_weights_and_keeps_what_was_measured(model, monkeypatch):
+    adaptive = AdaptiveModel(model, 2.0)
+    first, strong = score_with(adaptive, TEXT), score_dynamic(model, TEXT, strength=2.0)
+    assert np.array_equal(first.nats[1:], strong.nats[1:])
+    monkeypatch.setattr("charlstm.generation.dynamic.own_texts", lambda model: pytest.fail("measured again"))
+    adaptive.strength = 0.5
+    weak = score_with(adaptive, TEXT)
+    monkeypatch.undo()
+    assert np.array_equal(weak.nats[1:], score_dynamic(model, TEXT, strength=0.5).nats[1:])
+    assert not np.array_equal(weak.nats[1:], strong.nats[1:])
+
+
+def test_score_dynamic_can_be_ended_while_gradients_are_measured(model):
+    def stop(done: int, total: int) -> None:
+        assert done == 0
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        score_dynamic(model, TEXT, progress=stop)
 
 
 def test_evaluate_dynamic_is_the_mean_over_all_spans(model):

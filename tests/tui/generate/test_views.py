@@ -12,6 +12,7 @@ import pytest
 from textual import events
 from textual.widgets import Input, Static
 
+from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
@@ -21,7 +22,9 @@ from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
+from charlstm_tui.generate.score_view import ScoredText
 from charlstm_tui.player import operations
+from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.playback import LONGEST_SENTENCE
 from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
@@ -275,12 +278,16 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
         await it.until(lambda: view.scores is not None)
         nats = np.full(61, 0.2, np.float32)
         nats[30] = 4
-        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        view._show(
+            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
+        )
         rows = view.query_one(RowList).rows
         assert [row.key for row in rows] == ["30", None]
         assert rows[1].content.plain == "elsewhere: below 1.0 bits"
         nats[31:34] = 6, 5, 3  # neighbours
-        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        view._show(
+            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
+        )
         rows = view.query_one(RowList).rows
         assert [row.key for row in rows] == ["31", "32", "30", "33", None], "all that are not below the limit"
         assert rows[-1].content.plain == "elsewhere: below 1.0 bits"
@@ -288,13 +295,19 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
         many[::30] = 4
         many[1000] = 14
         many[1001:1003] = 3, 5
-        view._show(Scores("x" * 3000, many, np.ones(3000, np.int32), np.zeros(3000, np.float32), {}), "the text")
+        view._show(
+            ScoredText(
+                "the text", "", Scores("x" * 3000, many, np.ones(3000, np.int32), np.zeros(3000, np.float32), {})
+            )
+        )
         ends = [row.content.plain for row in view.query_one(RowList).rows if row.key is None]
         assert ends == ["elsewhere: up to 7.2 bits,", "within 24 of a place"]
         nats[30:34] = 0.2
         nats[30] = 4
         nats[30] = 0.2
-        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        view._show(
+            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
+        )
         await it.until(lambda: "none: all below 1.0 bits" in it.screen_text())
         await it.pilot.press("enter")  # goes nowhere
 
@@ -307,7 +320,9 @@ async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> Non
         await it.until(lambda: view.scores is not None)
         nats = np.full(61, 1, np.float32)
         nats[30] = 15.7 * np.log(2)
-        view._show(Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}), "the text")
+        view._show(
+            ScoredText("the text", "", Scores("x" * 61, nats, np.ones(61, np.int32), np.zeros(61, np.float32), {}))
+        )
         await it.until(lambda: "16 bits┐" in it.screen_text())
         assert "      0┘" in it.screen_text()
         assert "60 characters of the text" in it.screen_text()
@@ -330,6 +345,129 @@ async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> No
         assert it.screen.view_name == "score"
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play")
+
+
+async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Path) -> None:
+    loaded, before = load_model(model), model.read_bytes()
+    text = "The morning, the sea. Then the morning and the sea again! " * 20
+    fixed = score(loaded, text)
+    learnt = {strength: score_dynamic(loaded, text, strength=strength) for strength in (1.0, 2.0)}
+    async with playing(model, (100, 30)) as it:
+        await it.paused(5)
+        await it.pilot.press("s")
+        view = it.screen.score
+        view.score(text, "the text")
+        await it.until(lambda: view.scores is not None and view.scores.text == text)
+
+        def shows(expected: Scores) -> bool:
+            return view.scores is not None and np.array_equal(view.scores.nats[1:], expected.nats[1:])
+
+        def levels() -> list[int]:
+            return [level(mark, SURPRISE) for mark in view.text_view.marks()]
+
+        fixed_levels, bits = levels(), f"{fixed.bits_per_char:.3f}"
+        await it.pilot.press("plus", *["right"] * 7)
+        assert shows(fixed), "no strength is chosen where nothing learns"
+        await it.pilot.press("d")
+        await it.until(lambda: shows(learnt[1.0]))
+        means = (
+            f"{bits} bits per character with fixed weights → {learnt[1.0].bits_per_char:.3f} as it learns, strength 1"
+        )
+        assert means in it.screen_text()
+        assert "Shown: a copy that learns" in it.screen_text()
+        assert "d fixed weights" in it.screen_text()
+        assert view.text_view.cursor == 7, "the place stays"
+        assert levels() != fixed_levels
+        rows = view.query_one(RowList).rows
+        places = learnt[1.0].places(40, least=learnt[1.0].surprising)
+        assert [row.key for row in rows if row.key] == [str(place.position) for place in places]
+        await it.pilot.press("l")
+        hardest = max(learnt[1.0].sentences(), key=lambda each: each.bits_per_char)
+        await it.until(lambda: view.query_one(RowList).rows[0].key == str(hardest.start))
+        await it.pilot.press("plus")
+        await it.until(lambda: shows(learnt[2.0]))
+        assert f"→ {learnt[2.0].bits_per_char:.3f} as it learns, strength 2" in it.screen_text()
+        view.text_view._select(100, 180)
+        await it.pilot.press("s")
+        part = learnt[2.0].nats[100:180]
+        await it.until(lambda: view.scores is not None and np.array_equal(view.scores.nats, part))
+        part_bits = fixed.nats[101:180].mean(dtype=np.float64) / np.log(2)
+        assert f"{part_bits:.3f} bits per character with fixed weights" in it.screen_text()
+        view.text_view.screen.clear_selection()
+        await it.pilot.press("d")
+        assert np.array_equal(view.scores.nats, fixed.nats[100:180])  # type: ignore[union-attr]
+        await it.pilot.press("s")
+        await it.until(lambda: shows(fixed))
+        assert levels() == fixed_levels
+        assert f"{bits} bits per character · perplexity" in it.screen_text()
+        assert "as it learns" not in it.screen_text()
+        await it.pilot.press("d")
+        await it.until(lambda: shows(learnt[2.0]))
+        await it.pilot.press("minus")
+        await it.until(lambda: shows(learnt[1.0]))
+        await it.pilot.press("plus", "plus", "plus")
+        await it.until(lambda: "Strength 4 is the highest here." in it.status())
+        played = it.screen.player.model()
+        assert played is not None
+        assert all(np.array_equal(array, loaded.weights[name]) for name, array in played.weights.items())
+    assert model.read_bytes() == before
+
+
+async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_too(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
+    monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
+    async with playing(model, (100, 30)) as it:
+        await it.paused(60)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        fixed = view.scores
+        await it.pilot.press("d")
+        await it.until(lambda: "A copy learns while it reads, strength 1 …" in it.screen_text())
+        assert "Esc stops" in it.screen_text()
+        assert view.scores is fixed, "until others are there"
+        await it.pilot.press("plus", "plus", "minus")
+        await it.until(lambda: "A copy learns while it reads, strength 2 …" in it.screen_text())
+        await it.pilot.press("escape")
+        await it.until(lambda: "Stopped. These are the figures from before:" in it.screen_text())
+        assert "d learn" in it.screen_text()
+        assert it.screen.view_name == "score"
+        assert view.scores is fixed
+        await it.pilot.press("d")
+        await it.until(lambda: "A copy learns" in it.screen_text())
+        await it.pilot.press("d")
+        await it.until(lambda: "A copy learns" not in it.screen_text())
+        assert "bits per character · perplexity" in it.screen_text()
+        await it.pilot.press("d")
+        text = "The morning and the sea. " * 30
+        view.score(text, "the text")
+        free.set()
+        expected = score_dynamic(loaded, text, strength=2.0)
+        await it.until(lambda: view.scores is not None and view.scores.text == text)
+        await it.until(lambda: np.array_equal(view.scores.nats[1:], expected.nats[1:]))  # type: ignore[union-attr]
+        assert "749 characters of the text" in it.screen_text()
+        await it.pilot.press("right", "v")
+        await it.until(lambda: "Fixed weights: Why" in it.status())
+
+
+async def test_all_of_the_text_is_scored_again_after_a_part_of_a_part(model: Path) -> None:
+    async with playing(model, (100, 30)) as it:
+        await it.paused(300)
+        await it.pilot.press("s")
+        view = it.screen.score
+        await it.until(lambda: view.scores is not None)
+        whole = view.scores
+        assert whole is not None
+        for start, stop in ((100, 180), (10, 30)):
+            view.text_view._select(start, stop)
+            await it.pilot.press("s")
+            view.text_view.screen.clear_selection()
+        await it.until(lambda: view.text_view.text() == it.text[110:130])
+        assert np.array_equal(view.scores.nats, whole.nats[110:130])  # type: ignore[union-attr]
+        await it.pilot.press("s")
+        await it.until(lambda: view.text_view.text() == it.text)
 
 
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:

@@ -6,21 +6,26 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from textual import events
 from textual.widgets import Input, OptionList
 
 from charlstm.generation.document import Document
+from charlstm.generation.dynamic import AdaptiveModel
 from charlstm.generation.reader import Reader
 from charlstm.generation.session import Session as GenerationSession
+from charlstm.model.file import load_model
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.generate import play_view, writing
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, first_sentence, rows
 from charlstm_tui.generate.play_view import PlayView
 from charlstm_tui.generate.sampler_dialog import SamplerDialog
 from charlstm_tui.generate.view_bar import GenerateBar
-from charlstm_tui.player import operations, playback
+from charlstm_tui.player import insight_jobs, operations, playback
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.preferences import recall
@@ -548,3 +553,103 @@ async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
 def test_a_continuation_has_no_rows_for_its_empty_lines() -> None:
     assert rows("\n\nhe said.\n\n\nShe\n\n") == "↵↵he said.↵↵↵\nShe↵↵"
     assert rows("no end here") == "no end here"
+
+
+async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_is_switched_off(model: Path) -> None:
+    loaded, before = load_model(model), model.read_bytes()
+
+    def suggested(text: str, strength: float) -> str:
+        """What a copy that has learnt from ``text`` suggests after it."""
+        adaptive = AdaptiveModel(loaded, strength)
+        adaptive.read(loaded.vocabulary.encode(text)[0])
+        session = GenerationSession.of(adaptive.adapted(), text[-playback.LEARNT_CONTEXT :], it.state.recipe)
+        return playback.whole_words(session.suggest(playback.SUGGESTION_LENGTH))
+
+    async with playing(model, (120, 30)) as it:
+        await it.paused(5)
+        await it.pilot.press("w")
+        await it.until(lambda: bool(it.state.suggestion))
+        it.screen.play.post_message(events.Paste("The sea and the morning. " * 12))
+        await it.until(lambda: it.text.endswith("the morning. "))
+        text = it.text
+        await it.until(lambda: bool(it.state.suggestion))
+        own, levels = it.state.suggestion, it.screen.play.text_view.marks()
+        await it.pilot.press("ctrl+b")
+        await it.until(lambda: it.state.learnt_strength == 1.0)
+        learnt = suggested(text, 1.0)
+        assert learnt != own
+        await it.until(lambda: it.state.suggestion == learnt)
+        assert "learns, strength 1" in it.status()
+        assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
+        await it.pilot.press("ctrl+b")
+        await it.until(lambda: it.state.learnt_strength == 2.0)
+        learnt = suggested(text, 2.0)
+        await it.until(lambda: it.state.suggestion == learnt)
+        await it.pilot.press("tab")
+        await it.until(lambda: it.text == text + learnt)
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == text)
+
+        it.screen.play.post_message(events.Paste("Quite another one, and so on. " * 20))
+        longer = text + "Quite another one, and so on. " * 20
+        await it.until(lambda: it.text == longer)
+        learnt = suggested(longer, 2.0)
+        await it.until(lambda: it.state.suggestion == learnt)  # it has learnt again by itself
+        await it.pilot.press("ctrl+b")
+        await it.until(lambda: it.state.learnt_strength == 4.0)
+        await it.pilot.press("ctrl+b")
+        await it.until(lambda: it.state.learnt_strength is None)
+        assert "The model suggests with its fixed weights again." in it.status()
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == text and it.state.suggestion == own)
+        assert "learns" not in it.status()
+
+        await it.pilot.press("ctrl+b")
+        await it.until(lambda: it.state.learnt_strength == 1.0)
+        await it.pilot.press("escape", "escape", "e")
+        await it.pilot.press("x", "enter")
+        await it.until(lambda: it.state.learnt_strength is None and it.state.request.prime is not None)
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write" and bool(it.state.suggestion))
+        assert "learns" not in it.status(), "another text"
+    assert model.read_bytes() == before
+
+
+async def test_a_copy_learns_from_what_is_new_alone_unless_the_text_before_has_changed(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, jobs, read = load_model(model), InsightJobs(), AdaptiveModel.read
+    count = 0
+
+    def counted(adaptive: AdaptiveModel, ids: Any) -> Any:
+        nonlocal count
+        count += len(ids)
+        return read(adaptive, ids)
+
+    monkeypatch.setattr(AdaptiveModel, "read", counted)
+    text = "The sea and the morning. " * 40
+
+    async def learnt(text: str, strength: float, of_jobs: InsightJobs) -> tuple[list[Any], int]:
+        nonlocal count
+        count = 0
+        found = await of_jobs.learnt_model(loaded, text, strength, lambda share: None)
+        return list(found.model.weights.values()), count
+
+    await learnt(text[:600], 1.0, jobs)
+    weights, new = await learnt(text, 1.0, jobs)
+    expected, every = await learnt(text, 1.0, InsightJobs())
+    assert (new, every) == (len(text) - 600, len(text))
+    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(weights, expected, strict=True))
+    _, every = await learnt("A" + text[1:] + "more", 1.0, jobs)
+    assert every == len(text) + 4, "its beginning is another"
+    _, every = await learnt("A" + text[1:] + "more", 2.0, jobs)
+    assert every == len(text) + 4, "the strength is another"
+    await jobs.learnt_scores(loaded, text, 2.0, lambda done, total: None)
+    weights, every = await learnt(text, 1.0, jobs)
+    assert every == len(text), "Score has used the copy"
+    assert all(np.allclose(one, other, atol=1e-4) for one, other in zip(weights, expected, strict=True))
+    monkeypatch.setattr(insight_jobs, "LEARNT_CHARS", 100)
+    _, every = await learnt("B" + text, 1.0, jobs)
+    assert every == 100
+    _, every = await learnt("B" + text + "and more", 1.0, jobs)
+    assert every == 8

@@ -33,6 +33,7 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
+from charlstm_tui.generate.learning import Learning
 from charlstm_tui.generate.played_text import EDITING_KEYS, PlayedText, moves_cursor
 from charlstm_tui.generate.prime_input import PrimeInput
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
@@ -40,6 +41,7 @@ from charlstm_tui.generate.sampler_panel import SamplerPanel, adjust, faster, sp
 from charlstm_tui.generate.session_files import SessionFiles
 from charlstm_tui.generate.stream_view import StreamView, default_scale
 from charlstm_tui.generate.suggestion_list import SuggestionList
+from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import Legend, char_figures, held_words
 from charlstm_tui.generate.writing import Writing
 from charlstm_tui.player import operations
@@ -97,6 +99,7 @@ class PlayView(ExplainingView):
         self._sampler = SamplerPanel(id="sampler")
         self._text = PlayedText(player, self._stream)
         self._writing = Writing(self, self._text, self._suggestions)
+        self._learning = Learning(self, player, insight)
         self._copied = CopiedPassages(self._stream)
         self.min_copied = MIN_LENGTH
         """Characters from which on a passage counts as copied."""
@@ -139,7 +142,8 @@ class PlayView(ExplainingView):
         self._draw_empty()
         self._draw_title()
         for part in (
-            self._show_prime, self._copied.follow, self._writing.follow, self._use_preferences, self._show_panels,
+            self._show_prime, self._copied.follow, self._writing.follow, self._learning.follow,
+            self._use_preferences, self._show_panels,
             self._explain_again, self._show_continuations, self._show_keys, self._tell,
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
@@ -198,7 +202,7 @@ class PlayView(ExplainingView):
         return self._writing.suggested
 
     def parts(self) -> tuple[object, ...]:
-        return (self, self._writing, self._text, self._candidates, self._tree)
+        return (self, self._writing, self._learning, self._text, self._candidates, self._tree)
 
     def scopes(self) -> tuple[str, ...]:
         if self.choosing:
@@ -247,6 +251,7 @@ class PlayView(ExplainingView):
         labels = {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
         if not self.text_view.at_end:  # there are no suggestions, which the key says
             labels["generate.next_suggestion"] = ""
+        labels["generate.learn_written"] = self._learning.key_label
         return labels
 
     def figures(self) -> list[str]:
@@ -272,6 +277,8 @@ class PlayView(ExplainingView):
         words = plural(self.text_view.words, "word")
         if self.writing:
             figures.insert(0, words)
+            if self._learning.figure:
+                figures.insert(1, self._learning.figure)
         else:
             figures.append(words)
         if self.text_view.joined:
@@ -888,6 +895,12 @@ class PlayView(ExplainingView):
         if self.writing:
             event.stop()
             self._writing.paste(event.text)
+
+    @on(GenerateView.Progress)
+    def _learning_goes_on(self, event: GenerateView.Progress) -> None:
+        event.stop()
+        self._learning.show_progress(event.share)
+        self.post_message(self.Changed())
 
     @on(SuggestionList.Picked)
     def _suggestion_picked(self, event: SuggestionList.Picked) -> None:

@@ -1,7 +1,8 @@
 """Score: how surprising a text is to the model: a figure, a strip along the text, and a list of its most surprising
 places or sentences. The list and the text have one cursor: moving it in one moves it in the other.
 
-It opens with the text that was played. Figures are computed by ``charlstm.generation.scoring`` in a thread.
+It opens with the text that was played. Figures are computed by ``charlstm.generation.scoring`` in a thread, or by
+``charlstm.generation.dynamic`` those of a copy of the model that learns while it reads.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,13 +33,13 @@ from charlstm.errors import CharLSTMError, TextError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
-from charlstm_tui.actions import key_of
+from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import clock, typed_path
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
-from charlstm_tui.player.marks import Origin, pack
+from charlstm_tui.player.marks import Origin, pack, uniform
 from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.row_list import Row, RowList
@@ -55,6 +56,8 @@ PLACES_CAPTIONS = ("MOST SURPRISING, in bits", "SURPRISES, in bits")
 """What stands above the list: the first that fits."""
 LONGEST_ROW = 200
 """Characters of a sentence that are drawn in the list, which cuts them to its width."""
+STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""How much a copy learns: factors of the learning rate."""
 
 
 def _opens() -> tuple[tuple[str, str], str]:
@@ -120,6 +123,33 @@ class SurpriseStrip(Widget):
             self.post_message(self.Clicked((offset.x - left) / self._bars))
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A text, and its scores by the model with its weights as they are, and by copies that learnt while they read.
+
+    Attributes:
+        name: what the text is, in words.
+        text: as it was read, with characters that the model does not know.
+        learnt: by strength, as far as they were asked for.
+    """
+
+    name: str
+    text: str
+    fixed: Scores
+    learnt: dict[float, Scores] = field(default_factory=dict)
+
+    def scores(self, strength: float | None, part: slice | None = None) -> Scores:
+        """Those of a copy that learns at this strength, or with ``None`` those of the fixed weights; of all of the text
+        or of a part, whose figures are those after what is before it."""
+        scores = self.fixed if strength is None else self.learnt[strength]
+        if part is None:
+            return scores
+        return replace(
+            scores, text=scores.text[part], nats=scores.nats[part], ranks=scores.ranks[part],
+            entropy=scores.entropy[part], unknown={},
+        )  # fmt: skip
+
+
 class ScoreView(ReadingView):
     """The view."""
 
@@ -127,11 +157,12 @@ class ScoreView(ReadingView):
     """Whether the list has sentences, not single characters."""
 
     class Progress(Message):
-        """So much of the text is scored, 0 to 1, and so many seconds are left."""
+        """So much of the text is scored, 0 to 1, and so many seconds are left, ``None`` while that is not known.
+        ``strength`` is that of the copy that learns."""
 
-        def __init__(self, share: float, left: float) -> None:
+        def __init__(self, share: float, left: float | None, strength: float | None) -> None:
             super().__init__()
-            self.share, self.left = share, left
+            self.share, self.left, self.strength = share, left, strength
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -140,16 +171,20 @@ class ScoreView(ReadingView):
         self._rows = RowList(id="score-list")
         self._facts: ModelFacts | None = None
         self._model: Model | None = None
-        self._job: Worker[None] | None = None
-        self._scores: Scores | None = None
-        self._whole: tuple[Scores, str] | None = None  # of all of the text, and what that is, while a part is shown
+        self._job: Worker[None] | None = None  # scores a text
+        self._learning: Worker[None] | None = None  # lets a copy learn from the text that is shown
+        self._learns = False  # whether the figures of a copy are wanted, which may still have to be computed
+        self._strength = 1.0  # of that copy
+        self._scored: ScoredText | None = None
+        self._scores: Scores | None = None  # what is shown of it
+        self._shown_strength: float | None = None  # of the copy whose figures they are
+        self._shown_part: slice | None = None  # of the text, if it is not all of it
         self._part: tuple[int, int] | None = None  # what is to be shown of the text that is scored
         self._begun = False  # whether the cursor of the text was moved since it is shown
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
         self._text_name = ""  # of what is shown or, while a text is scored, of that one
         self._shown_name = ""
-        self._words = ""  # the name of what is shown, with "its beginning" where that is all
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -165,8 +200,14 @@ class ScoreView(ReadingView):
         """What is shown."""
         return self._scores
 
+    def can(self, action: Action) -> bool:
+        return action.handler != "score_strength" or self._learns
+
     def labels(self) -> dict[str, str]:
         labels = {"generate.read_right": ""}  # the key before it stands for both
+        if self._learns:
+            labels |= {"generate.score_learn": "fixed weights", "generate.score_learn_more": "strength"}
+            labels["generate.score_learn_less"] = ""
         if self.by_sentence:
             labels |= {"generate.score_list": "characters", "generate.score_next": "next sentence"}
         return labels
@@ -182,7 +223,10 @@ class ScoreView(ReadingView):
         return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, bits=self.bits or not self.explaining)]
 
     def hint(self) -> str:
-        return self.explanation if self.explaining else ""
+        if not self.explaining:
+            return ""
+        learnt = self._shown_strength is not None and self._influence is not None
+        return f"Fixed weights: {self.explanation}" if learnt else self.explanation
 
     def leave(self) -> None:
         self.explaining = False
@@ -224,12 +268,14 @@ class ScoreView(ReadingView):
         if self.explaining:
             self.explaining = False
             return True
-        if self._job is None or not self._job.is_running:
-            return False
-        self._job.cancel()
-        before = "" if self._scores is None else " These are the figures from before:"
-        self._keep_shown(Content.styled(f"Stopped.{before}", "$warning"))
-        return True
+        for job in (self._job, self._learning):
+            if job is not None and not job.is_finished:
+                job.cancel()
+                self._job = self._learning = None
+                before = "" if self._scores is None else " These are the figures from before:"
+                self._keep_shown(Content.styled(f"Stopped.{before}", "$warning"))
+                return True
+        return False
 
     def on_paste(self, event: events.Paste) -> None:
         event.stop()
@@ -241,62 +287,137 @@ class ScoreView(ReadingView):
         facts, model = self._facts, self._model
         if facts is None:
             return
+        self._stop_learning()
         self._text_name = name = visible(name, keep="")
         self.head.update(Content.styled(f"Scoring {name} …", "$quiet"))
 
-        def job(check: Callable[[], None]) -> tuple[Scores, str]:
+        def job(check: Callable[[], None]) -> tuple[Model, ScoredText]:
             text, words = read()
-            begun = told = time.monotonic()
+            tell = self._teller(None)
 
             def progress(done: int, total: int) -> None:
-                nonlocal told
                 check()
-                now = time.monotonic()
-                if now - told > 0.2:
-                    told = now
-                    self.post_message(self.Progress(done / total, (now - begun) * (total - done) / done))
+                tell(done, total)
 
-            return score(model or load_model(facts.path), text, progress=progress), words
+            loaded = model or load_model(facts.path)
+            return loaded, ScoredText(visible(words, keep=""), text, score(loaded, text, progress=progress))
 
         try:
-            scores, words = await in_thread(job)
+            self._model, scored = await in_thread(job)
         except (CharLSTMError, OSError) as error:
+            self._job = None
             self._keep_shown(Content.styled(visible(str(error)), "$error"))
             return
+        self._job = None
+        if self._scored is not None and self._scored.text == scored.text:
+            scored.learnt.update(self._scored.learnt)
         part, self._part = self._part, None
-        self._show(scores, words)
+        self._show(scored)
         if part is not None:
             self._show_part(*part)
+        self._show_chosen()
+
+    def _teller(self, strength: float | None) -> Callable[[int, int], None]:
+        """For a job in a thread, to be called with (done, total) characters: it posts :class:`Progress` now and
+        then."""
+        begun = told = time.monotonic()
+
+        def tell(done: int, total: int) -> None:
+            nonlocal begun, told
+            now = time.monotonic()
+            if not done:  # what is computed before the first character says nothing about the others
+                begun = now
+            if now - told > 0.2:
+                told = now
+                left = (now - begun) * (total - done) / done if done else None
+                self.post_message(self.Progress(done / total, left, strength))
+
+        return tell
 
     def on_score_view_progress(self, event: ScoreView.Progress) -> None:
         event.stop()
-        if self._job is not None and self._job.is_running:
-            far = f"Scoring {self._text_name} … {100 * event.share:.0f} %, left {clock(event.left)}   "
-            self.head.update(
-                Content.assemble((far, "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
+        far = "" if event.left is None else f"{100 * event.share:.0f} %, left {clock(event.left)}"
+        if event.strength is None:
+            if self._job is not None and not self._job.is_finished:
+                self.head.update(_with_stop(f"Scoring {self._text_name} … {far}"))
+        elif self._learning is not None and not self._learning.is_finished and event.strength == self._strength:
+            self._draw_learning(far)
+
+    # ---- a copy that learns while it reads
+
+    def do_score_learn(self) -> None:
+        """Show the figures of a copy that learns while it reads, or those of the fixed weights."""
+        self._learns = not self._learns
+        self._show_chosen()
+
+    def do_score_strength(self, by: int) -> None:
+        """Let the copy learn more, or less."""
+        at = STRENGTHS.index(self._strength) + by
+        if 0 <= at < len(STRENGTHS):
+            self._strength = STRENGTHS[at]
+            self._show_chosen()
+        else:
+            self.say(f"Strength {self._strength:g} is the {'highest' if by > 0 else 'lowest'} here.")
+
+    def _show_chosen(self) -> None:
+        """Show the figures of the fixed weights, or of a copy that learns at the chosen strength, which are computed
+        if they are not known. While a text is scored, they come after that."""
+        self._stop_learning()
+        if self._scored is not None and (self._job is None or self._job.is_finished):
+            strength = self._strength if self._learns else None
+            if strength == self._shown_strength:
+                self.head.update(self._summary())
+            elif strength is None or strength in self._scored.learnt:
+                self._show_figures(strength)
+            else:
+                self._learning = self._learn(self._scored, strength)
+                self._draw_learning()
+        self.post_message(self.Changed())
+
+    def _stop_learning(self) -> None:
+        if self._learning is not None:
+            self._learning.cancel()
+            self._learning = None
+
+    @work(group="learning")
+    async def _learn(self, scored: ScoredText, strength: float) -> None:
+        """Compute the figures of a copy that learns at this strength from the text that is shown."""
+        assert self._model is not None
+        try:
+            scored.learnt[strength] = await self.insight.learnt_scores(
+                self._model, scored.text, strength, self._teller(strength)
             )
+        except CharLSTMError as error:
+            self._learning = None
+            self._keep_shown(Content.styled(visible(str(error)), "$error"))
+            return
+        self._learning = None
+        self._show_figures(strength)
+
+    def _draw_learning(self, far: str = "") -> None:
+        """Say below the mean of what is shown that a copy is learning, and how far it has read."""
+        first = self._summary().split("\n")[0]
+        self.head.update(
+            first + "\n" + _with_stop(f"A copy learns while it reads, strength {self._strength:g} … {far}")
+        )
+
+    # ---- what is shown
 
     def _keep_shown(self, reason: Content) -> None:
-        """Say why there are no figures of another text, and leave those that are shown."""
+        """Say why there are no other figures, and leave those that are shown."""
         self._text_name = self._shown_name
-        rest = Content.assemble(*_opens()) if self._scores is None else self._summary(self._scores)
-        self.head.update(reason + "\n" + rest)
+        if self._scored is not None:
+            self._learns, self._strength = self._shown_strength is not None, self._shown_strength or self._strength
+        self.head.update(reason + "\n" + (Content.assemble(*_opens()) if self._scored is None else self._summary()))
+        self.post_message(self.Changed())
 
     def _show_part(self, start: int, stop: int) -> None:
-        """Show only a part of what is scored."""
-        scores, words = self._scores, self._words
-        stop = stop if scores is None else min(stop, len(scores.text))
-        if scores is None or stop - start < 2:
+        """Show only a part of the text that is shown."""
+        if self._scores is None or min(stop, len(self._scores.text)) - start < 2:
             return
-        part = slice(start, stop)
-        self._show(
-            replace(
-                scores, text=scores.text[part], nats=scores.nats[part], ranks=scores.ranks[part],
-                entropy=scores.entropy[part], unknown={},
-            ),
-            f"what is selected of {words}",
-        )  # fmt: skip
-        self._whole = scores, words
+        before = 0 if self._shown_part is None else self._shown_part.start
+        stop = min(stop, len(self._scores.text))
+        self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score_selection')} shows all of the text again.")
 
     def do_score_selection(self) -> None:
@@ -304,41 +425,68 @@ class ScoreView(ReadingView):
         selected = self.text_view.selected
         if selected is not None:
             self._show_part(*selected)
-        elif self._whole is not None:
-            self._show(*self._whole)
+        elif self._shown_part is not None:
+            self._show_text(None)
         else:
             self.say("Select a part of the text first, by the mouse.")
 
-    def _show(self, scores: Scores | None, words: str = "") -> None:
-        self._scores, self._whole, self._begun = scores, None, False
-        self._shown_name = "" if scores is None else self._text_name
-        self._words = visible(words, keep="")
+    def _show(self, scored: ScoredText | None) -> None:
+        """Show another text with the figures of the fixed weights, or nothing."""
+        self._scored, self._shown_strength = scored, None
+        self._shown_name = "" if scored is None else self._text_name
+        self._show_text(None)
+
+    def _show_text(self, part: slice | None) -> None:
+        """Show all of the text, or a part of it, from its beginning."""
+        self._shown_part, self._begun = part, False
+        view = self.text_view
+        view.clear()
+        if self._scored is not None:
+            text = self._scored.scores(None, part).text
+            view.append(text, uniform(text, Origin.MODEL))
+            view.cursor = 0
+            view.scroll_to(y=0, animate=False, force=True)
+        self._show_figures(self._shown_strength)
+
+    def _show_figures(self, strength: float | None) -> None:
+        """Show the figures of a copy that learnt at this strength, or with ``None`` those of the fixed weights."""
+        self._shown_strength = strength
+        scores = None if self._scored is None else self._scored.scores(strength, self._shown_part)
+        self._scores = scores
         self._places = [] if scores is None else scores.places(PLACES, least=scores.surprising)
         found = [] if scores is None else scores.sentences()
         self._sentences = sorted(found, key=lambda each: -each.bits_per_char)[:SENTENCES]
-        view = self.text_view
         self.explaining = False
-        view.clear()
         if scores is not None:
             origins = np.full(len(scores.nats), Origin.MODEL, np.uint16)
             chances = np.exp(-np.nan_to_num(scores.nats))
-            view.append(scores.text, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)))
-            view.cursor = 0
-            view.scroll_to(y=0, animate=False, force=True)
-            self.head.update(self._summary(scores))
+            self.text_view.set_marks(0, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)), None)
+            self.head.update(self._summary())
         self._strip.show(scores)
         self._fill_list()
         self.post_message(self.Changed())
 
-    def _summary(self, scores: Scores) -> Content:
+    def _summary(self) -> Content:
+        """The mean over what is shown, and what that is; in two lines if the figures are those of a copy."""
+        scores, scored, strength = self._scores, self._scored, self._shown_strength
+        assert scores is not None
+        assert scored is not None
         unknown = sum(scores.unknown.values())
-        return Content.assemble(
-            (f"{scores.bits_per_char:.3f}", "bold $accent"),
-            " bits per character",
-            (f" · perplexity {scores.perplexity:.1f}", ""),
-            (f" · {plural(scores.chars, 'character')} of {self._words}", "$quiet"),
+        name = scored.name if self._shown_part is None else f"what is selected of {scored.name}"
+        mean = (f"{scores.bits_per_char:.3f}", "bold $accent")
+        what = Content.assemble(
+            (f" · {plural(scores.chars, 'character')} of {name}", "$quiet"),
             (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
         )
+        if strength is None:
+            return Content.assemble(mean, f" bits per character · perplexity {scores.perplexity:.1f}", what)
+        fixed = scored.scores(None, self._shown_part).bits_per_char
+        more, less = (key_of(f"generate.score_learn_{way}") for way in ("more", "less"))
+        key = "bold $primary"
+        return Content.assemble(
+            f"{fixed:.3f} bits per character with fixed weights → ", mean, f" as it learns, strength {strength:g}\n",
+            "Shown: a copy that learns · ", (more, key), " more ", (less, key), " less", what,
+        )  # fmt: skip
 
     # ---- the list: the key of a row is the position of its character, or of the start of its sentence
 
@@ -448,6 +596,11 @@ class ScoreView(ReadingView):
         event.stop()
         self._show_position(int(event.share * self.text_view.length))
         self._follow_text()
+
+
+def _with_stop(doing: str) -> Content:
+    """What is being done, and the key that stops it."""
+    return Content.assemble((f"{doing}   ", "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
 
 
 def _line(text: str) -> str:

@@ -16,7 +16,9 @@ import numpy.typing as npt
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.stepper import Stepper, StepperState
+from charlstm.generation.dynamic import AdaptiveModel, score_with
+from charlstm.generation.scoring import Scores
+from charlstm.generation.stepper import BLOCK, Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.context import LENGTHS, Context, context
@@ -28,6 +30,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.own_text import OwnText, beginning_of_text, text_for_context
 from charlstm_tui.background import in_thread
+from charlstm_tui.player.playback import LearntModel
 from charlstm_tui.player.state import checkpoints
 
 SHOWN_CHARS = 3000
@@ -44,6 +47,9 @@ SPARE_CHARS = 128
 """Characters that are read before those that explaining one needs, so that it goes fast for earlier ones too."""
 LEAST_READ_CHARS = 1024
 """Of the text before continuations, at least so many characters are read. Trained models forget those before them."""
+LEARNT_CHARS = 20_000
+"""A copy learns from so many characters at the end of a longer text. What it learnt from those before has decayed to a
+seventh by then."""
 
 Floats = npt.NDArray[np.float32]
 Result = TypeVar("Result")
@@ -88,6 +94,9 @@ class InsightJobs:
         self._traced: _Traced | None = None
         self._before: _Traced | None = None  # what was read before the characters that were hidden last
         self._read: ReadText | None = None  # the text before the last continuations
+        self._learning = threading.Lock()
+        self._adaptive: AdaptiveModel | None = None  # the copy that learnt last, kept for what it measured at first
+        self._learnt_from: tuple[int, str] | None = None  # where the text begins that it has read for Write, and that
 
     async def activations(self, model: Model, text: str, start: int) -> Activations:
         """What the cells do on ``text`` from ``start`` on. If it continues the text of the call before, only the new
@@ -275,6 +284,68 @@ class InsightJobs:
             return next_words(model, count=count, stepper=stepper, after=read, check=check)
 
         return await self._short.run(model, job, clamps)
+
+    async def learnt_scores(
+        self, model: Model, text: str, strength: float, tell: Callable[[int, int], object]
+    ) -> Scores:
+        """The scores of ``text`` by a copy of ``model`` that learns from it while it reads. ``tell`` is called from the
+        thread with (done, total) characters. Raises :class:`CharLSTMError`."""
+
+        def job(check: Callable[[], None]) -> Scores:
+            def progress(done: int, total: int) -> None:
+                check()
+                tell(done, total)
+
+            with self._learning:
+                check()
+                self._learnt_from = None
+                return score_with(self._copy(model, strength), text, progress=progress)
+
+        return await in_thread(job)
+
+    async def learnt_model(
+        self, model: Model, text: str, strength: float, tell: Callable[[float], object]
+    ) -> LearntModel:
+        """A copy of ``model`` that has learnt from the last :data:`LEARNT_CHARS` of ``text``. If that continues the
+        text of the call before, the copy learns from what is new alone. ``tell`` is called from the thread with how
+        much is learnt, 0 to 1. Raises :class:`CharLSTMError`."""
+
+        def job(check: Callable[[], None]) -> LearntModel:
+            with self._learning:
+                check()
+                learnt = self._learn_on(model, text, strength, check, tell)
+            return LearntModel(learnt, Stepper(learnt), strength)
+
+        return await in_thread(job)
+
+    def _learn_on(
+        self, model: Model, text: str, strength: float, check: Callable[[], None], tell: Callable[[float], object]
+    ) -> Model:
+        """A copy of ``model`` that has learnt from the end of ``text``, or goes on where it had read to."""
+        known, before = self._learnt_from, self._adaptive
+        goes_on = before is not None and before.model is model and before.strength == strength
+        self._learnt_from = None  # until all of it is read
+        adaptive = self._copy(model, strength)
+        if goes_on and known is not None and text.startswith(known[1], known[0]):
+            start, read_to = known[0], known[0] + len(known[1])
+        else:
+            adaptive.reset()
+            start = read_to = max(0, len(text) - LEARNT_CHARS)
+        adaptive.prepare(check)
+        ids = model.vocabulary.encode(text[read_to:])[0]
+        for at in range(0, len(ids), BLOCK):
+            check()
+            tell(at / len(ids))
+            adaptive.read(ids[at : at + BLOCK])
+        self._learnt_from = start, text[start:]
+        return adaptive.adapted()
+
+    def _copy(self, model: Model, strength: float) -> AdaptiveModel:
+        """The copy of ``model`` that learns."""
+        if self._adaptive is None or self._adaptive.model is not model:
+            self._adaptive = AdaptiveModel(model)
+        self._adaptive.strength = strength
+        return self._adaptive
 
 
 @dataclass(frozen=True, slots=True)

@@ -341,6 +341,10 @@ SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(pla
 """Suggest the one at a place of several."""
 
 
+SUGGEST_WITH = Operation(lambda playback, *copy: playback.suggest_with(*copy), edits=False, stops=False)
+"""Suggest with a copy of the model that has learnt from the text, or with the model itself."""
+
+
 FORGET_LEFT_OUT = Operation(lambda playback: playback.left_out.clear(), edits=False, stops=False)
 """Say no longer which characters were left out."""
 

@@ -65,6 +65,8 @@ BEGINNING = 80
 """Characters of the text that a summary has."""
 ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
+LEARNT_CONTEXT = 1024
+"""Characters that a copy that learns reads before what it suggests: trained models forget those before them."""
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -76,6 +78,15 @@ class LoadedModel:
     source: tuple[Path, FileStamp | None]
     model: Model
     stepper: Stepper
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LearntModel:
+    """A copy of a model that has learnt from a text at some strength, with its packed weights."""
+
+    model: Model
+    stepper: Stepper
+    strength: float
 
 
 class SeenPosition(NamedTuple):
@@ -182,6 +193,8 @@ class Playback:
         self.branches: tuple[BranchInfo, ...] = ()
         self._branches_of = -1  # the version that they are of
         self.writing = False  # then there is a suggestion
+        self.learnt: LearntModel | None = None
+        """A copy that has learnt from the text, and suggests in Write."""
         self.suggestions: list[str] = [""]
         self.suggestion_place = 0
         self._suggestions_for: tuple[object, ...] = ()  # the text and the settings that they continue
@@ -399,6 +412,7 @@ class Playback:
         """Play another text, which is then shown from its beginning on; ``None`` while it is opened."""
         self._document, self._reader, self.key = document, reader, key
         self.session_id += 1
+        self.learnt = None
         self.left_out.clear()
         self._shown, self._shown_prime, self._shown_read_to = Text(), 0, 0
         self._bits = array("d", [0.0])
@@ -502,6 +516,26 @@ class Playback:
     def _at_end(self) -> bool:
         return self.is_open and self.writing and self.document.cursor == len(self.document)
 
+    def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
+        """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
+        with ``None`` from the model itself. Where another text is played by now, nothing changes."""
+        if self.is_open and session_id == self.session_id:
+            self.learnt = learnt
+            self._suggestions_for = ()
+            self.changed = True
+
+    def _session_at(self, position: int, check: Callable[[int], None] = lambda done: None) -> Session:
+        """A session that has read the text up to ``position``, to find what could come there. That of a copy that
+        has learnt reads the last characters each time, and calls ``check`` meanwhile."""
+        learnt, session = self.learnt, self.reader.session
+        if learnt is None or not self.writing:
+            self.reader.go_to(position)
+            return session
+        text = self.document.text.read(max(0, position - LEARNT_CONTEXT), position)
+        recipe = replace(session.recipe, seed=self.document.seed)
+        progress = lambda done, total: check(done)  # noqa: E731
+        return Session.of(learnt.model, text, recipe, stepper=learnt.stepper, progress=progress)
+
     @property
     def wants_suggestion(self) -> bool:
         """Whether a suggestion is to be found: the model has read all of the text, and there is none for it."""
@@ -511,14 +545,14 @@ class Playback:
 
     def find_suggestion(self, proceed: Callable[[], bool]) -> None:
         """Find how the text could continue, while it may ``proceed``."""
-        self.reader.go_to(len(self.document))
 
         def check(done: int) -> None:
             if not proceed():
                 raise _Interrupted
 
         with contextlib.suppress(_Interrupted):
-            self._suggest([whole_words(self.reader.session.suggest(SUGGESTION_LENGTH, check))])
+            session = self._session_at(len(self.document), check)
+            self._suggest([whole_words(session.suggest(SUGGESTION_LENGTH, check))])
             self.changed = True
 
     def suggestion(self) -> str:
@@ -542,8 +576,7 @@ class Playback:
         if self.wants_suggestion:
             self.find_suggestion(lambda: True)
         if len(self.suggestions) == 1:
-            self.reader.go_to(len(self.document))
-            found = self.reader.session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
+            found = self._session_at(len(self.document)).continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
             texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
             by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
             different = [text for text in texts if text in by_word.values()]
@@ -575,12 +608,12 @@ class Playback:
         self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], None]
     ) -> None:
         """Find what could come at the cursor; ``show`` is called while the texts grow, and may raise to end it."""
-        self.reader.go_to(self.document.cursor)
+        session = self._session_at(self.document.cursor)
 
         def grown(found: Sequence[Continuation]) -> None:
             show(Continuations(first, tuple(found), complete=False))
 
-        found = self.reader.session.continuations(count, length, lines=lines, first=first, progress=grown)
+        found = session.continuations(count, length, lines=lines, first=first, progress=grown)
         show(Continuations(first, tuple(found), complete=True))
 
     def fail(self, sentence: str) -> None:
@@ -658,6 +691,7 @@ class Playback:
             not_saved=not_saved,
             last_session=self.last_session,
             clamps=reader.clamps,
+            learnt_strength=None if self.learnt is None else self.learnt.strength,
             suggestion=suggestion,
             suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
             suggestion_place=self.suggestion_place,

@@ -174,6 +174,8 @@ class PlaybackState:
     """The path of the saved session that this one continues."""
     clamps: tuple[Clamp, ...] = ()
     """Cells that are held while text is generated."""
+    learnt_strength: float | None = None
+    """Of the copy of the model that has learnt from the text and suggests in Write; ``None`` where the model does."""
     suggestion: str = ""
     """How the text could continue, while it is being written and the cursor is at its end."""
     suggestions: tuple[str, ...] = ()
