@@ -89,10 +89,10 @@ class Learning:
 
     def _begin(self, strength: float) -> None:
         """Read the text in a thread, and let the copy that has learnt from it suggest."""
-        state, model = self._state, self._player.model()
-        if state is None or model is None:
+        state, model, text_view = self._state, self._player.model(), self._view.text_view
+        if state is None or model is None or text_view is None:
             return
-        text = self._view.text_view.text()
+        text = text_view.text()
         tell = self._view.progress_teller()
         self._share, self._read = 0.0, state.size
 

@@ -533,7 +533,10 @@ class Playback:
             return session
         text = self.document.text.read(max(0, position - LEARNT_CONTEXT), position)
         recipe = replace(session.recipe, seed=self.document.seed)
-        progress = lambda done, total: check(done)  # noqa: E731
+
+        def progress(done: int, total: int) -> None:
+            check(done)
+
         return Session.of(learnt.model, text, recipe, stepper=learnt.stepper, progress=progress)
 
     @property
