@@ -9,6 +9,7 @@ what changed.
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from rich.style import Style
 from textual.app import App
 from textual.color import Color, ColorParseError
 
-from driven_app import Driven
+from driven_app import DEADLINE, Driven
 
 WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
 """The variable with which snapshots are written instead of compared."""
@@ -74,13 +75,18 @@ class Snapshot:
         return "\n".join(self.rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
 
     def differences(self, now: Snapshot) -> Iterator[str]:
-        """Lines that say what ``now`` has differently: first characters, then styles."""
+        """Lines that say what ``now`` has differently: characters, then styles; these of each cell in rows that have
+        the same characters, else of the row."""
         for row, (old, new) in enumerate(zip_longest(self.rows, now.rows, fillvalue=""), 1):
             if old != new:
                 yield from (f"row {row}", f"  - {old}", f"  + {new}")
-        for row, cells in enumerate(zip_longest(self.styles, now.styles, fillvalue=()), 1):
+        for row, (before, after) in enumerate(zip_longest(self.styles, now.styles, fillvalue=()), 1):
+            if self.rows[row - 1 : row] != now.rows[row - 1 : row]:  # cells have moved
+                yield from (f"row {row}: nothing is {style} any more" for style in sorted({*before} - {*after}))
+                yield from (f"row {row}: {style} is new" for style in sorted({*after} - {*before}))
+                continue
             column = 1
-            for (old, new), equal in groupby(zip_longest(*cells, fillvalue="nothing")):
+            for (old, new), equal in groupby(zip_longest(before, after, fillvalue="nothing")):
                 end = column + len(list(equal))
                 if old != new:
                     yield f"row {row}, columns {column} to {end - 1}: was {old}, is {new}"
@@ -111,7 +117,9 @@ class SnapshotFolder:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
         now = Snapshot.of(app.app)
         still = 0
+        end = time.monotonic() + DEADLINE
         while still < STILL and (os.environ.get(WRITE) or now.to_text(before) != before):
+            assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{app.text()}"
             await app.pilot.pause(PAUSE)
             found = Snapshot.of(app.app)
             still = still + 1 if found == now else 0

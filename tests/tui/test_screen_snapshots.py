@@ -14,11 +14,12 @@ from screen_snapshots import WRITE, Snapshot, SnapshotFolder
 
 def test_differences_of_snapshots_name_rows_then_cells_with_their_styles() -> None:
     plain, bold = "foreground on panel", "foreground on panel bold"
-    old = Snapshot(["keys", ""], [[plain] * 4, [plain] * 4])
-    new = Snapshot(["keyz", ""], [[plain] * 4, [plain, bold, bold, plain]])
+    old = Snapshot(["keys", "same"], [[plain] * 4, [plain] * 4])
+    new = Snapshot(["1 key", "same"], [[plain, plain, plain, bold, plain], [plain, bold, bold, plain]])
     assert list(old.differences(old)) == []
     assert list(old.differences(new)) == [
-        *("row 1", "  - keys", "  + keyz"),
+        *("row 1", "  - keys", "  + 1 key"),
+        f"row 1: {bold} is new",
         f"row 2, columns 2 to 3: was {plain}, is {bold}",
     ]
 

@@ -93,6 +93,17 @@ async def test_without_a_text_the_pane_names_the_key_that_brings_one(tmp_path: P
         await shows(pilot, "No text is chosen yet")
 
 
+async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp_path: Path, text: Path) -> None:
+    """They were drawn while they had no width, and nothing drew them again if the text was read quickly."""
+    async with setup_for(tmp_path, None, (200, 60)) as (app, pilot):
+        await shows(pilot, "No text is chosen yet")
+        pane = app.screen.query_one(setup_pane.SetupPane)
+        pane.corpus = CorpusChoice(str(text), text.name)
+        pane.draw()
+        rates = pane.query_one("#rate-plan", Static)
+        await until(pilot, lambda: str(rates.render()).strip())
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=str)
 async def test_presets_show_what_they_cost(
     tmp_path: Path, text: Path, size: tuple[int, int], answers: list[tuple[str, ...]]
