@@ -30,7 +30,7 @@ from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import NOTHING, StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
-from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
+from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.verdict import risk_words
@@ -45,7 +45,6 @@ from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
-    SIZE,
     LossToBeat,
     RunChoices,
     TextFacts,
@@ -360,22 +359,12 @@ class SetupPane(View):
 
     def do_all_settings(self) -> None:
         """All settings as a form."""
-
-        before = self.settings().to_dict()
+        before = self.settings()
 
         def edited(settings: Settings | None) -> None:
             if settings is not None:
-                given = {name: value for name, value in settings.to_dict().items() if value != before[name]}
-                lifted = {} if settings.max_minutes is None else lifted_minutes(given)
-                settings = settings.with_changes(**lifted)
-                usual = self.usual.to_dict()
-                decided = SIZE if self.choices.start_from is not None else frozenset()
-                changes = {
-                    name: value
-                    for name, value in settings.to_dict().items()
-                    if value != usual[name] and name not in decided
-                }
-                self.choose(replace(self.choices, changes=changes))
+                choices, lifted = self.choices.edited(before, settings, self.usual)
+                self.choose(choices)
                 if lifted:
                     self._note("The limit in minutes is lifted, since you set another; set it again to have both.")
                     self.draw()
