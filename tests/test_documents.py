@@ -37,7 +37,7 @@ import pytest
 
 from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
-from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.insight.features import BUILT_IN
 from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
@@ -336,9 +336,12 @@ def test_table_of_features_defines_every_built_in_one() -> None:
     rows = [
         [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:4]] for line in table.splitlines() if "| `" in line
     ]
-    texts = {"all": 3, "prose, programs": 2, "programs": 1, "tunes": 1}
-    found = [(name.strip("`"), kind, texts[kinds]) for name, kind, kinds in rows]
-    assert found == [(name, each.kind, len(each.texts)) for name, each in BUILT_IN.items()]
+    every, words = ("prose", "program", "tunes"), {"program": "programs"}
+    expected = [
+        [f"`{name}`", each.kind, "all" if each.texts == every else ", ".join(words.get(it, it) for it in each.texts)]
+        for name, each in BUILT_IN.items()
+    ]
+    assert rows == expected
 
 
 def test_table_of_sampler_settings_is_that_of_their_declaration() -> None:
@@ -347,6 +350,12 @@ def test_table_of_sampler_settings_is_that_of_their_declaration() -> None:
         option = f"`{each.option_name}`" if each.option else ""
         row = f"| `{name}` | {option} | {each.write(each.default)} | {each.takes} | {each.about} |"
         assert row in lines
+
+
+@pytest.mark.parametrize("document", ["docs/command-line.md", "CONTRIBUTING.md"])
+def test_order_of_the_sampler_is_that_of_the_filters(document: str) -> None:
+    order = ", ".join(("repetition", "temperature", *(setting_fields(SamplerSettings)[name].label for name in FILTERS)))
+    assert f": {order}." in text_of(document).replace("Mirostat", "mirostat")
 
 
 def test_json_reference_is_that_of_the_schemas() -> None:

@@ -914,14 +914,11 @@ def rows(each: int, seed: int, only: list[str], first: int = 0) -> Iterator[tupl
 
 def import_all() -> None:
     """What the kinds are read with, once: the forks share it."""
-    import torch
-
     for module in (
         *("charlstm.engine.script_format", "charlstm.engine.trainer", "charlstm_tui.train.run_summary"),
         *("charlstm_tui.runs.details", "charlstm_tui.runs.table"),
     ):
         importlib.import_module(module)
-    torch.optim.AdamW([torch.zeros(1, requires_grad=True)])  # imports half of torch when it is first made
 
 
 def main() -> int:

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from rich.cells import cell_len
 from rich.style import Style
+from textual.app import ComposeResult
 from textual.events import Click, MouseDown
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, Static
 from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
@@ -27,6 +28,7 @@ from charlstm_tui import process, terminal
 from charlstm_tui.actions import ACTIONS, FOCUSES, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.base import View
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import STATE_MARKS, clock, count, home, loss, shorten, size, status_words
 from charlstm_tui.help import HelpScreen
@@ -609,3 +611,29 @@ def test_a_terminal_that_goes_away_ends_the_app_even_where_its_signal_is_ignored
         read_until(terminal, b"help")
         os.close(terminal)
         assert ended(process) == 129
+
+
+class Letters(View):
+    """A view of one line."""
+
+    def compose(self) -> ComposeResult:
+        yield Static("A B C")
+
+    def scopes(self) -> tuple[str, ...]:
+        return ()
+
+
+async def test_view_that_is_opened_is_left_by_esc_to_the_one_that_is_named_or_to_the_first(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        first = app.mode.view
+        app.mode.views |= {name: Letters(id=name) for name in ("letters", "more-letters")}
+        await app.mode.open_view("letters")
+        await app.mode.open_view("more-letters", "letters")
+        assert app.mode.view.id == "more-letters"
+        await app.press("escape")
+        assert app.mode.view.id == "letters"
+        await app.press("escape")
+        assert app.mode.view is first
+        await app.until(lambda: app.mode.focused is app.mode.query_one(first.MAIN_PANE))
+        assert not app.mode.leave_view()

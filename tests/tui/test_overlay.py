@@ -218,6 +218,10 @@ async def test_the_cursor_shows_the_losses_of_all_runs(runs: list[Recorded], pla
         await app.until(lambda: pane.selected == 0)
         assert pane.chart.data.runs[-1].letter == "a"
         assert not len(pane.chart.data.runs[0].train)
+        await app.press("escape")
+        await app.until(lambda: pane.selected is None)
+        await app.press("escape")
+        await app.until(lambda: app.mode.view.id == "runs-list" and app.mode.focused is app.mode.query_one("#runs"))
 
 
 async def test_the_chart_is_saved_as_svg_or_csv_and_the_dialog_names_the_folder(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
+from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.runs.status import RunStatus
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
@@ -15,6 +19,7 @@ from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
     RunChoices,
+    TextFacts,
     beats_all,
     busy_words,
     checkpoint_words,
@@ -22,6 +27,7 @@ from charlstm_tui.train.run_plan import (
     longer_minutes,
     losses_to_beat,
     plan_lines,
+    start_words,
     unit_words,
 )
 
@@ -126,3 +132,38 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
     assert not lifted
     assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
     assert edit(other, epochs=None, max_steps=None, max_minutes=usual.max_minutes) == (RunChoices(), False)
+
+
+def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
+    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    facts = TextFacts(1_000_000, 90, {}, box)
+    expected = expected_losses(box, "quick", 1_000_000, 450_000, False)
+    from_model, from_nothing = (
+        start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
+    )
+    assert from_model.endswith(
+        "1.30 nats on this text now, about 1.16 in the end. n starts from nothing, to watch it learn: about 1.40."
+    )
+    assert from_nothing == (
+        "Starts from nothing, to watch it learn: about 1.40 nats in the end. "
+        "n starts from the model in the box: about 1.16."
+    )
+    assert "in the end" not in start_words(RunChoices(), facts, False, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "preset", "text_chars", "chars"),
+    [
+        ({}, "standard", 1_000_000, 5_000_000),
+        ({}, "quick", 1_000_000, 200_000),
+        ({}, "quick", 50_000, 450_000),
+        ({"name": "mine"}, "quick", 1_000_000, 450_000),
+        ({"read": 0.9}, "quick", 1_000_000, 450_000),
+        ({"loss": 1.7}, "quick", 1_000_000, 450_000),
+    ],
+)
+def test_no_loss_is_expected_where_none_was_measured(
+    change: dict[str, Any], preset: str, text_chars: int, chars: float
+) -> None:
+    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    assert expected_losses(replace(box, **change), preset, text_chars, chars, False) is None

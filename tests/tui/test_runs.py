@@ -135,6 +135,12 @@ def test_wide_names_leave_the_columns_where_they_are() -> None:
     assert len({each.cell_length for each in lines}) == 1
 
 
+def test_a_run_that_started_from_a_model_is_listed_with_it() -> None:
+    status = RunStatus(state="finished", alive=False, step=950, best_val=1.5)
+    run = RunView(Run(Path("r")), status, text="novel.txt", preset="quick", started_from="demo")
+    assert " quick (demo) " in line(run, False, 160, False, 10).plain
+
+
 def test_best_of_unfinished_runs_is_marked_as_estimate() -> None:
     lines = {}
     for state in ("running", "stopped", "finished"):

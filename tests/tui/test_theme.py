@@ -19,6 +19,7 @@ from charlstm_tui.app_state import load_state
 from charlstm_tui.generate.stream_view import has_backgrounds
 from charlstm_tui.palette import Palette
 from charlstm_tui.theme import (
+    ANSI_DARK,
     DARK,
     LIGHT,
     QUIET,
@@ -33,7 +34,7 @@ from charlstm_tui.theme import (
 from driven_app import driven
 from recorded_run import record
 
-OWN = {"rule", "quiet", "cursor-line", "train", "valid", "kept", "cut", "copied", "panel-cursor", "surprise"}
+OWN = {name for name in ANSI_DARK if not name.startswith("run-")}
 
 
 def themes() -> dict[str, Theme]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +24,8 @@ from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
-from charlstm.training.verdict import Verdict
-from charlstm_tui.actions import ACTIONS
+from charlstm.training.verdict import NextStep
+from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
@@ -36,7 +36,7 @@ from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import SMOOTHING, RunPane
-from charlstm_tui.train.run_summary import KEYS, ShownRun, figures, run_result
+from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
@@ -386,15 +386,9 @@ def card_of(
     return card
 
 
-def kinds_of_verdict(kind: type[Verdict] = Verdict) -> Iterator[str]:
-    if "kind" in vars(kind):
-        yield kind.kind
-    for each in kind.__subclasses__():
-        yield from kinds_of_verdict(each)
-
-
-def test_each_kind_of_verdict_has_its_keys() -> None:
-    assert set(kinds_of_verdict()) == set(KEYS)
+def test_each_step_that_a_verdict_names_has_a_key() -> None:
+    assert set(STEP_ACTIONS) == set(NextStep)
+    assert {BY_ID[action].mode for action in STEP_ACTIONS.values()} == {"train"}
 
 
 async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:
@@ -715,9 +709,10 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
         await shows(pilot, "the loss ran away", "Space resume, lower rate", "n new run")
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-        assert app.screen.query_one(Input).value == "1.0e-3"
+        rate = recorded.run.spec().settings.lr / 10
+        assert app.screen.query_one(Input).value == learning_rate(rate)
         await pilot.press("enter")
-        await until(pilot, lambda: asked == [{"lr": 1e-3}])
+        await until(pilot, lambda: asked == [{"lr": float(learning_rate(rate))}])
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "finished"])

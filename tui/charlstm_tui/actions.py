@@ -1,8 +1,8 @@
 """The one table of actions: from it come key bindings, footer, help and palette.
 
-An action is a key's meaning in a *scope*. A screen says which scopes are active (``ModeScreen.scopes``); ``FOCUSES``
-lists every combination that can occur, and a test proves that no key has two meanings in one of them. This module
-knows no widgets.
+An action is a key's meaning in a *scope*. The view that is shown says which scopes are active (``View.scopes``);
+``FOCUSES`` lists every combination that can occur, and a test proves that no key has two meanings in one of them. This
+module knows no widgets.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Action:
     """What a key does in a scope.
 
     The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
-    of the screen whose mode begins the scope's name; it is called with ``args``. ``footer`` orders the labels at the
-    bottom of the screen, the smallest first; 0 keeps it out.
+    of the view that is shown, of a part of it, or else of the screen of the mode that begins the scope's name; it is
+    called with ``args``. ``footer`` orders the labels at the bottom of the screen, the smallest first; 0 keeps it out.
     """
 
     id: str
@@ -208,8 +208,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_down", "m", "min-p −", "Smaller min-p: let less likely ones in.",
       "min_p", -1, handler="adjust"),
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
-    A("generate", "all_settings", "a", "all settings", "Every sampler setting, typical, Mirostat and repetition too.",
-      footer=11),
+    A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
+      footer=11, words="typical mirostat repetition"),
     A("generate", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint generates, "
       "or a report on the model.", footer=5,
       words="export as text markdown html write file checkpoints side by side page report print"),

@@ -347,8 +347,8 @@ class View(SafeWorkers, Widget):
     """What a mode shows at one time, with what its keys do meanwhile. A mode has one view or several.
 
     The screen asks the view that is shown which actions act (:meth:`scopes`, :meth:`can`), what the key bar says
-    (:meth:`labels`) and what Esc leaves (:meth:`handle_escape`), and carries actions out by its methods ``do_*``. These
-    may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or ``await
+    (:meth:`labels`) and what Esc leaves in it (:meth:`handle_escape`), and carries actions out by its methods ``do_*``.
+    These may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or ``await
     run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes longer
     than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
 
@@ -360,6 +360,9 @@ class View(SafeWorkers, Widget):
     DEFAULT_CSS = "View { height: 1fr; }"
     MAIN_PANE: ClassVar[str] = ""
     """What has the focus when the view is shown, as a CSS selector."""
+
+    back_to = ""
+    """The id of the view that Esc goes to; empty for none."""
 
     charlstm = getters.app(ModeApp)
     """The app, by its own type."""
@@ -461,7 +464,11 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
             def __init__(self) -> None:
                 super().__init__()
-                self.use_views(TableView(id="runs-list"), CurvesView(id="runs-overlay"))
+                self.use_views(TableView(id="runs-list"))
+
+            async def do_overlay(self) -> None:
+                self.views.setdefault("runs-overlay", OverlayPane(id="runs-overlay"))
+                await self.open_view("runs-overlay")        # Esc leaves it
 
     The first view is shown at first. Actions are carried out by the view that is shown or, if it has no method
     ``do_*`` for one, by the screen, which has those that lead from view to view.
@@ -519,11 +526,26 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         self._bring_up_to_date()
         self.refresh_bindings()
 
-    async def mount_view(self, name: str) -> None:
-        """Mount the view with this id, unless that is done. Views are mounted when they are first shown, where all of
-        them at once would make the opening of the mode slower."""
+    async def open_view(self, name: str, back_to: str = "") -> None:
+        """Show the view with this id, which may not be mounted yet, and give its main pane the focus. Esc goes from
+        there to the view ``back_to``, by default to the first one.
+
+        Views are mounted when they are first shown, where all of them at once would make the opening of the mode
+        slower.
+        """
         if not self.views[name].is_attached:
             await self.switcher.add_content(self.views[name])
+        self.views[name].back_to = back_to or next(iter(self.views))
+        self.show_view(name)
+        self.focus_main()
+
+    def leave_view(self) -> bool:
+        """Show the view that Esc goes to; whether there is one."""
+        if not self.view.back_to:
+            return False
+        self.show_view(self.view.back_to)
+        self.focus_main()
+        return True
 
     @property
     def detached(self) -> bool:
@@ -563,8 +585,9 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         return next((each for each in targets if hasattr(each, f"do_{action.handler}")), None)
 
     def handle_escape(self) -> bool:
-        """Esc, when there was neither input nor zoom to leave. True when something was left."""
-        return self.view.handle_escape()
+        """Esc, when there was neither input nor zoom to leave: leave what is open in the view, else the view. True when
+        something was left."""
+        return self.view.handle_escape() or self.leave_view()
 
     def copyable(self) -> Copyable | None:
         """What is copied while nothing is selected; ``None`` for nothing."""

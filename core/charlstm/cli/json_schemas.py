@@ -217,6 +217,8 @@ class RunRow(TypedDict):
     """Estimated seconds until a running run ends."""
     text: str
     preset: str
+    started_from: str | None
+    """The run or the file of the model whose weights it began with; ``null``: random ones."""
     bytes: int
     """Size of the run's folder."""
     message: str

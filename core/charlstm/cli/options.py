@@ -57,8 +57,13 @@ def setting_option(each: SettingField) -> Callable[[F], F]:
     """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
     names = (each.option_name, each.name)
     default = {} if each.default is None else {"default": each.default}
+    if each.kind is bool:
+        both = f"{each.option_name}/--no-{each.option_name.removeprefix('--')}"
+        return click.option(both, each.name, help=each.help, **default)
     if each.words:
         return click.option(*names, type=click.Choice(each.words), help=each.help, **default)
+    if each.kind is str:
+        return click.option(*names, metavar=each.metavar or "TEXT", help=each.help, **default)
     if each.kind is int:
         return integer_option(*names, help=each.help, **default)
     return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)

@@ -408,8 +408,10 @@ def _typed_lines(player: Player) -> Iterator[str]:
         yield line
 
 
-def _setting(each: SettingField, argument: str) -> float | int | None:
+def _setting(each: SettingField, argument: str) -> Any:
     """Parse the value of a sampler setting."""
+    if each.kind not in (int, float):
+        return each.parse(argument, GenerationError)
     command = each.option_name.replace("--", "/")
     if argument == "off":
         if not each.can_be_off:

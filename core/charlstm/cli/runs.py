@@ -100,6 +100,7 @@ def runs(
 ) -> None:
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
+    START is the model whose weights a run began with; the losses of such runs are not those of training from nothing.
     A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
     over the whole part, as that of `eval`.
 
@@ -128,10 +129,12 @@ def runs(
         print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
         return
     rows = [each.cells() for each in found]
-    titles = ["RUN", "STATE", "TEXT", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
-    if not any(row[-2] for row in rows):
-        titles.remove("TAGS")
-        rows = [(*row[:-2], row[-1]) for row in rows]
+    titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
+    for title in ("TAGS", "START"):
+        which = titles.index(title)
+        if not any(row[which] for row in rows):
+            titles.pop(which)
+            rows = [row[:which] + row[which + 1 :] for row in rows]
     for line in table(titles, rows, right=("BEST LOSS", "STEP", "TIME", "SIZE")):
         click.echo(line)
     if any(each.status.best_val is not None and not each.status.best_whole for each in found):
@@ -140,13 +143,14 @@ def runs(
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A run as `runs` lists it. ``text``, ``preset`` and ``created`` are empty when its run.json cannot be read."""
+    """A run as `runs` lists it. What stands behind ``notes`` is empty when its run.json cannot be read."""
 
     run: Run
     status: RunStatus
     notes: Notes
     text: str = ""
     preset: str = ""
+    started_from: str = ""
     created: float | None = None
 
     @classmethod
@@ -157,7 +161,7 @@ class ListedRun:
             spec = run.spec()
         except RunError:
             return cls(run, status, notes)
-        return cls(run, status, notes, spec.corpus_name, spec.preset, spec.created)
+        return cls(run, status, notes, spec.corpus_name, spec.preset, spec.started_from, spec.created)
 
     def sort_key(self, sort: str) -> str | float:
         """What ``--sort`` compares."""
@@ -196,6 +200,7 @@ class ListedRun:
             "seconds_left": status.seconds_left,
             "text": self.text,
             "preset": self.preset,
+            "started_from": self.started_from or None,
             "bytes": self.run.size(),
             "message": status.message,
             "slowdown": status.slowdown,
@@ -214,6 +219,7 @@ class ListedRun:
             self.run.name,
             f"{status.state} {status.percent}%" if running else status.state,
             self.text,
+            self.started_from,
             _best(status),
             f"{status.step:,}",
             duration(status.work_seconds),
@@ -320,6 +326,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
+    from charlstm.training.verdict import Ended
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
@@ -345,9 +352,9 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             )
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
-        # the message is about something after the end, such as a resume that failed; the verdict has that of a failure
-        if not as_json and status.message and judged.kind not in ("failed", "crashed"):
-            view.print_line(f"{found.name} is {status.state}: {status.message}")
+        remark = judged.remark if isinstance(judged, Ended) else status.message
+        if not as_json and remark:
+            view.print_line(f"{found.name} ({status.state}): {remark}")
 
 
 @click.command()

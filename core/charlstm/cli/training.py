@@ -302,7 +302,8 @@ def train(
         _check_validation_text(corpus.validation, given_changes)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        start = find_start(start_word, corpus, settings, runs_dir)
+        with ProgressBar() as bar:
+            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
     if start is not None:
         _check_network_size(start.config, changes)
         if spec is None:
@@ -387,7 +388,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import SMALLER, Diverged
+    from charlstm.training.verdict import Diverged, lower_rate
     from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
@@ -409,10 +410,10 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     if not isinstance(last, Finished):  # stopped before the first step, or while the disk was full
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
-    lower_rate = f"{min(Settings().lr, run.spec().settings.lr / SMALLER):.1g}"
+    rate = f"{lower_rate(run.spec().settings.lr):.1g}"
     if isinstance(judged, Diverged):
         raise DivergedError(
-            f"{run.name}: {judged.text} {judged.advice(lower_rate)}", Advice("resume", run.name, setting="lr")
+            f"{run.name}: {judged.text} {judged.advice(rate)}", Advice("resume", run.name, setting="lr")
         )
     if not as_json:
         if missed := limits.missed(last.limit):
@@ -423,7 +424,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
         if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
-            command = shell_command("train", "--like", run.name, "--lr", lower_rate)
+            command = shell_command("train", "--like", run.name, "--lr", rate)
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process
         raise click.exceptions.Exit(ExitCode.of_signal(ended_by))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
-from charlstm.display import duration, plural, visible
+from charlstm.display import duration, plural, shell_command, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run
 from charlstm.runs.judge import judge
@@ -33,7 +33,7 @@ from charlstm.training.events import (
     to_line,
 )
 from charlstm.training.settings import LENGTH, Settings
-from charlstm.training.verdict import END_REASONS, Diverging, Verdict
+from charlstm.training.verdict import END_REASONS, Diverging, Verdict, lower_rate
 
 PLAIN_INTERVAL = 10.0
 """Seconds of training between two lines of progress where there is no bar."""
@@ -157,7 +157,10 @@ class EventView:
         judged, before = judge(self.series), self._diverges
         self._diverges = isinstance(judged, Diverging)
         if isinstance(judged, Diverging) and not before:
-            self.print_line(f"note: {judged.text} {judged.advice}")
+            last = self.series.last_step
+            rate = f"{lower_rate(Settings().lr if last is None else last.lr):.1g}"
+            command = shell_command("control", self._run.name, "set-lr", rate)
+            self.print_line(f"note: {judged.text} {judged.advice(command)}")
 
     def show_waiting(self, words: str) -> None:
         """Show on the status line why there is no progress."""

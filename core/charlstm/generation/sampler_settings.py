@@ -154,7 +154,7 @@ class SamplerSettings:
 
 
 FILTERS = tuple(name for name, each in setting_fields(SamplerSettings).items() if each.optional)
-"""The settings that drop characters, in their order. Each is off when it is None."""
+"""The settings that drop characters, in the order in which they do: those that may be None, which is off."""
 
 
 def changed_settings(settings: SamplerSettings | None, changes: SamplerKeywords) -> SamplerSettings:

@@ -6,8 +6,9 @@ letters. `docs/presets.md` has the texts on which this was tried.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,20 @@ PASSAGES, LENGTH, WARM_UP = 40, 160, 32
 HELPS_BELOW = 0.72
 """The share of the pairs' loss that the model's has to be below. In a minute of ``quick``, texts up to 0.70 gained, one
 at 0.82 lost."""
+
+LEARNS = {"quick": (0.89, 1.08)}
+"""What becomes of the loss that the model in the box has on a text before any training, for presets where that was
+measured: the share that is left from the model, and the loss from nothing as a share of it. For `quick` over six texts
+that it had not read: 0.84 to 0.93 and 1.05 to 1.09."""
+
+LEARNS_BELOW = 0.6
+"""The same is not known of texts on which the model's loss is a larger share of the pairs' loss."""
+
+LEARNS_FROM = (300_000, 850_000)
+"""Characters that a run has to read for these losses, from the model and from nothing: two thirds of what it read."""
+
+LEARNS_OF = 150_000
+"""Characters of the smallest text for these losses: most texts were larger."""
 
 COUNTED = 1_000_000
 """Characters of the text whose pairs are counted."""
@@ -71,6 +86,18 @@ class StartModel:
         return self.read >= MIN_OVERLAP
 
 
+def expected_losses(
+    box: StartModel, preset_name: str, text_chars: int, chars: float, from_nothing: bool
+) -> tuple[float, float] | None:
+    """About what the loss will be after a preset that reads ``chars`` characters of a text of ``text_chars``, from the
+    model in the box and from nothing; ``None`` where that is not known."""
+    shares = LEARNS.get(preset_name)
+    known = box.name == DEMO and not box.has_read_it and box.loss < LEARNS_BELOW * box.pairs
+    if shares is None or not known or text_chars < LEARNS_OF or chars < LEARNS_FROM[from_nothing]:
+        return None
+    return shares[0] * box.loss, shares[1] * box.loss
+
+
 def passages_read(model: Model) -> Passages | None:
     """Passages of the texts that ``model`` has read before its own run: its own, or those of the model in the box if
     it, or a model that it started from, started from that one. ``None`` where nothing is known."""
@@ -98,24 +125,33 @@ def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> S
     """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
     second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
+    return _tried(name, path, model, loss_before_training(model, corpus, spans), corpus, spans)
+
+
+def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
     read = share_read(passages_read(model), corpus, spans)
-    return StartModel(
-        name, path, model.config, loss_before_training(model, corpus, spans), pairs_loss(corpus, spans), read
-    )
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
 
 
-def best_start(models: Iterable[tuple[str, Path]], corpus: Corpus, spans: Sequence[Span]) -> StartModel | None:
+def best_start(
+    models: Sequence[tuple[str, Path]],
+    corpus: Corpus,
+    spans: Sequence[Span],
+    progress: Callable[[int, int], None] | None = None,
+) -> StartModel | None:
     """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
-    are left out."""
-    best: StartModel | None = None
-    for name, path in models:
-        try:
-            tried = try_model(name, path, corpus, spans)
-        except CharLSTMError:
-            continue
-        if tried.helps and (best is None or tried.loss < best.loss):
-            best = tried
-    return best
+    are left out. ``progress`` is called with the numbers ``(done, total)`` of models."""
+    best: tuple[str, Path, Model, float] | None = None
+    for number, (name, path) in enumerate(models, 1):
+        with contextlib.suppress(CharLSTMError):
+            model = load_model(path)
+            loss = loss_before_training(model, corpus, spans)
+            if best is None or loss < best[-1]:
+                best = name, path, model, loss
+        if progress is not None:
+            progress(number, len(models))
+    tried = None if best is None else _tried(*best, corpus, spans)
+    return tried if tried is not None and tried.helps else None
 
 
 NOTHING, BEST = "none", "auto"
@@ -133,13 +169,20 @@ def starts_from_model(word: str | None, preset_name: str, given: Collection[str]
     return PRESETS[preset_name].from_model is not None and not OWN_NETWORK.intersection(given)
 
 
-def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: Path | None = None) -> StartModel | None:
+def find_start(
+    word: str | None,
+    corpus: Corpus,
+    settings: Settings,
+    runs_dir: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> StartModel | None:
     """The model that a new run starts from; ``None`` for random weights.
 
     Args:
         word: what the user asked for: a model as :func:`~charlstm.runs.models.find_model` takes it, :data:`NOTHING`,
             :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps.
         settings: those of the run, which say what is held out.
+        progress: called with the numbers ``(done, total)`` of models that were tried for :data:`BEST`.
 
     Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
     """
@@ -152,7 +195,7 @@ def find_start(word: str | None, corpus: Corpus, settings: Settings, runs_dir: P
     models = [] if demo is None else [(DEMO, demo)]
     if word == BEST:
         models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
-    return best_start(models, corpus, spans)
+    return best_start(models, corpus, spans, progress)
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:

@@ -226,7 +226,8 @@ def cpu_model() -> str:
 
 
 def _machine() -> list[str | int | None]:
-    return [platform.node(), cpu_model(), os.cpu_count(), version("torch")]
+    """What the stored speeds depend on: with a new kernel all are measured again, since that may be the fastest."""
+    return [platform.node(), cpu_model(), os.cpu_count(), version("torch"), *KERNELS]
 
 
 def _read_cache() -> dict[str, tuple[str, float, int]]:

@@ -160,7 +160,7 @@ class Resumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned(Event):
-    """A sentence for the user; training continues."""
+    """A sentence for the user. It ends nothing by itself."""
 
     name: ClassVar[Literal["warning"]] = "warning"
     message: str

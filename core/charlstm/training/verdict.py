@@ -1,4 +1,5 @@
-"""What a run's state means for a person: a class for each kind of verdict, and every word that is said of it.
+"""What a run's state means for a person: a class for each kind of verdict, with every word that is said of it, and
+what a person can do next.
 
 :func:`charlstm.runs.judge.judge` finds the verdict on a run. What the trainer, the run's status, the command line and
 the app say of a run that diverges, fails or no longer improves is taken from here too. Losses are in nats per
@@ -11,16 +12,40 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from enum import Enum
+from typing import ClassVar, Literal
 
 from charlstm.display import as_sentence, duration
 from charlstm.training.events import ESTIMATE
+from charlstm.training.settings import Settings
 
 RISKY_RATE = 5
 """A learning rate of so many times the preset's may diverge."""
 
 SMALLER = 10
-"""After a run has diverged, a learning rate this many times smaller is suggested."""
+"""After a learning rate that was too high, one this many times smaller is suggested, or the default if that is lower
+still."""
+
+
+def lower_rate(rate: float) -> float:
+    """The learning rate to suggest after this one was too high."""
+    return min(Settings().lr, rate / SMALLER)
+
+
+class NextStep(Enum):
+    """What a person can do with a run, in the words that the app has beside the key for it."""
+
+    PAUSE = "pause"
+    CONTINUE = "continue"
+    STOP = "stop"
+    LOWER_RATE = "lower the rate"
+    OTHER_RATE = "another rate"
+    RESUME = "resume"
+    RESUME_LOWER = "resume, lower rate"
+    PLAY = "play it"
+    MORE = "more minutes"
+    NEW = "new run"
+    NEW_LOWER = "new run with a lower rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +101,8 @@ class Verdict(ABC):
     """One character that stands before the sentence in the app."""
     is_trouble: ClassVar[bool] = False
     """Whether something has to be done."""
+    usual_steps: ClassVar[tuple[NextStep, ...]] = (NextStep.PAUSE, NextStep.STOP)
+    """What can be done, the most likely first."""
 
     @abstractmethod
     def describe(self, *, bits: bool = False) -> str:
@@ -91,13 +118,18 @@ class Verdict(ABC):
         """Whether the loss rises, or rose or came to rest before the end, because the learning rate is too high."""
         return False
 
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        """What can be done, the most likely first."""
+        return self.usual_steps
+
 
 # ---- before the first step, and between steps
 @dataclass(frozen=True, slots=True)
 class Starting(Verdict):
     """Its first steps are still to come."""
 
-    kind, mark = "starting", "▹"
+    kind, mark, usual_steps = "starting", "▹", (NextStep.STOP,)
     message: str = ""
     """What the worker does."""
 
@@ -109,7 +141,7 @@ class Starting(Verdict):
 class Waiting(Verdict):
     """It waits for the disk."""
 
-    kind, mark = "waiting", "…"
+    kind, mark, usual_steps = "waiting", "…", (NextStep.STOP,)
     message: str = ""
 
     def describe(self, *, bits: bool = False) -> str:
@@ -120,7 +152,7 @@ class Waiting(Verdict):
 class Paused(Verdict):
     """A person has paused it."""
 
-    kind, mark = "paused", "‖"
+    kind, mark, usual_steps = "paused", "‖", (NextStep.CONTINUE, NextStep.STOP)
     step: int
 
     def describe(self, *, bits: bool = False) -> str:
@@ -131,7 +163,7 @@ class Paused(Verdict):
 class Validating(Verdict):
     """Training is over, and the best model is measured on all held-out text."""
 
-    kind, mark = "validating", "▶"
+    kind, mark, usual_steps = "validating", "▶", (NextStep.STOP,)
     reason: str
     """Why training ended: ``done``, ``time``, or empty when that is not known yet."""
 
@@ -163,7 +195,7 @@ class FirstSteps(Verdict):
 class NotFalling(Verdict):
     """The training loss does not fall, or rises, and there are no two validations to compare yet."""
 
-    kind, mark, is_trouble = "rising", "↗", True
+    kind, mark, is_trouble, usual_steps = "rising", "↗", True, (NextStep.LOWER_RATE, NextStep.STOP)
     train: Losses
 
     def describe(self, *, bits: bool = False) -> str:
@@ -219,7 +251,7 @@ class Recovering(Verdict):
 class Flattening(Verdict):
     """The validation loss falls hardly at all, or rises a little."""
 
-    kind, mark = "flattening", "→"
+    kind, mark, usual_steps = "flattening", "→", (NextStep.LOWER_RATE, NextStep.STOP)
     change: float
     seconds: float
     validation: Losses | None = None
@@ -247,6 +279,10 @@ class Worsening(Verdict):
     def needs_lower_rate(self) -> bool:
         return not self.train_falls
 
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        return (NextStep.LOWER_RATE, NextStep.STOP) if self.needs_lower_rate else (NextStep.STOP,)
+
     def describe(self, *, bits: bool = False) -> str:
         best, last = self.validation.words(bits)
         span = _span(self.seconds)
@@ -262,7 +298,7 @@ class Worsening(Verdict):
 class Overfitting(Verdict):
     """The validation loss rises while the training loss falls."""
 
-    kind, mark = "overfitting", "↗"
+    kind, mark, usual_steps = "overfitting", "↗", (NextStep.STOP,)
     since: int
     """The step of the best validation."""
     rise: float
@@ -282,7 +318,7 @@ class Overfitting(Verdict):
 class Stuck(Verdict):
     """The loss does not fall below the entropy of the letter frequencies, ``order0``."""
 
-    kind, mark, is_trouble = "stuck", "=", True
+    kind, mark, is_trouble, usual_steps = "stuck", "=", True, (NextStep.OTHER_RATE, NextStep.STOP)
     order0: float
 
     def describe(self, *, bits: bool = False) -> str:
@@ -297,8 +333,7 @@ class Diverging(Verdict):
     """The training loss rises far above its lowest, or above guessing, or is not a number any more (then ``train`` is
     ``None``)."""
 
-    kind, mark, is_trouble = "diverging", "✗", True
-    advice: ClassVar[str] = "Stop it and train with a lower lr, or lower it with set-lr."
+    kind, mark, is_trouble, usual_steps = "diverging", "✗", True, (NextStep.LOWER_RATE, NextStep.STOP)
     train: Losses | None = None
     """The lowest and the last training loss."""
     guessing: float | None = None
@@ -318,12 +353,18 @@ class Diverging(Verdict):
         moved = f"rose from {low} to {last}" if self.train.before < self.train.after else f"is {last}"
         return f"Diverging: the training loss {moved} {_unit(bits)}{worse}."
 
+    @staticmethod
+    def advice(command: str) -> str:
+        """What to do; ``command`` lowers the learning rate of the run while it trains."""
+        return f"Stop it and train with a lower learning rate, or lower it now: {command}"
+
 
 # ---- after the end
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended(Verdict):
     """A run without a worker."""
 
+    usual_steps: ClassVar[tuple[NextStep, ...]] = (NextStep.RESUME, NextStep.PLAY)
     best: Best | None
     message: str = ""
     """What the worker reported, or empty."""
@@ -342,6 +383,12 @@ class Ended(Verdict):
         """That it overfitted and what would help, as the end of a sentence; empty where it did not."""
         since = self.overfitted_since
         return "" if since is None else f"overfitted after step {since:,}; more text or dropout would help"
+
+    @property
+    def remark(self) -> str:
+        """``message``, unless :meth:`describe` says it: something that came after the end, such as a resume that
+        failed."""
+        return self.message
 
     def _best(self, bits: bool) -> str:
         return "" if self.best is None else self.best.describe(bits)
@@ -373,6 +420,10 @@ class Failed(Broken):
 
     kind, mark = "failed", "✗"
 
+    @property
+    def remark(self) -> str:
+        return ""
+
     def describe(self, *, bits: bool = False) -> str:
         return f"{self.title}: {as_sentence(self.message) or 'The reason is unknown.'} {self._best(bits)}".rstrip()
 
@@ -388,9 +439,10 @@ class Crashed(Failed):
 class Diverged(Broken):
     """It ended because its loss was not a number any more."""
 
-    kind, mark = "diverged", "✗"
+    kind, mark, usual_steps = "diverged", "✗", (NextStep.RESUME_LOWER, NextStep.PLAY, NextStep.NEW)
+    question_title: ClassVar[str] = "Resume with a lower rate"
     question: ClassVar[str] = "The loss ran away. From the last checkpoint on, the highest learning rate is:"
-    """Before it is resumed."""
+    """What is asked before it is resumed."""
     no_state: ClassVar[str] = "The loss is no longer a number, so this training has no state to continue from"
     """Why its trainer, in a program that uses the library, cannot give the state of training."""
     step: int
@@ -398,6 +450,10 @@ class Diverged(Broken):
     @property
     def title(self) -> str:
         return END_REASONS["diverged"].title
+
+    @property
+    def remark(self) -> str:
+        return "" if self.message == self.message_after(self.step) else self.message
 
     @property
     def needs_lower_rate(self) -> bool:
@@ -434,18 +490,20 @@ class EndReason:
     title: str = "Finished"
     why: str = ""
     """As in ``Finished after 5:00: its time limit was reached``."""
+    state: Literal["finished", "stopped", "failed"] = "finished"
+    """The state that the run is listed with, see :data:`charlstm.runs.status.RunState`."""
 
 
 END_REASONS = {
     "done": EndReason("finished"),
-    "stopped": EndReason("stopped", "Stopped"),
+    "stopped": EndReason("stopped", "Stopped", state="stopped"),
     "time": EndReason("out of time", "Finished at its time limit", "its time limit was reached"),
     "patience": EndReason(
         "no longer improving",
         "Finished early: validation had stopped improving",
         "the validation loss had stopped improving",
     ),
-    "diverged": EndReason("diverged", "Ended: the loss ran away"),
+    "diverged": EndReason("diverged", "Ended: the loss ran away", state="failed"),
 }
 """The reasons of ``finished`` events."""
 
@@ -476,6 +534,10 @@ class Finished(Ended):
         than guessing. A longer run would change nothing, a lower learning rate would."""
         useless = self.useless is not None and (self.rose_above_guessing or self.stalled)
         return self.risen is not None or useless
+
+    @property
+    def next_steps(self) -> tuple[NextStep, ...]:
+        return (NextStep.PLAY, NextStep.NEW_LOWER if self.needs_lower_rate else NextStep.MORE)
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import click
 import pyte
@@ -31,6 +31,7 @@ from charlstm.training.events import Controlled, Failed, Finished, Paused, Resum
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
+from charlstm.training.verdict import Diverged
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from recorded_run import record
 
@@ -195,17 +196,30 @@ def test_watch_prints_the_verdict_when_it_changes(
     assert "Finished after" not in out + err
 
 
+def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, run_cli: RunCli) -> None:
+    with record(tmp_path, "running", name="away", steps=40) as recorded:
+        recorded.append(Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0))
+        recorded.beat("failed", Diverged.message_after(40))
+    watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
+    assert run_cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
+    liveness.write_heartbeat(
+        recorded.run.heartbeat_path,
+        replace(cast(Any, liveness.read_heartbeat(recorded.run.heartbeat_path)), message="the disk is full"),
+    )
+    assert run_cli(*watch)[1].splitlines()[-1] == "away (failed): the disk is full"
+
+
 def test_watch_and_runs_print_why_a_resume_failed(workspace: Path, run_cli: RunCli) -> None:
     beat = find_run("fox").heartbeat_path
     before = liveness.read_heartbeat(beat)
     assert before is not None
     assert before.message == ""  # as of a run without problems
-    assert "fox is finished" not in run_cli("watch", "fox", "--plain")[1]
+    assert "fox (finished)" not in run_cli("watch", "fox", "--plain")[1]
     why = "its state was written by another version"
     liveness.write_heartbeat(beat, replace(before, message=why))
     try:
         assert why in run_cli("runs")[0]
-        assert f"fox is finished: {why}" in run_cli("watch", "fox", "--plain")[1]
+        assert f"fox (finished): {why}" in run_cli("watch", "fox", "--plain")[1]
     finally:
         liveness.write_heartbeat(beat, before)
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from charlstm.cli.generate import unescaped
+from charlstm.cli.options import setting_option
 from charlstm.cli.output import StatusLine
+from charlstm.setting_fields import setting, setting_fields
 from command_line import ErrorOf, RunCli, RunJson
 from recorded_run import record
 
@@ -116,6 +121,21 @@ def test_prime_is_read_from_a_file_and_a_pipe(
 )
 def test_generate_error_is_one_sentence(workspace: Path, error_of: ErrorOf, words: list[str], sentence: str) -> None:
     assert sentence in error_of("generate", "fox", *words)
+
+
+def test_setting_has_an_option_of_its_kind() -> None:
+    @dataclass
+    class Some:
+        flag: bool = setting(True, "whether")
+        word: str = setting("a", "which")
+        share: float | None = setting(None, "how much")
+
+    command = click.Command("x", callback=lambda **given: click.echo(given))
+    for each in setting_fields(Some).values():
+        command = setting_option(each)(command)
+    assert CliRunner().invoke(command, ["--no-flag", "--word", "b"]).output.strip() == str(
+        {"flag": False, "word": "b", "share": None}
+    )
 
 
 def test_missing_demo_model_is_an_error(workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch) -> None:

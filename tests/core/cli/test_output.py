@@ -66,7 +66,7 @@ def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPa
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
     assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
-    assert "lower it with set-lr" in stderr.getvalue()
+    assert "or lower it now: charlstm control x set-lr 0.0001\n" in stderr.getvalue()
 
 
 def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -210,7 +210,7 @@ def test_commands_and_arguments_are_completed() -> None:
     assert found is not None
     player = Player(load_model(found), SamplerSettings(), seed=0, length=5, until="")
     assert player.completenames("/s") == ["/save ", "/seed ", "/settings "]
-    assert player.completenames("/top") == ["/top-k ", "/top-p "]
+    assert {"/top-k ", "/top-p "} <= set(player.completenames("/top"))
     assert player.completenames("") == []
     assert player.complete_until("p") == ["paragraph"]
 

@@ -72,6 +72,17 @@ def test_runs_are_chosen_by_state_and_tag(several: dict[str, Run], run_json: Run
     assert err.startswith("None of 4 runs in ")
 
 
+def test_runs_say_from_which_model_they_started(
+    several: dict[str, Run], tmp_path: Path, run_json: RunJson, run_cli: RunCli
+) -> None:
+    assert "START" not in run_cli("runs")[0]
+    with record(tmp_path / "runs", "finished", name="e", lineage={"run": "demo"}):
+        pass
+    assert [row["started_from"] for row in run_json("runs")] == [None] * 4 + ["demo"]
+    head, *_, last = run_cli("runs")[0].splitlines()
+    assert last[head.index("START") :].startswith("demo ")
+
+
 def test_run_with_a_damaged_run_json_is_listed_last_by_age(several: dict[str, Run], run_json: RunJson) -> None:
     several["d"].spec_path.write_text('{"format": 1, "created": 0, "corpus": {}, "settings": 7}')
     rows = run_json("runs", "--sort", "created")

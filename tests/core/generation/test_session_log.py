@@ -7,6 +7,7 @@ import copy
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tracemalloc
@@ -41,6 +42,8 @@ from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from faulty_disk import FaultyDisk, full
 from played_documents import about, everything, played
 from random_examples import examples
+
+KILLED = -signal.SIGKILL
 
 CLAMPS = (Clamp(1, 3, value=0.1 + 0.2), Clamp(2, 1, factor=-1 / 3), Clamp(1, 2, value=1e-9, factor=0.7))
 
@@ -265,38 +268,43 @@ def test_power_cut_loses_nothing_that_was_synced(tmp_path, model):
     path, done = tmp_path / "here" / "one.json", tmp_path / "done"
     code = "\n".join(
         (
-            "import sys; sys.path[:0] = sys.argv[4:]",
+            "import os, sys; sys.path[:0] = sys.argv[3:]",
             "from test_session_log import *",
             "from recorded_run import tiny_model; from faulty_disk import PowerLossDisk",
             "model = tiny_model(symbols=tuple('abc '), hidden_size=4)",
             "path, done = Path(sys.argv[1]), Path(sys.argv[2])",
-            "at, early = int(sys.argv[3]) // 2, int(sys.argv[3]) % 2",
-            "storage.disk = PowerLossDisk(path.parent, at, names_first=bool(early))",
-            "log = SessionLog.create(path, state_of(Document('abc'), model))",
-            "document = log.read().state.document",
-            "for number in range(3):",
-            "    document.insert('abc'[number]); done.write_text(document.text.read()[:-1])",
-            "    log.append(changes(document.take_journal()), about(document), sync=True)",
-            "    if number == 1: log.compact()",
-            "done.write_text(document.text.read()); print(storage.disk.calls)",
+            "def write(at, early):",
+            "    storage.disk = PowerLossDisk(path.parent, at, names_first=early)",
+            "    log = SessionLog.create(path, state_of(Document('abc'), model))",
+            "    document = log.read().state.document",
+            "    for number in range(3):",
+            "        document.insert('abc'[number]); done.write_text(document.text.read()[:-1])",
+            "        log.append(changes(document.take_journal()), about(document), sync=True)",
+            "        if number == 1: log.compact()",
+            "    done.write_text(document.text.read())",
+            "for line in sys.stdin:",  # a fork for each power cut: Python is started once
+            "    at, early = map(int, line.split())",
+            "    if not (child := os.fork()):",
+            "        write(at, bool(early)); os._exit(0)",
+            "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)",
         )
     )
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
-    at = 0
-    while True:
-        for early in (0, 1):
-            for each in path.parent.iterdir():
-                each.unlink()
-            done.unlink(missing_ok=True)
-            run = [sys.executable, "-c", code, str(path), str(done), str(2 * at + early), *folders]
-            result = subprocess.run(run, capture_output=True, text=True, check=False)
-            assert result.returncode in (0, -9), result.stderr
-            if done.exists():
-                text = read(path).state.document.text.read()
-                assert text in (done.read_text(), done.read_text() + "abc"[len(done.read_text()) - 3 :][:1])
-        if result.returncode == 0:
-            break
-        at += 3
+    run = [sys.executable, "-c", code, str(path), str(done), *folders]
+    with subprocess.Popen(run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        at, status = 0, KILLED
+        while status == KILLED:
+            for early in (0, 1):
+                for each in path.parent.iterdir():
+                    each.unlink()
+                done.unlink(missing_ok=True)
+                print(at, early, file=writer.stdin, flush=True)
+                status = int(writer.stdout.readline())
+                assert status in (0, KILLED)
+                if done.exists():
+                    text = read(path).state.document.text.read()
+                    assert text in (done.read_text(), done.read_text() + "abc"[len(done.read_text()) - 3 :][:1])
+            at += 1
     assert at > 10
 
 

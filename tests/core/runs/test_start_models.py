@@ -94,7 +94,9 @@ def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: di
 def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_read(
     models: dict[str, Path], corpus: Corpus
 ) -> None:
-    best = best_start(models.items(), corpus, everything(corpus))
+    done: list[tuple[int, int]] = []
+    best = best_start(list(models.items()), corpus, everything(corpus), lambda *found: done.append(found))
+    assert done == [(number + 1, len(models)) for number in range(len(models))]
     assert best is not None
     assert best.name == "good"
     assert best_start([(name, models[name]) for name in ("blank", "damaged")], corpus, everything(corpus)) is None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import charlstm
+from charlstm.training.settings import Settings
 from charlstm.training.verdict import (
     END_REASONS,
     Beaten,
@@ -18,10 +20,13 @@ from charlstm.training.verdict import (
     Failed,
     Finished,
     Losses,
+    NextStep,
     NotFalling,
     Recovering,
     Stopped,
     Verdict,
+    Worsening,
+    lower_rate,
 )
 
 BEST = Best(1.5, step=80)
@@ -68,6 +73,21 @@ def test_rate_is_to_be_lowered_after_a_rise_or_a_useless_model_that_stalled() ->
     assert not Finished(best=BEST, reason="done", seconds=1.0, stalled=True).needs_lower_rate
 
 
+def test_lower_rate_is_a_tenth_and_at_most_the_default() -> None:
+    assert lower_rate(0.01) == pytest.approx(0.001)
+    assert lower_rate(0.9) == Settings().lr
+
+
+def test_next_steps_after_too_high_a_rate_are_with_a_lower_one() -> None:
+    useless = Beaten("guessing all characters alike", 4.6)
+    finished = Finished(best=BEST, reason="done", seconds=1.0, useless=useless)
+    assert finished.next_steps == (NextStep.PLAY, NextStep.MORE)
+    assert replace(finished, stalled=True).next_steps == (NextStep.PLAY, NextStep.NEW_LOWER)
+    worsening = Worsening(0.1, 60.0, Losses(2.0, 3.0), train_falls=True)
+    assert worsening.next_steps == (NextStep.STOP,)
+    assert replace(worsening, train_falls=False).next_steps == (NextStep.LOWER_RATE, NextStep.STOP)
+
+
 def test_flaw_names_the_simplest_model_that_is_better() -> None:
     ended = Finished(best=BEST, reason=next(iter(END_REASONS)), seconds=1.0)
     assert ended.flaw({"order 1": 3.0, "xz": 2.0}, risky_rate=False, bits=False) is None
@@ -85,7 +105,9 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
 def test_words_about_divergence_stand_in_one_module() -> None:
     core = Path(charlstm.__file__).parent
     said = re.compile(
-        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any)""", re.I
+        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any"""
+        r"|lower rate|lower lr)",
+        re.I,
     )
     found = {
         path.name

@@ -243,13 +243,26 @@ async def test_run_that_ends_without_a_model_says_so_and_what_can_be_done(
             await app.shows("resume")
 
 
-@pytest.mark.parametrize(("state", "says"), [("failed", "has failed, and"), ("stopped", ""), ("finished", "")])
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ("failed", "has failed, and"),
+        ("crashed", "has crashed, and"),
+        ("diverged", "has diverged, and"),
+        ("stopped", ""),
+        ("finished", ""),
+    ],
+)
 async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, state: str, says: str) -> None:
     with record(runs, "running", steps=60) as worker:
         async with watching(runs, worker, (120, 36)) as app:
             await app.press("enter")
             await app.shows(WAITS)
-            worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
+            if state == "diverged":
+                worker.append(Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0))
+                worker.end("failed", "the loss was not a number any more")
+            else:
+                worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
             await plays(app, 50)
             await app.shows(says)
 

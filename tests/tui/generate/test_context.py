@@ -11,6 +11,7 @@ import numpy as np
 from charlstm.display import plural, quoted
 from charlstm.insight.context import LENGTHS, context
 from charlstm.model.file import load_model
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.context_view import SCALE, ContextCurves, Curve
 from charlstm_tui.player.marks import level
 from playing_app import playing
@@ -25,6 +26,7 @@ async def test_how_far_back_the_model_looks_for_a_text_and_for_the_place_at_the_
         await it.until(lambda: view.whole is not None and view.here is not None)
         assert "[Context]" in it.screen_text()
         assert view.text_view.text() == it.text
+        assert it.screen.copyable() == Copyable("the text with its prime", it.text)
         place = view.text_view.cursor
         assert place == len(it.text) - 3
         whole = context(loaded, it.text)  # at the same places as the command and the library

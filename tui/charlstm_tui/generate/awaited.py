@@ -75,6 +75,10 @@ class RunToPlay:
         self._choice = choice
         self._tail, self._series = EventTail(run.events_path), RunSeries()
 
+    def judge(self) -> Verdict:
+        """How the run is doing, by what was read of it."""
+        return judge(self._series, self.status)
+
     def look(self) -> ModelChoice | Awaited:
         """The choice with the run's model to play now, or what is awaited."""
         self.status = status = self.run.status()
@@ -88,7 +92,7 @@ class RunToPlay:
         found = playable_model(self.run, status, series)
         if found is not None:
             return replace(self._choice, step=found.snapshot)
-        judged = judge(series, status)
+        judged = self.judge()
         long_wait = judged.is_trouble or isinstance(judged, Paused | Waiting)
         trouble = judged if not status.alive or long_wait else None
         return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)

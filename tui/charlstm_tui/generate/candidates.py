@@ -21,7 +21,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from charlstm.display import percent, symbol, visible
-from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import ALTERNATIVES, Alternative
 from charlstm_tui.widgets.bars import bar
@@ -271,6 +271,6 @@ def cut_by(settings: SamplerSettings, alternatives: tuple[Alternative, ...]) -> 
         elif settings.min_p and (one.probability / best) ** (1 / settings.temperature) < settings.min_p:
             names["min-p"] = None
         else:
-            others = ("top_p", "typical", "mirostat")
+            others = [name for name in FILTERS if name not in ("top_k", "min_p")]
             names.update({name.replace("_", "-"): None for name in others if getattr(settings, name) is not None})
     return list(names)

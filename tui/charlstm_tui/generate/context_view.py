@@ -143,6 +143,9 @@ class ContextView(ReadingView):
     def can(self, action: Action) -> bool:
         return action.handler != "why"  # the text has colours of its own
 
+    def copyable(self) -> None:
+        """Nothing: it shows only a part of the text."""
+
     def leave(self) -> None:
         self.workers.cancel_group(self, "whole")
         self.workers.cancel_group(self, "place")
@@ -158,7 +161,6 @@ class ContextView(ReadingView):
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         self.put_cursor(cursor)
-        view.focus()
         if self.whole is None:
             self._measure_model()
         self.moved()

@@ -12,6 +12,7 @@ from charlstm.display import plural, quoted
 from charlstm.errors import GenerationError
 from charlstm.insight.influence import Influence
 from charlstm_tui.formatting import unit
+from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
@@ -35,6 +36,10 @@ class ExplainingView(GenerateView):
         self.explanation = ""
         self._explained: tuple[str, int] | None = None  # the text and the position that the colours are about
         self._influence: tuple[Influence, str] | None = None  # what ``explanation`` says, and of which text
+
+    @property
+    def text_view(self) -> StreamView:
+        raise NotImplementedError
 
     def do_why(self) -> None:
         self.say("")

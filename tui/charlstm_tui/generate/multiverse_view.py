@@ -33,7 +33,7 @@ from charlstm_tui.actions import Action, key_of
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import KeyFigure, Legend, held_words
+from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.operations import SeenPosition
@@ -203,6 +203,8 @@ def cut_in_the_middle(word: str, size: int) -> str:
 class MultiverseView(GenerateView):
     """The view. ``before`` is the text up to the cursor of the text that it was called from."""
 
+    MAIN_PANE = "#multiverse-blocks"
+
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
         super().__init__(player, id=id)
         self.insight = insight
@@ -245,9 +247,6 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def focus_main(self) -> None:
-        self.blocks.focus()
-
     def scopes(self) -> tuple[str, ...]:
         return ("generate.model", "generate.multiverse")
 
@@ -271,9 +270,6 @@ class MultiverseView(GenerateView):
         if not self.root.children:
             return f"No continuation is as likely as the cut-off: {key_of('generate.cutoff_down')} lowers it."
         return ""
-
-    def legend(self) -> Legend | None:
-        return None
 
     @property
     def escape_label(self) -> str:

@@ -25,6 +25,7 @@ from charlstm.generation.tree import Alternative
 from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import shorten
 from charlstm_tui.generate.branch_tree import BranchTree
@@ -159,6 +160,9 @@ class PlayView(ExplainingView):
     @property
     def text_view(self) -> StreamView:
         return self._stream
+
+    def copyable(self) -> Copyable:
+        return Copyable("the text with its prime", self.text_view.text())
 
     @property
     def place(self) -> SeenPosition:

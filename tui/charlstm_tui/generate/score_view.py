@@ -193,7 +193,6 @@ class ScoreView(ReadingView):
         ``model`` is the one at ``facts.path`` where it is loaded already. ``part`` is what is selected of the text that
         was played: its figures are those after what is before it.
         """
-        self.text_view.focus()
         self._part = part
         if part is not None or self._facts != facts or self._text_name in ("", PLAYED):
             if self._facts != facts:

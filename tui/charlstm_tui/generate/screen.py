@@ -22,6 +22,7 @@ from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
+from charlstm.training.verdict import Broken
 from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
@@ -65,11 +66,11 @@ SHORT_NAME = 10
 FOLLOWING = 200
 """Characters after the cursor that Multiverse marks where they are among the continuations, and Context shows."""
 LOOK_EVERY = 0.25
+"""Seconds between two looks at a run that has no model to play yet."""
 FOLLOW_EVERY = 1.0
 """Seconds between two looks for a better model of the run that is played."""
 LEAST_PLAYED = 5.0
 """Seconds for which a text is left to be read before it begins again with a better model."""
-"""Seconds between two looks at a run that has no model to play yet."""
 FIGURES_INTERVAL = 0.25
 """Seconds between two updates of the figures while text streams. The line is at the foot of the screen, so Textual
 composes everything between it and the text anew with each."""
@@ -106,16 +107,12 @@ class GenerateScreen(ModeScreen):
         self.duel = DuelView(self.player, id="duel")
         self.cells = CellsView(self.player, self.insight, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
-        self._back_to = "play"
-        """The view that Esc goes to."""
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self.context = ContextView(self.player, self.insight, id="context")
         self.use_views(self.play)
         self.views |= {
             view.id or "": view for view in (self.score, self.duel, self.cells, self.multiverse, self.context)
         }
-        self._text_of: PlayView | ScoreView = self.play
-        """The view whose text and cursor Multiverse and Context are about."""
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
         """What is shown of the chosen run while it has no model to play."""
@@ -180,10 +177,14 @@ class GenerateScreen(ModeScreen):
         """One of :data:`VIEWS`."""
         return self.view.view_name
 
-    def show_view(self, name: str, back_to: str = "play") -> None:
-        """Show one of :data:`VIEWS`, from which Esc goes to ``back_to``. The text of Play stays as it is meanwhile;
-        Write is a mode of Play."""
-        before, self._back_to = self.view, back_to
+    @property
+    def _text_of(self) -> PlayView | ScoreView:
+        """The view whose text and cursor the one that is shown is about, such as Multiverse or Context."""
+        return self.score if self.view.back_to == "score" else self.play
+
+    def show_view(self, name: str) -> None:
+        """Show one of :data:`VIEWS`. The text of Play stays as it is meanwhile; Write is a mode of Play."""
+        before = self.view
         shown = "play" if name == "write" else name
         if before.id == shown:
             before.leave()
@@ -196,11 +197,6 @@ class GenerateScreen(ModeScreen):
         self.show_message("")
         self._draw_bar()
         self.refresh_bindings()
-
-    async def open_view(self, name: str, back_to: str = "play") -> None:
-        """Show a view that may not be mounted yet."""
-        await self.mount_view(name)
-        self.show_view(name, back_to)
 
     def action_show_view(self, name: str) -> None:
         if name == "play" or self.play.playing:
@@ -234,7 +230,7 @@ class GenerateScreen(ModeScreen):
         if name == "duel":  # each side says what it plays
             seed = f"seed {self.duel.seed}"
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
-        shown = VIEWS if name == "play" else (self._back_to, name)
+        shown = VIEWS if name == "play" else (self.view.back_to or "play", name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
 
@@ -430,9 +426,10 @@ class GenerateScreen(ModeScreen):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
             found = await in_thread(lambda check: to_play.look())
-        if waited and (state := to_play.status.state) in ("failed", "crashed"):
+        if waited and isinstance(judged := to_play.judge(), Broken):
             key, name = key_of("app.mode_train"), to_play.run.name
-            self.show_error(f"{name} has {state}, and this is the model that it leaves. {key} shows what can be done.")
+            leaves = "and this is the model that it leaves"
+            self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
         return found
 
     def _show_awaited(self, awaited: Awaited | None) -> None:
@@ -577,9 +574,8 @@ class GenerateScreen(ModeScreen):
         if event.bar.target is self.play.text_view:
             self.play.replace_found(event.bar, event.text, event.place)
 
-    def copyable(self) -> Copyable:
-        view = self._text_of if self.view in (self.multiverse, self.context) else self.view  # they show only a part
-        return Copyable("the text with its prime" if view is self.play else "the text", view.text_view.text())
+    def copyable(self) -> Copyable | None:
+        return self.view.copyable() or self._text_of.copyable()
 
     def handle_escape(self) -> bool:
         if self._awaited is not None:
@@ -587,14 +583,10 @@ class GenerateScreen(ModeScreen):
             return True
         if self.view.handle_escape():
             return True
-        if self._message and (self._message_is_error or self.view_name == "play"):
+        if self._message and (self._message_is_error or not self.view.back_to):  # what else is said goes with the view
             self.show_message("")
-        elif self.view_name != "play":  # what else is said goes with the view
-            self.show_view(self._back_to)
-            self.focus_main()
-        else:
-            return False
-        return True
+            return True
+        return self.leave_view()
 
     def do_write(self) -> None:
         text_only = self.play.text_only
@@ -629,13 +621,13 @@ class GenerateScreen(ModeScreen):
 
     def do_report(self) -> None:
         """Make the page of the command ``report`` about the model on the text of the view, and open it."""
-        state = self.play.state
-        if state is None or state.facts is None:
+        state, text = self.play.state, self.copyable()
+        if state is None or state.facts is None or text is None:
             return
         if any(each.group == "report" and each.node is self and not each.is_finished for each in self.workers):
             self.show_message("The page is being made: it opens when it is done.")
             return
-        self._make_report(state.facts, state.request, self.copyable().text)
+        self._make_report(state.facts, state.request, text.text)
 
     @work(group="report")
     async def _make_report(self, facts: ModelFacts, request: PlayRequest, text: str) -> None:
@@ -680,19 +672,16 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is None or state.distribution is None:
             return
-        self._text_of = self.score if self.view is self.score else self.play
         await self.open_view("multiverse", "score" if self.view is self.score else "play")
         self._show_multiverse()
-        self.multiverse.focus_main()
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
         state = self.play.state
-        if state is None or state.facts is None or not self.view.text_view.length:
+        text = (self.score if self.view is self.score else self.play).text_view
+        if state is None or state.facts is None or not text.length:
             return
-        self._text_of = self.score if self.view is self.score else self.play
         await self.open_view("context", "score" if self.view is self.score else "play")
-        text = self._text_of.text_view
         stop = min(text.length, text.cursor + FOLLOWING)
         start = max(0, stop - SHOWN_CHARS)
         self.context.enter(state.facts.run, text.text(start, stop), text.cursor - start)

@@ -14,8 +14,8 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.session_text_dialog import FORMATS
-from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.marks import Scale
 from charlstm_tui.player.state import ModelFacts, PlaybackState
@@ -28,7 +28,7 @@ SAME_BEGINNING = 12
 class SessionFiles:
     """Saves and exports the text of ``view``."""
 
-    def __init__(self, view: GenerateView) -> None:
+    def __init__(self, view: ExplainingView) -> None:
         self._view = view
         self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
 

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from charlstm_tui.base import View
+from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
@@ -18,7 +19,7 @@ TELL_EVERY = 0.02
 
 
 class GenerateView(View):
-    """A view with a text, and with what the status line says of it."""
+    """A view, mostly with a text, and with what the status line says of it."""
 
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
@@ -47,13 +48,21 @@ class GenerateView(View):
         return self.view_name.capitalize()
 
     @property
-    def text_view(self) -> StreamView:
-        """The text, or the one in focus."""
-        raise NotImplementedError
+    def text_view(self) -> StreamView | None:
+        """The text, or the one in focus; ``None`` for a view without one, which has a ``MAIN_PANE``."""
+        return None
 
     def focus_main(self) -> None:
         """Give the focus to the text, or to what stands in its place."""
-        self.text_view.focus()
+        if self.text_view is None:
+            super().focus_main()
+        else:
+            self.text_view.focus()
+
+    def copyable(self) -> Copyable | None:
+        """The text; ``None`` for a view without one, or with a part of one: then the screen has all of the text that
+        the view is about."""
+        return None if self.text_view is None else Copyable("the text", self.text_view.text())
 
     @property
     def running(self) -> bool:
@@ -71,6 +80,8 @@ class GenerateView(View):
     def legend(self) -> Legend | None:
         """What the colouring means; ``None`` while there is no text."""
         text = self.text_view
+        if text is None:
+            return None
         scale = text.scale
         return Legend(scale, tuple(map(text.level_style, range(1, len(scale.labels) + 1))), text.shows_backgrounds)
 

@@ -55,29 +55,22 @@ class RunsScreen(ModeScreen):
         overlay = self.views.setdefault(OVERLAY, OverlayPane(self._details, id=OVERLAY))
         assert isinstance(overlay, OverlayPane)
         paths = self.table.to_overlay()
-        await self.mount_view(OVERLAY)
-        self.show_view(OVERLAY)
+        await self.open_view(OVERLAY)
         overlay.paths = paths
-        self.call_after_refresh(self.focus_main)
 
     def do_overlay_close(self) -> None:
-        self.show_view("runs-list")
-        self.call_after_refresh(self.focus_main)
+        self.leave_view()
 
     def do_overlay_compare(self) -> None:
-        self.do_overlay_close()
+        self.leave_view()
         self.table.do_compare()
 
     def handle_escape(self) -> bool:
         if super().handle_escape():
             return True
-        if self.view is not self.table:
-            self.do_overlay_close()
-        elif self._note.display:
-            self._clear_note()
-        else:
-            return False
-        return True
+        was_said = self._note.display
+        self._clear_note()
+        return was_said
 
     # ---- messages
     async def action_do(self, name: str) -> None:

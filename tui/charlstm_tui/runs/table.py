@@ -121,6 +121,11 @@ def _plain(text: str) -> Content:
     return Content(visible(text, keep=""))
 
 
+def _preset(run: RunView) -> str:
+    """The preset, and the model that the run started from: its loss is not that of training from nothing."""
+    return f"{run.preset} ({run.started_from})" if run.started_from else run.preset
+
+
 def _best(run: RunView, bits: bool) -> Content:
     return Content(loss(run.status.best_val, bits, whole=run.status.best_whole))
 
@@ -137,7 +142,7 @@ NAME = Column("RUN", 0, 0, lambda run, bits: Content(visible(run.name, keep=""))
 COLUMNS = (
     Column("STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}"),
     Column("TEXT", 12, 3, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(), most=28),
-    Column("PRESET", 10, 7, lambda run, bits: _plain(run.preset), lambda run: run.preset.casefold()),
+    Column("PRESET", 10, 7, lambda run, bits: _plain(_preset(run)), lambda run: _preset(run).casefold(), most=24),
     Column(
         "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val, right=True
     ),
@@ -177,7 +182,9 @@ def fitting(width: int, longest: int = 0) -> tuple[int, tuple[Column, ...]]:
     spare = _name_width(width, columns) - max(NAME_LEAST, wanted)
     for place, column in enumerate(columns):
         if longest and column.most > column.width and spare > 0:
-            columns[place] = replace(column, width=min(column.most, column.width + spare))
+            more = min(column.most - column.width, spare)
+            columns[place] = replace(column, width=column.width + more)
+            spare -= more
     return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
 
 

@@ -235,7 +235,7 @@ class RunPane(Vertical):
 
     def _verdict(self, shown: ShownRun) -> Content:
         view, said = shown.view, shown.verdict
-        keys = keys_for(said)
+        keys = ", ".join(keys_for(shown))
         if shown.refusal:
             line = Content.styled(f"✗ {visible(shown.refusal, keep='')}", "$error")
             return Content.assemble(line, (f"   {keys}", "$quiet"))

@@ -169,17 +169,23 @@ def weights_words(choices: RunChoices, facts: TextFacts | None) -> str:
     return "random" if start is None else f"of {shorten(start.words, LONGEST_ORIGIN)}"
 
 
-def start_words(choices: RunChoices, facts: TextFacts | None, bits: bool) -> str:
-    """Two ways to begin, where there are two: from the model in the box and from nothing; else empty."""
+def start_words(
+    choices: RunChoices, facts: TextFacts | None, bits: bool, expected: tuple[float, float] | None = None
+) -> str:
+    """Two ways to begin, where there are two: from the model in the box and from nothing; else empty. ``expected`` are
+    the losses afterwards, where they are known."""
     if facts is None or facts.box is None or choices.start_from is not None:
         return ""
-    key = key_of("train.from_nothing")
+    key, box = key_of("train.from_nothing"), facts.box.words
+    ends, ends_from_nothing = ("", "") if expected is None else (f"about {loss(each, bits)}" for each in expected)
     if choices.from_nothing:
-        return f"Starts from nothing, to watch it learn; {key} starts from {facts.box.words}."
+        words = f"Starts from nothing, to watch it learn{ends and f': {ends_from_nothing} {unit(bits)} in the end'}. "
+        return words + f"{key} starts from {box}{ends and f': {ends}'}."
     if choices.start(facts) is None:
         return ""
-    now = f"{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    return f"Starts from {facts.box.words}: {now}; {key} starts from nothing, to watch it learn."
+    words = f"Starts from {box}: {loss(facts.box.loss, bits)} {unit(bits)} on this text now"
+    words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
+    return words + f"{ends and f': {ends_from_nothing}'}."
 
 
 def read_before_words(start: StartModel | None) -> str:

@@ -20,10 +20,10 @@ from charlstm.training.settings import LENGTH
 from charlstm.training.verdict import (
     RISKY_RATE,
     Broken,
-    Diverged,
     Ended,
     Finished,
     Flaw,
+    NextStep,
     Stopped,
     Verdict,
     rate_was_too_high,
@@ -159,39 +159,29 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     return Progress(done, worked, words=words), styles.get(state, "-broken")
 
 
-def keys_for(judged: Verdict) -> str:
-    """The keys that matter for a run with this verdict, with what they do."""
-    keys = KEYS[judged.kind]
-    if judged.needs_lower_rate:
-        keys = {"finished": (_PLAY, _NEW), "worsening": KEYS["rising"]}.get(judged.kind, keys)
-    return ", ".join(f"{key_of(action)} {words}" for action, words in keys)
-
-
-_STOP = ("train.stop", "stop")
-_RUNNING = (("train.pause", "pause"), _STOP)
-_RESUME = ("train.resume", "resume")
-_PLAY = ("train.play", "play it")
-_NEW = ("train.new", "new run")
-KEYS = {
-    "starting": (_STOP,),
-    "learning": _RUNNING,
-    "flattening": (("train.rate", "lower rate"), _STOP),
-    "worsening": (_STOP,),
-    "recovering": _RUNNING,
-    "overfitting": (_STOP,),
-    "climbing": _RUNNING,
-    "stuck": (("train.rate", "another rate"), _STOP),
-    "rising": (("train.rate", "lower rate"), _STOP),
-    "diverging": (("train.rate", "lower the rate"), _STOP),
-    "validating": (_STOP,),
-    "paused": (("train.pause", "continue"), _STOP),
-    "waiting": (_STOP,),
-    "stopped": (_RESUME, _PLAY),
-    "finished": (_PLAY, ("train.more_after", "more minutes")),
-    "diverged": (("train.resume", "resume with a lower rate"), _NEW),
-    "failed": (_RESUME,),
-    "crashed": (_RESUME,),
+STEP_ACTIONS = {
+    NextStep.PAUSE: "train.pause",
+    NextStep.CONTINUE: "train.pause",
+    NextStep.STOP: "train.stop",
+    NextStep.LOWER_RATE: "train.rate",
+    NextStep.OTHER_RATE: "train.rate",
+    NextStep.RESUME: "train.resume",
+    NextStep.RESUME_LOWER: "train.resume",
+    NextStep.PLAY: "train.play",
+    NextStep.MORE: "train.more_after",
+    NextStep.NEW: "train.new",
+    NextStep.NEW_LOWER: "train.new",
 }
+
+
+def keys_for(shown: ShownRun) -> list[str]:
+    """The keys that matter for the run, each with what it does."""
+    steps, run = shown.verdict.next_steps, None if shown.view is None else shown.view.run
+    if shown.flaw is not None and shown.flaw.lower_rate:
+        steps = (NextStep.PLAY, NextStep.NEW_LOWER)
+    if run is None or not run.model_path.is_file():
+        steps = tuple(step for step in steps if step is not NextStep.PLAY)
+    return [f"{key_of(STEP_ACTIONS[step])} {step.value}" for step in steps]
 
 
 def run_result(shown: ShownRun) -> RunResult | None:
@@ -199,7 +189,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     view, series, judged, bits, flaw = shown.view, shown.series, shown.verdict, shown.bits, shown.flaw
     if view is None or not isinstance(judged, Ended):
         return None
-    broken, held, diverged = (isinstance(judged, kind) for kind in (Broken, Stopped, Diverged))
+    broken, held = isinstance(judged, Broken), isinstance(judged, Stopped)
     best = judged.best
     measures = ""
     lines: list[str] = []
@@ -222,18 +212,6 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append(f"better than {_and(beaten)}" + ("" if best.whole else ", by this estimate"))
     if flaw is None:
         lines.append(judged.overfitted)
-    keys = []
-    if broken or held:
-        keys.append(f"{key_of('train.resume')} resume{', lower rate' if diverged else ''}")
-    if view.run.model_path.is_file():
-        keys.append(f"{key_of('train.play')} play it")
-    if diverged:
-        keys.append(f"{key_of('train.new')} new run")
-    elif flaw is not None and flaw.lower_rate:
-        keys.append(f"{key_of('train.new')} new run with a lower rate")
-    elif not broken and not held:
-        keys.append(f"{key_of('train.more_after')} more minutes")
-    keys.append(f"{key_of('app.back')} samples")
     sample = _sample_of_best(series)
     words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
     return RunResult(
@@ -244,7 +222,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
         sample=sample.text[:400] if sample else "",
-        keys="   ".join(keys),
+        keys="   ".join((*keys_for(shown), f"{key_of('app.back')} samples")),
         state="broken" if broken else "held" if held else "poor" if flaw else "good",
     )
 

@@ -28,7 +28,7 @@ from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slow
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.start_models import NOTHING, StartModel, find_start, try_model
+from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
@@ -564,6 +564,14 @@ class SetupPane(View):
             )
         return found
 
+    def _expected_losses(self) -> tuple[float, float] | None:
+        """About what the losses will be in the end, from the model in the box and from nothing."""
+        facts, choices = self.text_facts, self.choices
+        seconds, speed = number(self.costs, "seconds"), number(self.costs, "chars_per_second")
+        if facts is None or facts.box is None or choices.changes or not seconds or not speed:
+            return None
+        return expected_losses(facts.box, self.preset_name, facts.chars, seconds * speed, choices.from_nothing)
+
     def _parameters(self, settings: Settings) -> int | None:
         if self.text_facts is None:
             return None
@@ -591,7 +599,7 @@ class SetupPane(View):
         changed = self.changes_count > 0
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(self.choices, self.text_facts, self.bits)
+        words = start_words(self.choices, self.text_facts, self.bits, self._expected_losses())
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
         plan = self._plan_pane

@@ -21,7 +21,7 @@ from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
 from charlstm.training.commands import Command
-from charlstm.training.verdict import SMALLER, Diverged
+from charlstm.training.verdict import Diverged, lower_rate
 from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View
@@ -335,7 +335,7 @@ class WatchView(View):
         last = series.last_step if series is not None else None
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
         lower = self.pane.shown.verdict.needs_lower_rate
-        offered = last.lr / SMALLER if last and lower else last.lr if last else None
+        offered = None if last is None else lower_rate(last.lr) if lower else last.lr
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
@@ -360,7 +360,7 @@ class WatchView(View):
     def lower_rate(self) -> float | None:
         """The learning rate for another run on this text, if that of this one was too high."""
         spec = self.attached.spec
-        return spec.settings.lr / SMALLER if spec is not None and self.pane.shown.rate_was_too_high else None
+        return lower_rate(spec.settings.lr) if spec is not None and self.pane.shown.rate_was_too_high else None
 
     async def do_resume(self) -> None:
         run = self.run
@@ -374,11 +374,10 @@ class WatchView(View):
         except RunError as error:
             self._refuse(run.run, str(error))
             return
-        usual = spec.settings.lr / 3
         self._prompt(
-            "Continue with a lower rate",
+            Diverged.question_title,
             Diverged.question,
-            learning_rate(usual),
+            learning_rate(lower_rate(spec.settings.lr)),
             _check_rate,
             lambda text: self._resume(run.run, {"lr": float(text)}),
         )
