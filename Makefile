@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit anywhere torture pictures demo wheel clean
+.PHONY: run test lint types unit anywhere torture snapshots pictures demo wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
@@ -50,6 +50,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 	$(BIN)/python -c 'import tomllib; print("\n".join(tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"]))' > $(VENV)/dev-requirements.txt
 	$(BIN)/python -m pip install --quiet --editable . --requirement $(VENV)/dev-requirements.txt
 	@touch $@
+
+# What the screens look like, which tests/tui/test_screens.py compares, written anew. Read the diff before you commit it.
+snapshots: $(VENV)/.dev
+	CHARLSTM_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/tui/test_screens.py
+	git diff --stat -- tests/tui/snapshots
 
 # The README's pictures, drawn by the real app on a real run. Takes two minutes.
 pictures: $(VENV)/.dev

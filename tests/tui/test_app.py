@@ -125,7 +125,7 @@ async def test_a_press_on_what_is_being_taken_away_does_nothing(places: Path, mo
 
 @pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
 async def test_help_lists_the_keys_of_this_mode_and_escape_leaves_it(places: Path, mode: str) -> None:
-    async with driven(places, (100, 70)) as app:
+    async with driven(places, (100, 90)) as app:
         app.app.go(mode)
         await app.in_mode(mode)
         await app.press("f1")

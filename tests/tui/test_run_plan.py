@@ -114,6 +114,26 @@ def test_a_run_shorter_than_the_time_between_checkpoints_saves_at_its_end() -> N
     assert checkpoint_words(Settings(max_minutes=10, checkpoint_minutes=2)) == "every 2 minutes"
 
 
+def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are_set() -> None:
+    usual = preset("quick")
+
+    def edit(choices: RunChoices, **typed: object) -> tuple[RunChoices, bool]:
+        before = usual.with_changes(**choices.changes)
+        return choices.edited(before, before.with_changes(**typed), usual)
+
+    one, lifted = edit(RunChoices(), epochs=3.0)
+    assert lifted
+    assert one.changes == {"epochs": 3.0, "max_minutes": None}
+    both, lifted = edit(one, max_minutes=usual.max_minutes)
+    assert not lifted
+    assert both.changes == {"epochs": 3.0}
+    assert "or 3 passes over the text" in ends_words(usual.with_changes(**both.changes))
+    other, lifted = edit(both, max_steps=70, max_minutes=2.0)
+    assert not lifted
+    assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}
+    assert edit(other, epochs=None, max_steps=None, max_minutes=usual.max_minutes) == (RunChoices(), False)
+
+
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
     box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
     facts = TextFacts(1_000_000, 90, {}, box)

@@ -60,7 +60,7 @@ async def app_on(
 @pytest.mark.parametrize(
     ("state", "size"),
     [
-        *((state, (80, 24)) for state in ("running", "paused", "waiting", "stopped", "finished", "failed", "crashed")),
+        *((state, (80, 24)) for state in ("paused", "waiting", "stopped", "finished", "failed", "crashed")),
         ("running", (160, 50)),
         ("finished", (160, 50)),
     ],
@@ -716,18 +716,15 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "finished"])
-async def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: RunState) -> None:
+def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: RunState) -> None:
     with record(tmp_path, state) as recorded:
         series = RunSeries.of(read_events(recorded.run.events_path))
         shown = {figure.name: figure.value for figure in figures(series, None, bits=False)}
         assert shown["best"].startswith("~") == shown["valid"].startswith("~") == (state != "finished")
-        if state == "running":
-            return
-        async with app_on(tmp_path, recorded.run.name, (120, 36)) as (_app, pilot):
-            words = (
-                "best on slices of the held-out text, an estimate" if state == "stopped" else "best on held-out text"
-            )
-            await shows(pilot, words)
+        if state != "running":
+            card = card_of(RunView(recorded.run, recorded.run.status()), series, recorded.run.spec(), False, ())
+            where = "slices of the held-out text, an estimate" if state == "stopped" else "held-out text"
+            assert f"best on {where} (" in card.measures
 
 
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ class HelpText(FindTarget, VerticalScroll, can_focus=True):
 
     def _table(self, section: int, search: Search, current: int | None) -> Table:
         """The rows of a section, with the places of ``search`` highlighted, in row ``current`` more than elsewhere."""
-        table = Table.grid(padding=(0, 1))
+        table = Table.grid(padding=(0, 1, 0, 0))  # Rich 14 and 15 collapse a padding of both sides differently
         table.add_column(width=self._keys_width, style=self.get_component_rich_style("help--key", partial=True))
         table.add_column()
         for row, cells in enumerate(self._sections[section]):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
@@ -17,7 +17,7 @@ from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
 from charlstm.text.corpus import split_text
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT
+from charlstm.training.presets import DEFAULT, lifted_minutes
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice
@@ -73,6 +73,14 @@ class RunChoices:
         return {
             name: value for name, value in self.changes.items() if value != getattr(usual, name) and name not in decided
         }
+
+    def edited(self, before: Settings, after: Settings, usual: Settings) -> tuple[RunChoices, bool]:
+        """The choices once the settings ``before`` were edited to ``after``, and whether the limit in minutes is lifted
+        since another was set."""
+        given = {name: value for name, value in after.to_dict().items() if value != getattr(before, name)}
+        lifted = {} if after.max_minutes is None else lifted_minutes(given)
+        changed = replace(self, changes=after.with_changes(**lifted).to_dict())
+        return replace(changed, changes=changed.differences(usual)), bool(lifted)
 
     def count(self, usual: Settings) -> int:
         """The number of choices that differ from the preset; other weights count once."""

@@ -18,6 +18,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
+from textual.geometry import Size
 from textual.widgets import Static
 
 from charlstm.display import plural, visible
@@ -29,7 +30,7 @@ from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
-from charlstm.training.presets import DEFAULT, PRESETS, lifted_minutes, preset
+from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.verdict import risk_words
@@ -44,7 +45,6 @@ from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
-    SIZE,
     LossToBeat,
     RunChoices,
     TextFacts,
@@ -73,6 +73,21 @@ SHORT_BAR = 16
 
 PROBE_AGAIN = 10.0
 """Seconds after which the measurement of how busy the processor is may be out of date."""
+
+
+class SizedText(Static):
+    """Text that ``make`` makes for the size of this widget, again when that changes: a widget that was hidden has its
+    size only some time after it is shown."""
+
+    def __init__(self, make: Callable[[Size], Content], id: str) -> None:
+        super().__init__(id=id, markup=False)
+        self._make = make
+
+    def on_resize(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        self.update(self._make(self.size))
 
 
 class SetupPane(View):
@@ -105,13 +120,12 @@ class SetupPane(View):
         self._probed_at = 0.0
         self._read_or_refused = asyncio.Event()
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
-        self._head_line, self._about, self._start_line, self._note_line, self._warnings = (
+        self._head_line, self._about, self._start_line, self._note_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
-            for name in ("setup-head", "preset-about", "setup-start", "setup-note", "setup-warnings")
+            for name in ("setup-head", "preset-about", "setup-start", "setup-note", "setup-warnings", "plan")
         )
-        self._plan_pane, self._losses, self._rates = (
-            Static(id=name, markup=False) for name in ("plan", "baselines", "rate-plan")
-        )
+        self._losses = SizedText(lambda size: self._baselines(size.width - 2), "baselines")
+        self._rates = SizedText(lambda size: self._rate_plan(size.width - 4, min(size.height - 1, 12)), "rate-plan")
         self._presets = PresetList(id="presets")
         self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
@@ -345,22 +359,12 @@ class SetupPane(View):
 
     def do_all_settings(self) -> None:
         """All settings as a form."""
-
-        before = self.settings().to_dict()
+        before = self.settings()
 
         def edited(settings: Settings | None) -> None:
             if settings is not None:
-                given = {name: value for name, value in settings.to_dict().items() if value != before[name]}
-                lifted = {} if settings.max_minutes is None else lifted_minutes(given)
-                settings = settings.with_changes(**lifted)
-                usual = self.usual.to_dict()
-                decided = SIZE if self.choices.start_from is not None else frozenset()
-                changes = {
-                    name: value
-                    for name, value in settings.to_dict().items()
-                    if value != usual[name] and name not in decided
-                }
-                self.choose(replace(self.choices, changes=changes))
+                choices, lifted = self.choices.edited(before, settings, self.usual)
+                self.choose(choices)
                 if lifted:
                     self._note("The limit in minutes is lifted, since you set another; set it again to have both.")
                     self.draw()
@@ -602,10 +606,8 @@ class SetupPane(View):
         plan.update(self._plan())
         resets = f" · * changed, {key_of('train.reset')} resets" if self.changes_count else ""
         plan.border_title = Content(f"WHAT IT WILL DO{resets}")
-        rate = self._rates
-        rate.update(self._rate_plan(rate.size.width - 4, min(rate.size.height - 1, 12)))
-        baselines = self._losses
-        baselines.update(self._baselines(baselines.size.width - 2))
+        self._rates.draw()
+        self._losses.draw()
         note = self._note_line
         note.display = bool(self.problem or self.note)
         note.set_class(bool(self.problem) or self.note_is_error, "bad")

@@ -1,0 +1,164 @@
+"""Screens as text, characters and styles of each cell, which tests compare with those that ``make snapshots`` wrote.
+
+A snapshot of a screen is a file: a line of characters for each row of the screen; a line of letters for each row, a
+letter for the style of each cell; and what each letter stands for, foreground, background and attributes. Colours have
+the names of the theme's variables. A style keeps its letter when a snapshot is written anew, so that a diff has only
+what changed.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby, zip_longest
+from pathlib import Path
+from string import ascii_letters, digits
+from typing import Any
+
+from rich.cells import cell_len
+from rich.color import Color as RichColor
+from rich.segment import Segment
+from rich.style import Style
+from textual.app import App
+from textual.color import Color, ColorParseError
+
+from driven_app import DEADLINE, Driven
+
+WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
+"""The variable with which snapshots are written instead of compared."""
+STYLES, LETTERS = "\n---- styles\n", "\n---- letters\n"
+"""The lines before the second and the third part of a file."""
+ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike", "reverse")
+NAMED = (
+    *("foreground", "background", "panel", "quiet", "rule", "cursor-line", "panel-cursor", "primary", "accent"),
+    *("secondary", "success", "warning", "error", "cut", "copied", "valid"),
+)
+"""The variables by which colours are named; the first of those that have the same colour."""
+PAUSE, STILL = 0.05, 40
+"""Seconds between two looks at a screen, and how many looks it has not changed when it counts as complete."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What is on a screen: a string for each row, and the style of each of its cells in words."""
+
+    rows: Sequence[str]
+    styles: Sequence[Sequence[str]]
+
+    @classmethod
+    def of(cls, app: App[Any]) -> Snapshot:
+        names = _names(app)
+        strips = [list(strip) for strip in app.screen._compositor.render_strips()]
+        rows = ["".join(segment.text for segment in strip).rstrip() for strip in strips]
+        return cls(rows, [[style for part in strip for style in _styles(part, names)] for strip in strips])
+
+    @classmethod
+    def from_text(cls, text: str) -> Snapshot:
+        """What :meth:`to_text` wrote."""
+        rows, rest = text.split(STYLES)
+        letters = _letters(text)
+        return cls(rows.split("\n"), [[letters[each] for each in row] for row in rest.split(LETTERS)[0].split("\n")])
+
+    def to_text(self, before: str) -> str:
+        """The file; styles have the letters that they have in ``before``, an earlier one or nothing."""
+        counts = Counter(chain.from_iterable(self.styles))
+        letters = {style: letter for letter, style in _letters(before).items() if style in counts}
+        free = (letter for letter in "." + ascii_letters + digits if letter not in letters.values())
+        for style in sorted(counts, key=lambda each: (-counts[each], each)):
+            if style not in letters:
+                letters[style] = next(free)
+        lines = ("".join(letters[style] for style in row) for row in self.styles)
+        meanings = sorted(f"{letter} {style}" for style, letter in letters.items())
+        return "\n".join(self.rows) + STYLES + "\n".join(lines) + LETTERS + "\n".join(meanings) + "\n"
+
+    def differences(self, now: Snapshot) -> Iterator[str]:
+        """Lines that say what ``now`` has differently: characters, then styles; these of each cell in rows that have
+        the same characters, else of the row."""
+        for row, (old, new) in enumerate(zip_longest(self.rows, now.rows, fillvalue=""), 1):
+            if old != new:
+                yield from (f"row {row}", f"  - {old}", f"  + {new}")
+        for row, (before, after) in enumerate(zip_longest(self.styles, now.styles, fillvalue=()), 1):
+            if self.rows[row - 1 : row] != now.rows[row - 1 : row]:  # cells have moved
+                yield from (f"row {row}: nothing is {style} any more" for style in sorted({*before} - {*after}))
+                yield from (f"row {row}: {style} is new" for style in sorted({*after} - {*before}))
+                continue
+            column = 1
+            for (old, new), equal in groupby(zip_longest(before, after, fillvalue="nothing")):
+                end = column + len(list(equal))
+                if old != new:
+                    yield f"row {row}, columns {column} to {end - 1}: was {old}, is {new}"
+                column = end
+
+
+class SnapshotFolder:
+    """The snapshots in ``folder``, compared with the screens of an app; or written, with the variable ``WRITE``.
+
+    As a context manager it raises at its end if a screen differed, so that one mistake does not hide the next.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._problems: list[str] = []
+
+    def __enter__(self) -> SnapshotFolder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and self._problems:
+            accepted = "If the screens are meant to look like this, accept them: make snapshots"
+            raise AssertionError("\n".join([*self._problems, accepted]))
+
+    async def compare(self, name: str, app: Driven) -> None:
+        """Wait for the screen to be equal to the snapshot ``name``; what differs is noted once it does not change."""
+        path = self.folder / f"{name}.txt"
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        now = Snapshot.of(app.app)
+        still = 0
+        end = time.monotonic() + DEADLINE
+        while still < STILL and (os.environ.get(WRITE) or now.to_text(before) != before):
+            assert time.monotonic() < end, f"{name} never stopped changing; the screen was:\n{app.text()}"
+            await app.pilot.pause(PAUSE)
+            found = Snapshot.of(app.app)
+            still = still + 1 if found == now else 0
+            now = found
+        if os.environ.get(WRITE):
+            path.write_text(now.to_text(before), encoding="utf-8")
+        elif now.to_text(before) != before:
+            differences = Snapshot.from_text(before).differences(now) if before else ["There is no such snapshot."]
+            self._problems += [f"The screen differs from {path}:", *differences]
+
+
+def _letters(text: str) -> dict[str, str]:
+    """What each letter stands for in a file."""
+    _, _, meanings = text.partition(LETTERS)
+    return {line[0]: line[2:] for line in meanings.splitlines()}
+
+
+def _names(app: App[Any]) -> dict[str, str]:
+    names: dict[str, str] = {}
+    for name in NAMED:
+        try:
+            names.setdefault(Color.parse(app.theme_variables.get(name, "")).hex.lower(), name)
+        except ColorParseError:
+            continue  # the theme has no such colour, or it depends on what is behind it
+    return names
+
+
+def _styles(segment: Segment, names: dict[str, str]) -> Iterator[str]:
+    """The style of each cell of ``segment``; of a blank only what is seen of it."""
+    style = segment.style or Style()
+    behind = f"on {_colour(style.bgcolor, names)}"
+    attributes = [each for each in ATTRIBUTES if getattr(style, each)]
+    full = " ".join([_colour(style.color, names), behind, *attributes])
+    seen = {"underline", "strike", "reverse"}.intersection(attributes)
+    for character in segment.text:
+        yield from [behind if character == " " and not seen else full] * cell_len(character)
+
+
+def _colour(colour: RichColor | None, names: dict[str, str]) -> str:
+    if colour is None or colour.triplet is None:
+        return "default"
+    return names.get(colour.triplet.hex.lower(), colour.triplet.hex)
