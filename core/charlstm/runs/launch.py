@@ -21,6 +21,7 @@ from charlstm.errors import Advice, RunError, SettingsError
 from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
+from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end
@@ -120,6 +121,8 @@ def _create(new: NewRun) -> Run:
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
         lineage = {"from": str(path)} | {key: info[key] for key in ("run", "step", "val_loss", "corpus") if key in info}
+        if path == demo_path():
+            lineage["run"] = DEMO
         # to warn when this run, or one that starts from it, holds that text out
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:

@@ -122,7 +122,7 @@ def preset_from(start: StartModel | None, name: str, chars: int, symbols: int) -
 
 
 def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
-    """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes half a
+    """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes a
     second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
     return _tried(name, path, model, loss_before_training(model, corpus, spans), corpus, spans)

@@ -25,6 +25,7 @@ from charlstm.runs.launch import (
     settings_to_continue,
     start_run,
 )
+from charlstm.runs.models import demo_path
 from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
@@ -193,3 +194,12 @@ def test_changes_for_more_add_to_the_limit_that_a_command_raised(
     for path in (run.state_path, run.previous_state_path):  # as if it had been killed before its first checkpoint
         path.unlink(missing_ok=True)
     assert changes_for_more(run, 2)["max_minutes"] == 15.0
+
+
+def test_run_that_starts_from_the_model_in_the_box_says_so(tmp_path: Path) -> None:
+    (tmp_path / "fox.txt").write_text("the quick brown fox\n" * 100)
+    settings = Settings(batch_size=2, seq_length=16, max_steps=1)
+    demo = demo_path()
+    assert demo is not None
+    new = NewRun(tmp_path / "fox.txt", settings, model_from=str(demo), runs_dir=tmp_path / "runs")
+    assert create_new_run(new).spec().started_from == "demo"
