@@ -71,6 +71,11 @@ class ExplainingView(GenerateView):
                 self.explanation = in_words(*self._influence, self.bits)
         self.post_message(self.Changed())
 
+    @property
+    def has_influence(self) -> bool:
+        """Whether ``explanation`` says what was computed, and not why nothing could be."""
+        return self._influence is not None
+
     def explain(self) -> None:
         """Explain the character at the cursor, unless it is explained already; at the end, the last one."""
         if not self.explaining:

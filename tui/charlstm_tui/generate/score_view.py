@@ -225,7 +225,7 @@ class ScoreView(ReadingView):
     def hint(self) -> str:
         if not self.explaining:
             return ""
-        learnt = self._shown_strength is not None and self._influence is not None
+        learnt = self._shown_strength is not None and self.has_influence
         return f"Fixed weights: {self.explanation}" if learnt else self.explanation
 
     def leave(self) -> None:
