@@ -473,6 +473,12 @@ def test_a_frame_rate_that_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -
     assert os.environ["TEXTUAL_FPS"] == "30"
 
 
+def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
+    code = "import sys, charlstm_tui.main; print(sorted(name for name in sys.modules if name.startswith('textual')))"
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     async with driven(places) as app:

@@ -14,10 +14,10 @@ import pytest
 import charlstm_tui
 from charlstm.errors import CharLSTMError
 from charlstm_tui import run_watcher
-from charlstm_tui.background import SafeWorkers
 from charlstm_tui.error_log import LOG, RECENT, LogFile, log_path, log_to, log_uncaught, sentence
 from charlstm_tui.formatting import status_words
 from charlstm_tui.run_watcher import Watcher
+from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.top_bar import TopBar
 from driven_app import driven
 from recorded_run import record

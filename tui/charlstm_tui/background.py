@@ -1,6 +1,7 @@
-"""Run jobs in threads and workers, and call the command line in a process of its own.
+"""Run jobs in threads, and call the command line in a process of its own.
 
-What needs torch runs as a command, ``python -P -m charlstm``: the app never imports torch.
+What needs torch runs as a command, ``python -P -m charlstm``: the app never imports torch. Nothing here imports
+Textual, because what the app remembers is read before its frame rate is chosen.
 """
 
 from __future__ import annotations
@@ -12,45 +13,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from textual.message import Message
-from textual.worker import Worker, WorkerState
+from typing import Any, TypeVar
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui.error_log import LOG, sentence
 
-if TYPE_CHECKING:
-    from textual.dom import DOMNode as _Node
-else:
-    _Node = object  # a second widget class among the bases would hide the style sheets of the first
-
 Result = TypeVar("Result")
-
-
-class JobFailed(Message):
-    """A worker ended with an exception that its code did not expect. The app shows it, and goes on."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-
-class SafeWorkers(_Node):
-    """A base for the app, screens and widgets with workers. An unexpected exception in one is logged and shown.
-
-    Textual's default ends the app with a traceback. Name this class before Textual's.
-    """
-
-    def run_worker(self, *args: Any, **options: Any) -> Worker[Any]:
-        """As of Textual (``@work`` calls it too), but an exception does not end the app."""
-        return super().run_worker(*args, **{**options, "exit_on_error": False})
-
-    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
-        error = event.worker.error
-        if event.state is WorkerState.ERROR and error is not None:
-            LOG.error("worker %s", event.worker.name, exc_info=error)
-            self.post_message(JobFailed(error))
 
 
 class CommandError(CharLSTMError):

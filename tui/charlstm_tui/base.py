@@ -28,7 +28,7 @@ from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
 from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
-from charlstm_tui.background import JobFailed, SafeWorkers, in_thread
+from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
@@ -37,6 +37,7 @@ from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.ordered_keys import OrderedKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
+from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search

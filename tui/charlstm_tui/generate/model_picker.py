@@ -22,13 +22,14 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.session_log import LogLostError
 from charlstm.runs.models import demo_path
-from charlstm_tui.background import SafeWorkers, in_thread
+from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
 from charlstm_tui.formatting import loss, shorten, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
+from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput

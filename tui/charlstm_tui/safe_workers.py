@@ -1,0 +1,40 @@
+"""Workers whose unexpected exceptions are logged and shown, and do not end the app."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from textual.message import Message
+from textual.worker import Worker, WorkerState
+
+from charlstm_tui.error_log import LOG
+
+if TYPE_CHECKING:
+    from textual.dom import DOMNode as _Node
+else:
+    _Node = object  # a second widget class among the bases would hide the style sheets of the first
+
+
+class JobFailed(Message):
+    """A worker ended with an exception that its code did not expect. The app shows it, and goes on."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+class SafeWorkers(_Node):
+    """A base for the app, screens and widgets with workers. An unexpected exception in one is logged and shown.
+
+    Textual's default ends the app with a traceback. Name this class before Textual's.
+    """
+
+    def run_worker(self, *args: Any, **options: Any) -> Worker[Any]:
+        """As of Textual (``@work`` calls it too), but an exception does not end the app."""
+        return super().run_worker(*args, **{**options, "exit_on_error": False})
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        error = event.worker.error
+        if event.state is WorkerState.ERROR and error is not None:
+            LOG.error("worker %s", event.worker.name, exc_info=error)
+            self.post_message(JobFailed(error))
