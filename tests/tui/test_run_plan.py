@@ -74,6 +74,19 @@ def test_every_change_is_marked_in_the_plan_once() -> None:
     assert choices.count(usual) == 2  # a value that is the preset's own is no change
 
 
+def test_until_the_text_is_read_the_plan_claims_nothing_that_a_model_to_start_from_would_change() -> None:
+    def shown(choices: RunChoices, facts: TextFacts | None = None) -> dict[str, str]:
+        usual = preset(choices.preset)
+        lines = plan_lines(usual.with_changes(**choices.changes), choices, usual, None, facts, {})
+        return {line.label: line.text for line, _ in lines}
+
+    assert {shown(RunChoices())[label] for label in ("weights", "network", "rate")} == {"…"}
+    assert shown(RunChoices(), TextFacts(2_000, 30, {}))["weights"] == "random"
+    for decided in (RunChoices("reference"), RunChoices(from_nothing=True), RunChoices(changes={"hidden_size": 64})):
+        assert shown(decided)["weights"] == "random"
+        assert "…" not in shown(decided).values()
+
+
 def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
     def ended(name: str, best: float) -> RunView:
         return RunView(

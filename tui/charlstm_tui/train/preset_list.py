@@ -19,9 +19,8 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from charlstm_tui.formatting import count, rough_clock, size
+from charlstm_tui.train.run_plan import UNKNOWN
 from charlstm_tui.widgets.option_list import SteadyOptionList
-
-MEASURING = "…"
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def _lines(facts: Sequence[PresetFacts], index: int, width: int) -> list[Content
 
 def _values(facts: PresetFacts) -> dict[str, str]:
     """A preset's figures by column; what is not known shows a dash, what is being measured an ellipsis."""
-    unknown = MEASURING if facts.measuring else "–"
+    unknown = UNKNOWN if facts.measuring else "–"
     return {
         "PRESET": facts.name + (" *" if facts.changed else ""),
         "TIME": rough_clock(facts.seconds) if facts.seconds is not None else unknown,

@@ -27,6 +27,9 @@ from charlstm_tui.run_watcher import RunView
 LONGEST_ORIGIN = 22
 """Characters of a model's name that fit into the plan in a terminal of 80 columns."""
 
+UNKNOWN = "…"
+"""What stands in the place of what is not known yet."""
+
 USUAL_CHARS, USUAL_SYMBOLS = 1_000_000, 100
 """The text that a preset is shown for while the chosen one has not been read."""
 
@@ -61,6 +64,12 @@ class RunChoices:
         if self.start_from is not None or self.from_nothing or facts is None:
             return self.start_from
         return facts.box if starts_from_model(None, name or self.preset, self.changes) else None
+
+    def knows_start(self, facts: TextFacts | None, name: str | None = None) -> bool:
+        """Whether it is known what :meth:`start` will be: until the text has been read, the model in the box may
+        help."""
+        chosen = facts is not None or self.start_from is not None or self.from_nothing
+        return chosen or not starts_from_model(None, name or self.preset, self.changes)
 
     def preset_settings(self, facts: TextFacts | None, split: Any, name: str | None = None) -> Settings:
         """The settings of the preset ``name`` (default: the chosen one) for a text, without any change."""
@@ -114,20 +123,18 @@ def plan_lines(
     costs: Mapping[str, Any],
 ) -> list[tuple[PlanLine, bool]]:
     """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
+    known = choices.knows_start(facts)
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
+    rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
-        PlanLine("weights", weights_words(choices, facts), ("start_from", "from_nothing")),
-        PlanLine("network", layers, ("num_layers", "hidden_size", "init")),
+        PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
+        PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
             f"{settings.batch_size} rows × {settings.seq_length} characters",
             ("batch_size", "seq_length", "state_reset"),
         ),
-        PlanLine(
-            "rate",
-            f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}",
-            ("optimizer", "lr", "schedule"),
-        ),
+        PlanLine("rate", rate if known else UNKNOWN, ("optimizer", "lr", "schedule")),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
     ]
     if reads := _reads(settings, corpus, facts, costs):
@@ -136,7 +143,7 @@ def plan_lines(
     lines.append(PlanLine("held out", held_out, ("val_fraction", "split")))
     if settings.dropout or settings.weight_drop:
         dropout = f"{settings.dropout:g}, recurrent {settings.weight_drop:g}"
-        lines.append(PlanLine("dropout", dropout, ("dropout", "weight_drop")))
+        lines.append(PlanLine("dropout", dropout if known else UNKNOWN, ("dropout", "weight_drop")))
     if settings.test_fraction:
         test = f"{settings.test_fraction * 100:g} % of the text, read by no part of training"
         lines.append(PlanLine("test", test, ("test_fraction",)))

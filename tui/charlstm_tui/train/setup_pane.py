@@ -45,6 +45,7 @@ from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
 from charlstm_tui.train.preset_list import PresetFacts, PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
+    UNKNOWN,
     LossToBeat,
     RunChoices,
     TextFacts,
@@ -546,14 +547,14 @@ class SetupPane(View):
         """What each preset costs, as far as it is known."""
         found = []
         for name in PRESETS:
-            chosen = name == self.preset_name
+            chosen, known = name == self.preset_name, self.choices.knows_start(self.text_facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
             costs = self.costs if chosen else self.costs_of_presets.get(name, {})
             found.append(
                 PresetFacts(
                     name=name,
                     about=f"changed from {name}" if chosen and self.changes_count else PRESETS[name].about,
-                    network=f"{settings.num_layers}×{settings.hidden_size}",
+                    network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
                     parameters=self._parameters(settings),
                     seconds=number(costs, "seconds") or planned_seconds(settings),
                     memory=number(costs, "memory_bytes"),
