@@ -187,6 +187,11 @@ class PlayView(ExplainingView):
         return self._notice is None and self.state is not None and self.state.distribution is not None
 
     @property
+    def _opens(self) -> bool:
+        """Whether a session is being opened."""
+        return self._notice is None and self.state is not None and bool(self.state.busy)
+
+    @property
     def running(self) -> bool:
         return self.state is not None and self.state.running
 
@@ -223,7 +228,8 @@ class PlayView(ExplainingView):
         if action.handler == "last_session":
             return self.playing
         if action.handler == "checkpoint":
-            return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+            comes = self.playing or self._opens  # what is being opened: the player answers afterwards
+            return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "save":
             return self.playing or (state is not None and state.unopened is not None)
         if action.handler == "accept_word":
@@ -876,15 +882,19 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def on_key(self, event: events.Key) -> None:
-        """In Write, keys without a binding are typed into the text. The choices scroll by pages."""
+        """In Write, keys without a binding are typed into the text. The choices scroll by pages. While a session is
+        being opened, say of a key that it comes too early."""
         if self.choosing and event.key in ("pageup", "pagedown"):
             event.stop()
             event.prevent_default()
             self._candidates.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
             return
-        if not self.writing or self.screen.focused is not self.text_view:
+        actions = [action for action in active(self.scopes()) if event.key in action.keys]
+        if any(map(self.can, actions)):
             return
-        if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
+        if actions and self._opens and not self.prime_input.has_focus:
+            self.say("That key acts once the text is there: press it again then.")
+        if not self.writing or self.screen.focused is not self.text_view:
             return
         if self._writing.handle(event):
             event.stop()
