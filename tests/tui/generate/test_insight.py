@@ -565,10 +565,7 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
 
 async def test_why_in_score_follows_the_cursor(model: Path) -> None:
     async with playing(model, (130, 30)) as it:
-        await it.paused(40)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(40)
         await it.pilot.press("enter", "v")
         await it.until(lambda: "Why “" in it.status())
         position = view.text_view.cursor

@@ -173,10 +173,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         expected = score(load_model(model), it.text)
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
         await it.pilot.press("enter")
@@ -272,10 +269,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
 
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         nats = np.full(61, 0.2, np.float32)
         nats[30] = 4
         view._show(
@@ -314,10 +308,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
 
 async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         nats = np.full(61, 1, np.float32)
         nats[30] = 15.7 * np.log(2)
         view._show(
@@ -330,10 +321,7 @@ async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> Non
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        await it.score_shown(60)
         (home / "long.txt").write_text("The morning and the sea. " * 24_000)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
@@ -419,10 +407,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
     async with playing(model, (100, 30)) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         fixed = view.scores
         await it.pilot.press("d")
         await it.until(lambda: "A copy learns while it reads, strength 1 …" in it.screen_text())
@@ -454,10 +439,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
 
 async def test_all_of_the_text_is_scored_again_after_a_part_of_a_part(model: Path) -> None:
     async with playing(model, (100, 30)) as it:
-        await it.paused(300)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(300)
         whole = view.scores
         assert whole is not None
         for start, stop in ((100, 180), (10, 30)):
