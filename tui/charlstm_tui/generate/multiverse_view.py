@@ -229,7 +229,6 @@ class MultiverseView(GenerateView):
         self._model: Model | None = None
         self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
-        self._busy = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head")

@@ -279,7 +279,7 @@ class GenerateScreen(ModeScreen):
 
     def on_playback_changed(self) -> None:
         states = self.player.collect()
-        if not self.is_mounted or self.detached:
+        if self.detached:
             return
         with self.app.batch_update():
             for state in states:
