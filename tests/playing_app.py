@@ -17,6 +17,7 @@ from textual.pilot import Pilot
 from charlstm.generation.stepper import Floats, Ids, Stepper, StepperState
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.choices import StartOptions
+from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player import operations
@@ -81,6 +82,14 @@ class Session:
         player.change_speed(lambda speed: FULL)
         player.do(operations.STREAM, count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running)
+
+    async def score_shown(self, count: int) -> ScoreView:
+        """The view Score on ``count`` generated characters, with its figures."""
+        await self.paused(count)
+        await self.pilot.press("s")
+        view = self.screen.score
+        await self.until(lambda: view.scores is not None)
+        return view
 
     async def burst(self, *keys: str) -> None:
         """Press keys so quickly that all have come before the app reads the first."""

@@ -14,6 +14,7 @@ import pytest
 import charlstm
 from charlstm.generation.tree import Pruned
 from charlstm.runs import launch
+from charlstm.training.hooks import Hooks, LoggedRun
 from small_training import make_corpus, words
 
 
@@ -168,14 +169,10 @@ def functions(folder: Path) -> dict[str, Call]:
                 "settings": SETTINGS,
                 "start_from": None,
                 "plan": None,
-                "replay": (),
-                "logged_step": 0,
-                "sample": None,
                 "store": None,
-                "commands": None,
-                "validation_progress": None,
+                "hooks": Hooks(),
+                "logged": LoggedRun(),
                 "info": None,
-                "sleep": print,
                 "spent": 0.0,
             },
         ),
@@ -244,16 +241,17 @@ def methods(folder: Path) -> dict[str, Call]:
                 "corpus": CORPUS,
                 "settings": SETTINGS,
                 "state": state,
-                "replay": (),
-                "logged_step": 0,
-                "sample": None,
                 "store": None,
-                "commands": None,
-                "validation_progress": None,
+                "hooks": Hooks(),
+                "logged": LoggedRun(),
                 "info": None,
-                "sleep": print,
             },
         ),
+        "Trainer's hooks": (
+            Hooks,
+            {"sample": None, "commands": None, "validation_progress": None, "sleep": print},
+        ),
+        "Trainer's log": (LoggedRun, {"controls": (), "step": 0}),
         "Trainer.train": (lambda **given: trainer().train(**given), {"callback": None, "progress": False}),
         "Vocabulary.decode": (vocabulary.decode, {"ids": [1, 2]}),
         "Vocabulary.encode": (vocabulary.encode, {"text": "the"}),

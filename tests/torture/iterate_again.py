@@ -26,6 +26,7 @@ from charlstm.engine.kernels import fast_bfloat16
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.training.events import Event, Finished, Stepped
+from charlstm.training.hooks import Hooks
 from charlstm.training.settings import Settings
 from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
 
@@ -49,7 +50,9 @@ def trained(settings: Settings, kernel: str, cuts: Callable[[], Iterator[int]], 
     """The run, each of its iterators closed after so many events as ``cuts`` gives, the last one exhausted."""
     store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
     plan = make_plan(kernel=kernel, threads=settings.threads)
-    trainer = Trainer(CORPUS, settings, store=store, plan=plan, commands=commands, sleep=lambda seconds: None)
+    trainer = Trainer(
+        CORPUS, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=lambda seconds: None)
+    )
     trainer._finish_steps = lambda: 12  # type: ignore[method-assign]
     events: list[Event] = []
 

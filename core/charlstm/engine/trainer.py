@@ -13,7 +13,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Self, TypeVar
 
@@ -56,7 +56,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.hooks import CheckpointStore, CommandSource, SampleWriter, ValidationProgress
+from charlstm.training.hooks import NO_HOOKS, NOTHING_LOGGED, CheckpointStore, Hooks, LoggedRun
 from charlstm.training.plan import (
     MOST_START_SHARE,
     VALIDATION_SPEED,
@@ -131,43 +131,32 @@ class Trainer:
         *,
         start_from: Model | None = None,
         plan: Plan | None = None,
-        replay: Sequence[Controlled] = (),
-        logged_step: int = 0,
-        sample: SampleWriter | None = None,
-        store: CheckpointStore | None = None,
-        commands: CommandSource | None = None,
-        validation_progress: ValidationProgress | None = None,
-        info: Mapping[str, Any] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-        ranks: Ranks = SINGLE_PROCESS,
         spent: float = 0.0,
+        store: CheckpointStore | None = None,
+        hooks: Hooks = NO_HOOKS,
+        logged: LoggedRun = NOTHING_LOGGED,
+        info: Mapping[str, Any] | None = None,
+        ranks: Ranks = SINGLE_PROCESS,
         continuation: ResumePlan | None = None,
     ) -> None:
         """A run on ``corpus``.
 
         ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
-        ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``replay`` are the
-        ``control`` events of its log, which are repeated as by :meth:`resume`; ``logged_step`` is the last step in that
-        log. ``info`` goes into every model that is saved. ``sleep`` waits for some seconds, during a pause. ``ranks``
-        are the processes that share each batch; this is rank 0. ``spent`` seconds of ``max_minutes`` were used up
-        before, to start the process. ``continuation`` is for :meth:`resume`. The other arguments are described in
-        ``training.hooks``.
+        ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``logged`` its log, whose
+        commands are repeated as by :meth:`resume`. ``spent`` seconds of ``max_minutes`` were used up before, to start
+        the process. ``store`` and ``hooks`` are described in ``training.hooks``. ``info`` goes into every model that is
+        saved. ``ranks`` are the processes that share each batch; this is rank 0. ``continuation`` is for
+        :meth:`resume`.
 
         Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
         is not what it has to be.
         """
-        _check_text_and_settings(corpus, settings)
+        _check_run(corpus, settings, logged)
         arguments.instance("start_from", start_from, (Model, type(None)), "a Model", error=ModelError)
         arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
         arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
+        arguments.instance("hooks", hooks, Hooks, "Hooks", error=RunError)
         arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
-        functions = {"sample": sample, "commands": commands, "validation_progress": validation_progress, "sleep": sleep}
-        for name, function in functions.items():
-            arguments.function(name, function, error=RunError)
-        arguments.instance("replay", replay, Sequence, "the control events of a log", error=RunError)
-        for event in replay:
-            arguments.instance("replay", event, Controlled, "the control events of a log", error=RunError)
-        logged_step = arguments.whole("logged_step", logged_step, 0, error=RunError)
         spent = arguments.number("spent", spent, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:
@@ -197,13 +186,11 @@ class Trainer:
         self._kernel_is_final = plan is not None or continuation is not None
 
         self._info = info
-        self._sample = sample
-        repeated = continuation.replay if continuation is not None else commands_to_repeat(replay)
-        self._commands = CommandQueue(commands, repeated)
+        self._hooks = hooks
+        repeated = continuation.replay if continuation is not None else commands_to_repeat(logged.controls)
+        self._commands = CommandQueue(hooks.commands, repeated)
         chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
-        self._threads_are_logged_until = max(logged_step, *chosen, 0)
-        self._validation_progress = validation_progress
-        self._sleep = sleep
+        self._threads_are_logged_until = max(logged.step, *chosen, 0)
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
         self._last_checkpoint = time.perf_counter()
@@ -227,39 +214,31 @@ class Trainer:
         settings: Settings,
         state: TrainingState,
         *,
-        replay: Sequence[Controlled] = (),
-        logged_step: int = 0,
-        sample: SampleWriter | None = None,
         store: CheckpointStore | None = None,
-        commands: CommandSource | None = None,
-        validation_progress: ValidationProgress | None = None,
+        hooks: Hooks = NO_HOOKS,
+        logged: LoggedRun = NOTHING_LOGGED,
         info: Mapping[str, Any] | None = None,
-        sleep: Callable[[float], None] = time.sleep,
         ranks: Ranks = SINGLE_PROCESS,
     ) -> Self:
         """Continue the run that saved ``state``, on the same ``corpus``.
 
-        ``settings`` are those requested for the run, perhaps with changes. ``replay`` are all ``control`` events of its
-        log: changes of the learning rate, of the end and of the number of threads that came after ``state`` are
-        repeated at their steps, pauses and stops are not. Up to ``logged_step``, the last step in the log, the number
-        of threads changes only as it is logged.
+        ``settings`` are those requested for the run, perhaps with changes. From its log, ``logged``, changes of the
+        learning rate, of the end and of the number of threads that came after ``state`` are repeated at their steps;
+        pauses and stops are not.
 
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
-        _check_text_and_settings(corpus, settings)
+        _check_run(corpus, settings, logged)
         arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
-        continuation = resume.continue_run(corpus, settings, state, replay, ranks)
+        continuation = resume.continue_run(corpus, settings, state, logged.controls, ranks)
         return cls(
             corpus,
             settings,
-            logged_step=logged_step,
-            sample=sample,
             store=store,
-            commands=commands,
-            validation_progress=validation_progress,
+            hooks=hooks,
+            logged=logged,
             info=info,
-            sleep=sleep,
             ranks=ranks,
             continuation=continuation,
         )
@@ -659,10 +638,10 @@ class Trainer:
                 self._checkpoint_writer.queue_model(model)
             elif self._out_of_patience():
                 progress.ended = "patience"
-        if self._sample is not None:
+        if self._hooks.sample is not None:
             model = model or self._copy_model(loss)
             try:
-                prime, sample = self._sample(model)
+                prime, sample = self._hooks.sample(model)
             except ModelError as error:  # the weights diverge: the loss will show it, and the best model is kept
                 yield self._warning(f"No sample was written: {error}")
             else:
@@ -801,7 +780,7 @@ class Trainer:
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
         self._ranks.keep_alive()
-        self._sleep(seconds)
+        self._hooks.sleep(seconds)
         self._clock.skip()
 
     # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -954,8 +933,8 @@ class Trainer:
         return False
 
     def _report_validation(self, done: int, total: int) -> None:
-        if self._validation_progress is not None:
-            self._validation_progress(done / max(total, 1))
+        if self._hooks.validation_progress is not None:
+            self._hooks.validation_progress(done / max(total, 1))
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
@@ -968,6 +947,7 @@ class Trainer:
         return Warned(step=self.progress.step, message=message)
 
 
-def _check_text_and_settings(corpus: Corpus, settings: Settings) -> None:
+def _check_run(corpus: Corpus, settings: Settings, logged: LoggedRun) -> None:
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
     arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)
+    arguments.instance("logged", logged, LoggedRun, "a LoggedRun", error=RunError)

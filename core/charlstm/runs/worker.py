@@ -46,6 +46,7 @@ from charlstm.runs.status import WORKER_LINE, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
+from charlstm.training.hooks import NOTHING_LOGGED, Hooks, LoggedRun
 from charlstm.training.plan import MOST_START_SHARE
 from charlstm.training.torchrun import torchrun_rank
 
@@ -344,11 +345,13 @@ class _Training:
             return self._inbox.take()
 
         prime = sample_prime(corpus)
-        hooks: dict[str, Any] = {
-            "sample": make_sampler(prime, settings.seed),
+        connected: dict[str, Any] = {
             "store": RunStore(self._run, new_spec, self._log.sync),
-            "commands": new_commands,
-            "validation_progress": self._recorder.report_validation,
+            "hooks": Hooks(
+                sample=make_sampler(prime, settings.seed),
+                commands=new_commands,
+                validation_progress=self._recorder.report_validation,
+            ),
             "ranks": ranks,
             "info": {
                 "run": self._run.name,
@@ -361,6 +364,7 @@ class _Training:
             },
         }
         log = self._recorder.series
+        logged = LoggedRun(log.every_control, log.step)
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
             trainer = Trainer(
@@ -368,13 +372,12 @@ class _Training:
                 settings,
                 start_from=first_model,
                 plan=known_plan,
-                replay=[] if changes else log.every_control,
-                logged_step=0 if changes else log.step,
                 spent=self._start_seconds(settings),
-                **hooks,
+                logged=NOTHING_LOGGED if changes else logged,
+                **connected,
             )
         else:
-            trainer = Trainer.resume(corpus, settings, state, replay=log.every_control, logged_step=log.step, **hooks)
+            trainer = Trainer.resume(corpus, settings, state, logged=logged, **connected)
         return trainer, new_spec
 
 

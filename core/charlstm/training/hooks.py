@@ -1,4 +1,5 @@
-"""What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written.
+"""What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written; and
+what it tells a trainer of the run's log.
 
 All are optional; without them training keeps everything in memory. The source of commands is described in
 ``commands``.
@@ -6,17 +7,31 @@ All are optional; without them training keeps everything in memory. The source o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from charlstm import arguments
+from charlstm.errors import RunError
 from charlstm.training.commands import CommandSource
+from charlstm.training.events import Controlled
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.training.plan import Plan
     from charlstm.training.state import TrainingState
 
-__all__ = ["CheckpointStore", "CommandSource", "SampleWriter", "ValidationProgress"]
+__all__ = [
+    "NOTHING_LOGGED",
+    "NO_HOOKS",
+    "CheckpointStore",
+    "CommandSource",
+    "Hooks",
+    "LoggedRun",
+    "SampleWriter",
+    "ValidationProgress",
+]
 
 SampleWriter = Callable[["Model"], tuple[str, str]]
 """Generates a sample with the model it is given and returns (prime, text). Called between two steps. For samples that
@@ -25,6 +40,43 @@ can be compared, it uses the same prime and seed each time."""
 
 ValidationProgress = Callable[[float], None]
 """Called during the final validation, which may take a while, with the fraction of it that is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Functions that a trainer calls, besides its store. Raises :class:`RunError` for what is not a function."""
+
+    sample: SampleWriter | None = None
+    commands: CommandSource | None = None
+    validation_progress: ValidationProgress | None = None
+    sleep: Callable[[float], None] = time.sleep
+    """Waits for some seconds, during a pause."""
+
+    def __post_init__(self) -> None:
+        for name in ("sample", "commands", "validation_progress", "sleep"):
+            arguments.function(name, getattr(self, name), error=RunError)
+
+
+NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRun:
+    """What the log of a run says that is continued. Raises :class:`RunError` for what does not stand in a log."""
+
+    controls: Sequence[Controlled] = ()
+    """All its ``control`` events, oldest first."""
+    step: int = 0
+    """The last step in it. Up to there the number of threads changes only as it is logged."""
+
+    def __post_init__(self) -> None:
+        arguments.instance("controls", self.controls, Sequence, "the control events of a log", error=RunError)
+        for event in self.controls:
+            arguments.instance("controls", event, Controlled, "the control events of a log", error=RunError)
+        object.__setattr__(self, "step", arguments.whole("step", self.step, 0, error=RunError))
+
+
+NOTHING_LOGGED = LoggedRun()
 
 
 @runtime_checkable

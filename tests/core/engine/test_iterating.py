@@ -17,6 +17,7 @@ from charlstm.errors import RunError
 from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
 from charlstm.training.events import Event, Finished, Started
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -39,7 +40,7 @@ def trained(
 ) -> tuple[list[Event], MemoryStore]:
     """All events of a trainer whose n-th iterator is closed after ``pieces(n)`` events and followed by another."""
     store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
     events: list[Event] = []
     turn = 0
     while not (events and isinstance(events[-1], Finished)):
@@ -81,8 +82,8 @@ def test_trainer_iterated_again_at_any_event_continues_exactly(
 def test_resumed_trainer_iterated_again_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     _, store = trained(corpus, settings, plan, lambda _: 10**6)
     state = next(state for state in store.states if state.step >= 8)
-    whole = list(Trainer.resume(corpus, settings, state, sample=sample).events())
-    trainer = Trainer.resume(corpus, settings, state, sample=sample)
+    whole = list(Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample)).events())
+    trainer = Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample))
     parts: list[Event] = []
     while not (parts and isinstance(parts[-1], Finished)):
         parts.append(next(trainer.events()))
@@ -101,13 +102,13 @@ def test_finished_trainer_yields_nothing_more(corpus: Corpus, settings: Settings
 
 
 def test_trainer_refuses_a_second_iterator_while_one_is_in_use(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    trainer = Trainer(corpus, settings, sample=sample, plan=plan)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
     first = trainer.events()
     events = [next(first)]
     with pytest.raises(RunError, match="already being iterated"):
         next(trainer.events())
     events += first  # and the first continues
-    assert log_of(events) == log_of(list(Trainer(corpus, settings, sample=sample, plan=plan).events()))
+    assert log_of(events) == log_of(list(Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan).events()))
 
 
 @pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
@@ -152,16 +153,16 @@ def test_interrupt_ends_training_between_two_steps_and_the_next_call_continues_e
     corpus: Corpus, settings: Settings, plan: Plan, interrupts: dict[int, int]
 ) -> None:
     whole: list[Event] = []
-    reference = Trainer(corpus, settings, sample=sample, plan=plan)
+    reference = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
     reference.train(whole.append)
     for number in (0, 5, 6, 13, 59):  # nothing is due after 5; a log line after 3; a validation after 6, 13 and 59
         interrupts[number] = 1
-        trainer = Trainer(corpus, settings, sample=sample, plan=plan)
+        trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample), plan=plan)
         events: list[Event] = []
         with pytest.raises(KeyboardInterrupt):
             trainer.train(events.append)
         assert trainer.progress.step == number + 1
-        resumed = Trainer.resume(corpus, settings, trainer.state(), sample=sample)
+        resumed = Trainer.resume(corpus, settings, trainer.state(), hooks=Hooks(sample=sample))
         trainer.train(events.append)
         assert log_of(events) == log_of(whole)
         resumed.train()
@@ -198,9 +199,11 @@ def test_interrupt_ends_final_validation_and_a_pause(
         corpus,
         settings,
         plan=replace(plan, planned_steps=20),
-        commands=commands,
-        validation_progress=lambda _: interrupt_once("final validation"),
-        sleep=lambda _: interrupt_once("pause"),
+        hooks=Hooks(
+            commands=commands,
+            validation_progress=lambda _: interrupt_once("final validation"),
+            sleep=lambda _: interrupt_once("pause"),
+        ),
     )
     events: list[Event] = []
 
@@ -225,7 +228,9 @@ def test_interrupt_is_left_to_a_handler_of_the_caller(
     got: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: got.append(number))
     try:
-        trainer = Trainer(corpus, settings, sample=lambda _: signal.raise_signal(signal.SIGINT) or ("", ""), plan=plan)
+        trainer = Trainer(
+            corpus, settings, hooks=Hooks(sample=lambda _: signal.raise_signal(signal.SIGINT) or ("", "")), plan=plan
+        )
         trainer.train()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -250,11 +255,11 @@ def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings
 
     plan = replace(plan, planned_steps=21)
     reference, commands = None, ScriptedCommands(script)
-    reference = Trainer(corpus, settings, sample=sample, plan=plan, commands=commands)
+    reference = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
     last, count = trained_to_end(reference, commands), 0
     for count in range(1, 40):
         commands = ScriptedCommands(script)
-        trainer = Trainer(corpus, settings, sample=sample, plan=plan, commands=commands)
+        trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), plan=plan)
         stream = trainer.events()
         events = []
         for event in stream:
@@ -267,7 +272,7 @@ def test_state_at_any_event_continues_exactly(corpus: Corpus, settings: Settings
         assert state.step == step == events[-1].step
         assert threading.active_count() == before
         later = ScriptedCommands({8: script[8][commands.returned :]}, returned=0)
-        resumed = Trainer.resume(corpus, settings, state, sample=sample, commands=later)
+        resumed = Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample, commands=later))
         assert_same_state(trained_to_end(resumed, later), last)
         stream.close()
         assert_same_state(trained_to_end(trainer, commands), last)
@@ -287,7 +292,7 @@ def test_state_is_refused_within_a_step_and_after_divergence(
         refused.append(str(error.value))
         return "", ""
 
-    trainer = Trainer(corpus, settings, sample=look, plan=plan)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=look), plan=plan)
     with pytest.raises(RunError, match="no state yet"):
         trainer.state()
     trainer.train()
@@ -326,7 +331,7 @@ def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
 
         settings = settings.with_changes(max_steps=4, val_every=2, kernel="auto", threads=2)
         store = MemoryStore()
-        first = Trainer(corpus, settings, store=store, sample=look)
+        first = Trainer(corpus, settings, store=store, hooks=Hooks(sample=look))
         for event in first.events():
             threads.append(torch.get_num_threads())
             assert torch.equal(torch.get_rng_state(), random), event

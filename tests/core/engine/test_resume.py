@@ -22,6 +22,7 @@ from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
 from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped
+from charlstm.training.hooks import Hooks, LoggedRun
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
@@ -55,7 +56,7 @@ def untouched(
     corpus: Corpus, settings: Settings, plan: Plan, at: dict[int, list[tuple[str, float | None]]] | None = None
 ) -> tuple[list[Event], MemoryStore]:
     store, commands = MemoryStore(), ScriptedCommands(at or {})
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
     return drain(trainer, commands), store
 
 
@@ -85,13 +86,15 @@ def test_resume_after_a_stop_is_exact(
     whole, reference = untouched(corpus, settings, plan)
 
     store, commands = MemoryStore(), ScriptedCommands({stop: [("stop", None)]})
-    first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands)
+    first = drain(
+        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan), commands
+    )
     assert isinstance(first[-1], Finished)
     assert first[-1].reason == "stopped"
 
     save_state(tmp_path / "state", store.states[-1])
     state = load_state(tmp_path / "state")
-    second = drain(Trainer.resume(corpus, settings, state, sample=sample, store=store))
+    second = drain(Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample), store=store))
     assert isinstance(second[0], Resumed)
     assert second[0].inexact is None
     assert second[0].changes is None
@@ -103,9 +106,9 @@ def test_resume_may_change_how_often_losses_are_logged(corpus: Corpus, settings:
     """It changes nothing else: the weights end as they would have."""
     reference = untouched(corpus, settings, plan)[1]
     store, commands = MemoryStore(), ScriptedCommands({28: [("stop", None)]})
-    drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands)
+    drain(Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan), commands)
     often = settings.with_changes(log_every=1)
-    events = drain(Trainer.resume(corpus, often, store.states[-1], sample=sample, store=store))
+    events = drain(Trainer.resume(corpus, often, store.states[-1], hooks=Hooks(sample=sample), store=store))
     assert isinstance(events[0], Resumed)
     assert events[0].changes == "log_every none → 1"
     assert [event.step for event in events if isinstance(event, Stepped)] == list(range(29, 61))
@@ -118,11 +121,13 @@ def test_resume_from_an_earlier_checkpoint_is_exact(corpus: Corpus, settings: Se
     whole, reference = untouched(corpus, settings, plan)
     store, commands = MemoryStore(), ScriptedCommands(at)
     first = drain(
-        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=kill
+        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
+        commands,
+        until=kill,
     )
     saved = store.states[-1]
     assert saved.step <= kill
-    second = drain(Trainer.resume(corpus, settings, saved, sample=sample, store=store))
+    second = drain(Trainer.resume(corpus, settings, saved, hooks=Hooks(sample=sample), store=store))
     assert log_of(joined(first, second)) == log_of(whole)
     assert_same_end(store, reference)
 
@@ -136,18 +141,20 @@ def test_resume_repeats_logged_rate_changes(corpus: Corpus, settings: Settings, 
     whole, reference = untouched(corpus, settings, plan, asks)
     store, commands = MemoryStore(), ScriptedCommands(asks)
     first = drain(
-        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=40
+        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
+        commands,
+        until=40,
     )
     at_12 = next(state for state in store.states if state.step >= 12)
     log = [event for event in first if isinstance(event, Controlled)]
-    trainer = Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store)
+    trainer = Trainer.resume(corpus, settings, at_12, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
     second = drain(trainer)
     assert [e.command for e in second if isinstance(e, Controlled)] == ["set-lr", "set-lr"]
     assert log_of(joined(first, second)) == log_of(whole)
     assert_same_end(store, reference)
     # and once more, from a state that knows the first change
     later = next(state for state in store.states if state.step >= 20)
-    third = drain(Trainer.resume(corpus, settings, later, replay=log * 2, sample=sample))
+    third = drain(Trainer.resume(corpus, settings, later, logged=LoggedRun(log * 2), hooks=Hooks(sample=sample)))
     assert [e.value for e in third if isinstance(e, Controlled)] == [5e-4]
     assert log_of(joined(first, third)) == log_of(whole)
 
@@ -163,10 +170,16 @@ def test_rate_that_is_set_in_the_warmup_acts_at_once_and_is_repeated(
     assert rates[14] < 1e-3
     store, commands = MemoryStore(), ScriptedCommands(asks)
     first = drain(
-        Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands), commands, until=9
+        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
+        commands,
+        until=9,
     )
     log = [event for event in first if isinstance(event, Controlled)]
-    second = drain(Trainer.resume(corpus, settings, store.states[0], replay=log, sample=sample, store=store))
+    second = drain(
+        Trainer.resume(
+            corpus, settings, store.states[0], logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store
+        )
+    )
     assert log_of(joined(first, second)) == log_of(whole)
     assert_same_end(store, reference)
 
@@ -187,7 +200,7 @@ def test_resume_repeats_more_with_its_length(
 
     store, commands = MemoryStore(), ScriptedCommands(asks)
     first: list[Event] = []
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
     stream = trainer.events()
     for event in stream:
         first.append(event)
@@ -199,7 +212,9 @@ def test_resume_repeats_more_with_its_length(
     log = [event for event in first if isinstance(event, Controlled)]
     assert [event.value for event in log] == [None, 88]
     at_12 = next(state for state in store.states if state.step == 12)
-    second = drain(Trainer.resume(corpus, settings, at_12, replay=log, sample=sample, store=store))
+    second = drain(
+        Trainer.resume(corpus, settings, at_12, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
+    )
     assert log_of(joined(first, second)) == log_of(whole)
     assert_same_end(store, reference)
 
@@ -209,7 +224,7 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
 ) -> None:
     limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None)
     commands = ScriptedCommands({4: [("more", 50.0), ("checkpoint", None), ("stop", None)]})
-    trainer = Trainer(corpus, limited, plan=plan, store=(store := MemoryStore()), commands=commands)
+    trainer = Trainer(corpus, limited, plan=plan, store=(store := MemoryStore()), hooks=Hooks(commands=commands))
     drain(trainer, commands)
     assert trainer.settings.max_minutes == 51.0
     state = store.states[-1]
@@ -223,7 +238,7 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
 
 def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     commands = ScriptedCommands({8: [("finish", None), ("more", 1e-3)]})
-    trainer = Trainer(corpus, settings, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
     last = drain(trainer, commands)[-1]
     assert not trainer.schedule.finishing
     assert trainer.settings.max_steps == trainer.schedule.planned_steps == last.step
@@ -234,14 +249,16 @@ def test_resume_repeats_finish_with_its_length(corpus: Corpus, settings: Setting
     asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
     store, commands = MemoryStore(), ScriptedCommands(asks)
     settings, plan = settings.with_changes(max_steps=10**6), make_plan(planned_steps=10**6, warmup_steps=1)
-    trainer = Trainer(corpus, settings, sample=sample, store=store, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
     trainer._finish_steps = lambda: 20  # type: ignore[method-assign]
     whole = drain(trainer, commands)
     assert whole[-1].step == 36
     reference = store.states[-1]
     at_8 = next(state for state in store.states if state.step >= 8)
     log = [event for event in whole if isinstance(event, Controlled)]
-    second = drain(Trainer.resume(corpus, settings, at_8, replay=log, sample=sample, store=store))
+    second = drain(
+        Trainer.resume(corpus, settings, at_8, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
+    )
     assert log_of(joined(whole, second)) == log_of(whole)
     assert store.states[-1].tensors["network.fc.weight"].tobytes() == reference.tensors["network.fc.weight"].tobytes()
 
@@ -259,7 +276,7 @@ def test_run_without_a_state_repeats_its_commands(corpus: Corpus, settings: Sett
         Controlled(step=0, id="a", command="set-lr", value=1e-3),
         Controlled(step=4, id="b", command="more", value=80.0, minutes=1.0),
     ]
-    events = drain(Trainer(corpus, settings, plan=plan, replay=logged))
+    events = drain(Trainer(corpus, settings, plan=plan, logged=LoggedRun(logged)))
     assert [(event.step, event.id) for event in events if isinstance(event, Controlled)] == [(0, "a"), (4, "b")]
     assert events[-1].step == 84
 
@@ -271,7 +288,7 @@ def test_training_does_not_depend_on_the_global_generator(corpus: Corpus, settin
 
     whole, _ = untouched(corpus, settings, plan)
     torch.manual_seed(99)
-    assert log_of(drain(Trainer(corpus, settings, sample=noisy, plan=plan))) == log_of(whole)
+    assert log_of(drain(Trainer(corpus, settings, hooks=Hooks(sample=noisy), plan=plan))) == log_of(whole)
 
 
 def test_resume_with_more_steps_and_another_rate_names_the_changes(
@@ -432,7 +449,7 @@ def test_trainer_waits_for_a_full_disk_and_continues_exactly(corpus: Corpus, set
     whole, reference = untouched(corpus, settings, plan)
     store, waits = MemoryStore(), []
     store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
-    events = drain(Trainer(corpus, settings, sample=sample, store=store, plan=plan, sleep=waits.append))
+    events = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample, sleep=waits.append), store=store, plan=plan))
     assert len(waits) == 3
     names = [event.name for event in events]
     assert names.count("paused") == names.count("resumed") == 1
@@ -465,11 +482,11 @@ def test_resume_with_a_new_rate_does_not_repeat_logged_rate_changes(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
     first = drain(trainer, commands, until=32)
     logged = [event for event in first if isinstance(event, Controlled)]
     [state] = [state for state in store.states if state.step == 20]
-    again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, replay=logged)
+    again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, logged=LoggedRun(logged))
     assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3
 
 
@@ -477,12 +494,14 @@ def test_resume_repeats_commands_that_came_after_a_resume_with_changes(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)]})
-    drain(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands, until=24)
+    drain(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands, until=24)
     [state] = [state for state in store.states if state.step == 20]
     changed, commands = settings.with_changes(lr=1e-3), ScriptedCommands({28: [("set-lr", 1e-5)]})
-    killed = drain(Trainer.resume(corpus, changed, state, store=store, commands=commands), commands, until=32)
+    killed = drain(
+        Trainer.resume(corpus, changed, state, store=store, hooks=Hooks(commands=commands)), commands, until=32
+    )
     logged = [event for event in killed if isinstance(event, Controlled)]
-    again = drain(Trainer.resume(corpus, changed, store.states[-1], replay=logged))
+    again = drain(Trainer.resume(corpus, changed, store.states[-1], logged=LoggedRun(logged)))
     assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]
     assert isinstance(again[0], Resumed)
     assert again[0].changes is None
@@ -529,16 +548,15 @@ def test_resume_repeats_the_logged_numbers_of_threads(
 
     for killed in (12, 17, 18, 30, 34, 45):
         store = MemoryStore()
-        first = drain(Trainer(corpus, settings, sample=sample, store=store, plan=fused), until=killed)
+        first = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample), store=store, plan=fused), until=killed)
         log = RunSeries.of(first)
         forced.asked.clear()
         again = Trainer.resume(
             corpus,
             settings,
             store.states[-1],
-            replay=log.every_control,
-            logged_step=log.step,
-            sample=sample,
+            logged=LoggedRun(log.every_control, step=log.step),
+            hooks=Hooks(sample=sample),
             store=store,
         )
         second = drain(again)
@@ -557,6 +575,6 @@ def test_resume_with_a_number_of_threads_given_does_not_repeat_those_of_the_log(
     first = drain(Trainer(corpus, settings, store=store, plan=fused), until=25)
     log = [event for event in first if isinstance(event, Controlled)]
     state = next(state for state in store.states if state.step == 10)
-    again = Trainer.resume(corpus, settings.with_changes(threads=1), state, replay=log, logged_step=25)
+    again = Trainer.resume(corpus, settings.with_changes(threads=1), state, logged=LoggedRun(log, step=25))
     assert not [event for event in drain(again) if isinstance(event, Controlled)]
     assert again.plan.threads == 1

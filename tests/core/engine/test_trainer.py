@@ -44,6 +44,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE, MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
 from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
@@ -93,7 +94,7 @@ def test_trainer_logs_validates_samples_and_saves_at_its_planned_steps(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
     store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…")))
+    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(sample=lambda model: ("the", "…"))))
     assert kinds(events)[:3] == ["started", "validation", "sample"]
     assert kinds(events)[-1] == "finished"
     steps = [event for event in events if isinstance(event, Stepped)]
@@ -142,7 +143,7 @@ def test_trainer_copies_the_weights_once_per_validation(
 
     monkeypatch.setattr(CharLSTM, "to_model", counted)
     store = MemoryStore()
-    trainer = Trainer(corpus, settings, store=store, plan=plan, sample=lambda model: ("the", "…"))
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(sample=lambda model: ("the", "…")))
     events = run(trainer)
     assert len(copies) == sum(isinstance(event, Sampled) for event in events)
     assert store.snapshots[0].weights is store.models[0][2].weights
@@ -278,7 +279,7 @@ def test_trainer_keeps_its_kernel_after_a_checkpoint_or_a_command(
     choices, commands = Choices(monkeypatch, BUSY, QUIET), ScriptedCommands({1: [command]})
     monkeypatch.setattr("charlstm.training.plan.LOG_SECONDS", 0.0)  # so that every step has an event
     settings = settings.with_changes(kernel="auto", val_every=25)
-    events = run(Trainer(corpus, settings, store=MemoryStore(), commands=commands), commands)
+    events = run(Trainer(corpus, settings, store=MemoryStore(), hooks=Hooks(commands=commands)), commands)
     assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
     assert len(choices.left) == 1
 
@@ -363,7 +364,7 @@ def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     commands = ScriptedCommands({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
+    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
     ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
@@ -378,7 +379,7 @@ def test_resumed_trainer_does_not_count_loading_in_its_pace(
     settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
     store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
     commands = ScriptedCommands({40: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
+    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     load = TrainStep.load
 
@@ -398,7 +399,7 @@ def test_time_limit_does_not_move_the_end_after_finish(
     commands = ScriptedCommands({20: [("finish", None)]})
     settings = settings.with_changes(max_steps=None, max_minutes=10.0)
     plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    events = run(Trainer(corpus, settings, plan=plan, commands=commands), commands)
+    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
     assert events[-1].step <= 50
 
 
@@ -446,7 +447,7 @@ def test_time_limit_does_not_count_suspensions_of_the_process(
     monkeypatch.setattr(trainer_module, "evaluate", stop(evaluate))
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1, val_every=10)
-    trainer = Trainer(corpus, settings, plan=plan, sample=stop(lambda model: ("", "")))
+    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(sample=stop(lambda model: ("", ""))))
     events = run(trainer)
     assert trainer.progress.ended == "done"
     assert trainer.progress.step > 30  # the clock moved the end, to where a minute of work is over
@@ -467,7 +468,7 @@ def test_time_limit_does_not_count_waits_for_a_full_disk(
 
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands, sleep=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=wait))
     for event in trainer.events():
         commands.see(event)
         if event.step == 5 and event.name == "step":
@@ -489,7 +490,7 @@ def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
 
     monkeypatch.setattr(trainer_module, "evaluate", asked)
     store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("stopped", plan.planned_steps)
@@ -516,7 +517,7 @@ def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, set
 
 def test_pause_during_a_pause_is_acknowledged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     commands = ScriptedCommands({8: [("pause", None), ("pause", None), ("resume", None)]})
-    events = run(Trainer(corpus, settings, plan=plan, commands=commands), commands)
+    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
     assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
     assert events[-1].step == 60
 
@@ -529,7 +530,7 @@ def test_pause_continues_after_a_full_disk(corpus: Corpus, settings: Settings, p
         if not store.trouble:
             commands.at[8].append(("resume", None))
 
-    trainer = Trainer(corpus, settings, store=store, plan=plan, commands=commands, sleep=wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=wait))
     said = []
     for event in trainer.events():
         commands.see(event)
@@ -550,7 +551,7 @@ def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Set
             24: [("stop", None)],
         }
     )
-    events = run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
+    events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     seen = [event for event in events if isinstance(event, Controlled)]
     assert [event.command for event in seen] == ["pause", "set-lr", "resume", "checkpoint", "stop"]
     assert [event.id for event in seen] == ["c0", "c1", "c2", "c3", "c4"]
@@ -587,7 +588,7 @@ def test_pause_sleeps_until_the_next_command(corpus: Corpus, settings: Settings,
         if len(waits) == 3:
             commands.at[4].append(("stop", None))
 
-    events = run(Trainer(corpus, settings, plan=plan, commands=commands, sleep=wait), commands)
+    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands, sleep=wait)), commands)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
 
@@ -595,7 +596,7 @@ def test_pause_sleeps_until_the_next_command(corpus: Corpus, settings: Settings,
 def test_finish_takes_the_learning_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
     commands = ScriptedCommands({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
     events = run(trainer, commands)
     last = events[-1]
@@ -612,7 +613,7 @@ def test_finish_takes_25_seconds_at_the_current_pace(
 ) -> None:
     clock, commands = Time(monkeypatch, seconds), ScriptedCommands({20: [("finish", None)]})
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1, seconds_per_step=0.01)
-    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, commands=commands)
+    trainer = Trainer(corpus, settings.with_changes(schedule="constant"), plan=plan, hooks=Hooks(commands=commands))
     events = run(trainer, commands)
     last = events[-1]
     assert isinstance(last, Finished)
@@ -633,7 +634,7 @@ def test_finish_ends_a_pause_and_does_not_count_it(corpus: Corpus, settings: Set
         trainer._clock._last = before - 1000, stopped  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, commands=commands, sleep=wait)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, hooks=Hooks(commands=commands, sleep=wait))
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
     events = run(trainer, commands)
     last = events[-1]
@@ -646,7 +647,7 @@ def test_finish_ends_a_pause_and_does_not_count_it(corpus: Corpus, settings: Set
 def test_trainer_waits_for_a_full_disk_to_save_its_plan(corpus: Corpus, settings: Settings) -> None:
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
     waits: list[float] = []
-    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, sleep=waits.append))
+    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, hooks=Hooks(sleep=waits.append)))
     assert kinds(events)[:3] == ["paused", "resumed", "started"]
     assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
     assert len(waits) == len(store.plans) == 1
@@ -675,7 +676,7 @@ def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model(
 
 def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     sample = make_sampler("the ", 0)
-    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), sample=sample, plan=plan)
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=None), hooks=Hooks(sample=sample), plan=plan)
     events = []
     for event in trainer.events():
         events.append(event)

@@ -57,7 +57,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
     for step in itertools.count(1):
         if time.monotonic() > deadline:
             raise AssertionError("no stop was requested")
-        for command in trainer.commands():
+        for command in trainer.hooks.commands():
             yield Controlled(step=step, id=command.id, command=command.command, value=command.value)
             if command.command == "stop":
                 trainer.store.save_state(state(step))
@@ -74,15 +74,15 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
         made: list[Any] = []
 
         class FakeTrainer:
-            def __init__(self, corpus: Any, settings: Settings, **hooks: Any) -> None:
+            def __init__(self, corpus: Any, settings: Settings, **given: Any) -> None:
                 self.vocabulary = corpus.vocabulary
                 self.settings = settings
-                self.__dict__ |= {"state": None, "replay": (), "plan": None, **hooks}
+                self.__dict__ |= {"state": None, "plan": None, **given}
                 made.append(self)
 
             @classmethod
-            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **hooks: Any) -> FakeTrainer:
-                return cls(corpus, settings, state=state, **hooks)
+            def resume(cls, corpus: Any, settings: Settings, state: TrainingState, **given: Any) -> FakeTrainer:
+                return cls(corpus, settings, state=state, **given)
 
             def events(self) -> Iterator[Event]:
                 return script(self)
@@ -113,7 +113,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
         trainer.store.save_snapshot(tiny_model(), 5)
         trainer.store.save_state(state(5))
         assert trainer.info["prime"] == "The old pond: a frog"
-        assert trainer.sample(tiny_model())[0] == trainer.info["prime"]
+        assert trainer.hooks.sample(tiny_model())[0] == trainer.info["prime"]
         yield ended(10)
 
     made = train(script)
@@ -403,7 +403,7 @@ def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         run.path.rename(tmp_path / "moved")
-        trainer.commands()
+        trainer.hooks.commands()
         yield ended(1)
 
     train(script)
@@ -598,8 +598,8 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Ca
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
-        assert [command.command for command in trainer.commands()] == ["stop"]
-        assert list(trainer.commands()) == []
+        assert [command.command for command in trainer.hooks.commands()] == ["stop"]
+        assert list(trainer.hooks.commands()) == []
         raise OSError(errno.ENOSPC, "No space left on device")  # as a trainer that waits for a checkpoint to be written
 
     train(script)
@@ -618,7 +618,7 @@ def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
         yield started()
         storage.disk = disks[0]
         yield stepped(1)
-        assert [command.command for command in trainer.commands()] == ["checkpoint"]
+        assert [command.command for command in trainer.hooks.commands()] == ["checkpoint"]
         yield ended(2)
 
     def ask(seconds: float) -> None:
@@ -645,7 +645,7 @@ def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[
     events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
     assert [event.name for event in events] == ["resumed", "finished"]
     assert made[0].state.step == 5
-    assert [event.command for event in made[0].replay] == ["stop"]
+    assert [event.command for event in made[0].logged.controls] == ["stop"]
     assert made[0].settings.max_steps == 200
     spec = run.spec()
     assert [(each["step"], each["changes"]) for each in spec.amendments] == [(5, {"max_steps": 200})]
@@ -752,7 +752,7 @@ def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[S
         # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
         yield stepped(10)
-        trainer.validation_progress(0.4)
+        trainer.hooks.validation_progress(0.4)
         deadline = time.monotonic() + 60
         while run.status().validated is None and time.monotonic() < deadline:  # it is written each second
             time.sleep(0.02)

@@ -97,9 +97,7 @@ async def test_a_text_that_is_too_short_says_so_and_the_place_is_measured(model:
 
 async def test_context_of_a_scored_text(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        await it.until(lambda: it.screen.score.scores is not None)
+        await it.score_shown(60)
         await it.pilot.press("enter", "g")
         view = it.screen.context
         await it.until(lambda: view.here is not None)

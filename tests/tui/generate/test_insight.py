@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player import cell_names, insight_jobs
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
@@ -333,6 +335,33 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.until(lambda: len(it.state.clamps) == 2)
 
 
+async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, named = InsightJobs.name, asyncio.Event()
+
+    async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
+        await named.wait()
+        return await name(jobs, *arguments)
+
+    monkeypatch.setattr(InsightJobs, "name", held)
+    async with playing(model) as it:
+        await it.paused(400)
+        await it.pilot.press("x")
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None and "Finding out" in it.screen_text())
+        await it.pilot.press("plus")
+        await it.until(lambda: bool(it.state.clamps))
+        await it.pilot.press("d")
+        await it.until(lambda: it.screen.view_name == "duel")
+        view.text_view.cursor = 20
+        named.set()
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.view is view and "named on" in it.screen_text())
+        assert view.text_view.cursor == 20, "the text is the same"
+        assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+
+
 async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
@@ -346,8 +375,8 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> 
         await it.until(lambda: it.state.speed == FULL)
         await it.pilot.press("d")
         duel = it.screen.duel
-        await it.until(lambda: all((side := duel.state(n)) and side.ended for n in SIDES), settle=False)
-        free, held = duel.state(1), duel.state(2)
+        await it.until(lambda: all((side := duel.sides.get(n)) and side.ended for n in SIDES), settle=False)
+        free, held = duel.sides.get(1), duel.sides.get(2)
         assert free is not None
         assert held is not None
         assert (free.clamps, held.clamps) == ((), it.state.clamps)
@@ -536,10 +565,7 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
 
 async def test_why_in_score_follows_the_cursor(model: Path) -> None:
     async with playing(model, (130, 30)) as it:
-        await it.paused(40)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(40)
         await it.pilot.press("enter", "v")
         await it.until(lambda: "Why “" in it.status())
         position = view.text_view.cursor

@@ -118,10 +118,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(30)
-        await it.pilot.press("s")
-        score = it.screen.score
-        await it.until(lambda: score.scores is not None)
+        score = await it.score_shown(30)
         await it.pilot.press("enter", "f")
         view = it.screen.multiverse
         await it.until(lambda: view.root is not None)
@@ -219,9 +216,7 @@ async def test_words_of_multiverse_fit_after_the_screen_became_narrower(model: P
 
 async def test_what_could_come_at_the_beginning_says_what_it_comes_after(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(20)
-        await it.pilot.press("s")
-        await it.until(lambda: it.screen.score.scores is not None)
+        await it.score_shown(20)
         assert "first character: not predicted" in it.status()
         await it.pilot.press("f")
         view = it.screen.multiverse

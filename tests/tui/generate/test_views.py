@@ -173,10 +173,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         expected = score(load_model(model), it.text)
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
         await it.pilot.press("enter")
@@ -272,10 +269,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
 
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         nats = np.full(61, 0.2, np.float32)
         nats[30] = 4
         view._show(
@@ -314,10 +308,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
 
 async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         nats = np.full(61, 1, np.float32)
         nats[30] = 15.7 * np.log(2)
         view._show(
@@ -330,10 +321,7 @@ async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> Non
 
 async def test_scoring_a_long_text_can_be_stopped(model: Path, home: Path) -> None:
     async with playing(model) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        await it.score_shown(60)
         (home / "long.txt").write_text("The morning and the sea. " * 24_000)
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
@@ -419,10 +407,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
     async with playing(model, (100, 30)) as it:
-        await it.paused(60)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(60)
         fixed = view.scores
         await it.pilot.press("d")
         await it.until(lambda: "A copy learns while it reads, strength 1 …" in it.screen_text())
@@ -454,10 +439,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
 
 async def test_all_of_the_text_is_scored_again_after_a_part_of_a_part(model: Path) -> None:
     async with playing(model, (100, 30)) as it:
-        await it.paused(300)
-        await it.pilot.press("s")
-        view = it.screen.score
-        await it.until(lambda: view.scores is not None)
+        view = await it.score_shown(300)
         whole = view.scores
         assert whole is not None
         for start, stop in ((100, 180), (10, 30)):
@@ -470,28 +452,44 @@ async def test_all_of_the_text_is_scored_again_after_a_part_of_a_part(model: Pat
         await it.until(lambda: view.text_view.text() == it.text)
 
 
+async def test_a_view_has_the_state_of_the_playback_while_it_is_shown(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        views, play = it.screen.views, it.screen.play
+        for key, name in (("s", "score"), ("x", "cells"), ("f", "multiverse"), ("g", "context"), ("d", "duel")):
+            assert [each.id for each in views.values() if each.state is not None] == ["play"]  # type: ignore[attr-defined]
+            await it.pilot.press(key)
+            await it.until(lambda name=name: it.screen.view.id == name)  # type: ignore[misc]
+            assert it.screen.view.state is play.state
+            it.screen.player.give_title(name)
+            await it.until(lambda name=name: play.state is not None and play.state.title == name)  # type: ignore[misc]
+            assert it.screen.view.state is play.state
+            await it.pilot.press("escape")
+            await it.until(lambda: it.screen.view is play)
+
+
 async def test_duel_streams_two_settings_side_by_side(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("d")
         duel = it.screen.duel
-        await it.until(lambda: all((p := duel.state(v)) is not None and p.length > 5 for v in (1, 2)))
+        await it.until(lambda: all((p := duel.sides.get(v)) is not None and p.length > 5 for v in (1, 2)))
         assert duel.view(1).text().startswith("The morning")
         await it.pilot.press("space")
         await it.until(lambda: not duel.running)
-        first, second = duel.state(1), duel.state(2)
+        first, second = duel.sides.get(1), duel.sides.get(2)
         assert first is not None
         assert second is not None
         assert second.settings.temperature > first.settings.temperature
         await it.pilot.press("tab", "t")
-        await it.until(lambda: (p := duel.state(2)) is not None and p.settings.temperature == 1.15)
+        await it.until(lambda: (p := duel.sides.get(2)) is not None and p.settings.temperature == 1.15)
         assert first.settings.temperature == 0.8
         await it.pilot.resize_terminal(60, 20)  # each head keeps its two lines
         await it.until(lambda: any(row.count(" temp ") == 2 for row in it.screen_text().splitlines()))
         line = duel.view(2).text()
         await it.pilot.press("equals_sign", "r")
-        await it.until(lambda: (p := duel.state(2)) is not None and p.length > 5 and duel.view(2).text() != line)
-        assert {duel.state(side).speed for side in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
+        await it.until(lambda: (p := duel.sides.get(2)) is not None and p.length > 5 and duel.view(2).text() != line)
+        assert {duel.sides.get(side).speed for side in (1, 2)} == {it.state.speed}  # type: ignore[union-attr]
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.view_name == "play" and it.state.speed == it.state.speed)
         assert it.text.startswith("The morning")
@@ -503,7 +501,7 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: P
         before = it.text
         await it.pilot.press(*["left"] * 4, "d")
         duel = it.screen.duel
-        await it.until(lambda: all((side := duel.state(n)) is not None and side.length > 5 for n in (1, 2)))
+        await it.until(lambda: all((side := duel.sides.get(n)) is not None and side.length > 5 for n in (1, 2)))
         assert duel.view(1).text().startswith(before[:-4])
         await it.pilot.press("space", "tab")
         await it.until(lambda: not duel.running and duel.chosen == 2)
@@ -515,7 +513,7 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: P
         await it.until(lambda: it.text == before)
 
         await it.pilot.press("ctrl+end", "d")  # at the end nothing has to leave
-        await it.until(lambda: all((side := duel.state(n)) is not None and side.length > 5 for n in (1, 2)))
+        await it.until(lambda: all((side := duel.sides.get(n)) is not None and side.length > 5 for n in (1, 2)))
         await it.pilot.press("space")
         await it.until(lambda: not duel.running)
         await it.pilot.press("enter")
@@ -526,7 +524,7 @@ async def test_duel_continues_the_text_at_the_cursor_and_a_side_is_kept(model: P
 async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(model: Path) -> None:
     def drawn() -> list[str]:
         """What both sides generated, of the first characters."""
-        states = [duel.state(side) for side in (1, 2)]
+        states = [duel.sides.get(side) for side in (1, 2)]
         assert duel.seed is not None
         return [
             duel.view(state.number).text(state.prime_length, state.prime_length + 5)
@@ -557,7 +555,7 @@ async def test_a_side_of_duel_is_put_in_as_it_is_while_it_streams(model: Path) -
         await it.paused(5)
         before, duel = it.text, it.screen.duel
         await it.pilot.press("d")
-        await it.until(lambda: (side := duel.state(1)) is not None and side.length > 5)
+        await it.until(lambda: (side := duel.sides.get(1)) is not None and side.length > 5)
         assert duel.running
         assert "Enter keep" in it.screen_text()
         await it.pilot.press("enter")
@@ -575,7 +573,7 @@ async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: P
         await it.until(lambda: pane.display)
         texts = {}
         for number in (1, 2):
-            state = duel.state(number)
+            state = duel.sides.get(number)
             assert state is not None
             assert state.ended
             assert LENGTH <= state.length <= LENGTH + LONGEST_SENTENCE

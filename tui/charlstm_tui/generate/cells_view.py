@@ -42,6 +42,7 @@ from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.lesion_list import LesionList
 from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
+from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
@@ -128,7 +129,7 @@ class CellList(SideList):
 
 
 class CellsView(ReadingView):
-    """The view. ``cell`` colours the text."""
+    """The view. ``cell`` colours the text that is played, which ``source`` shows."""
 
     has_own_scale = True
     expecting: reactive[bool] = reactive(True, init=False)
@@ -146,9 +147,11 @@ class CellsView(ReadingView):
             super().__init__()
             self.found = found
 
-    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+    def __init__(self, player: Player, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
+        self._source = source
+        self._side = Vertical(id="cells-side")
         self._next = NextChars(id="cells-next")
         self._history_bars = CellHistory(id="cells-history")
         self._caption = Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
@@ -164,10 +167,9 @@ class CellsView(ReadingView):
         """What the cells did during the training, as far as it is computed."""
         self.step = 0
         """The place in it by which the text is coloured."""
-        self._state: PlaybackState | None = None
         self._model: Model | None = None
-        self._played = ""
-        self._start = 0  # of the text that is shown, in the text that was played
+        self._session_id: int | None = None  # of the text that is shown
+        self._start = 0  # of what is shown of it
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
         self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
@@ -187,7 +189,7 @@ class CellsView(ReadingView):
                 yield self.text_view
                 yield self._next
                 yield self._history_bars
-            with Vertical(id="cells-side"):
+            with self._side:
                 yield self._caption
                 yield self.cell_list
                 yield self.lesion_list
@@ -202,7 +204,7 @@ class CellsView(ReadingView):
 
     @property
     def running(self) -> bool:
-        return self._state is not None and self._state.running
+        return self.state is not None and self.state.running
 
     @property
     def walks(self) -> bool:
@@ -210,15 +212,15 @@ class CellsView(ReadingView):
 
     def can(self, action: Action) -> bool:
         if action.handler in ("let_go", "duel"):
-            return self._state is not None and bool(self._state.clamps)
+            return self.state is not None and bool(self.state.clamps)
         if action.handler == "through_training":
-            facts = None if self._state is None else self._state.facts
+            facts = None if self.state is None else self.state.facts
             return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
         if action.handler == "lesions":
             return self.activations is not None
         if action.handler == "other_step":
             return len(self.history) > 1 and self.through_training
-        return self._state is not None
+        return self.state is not None
 
     def labels(self) -> dict[str, str]:
         stream = "pause" if self.running else "generate"
@@ -226,7 +228,7 @@ class CellsView(ReadingView):
 
     def figures(self) -> list[str]:
         figures = []
-        clamps = () if self._state is None else self._state.clamps
+        clamps = () if self.state is None else self.state.clamps
         if clamps:
             figures.append(held_words(clamps))
         found, cursor = self.activations, self.text_view.cursor
@@ -282,26 +284,23 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "names")
         self.player.do(operations.PAUSE)
 
-    def enter(self, state: PlaybackState, played: str) -> None:
-        """Show the text that was played, and the cells of its model."""
-        model = self.player.model()
-        if model is not self._model:
-            self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
-            self.cell_list.show((), {})
-            self._use_names(recall, state)
-        self.activations, self._state, self._wanted = None, None, None
-        self.show(state, played)
-        (self.cell_list if self.screen.query_one("#cells-side").display else self.text_view).focus()
+    def focus_main(self) -> None:
+        """Give the focus to the list, where it is shown: its keys choose a cell."""
+        (self._list if self._side.display else self.text_view).focus()
 
     # ---- the player's states
 
-    def show(self, state: PlaybackState, played: str) -> None:
+    def watch_state(self, before: PlaybackState | None, state: PlaybackState | None) -> None:
         """Show what has changed. New characters are coloured as they come, unless they come too fast for that."""
-        before, self._state, self._played = self._state, state, played
-        view = self.text_view
+        if state is None:  # another view is shown
+            return
+        if before is None:
+            self._use_model(state)
+        view, played = self.text_view, self._source.text()
         known, shown = view.text(), played[self._start :]
         new = len(shown) - len(known)
-        fits = before is not None and before.session_id == state.session_id and shown.startswith(known)
+        fits = self._session_id == state.session_id and shown.startswith(known)
+        self._session_id = state.session_id
         if not fits or started(before, state):
             self.explaining = self.through_training = self.lesions = False
         if not fits or (new and not state.running and len(shown) > SHOWN_CHARS):
@@ -318,7 +317,7 @@ class CellsView(ReadingView):
                 self._follow()
             if self.lesions:
                 self._measure()
-        if before is not None and before.running and not state.running:
+        if before is None or (before.running and not state.running):
             self._wanted = played  # the colours are counted from the mean of all of the text again
         computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)
         too_fast = state.running and new > MOST_NEW
@@ -328,6 +327,15 @@ class CellsView(ReadingView):
         self._draw_dial()
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
             self.post_message(self.Changed())
+
+    def _use_model(self, state: PlaybackState) -> None:
+        """Show the cells of the model that is played now."""
+        self.activations, model = None, self.player.model()
+        if model is not self._model:
+            self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
+            self._session_id = None  # what the text was coloured by is of the other model
+            self.cell_list.show((), {})
+            self._use_names(recall, state)
 
     @work(exclusive=True, group="cells")
     async def _compute(self) -> None:
@@ -358,12 +366,12 @@ class CellsView(ReadingView):
     @work(exclusive=True, group="names")
     async def _find_names(self, model: Model, played: str) -> None:
         """Find out what the cells follow, once for each model."""
-        if self._state is None or self._state.facts is None:
+        if self.state is None or self.state.facts is None:
             return
         self._failure, self.share = "", 0.0
         self.draw_head()
         try:
-            self.named = await self.insight.name(model, self._state.facts.run, played, self.progress_teller())
+            self.named = await self.insight.name(model, self.state.facts.run, played, self.progress_teller())
             self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
@@ -427,7 +435,7 @@ class CellsView(ReadingView):
 
     def _draw_dial(self) -> None:
         """The value at which the cell is held, and how to change it."""
-        held = None if self._state is None else held_at(self._state.clamps, self.cell)
+        held = None if self.state is None else held_at(self.state.clamps, self.cell)
         keys = [(key_of("generate.hold_lower"), ""), (key_of("generate.hold_higher"), "")]
         if held is not None:
             keys.append((f" {key_of('generate.let_go')}", "let go"))
@@ -462,7 +470,7 @@ class CellsView(ReadingView):
     @work(exclusive=True, group="history")
     async def _follow(self) -> None:
         """Find out what the cells of the list and the chosen one did during the training."""
-        state = self._state
+        state = self.state
         if state is None or state.facts is None or state.facts.run is None:
             return
         named = self.named
@@ -472,7 +480,9 @@ class CellsView(ReadingView):
             self.post_message(self.Step(found))
 
         try:
-            await self.insight.through_training(state.facts.run, self._played, self._start, named, self.cell, tell)
+            await self.insight.through_training(
+                state.facts.run, self._source.text(), self._start, named, self.cell, tell
+            )
         except CharLSTMError as error:
             self.say(f"{error}.", error=True)
 
@@ -566,7 +576,7 @@ class CellsView(ReadingView):
     @work(exclusive=True, group="lesions")
     async def _measure(self) -> None:
         """Find out which cells matter on the end of the text: the named ones, the chosen one, and others."""
-        state, model = self._state, self._model
+        state, model = self.state, self._model
         if state is None or state.facts is None or model is None:
             return
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
@@ -639,7 +649,7 @@ class CellsView(ReadingView):
 
     def do_name_cell(self) -> None:
         """Give the cell a name."""
-        cell, state = self.cell, self._state
+        cell, state = self.cell, self.state
 
         def check(answer: str) -> str | None:
             return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None

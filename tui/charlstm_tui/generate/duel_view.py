@@ -7,7 +7,7 @@ both can be saved with them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
+from textual.reactive import var
 from textual.widgets import Static
 
 from charlstm import user_files
@@ -64,6 +65,9 @@ FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown,
 class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
 
+    sides: var[Mapping[int, PlaybackState]] = var[Mapping[int, PlaybackState]]({}, init=False)
+    """The last state of each side that has one."""
+
     class Kept(Message):
         """What a side generated is to go into the text of Play, which it continues."""
 
@@ -73,7 +77,6 @@ class DuelView(GenerateView):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._states: dict[int, PlaybackState] = {}
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
         self.seed: int | None = None
@@ -105,14 +108,9 @@ class DuelView(GenerateView):
         """The side in focus."""
         return SIDES[1] if self.view(SIDES[1]).has_focus else SIDES[0]
 
-    def state(self, number: int) -> PlaybackState | None:
-        """The last state of a side."""
-        return self._states.get(number)
-
     @property
     def running(self) -> bool:
-        """Whether a side streams."""
-        return any(state.running for state in self._states.values())
+        return _runs(self.sides)
 
     def scopes(self) -> tuple[str, ...]:
         return ("generate", "generate.duel")
@@ -121,11 +119,11 @@ class DuelView(GenerateView):
         if action.handler == "save":
             return bool(self._figures)
         if action.handler == "keep_side":
-            state = self._states.get(self.chosen)
+            state = self.sides.get(self.chosen)
             return state is not None and state.length > 0
         if action.handler == "duel_before":
-            return bool(self._states) and bool(self.seed)
-        return action.handler != "last_session" and bool(self._states)
+            return bool(self.sides) and bool(self.seed)
+        return action.handler != "last_session" and bool(self.sides)
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.stream": "pause" if self.running else "generate"}
@@ -134,7 +132,7 @@ class DuelView(GenerateView):
         return labels
 
     def figures(self) -> list[str | KeyFigure]:
-        speed = next((state.speed for state in self._states.values()), NORMAL_SPEED)
+        speed = next((state.speed for state in self.sides.values()), NORMAL_SPEED)
         less, more = key_of("generate.temperature_down"), key_of("generate.temperature_up")
         return [
             f"▶ {speed_words(speed)}" if self.running else "‖ paused",
@@ -145,17 +143,14 @@ class DuelView(GenerateView):
     @property
     def _holds(self) -> bool:
         """Whether a side has held cells; then both continue the prime, else the text at the cursor of Play."""
-        return any(state.clamps for state in self._states.values())
+        return any(state.clamps for state in self.sides.values())
 
     def enter(self, played: PlaybackState, prime: str, before: str, features: Sequence[str] = ()) -> None:
         """Continue ``before``, the text up to the cursor of Play, on both sides, on the second with a higher
         temperature; or if cells are held, the ``prime``, on the second with them. The heads show how often ``features``
         begin in what is generated."""
-        self._states.clear()
-        self._show_figures({})
+        self.sides = {}
         self._features = tuple(features)
-        for number in SIDES:
-            self.view(number).clear()
         self.view(SIDES[0]).focus()
         settings = played.settings
         hotter = replace(settings, temperature=round(min(2.0, settings.temperature + 0.4), 2))
@@ -180,26 +175,29 @@ class DuelView(GenerateView):
 
     # ---- the player's states
 
-    def show(self, state: PlaybackState) -> None:
-        """Show what has changed on one side."""
-        before = self._states.get(state.number)
-        running = self.running
-        self._states[state.number] = state
-        view = self.view(state.number)
-        if before is None or before.session_id != state.session_id:
+    def watch_sides(self, before: Mapping[int, PlaybackState], sides: Mapping[int, PlaybackState]) -> None:
+        """Show what has changed on each side."""
+        for number in SIDES:
+            if sides.get(number) is not before.get(number):
+                self._show_side(number, before.get(number), sides.get(number))
+        self._draw_heads()
+        if not _ended(sides):
+            self._show_figures({})
+        elif not _ended(before):
+            self._compute_figures()
+        if len(before) != len(sides) or _runs(before) != _runs(sides):
+            self.post_message(self.Changed())
+
+    def _show_side(self, number: int, before: PlaybackState | None, state: PlaybackState | None) -> None:
+        view = self.view(number)
+        if before is None or state is None or before.session_id != state.session_id:
             view.clear()
+        if state is None:
+            return
         view.replace(state.start, state.start + state.removed, state.text, state.marks)
         view.set_marks(state.figures_start, state.figures, state.read_to)
-        self._draw_heads()
-        ended = len(self._states) == len(SIDES) and all(state.ended for state in self._states.values())
-        if not ended:
-            self._show_figures({})
-        elif before is not None and not before.ended:
-            self._compute_figures()
         if state.note or state.failure:
             self.say(state.failure or state.note, error=bool(state.failure))
-        if before is None or running != self.running:
-            self.post_message(self.Changed())
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw_heads)  # when the heads have their size
@@ -215,7 +213,7 @@ class DuelView(GenerateView):
 
     def _draw_heads(self) -> None:
         rates = self._rates()
-        drawn = {number: self._head(number, state, rates[number]) for number, state in self._states.items()}
+        drawn = {number: self._head(number, state, rates[number]) for number, state in self.sides.items()}
         highest = max((head.plain.count("\n") for head in drawn.values()), default=0)
         for number, content in drawn.items():
             head = self.query_one(f"#head-{number}", Static)
@@ -224,10 +222,10 @@ class DuelView(GenerateView):
 
     def _rates(self) -> dict[int, list[str]]:
         """For each side how often the features of the held cells begin in it, and whether that tells anything."""
-        words: dict[int, list[str]] = {number: [] for number in self._states}
+        words: dict[int, list[str]] = {number: [] for number in self.sides}
         if not self._holds:
             return words
-        texts = {number: self._generated(state) for number, state in self._states.items()}
+        texts = {number: self._generated(state) for number, state in self.sides.items()}
         for name in self._features:
             if BUILT_IN[name][0] == "graded":
                 for number, text in texts.items():
@@ -235,7 +233,7 @@ class DuelView(GenerateView):
                 continue
             counts = {
                 number: feature_starts(name, self._prime(state)[-READ_BEFORE:], texts[number])
-                for number, state in self._states.items()
+                for number, state in self.sides.items()
             }
             tells = len(counts) == len(SIDES) and rates_differ(
                 (counts[SIDES[0]], counts[SIDES[1]]), (len(texts[SIDES[0]]), len(texts[SIDES[1]]))
@@ -277,7 +275,7 @@ class DuelView(GenerateView):
     @work(exclusive=True)
     async def _compute_figures(self) -> None:
         """Find the figures of both sides, which are at their end, and show them."""
-        states = dict(self._states)
+        states = self.sides
         models = {number: self.player.model(number) for number in SIDES}
         texts = {number: self._generated(state) for number, state in states.items()}
 
@@ -292,7 +290,7 @@ class DuelView(GenerateView):
             return found
 
         figures = await in_thread(job)
-        if all(state.ended for state in self._states.values()):
+        if _ended(self.sides):
             self._show_figures(figures)
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
@@ -347,7 +345,7 @@ class DuelView(GenerateView):
                 self._generated(state),
                 self._figures[number],
             )
-            for number, state in sorted(self._states.items())
+            for number, state in sorted(self.sides.items())
             if number in self._figures
         ]
 
@@ -361,7 +359,7 @@ class DuelView(GenerateView):
     def do_stream(self) -> None:
         running = self.running
         for number in SIDES:
-            state = self._states.get(number)
+            state = self.sides.get(number)
             left = self._length if state is None or state.ended else max(1, self._length - state.length)
             if running:
                 self.player.do(operations.PAUSE, number=number)
@@ -373,13 +371,13 @@ class DuelView(GenerateView):
             self.player.change_speed(lambda speed: faster(speed, direction), number)
 
     def do_adjust(self, name: str, direction: int) -> None:
-        state = self._states.get(self.chosen)
+        state = self.sides.get(self.chosen)
         symbols = math.inf if state is None or state.facts is None else state.facts.vocab_size
         self.player.change_settings(lambda settings: adjust(settings, name, direction, symbols), self.chosen)
 
     def do_all_settings(self) -> None:
         number = self.chosen
-        state = self._states.get(number)
+        state = self.sides.get(number)
         if state is None:
             return
 
@@ -392,7 +390,7 @@ class DuelView(GenerateView):
 
     def do_keep_side(self) -> None:
         """Put the text of a side into that of Play, as far as it is generated."""
-        state = self._states.get(self.chosen)
+        state = self.sides.get(self.chosen)
         if self._holds:
             self.say("With held cells both sides continue the prime, so neither can be put in at the cursor.")
         elif state is not None:
@@ -413,10 +411,20 @@ class DuelView(GenerateView):
 
     def _load(self, number: int, **changes: Any) -> None:
         """Play a side from the prime, with ``changes`` and the settings that it has."""
-        state = self._states.get(number)
+        state = self.sides.get(number)
         if state is not None:
             request = replace(state.request, settings=None, speed=None, stream=True, **changes)
             self.player.load(request, number)
+
+
+def _runs(sides: Mapping[int, PlaybackState]) -> bool:
+    """Whether a side streams."""
+    return any(state.running for state in sides.values())
+
+
+def _ended(sides: Mapping[int, PlaybackState]) -> bool:
+    """Whether both are at their end."""
+    return len(sides) == len(SIDES) and all(state.ended for state in sides.values())
 
 
 def _model_name(state: PlaybackState) -> str:

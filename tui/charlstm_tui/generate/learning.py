@@ -27,7 +27,6 @@ class Learning:
         self._strength: float | None = None  # of the copy; none learns while it is None
         self._worker: Worker[None] | None = None
         self._share = 0.0  # how much is read, 0 to 1
-        self._state: PlaybackState | None = None
         self._read = 0  # characters of the text when the copy began to learn last
 
     @property
@@ -44,15 +43,14 @@ class Learning:
     @property
     def figure(self) -> str:
         """What to say of it beside the other figures; empty where the model itself suggests."""
-        if self._strength is None or self._state is None:
+        if self._strength is None or self._view.state is None:
             return ""
-        if self._is_learning and self._state.learnt_strength != self._strength:
+        if self._is_learning and self._view.state.learnt_strength != self._strength:
             return f"learning {100 * self._share:.0f} %"
         return f"learns, strength {self._strength:g}"
 
-    def follow(self, state: PlaybackState) -> None:
+    def follow(self, before: PlaybackState | None, state: PlaybackState) -> None:
         """Learn again when enough has been written."""
-        before, self._state = self._state, state
         if self._strength is None:
             return
         if before is None or before.session_id != state.session_id:
@@ -65,7 +63,7 @@ class Learning:
 
     def do_learn_written(self) -> None:
         """Let a copy that learns from the text suggest; then one that learns more; after the last, the model again."""
-        if self._state is None:
+        if self._view.state is None:
             return
         key = key_of("generate.learn_written")
         later = [each for each in STRENGTHS if self._strength is None or each > self._strength]
@@ -83,13 +81,13 @@ class Learning:
         if self._worker is not None:
             self._worker.cancel()
             self._worker = None
-        if self._state is not None:
-            self._player.do(operations.SUGGEST_WITH, None, self._state.session_id)
+        if self._view.state is not None:
+            self._player.do(operations.SUGGEST_WITH, None, self._view.state.session_id)
         self._view.post_message(self._view.Changed())
 
     def _begin(self, strength: float) -> None:
         """Read the text in a thread, and let the copy that has learnt from it suggest."""
-        state, model, text_view = self._state, self._player.model(), self._view.text_view
+        state, model, text_view = self._view.state, self._player.model(), self._view.text_view
         if state is None or model is None or text_view is None:
             return
         text = text_view.text()

@@ -32,10 +32,11 @@ from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
+from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
-from charlstm_tui.player.insight_jobs import InsightJobs
+from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, InsightJobs
 from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import bar
@@ -52,7 +53,8 @@ WORDS = 8
 """The next words that are shown."""
 REST = 0.1
 """Seconds without a step before the words after the chosen continuation are computed."""
-
+FOLLOWING = 200
+"""Characters after the cursor that are marked where they are among the continuations."""
 
 WIDEST_CELL = 4
 """Columns of a character of a continuation, at most: further apart its letters are no longer read as a word."""
@@ -201,7 +203,7 @@ def cut_in_the_middle(word: str, size: int) -> str:
 
 
 class MultiverseView(GenerateView):
-    """The view. ``before`` is the text up to the cursor of the text that it was called from."""
+    """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
     MAIN_PANE = "#multiverse-blocks"
 
@@ -222,10 +224,11 @@ class MultiverseView(GenerateView):
         """The next words after the chosen continuation; ``None`` while they are computed."""
         self._zooms: list[_Zoom] = []
         self._reached = 1.0  # the probability of ``zoomed``
+        self._text: StreamView | None = None  # that it was called from
+        self._is_played = False  # whether that is the text that is played
         self._model: Model | None = None
         self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
-        self._busy = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head")
@@ -284,12 +287,28 @@ class MultiverseView(GenerateView):
     def leave(self) -> None:
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
+        self._text = None
 
-    def show(self, before: str, following: str, place: SeenPosition | None, clamps: tuple[Clamp, ...] = ()) -> None:
-        """Show what could come after ``before``, which ``following`` follows in the text, with cells held. A
-        continuation can be put at ``place``, unless it is ``None``."""
-        self._place = place
-        shown = (self.player.model(), before, following, clamps)
+    def enter(self, text: StreamView, *, played: bool) -> None:
+        """Show what could come next at the cursor of ``text``. In the text that is ``played`` a continuation can be put
+        there, and the cells that are held for it are held here."""
+        self._text, self._is_played = text, played
+        self._show_cursor()
+
+    def watch_state(self) -> None:
+        """The text may be another, and its cursor at another place."""
+        self._show_cursor()
+
+    def _show_cursor(self) -> None:
+        """Show what could come next at the cursor, unless that is shown."""
+        text, state = self._text, self.state
+        if text is None or state is None:
+            return
+        cursor = text.cursor
+        start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
+        before, following = text.text(start, cursor), text.text(cursor, cursor + FOLLOWING)
+        self._place = SeenPosition(cursor, state.version) if self._is_played else None
+        shown = (self.player.model(), before, following, state.clamps if self._is_played else ())
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()

@@ -15,7 +15,7 @@ from textual import events, on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.reactive import reactive, var
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from charlstm.display import percent, plural, quoted, visible
@@ -76,8 +76,6 @@ PANELS_INTERVAL = 0.25
 class PlayView(ExplainingView):
     """One session. With ``writing`` the user types; with ``choosing`` the digits pick candidates."""
 
-    state: var[PlaybackState | None] = var(None, init=False, always_update=True)
-    """The last state of the playback. Each part of the view watches it; the text is shown before they do."""
     writing: reactive[bool] = reactive(False, init=False)
     choosing: reactive[bool] = reactive(False, init=False)
     text_only: reactive[bool] = reactive(False, init=False)
@@ -189,6 +187,11 @@ class PlayView(ExplainingView):
         return self._notice is None and self.state is not None and self.state.distribution is not None
 
     @property
+    def _opens(self) -> bool:
+        """Whether a session is being opened."""
+        return self._notice is None and self.state is not None and bool(self.state.busy)
+
+    @property
     def running(self) -> bool:
         return self.state is not None and self.state.running
 
@@ -225,7 +228,8 @@ class PlayView(ExplainingView):
         if action.handler == "last_session":
             return self.playing
         if action.handler == "checkpoint":
-            return self.playing and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
+            comes = self.playing or self._opens  # what is being opened: the player answers afterwards
+            return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "save":
             return self.playing or (state is not None and state.unopened is not None)
         if action.handler == "accept_word":
@@ -438,7 +442,7 @@ class PlayView(ExplainingView):
         if opened is not None and last is not None and last.is_version_of(opened.path) and last.saved > opened.saved:
             key = key_of("generate.last_session")
             return f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}."
-        if replaced is not None and replaced.length and not _is_other_checkpoint(before, state.facts):
+        if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
             key = key_of("generate.undo")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
@@ -457,7 +461,8 @@ class PlayView(ExplainingView):
     # ---- the player's states
 
     def watch_state(self, before: PlaybackState | None, state: PlaybackState) -> None:
-        """Show the text. The other parts, which may read it, watch the state too, and do not depend on each other."""
+        """Show the text. The parts of the view, which may read it, watch the state too, and so does the screen, which
+        gives it to the view that is shown. They do not depend on each other."""
         self._text.show(before, state)
 
     def _show_prime(self, before: PlaybackState | None, state: PlaybackState) -> None:
@@ -877,15 +882,19 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def on_key(self, event: events.Key) -> None:
-        """In Write, keys without a binding are typed into the text. The choices scroll by pages."""
+        """In Write, keys without a binding are typed into the text. The choices scroll by pages. While a session is
+        being opened, say of a key that it comes too early."""
         if self.choosing and event.key in ("pageup", "pagedown"):
             event.stop()
             event.prevent_default()
             self._candidates.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
             return
-        if not self.writing or self.screen.focused is not self.text_view:
+        actions = [action for action in active(self.scopes()) if event.key in action.keys]
+        if any(map(self.can, actions)):
             return
-        if any(event.key in action.keys and self.can(action) for action in active(self.scopes())):
+        if actions and self._opens and not self.prime_input.has_focus:
+            self.say("That key acts once the text is there: press it again then.")
+        if not self.writing or self.screen.focused is not self.text_view:
             return
         if self._writing.handle(event):
             event.stop()
@@ -918,7 +927,7 @@ class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
 
 
-def _is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> bool:
+def is_other_checkpoint(before: ModelFacts | None, facts: ModelFacts | None) -> bool:
     """Whether both are models of one run, after different numbers of steps."""
     if before is None or facts is None or facts.run is None:
         return False

@@ -35,14 +35,14 @@ from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
 from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import PlayView
+from charlstm_tui.generate.play_view import PlayView, is_other_checkpoint
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
-from charlstm_tui.player.insight_jobs import LEAST_READ_CHARS, SHOWN_CHARS, InsightJobs
+from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import (
     ModelFacts,
@@ -64,7 +64,7 @@ TITLE, SHORT_TITLE = 30, 15
 SHORT_NAME = 10
 """Characters of the model's name beside its step where there is little space."""
 FOLLOWING = 200
-"""Characters after the cursor that Multiverse marks where they are among the continuations, and Context shows."""
+"""Characters after the cursor that Context shows."""
 LOOK_EVERY = 0.25
 """Seconds between two looks at a run that has no model to play yet."""
 FOLLOW_EVERY = 1.0
@@ -105,7 +105,7 @@ class GenerateScreen(ModeScreen):
         self.play = PlayView(self.player, self.insight, usual, id="play")
         self.score = ScoreView(self.player, self.insight, id="score")
         self.duel = DuelView(self.player, id="duel")
-        self.cells = CellsView(self.player, self.insight, id="cells")
+        self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self.context = ContextView(self.player, self.insight, id="context")
@@ -121,8 +121,6 @@ class GenerateScreen(ModeScreen):
         self._asked = 0  # of the player, when the text began
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
-        self._unopened: UnopenedSession | None = None
-        """The session that could not be continued last, whose text was shown."""
         self._message = ""
         self._message_is_error = False
         self._message_timer: Timer | None = None
@@ -136,6 +134,8 @@ class GenerateScreen(ModeScreen):
         yield self._status
 
     def on_mount(self) -> None:
+        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
+            self.watch(self.play, "state", part, init=False)
         if not self.detached:
             self.player.start()
 
@@ -189,6 +189,8 @@ class GenerateScreen(ModeScreen):
         if before.id == shown:
             before.leave()
         super().show_view(shown)
+        if before not in (self.view, self.play):
+            before.state = None  # what a view that is not shown does not watch costs nothing
         if not (before.has_own_scale or self.view.has_own_scale):
             self.view.scale = before.scale
         if name in ("play", "write"):
@@ -277,39 +279,41 @@ class GenerateScreen(ModeScreen):
 
     def on_playback_changed(self) -> None:
         states = self.player.collect()
-        if not self.is_mounted or self.detached:
+        if self.detached:
             return
         with self.app.batch_update():
             for state in states:
-                self._show_state(state)
+                if state.number not in SIDES:
+                    self.play.state = state
+                elif self.view is self.duel:  # the last one of a side that has ended comes a moment later
+                    self.duel.sides = {**self.duel.sides, state.number: state}
             if not self.view.running or time.monotonic() - self._figures_at >= FIGURES_INTERVAL:
                 self._draw_status()
         self.view.call_after_refresh(self.player.drawn)
 
-    def _show_state(self, state: PlaybackState) -> None:
-        if state.number not in SIDES:
-            before, facts = None if self.play.state is None else self.play.state.facts, state.facts
-            said = self._not_saved
-            self.play.state = state
-            self.charlstm.not_saved = self._not_saved
-            if self._not_saved and self._not_saved != said:
-                self.show_error(self._not_saved)
-            if before is not None and facts is not None and before.run == facts.run and before.step != facts.step:
-                if self._begins_again is not None:
-                    words = self._begins_again.sentence(self.charlstm.bits)
-                    self.show_message(f"A better model has come, and the text begins again: {words}.")
-                    self._begins_again = None
-                else:
-                    self._show_checkpoint(facts, state)
-            if state.unopened is not None and state.unopened is not self._unopened:
-                self._show_unopened(state.unopened)
-            self._unopened = state.unopened
-            if self.view is self.cells:
-                self.cells.show(state, self.play.text_view.text())
-            elif self.view is self.multiverse and self._text_of is self.play:
-                self._show_multiverse()
-        elif self.view is self.duel:
-            self.duel.show(state)
+    def _bring_up_to_date(self) -> None:
+        super()._bring_up_to_date()
+        self.view.state = self.play.state
+
+    def _tell_not_saved(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        self.charlstm.not_saved = self._not_saved
+        if self._not_saved and (before is None or before.not_saved != state.not_saved):
+            self.show_error(self._not_saved)
+
+    def _tell_checkpoint(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        """Say which other model of the run is played now."""
+        if before is None or state.facts is None or not is_other_checkpoint(before.facts, state.facts):
+            return
+        if self._begins_again is not None:
+            words = self._begins_again.sentence(self.charlstm.bits)
+            self.show_message(f"A better model has come, and the text begins again: {words}.")
+            self._begins_again = None
+        else:
+            self._show_checkpoint(state.facts, state)
+
+    def _tell_unopened(self, before: PlaybackState | None, state: PlaybackState) -> None:
+        if state.unopened is not None and (before is None or before.unopened is not state.unopened):
+            self._show_unopened(state.unopened)
 
     def _show_unopened(self, unopened: UnopenedSession) -> None:
         """Show the text of a session that cannot be continued."""
@@ -665,7 +669,6 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         if state is not None and state.facts is not None:
             await self.open_view("cells")
-            self.cells.enter(state, self.play.text_view.text())
 
     async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""
@@ -673,7 +676,7 @@ class GenerateScreen(ModeScreen):
         if state is None or state.distribution is None:
             return
         await self.open_view("multiverse", "score" if self.view is self.score else "play")
-        self._show_multiverse()
+        self.multiverse.enter(self._text_of.text_view, played=self._text_of is self.play)
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
@@ -685,15 +688,6 @@ class GenerateScreen(ModeScreen):
         stop = min(text.length, text.cursor + FOLLOWING)
         start = max(0, stop - SHOWN_CHARS)
         self.context.enter(state.facts.run, text.text(start, stop), text.cursor - start)
-
-    def _show_multiverse(self) -> None:
-        text, state = self._text_of.text_view, self.play.state
-        cursor = text.cursor
-        played = state if self._text_of is self.play else None
-        place = None if played is None else self.play.place
-        start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
-        clamps = () if played is None else played.clamps
-        self.multiverse.show(text.text(start, cursor), text.text(cursor, cursor + FOLLOWING), place, clamps)
 
 
 def _paths(facts: ModelFacts) -> set[str]:

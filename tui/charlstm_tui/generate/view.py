@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 
 from charlstm_tui.base import View
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
+from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 
 TELL_EVERY = 0.02
@@ -21,6 +22,9 @@ TELL_EVERY = 0.02
 class GenerateView(View):
     """A view, mostly with a text, and with what the status line says of it."""
 
+    state: var[PlaybackState | None] = var(None, init=False)
+    """The last state of the text that is played. The screen sets it while the view is shown, and then removes it; Play,
+    which shows that text, has every state, and shows it before another view has it."""
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
 

@@ -23,7 +23,6 @@ class Writing:
 
     def __init__(self, view: GenerateView, text: PlayedText, suggestions: SuggestionList) -> None:
         self._view, self._text, self._suggestions = view, text, suggestions
-        self._state: PlaybackState | None = None
         self._is_hidden = False  # whether the suggestion is left out until the next key
         self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
         self._walked_at = 0.0  # when Ctrl+→ went on by a word
@@ -31,11 +30,11 @@ class Writing:
     @property
     def suggested(self) -> str:
         """The suggestion, while it is shown."""
-        return "" if self._state is None or self._is_hidden else self._state.suggestion
+        state = self._view.state
+        return "" if state is None or self._is_hidden else state.suggestion
 
     def follow(self, state: PlaybackState) -> None:
         """Show the suggestions of this state: one in the text, and others in the list."""
-        self._state = state
         self._unaccepted = self.suggested
         self._text.view.show_suggestion(self.suggested)
         suggestions = state.suggestions if self.suggested else ()

@@ -97,9 +97,10 @@ class UnopenedSession:
     text: SessionText
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PlaybackState:
-    """One playback at one moment. Positions count the characters of the text from the first of the prime.
+    """One playback at one moment, which is equal only to itself: for a reactive attribute each one is a change.
+    Positions count the characters of the text from the first of the prime.
 
     In the state before with this ``session_id``, ``removed`` characters at ``start`` became ``text``, with one of
     ``marks`` each; the others are the same. Those from ``figures_start`` on have the marks ``figures`` now; those from
