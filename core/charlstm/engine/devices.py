@@ -65,7 +65,7 @@ class LateNumbers:
         self._here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
         self._here.copy_(numbers, non_blocking=True)
         # A thread that waits for a blocking event sleeps; else it would keep a core busy.
-        self._copied = torch.cuda.Event(blocking=True)
+        self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
         self._copied.record(torch.cuda.current_stream(numbers.device))
 
     def read(self) -> list[float]:

@@ -153,7 +153,8 @@ class TrainStep:
         """Queue the update of a step with these ``figures``, loss and norm, and return the outcome of the step before.
 
         The card itself leaves out an update after a loss or gradient that is not finite: torch's fused optimisers read
-        ``found_inf`` there, which is how ``torch.amp.GradScaler`` uses them.
+        ``found_inf`` there, which is how ``torch.amp.GradScaler`` uses them. The moving average still goes a step
+        towards the weights, which are finite; such a run ends, and its average is not saved.
         """
         found_inf = figures.isfinite().all().logical_not().float()
         self._optimizer.found_inf = found_inf  # type: ignore[attr-defined]
