@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.text.batches import NO_TARGET
 
@@ -124,7 +125,8 @@ def evaluate(
     slices = [] if limit is None else plan_rows(spans, limit)
     pieces = _pieces(spans) if limit is None else []
     chars = sum(row.last - row.first for row in slices) + sum(piece.stop - piece.start for piece in pieces)
-    done, total = 0, 0.0
+    done = 0
+    total: float | Tensor = 0.0
 
     def count_targets(count: int) -> None:
         nonlocal done
@@ -137,14 +139,16 @@ def evaluate(
     try:
         with torch.inference_mode():
             for at in range(0, len(slices), ROWS):
-                total += _read(network, ids, slices[at : at + ROWS], count_targets)
+                part = _read(network, ids, slices[at : at + ROWS], count_targets)
+                # Without a report of progress, nothing waits for a card before the end.
+                total = total + (part if progress is None else part.item())
             state = torch.stack(network.zero_state(1))
             for at in range(0, len(pieces), ROWS):
                 nats, state = _read_in_order(network, ids, pieces[at : at + ROWS], state, count_targets)
-                total += nats
+                total = total + nats
     finally:
         network.train(training)
-    return Evaluation(total / chars if chars else math.nan, chars)
+    return Evaluation(float(total) / chars if chars else math.nan, chars)
 
 
 def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
@@ -230,14 +234,15 @@ def _read_in_order(
                 break
         rows = [row + 1 for row in changed if row + 1 < len(pieces) and pieces[row + 1].follows]
         state = ends[:, :, [row - 1 for row in rows]]
-    total = sum(
-        losses[: piece.stop - piece.start, row].sum(dtype=torch.float64).item() for row, piece in enumerate(pieces)
-    )
+    total = sum(_sum(losses[: piece.stop - piece.start, row]).item() for row, piece in enumerate(pieces))
     return total, ends[:, :, -1:].clone()
 
 
-def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], count_targets: Callable[[int], None]) -> float:
-    """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target."""
+def _read(
+    network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], count_targets: Callable[[int], None]
+) -> Tensor:
+    """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target: a
+    float64 tensor on the network's device."""
     device = network.fc.weight.device
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
@@ -246,22 +251,27 @@ def _read(network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], count_t
     joins = {int(lead - wait) for wait in first - 1 - begin}
     cuts = sorted({0, lead, steps, *joins, *range(0, lead, CHUNK), *range(lead, steps, CHUNK)})
     state = network.zero_state(len(rows))
-    total = 0.0
+    total = _sum(torch.zeros(1, device=device))
     for start, stop in itertools.pairwise(cuts):
         if start in joins:
-            joining = torch.from_numpy(first - 1 - begin == lead - start).to(device)
-            state[0][:, joining] = 0.0
-            state[1][:, joining] = 0.0
+            joining = devices.copy_to(torch.from_numpy(first - 1 - begin == lead - start), device)[:, None]
+            for part in state:
+                part.masked_fill_(joining, 0.0)
         positions = (first - 1 - lead)[None, :] + np.arange(start, stop)[:, None]
         inside = (positions >= begin) & (positions + 1 < last)
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
-        hidden, state = _hidden(network, torch.from_numpy(window).to(device), state)
+        hidden, state = _hidden(network, devices.copy_to(torch.from_numpy(window), device), state)
         if start >= lead:
             following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
-            targets = torch.from_numpy(following.ravel()).to(device)
-            total += _losses(network, hidden.flatten(0, 1), targets).sum(dtype=torch.float64).item()
+            targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
+            total = total + _sum(_losses(network, hidden.flatten(0, 1), targets))
             count_targets(int(inside.sum()))
     return total
+
+
+def _sum(losses: Tensor) -> Tensor:
+    """The sum in float64, which MPS does not have: from there it is computed on the processor."""
+    return (losses.cpu() if losses.device.type == "mps" else losses).sum(dtype=torch.float64)
 
 
 def _hidden(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from charlstm.engine import fused, recurrence
+from charlstm.engine import devices, fused, recurrence
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
@@ -37,6 +38,9 @@ class Kernel(Protocol):
     def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
         """Run forward and backward over ``inputs`` and ``targets`` (T, B) int64; NO_TARGET marks missing targets.
 
+        Both are on the CPU: the kernel counts the targets there, which on a card would mean to wait for it, and then
+        copies both to the network's device. ``state`` and ``masks`` are on that device.
+
         ``state`` is ``network.zero_state(B)`` or the state of an earlier step (the caller has zeroed rows that start
         afresh); the new state is detached. On return every parameter's ``grad`` is the gradient of the MEAN loss over
         the ``count`` targets: it is replaced, not added to.
@@ -50,7 +54,10 @@ class NNKernel:
     On CUDA, cuDNN rounds the factors of products to TF32 where the card has it, which is torch's default for recurrent
     networks. Autocast is not used: it would run cuDNN's LSTM in float16, whatever type is requested
     (``aten/src/ATen/cudnn/AutocastRNN.cpp`` in torch), and most gradients of a mean over thousands of characters are
-    too small for float16.
+    too small for float16. A copy of the weights in bfloat16 is not used either: whether torch gives it to cuDNN or
+    computes it step by step, which is slow, depends on the version of torch, and nobody has measured it on a card.
+
+    A step on a card is only queued: nothing in it waits for the card (``devices.queues_work``).
     """
 
     name = "nn"
@@ -58,6 +65,14 @@ class NNKernel:
 
     def __init__(self, network: CharLSTM) -> None:
         self._network = network
+        if network.fc.weight.device.type == "cuda":
+            # cuDNN reads all weights of a call from one piece of memory, in its own order. ``network.to`` has put those
+            # of the whole network into such a piece (``nn.LSTM.flatten_parameters``), for calls with all layers: steps
+            # without masks, and validation. With masks, torch copies the weights of each call into a new piece, and
+            # warns at each step. Those of a masked matrix are new in each step anyway, and weights that lie together
+            # for a single layer do not lie together for the whole network. The copies are small beside the products of
+            # a step: 14 MB at 2 × 512.
+            warnings.filterwarnings("ignore", "RNN module weights are not part of single contiguous chunk of memory")
 
     def step(self, inputs: Tensor, targets: Tensor, state: LSTMState, masks: Masks = NO_MASKS) -> StepResult:
         """See :class:`Kernel`."""
@@ -66,11 +81,13 @@ class NNKernel:
         masks = masks.to(device)
         network.zero_grad(set_to_none=True)
         count = int((targets != NO_TARGET).sum())
+        inputs, targets = devices.copy_to(inputs, device), devices.copy_to(targets, device)
         hidden, new_state = self._layers(inputs, state, masks)
         flat = network.fc(hidden).flatten(0, 1)
         loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
         (loss / max(count, 1)).backward()  # type: ignore[no-untyped-call]
-        return StepResult(loss.item(), count, (new_state[0].detach(), new_state[1].detach()))
+        nats = loss.detach() if devices.queues_work(device) else loss.item()
+        return StepResult(nats, count, (new_state[0].detach(), new_state[1].detach()))
 
     def _layers(self, inputs: Tensor, state: LSTMState, masks: Masks) -> tuple[Tensor, LSTMState]:
         """All layers over all time steps: (T, B) ids → (T, B, H). A single call where no mask comes between layers."""
@@ -247,9 +264,7 @@ def _measure_steps(
     device = network.fc.weight.device
     generator = torch.Generator().manual_seed(0)
     shape = (min(seq_length, max(16, MEASURED_CHARS // batch_size)), batch_size)
-    inputs, targets = (
-        torch.randint(network.config.vocab_size, shape, generator=generator).to(device) for _ in range(2)
-    )
+    inputs, targets = (torch.randint(network.config.vocab_size, shape, generator=generator) for _ in range(2))
     kernels = {name: make_kernel(name, network) for name in names}
     times: dict[str, list[float]] = {name: [] for name in names}
     start = time.perf_counter()
@@ -262,6 +277,7 @@ def _measure_steps(
             if before >= deadline or (rounds > 1 and min(times[name]) > TOO_SLOW * best):
                 continue
             kernel.step(inputs, targets, network.zero_state(batch_size))
+            devices.wait_for(device)
             seconds = time.perf_counter() - before
             if rounds:
                 times[name].append(seconds)

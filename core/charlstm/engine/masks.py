@@ -53,26 +53,30 @@ def draw_masks(
     shared: bool,
     weight_drop: float,
     generator: torch.Generator,
+    device: torch.device | None = None,
 ) -> Masks:
     """Draw one step's masks for ``batch_size`` rows (of all processes together) of ``seq_length`` characters.
 
     ``dropout`` is the fraction of every layer's output to set to zero: the same units for all characters of a row if
     ``shared`` (variational dropout, Gal and Ghahramani 2016), else drawn for each character. ``weight_drop`` is the
     fraction of the recurrent weights to set to zero (DropConnect, as in AWD-LSTM, Merity et al. 2018). Both are rounded
-    to 1/256. ``generator`` is a CPU generator; it advances only when something is drawn.
+    to 1/256. They are drawn on ``device``, by default the CPU, by a ``generator`` of that device. It advances only when
+    something is drawn.
     """
     hidden, layers = network.config.hidden_size, network.config.num_layers
     cut, recurrent_cut = round(256 * dropout), round(256 * weight_drop)
     shape = (batch_size, hidden) if shared else (seq_length, batch_size, hidden)
     return Masks(
-        tuple(_keep(shape, cut, generator) for _ in range(layers)) if cut else (),
-        tuple(_keep((4 * hidden, hidden), recurrent_cut, generator) for _ in range(layers)) if recurrent_cut else (),
+        tuple(_keep(shape, cut, generator, device) for _ in range(layers)) if cut else (),
+        tuple(_keep((4 * hidden, hidden), recurrent_cut, generator, device) for _ in range(layers))
+        if recurrent_cut
+        else (),
         256 / (256 - cut),
         256 / (256 - recurrent_cut),
     )
 
 
-def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tensor:
+def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator, device: torch.device | None) -> Tensor:
     """A mask that is true with probability 1 − cut/256.
 
     Eight random bytes per draw: ``bernoulli_`` would take 17 % of a training step. The comparison is in place, which is
@@ -81,7 +85,7 @@ def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator) -> Tenso
     elements = 1
     for length in shape:
         elements *= length
-    words = torch.empty((elements + 7) // 8, dtype=torch.int64)
+    words = torch.empty((elements + 7) // 8, dtype=torch.int64, device=device)
     words.random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[:elements].ge_(cut).view(torch.bool).view(shape)
 
@@ -93,8 +97,11 @@ def multiplier(mask: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character."""
+    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character.
 
-    nats: float
+    Where work is queued (``devices.queues_work``), the loss is a tensor on the device that nobody has waited for.
+    """
+
+    nats: float | Tensor
     count: int
     state: LSTMState

@@ -18,6 +18,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from charlstm.engine import devices
+from charlstm.engine.devices import LateNumbers
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import make_kernel
 from charlstm.engine.masks import draw_masks
@@ -32,9 +34,11 @@ AnOptimizer = TypeVar("AnOptimizer", bound=torch.optim.Optimizer)
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """The loss of a step, summed over its ``count`` targets in nats, and the norm of the gradient before clipping. If
-    either is not finite, the weights were not changed."""
+    """The loss of step ``step`` at learning rate ``rate``, summed over its ``count`` targets in nats, and the norm of
+    the gradient before clipping. If either is not finite, the step did not change the weights."""
 
+    step: int
+    rate: float
     nats: float
     count: int
     grad_norm: float
@@ -45,10 +49,27 @@ class StepOutcome:
         return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
 
 
+@dataclass(frozen=True, slots=True)
+class _QueuedStep:
+    """A step that was queued on a card. ``figures``: its loss and the norm of its gradient."""
+
+    step: int
+    rate: float
+    count: int
+    figures: LateNumbers
+
+    def outcome(self) -> StepOutcome:
+        """Wait for the card to complete this step, though not those after it."""
+        nats, norm = self.figures.read()
+        return StepOutcome(self.step, self.rate, nats, self.count, norm)
+
+
 class TrainStep:
     """The network with what changes at each step: weights, optimiser, moving average and the carried LSTM state.
 
-    ``network`` is on its device. With several ``ranks`` each has a training step for its own rows of every batch.
+    ``network`` is on its device. On a graphics card a step is only queued. Its outcome is read after the next step has
+    been queued, so that the card always has something to do; :meth:`finish` reads it at once. With several ``ranks``
+    each has a training step for its own rows of every batch.
     """
 
     def __init__(
@@ -62,10 +83,17 @@ class TrainStep:
         """A network with the moving average of the weights, if the settings want one."""
         self._batches = batches
         self._settings = settings
+        if self.average is not None:
+            self.average.lstm.flatten_parameters()  # cuDNN needs that of a copy; it does nothing on a processor
         self.kernel = make_kernel(kernel, network)
         self._parameters = list(network.parameters())
         self._optimizer = _optimizer(network, settings)
+        device = network.fc.weight.device
         self._generator = torch.Generator()
+        self._mask_device = device if devices.queues_work(device) else None
+        # Masks for a card are drawn there: drawing and copying them would take longer than the step.
+        self._mask_generator = self._generator if self._mask_device is None else devices.random_generator(device)
+        self._queued: _QueuedStep | None = None
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
     @property
@@ -74,7 +102,11 @@ class TrainStep:
         return self.network if self.average is None else self.average
 
     def step(self, step: int, rate: float) -> StepOutcome:
-        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
+        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average.
+
+        On a card this queues the step and returns the outcome of the step before, after waiting for that; without a
+        step before, an outcome without targets. One that is not finite is returned again and again.
+        """
         batch = self._batches.batch(step)
         self._ranks.broadcast_step(step, rate, batch)
         return self.step_on_batch(step, rate, batch)
@@ -82,16 +114,18 @@ class TrainStep:
     def step_on_batch(self, step: int, rate: float, batch: Batch) -> StepOutcome:
         """Take step ``step`` on this rank's rows of ``batch``. Random numbers are drawn for all rows of the batch, so
         that they do not depend on the number of ranks."""
-        settings, device, rows = self._settings, self.network.fc.weight.device, self._rows
+        settings, rows = self._settings, self._rows
         seed = np.random.SeedSequence((settings.seed, step)).generate_state(1, np.uint64)[0]
-        self._generator.manual_seed(int(seed >> 1))
+        for generator in {self._generator, self._mask_generator}:
+            generator.manual_seed(int(seed >> 1))
         fresh = torch.from_numpy(batch.fresh)
         if settings.state_reset:
             fresh |= torch.rand(len(fresh), generator=self._generator) < settings.state_reset
         fresh = fresh[rows]
         if fresh.any():
+            start_afresh = devices.copy_to(fresh, self._state[0].device)[:, None]
             for part in self._state:
-                part[:, fresh.to(device)] = 0.0
+                part.masked_fill_(start_afresh, 0.0)
         masks = draw_masks(
             self.network,
             self._batches.batch_size,
@@ -99,21 +133,57 @@ class TrainStep:
             dropout=settings.dropout,
             shared=settings.shared_masks,
             weight_drop=settings.weight_drop,
-            generator=self._generator,
+            generator=self._mask_generator,
+            device=self._mask_device,
         ).rows(rows.start, rows.stop)
-        inputs, targets = (torch.from_numpy(each[:, rows]).to(device) for each in (batch.inputs, batch.targets))
+        inputs, targets = (torch.from_numpy(each[:, rows]) for each in (batch.inputs, batch.targets))
         result = self.kernel.step(inputs, targets, self._state, masks)
         self._state = result.state
         count = batch.chars
         nats = self._ranks.all_reduce_gradients(self._parameters, result.nats, result.count, count)
-        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf).item()
-        outcome = StepOutcome(nats, count, norm)
+        norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf)
+        if isinstance(nats, Tensor):
+            return self._queue_update(step, rate, count, torch.stack([nats, norm]))
+        outcome = StepOutcome(step, rate, nats, count, norm.item())
         if outcome.finite:
-            for group in self._optimizer.param_groups:
-                group["lr"] = rate * group["factor"]
-            self._optimizer.step()
-            self._update_average(step)
+            self._update(step, rate)
         return outcome
+
+    def _queue_update(self, step: int, rate: float, count: int, figures: Tensor) -> StepOutcome:
+        """Queue the update of a step with these ``figures``, loss and norm, and return the outcome of the step before.
+
+        The card itself leaves out an update after a loss or gradient that is not finite: torch's fused optimisers read
+        ``found_inf`` there, which is how ``torch.amp.GradScaler`` uses them. The moving average still goes a step
+        towards the weights, which are finite; such a run ends, and its average is not saved.
+        """
+        found_inf = figures.isfinite().all().logical_not().float()
+        self._optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+        self._update(step, rate)
+        before, self._queued = self._queued, _QueuedStep(step, rate, count, LateNumbers(figures))
+        if before is None:
+            return StepOutcome(step, rate, 0.0, 0, 0.0)
+        outcome = before.outcome()
+        if not outcome.finite:
+            self._queued = before
+        return outcome
+
+    def finish(self) -> StepOutcome | None:
+        """Wait for the last step if it is queued, and return its outcome, else None. One that is not finite is returned
+        again and again."""
+        if self._queued is None:
+            return None
+        outcome = self._queued.outcome()
+        if outcome.finite:
+            self._queued = None
+        return outcome
+
+    def _update(self, step: int, rate: float) -> None:
+        # The rate is a number, not a tensor: a fused optimiser passes it to the card with the call. Only a CUDA graph,
+        # which repeats its calls as they were, would need a tensor.
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * group["factor"]
+        self._optimizer.step()
+        self._update_average(step)
 
     @torch.no_grad()
     def _update_average(self, step: int) -> None:
@@ -196,5 +266,6 @@ def _optimizer(network: CharLSTM, settings: Settings) -> torch.optim.Optimizer:
         for decays in (True, False)
     ]
     kind: type[torch.optim.Adam | torch.optim.AdamW] = _ADAM if settings.optimizer == "adam" else _ADAMW
-    fused = network.fc.weight.device.type in ("cpu", "cuda")
+    device = network.fc.weight.device
+    fused = device.type == "cpu" or devices.queues_work(device)
     return kind(groups, lr=settings.lr, betas=(0.9, settings.beta2), fused=fused)

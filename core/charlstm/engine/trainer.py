@@ -1,6 +1,6 @@
 """Train a network: the training loop, which yields events.
 
-The loop is :meth:`Trainer._train_loop`; the methods that it calls are below it, by topic. This module writes no files
+The loop is :meth:`Trainer._take_steps`; the methods that it calls are below it, by topic. This module writes no files
 and prints nothing: it reports everything as events, and passes checkpoints to a
 :class:`~charlstm.training.hooks.CheckpointStore`. Elsewhere are a single step (``train_step``), the learning rate of
 each step (``training.schedule``), how often to log and validate (``training.plan``), and how to continue a run of an
@@ -36,7 +36,7 @@ from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
-from charlstm.engine.train_step import TrainStep
+from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import Model, Weights
 from charlstm.text.batches import Batches, TrainingText, trained_texts
@@ -114,6 +114,13 @@ class _StopRequested(Exception):
 
 class _InterruptRequested(Exception):
     """An interrupt arrived during the final validation."""
+
+
+class _NotFinite(Exception):
+    """The loss of a step, or its gradient, is not finite."""
+
+    def __init__(self, outcome: StepOutcome) -> None:
+        self.outcome = outcome
 
 
 class Trainer:
@@ -337,9 +344,13 @@ class Trainer:
         self._stream.advance_until(lambda: self._between_steps)
         if self.progress.ended == "diverged":
             raise RunError(Diverged.no_state)
-        return self._state()
+        try:
+            return self._state()
+        except _NotFinite as error:  # the loop finds the same when it goes on, and ends
+            raise RunError(Diverged.no_state) from error
 
     def _state(self) -> TrainingState:
+        self._read_queued_step()
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         record = {
@@ -368,6 +379,17 @@ class Trainer:
 
     def _train_loop(self) -> Iterator[AnyEvent | None]:
         yield from self._start() if self._continuation is None else self._load_state(self._continuation)
+        try:
+            yield from self._take_steps()
+            self._read_queued_step()
+        except _NotFinite as error:
+            yield self._diverged(error.outcome)
+        self._between_steps = True
+        yield from self._yield_if_requested()
+        yield from self._end()
+
+    def _take_steps(self) -> Iterator[AnyEvent | None]:
+        """Train until the run ends. Raises :class:`_NotFinite` when it diverges."""
         while not self._is_finished():
             self._between_steps = True
             yield from self._handle_commands()
@@ -383,8 +405,7 @@ class Trainer:
             before, processor_before = self._clock.count_work(), time.process_time()
             outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
             if not outcome.finite:
-                yield self._diverged(rate)
-                break
+                raise _NotFinite(outcome)
             seconds, processor_seconds = self._clock.count_work() - before, time.process_time() - processor_before
             self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
             self._fastest_step = min(self._fastest_step, seconds)
@@ -398,9 +419,18 @@ class Trainer:
                 yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
             yield from self._check_time_limit()
             yield from self._choose_threads(seconds, processor_seconds)
-        self._between_steps = True
-        yield from self._yield_if_requested()
-        yield from self._end()
+
+    def _read_queued_step(self) -> None:
+        """Wait for the last step where it is only queued, on a graphics card, and count its loss. Needed before what
+        depends on it: an event, a validation, a checkpoint. Raises :class:`_NotFinite`."""
+        before = self._clock.count_work()
+        outcome = self._train_step.finish()
+        if outcome is None:
+            return
+        if not outcome.finite:
+            raise _NotFinite(outcome)
+        seconds = self._clock.count_work() - before
+        self.progress.count_queued_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
 
     def _yield_if_requested(self) -> Iterator[None]:
         """End the present iterator here, between two steps, if an interrupt waits for that."""
@@ -592,6 +622,7 @@ class Trainer:
 
     def _step_event(self, rate: float) -> Stepped:
         """The mean loss and speed since the last such event."""
+        self._read_queued_step()
         progress = self.progress
         event = Stepped(
             step=progress.step,
@@ -606,12 +637,14 @@ class Trainer:
         progress.start_interval()
         return event
 
-    def _diverged(self, rate: float) -> Warned:
+    def _diverged(self, outcome: StepOutcome) -> Warned:
         self.progress.ended = "diverged"
-        return self._warning(Diverged.warning(self.progress.step, rate, self.progress.best_step))
+        self.progress.step = outcome.step  # on a card, the step after it was queued too
+        return self._warning(Diverged.warning(outcome.step, outcome.rate, self.progress.best_step))
 
     def _validate_and_sample(self, *, validate: bool) -> Iterator[AnyEvent]:
         """Validate if due and keep the best model, write a sample, save a snapshot if due."""
+        self._read_queued_step()  # else weights of a run that has diverged would be validated and saved
         progress, text = self.progress, self._text
         loss: float | None = None
         model: Model | None = None  # one copy of the weights, for the best model, the sample and the snapshot

@@ -53,6 +53,12 @@ class Progress:
         self.grad_norm = max(self.grad_norm, grad_norm)
         self.seconds += seconds
 
+    def count_queued_step(self, nats: float, count: int, grad_norm: float, seconds: float) -> None:
+        """Count the loss of a step that is counted already, and ``seconds`` of waiting for it: a graphics card tells it
+        later."""
+        self.step -= 1
+        self.count_step(nats, count, grad_norm, seconds)
+
     def start_interval(self) -> None:
         """Reset the sums after a ``step`` event."""
         self.nats, self.count, self.grad_norm, self.seconds = 0.0, 0, 0.0, 0.0
