@@ -33,6 +33,7 @@ from charlstm.text.batches import Batches
 from charlstm.text.corpus import Corpus
 from charlstm.training.commands import Command
 from charlstm.training.events import Event, Finished, Stepped, Warned
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -266,7 +267,7 @@ def test_run_on_a_card_has_the_events_and_states_of_one_on_a_processor(
 ) -> None:
     def parts() -> tuple[list[str], list[TrainingState]]:
         store, commands = MemoryStore(), CommandsBetweenSteps(AT)
-        first = run(Trainer(corpus, same_masks, store=store, plan=plan, commands=commands), commands)
+        first = run(Trainer(corpus, same_masks, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
         rest = run(Trainer.resume(corpus, same_masks, store.states[-1], store=store))
         return log_of([*first, *rest]), store.states
 
@@ -439,7 +440,7 @@ def test_cuda_resume_is_exact(corpus: Corpus, settings: Settings, plan: Plan) ->
     plan = replace(plan, device="cuda")
     whole_store, store, commands = MemoryStore(), MemoryStore(), CommandsBetweenSteps({30: [("stop", None)]})
     whole = run(Trainer(corpus, settings, store=whole_store, plan=plan))
-    first = run(Trainer(corpus, settings, store=store, plan=plan, commands=commands), commands)
+    first = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     rest = run(Trainer.resume(corpus, settings, store.states[-1], store=store))
     assert log_of([*first, *rest]) == log_of(whole)
     assert_same_state(store.states[-1], whole_store.states[-1])
