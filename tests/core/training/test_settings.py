@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charlstm.errors import SettingsError
+from charlstm.setting_fields import setting_fields
 from charlstm.training.settings import Settings, changed, parse_setting
 
 
@@ -40,3 +41,9 @@ def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, s
 def test_precision_of_a_started_run_cannot_change() -> None:
     with pytest.raises(SettingsError, match="precision cannot change"):
         changed(Settings(), Settings(precision="float32"))
+
+
+def test_every_setting_is_in_a_group() -> None:
+    groups = [each.group for each in setting_fields(Settings).values()]
+    assert groups[0]
+    assert len(set(groups) - {""}) == len([group for group in groups if group])
