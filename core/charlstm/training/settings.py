@@ -224,8 +224,13 @@ class Settings:
                 f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
             )
         self._resolve_kernel_alias()
-        if (self.kernel, self.precision) == ("nn", "bfloat16"):
-            raise SettingsError("kernel=nn computes in float32: use kernel=fused with precision=bfloat16")
+        precisions = [kind.precision for kind in KERNELS.values() if kind.family == self.kernel]
+        if precisions and self.precision not in ("auto", *precisions):
+            others = [kind.family for kind in KERNELS.values() if kind.precision == self.precision]
+            raise SettingsError(
+                f"kernel={self.kernel} computes in {precisions[0]}: use kernel={others[0]} with "
+                f"precision={self.precision}"
+            )
 
     def _resolve_kernel_alias(self) -> None:
         """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
