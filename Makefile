@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # The first Python of the usual names that is new enough; PYTHON=... overrides.
 PY := $(shell for p in $(PYTHON) python3.11 python3.12 python3.13 python3.14; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test lint types unit anywhere torture snapshots pictures demo wheel clean
+.PHONY: run test lint types unit anywhere torture snapshots documents pictures demo wheel clean
 
 run: $(VENV)/.app
 	$(BIN)/charlstm-tui
@@ -55,6 +55,11 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/.app
 snapshots: $(VENV)/.dev
 	CHARLSTM_WRITE_SNAPSHOTS=1 $(BIN)/python -m pytest tests/tui/test_screens.py
 	git diff --stat -- tests/tui/snapshots
+
+# The parts of the documents that are derived from declarations, which tests/test_documents.py compares, written anew.
+documents: $(VENV)/.dev
+	$(BIN)/python tests/test_documents.py
+	git diff --stat -- docs
 
 # The README's pictures, drawn by the real app on a real run. Takes two minutes.
 pictures: $(VENV)/.dev

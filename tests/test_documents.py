@@ -5,8 +5,9 @@
   Ctrl-C gets one after a moment. Of ``torchrun`` and ``torch.distributed.run`` lines the options are checked, of
   ``make`` lines the targets, of ``python tests/…`` lines the file.
 - ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
-  values of the same types. ``docs/json.md`` is generated from the types that the commands build:
-  ``python tests/test_documents.py`` writes it again.
+  values of the same types.
+- ``docs/json.md`` is generated from the types that the commands build, and so are the tables of actions, events and
+  sampler settings from their declarations (:data:`GENERATED`). ``make documents`` writes them again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
@@ -26,7 +27,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
@@ -41,7 +42,9 @@ from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.insight.features import BUILT_IN
 from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
+from charlstm.training.events import AnyEvent, Event
 from charlstm.training.plan import MeasuredSpeed
+from charlstm_tui.actions import ACTIONS, key_name
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -317,20 +320,6 @@ def test_documents_that_are_cited_are_in_the_repository() -> None:
             assert any((place / cited.lstrip("/")).is_file() for place in places), f"{file} cites {cited}"
 
 
-def test_event_table_lists_all_fields() -> None:
-    from charlstm.training import events
-
-    rows = dict(
-        re.findall(r"^\| `(\w+)` \| (.*) \|$", text_of("docs/files.md").split("### Events")[1].split("###")[0], re.M)
-    )
-    common = {"step", "time"}
-    kinds = [kind for kind in vars(events).values() if isinstance(kind, type) and getattr(kind, "name", "")]
-    documented = {name: re.findall(r"`(\w+)`", words) for name, words in rows.items()}
-    assert documented == {
-        kind.name: [field.name for field in fields(kind) if field.name not in common] for kind in kinds
-    }
-
-
 def test_table_of_features_defines_every_built_in_one() -> None:
     table = text_of("docs/insight.md").split("### The built-in features")[1].split("\n## ")[0]
     rows = [
@@ -344,25 +333,46 @@ def test_table_of_features_defines_every_built_in_one() -> None:
     assert rows == expected
 
 
-def test_table_of_sampler_settings_is_that_of_their_declaration() -> None:
-    lines = text_of("docs/command-line.md").splitlines()
-    for name, each in setting_fields(SamplerSettings).items():
-        option = f"`{each.option_name}`" if each.option else ""
-        row = f"| `{name}` | {option} | {each.write(each.default)} | {each.takes} | {each.about} |"
-        assert row in lines
+def with_table(text: str, *rows: Sequence[str]) -> str:
+    """``text`` with the table whose heading is the first of ``rows`` replaced by these."""
+    lines = [f"| {' | '.join(cells)} |\n" for cells in rows]
+    lines.insert(1, "|---" * len(rows[0]) + "|\n")
+    before, heading, after = text.partition(lines[0])
+    assert heading, f"There is no table with the heading {lines[0]}"
+    return before + "".join(lines) + re.sub(r"^(\|.*\n)*", "", after)
 
 
-@pytest.mark.parametrize("document", ["docs/command-line.md", "CONTRIBUTING.md"])
-def test_order_of_the_sampler_is_that_of_the_filters(document: str) -> None:
-    order = ", ".join(("repetition", "temperature", *(setting_fields(SamplerSettings)[name].label for name in FILTERS)))
-    assert f": {order}." in text_of(document).replace("Mirostat", "mirostat")
+def with_sampler_settings(text: str) -> str:
+    """The settings of the sampler, and the order in which they apply."""
+    declared = setting_fields(SamplerSettings)
+    rows = [
+        (f"`{name}`", f"`{each.option_name}`" if each.option else "", each.write(each.default), each.takes, each.about)
+        for name, each in declared.items()
+    ]
+    order = ", ".join(("repetition", "temperature", *(declared[name].label for name in FILTERS)))
+    text = re.sub(r"(?<=They apply in this order: )[^.]*", order, text)
+    return with_table(text, ("setting", "option", "default", "takes", "what"), *rows)
 
 
-def test_json_reference_is_that_of_the_schemas() -> None:
-    assert text_of("docs/json.md") == json_reference(), "write it again: python tests/test_documents.py"
+def with_events(text: str) -> str:
+    """The events of a run with their fields, other than those that all have."""
+    common = {each.name for each in fields(Event)}
+    rows = [
+        (f"`{kind.name}`", ", ".join(f"`{each.name}`" for each in fields(kind) if each.name not in common))
+        for kind in get_args(AnyEvent)
+    ]
+    return with_table(text, ("event", "fields"), *rows)
 
 
-def json_reference() -> str:
+def with_actions(text: str) -> str:
+    """The actions of the app, with their keys."""
+    rows = [
+        (f"`{each.id}`", " ".join(f"`{key_name(key)}`" for key in each.default_keys), each.help) for each in ACTIONS
+    ]
+    return with_table(text, ("action", "keys", "what"), *rows)
+
+
+def json_reference(text: str) -> str:
     """``docs/json.md``: every object that a command prints, its fields, their types and what they mean."""
     lines = [
         "# What `--json` prints",
@@ -414,5 +424,20 @@ def linked(schema: Any) -> str:
     return ("a list of " if listed else "") + f"[{name}](#{name.lower()})"
 
 
+GENERATED: dict[str, Callable[[str], str]] = {
+    "docs/json.md": json_reference,
+    "docs/command-line.md": with_sampler_settings,
+    "docs/configuration.md": with_actions,
+    "docs/files.md": with_events,
+}
+"""What writes the generated parts of a document again, from the document as it is."""
+
+
+@pytest.mark.parametrize("document", GENERATED)
+def test_generated_parts_are_those_of_their_declarations(document: str) -> None:
+    assert text_of(document) == GENERATED[document](text_of(document)), "write it again: make documents"
+
+
 if __name__ == "__main__":
-    (ROOT / "docs" / "json.md").write_text(json_reference(), encoding="utf-8")
+    for name, generated in GENERATED.items():
+        (ROOT / name).write_text(generated(text_of(name)), encoding="utf-8")

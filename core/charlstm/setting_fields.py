@@ -61,12 +61,16 @@ class SettingField:
     """Whether it is above ``low``, not from it on."""
     off: Any = None
     """The value that turns it off."""
+    fixed: bool = False
+    """Whether it cannot change once what it is a setting of has begun."""
     needs: str = ""
     """The setting without which it has no effect."""
     option: bool | str = False
     """Whether commands have an option for it; a string is the option's name, if that is not the setting's."""
     metavar: str = ""
     """What stands for its value in the help of the option; empty: by its type."""
+    group: str = ""
+    """The caption above it in forms, of the first setting of a group."""
     label: str = ""
     """Its name in forms; empty: its name with spaces."""
     form: str = ""

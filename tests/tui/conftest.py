@@ -15,7 +15,8 @@ from textual._wait import wait_for_idle
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
-from charlstm_tui.actions import use_keys
+from charlstm_tui.actions import FOCUSES, use_keys
+from charlstm_tui.base import ModeScreen
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
@@ -55,6 +56,23 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+
+
+@pytest.fixture(autouse=True)
+def _scopes_are_listed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Scopes that were active together are a combination of ``FOCUSES``, or a part of one: for these it is proved that
+    no key has two meanings."""
+    seen: set[tuple[str, ...]] = set()
+    all_scopes = ModeScreen.all_scopes
+
+    def watched(screen: ModeScreen) -> tuple[str, ...]:
+        seen.add(scopes := all_scopes(screen))
+        return scopes
+
+    monkeypatch.setattr(ModeScreen, "all_scopes", watched)
+    yield
+    unlisted = [scopes for scopes in seen if not any(set(scopes) <= set(each) for each in FOCUSES.values())]
+    assert not unlisted, f"actions.FOCUSES lacks {unlisted}"
 
 
 @pytest.fixture(autouse=True)

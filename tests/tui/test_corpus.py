@@ -14,7 +14,7 @@ from textual.widgets import Input, Static
 from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
-from charlstm.training.presets import preset
+from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
 from charlstm_tui.corpus.summary import enough_for, held_out_words
@@ -364,8 +364,10 @@ async def test_a_newer_list_of_recent_texts_is_left_alone_and_said_once(places: 
 
 def test_how_much_text_is_enough_is_what_the_presets_say() -> None:
     assert enough_for(50_000)[1] is False
-    assert enough_for(150_000) == ("Enough text for: quick, standard.", True)
-    assert enough_for(2_000_000) == ("Enough text for: quick, standard, best.", True)
+    words, enough = enough_for(150_000)
+    assert (words.startswith("Enough text for: quick, standard"), "best" in words, enough) == (True, False, True)
+    ours = [name for name in PRESETS if name != "reference"]
+    assert enough_for(2_000_000) == (f"Enough text for: {', '.join(ours)}.", True)
 
 
 async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(

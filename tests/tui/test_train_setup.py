@@ -261,7 +261,7 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
         assert rate < other_rate
         await pilot.press("n")
         await shows(pilot, "of the model in the box")
-        await pilot.press("right", "right", "right")
+        await pilot.press(*["right"] * list(PRESETS).index("reference"))
         await shows(pilot, "▸ reference", "weights      random")
 
 

@@ -60,6 +60,9 @@ def checked_keys(
     Args:
         configured: keys by the id of an action, as the user wrote them.
         problem: called with an id and a sentence for each entry that cannot be used.
+
+    Raises:
+        ValueError: two actions have the same key by default, which is a mistake in the table.
     """
     chosen: dict[str, tuple[str, ...]] = {}
     for name, written in _by_present_name(configured).items():
@@ -85,6 +88,11 @@ def checked_keys(
             chosen[name] = codes
     while clash := _clash(chosen):
         dropped, other, code = clash
+        if dropped.id not in chosen:
+            raise ValueError(
+                f"{key_name(code)} is the key of both {dropped.id} and {other.id}, which act at the same time: give "
+                "one of them another key in charlstm_tui.actions.ACTIONS"
+            )
         del chosen[dropped.id]
         stays = " ".join(map(key_name, dropped.default_keys))
         problem(dropped.id, f"{key_name(code)} is the key of {other.id} already; {dropped.id} stays on {stays}")
@@ -118,7 +126,8 @@ def _loses_alt(code: str) -> bool:
 
 
 def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] | None:
-    """A configured action whose key has another meaning in the same place: it, the other one, and the key."""
+    """Two actions that act at the same time and have the same key: a configured one, if one of them is; the other one;
+    and the key."""
     for scopes in FOCUSES.values():
         meanings: dict[str, Action] = {}
         for action in active(scopes):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -100,7 +101,8 @@ already rule a character out."""
 class Sampler:
     """Apply sampler settings to logits.
 
-    The order is: repetition penalty, temperature, top-k, top-p, min-p, typical, mirostat. There are two exceptions:
+    The order is: repetition penalty, temperature, then the filters in the order of
+    :data:`~charlstm.generation.sampler_settings.FILTERS`. There are two exceptions:
 
     - With temperature 0 (greedy) the most likely character after the repetition penalty is taken, without filters.
     - The reference sampler (``kind="reference"``) uses only softmax and top-k, as the reference script does.
@@ -111,8 +113,9 @@ class Sampler:
         reference = settings.kind == "reference"
         self._greedy = settings.temperature == 0
         self._inverse = np.float32(1.0 / max(settings.temperature, 1e-30))  # not inf: 0 · inf is not a number
-        # One check for each character instead of one for each filter, since only min-p is on by default.
-        self._has_more_filters = any(getattr(settings, name) is not None for name in FILTERS if name != "min_p")
+        # Those that are on, found once and not for each character: by default only min-p is.
+        values = [(name, getattr(settings, name)) for name in FILTERS if name in FUNCTIONS]
+        self._filters = [(FUNCTIONS[name], value) for name, value in values if value is not None]
         self.needs_history = bool(settings.repetition) and not reference
         self.needs_mu = settings.mirostat is not None and not reference
 
@@ -138,18 +141,10 @@ class Sampler:
             np.put_along_axis(weights, penalised.argmax(-1, keepdims=True), 1, -1)
             return weights
         weights = _exponentials(penalised, self._inverse)
-        if self._has_more_filters:
-            if settings.top_k is not None:
-                weights = top_k(weights, settings.top_k)
-            if settings.top_p is not None:
-                weights = top_p(weights, settings.top_p)
-        if settings.min_p:
-            weights = min_p(weights, settings.min_p)
-        if self._has_more_filters:
-            if settings.typical is not None:
-                weights = typical(weights, settings.typical)
-            if self.needs_mu and mu is not None:
-                weights = mirostat(weights, logits, mu)
+        for function, value in self._filters:
+            weights = function(weights, value)
+        if self.needs_mu and mu is not None:
+            weights = mirostat(weights, logits, mu)
         return weights
 
 
@@ -236,6 +231,16 @@ def typical(weights: Floats, mass: float) -> Floats:
     np.negative(np.log(p, out=surprise, where=p > 0), out=surprise, where=p > 0)
     entropy = np.multiply(p, surprise, out=np.zeros_like(p), where=p > 0).sum(-1, keepdims=True)
     return _keep_mass(weights, np.argsort(np.abs(surprise - entropy), axis=-1, kind="stable"), mass)
+
+
+FUNCTIONS: Mapping[str, Callable[[Floats, Any], Floats]] = {
+    "top_k": top_k,
+    "top_p": top_p,
+    "min_p": min_p,
+    "typical": typical,
+}
+"""What each filter does: it takes weights and the value of its setting, and returns weights. Mirostat, which comes
+last, is not among them, since it needs more than these."""
 
 
 def _keep_mass(weights: Floats, order: npt.NDArray[np.intp], mass: float) -> Floats:

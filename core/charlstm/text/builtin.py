@@ -8,16 +8,12 @@ from __future__ import annotations
 import os
 import platform
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from charlstm.errors import TextError
-
-REFERENCE = "python-reference"
-SOURCE = "python-source"
-SOURCE_CHARS = 8_000_000
-"""Characters of the library's source that are read by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +27,25 @@ class Builtin:
 
 def builtins() -> list[Builtin]:
     """The built-in texts that this installation of Python has."""
-    found = []
-    if topics := _reference():
-        chars = sum(len(_lines(text)) for text in topics.values())
-        found.append(Builtin(REFERENCE, "the Python language reference: technical English", chars))
-    if _library() is not None:
-        found.append(Builtin(SOURCE, "the Python standard library: source code", SOURCE_CHARS))
-    return found
+    return [
+        Builtin(name, each.about, each.most_chars or sum(map(len, found)))
+        for name, each in _TEXTS.items()
+        if (found := each.pieces()) is not None
+    ]
 
 
 def is_builtin(name: str) -> bool:
-    return name in (REFERENCE, SOURCE)
+    return name in _TEXTS
+
+
+def names() -> tuple[str, ...]:
+    """The names of all built-in texts, also of those that this installation of Python lacks."""
+    return tuple(_TEXTS)
+
+
+def most_chars(name: str) -> int | None:
+    """Characters of the built-in text ``name`` that are read by default; ``None`` for all of it."""
+    return _TEXTS[name].most_chars
 
 
 def version() -> str:
@@ -51,24 +55,23 @@ def version() -> str:
 
 def pieces(name: str) -> Iterator[str]:
     """The built-in text ``name`` in pieces of whole lines. Raises :class:`TextError` when this Python lacks it."""
-    if name == REFERENCE and (topics := _reference()):
-        return (_lines(topics[topic]) for topic in sorted(topics))
-    if name == SOURCE and (library := _library()):
-        return _sources(library)
-    raise TextError(f"This installation of Python does not have the text {name}: choose another text")
+    found = _TEXTS[name].pieces()
+    if found is None:
+        raise TextError(f"This installation of Python does not have the text {name}: choose another text")
+    return found
 
 
-def _reference() -> Mapping[str, str] | None:
+def _reference() -> Iterator[str] | None:
     try:
         from pydoc_data.topics import topics  # here because it takes 2 ms
     except ImportError:
         return None
-    return topics
+    return (_lines(topics[topic]) for topic in sorted(topics))
 
 
-def _library() -> Path | None:
-    folder = Path(sysconfig.get_path("stdlib"))
-    return folder if (folder / "os.py").is_file() else None
+def _source() -> Iterator[str] | None:
+    library = Path(sysconfig.get_path("stdlib"))
+    return _sources(library) if (library / "os.py").is_file() else None
 
 
 def _sources(library: Path) -> Iterator[str]:
@@ -88,3 +91,18 @@ def _sources(library: Path) -> Iterator[str]:
 
 def _lines(text: str) -> str:
     return text.rstrip() + "\n\n\n"
+
+
+class _Text(NamedTuple):
+    about: str
+    pieces: Callable[[], Iterator[str] | None]
+    """Reads it in pieces of whole lines; ``None`` where this installation of Python lacks it."""
+    most_chars: int | None = None
+    """Characters that are read by default, if not all."""
+
+
+_TEXTS = {
+    "python-reference": _Text("the Python language reference: technical English", _reference),
+    "python-source": _Text("the Python standard library: source code", _source, most_chars=8_000_000),
+}
+"""All built-in texts by name, in the order in which they are shown."""

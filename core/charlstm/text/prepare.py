@@ -90,9 +90,10 @@ def prepare(
 
 def _limit(found: Resolved, options: TextOptions) -> int | None:
     """How many characters of ``found`` are read at most; None reads all."""
-    if options.max_chars is None and any(item.builtin == builtin.SOURCE for item in found.items):
-        return builtin.SOURCE_CHARS
-    return options.max_chars
+    if options.max_chars is not None:
+        return options.max_chars
+    usual = [builtin.most_chars(item.builtin) for item in found.items if item.builtin is not None]
+    return max((most for most in usual if most is not None), default=None)
 
 
 def _shown(found: Resolved) -> str:

@@ -163,7 +163,7 @@ def _unreadable(shown: str, error: OSError | ValueError, path: Path) -> TextErro
 
 def _near(path: Path) -> str:
     try:
-        names = [*os.listdir(path.parent), builtin.REFERENCE, builtin.SOURCE]
+        names = [*os.listdir(path.parent), *builtin.names()]
     except OSError:
         return ""
     near = difflib.get_close_matches(path.name, names, n=1)

@@ -87,23 +87,25 @@ class Settings:
     Raises :class:`~charlstm.errors.SettingsError` when a value is not one that its field takes.
     """
 
-    # Network
-    hidden_size: int = setting(512, "units of each LSTM layer", low=1, high=8192, option=True)
-    num_layers: int = setting(2, "number of LSTM layers", low=1, high=16, option=True)
+    hidden_size: int = setting(
+        512, "units of each LSTM layer", low=1, high=8192, option=True, group="Network", fixed=True
+    )
+    num_layers: int = setting(2, "number of LSTM layers", low=1, high=16, option=True, fixed=True)
     init: Initialisation = setting(
-        "orthogonal",
-        "initial weights: torch's own, or orthogonal recurrent weights and a forget bias of 1",
+        "orthogonal", "initial weights: torch's own, or orthogonal recurrent weights and a forget bias of 1", fixed=True
     )
 
-    # Batches
-    batch_size: int = setting(32, "rows of text in a batch", low=1, high=65536, option=True)
+    batch_size: int = setting(
+        32, "rows of text in a batch", low=1, high=65536, option=True, group="Batches", fixed=True
+    )
     seq_length: int = setting(
-        64, "characters of a row per step (back-propagation through time)", low=1, high=65536, option=True
+        64, "characters of a row per step (back-propagation through time)", low=1, high=65536, option=True, fixed=True
     )
     state_reset: float = setting(0.0, "probability that a row starts a step with a zero state", low=0, high=1)
 
-    # Length
-    epochs: float | None = setting(None, "passes over the training text", low=0, open_low=True, option=True)
+    epochs: float | None = setting(
+        None, "passes over the training text", low=0, open_low=True, option=True, group="Length"
+    )
     max_steps: int | None = setting(None, "maximum number of training steps", low=1, option=True)
     max_minutes: float | None = setting(
         None,
@@ -114,20 +116,24 @@ class Settings:
     )
     patience: int | None = setting(None, "stop after this many validations without improvement; none: never", low=1)
 
-    # Optimiser
-    optimizer: Optimizer = setting("adamw", "Adam, as in the reference script, or AdamW")
+    optimizer: Optimizer = setting("adamw", "Adam, as in the reference script, or AdamW", group="Optimiser", fixed=True)
     lr: float = setting(3e-3, "peak learning rate", low=0, open_low=True, option=True)
     head_lr: float = setting(1.0, "learning rate of the output layer, as a multiple of lr", low=0, open_low=True)
     schedule: Schedule = setting(
-        "linear", "learning rate after the warm-up: constant, or falling to zero in a straight line or as a cosine"
+        "linear",
+        "learning rate after the warm-up: constant, or falling to zero in a straight line or as a cosine",
+        fixed=True,
     )
-    warmup: float = setting(0.1, "fraction of the run in which the learning rate rises to lr", low=0, high=1)
+    warmup: float = setting(
+        0.1, "fraction of the run in which the learning rate rises to lr", low=0, high=1, fixed=True
+    )
     beta2: float = setting(0.99, "Adam's decay rate of squared gradients", low=0, high=0.99999)
     weight_decay: float = setting(0.01, "AdamW's weight decay", low=0)
     clip: float | None = setting(1.0, "maximum norm of the gradient; none: no clipping", low=0, open_low=True)
 
-    # Regularisation
-    dropout: float = setting(0.0, "fraction of each layer's outputs set to zero", low=0, high=0.95, option=True)
+    dropout: float = setting(
+        0.0, "fraction of each layer's outputs set to zero", low=0, high=0.95, option=True, group="Regularisation"
+    )
     shared_masks: bool = setting(
         True, "one dropout mask for all characters of a row (variational dropout), instead of one per character"
     )
@@ -139,11 +145,17 @@ class Settings:
         "decay of a moving average of the weights, which is then validated and saved; none: no average",
         low=0,
         high=0.99999,
+        fixed=True,
     )
 
-    # Validation
     val_fraction: float = setting(
-        0.1, "fraction of the text that is held out for validation", low=0, high=0.9, option=True
+        0.1,
+        "fraction of the text that is held out for validation",
+        low=0,
+        high=0.9,
+        option=True,
+        group="Validation and log",
+        fixed=True,
     )
     test_fraction: float = setting(
         0.0,
@@ -151,18 +163,22 @@ class Settings:
         low=0,
         high=0.8,
         option=True,
+        fixed=True,
     )
-    val_chars: int = setting(1_000_000, "approximate number of held-out characters per validation", low=2)
+    val_chars: int = setting(1_000_000, "approximate number of held-out characters per validation", low=2, fixed=True)
     val_every: int | None = setting(
         None, "steps between validations; none: 30 validations in all, fewer in a short run", low=1
     )
     log_every: int | None = setting(
         None, "steps between two entries of the training loss in the log; none: about 0.3 seconds", low=1
     )
-    split: SplitMode = setting("tail", "held-out part: the end of the text, or blocks spread over it", option=True)
+    split: SplitMode = setting(
+        "tail", "held-out part: the end of the text, or blocks spread over it", option=True, fixed=True
+    )
 
-    # Machine
-    seed: int = setting(0, "random seed", low=0, high=2**63 - 1, option=True)
+    seed: int = setting(
+        0, "random seed", low=0, high=2**63 - 1, option=True, group="Machine and checkpoints", fixed=True
+    )
     device: str = setting(
         "auto",
         "where to train; auto is a graphics card if there is one",
@@ -170,17 +186,20 @@ class Settings:
         pattern="auto|cpu|mps|cuda(:[0-9]{1,3})?",
         examples=("auto", "cpu", "cuda", "mps"),
         option=True,
+        fixed=True,
     )
     kernel: KernelFamily = setting(
         "auto",
         "our own LSTM kernel for CPUs, torch's nn.LSTM, or the faster one as measured",
         aliases=(*KERNELS, *_OLD_KERNEL_NAMES),
         option=True,
+        fixed=True,
     )
     precision: Precision = setting(
         "auto",
         "number format of matrix products: auto is bfloat16 where the CPU computes it fast, else float32",
         option=True,
+        fixed=True,
     )
     threads: int | None = setting(
         None, "CPU threads; none: as many as are fastest, which is measured at times", low=1, high=1024, option=True
@@ -205,8 +224,13 @@ class Settings:
                 f"{self.val_fraction:g} and {self.test_fraction:g}: there has to be text to train on"
             )
         self._resolve_kernel_alias()
-        if (self.kernel, self.precision) == ("nn", "bfloat16"):
-            raise SettingsError("kernel=nn computes in float32: use kernel=fused with precision=bfloat16")
+        precisions = [kind.precision for kind in KERNELS.values() if kind.family == self.kernel]
+        if precisions and self.precision not in ("auto", *precisions):
+            others = [kind.family for kind in KERNELS.values() if kind.precision == self.precision]
+            raise SettingsError(
+                f"kernel={self.kernel} computes in {precisions[0]}: use kernel={others[0]} with "
+                f"precision={self.precision}"
+            )
 
     def _resolve_kernel_alias(self) -> None:
         """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
@@ -242,14 +266,6 @@ class Settings:
         return cls(**values)
 
 
-FIXED = {
-    *("hidden_size", "num_layers", "init"),
-    *("batch_size", "seq_length", "optimizer", "schedule", "warmup", "ema_decay", "seed"),
-    *("val_fraction", "test_fraction", "val_chars", "split"),
-    *("device", "kernel", "precision"),
-}
-"""Settings that cannot change when a run is resumed, since the steps so far were taken with them."""
-
 LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""
 
@@ -260,11 +276,12 @@ def current_kernel_name(recorded: str) -> str:
 
 
 def changed(before: Settings, after: Settings) -> dict[str, Any]:
-    """The settings that differ, with their new values. Raises :class:`SettingsError` for one of :data:`FIXED`."""
-    old, new = before.to_dict(), after.to_dict()
+    """The settings that differ, with their new values. Raises :class:`SettingsError` for one that is fixed, since the
+    steps so far were taken with it."""
+    old, new, declared = before.to_dict(), after.to_dict(), setting_fields(Settings)
     changes = {name: value for name, value in new.items() if old[name] != value}
     for name in changes:
-        if name in FIXED:
+        if declared[name].fixed:
             raise SettingsError(
                 f"{name} cannot change from {old[name]!r} to {new[name]!r} in a run that has begun: start a new run "
                 "from its model"

@@ -30,6 +30,7 @@ from charlstm.training.settings import KERNELS, KernelFamily, Precision, Setting
 pytestmark = pytest.mark.numeric
 
 CPU = torch.device("cpu")
+FLOAT32 = [name for name, kind in KERNELS.items() if kind.precision == "float32"]
 SHAPES = [(7, 16, 1, 3, 5), (83, 64, 2, 9, 20), (700, 24, 3, 17, 6), (2, 1, 1, 1, 1)]
 
 
@@ -68,19 +69,20 @@ def masks_for(network: CharLSTM, rows: int, length: int, kind: str) -> Masks:
 
 @pytest.mark.parametrize("kind", ["none", "shared", "each", "weights"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_fused_gradients_equal_those_of_nn_lstm(shape: tuple[int, ...], kind: str) -> None:
+@pytest.mark.parametrize("name", [name for name in FLOAT32 if name != "nn"])
+def test_gradients_in_float32_equal_those_of_nn_lstm(name: str, shape: tuple[int, ...], kind: str) -> None:
     network, inputs, targets, state = problem(*shape)
     masks = masks_for(network, shape[3], shape[4], kind)
     expected = make_kernel("nn", network).step(inputs, targets, state, masks)
     wanted = gradients(network)
     network.zero_grad(set_to_none=True)
-    result = make_kernel("fused-f32", network).step(inputs, targets, state, masks)
+    result = make_kernel(name, network).step(inputs, targets, state, masks)
     assert result.count == expected.count
     assert result.nats == pytest.approx(expected.nats, rel=1e-5)
     for ours, theirs in zip(result.state, expected.state, strict=True):
         assert distance(ours, theirs) < 1e-5
-    for name, gradient in gradients(network).items():
-        assert distance(gradient, wanted[name]) < 1e-4, name
+    for parameter, gradient in gradients(network).items():
+        assert distance(gradient, wanted[parameter]) < 1e-4, parameter
 
 
 def loss(network: CharLSTM, inputs: torch.Tensor, targets: torch.Tensor, state: LSTMState) -> float:
@@ -149,7 +151,7 @@ def test_fused_gradients_do_not_depend_on_the_number_of_threads(threads: int) ->
         assert distance(gradient, wanted[name]) < 1e-4, name
 
 
-@pytest.mark.parametrize("name", ["nn", "fused-f32", "fused-bf16"])
+@pytest.mark.parametrize("name", KERNELS)
 def test_kernel_repeats_a_step_bit_for_bit(name: str) -> None:
     network, inputs, targets, state = problem(11, 32, 2, 12, 6)
     kernel = make_kernel(name, network)
@@ -162,7 +164,7 @@ def test_kernel_repeats_a_step_bit_for_bit(name: str) -> None:
     assert all(torch.equal(gradient, bits[key]) for key, gradient in gradients(network).items())
 
 
-@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+@pytest.mark.parametrize("name", FLOAT32)
 def test_kernel_carries_the_state_from_step_to_step(name: str) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 10)
     kernel = make_kernel(name, network)
@@ -175,7 +177,7 @@ def test_kernel_carries_the_state_from_step_to_step(name: str) -> None:
     assert distance(state[1], whole.state[1]) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["nn", "fused-f32"])
+@pytest.mark.parametrize("name", FLOAT32)
 def test_kernel_ignores_characters_without_target(name: str) -> None:
     network, inputs, targets, state = problem(9, 16, 2, 8, 5)
     kernel = make_kernel(name, network)
@@ -372,9 +374,9 @@ class TestChooseKernel:
                 clock.now += inputs.numel() / rate * (1 if good else 4)
 
         monkeypatch.setattr(kernels, "time", clock)
-        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: True)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: BusyKernel(name))
-        choice = choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 64, 100, budget=2.5)
+        names = ("fused-bf16", "fused-f32", "nn")
+        choice = choose_kernel(names, CharLSTM(5, 16, 1), 64, 100, budget=2.5)
         assert choice.name == "fused-bf16"
         assert choice.chars_per_second == pytest.approx(30_000)
 
@@ -391,9 +393,8 @@ class TestChooseKernel:
                 clock.now += {"fused-f32": 0.1, "nn": 0.7}[self.name]
 
         monkeypatch.setattr(kernels, "time", clock)
-        monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: TimedKernel(name))
-        assert choose_kernel(candidates(Settings(), CPU), CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
+        assert choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
         assert taken == {"fused-f32": 11, "nn": 2}
 
     def test_make_kernel_refuses_unknown_names(self) -> None:

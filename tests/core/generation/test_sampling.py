@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from charlstm.errors import GenerationError
 from charlstm.generation import sampling
-from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.generation.sampling import Sampler, draw, draws, key_for, next_seed, other_seed, uniform, uniforms
 from random_examples import examples
 
@@ -144,6 +144,18 @@ def test_filters_are_applied_in_the_documented_order(seed, size):
     p = renormalised(p, {which for which, value in enumerate(p) if value >= 0.02 * max(p)})
     p = renormalised(p, slow_mass(p, slow_typical_order(p), 0.9))
     assert normal(Sampler(chosen).weights(logits)) == pytest.approx(p, abs=1e-5)
+
+
+def test_every_filter_has_a_function_and_mirostat_is_the_last():
+    assert (*sampling.FUNCTIONS, "mirostat") == FILTERS
+
+
+def test_filters_act_in_the_order_in_which_their_settings_are_declared(monkeypatch):
+    acted = []
+    for name in sampling.FUNCTIONS:
+        monkeypatch.setitem(sampling.FUNCTIONS, name, lambda weights, value: acted.append(value) or weights)
+    Sampler(SamplerSettings(top_k=9, top_p=0.8, min_p=0.02, typical=0.7)).weights(np.zeros(20, np.float32))
+    assert acted == [9, 0.8, 0.02, 0.7]
 
 
 def test_rows_are_filtered_independently():

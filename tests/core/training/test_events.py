@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+import charlstm
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.training.events import Finished, Resumed, Started, Stepped, Validated, from_line, to_line
+from charlstm.training import events
+from charlstm.training.events import AnyEvent, Event, Finished, Resumed, Started, Stepped, Validated, from_line, to_line
 
 STEP = Stepped(
     step=5, time=1.5, epoch=0.1, train_loss=1.25, lr=1e-3, grad_norm=0.5, chars_per_second=100.0, train_seconds=2.0
@@ -24,6 +26,12 @@ def test_event_line_is_read_again() -> None:
     assert from_line(to_line(STEP)) == STEP
     over = Finished(step=5, time=2.0, reason="done", best_val=None, best_step=0, train_seconds=1.0)
     assert from_line(to_line(over)) == over
+
+
+def test_every_event_is_in_the_union_and_public() -> None:
+    declared = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)}
+    assert set(get_args(AnyEvent)) == declared - {Event}
+    assert {kind.__name__ for kind in get_args(AnyEvent)} <= set(charlstm.__all__)
 
 
 def test_numbers_that_are_not_finite_are_null_in_a_line() -> None:

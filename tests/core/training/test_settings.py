@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from charlstm.errors import SettingsError
-from charlstm.training.settings import Settings, changed, parse_setting
+from charlstm.setting_fields import setting_fields
+from charlstm.training.settings import KERNELS, Settings, changed, parse_setting
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_recorded_kernel_names_stand_for_kernel_and_precision(recorded: str, ker
         ({"kernel": "fused-f32", "precision": "bfloat16"}, "kernel=fused-f32 computes in float32, not in bfloat16"),
         ({"kernel": "nn", "precision": "bfloat16"}, "kernel=nn computes in float32: use kernel=fused with"),
         ({"precision": "float16"}, "precision takes auto or float32 or bfloat16, not 'float16'"),
-        ({"kernel": "warp"}, "kernel takes auto or fused or nn, not 'warp'"),
+        ({"kernel": "warp"}, "kernel takes auto or .*, not 'warp'"),
     ],
 )
 def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, str], message: str) -> None:
@@ -40,3 +41,15 @@ def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, s
 def test_precision_of_a_started_run_cannot_change() -> None:
     with pytest.raises(SettingsError, match="precision cannot change"):
         changed(Settings(), Settings(precision="float32"))
+
+
+def test_every_setting_is_in_a_group() -> None:
+    groups = [each.group for each in setting_fields(Settings).values()]
+    assert groups[0]
+    assert len(set(groups) - {""}) == len([group for group in groups if group])
+
+
+def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(KERNELS, "fused-f32")
+    with pytest.raises(SettingsError, match="kernel=fused computes in bfloat16: use kernel=nn with precision=float32"):
+        Settings(kernel="fused", precision="float32")

@@ -19,24 +19,14 @@ from textual.message import Message
 from textual.widgets import Input, Static
 
 from charlstm.errors import SettingsError
-from charlstm.training.settings import Settings, about, parse_setting, setting_names, takes
+from charlstm.setting_fields import setting_fields
+from charlstm.training.settings import Settings, about, parse_setting, takes
 from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.ordered_keys import DrawnTitle, KeysWhenShown
 from charlstm_tui.train.run_plan import setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
-
-GROUPS = {
-    "hidden_size": "Network",
-    "batch_size": "Batches",
-    "epochs": "Length",
-    "optimizer": "Optimiser",
-    "dropout": "Regularisation",
-    "val_fraction": "Validation and log",
-    "seed": "Machine and checkpoints",
-}
-"""Captions of groups, by the first setting of each."""
 
 
 class SettingRow(FormRow):
@@ -92,10 +82,10 @@ class SettingsForm(VerticalScroll, can_focus=False):
 
     def compose(self) -> ComposeResult:
         now, usual = self.settings.to_dict(), self.usual.to_dict()
-        for number, name in enumerate(setting_names()):
-            if name in GROUPS:
+        for number, (name, each) in enumerate(setting_fields(Settings).items()):
+            if each.group:
                 first = " -first" if number == 0 else ""
-                yield Static(GROUPS[name].upper(), classes=f"settings--group{first}", markup=False)
+                yield Static(each.group.upper(), classes=f"settings--group{first}", markup=False)
             yield SettingRow(name, now[name], usual[name], self.without_effect.get(name, ""))
 
     def reset(self) -> None:
