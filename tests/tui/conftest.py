@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,13 @@ import pytest
 from rich.console import RenderableType
 from textual._compositor import Compositor
 from textual._wait import wait_for_idle
-from textual.cache import LRUCache
-from textual.css.stylesheet import Stylesheet
 
 from charlstm_tui.actions import use_keys
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
+from driven_app import LOOK
+from kept_styles import keep_styles
 
 
 @pytest.fixture(autouse=True)
@@ -64,24 +63,10 @@ def _own_keys() -> Iterator[None]:
     use_keys({})
 
 
-class _KeptParses(LRUCache[object, object]):
-    """What ``clear`` leaves: a style sheet and the variables that it was parsed with do not change."""
-
-    def clear(self) -> None:
-        pass
-
-
-@cache
-def _parses(variables: frozenset[tuple[str, str]]) -> _KeptParses:
-    return _KeptParses(1000)
-
-
 @pytest.fixture(autouse=True, scope="session")
-def _parse_styles_once() -> Iterator[None]:
-    """Textual parses all style sheets anew for each app, and again for each of its modes; here once for each theme."""
+def _style_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        found = property(lambda sheet: _parses(frozenset(sheet._variables.items())), lambda sheet, _: None)
-        patch.setattr(Stylesheet, "_parse_cache", found, raising=False)
+        keep_styles(patch)
         yield
 
 
@@ -94,6 +79,7 @@ def _draw_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def render_full(compositor: Compositor, full: bool = False, **options: Any) -> RenderableType | None:
         if full:
             return render(compositor, full, **options)
+        LOOK.drawings += 1
         compositor._dirty_regions.clear()
         return None
 
