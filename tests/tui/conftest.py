@@ -12,6 +12,8 @@ from rich.console import RenderableType
 from textual._compositor import Compositor
 from textual._wait import wait_for_idle
 
+from charlstm.text import statistics
+from charlstm.text.corpus import Corpus, Split
 from charlstm_tui.actions import use_keys
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
@@ -54,6 +56,25 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _measure_texts_once() -> Iterator[None]:
+    """Corpus measures the text that the cursor is on, in an app without runs the one that comes with charlstm: a second
+    of the processor for xz. Each test has a cache of its own, so it is remembered for all of them."""
+    measure = statistics._bits
+    measured: dict[str, tuple[dict[str, float], bool]] = {}
+
+    def bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+        sizes = (statistics.TRAIN_SAMPLE, statistics.HELD_OUT_SAMPLE, statistics.XZ_BYTES)
+        text = repr((corpus.fingerprint, corpus.options, corpus.vocabulary.symbols, split, sizes))
+        if text not in measured:
+            measured[text] = measure(corpus, split)
+        return measured[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_bits", bits)
+        yield
 
 
 @pytest.fixture(autouse=True)
