@@ -19,17 +19,45 @@ from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import StartOptions
 
 DEADLINE = 60.0
+LOOK_AGAIN = 0.25
+"""Seconds after which a condition reads the screen again although nothing was drawn."""
 
 
-def screen_text(app: App[Any]) -> str:
-    """Everything on the screen, as characters."""
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+class Look:
+    """The text of the screen, for conditions that are asked fifty times a second: reading it takes 3 ms, so what was
+    read holds until something is drawn."""
+
+    def __init__(self) -> None:
+        self.drawings = 0
+        """How often an app has drawn something. The fixtures of the app's tests count it."""
+        self._asking = False
+        self._text, self._seen, self._until = "", (0, 0), 0.0
+
+    def text(self, app: App[Any]) -> str:
+        """Everything on the screen, as characters."""
+        seen, now = (id(app.screen), self.drawings), time.monotonic()
+        if not self._asking or seen != self._seen or now >= self._until:
+            self._text = "\n".join(strip.text for strip in app.screen._compositor.render_strips())
+            self._seen, self._until = seen, now + LOOK_AGAIN
+        return self._text
+
+    def ask(self, condition: Callable[[], object]) -> bool:
+        """Whether ``condition`` is true of the app as it was drawn last."""
+        self._asking = True
+        try:
+            return bool(condition())
+        finally:
+            self._asking = False
+
+
+LOOK = Look()
+screen_text = LOOK.text
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
     """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do."""
     end = time.monotonic() + DEADLINE
-    while not condition():
+    while not LOOK.ask(condition):
         assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
         await asyncio.sleep(0.02)  # pilot.pause() instead would ask each widget, which takes longer than the condition
     await pilot.pause()

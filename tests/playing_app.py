@@ -24,6 +24,7 @@ from charlstm_tui.player import operations
 from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.preferences import Preferences, remember
 from charlstm_tui.player.state import FULL, PlaybackState
+from driven_app import LOOK, screen_text
 
 PRIME = "The morning"
 """Of the models of the tests that play."""
@@ -68,7 +69,7 @@ class Session:
         """Wait for ``condition``; with ``settle`` then for the app to be idle, which a busy player keeps it from."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            if condition():
+            if LOOK.ask(condition):
                 if settle:
                     await self.pilot.pause()
                 return
@@ -101,7 +102,7 @@ class Session:
         return self.screen.query_one(StatusLine).render().plain
 
     def screen_text(self) -> str:
-        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+        return screen_text(self.app)
 
 
 class HeldReading:

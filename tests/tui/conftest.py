@@ -15,11 +15,14 @@ from textual._wait import wait_for_idle
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
+from charlstm.text import statistics
+from charlstm.text.corpus import Corpus, Split
 from charlstm_tui.actions import FOCUSES, use_keys
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
+from driven_app import LOOK
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +59,25 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _measure_texts_once() -> Iterator[None]:
+    """Corpus measures the text that the cursor is on, in an app without runs the one that comes with charlstm: a second
+    of the processor for xz. Each test has a cache of its own, so it is remembered for all of them."""
+    measure = statistics._bits
+    measured: dict[str, tuple[dict[str, float], bool]] = {}
+
+    def bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+        sizes = (statistics.TRAIN_SAMPLE, statistics.HELD_OUT_SAMPLE, statistics.XZ_BYTES)
+        text = repr((corpus.fingerprint, corpus.options, corpus.vocabulary.symbols, split, sizes))
+        if text not in measured:
+            measured[text] = measure(corpus, split)
+        return measured[text]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "_bits", bits)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -112,6 +134,7 @@ def _draw_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def render_full(compositor: Compositor, full: bool = False, **options: Any) -> RenderableType | None:
         if full:
             return render(compositor, full, **options)
+        LOOK.drawings += 1
         compositor._dirty_regions.clear()
         return None
 

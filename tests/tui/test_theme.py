@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -203,11 +204,26 @@ async def test_a_mode_gets_the_theme_that_was_chosen_while_it_was_hidden(
         parses = 0
         app.app.go("generate")
         await app.in_mode("generate")
-        assert parses == 1  # for the mode's own style sheet
         assert app.mode.background_colors[1] == Color.parse(LIGHT.background or "")
         app.app.go("runs")
         await app.in_mode("runs")
-        assert parses == 1
+        assert parses == 0
+
+
+@pytest.mark.usefixtures("still")
+async def test_no_style_sheet_is_parsed_again_when_the_app_starts_or_a_mode_is_entered(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[Stylesheet] = []
+    monkeypatch.setattr(Stylesheet, "reparse", again.append)
+    record(places, "finished").close()
+    async with driven(places) as app:
+        for mode in ("runs", "corpus", "train", "generate"):
+            app.app.go(mode)
+            await app.in_mode(mode)
+            own = Path(inspect.getfile(type(app.mode))).with_name("screen.tcss")
+            assert app.app.stylesheet.has_source(str(own))
+    assert not again
 
 
 def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> None:

@@ -23,6 +23,7 @@ from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.events import Event, MouseDown
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.widgets import Input, TextArea
 
 from charlstm import user_files
@@ -71,6 +72,8 @@ class CharLSTMApp(ModeApp):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
 
+    _variables: tuple[Theme, dict[str, str]] | None = None  # of the theme; Textual asks before __init__ is over
+
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
         self._quitting: Screen[Any] | None = None
@@ -103,20 +106,28 @@ class CharLSTMApp(ModeApp):
         return own_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
-        variables = super().get_css_variables()
-        self.theme_variables = {**variables, **legible_colours(self.current_theme, variables)}
+        """The variables of the theme. Textual asks five times until the first screen is there, and they take 1 ms."""
+        theme = self.current_theme
+        if self._variables is None or self._variables[0] is not theme:
+            variables = super().get_css_variables()
+            self._variables = theme, {**variables, **legible_colours(theme, variables)}
+        self.theme_variables = self._variables[1]
         return self.theme_variables
 
     def refresh_css(self, animate: bool = True) -> None:
         """Style the screen anew, unless it has these colours already or gets them when it is mounted.
 
         Textual asks for it twice whenever a mode is entered for the first time, and would parse all style sheets and
-        style all widgets again each time.
+        style all widgets again each time. It also asks before there is a screen, and would then forget what it parses.
         """
         variables = self.get_css_variables()
         screen = self.screen_stack[-1] if self.screen_stack else None
         parsed = self._styled.get(self) == variables
-        if screen is None or not (self._styled.get(screen) == variables or (parsed and not screen.is_mounted)):
+        if screen is None:
+            self.stylesheet.set_variables(variables)
+            self.stylesheet.parse()
+            self.stylesheet.update(self)
+        elif not (self._styled.get(screen) == variables or (parsed and not screen.is_mounted)):
             super().refresh_css(animate)
         for styled in filter(None, (self, screen)):
             self._styled[styled] = variables

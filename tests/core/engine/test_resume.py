@@ -52,6 +52,15 @@ def drain(trainer: Trainer, commands: ScriptedCommands | None = None, until: int
     return events
 
 
+Uninterrupted = tuple[list[Event], MemoryStore]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(corpus: Corpus, settings: Settings, plan: Plan) -> Uninterrupted:
+    """What other runs are compared with. Who changes its states trains one of their own."""
+    return untouched(corpus, settings, plan)
+
+
 def untouched(
     corpus: Corpus, settings: Settings, plan: Plan, at: dict[int, list[tuple[str, float | None]]] | None = None
 ) -> tuple[list[Event], MemoryStore]:
@@ -81,9 +90,9 @@ def joined(first: Sequence[Event], second: Sequence[Event]) -> list[Event]:
 
 @pytest.mark.parametrize("stop", [4, 7, 13, 28, 45, 56])
 def test_resume_after_a_stop_is_exact(
-    corpus: Corpus, settings: Settings, plan: Plan, stop: int, tmp_path: Path
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted, stop: int, tmp_path: Path
 ) -> None:
-    whole, reference = untouched(corpus, settings, plan)
+    whole, reference = uninterrupted
 
     store, commands = MemoryStore(), ScriptedCommands({stop: [("stop", None)]})
     first = drain(
@@ -102,9 +111,11 @@ def test_resume_after_a_stop_is_exact(
     assert_same_end(store, reference)
 
 
-def test_resume_may_change_how_often_losses_are_logged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_resume_may_change_how_often_losses_are_logged(
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
+) -> None:
     """It changes nothing else: the weights end as they would have."""
-    reference = untouched(corpus, settings, plan)[1]
+    _, reference = uninterrupted
     store, commands = MemoryStore(), ScriptedCommands({28: [("stop", None)]})
     drain(Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan), commands)
     often = settings.with_changes(log_every=1)
@@ -116,9 +127,11 @@ def test_resume_may_change_how_often_losses_are_logged(corpus: Corpus, settings:
 
 
 @pytest.mark.parametrize("kill", [5, 21, 40, 60])
-def test_resume_from_an_earlier_checkpoint_is_exact(corpus: Corpus, settings: Settings, plan: Plan, kill: int) -> None:
+def test_resume_from_an_earlier_checkpoint_is_exact(
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted, kill: int
+) -> None:
     at = {8: [("checkpoint", None)], 36: [("checkpoint", None)]}
-    whole, reference = untouched(corpus, settings, plan)
+    whole, reference = uninterrupted
     store, commands = MemoryStore(), ScriptedCommands(at)
     first = drain(
         Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
@@ -281,12 +294,14 @@ def test_run_without_a_state_repeats_its_commands(corpus: Corpus, settings: Sett
     assert events[-1].step == 84
 
 
-def test_training_does_not_depend_on_the_global_generator(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_training_does_not_depend_on_the_global_generator(
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
+) -> None:
     def noisy(model: Model) -> tuple[str, str]:
         torch.rand(17)
         return sample(model)
 
-    whole, _ = untouched(corpus, settings, plan)
+    whole, _ = uninterrupted
     torch.manual_seed(99)
     assert log_of(drain(Trainer(corpus, settings, hooks=Hooks(sample=noisy), plan=plan))) == log_of(whole)
 
@@ -445,8 +460,10 @@ def test_trainer_plans_again_when_the_stored_plan_is_for_another_machine(corpus:
     assert old[0].kernel == "nn"
 
 
-def test_trainer_waits_for_a_full_disk_and_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    whole, reference = untouched(corpus, settings, plan)
+def test_trainer_waits_for_a_full_disk_and_continues_exactly(
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
+) -> None:
+    whole, reference = uninterrupted
     store, waits = MemoryStore(), []
     store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
     events = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample, sleep=waits.append), store=store, plan=plan))
