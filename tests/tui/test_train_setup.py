@@ -185,7 +185,7 @@ async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path,
         rows["epochs"].query_one(Input).value = "3"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "after 3 passes over the text", "The limit in minutes is lifted")
+        await shows(pilot, "after 3 passes over the text", "The usual limit is lifted")
         assert app.screen.setup.choices.changes == {"epochs": 3.0, "max_minutes": None}  # type: ignore[attr-defined]
 
 

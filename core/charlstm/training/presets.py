@@ -6,16 +6,16 @@ in ``tests/benchmarks``. What a preset costs on this machine is computed by ``es
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.json_fields import MAX_INTEGER
-from charlstm.training.settings import Settings
+from charlstm.training.settings import LENGTH, Settings
 
 if TYPE_CHECKING:
     from charlstm.model.file import ModelConfig
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 class Preset:
     """A preset; ``about`` is one line for lists and help, ``settings`` takes the sizes of text and vocabulary.
 
-    ``from_model`` takes those settings, the size of the text and the shape of a model that predicts the text already,
-    and returns the settings for a start from it; ``None`` for a preset that starts from nothing unless asked.
+    ``from_model`` takes those settings and the size of the text, and returns the settings for a start from a model that
+    predicts the text already; ``None`` for a preset that starts from nothing unless asked.
     """
 
     name: str
     about: str
     settings: Callable[[int, int], Settings]
-    from_model: Callable[[Settings, int, ModelConfig], Settings] | None = None
+    from_model: Callable[[Settings, int], Settings] | None = None
 
 
 def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from: ModelConfig | None = None) -> Settings:
@@ -52,30 +52,31 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from:
     return _known(name, chars, vocab_size, start_from)
 
 
-@functools.lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
+@lru_cache(maxsize=64)  # a form that is drawn asks for the same ones again and again
 def _known(name: str, chars: int, vocab_size: int, start_from: ModelConfig | None) -> Settings:
     found = PRESETS[name]
     settings = found.settings(chars, vocab_size)
     if start_from is None:
         return settings
     if found.from_model is not None:
-        settings = found.from_model(settings, chars, start_from)
+        settings = found.from_model(settings, chars)
     return settings.with_changes(hidden_size=start_from.hidden_size, num_layers=start_from.num_layers)
 
 
 def with_given(usual: Settings, given: Mapping[str, Any]) -> Settings:
     """The settings of a preset or of another run with those that the user ``given``.
 
-    Epochs or steps that are given lift the usual limit in minutes, unless a limit in minutes is given too: who asks for
-    3 epochs does not mean the part of them that fits into the minute of ``quick``.
+    A limit that is given lifts the usual ones of settings that are limited in minutes: who asks for 3 epochs does not
+    mean the part of them that fits into the minute of ``quick``.
     """
-    return usual.with_changes(**lifted_minutes(given), **given)
+    return usual.with_changes(**lifted_limits(usual, given), **given)
 
 
-def lifted_minutes(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The change of ``max_minutes`` that :func:`with_given` makes; empty when it makes none."""
-    lifts = given.get("epochs") is not None or given.get("max_steps") is not None
-    return {"max_minutes": None} if lifts and "max_minutes" not in given else {}
+def lifted_limits(usual: Settings, given: Mapping[str, Any]) -> dict[str, None]:
+    """The limits that :func:`with_given` lifts."""
+    if usual.max_minutes is None or all(given.get(name) is None for name in LENGTH):
+        return {}
+    return {name: None for name in sorted(LENGTH) if name not in given and getattr(usual, name) is not None}
 
 
 def _reference(chars: int, vocab_size: int) -> Settings:
@@ -159,18 +160,18 @@ def _best(chars: int, vocab_size: int) -> Settings:
     )
 
 
-def _quick_from_model(settings: Settings, chars: int, model: ModelConfig) -> Settings:
-    dropout, weight_drop = _regularisation(500_000, chars, model.hidden_size)
-    return settings.with_changes(dropout=dropout, weight_drop=weight_drop, **LEARNT_RATES)
+def _from_model(read: int, settings: Settings, chars: int) -> Settings:
+    """``settings`` for weights that have learnt already, in a preset that reads about ``read`` characters.
 
-
-def _longer_from_model(settings: Settings, chars: int, model: ModelConfig) -> Settings:
-    return settings.with_changes(**LEARNT_RATES)
-
-
-LEARNT_RATES = {"lr": 1e-3, "head_lr": 1.0}
-"""Rates for weights that have learnt already. `docs/presets.md` has what was tried for ``quick``; the other presets
-have the same, untried."""
+    Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
+    strong regularisation makes it worse. `docs/presets.md` has what was tried.
+    """
+    text = 0.9 * max(chars, 1)
+    epochs = max(2, round(2 * math.log10(max(1.0, text / 5_000))))
+    dropout = 0.05 * math.log2(max(1.0, min(epochs, read / text)))
+    return settings.with_changes(
+        lr=1e-3, head_lr=1.0, epochs=float(epochs), dropout=round(20 * dropout) / 20, weight_drop=0.0
+    )
 
 
 def _size(most: int, chars: int) -> int:
@@ -204,9 +205,9 @@ DEFAULT = "quick"
 PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
-        Preset("quick", "the best text in one minute", _quick, _quick_from_model),
-        Preset("standard", "a good model in ten minutes", _standard, _longer_from_model),
-        Preset("best", "the best model in two hours", _best, _longer_from_model),
+        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 500_000)),
+        Preset("standard", "a good model in ten minutes", _standard, partial(_from_model, 11_000_000)),
+        Preset("best", "the best model in two hours", _best, partial(_from_model, 45_000_000)),
         Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from charlstm.errors import SettingsError
+from charlstm.model.file import ModelConfig
 from charlstm.training.presets import PRESETS, preset, with_given
 
 
@@ -55,3 +56,20 @@ def test_preset_refuses_an_unknown_name_and_lists_all() -> None:
 )
 def test_steps_or_epochs_that_are_given_lift_the_minutes(given: dict[str, Any], minutes: float | None) -> None:
     assert with_given(preset("quick"), given).max_minutes == minutes
+
+
+def test_minutes_that_are_given_lift_the_epochs_of_a_timed_preset_and_of_no_other() -> None:
+    from_model = preset("standard", 200_000, 60, ModelConfig(60, 512, 2))
+    assert with_given(from_model, {"max_minutes": 30.0}).epochs is None
+    assert with_given(from_model, {"max_steps": 7}).epochs is None
+    assert with_given(from_model, {"lr": 0.1}).epochs == from_model.epochs
+    assert with_given(preset("reference"), {"max_minutes": 30.0}).epochs == 3
+
+
+def test_start_from_a_model_takes_few_epochs_and_little_dropout_the_fewer_the_smaller_the_text() -> None:
+    shape = ModelConfig(83, 512, 2)
+    found = [preset("standard", chars, 83, shape) for chars in (2_000_000, 260_000, 60_000, 1_000)]
+    assert [each.epochs for each in found] == [5, 3, 2, 2]
+    assert [(each.dropout, each.weight_drop) for each in found] == [(0.1, 0), (0.1, 0), (0.05, 0), (0.05, 0)]
+    assert preset("quick", 2_000_000, 83, shape).dropout == 0  # a minute is a fraction of an epoch
+    assert all(each.lr < preset("standard").lr for each in found)

@@ -17,7 +17,7 @@ from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
 from charlstm.text.corpus import split_text
 from charlstm.training.events import ESTIMATE
-from charlstm.training.presets import DEFAULT, lifted_minutes
+from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice
@@ -84,10 +84,10 @@ class RunChoices:
         }
 
     def edited(self, before: Settings, after: Settings, usual: Settings) -> tuple[RunChoices, bool]:
-        """The choices once the settings ``before`` were edited to ``after``, and whether the limit in minutes is lifted
-        since another was set."""
+        """The choices once the settings ``before`` were edited to ``after``, and whether a limit that the preset has is
+        lifted since another was set."""
         given = {name: value for name, value in after.to_dict().items() if value != getattr(before, name)}
-        lifted = {} if after.max_minutes is None else lifted_minutes(given)
+        lifted = {name: None for name in lifted_limits(usual, given) if getattr(before, name) == getattr(usual, name)}
         changed = replace(self, changes=after.with_changes(**lifted).to_dict())
         return replace(changed, changes=changed.differences(usual)), bool(lifted)
 

@@ -367,7 +367,7 @@ class SetupPane(View):
                 choices, lifted = self.choices.edited(before, settings, self.usual)
                 self.choose(choices)
                 if lifted:
-                    self._note("The limit in minutes is lifted, since you set another; set it again to have both.")
+                    self._note("The usual limit is lifted, since you set another; set it again to have both.")
                     self.draw()
 
         validation = "" if self.corpus is None else validation_name(self.corpus)
