@@ -164,13 +164,19 @@ def _from_model(read: int, settings: Settings, chars: int) -> Settings:
     """``settings`` for weights that have learnt already, in a preset that reads about ``read`` characters.
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
-    strong regularisation makes it worse. `docs/presets.md` has what was tried.
+    strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the loss often
+    falls again only when the rate is low, at the end.
     """
     text = 0.9 * max(chars, 1)
     epochs = max(2, round(2 * math.log10(max(1.0, text / 5_000))))
     dropout = 0.05 * math.log2(max(1.0, min(epochs, read / text)))
     return settings.with_changes(
-        lr=1e-3, head_lr=1.0, epochs=float(epochs), dropout=round(20 * dropout) / 20, weight_drop=0.0
+        lr=1e-3,
+        head_lr=1.0,
+        epochs=float(epochs),
+        patience=None,
+        dropout=round(20 * dropout) / 20,
+        weight_drop=0.0,
     )
 
 
