@@ -59,6 +59,7 @@ def test_more_time_is_a_whole_multiple_and_not_without_end() -> None:
 def test_the_end_of_a_run_in_words() -> None:
     assert ends_words(Settings(max_minutes=10, max_steps=300)) == "after 10:00 or 300 steps"
     assert ends_words(Settings(epochs=1)) == "after 1 pass over the text"
+    assert ends_words(Settings(max_minutes=120, epochs=5)) == "after 2:00:00 or 5 passes"
     assert ends_words(Settings()).startswith("never")
 
 
@@ -140,7 +141,7 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
     both, lifted = edit(one, max_minutes=usual.max_minutes)
     assert not lifted
     assert both.changes == {"epochs": 3.0}
-    assert "or 3 passes over the text" in ends_words(usual.with_changes(**both.changes))
+    assert "or 3 passes" in ends_words(usual.with_changes(**both.changes))
     other, lifted = edit(both, max_steps=70, max_minutes=2.0)
     assert not lifted
     assert other.changes == {"epochs": 3.0, "max_steps": 70, "max_minutes": 2.0}

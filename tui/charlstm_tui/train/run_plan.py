@@ -214,12 +214,12 @@ def setting_words(value: Any) -> str:
 
 
 def ends_words(settings: Settings) -> str:
-    """When a run with these settings ends."""
-    ends = []
+    """When a run with these settings ends, in the columns that a terminal of 80 has for it."""
+    ends, alone = [], settings.max_minutes is None and settings.max_steps is None
     if settings.max_minutes is not None:
         ends.append(clock(settings.max_minutes * 60))
     if settings.epochs is not None:
-        ends.append(f"{settings.epochs:g} pass{'es' * (settings.epochs != 1)} over the text")
+        ends.append(f"{settings.epochs:g} pass{'es' * (settings.epochs != 1)}{' over the text' * alone}")
     if settings.max_steps is not None:
         ends.append(plural(settings.max_steps, "step"))
     return "after " + " or ".join(ends) if ends else "never: set epochs, max_steps or max_minutes"
