@@ -1,0 +1,38 @@
+"""Make the model that comes with charlstm from a run: half the size, with passages of the books it has read.
+
+    python checkpoints/pack_demo.py RUN BOOKS OUT
+
+``RUN`` is the folder of the run, ``BOOKS`` that of the books. The symbol for rare characters is left out: played, it
+would be a question mark in a box. ``make demo`` calls this.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from charlstm.engine.network import extend_vocabulary
+from charlstm.model.file import load_model, save_model
+from charlstm.text.passages import passages_of
+from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
+
+PRIME = "It was a cold bright day, and "
+"""What the app suggests to begin with."""
+
+
+def main(run: str, books: str, out: str) -> None:
+    model = load_model(Path(run) / "model.safetensors")
+    symbols = [symbol for symbol in model.vocabulary.symbols if symbol != REPLACEMENT]
+    model = extend_vocabulary(model, Vocabulary(symbols))
+    texts = (file.read_text(encoding="utf-8") for file in sorted(Path(books).glob("*.txt")))
+    save_model(
+        out,
+        dataclasses.replace(model, info=model.info | {"prime": PRIME}, passages=passages_of(texts)),
+        half=True,
+    )
+    print(f"{out}: {model}, {Path(out).stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

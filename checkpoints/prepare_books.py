@@ -1,0 +1,50 @@
+"""Gather the books of ``books.csv``, which the model that comes with charlstm is trained on, in one folder.
+
+    python checkpoints/prepare_books.py FOLDER OUT
+
+``FOLDER`` has the books as plain texts of Project Gutenberg, in files whose names begin with the number of the book
+there: ``84.txt``, ``pg84.txt``, ``84-0.txt`` or ``00084-frankenstein.txt``. Header and licence are cut off. A book that
+is not letter for letter the one of the list is named, and used: editions differ in notes and prefaces. ``make demo``
+calls this.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+import sys
+from pathlib import Path
+
+from charlstm.text.boilerplate import find_header, find_licence
+
+BOOKS = Path(__file__).with_name("books.csv")
+NUMBER = re.compile(r"(?:pg)?0*(\d+)\b")
+
+
+def plain(file: Path) -> str:
+    """The text of a book, without header and licence, as it was used: with ``\\n`` at the end of each line."""
+    text = file.read_text(encoding="utf-8-sig")
+    text = text[find_header(text) :]
+    return text[: find_licence(text)]
+
+
+def main(folder: str, out: str) -> None:
+    found = {int(match[1]): file for file in Path(folder).glob("*.txt") if (match := NUMBER.match(file.name))}
+    with BOOKS.open(encoding="utf-8", newline="") as lines:
+        books = {int(row["number"]): row for row in csv.DictReader(lines)}
+    if missing := sorted(books.keys() - found.keys()):
+        sys.exit(
+            f"{folder} lacks {len(missing)} of {len(books)} books, by their numbers {', '.join(map(str, missing))}"
+        )
+    Path(out).mkdir(parents=True, exist_ok=True)
+    for number, row in books.items():
+        text = plain(found[number]).encode()
+        (Path(out) / f"{number:05}.txt").write_bytes(text)
+        if hashlib.sha256(text).hexdigest() != row["sha256"]:
+            print(f"{row['title']} ({number}) is not the text that was used", file=sys.stderr)
+    print(f"{out}: {len(books)} books")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,79 @@
+"""What `make demo` needs is in the repository: the list of the books, and the scripts that gather and pack them."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from charlstm.engine.network import CharLSTM
+from charlstm.model.file import load_model, save_model
+from charlstm.text.passages import known_share
+from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
+from small_training import words
+
+CHECKPOINTS = Path(__file__).parents[1] / "checkpoints"
+DEMO = CHECKPOINTS / "demo.safetensors"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, CHECKPOINTS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_list_has_the_books_that_the_model_has_read() -> None:
+    with (CHECKPOINTS / "books.csv").open(encoding="utf-8", newline="") as lines:
+        books = list(csv.DictReader(lines))
+    demo = load_model(DEMO)
+    assert demo.passages is not None
+    assert len(books) == len({book["number"] for book in books}) == 79
+    assert sum(int(book["characters"]) for book in books) == pytest.approx(160 * len(demo.passages), rel=0.02)
+
+
+def test_books_are_gathered_without_header_and_compared_with_the_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare, folder, out = script("prepare_books"), tmp_path / "folder", tmp_path / "out"
+    listed = tmp_path / "books.csv"
+    same = sha256(b"A story.\n").hexdigest()
+    listed.write_text(f"number,title,sha256\n84,Frankenstein,{same}\n345,Dracula,{same}\n")
+    monkeypatch.setattr(prepare, "BOOKS", listed)
+    folder.mkdir()
+    (folder / "00084-frankenstein.txt").write_bytes(
+        b"Frankenstein\r\n*** START OF THE PROJECT GUTENBERG EBOOK FRANKENSTEIN ***\r\n\r\nA story.\r\n"
+    )
+    with pytest.raises(SystemExit, match="lacks 1 of 2 books, by their numbers 345"):
+        prepare.main(str(folder), str(out))
+    (folder / "pg345.txt").write_text("Another story.\n")
+    prepare.main(str(folder), str(out))
+    assert (out / "00084.txt").read_bytes() == b"A story.\n"
+    assert capsys.readouterr().err == "Dracula (345) is not the text that was used\n"
+
+
+def test_packed_model_recognises_its_books_and_has_no_symbol_for_rare_characters(tmp_path: Path) -> None:
+    text = words(2000)
+    (tmp_path / "book.txt").write_text(text)
+    vocabulary = Vocabulary([*sorted(set(text)), REPLACEMENT], replacement=REPLACEMENT)
+    run, out = tmp_path / "run", tmp_path / "demo.safetensors"
+    run.mkdir()
+    trained = CharLSTM(len(vocabulary), 8, 1).to_model(vocabulary, info={"run": "prose", "prime": "the quick "})
+    save_model(run / "model.safetensors", trained)
+    script("pack_demo").main(str(run), str(tmp_path), str(out))
+    packed = load_model(out)
+    assert packed.passages is not None
+    assert known_share(packed.passages, text) == 1
+    assert packed.vocabulary.symbols == vocabulary.symbols[:-1]
+    assert packed.vocabulary.replacement is None
+    assert packed.info["run"] == "prose"
+    assert packed.info["prime"] == "It was a cold bright day, and "
+    kept = trained.weights["fc.weight"][:-1]
+    np.testing.assert_allclose(packed.weights["fc.weight"], kept, atol=1e-3)
