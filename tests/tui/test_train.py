@@ -727,6 +727,22 @@ def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state
             assert f"best on {where} (" in card.measures
 
 
+def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> None:
+    quick = preset("quick")
+    with record(tmp_path, "running", settings=quick) as running, record(tmp_path, "finished", settings=quick) as ended:
+        shown = {
+            recorded.run.name: ShownRun(RunsState(series=RunSeries.of(recorded.run.events())), recorded.run.spec())
+            for recorded in (running, ended)
+        }
+    run = shown[running.run.name]
+    assert run.prediction is not None
+    found = figures(run.series, None, bits=False, prediction=run.prediction)
+    [ending] = [figure for figure in found if figure.name == "at end"]
+    assert ending.value == f"{run.prediction.low:.2f}–{run.prediction.high:.2f}"
+    assert ending.short
+    assert shown[ended.run.name].prediction is None
+
+
 async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):

@@ -6,14 +6,17 @@ import math
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
 from charlstm.display import duration, plural, shell_command, visible
+from charlstm.errors import CharLSTMError
 from charlstm.runs.contention import Contention
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.judge import judge
+from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import (
@@ -99,6 +102,7 @@ class EventView:
     def __init__(self, run: Run, *, json: bool = False, plain: bool = False, limits: Limits | None = None) -> None:
         self.series = RunSeries()
         self._run = run
+        self._spec: RunSpec | None = None
         self._json = json
         self._limits = limits
         self._line = StatusLine(enabled=not json and not plain)
@@ -179,12 +183,20 @@ class EventView:
         parts = [f"loss {event.train_loss:.3f}"]
         if best is not None:
             parts.append(f"best {ESTIMATE}{best.val_loss:.3f}")
+        if (ending := self._prediction()) is not None:
+            parts.append(f"{ending.low:.2f} to {ending.high:.2f} at the end")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         left, planned = self.series.seconds_left(), self.series.planned_steps
         if left is not None:
             after = " for the final validation" if planned and event.step >= planned else ""
             parts.append(f"{duration(left)} left{after}")
         return " · ".join(parts)
+
+    def _prediction(self) -> Prediction | None:
+        if self._spec is None:
+            with suppress(CharLSTMError):
+                self._spec = self._run.spec()
+        return None if self._spec is None else predict(self.series, self._spec)
 
 
 def milestone(event: Event) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from charlstm.cli.training_view import EventView
 from charlstm.errors import ExitCode
 from charlstm.runs.folder import Run
 from charlstm.training.events import Warned
+from charlstm.training.presets import preset
 from command_line import RunCli
-from recorded_run import started, stepped, validated
+from recorded_run import record, started, stepped, validated
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001é\t\n\udcff"
 
@@ -67,6 +69,17 @@ def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPa
         view.show([stepped(9, 99.0)])
     assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
     assert "or lower it now: charlstm control x set-lr 0.0001\n" in stderr.getvalue()
+
+
+def test_progress_says_what_a_run_will_come_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stream(False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    with record(tmp_path, "running", settings=preset("quick")) as recorded:
+        for run in (recorded.run, Run(tmp_path / "gone")):
+            with EventView(run, plain=True) as view:
+                view.show(recorded.run.events())
+    [line] = {line for line in stderr.getvalue().splitlines() if " at the end · " in line}
+    assert re.search(r" · best ~[\d.]+ · [\d.]+ to [\d.]+ at the end · ", line)
 
 
 def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:

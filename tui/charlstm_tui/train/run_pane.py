@@ -146,7 +146,8 @@ class RunPane(Vertical):
         self._progress.set_classes(style.split())
         self._progress.progress = done
         side = self._figures
-        side.figures = tuple(figures(series, view, shown.bits, curves=side.size.height > HEIGHT_FOR_CURVES))
+        curves = side.size.height > HEIGHT_FOR_CURVES
+        side.figures = tuple(figures(series, view, shown.bits, curves, shown.prediction))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in ENDED and not self.card_closed

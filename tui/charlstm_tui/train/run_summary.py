@@ -13,6 +13,7 @@ import numpy as np
 from charlstm.display import as_sentence, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.judge import judge
+from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.training.events import ESTIMATE, Sampled
 from charlstm.training.presets import PRESETS, preset
@@ -70,6 +71,11 @@ class ShownRun:
         return judge(self.series, status, order0=dict(self.references).get("order 0"))
 
     @cached_property
+    def prediction(self) -> Prediction | None:
+        """What its loss will probably be at the end."""
+        return None if self.spec is None else predict(self.series, self.spec)
+
+    @cached_property
     def flaw(self) -> Flaw | None:
         """What is wrong with its model, if it has finished."""
         if not isinstance(self.verdict, Finished):
@@ -95,7 +101,9 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     return [visible(part) for part in parts if part]
 
 
-def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = True) -> list[Figure]:
+def figures(
+    series: RunSeries, view: RunView | None, bits: bool, curves: bool = True, prediction: Prediction | None = None
+) -> list[Figure]:
     """The side figures, the most important first; with ``curves``, how some of them went."""
     last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
@@ -112,6 +120,9 @@ def figures(series: RunSeries, view: RunView | None, bits: bool, curves: bool = 
         Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
         Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
     ]
+    if prediction is not None:
+        ends = (formatting.loss(loss, bits) for loss in (prediction.low, prediction.high))
+        found.insert(3, Figure("at end", "–".join(ends), short=True))
     speed = series.chars_per_second
     found.append(
         Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True)

@@ -1,0 +1,113 @@
+"""What a run will come to: when it is said, and for which runs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from charlstm.model.file import ModelConfig
+from charlstm.runs.folder import RunSpec
+from charlstm.runs.prediction import FROM_MODEL, FROM_NOTHING, predict
+from charlstm.runs.series import RunSeries
+from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Validated
+from charlstm.training.presets import preset
+
+NOTHING = RunSpec(corpus={"name": "novel"}, settings=preset("quick"), preset="quick")
+MODEL = RunSpec(
+    corpus={"name": "novel"},
+    settings=preset("quick", start_from=ModelConfig(80, 512, 2)),
+    preset="quick",
+    lineage={"from": "demo.safetensors"},
+)
+
+
+def started() -> Started:
+    return Started(
+        step=0,
+        planned_steps=1600,
+        steps_per_epoch=1000,
+        parameters=9,
+        train_chars=900_000,
+        val_chars=100_000,
+        symbols=80,
+        device="cpu",
+        kernel="nn",
+        threads=1,
+        limit="max_minutes",
+    )
+
+
+def validated(step: int, loss: float) -> Validated:
+    return Validated(step=step, val_loss=loss, chars=10_000, best=True, train_seconds=step / 32)
+
+
+def log(*more: Event, last: float = 1.8) -> RunSeries:
+    return RunSeries.of([started(), validated(0, 4.4), validated(100, 2.1), validated(200, last), *more])
+
+
+def test_nothing_is_said_in_the_first_tenth_nor_after_the_end() -> None:
+    early = RunSeries.of([started(), validated(0, 4.4), validated(100, 2.1)])
+    assert predict(early, NOTHING) is None
+    assert predict(RunSeries(), NOTHING) is None
+    assert predict(log(), NOTHING) is not None
+    ended = Finished(step=1600, reason="done", best_val=1.4, best_step=1600, train_seconds=50.0)
+    assert predict(log(ended), NOTHING) is None
+
+
+def test_loss_will_fall_and_the_range_gets_narrower() -> None:
+    early = predict(log(), NOTHING)
+    late = predict(log(*(validated(step, 1.9 - step / 3200) for step in range(300, 1500, 100))), NOTHING)
+    assert early is not None
+    assert late is not None
+    assert early.low < early.loss < early.high < 1.8
+    assert 1.2 < late.low < late.high < 1.5
+    assert late.high / late.low < early.high / early.low
+
+
+def test_from_a_model_little_will_change() -> None:
+    found = predict(log(last=1.16), MODEL)
+    assert found is not None
+    assert 1.0 < found.low < found.loss < found.high < 1.25
+
+
+@pytest.mark.parametrize("rule", [FROM_NOTHING, FROM_MODEL])
+def test_rules_have_a_value_for_each_fraction(rule: object) -> None:
+    lengths = {len(values) for values in dataclasses.astuple(rule)}  # type: ignore[call-overload]
+    assert len(lengths) == 1
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        dataclasses.replace(NOTHING, preset="standard"),
+        dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(lr=1e-3)),
+        dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(schedule="constant")),
+        dataclasses.replace(NOTHING, lineage={"from": "demo.safetensors"}),
+    ],
+    ids=["preset", "rate", "schedule", "start"],
+)
+def test_nothing_is_said_of_runs_unlike_those_that_the_rule_was_fitted_to(spec: RunSpec) -> None:
+    assert predict(log(), spec) is None
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Controlled(step=150, id="1", command="set-lr", value=1e-3),
+        Controlled(step=150, id="1", command="finish", value=100.0),
+        Resumed(step=200, changes="dropout: 0 → 0.5", changed=("dropout",)),
+    ],
+    ids=["rate", "finish", "resume with changes"],
+)
+def test_nothing_is_said_of_a_run_that_was_changed_on_its_way(event: Event) -> None:
+    assert predict(log(event), NOTHING) is None
+
+
+def test_setting_that_does_not_matter_for_the_loss_is_free() -> None:
+    own = dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(seed=5, threads=1, max_minutes=2.0))
+    assert predict(log(), own) is not None
+
+
+def test_loss_that_is_not_a_number_is_left_out() -> None:
+    assert predict(log(validated(300, float("nan"))), NOTHING) == predict(log(), NOTHING)
