@@ -317,10 +317,17 @@ class Heartbeat:
         """How much slower other programs have made this process so far, since the heartbeat began."""
         return self._meter.overall()
 
-    def stop_writing(self) -> None:
-        """Write nothing more: the file may be another worker's, or its folder is being deleted."""
+    def stop_writing(self, *, remove: bool = False) -> None:
+        """Write nothing more: the file may be another worker's, or its folder is being deleted.
+
+        With ``remove`` the file is removed too, if no other worker has replaced it. In a folder that is being deleted
+        it may have been written again after it was deleted, and a folder that is not empty cannot be deleted.
+        """
         with self._lock:
             self._writes = False
+            if remove and self._descriptor is not None and storage.leads_to(self._path, self._descriptor):
+                with contextlib.suppress(OSError):
+                    storage.disk.unlink(self._path)
 
     def __enter__(self) -> Self:
         return self

@@ -47,6 +47,10 @@ class StoppedEarlyError(Exception):
 class FolderLostError(StoppedEarlyError):
     """The folder is gone, or may be another worker's: nothing more may be written."""
 
+    def __init__(self, problem: FolderProblem) -> None:
+        super().__init__(FOLDER_PROBLEMS[problem])
+        self.problem = problem
+
 
 class FolderGuard:
     """Checks that the worker still writes into the folder of its own run."""
@@ -71,7 +75,7 @@ class FolderGuard:
             self.moved = True
             self._signals.request_stop("moved")
         elif problem is not None:
-            raise FolderLostError(FOLDER_PROBLEMS[problem])
+            raise FolderLostError(problem)
         elif not self.moved and self._log.removed and self._log.restore():
             self._warnings.append(LOG_RESTORED)
 

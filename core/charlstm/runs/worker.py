@@ -214,14 +214,13 @@ class _Training:
         try:
             yield from self._recorded_events()
             if self._guard.moved and self._heartbeat.record.state == "stopped":
-                raise FolderLostError(FOLDER_PROBLEMS["moved"])
+                raise FolderLostError("moved")
         except StoppedEarlyError as stopped:
-            lost = isinstance(stopped, FolderLostError)
             message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
-            if lost and not self._guard.moved:
-                self._heartbeat.stop_writing()
+            if isinstance(stopped, FolderLostError) and not self._guard.moved:
+                self._heartbeat.stop_writing(remove=stopped.problem == "deleted")
             self._heartbeat.update(state="stopped", message=message)
-            if self._is_watched and (self._guard.moved or lost):
+            if self._is_watched and (self._guard.moved or isinstance(stopped, FolderLostError)):
                 raise RunError(f"The run {self._run.name} ended: {message}") from None
 
     def _recorded_events(self) -> Iterator[Event]:

@@ -13,6 +13,7 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -423,6 +424,26 @@ def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
     train(until_stopped)
     act_at_step_7(run, delete_slowly, match="its folder was deleted")
     assert not run.events_path.exists()
+    assert not run.heartbeat_path.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
+def test_heartbeat_that_was_written_again_in_a_folder_that_is_being_deleted_is_removed(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def delete_slowly() -> None:
+        run.heartbeat_path.unlink()
+        deadline = time.monotonic() + 60
+        while not run.heartbeat_path.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for path in (run.events_path, run.spec_path):
+            path.unlink()
+
+    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "Heartbeat", partial(liveness.Heartbeat, interval=0.02))
+    train(until_stopped)
+    act_at_step_7(run, delete_slowly, match="its folder was deleted")
     assert not run.heartbeat_path.exists()
 
 
