@@ -87,6 +87,7 @@ class Recorded:
         self._sample = sample
         self._best = math.inf
         self._best_step = 0
+        self._best_is_saved = True
         self._whole = False
         self._now = time.time() - LONG_AGO - planned * 0.05
         self._log = EventLog(run.events_path)
@@ -119,7 +120,8 @@ class Recorded:
             self._log.append(event)
 
     def advance(self, steps: int) -> None:
-        """Add training steps: everything that a worker would log, and its heartbeat."""
+        """Add training steps: everything that a worker would log, and its heartbeat. Of the best models that come
+        meanwhile the last one is written, so that a reader finds that or the one from before."""
         for step in range(self.step + 1, self.step + steps + 1):
             self.step = step
             self._now += 0.05
@@ -127,6 +129,7 @@ class Recorded:
                 self._report()
             if step % VALIDATE_EVERY == 0:
                 self._validate()
+        self._save_best()
         self.beat("running" if self._heart else None)
 
     def beat(self, state: RunState | None, message: str = "") -> None:
@@ -235,6 +238,7 @@ class Recorded:
             )
         )
         self._validate()
+        self._save_best()
 
     def _report(self) -> None:
         warm = min(1.0, self.step / (0.1 * self.planned))
@@ -255,7 +259,7 @@ class Recorded:
         loss = val_loss(self.step, overfits=self._overfits)
         best = loss < self._best
         if best:
-            self._best, self._best_step = loss, self.step
+            self._best, self._best_step, self._best_is_saved = loss, self.step, False
         text = TEXTS[min(len(TEXTS) - 1, self.step * len(TEXTS) // max(1, self.planned))]
         self.append(
             Validated(
@@ -268,12 +272,15 @@ class Recorded:
             ),
             Sampled(step=self.step, time=self._now, prime=PRIME, text=text if self._sample is None else self._sample),
         )
-        if best:
-            save_model(self.run.model_path, tiny_model(run=self.run.name, step=self.step, val_loss=loss))
         if self.step in (0, 50, 100, 200, 400, 700, 1000):
             self.run.snapshots_dir.mkdir(mode=storage.PRIVATE_FOLDER, exist_ok=True)
             path = self.run.snapshots_dir / f"{self.step}.safetensors"
             save_model(path, tiny_model(seed=self.step, run=self.run.name, step=self.step))
+
+    def _save_best(self) -> None:
+        if not self._best_is_saved:
+            self._best_is_saved = True
+            save_model(self.run.model_path, tiny_model(run=self.run.name, step=self._best_step, val_loss=self._best))
 
 
 def record(

@@ -112,17 +112,23 @@ class BetterModel:
         return f"step {self.step:,}, loss {loss(self.loss, bits)} {unit(bits)}"
 
 
-def better_model(found: ModelChoice, played: ModelFacts, runs_dir: Path | None) -> BetterModel | None:
-    """The model that is found in the run that is played, if it is clearly better than what is played of it."""
+def better_model(
+    found: ModelChoice, best: ModelFacts, runs_dir: Path | None, *, clearly: bool = True
+) -> BetterModel | None:
+    """The model that is found in the run that is played, if it is clearly better than the ``best`` one of it that was
+    played or offered, which is an earlier one. Without ``clearly`` any better one will do."""
     try:
         path = model_path(PlayRequest(found.model, found.step, runs_dir))
         info = read_info(path)[1]
     except (CharLSTMError, OSError):
         return None
     step, val_loss = info.get("step"), info.get("val_loss")
-    if not isinstance(step, int) or not isinstance(val_loss, float) or step <= (played.step or 0):
+    if not isinstance(step, int) or not isinstance(val_loss, float) or step <= (best.step or 0):
         return None
-    return BetterModel(found, step, val_loss) if is_clearly_better(val_loss, played.loss) else None
+    is_better = is_clearly_better(val_loss, best.loss)
+    if not clearly and best.loss is not None:
+        is_better = val_loss < best.loss
+    return BetterModel(found, step, val_loss) if is_better else None
 
 
 def run_to_play(choice: ModelChoice, runs_dir: Path | None) -> RunToPlay | None:

@@ -851,11 +851,21 @@ class PlayView(ExplainingView):
             self.player.load_checkpoint(direction)
         self._offered = None
 
+    @property
+    def offers_model(self) -> bool:
+        """Whether it is said that a better model has come."""
+        return self._offered is not None
+
     def offer(self, step: int | None, words: str) -> None:
         """Say that a better model has come, with which a key goes on: that of the run after ``step`` steps, or its best
         one."""
         self._offered = step, words
         self.post_message(self.Changed())
+
+    def begin_again(self, step: int | None) -> None:
+        """Let the text begin again with the model of the run after ``step`` steps, or with its best one."""
+        self._offered = None
+        self.player.load_model_of_run(step)
 
     async def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""

@@ -477,7 +477,8 @@ class GenerateScreen(ModeScreen):
     @work(exclusive=True, group="follow")
     async def _follow(self, choice: ModelChoice) -> None:
         """While the chosen run trains: let the text begin again with each clearly better model, until something is done
-        in Generate. From then on such a model is offered."""
+        in Generate. From then on such a model is offered. The offer then names each better one that comes, since its
+        key goes on with the best one."""
         runs_dir = self.charlstm.start_options.runs_dir
         to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
         if to_play is None or not to_play.status.alive:
@@ -492,16 +493,19 @@ class GenerateScreen(ModeScreen):
                 continue
             facts = state.facts
             best = facts if best is None or (facts.step or 0) > (best.step or 0) else best
-            better = await in_thread(partial(_look_for_better, to_play, best, runs_dir))
+            offers = self.play.offers_model
+            better = await in_thread(partial(_look_for_better, to_play, best, runs_dir, clearly=not offers))
             if better is None:
                 if not to_play.status.alive:
                     return
+            elif offers and not self.play.offers_model:
+                continue  # the offer was taken or refused meanwhile: a later model has to be clearly better than that
             elif not self._untouched or self.view is not self.play:
                 best = replace(best, step=better.step, loss=better.loss)
                 self.play.offer(better.choice.step, better.sentence(self.charlstm.bits))
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
-                self.player.load_model_of_run(better.choice.step)
+                self.play.begin_again(better.choice.step)
                 self._asked = self.player.asked[0]
 
     @property
@@ -704,10 +708,12 @@ def first_choice(state: RunsState) -> ModelChoice | None:
     return ModelChoice("demo") if demo_path() is not None else None
 
 
-def _look_for_better(to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object) -> BetterModel | None:
-    """The model of a run to play now, if it is clearly better than the ``best`` one so far."""
+def _look_for_better(
+    to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object, *, clearly: bool
+) -> BetterModel | None:
+    """The model of a run to play now, if it is better than the ``best`` one so far."""
     found = to_play.look()
-    return None if isinstance(found, Awaited) else better_model(found, best, runs_dir)
+    return None if isinstance(found, Awaited) else better_model(found, best, runs_dir, clearly=clearly)
 
 
 def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:
