@@ -119,7 +119,8 @@ def meta_card(monkeypatch: pytest.MonkeyPatch) -> type[NeverRead]:
 
 
 def make_batches() -> Batches:
-    return Batches(np.arange(400) % 5, [(0, 150), (150, 400)], 4, 10)
+    """Three or four steps are an epoch: computing the shapes of a step on meta takes 0.1 s."""
+    return Batches(np.arange(160) % 5, [(0, 60), (60, 160)], 4, 10)
 
 
 @pytest.mark.parametrize(
@@ -137,12 +138,12 @@ def test_training_step_on_a_card_waits_for_nothing(meta_card: type[NeverRead], c
     network = CharLSTM(5, 8, settings.num_layers).to(META)
     step = TrainStep(network, make_batches(), settings, "nn")
     with OnlyQueued() as queued:
-        outcomes = [step.step(number, 1e-3) for number in range(20)]
-    assert [outcome.step for outcome in outcomes] == [0, *range(19)]
+        outcomes = [step.step(number, 1e-3) for number in range(8)]
+    assert [outcome.step for outcome in outcomes] == [0, *range(7)]
     assert [outcome.count for outcome in outcomes][:3] == [0, 40, 40]
-    assert meta_card.taken == [(2,)] * 20
+    assert meta_card.taken == [(2,)] * 8
     # The inputs and targets of each step, and in some steps the rows that start afresh: no masks.
-    assert 40 < queued.copied <= 60
+    assert 16 < queued.copied <= 24
     wanted = {"aten::lstm", "aten::_thnn_fused_lstm_cell", "aten::mm", "aten::addmm"}
     assert wanted & queued.seen.keys()
     assert {"aten::_fused_adamw_", "aten::_fused_adam_"} & queued.seen.keys()
@@ -179,11 +180,15 @@ def test_masks_for_a_card_are_drawn_on_it(meta_card: type[NeverRead], monkeypatc
     assert step._mask_generator is not step._generator
 
 
-def test_validation_on_a_card_waits_for_nothing_before_its_end(meta_card: type[NeverRead]) -> None:
+def test_validation_on_a_card_waits_for_nothing_before_its_end(
+    meta_card: type[NeverRead], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "PRIMING", 40)  # rows of 175 characters instead of 868
     network = CharLSTM(5, 8, 2).to(META)
-    rows = evaluation.plan_rows([(0, 5000)], 2000)
+    rows = evaluation.plan_rows([(0, 1000)], 400)
+    assert len(rows) == 3
     with torch.inference_mode(), OnlyQueued():
-        nats = evaluation._read(network, np.arange(5000) % 5, rows, lambda count: None)
+        nats = evaluation._read(network, np.arange(1000) % 5, rows, lambda count: None)
     assert (nats.device, nats.dtype) == (META, torch.float64)
 
 
