@@ -23,6 +23,6 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /p
 )
 def test_nothing_is_lost(script: tuple[str, ...]) -> None:
     command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.rstrip().endswith(" 0 lost"), done.stdout

@@ -27,7 +27,7 @@ from played_documents import about
 TIMEOUT = 60.0
 SETTINGS = Settings(
     hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=1_000_000, threads=1, kernel="nn",
-    device="cpu", checkpoint_steps=200, checkpoint_minutes=None, val_every=1000,
+    device="cpu", checkpoint_steps=200, checkpoint_minutes=None, val_every=1000, niceness=0,
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1_000_000,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -379,10 +380,11 @@ def no_card(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(accelerator, "is_available", lambda: False)
 
 
-def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings: Settings) -> Resumed:
-    """The ``resumed`` event of a run of ``plan`` that was saved in ``environment``."""
-    _, store = untouched(corpus, settings, make_plan())
-    state = store.states[0]
+def resumed_in(
+    environment: dict[str, str], plan: Plan, corpus: Corpus, settings: Settings, saved: TrainingState
+) -> Resumed:
+    """The ``resumed`` event of a run of ``plan`` that was ``saved`` in ``environment``."""
+    state = replace(saved, record=deepcopy(saved.record))
     state.record["plan"] = plan.to_dict()
     state.record["asked"]["kernel"] = state.record["settings"]["kernel"] = settings.kernel
     state.record["environment"] |= environment
@@ -392,24 +394,26 @@ def resumed_in(environment: dict[str, str], plan: Plan, corpus: Corpus, settings
 
 
 def test_resume_on_a_cpu_without_bfloat16_takes_another_kernel(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, settings: Settings, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "fast_bfloat16", lambda: False)
     monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
     settings = settings.with_changes(kernel="auto")
-    resumed = resumed_in({"kernel": "fused-bf16"}, make_plan(kernel="fused-bf16"), corpus, settings)
+    resumed = resumed_in(
+        {"kernel": "fused-bf16"}, make_plan(kernel="fused-bf16"), corpus, settings, uninterrupted[1].states[0]
+    )
     assert resumed.inexact is not None
     assert "kernel fused-bf16 → fused-f32" in resumed.inexact
 
 
 @pytest.mark.usefixtures("no_card")
 def test_resume_without_the_graphics_card_chooses_device_and_kernel(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    corpus: Corpus, settings: Settings, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kernels, "preferred", lambda turns: next(iter(turns)))
     settings = settings.with_changes(kernel="auto")
     before = {"device": "cuda", "kernel": "nn", "GPU": "NVIDIA A100", "cuDNN": "91002"}
-    resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings)
+    resumed = resumed_in(before, make_plan(device="cuda", kernel="nn"), corpus, settings, uninterrupted[1].states[0])
     assert resumed.inexact is not None
     assert "device cuda → cpu" in resumed.inexact
     started = RunSeries.of([begun("cuda", "nn"), resumed]).started  # as the app shows it
@@ -418,8 +422,12 @@ def test_resume_without_the_graphics_card_chooses_device_and_kernel(
     assert "kernel nn → fused" in resumed.inexact
 
 
-def test_resume_takes_the_current_name_of_an_old_kernel(corpus: Corpus, settings: Settings) -> None:
-    resumed = resumed_in({"kernel": "nn-bf16"}, make_plan(kernel="nn-bf16"), corpus, settings)
+def test_resume_takes_the_current_name_of_an_old_kernel(
+    corpus: Corpus, settings: Settings, uninterrupted: Uninterrupted
+) -> None:
+    resumed = resumed_in(
+        {"kernel": "nn-bf16"}, make_plan(kernel="nn-bf16"), corpus, settings, uninterrupted[1].states[0]
+    )
     assert resumed.inexact == "kernel nn-bf16 → nn"
 
 
