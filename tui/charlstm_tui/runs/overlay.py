@@ -80,9 +80,6 @@ class OverlayPane(View):
     def name_shown(self) -> str:
         return "Curves"
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("runs.overlay",)
-
     def handle_escape(self) -> bool:
         """Remove the cursor or the selection; whether there was one."""
         if self.selected is not None:

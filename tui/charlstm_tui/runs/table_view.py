@@ -162,9 +162,6 @@ class TableView(View):
         self._update_details()
         self.post_message(self.Changed())
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("runs",)
-
     def on_resize(self) -> None:
         self._update_head()
 

@@ -149,9 +149,6 @@ class SetupPane(View):
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     # ---- the keys
-    def scopes(self) -> tuple[str, ...]:
-        return ("train", "train.before")
-
     def can(self, action: Action) -> bool:
         match action.handler:
             case "start":

@@ -104,8 +104,9 @@ class WatchView(View):
         run = self.run
         return run is not None and run.status.state in ENDED
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("train", "train.after" if self.over else "train.live")
+    @property
+    def scopes_key(self) -> str:
+        return "watch, over" if self.over else "watch"
 
     def can(self, action: Action) -> bool:
         run = self.run
