@@ -339,10 +339,10 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
 
     else:
         scale = cast(Any, colour if colour in get_args(saving.Colour) else "rank")
-        write_copy = saving.copy_as(session, path, scale, title=state.summary.title)
+        content = saving.exported(session, path, scale, state.summary.title)
 
         def write() -> None:
-            write_copy(True)
+            user_files.save_bytes(path, content)
 
     def save() -> str:
         try:
