@@ -360,7 +360,7 @@ class Document:
             raise GenerationError(f"There are no characters {start} to {stop}: the text has {len(self)} of them")
         self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
 
-    def replace_all(self, spans: Sequence[tuple[int, int]], text: str, source: int = TYPED) -> None:
+    def replace_all(self, spans: Sequence[tuple[int, int]], text: str) -> None:
         """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
         the text. All of them are one change. The cursor stays at its characters; within a span it goes behind it.
 
@@ -373,7 +373,7 @@ class Document:
         whole = here.part(start, end)
         old, sources = whole.read(), whole.sources()
         parts, kept, place = list[str](), list[Sources](), start
-        new = np.full(len(text), source, np.uint8)
+        new = np.full(len(text), TYPED, np.uint8)
         for first, last in spans:
             if not place <= first < last <= len(here):
                 raise GenerationError(f"There are no characters {first} to {last} to replace")

@@ -673,7 +673,7 @@ def to_tree_html(session: Session, title: str = "") -> str:
     )
 
 
-def export_session(session: Session, path: str | Path, colour: Colour = "rank", *, title: str = "") -> None:
+def export_session(session: Session, path: str | Path, *, title: str = "") -> None:
     """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``. Names
     that end in ``.prose.txt``, ``.prose.md`` or ``.prose.html`` are the text alone in paragraphs, their lines joined;
     ``.verse.md`` or ``.verse.html`` the text alone with its lines kept; ``.tree.html`` all branches. What is not plain
@@ -682,7 +682,7 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank", 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
     """
-    user_files.save_bytes(path, exported(session, Path(path), colour, title))
+    user_files.save_bytes(path, exported(session, Path(path), title=title))
 
 
 def export_text(text: str, path: str | Path, title: str = "", *, overwrite: bool = True) -> None:

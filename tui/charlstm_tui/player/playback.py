@@ -431,10 +431,9 @@ class Playback:
         """Whether redo goes on to the text from which undo went back."""
         return bool(self.after) and self.is_open and self.document.changes == self._changes_then
 
-    def go_to_other(self, direction: int, file: Path | None = None) -> None:
-        """Play the text before this one (-1), or the one from which that was done (1). This one is saved in
-        ``file``."""
-        here = self.replaced(file)
+    def go_to_other(self, direction: int) -> None:
+        """Play the text before this one (-1), or the one from which that was done (1)."""
+        here = self.replaced(None)
         assert here is not None
         self.put_back((self.before if direction < 0 else self.after).pop())
         (self.after if direction < 0 else self.before).append(here)

@@ -254,12 +254,12 @@ def make(path: Path) -> None:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def new_name(place: Path, start: str = AUTO, ending: str = ".json", taken: Collection[Path] = ()) -> Path:
+def new_name(place: Path, taken: Collection[Path] = ()) -> Path:
     """A free name in ``place`` with the time of now; ``taken`` are those of files that are not written yet."""
-    stem = f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = place / f"{stem}{ending}", 2
+    stem = f"{AUTO}{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = place / f"{stem}.json", 2
     while path.exists() or path in taken:
-        path, number = place / f"{stem}-{number}{ending}", number + 1
+        path, number = place / f"{stem}-{number}.json", number + 1
     return path
 
 
