@@ -306,7 +306,7 @@ class Playback:
         facts = describe(loaded.model, path, request)
         if self.number == 0:  # the only one whose sessions are saved
             folder = saved_sessions.folder(facts.run, path)
-            self.last_session = saved_sessions.last(folder, None, request.session, closed)
+            self.last_session = saved_sessions.last(folder, request.session, closed)
         self.loaded, self.facts = loaded, facts
         return loaded
 
@@ -440,7 +440,7 @@ class Playback:
         self._changes_then = self.document.changes
         assert self.facts is not None
         folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        self.last_session = saved_sessions.last(folder, None, self.request.session, here.saved)
+        self.last_session = saved_sessions.last(folder, self.request.session)
 
     def stream(self, count: int = PAUSE_AFTER) -> None:
         """Generate so many characters at the end of the text, as soon as the model has read it."""

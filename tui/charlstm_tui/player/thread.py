@@ -271,8 +271,8 @@ class Player:
 
     # ---- the thread
 
-    def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
-        self._commands.put(PlayerCommand(run, replaces))
+    def _put(self, run: Callable[[], None]) -> None:
+        self._commands.put(PlayerCommand(run))
 
     def _take(self, number: int, waiting: Waiting, asked: int) -> None:
         """Carry out what was asked for as number ``asked``, or let it wait until the model has read enough."""

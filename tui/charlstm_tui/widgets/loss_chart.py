@@ -87,8 +87,8 @@ class LossChart(Painted, Widget, can_focus=True):
             super().__init__()
             self.x = x
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self.data = ChartData()
         self.view = ChartView(glyphs=default_glyphs())
         self.cursor: float | None = None
