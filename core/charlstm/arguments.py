@@ -88,7 +88,8 @@ def function(name: str, value: object, *, error: Error = GenerationError) -> Non
 
 
 def spans(name: str, value: object, stop: int) -> None:
-    """Raise :class:`GenerationError` unless ``value`` is a sequence of pairs ``(start, stop)`` of positions from 0 to ``stop``."""
+    """Raise :class:`GenerationError` unless ``value`` is a sequence of pairs ``(start, stop)`` of positions from 0 to
+    ``stop``."""
     pairs = value if isinstance(value, Sequence) and not isinstance(value, str) else [None]
     for each in pairs:
         pair = each if isinstance(each, Sequence) and len(each) == 2 else (-1, -1)

@@ -111,7 +111,7 @@ def test_built_in_text_is_declared_in_one_place(monkeypatch: pytest.MonkeyPatch)
 def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pydoc_data.topics", None)
     monkeypatch.setattr("charlstm.text.builtin.sysconfig.get_path", lambda name: str(tmp_path))
-    assert builtin.builtins() == []
+    assert {"python-reference", "python-source"}.isdisjoint(each.name for each in builtin.builtins())
     with pytest.raises(TextError, match="does not have the text python-reference"):
         open_corpus("python-reference")
 

@@ -264,8 +264,6 @@ class TableView(View):
                 return run is not None and not run.status.alive and run.status.state != "finished"
             case "compare":
                 return self.comparing or len(self.marked) > 0
-            case "overlay_close":
-                return False
             case _:
                 return run is not None
 

@@ -19,6 +19,7 @@ from charlstm.display import visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
+from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
 from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name, clock
@@ -28,7 +29,6 @@ from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
-    ENDED,
     LONG_START,
     ShownRun,
     figures,
@@ -149,7 +149,7 @@ class RunPane(Vertical):
         side.figures = tuple(figures(series, view, shown.bits, curves=side.size.height > HEIGHT_FOR_CURVES))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
-        ended = view is not None and view.status.state in ENDED and not self.card_closed
+        ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
         self.set_class(bool(shown.refusal), "-refused")
@@ -187,7 +187,7 @@ class RunPane(Vertical):
     def _doing(view: RunView | None) -> str:
         """What the worker does before its first step."""
         if view is None or view.status.state != "starting":
-            return "no step was taken" if view is not None and view.status.state in ENDED else ""
+            return "no step was taken" if view is not None and view.status.state in NO_WORKER else ""
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
     def _chart_data(self, series: RunSeries, references: Sequence[tuple[str, float]], words: str) -> ChartData:

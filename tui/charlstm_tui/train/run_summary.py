@@ -38,7 +38,6 @@ from charlstm_tui.train.result_card import RunResult
 from charlstm_tui.widgets.chart_painting import BITS
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
-ENDED = ("stopped", "finished", "failed", "crashed")
 
 
 @dataclass(frozen=True)
