@@ -41,10 +41,9 @@ from charlstm_tui.train.run_summary import (
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from charlstm_tui.widgets.split import Split
 
-SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
 AGE_INTERVAL = 1.0

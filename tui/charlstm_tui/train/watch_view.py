@@ -34,9 +34,9 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
-from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import ShownRun
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
