@@ -25,6 +25,7 @@ from rich.style import Style
 from textual.app import App
 from textual.color import Color, ColorParseError
 
+from charlstm_tui.theme import ANSI_DARK, TEXT_COLOURS
 from driven_app import DEADLINE, Driven
 
 WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
@@ -32,10 +33,7 @@ WRITE = "CHARLSTM_WRITE_SNAPSHOTS"
 STYLES, LETTERS = "\n---- styles\n", "\n---- letters\n"
 """The lines before the second and the third part of a file."""
 ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike", "reverse")
-NAMED = (
-    *("foreground", "background", "panel", "quiet", "rule", "cursor-line", "panel-cursor", "primary", "accent"),
-    *("secondary", "success", "warning", "error", "cut", "copied", "valid"),
-)
+NAMED = ("foreground", "background", "panel", *TEXT_COLOURS, *ANSI_DARK)
 """The variables by which colours are named; the first of those that have the same colour."""
 PAUSE, STILL = 0.05, 40
 """Seconds between two looks at a screen, and how many looks it has not changed when it counts as complete."""

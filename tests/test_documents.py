@@ -6,8 +6,8 @@
   ``make`` lines the targets, of ``python tests/…`` lines the file.
 - ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
   values of the same types.
-- ``docs/json.md`` is generated from the types that the commands build, and so are the tables of actions, events and
-  sampler settings from their declarations (:data:`GENERATED`). ``make documents`` writes them again.
+- ``docs/json.md`` is generated from the types that the commands build, and so are the tables of configuration, actions,
+  events and sampler settings from their declarations (:data:`GENERATED`). ``make documents`` writes them again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
@@ -38,6 +38,7 @@ import pytest
 
 from charlstm.cli import json_schemas
 from charlstm.cli.main import cli, run
+from charlstm.config import Config, written
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.insight.features import BUILT_IN
 from charlstm.runs.folder import list_runs
@@ -364,6 +365,16 @@ def with_events(text: str) -> str:
     return with_table(text, ("event", "fields"), *rows)
 
 
+def with_configuration(text: str) -> str:
+    """The entries of the configuration, and the actions whose keys it may change."""
+    rows = [
+        (f"`{name}`", f"`{written(each.default)}`", re.sub('("[^"]+")', r"`\1`", each.about))
+        for name, each in setting_fields(Config).items()
+    ]
+    text = with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
+    return with_actions(text)
+
+
 def with_actions(text: str) -> str:
     """The actions of the app, with their keys."""
     rows = [
@@ -427,7 +438,7 @@ def linked(schema: Any) -> str:
 GENERATED: dict[str, Callable[[str], str]] = {
     "docs/json.md": json_reference,
     "docs/command-line.md": with_sampler_settings,
-    "docs/configuration.md": with_actions,
+    "docs/configuration.md": with_configuration,
     "docs/files.md": with_events,
 }
 """What writes the generated parts of a document again, from the document as it is."""

@@ -87,13 +87,14 @@ def function(name: str, value: object, *, error: Error = GenerationError) -> Non
         raise error(f"{name} takes a function, not {short(value)}")
 
 
-def spans(name: str, value: object, stop: int, *, error: Error = GenerationError) -> None:
-    """Raise ``error`` unless ``value`` is a sequence of pairs ``(start, stop)`` of positions from 0 to ``stop``."""
+def spans(name: str, value: object, stop: int) -> None:
+    """Raise :class:`GenerationError` unless ``value`` is a sequence of pairs ``(start, stop)`` of positions from 0 to
+    ``stop``."""
     pairs = value if isinstance(value, Sequence) and not isinstance(value, str) else [None]
     for each in pairs:
         pair = each if isinstance(each, Sequence) and len(each) == 2 else (-1, -1)
         if not all(isinstance(place, numbers.Integral) for place in pair) or not 0 <= pair[0] <= pair[1] <= stop:
-            raise error(
+            raise GenerationError(
                 f"{name} takes pairs of positions, first start and then stop, from 0 to {stop:,}, not {short(value)}"
             )
 

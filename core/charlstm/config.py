@@ -34,13 +34,21 @@ class Config:
     entries from here."""
 
     theme: str = setting(
-        "", 'a theme of the app, such as "nord"; without it the terminal\'s background decides', text=WORD
+        "",
+        'a theme of the app, such as "nord"; the palette lists them; without it the terminal\'s background decides',
+        text=WORD,
     )
-    loss_unit: LossUnit = setting("nats", '"nats" or "bits" per character')
-    start_folder: str = setting("", 'the folder whose texts are listed first, such as "~/texts"', text=WORD)
+    loss_unit: LossUnit = setting("nats", 'the unit of losses: "nats" or "bits" per character')
+    start_folder: str = setting(
+        "",
+        'the folder whose texts are listed first, such as "~/texts"; without it the one that the app is started in',
+        text=WORD,
+    )
     preset: str = setting(DEFAULT, f"the preset for a new text: {', '.join(PRESETS)}", words=tuple(PRESETS))
     colouring: Colouring = setting("surprise", 'how generated text is coloured: "surprise", "rank", "entropy" or "off"')
-    speed: float = setting(60.0, "characters a second that are generated", low=0, high=100_000)
+    speed: float = setting(
+        60.0, "characters a second that are generated; 0: one for each key press", low=0, high=100_000
+    )
     mouse: bool = setting(True, "false leaves the mouse to the terminal")
     keys: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Keys by the id of an action, such as "train.pause" = "p" or ["p", "space"]."""

@@ -7,11 +7,15 @@ cursor, set the window title or change the writing direction.
 from __future__ import annotations
 
 import html
+import math
 import reprlib
 import shlex
 import unicodedata
 from dataclasses import fields
 from typing import Any
+
+BITS_PER_NAT = 1 / math.log(2)
+"""Losses are in nats everywhere; people may see them in bits."""
 
 _SYMBOLS = {" ": "␣", "\n": "↵", "\t": "⇥", "\u00a0": "⍽", "\u00ad": "¬", "\x7f": "␡"}
 _CONTROL_NAMES = {

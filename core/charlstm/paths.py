@@ -29,9 +29,9 @@ def state_dir(*, make: bool = True) -> Path:
     return _private_folder("CHARLSTM_STATE", platformdirs.user_state_path(_APP, appauthor=False), make)
 
 
-def data_dir(*, make: bool = True) -> Path:
-    """The folder of runs when no other is chosen. ``CHARLSTM_DATA`` moves it."""
-    return _private_folder("CHARLSTM_DATA", platformdirs.user_data_path(_APP, appauthor=False), make)
+def data_dir() -> Path:
+    """The folder of runs when no other is chosen, which may not exist yet. ``CHARLSTM_DATA`` moves it."""
+    return _private_folder("CHARLSTM_DATA", platformdirs.user_data_path(_APP, appauthor=False), make=False)
 
 
 def _private_folder(variable: str, default: Path, make: bool = True) -> Path:

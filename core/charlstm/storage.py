@@ -266,9 +266,9 @@ def replace_file(
     disk.sync_folder(path.parent)
 
 
-def replace_bytes(path: Path, content: Buffer, *, keep: Path | None = None) -> None:
+def replace_bytes(path: Path, content: Buffer) -> None:
     """Replace the file ``path`` by ``content``, as :func:`replace_file` does."""
-    replace_file(path, lambda file: write_all(file, content), keep=keep)
+    replace_file(path, lambda file: write_all(file, content))
 
 
 LOCK_SECONDS = 5.0
@@ -321,12 +321,11 @@ def refuse_special(path: Path) -> None:
             raise NotAFileError(path, kind)
 
 
-def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
+def append_line(path: Path, line: bytes) -> None:
     """Append ``line`` and a newline in one write, so that lines of concurrent writers do not mix.
 
-    With ``sync`` the line is on the disk when this returns. If a crash left an incomplete last line, a newline is
-    written first, so that the new line starts a line of its own. Raises :class:`OSError` when the disk does not take
-    the whole line.
+    If a crash left an incomplete last line, a newline is written first, so that the new line starts a line of its own.
+    Raises :class:`OSError` when the disk does not take the whole line.
     """
     descriptor = disk.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
     try:
@@ -336,8 +335,6 @@ def append_line(path: Path, line: bytes, *, sync: bool = False) -> None:
             content = b"\n" + content
         if disk.write(descriptor, content) != len(content):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        if sync:
-            disk.sync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import charlstm
-from charlstm.generation.tree import Pruned
 from charlstm.runs import launch
 from charlstm.training.hooks import Hooks, LoggedRun
 from small_training import make_corpus, words
@@ -46,13 +45,6 @@ def session(**arguments: Any) -> charlstm.Session:
     made = charlstm.Session(MODEL, "the quick", **arguments)
     list(made.stream(20))
     return made
-
-
-def pruned() -> Pruned:
-    made = session()
-    made.rewind(3)
-    made.choose("q" if made.at(3).char != "q" else "t")
-    return made.prune(1)
 
 
 def trainer() -> charlstm.Trainer:
@@ -216,8 +208,6 @@ def methods(folder: Path) -> dict[str, Call]:
         "Session.keep_only": (made.keep_only, {"ends": [made.path_end]}),
         "Session.next_char_distribution": (made.next_char_distribution, {"count": 3}),
         "Session.prune": (lambda **given: session().prune(**given), {"number": 0}),
-        "Session.put_back_branch": (lambda **given: session().put_back_branch(**given), {"pruned": pruned()}),
-        "Session.put_generated": (made.put_generated, {"text": "the"}),
         "Session.read": (made.read, {"start": 0, "stop": 5}),
         "Session.rename": (made.rename, {"number": 0, "name": "first"}),
         "Session.rewind": (made.rewind, {"position": 3}),

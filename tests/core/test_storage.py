@@ -15,12 +15,17 @@ from faulty_disk import FaultyDisk, full
 OLD, NEW = b"old " * 1000, b"new " * 2000
 
 
+def replace(path: Path, content: bytes, keep: Path | None) -> None:
+    """Replace a file; its old content is kept as ``keep``."""
+    storage.replace_file(path, lambda file: storage.write_all(file, content), keep=keep)
+
+
 def count_changes(folder: Path, keep: Path | None) -> int:
     """The number of disk changes that one replacement takes."""
     with storage.use_disk(FaultyDisk()) as disk:
         path = folder / "counted"
         path.write_bytes(OLD)
-        storage.replace_bytes(path, NEW, keep=keep)
+        replace(path, NEW, keep)
     return disk.calls
 
 
@@ -45,7 +50,7 @@ def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: 
         path = folder / "file"
         storage.replace_bytes(path, OLD)
         with storage.use_disk(FaultyDisk(at, half=half)), contextlib.suppress(OSError):
-            storage.replace_bytes(path, NEW, keep=folder / "kept" if keeps else None)
+            replace(path, NEW, folder / "kept" if keeps else None)
         assert path.read_bytes() in (OLD, NEW)
         if (folder / "kept").exists():
             assert (folder / "kept").read_bytes() == OLD
@@ -58,7 +63,7 @@ def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: 
 def test_replace_file_keeps_old_content_under_other_name(tmp_path: Path) -> None:
     path, keep = tmp_path / "state", tmp_path / "state.prev"
     for content in (b"1", b"2", b"3"):
-        storage.replace_bytes(path, content, keep=keep)
+        replace(path, content, keep)
     assert (path.read_bytes(), keep.read_bytes()) == (b"3", b"2")
 
 
@@ -66,7 +71,7 @@ def test_replace_file_keeps_old_content_without_hard_links(tmp_path: Path) -> No
     path, keep = tmp_path / "state", tmp_path / "state.prev"
     storage.replace_bytes(path, b"1")
     with storage.use_disk(FaultyDisk(0, only=frozenset({"link"}))):
-        storage.replace_bytes(path, b"2", keep=keep)
+        replace(path, b"2", keep)
     assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
 
 
@@ -157,7 +162,7 @@ def test_anchored_writes_to_folder_that_was_moved(tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "state").write_bytes(b"another's")
         (moved / ".x.1.tmp").touch()
-        storage.replace_bytes(folder / "state", b"2", keep=folder / "before")
+        replace(folder / "state", b"2", folder / "before")
         storage.append_line(folder / "log", b"line")
         storage.make_folder(folder / "sub")
         storage.replace_bytes(folder / "sub" / "x", b"3")

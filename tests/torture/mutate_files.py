@@ -465,7 +465,7 @@ def cached(place: Path, file: str, damage: Mutation) -> Kind:
             ids, _ = found.encoded_for(other)
             assert np.array_equal(ids, recoded)
             cache.entries()
-            cache.prune_cache(max_bytes=10**9)
+            cache.prune_cache([found.fingerprint])
         finally:
             for each, content in whole.items():  # a damaged file may have been mended or removed
                 each.parent.mkdir(exist_ok=True)

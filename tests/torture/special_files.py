@@ -14,6 +14,7 @@ import atexit
 import contextlib
 import functools
 import io
+import json
 import os
 import shutil
 import socket
@@ -33,7 +34,7 @@ from mutate_files import KINDS, Broken, Kind, Told, answered, damage_bytes, impo
 
 from charlstm import system
 from charlstm.cli.main import run as command_line
-from charlstm.generation.saving import copy, save_session
+from charlstm.generation.saving import save_session, to_dict
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
@@ -184,7 +185,9 @@ def continued_session(place: Path) -> Kind:
     session = Session(tiny_model(), "The ")
     list(session.stream(5))
     save_session(session, named)
-    (folder / "auto-20261127-203000.json").write_bytes(copy(session, edited=True, continues=str(named))())
+    values = to_dict(session)
+    values["summary"] |= {"edited": True, "continues": str(named)}
+    (folder / "auto-20261127-203000.json").write_text(json.dumps(values))
 
     def use() -> None:
         entries(RunsState(), folder)

@@ -17,8 +17,7 @@ from textual.css.stylesheet import Stylesheet
 
 from charlstm.text import statistics
 from charlstm.text.corpus import Corpus, Split
-from charlstm_tui.actions import FOCUSES, use_keys
-from charlstm_tui.base import ModeScreen
+from charlstm_tui.actions import use_keys
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
@@ -78,23 +77,6 @@ def _measure_texts_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statistics, "_bits", bits)
         yield
-
-
-@pytest.fixture(autouse=True)
-def _scopes_are_listed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Scopes that were active together are a combination of ``FOCUSES``, or a part of one: for these it is proved that
-    no key has two meanings."""
-    seen: set[tuple[str, ...]] = set()
-    all_scopes = ModeScreen.all_scopes
-
-    def watched(screen: ModeScreen) -> tuple[str, ...]:
-        seen.add(scopes := all_scopes(screen))
-        return scopes
-
-    monkeypatch.setattr(ModeScreen, "all_scopes", watched)
-    yield
-    unlisted = [scopes for scopes in seen if not any(set(scopes) <= set(each) for each in FOCUSES.values())]
-    assert not unlisted, f"actions.FOCUSES lacks {unlisted}"
 
 
 @pytest.fixture(autouse=True)

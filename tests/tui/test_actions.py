@@ -9,50 +9,12 @@ from pathlib import Path
 import pytest
 from textual.binding import Binding
 
-from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, FOCUSES, MODES, Action, active, bindings, key_name
+from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, MODES, SCOPES, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
-from charlstm_tui.corpus.texts_view import TextsView
-from charlstm_tui.generate.branch_tree import BranchTree
-from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.cells_view import CellsView
-from charlstm_tui.generate.context_view import ContextView
-from charlstm_tui.generate.duel_view import DuelView
-from charlstm_tui.generate.learning import Learning
-from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import PlayView
-from charlstm_tui.generate.played_text import PlayedText
-from charlstm_tui.generate.score_view import ScoreView
-from charlstm_tui.generate.writing import Writing
-from charlstm_tui.runs.overlay import OverlayPane
-from charlstm_tui.runs.table_view import TableView
-from charlstm_tui.train.setup_pane import SetupPane
-from charlstm_tui.train.watch_view import WatchView
+from charlstm_tui.runs.screen import RunsScreen
 from driven_app import driven
 from recorded_run import record
-
-VIEWS_OF_SCOPE: dict[str, tuple[type, ...]] = {
-    "corpus": (TextsView,),
-    "train": (WatchView,),
-    "train.before": (SetupPane,),
-    "train.live": (WatchView,),
-    "train.after": (WatchView,),
-    "runs": (TableView,),
-    "runs.overlay": (OverlayPane,),
-    "generate": (PlayView, DuelView),
-    "generate.cells": (CellsView,),
-    "generate.reading": (ScoreView, CellsView, ContextView),
-    "generate.model": (PlayView, ScoreView, CellsView),
-    "generate.duel": (DuelView,),
-    "generate.multiverse": (MultiverseView,),
-    "generate.score": (ScoreView,),
-    "generate.play": (PlayView,),
-    "generate.text": (PlayView, PlayedText),
-    "generate.choices": (PlayView, Candidates),
-    "generate.tree": (BranchTree,),
-    "generate.write": (PlayView, Writing, Learning),
-    "generate.write.suggestion": (Writing,),
-}
 
 
 def screen_class(mode: str) -> type[ModeScreen]:
@@ -61,27 +23,39 @@ def screen_class(mode: str) -> type[ModeScreen]:
     return found
 
 
-@pytest.mark.parametrize("focus", FOCUSES)
-def test_no_key_has_two_meanings_in_one_focus(focus: str) -> None:
+@pytest.mark.parametrize("view", SCOPES)
+def test_no_key_has_two_meanings_in_one_view(view: str) -> None:
     meanings: dict[str, list[str]] = {}
-    for action in active(FOCUSES[focus]):
+    for action in active(SCOPES[view]):
         for key in action.keys:
             meanings.setdefault(key, []).append(action.id)
     assert not {key: actions for key, actions in meanings.items() if len(actions) > 1}
 
 
-def test_every_scope_occurs_in_a_focus_and_every_action_has_a_key() -> None:
-    assert {action.scope for action in ACTIONS} <= {scope for focus in FOCUSES.values() for scope in focus}
+def test_every_action_has_a_key_and_an_id_of_its_own() -> None:
     assert all(action.keys for action in ACTIONS)
     assert not [name for name, times in Counter(action.id for action in ACTIONS).items() if times > 1]
 
 
-@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.id)
-def test_every_action_has_a_handler(action: Action) -> None:
-    targets = [screen_class(action.mode), *VIEWS_OF_SCOPE.get(action.scope, ())] if action.mode else [CharLSTMApp]
-    names = ", ".join(target.__name__ for target in targets)
-    missing = f"do_{action.handler} is missing in {names}, where VIEWS_OF_SCOPE has the scope {action.scope}"
-    assert any(callable(getattr(each, f"do_{action.handler}", None)) for each in targets), missing
+async def test_every_action_has_a_handler_in_a_view_that_has_its_scope(places: Path) -> None:
+    record(places, "finished").close()
+    found: set[str] = set()
+    views: set[str] = set()
+    async with driven(places) as app:
+        for mode, _ in MODES:
+            app.app.go(mode)
+            await app.in_mode(mode)
+            if isinstance(app.mode, RunsScreen):
+                await app.mode.do_overlay()  # makes that view
+            views |= app.mode.views.keys()
+            for name, scopes in SCOPES.items():
+                view = app.mode.views.get(name.partition(",")[0])
+                targets = (*view.parts(), app.mode, app.app) if view is not None else ()
+                for action in active(scopes):
+                    if any(hasattr(each, f"do_{action.handler}") for each in targets):
+                        found.add(action.id)
+    assert not [action.id for action in ACTIONS if action.id not in found]
+    assert views == {name.partition(",")[0] for name in SCOPES}
 
 
 def test_every_mode_binds_its_part_of_the_table_and_no_letter_runs_before_an_input() -> None:
@@ -105,9 +79,9 @@ def test_modes_have_no_function_keys_and_nothing_needs_option_home_or_end() -> N
 
 
 def test_footers_have_an_order_without_ties_and_labels_are_short() -> None:
-    for focus, scopes in FOCUSES.items():
+    for view, scopes in SCOPES.items():
         order = Counter(action.footer for action in active(scopes) if action.footer)
-        assert not [place for place, times in order.items() if times > 1], focus
+        assert not [place for place, times in order.items() if times > 1], view
     assert all(0 < len(action.label) <= 16 and action.help.endswith(".") for action in ACTIONS)
 
 

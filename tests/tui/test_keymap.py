@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from textual.binding import BindingsMap
 
-from charlstm.config import ENTRIES
-from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, active, bindings, key_name, key_of, use_keys
+from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_name, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
 from charlstm_tui.palette import relevance
 from driven_app import driven
@@ -210,7 +209,7 @@ def test_two_actions_with_the_same_key_by_default_are_named(monkeypatch: pytest.
 def test_any_keys_leave_no_key_with_two_meanings() -> None:
     keys, _ = checked(train__pause="s", train__smoothing="x", runs__sort="enter", corpus__use="q", generate__find="p")
     use_keys(keys)
-    for scopes in FOCUSES.values():
+    for scopes in SCOPES.values():
         used = [key for action in active(scopes) for key in action.keys]
         assert len(used) == len(set(used))
 
@@ -311,11 +310,6 @@ async def test_palette_carries_out_an_action_of_another_mode(places: Path, confi
         await app.press("enter")
         await app.in_mode("train")
         await app.shows("nothing for “pause” to act on")
-
-
-def test_configuration_document_lists_every_entry() -> None:
-    lines = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8").splitlines()
-    assert all(any(line.startswith(f"| `{entry}` |") for line in lines) for entry in ENTRIES)
 
 
 def test_keys_of_actions_that_have_another_name_now_are_kept() -> None:

@@ -602,10 +602,9 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     place = tmp_path / "sessions"
 
     def last(opened: Path | None = None, closed: SavedSession | None = None) -> Path | None:
-        found = saved_sessions.last(place, place / "auto-now.json", opened, closed)
+        found = saved_sessions.last(place, opened, closed)
         return None if found is None else found.path
 
-    saved(place / "auto-now.json", 0, 5000)
     saved(place / "auto-empty.json", 1, 0, edited=True)
     assert last() is None
     stream = saved(place / "auto-stream.json", 2, 68)

@@ -35,13 +35,13 @@ from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
-from charlstm_tui.train.run_pane import SMOOTHING, RunPane
+from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, run_result
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import DEADLINE, driven, screen_text, shows, until
 from recorded_run import NASTY, record, started, stepped, validated
 

@@ -19,7 +19,7 @@ from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
-from charlstm.training.presets import PRESETS
+from charlstm.training.presets import DEFAULT, PRESETS
 from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
@@ -261,7 +261,8 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
         assert rate < other_rate
         await pilot.press("n")
         await shows(pilot, "of the model in the box")
-        await pilot.press(*["right"] * list(PRESETS).index("reference"))
+        names = list(PRESETS)
+        await pilot.press(*["right"] * (names.index("reference") - names.index(DEFAULT)))
         await shows(pilot, "▸ reference", "weights      random")
 
 

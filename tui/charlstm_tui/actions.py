@@ -1,8 +1,7 @@
 """The one table of actions: from it come key bindings, footer, help and palette.
 
-An action is a key's meaning in a *scope*. The view that is shown says which scopes are active (``View.scopes``);
-``FOCUSES`` lists every combination that can occur, and a test proves that no key has two meanings in one of them. This
-module knows no widgets.
+An action is a key's meaning in a *scope*. ``SCOPES`` has those that are active in each view, and a test proves that no
+key has two meanings in one. This module knows no widgets.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ MODES: tuple[tuple[str, str], ...] = (
     ("runs", "Runs"),
 )
 
-#: What is always active, whatever has the focus; what needs a focus outside inputs; and the two that a view may take.
+#: The app's own: what is always active; what a view may take; and the two that need a focus outside inputs.
 ANYWHERE, PANES, DIGITS, OUTSIDE = "anywhere", "panes", "modes", "outside"
 #: Scopes whose actions act while a text field has the focus.
 IN_INPUTS = (ANYWHERE, PANES, "generate.write", "generate.write.suggestion")
-_COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
+COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def _action(
     words: str = "",
 ) -> Action:
     mode = scope.partition(".")[0]
-    head = "app" if mode in _COMMON else mode
+    head = "app" if mode in COMMON else mode
     return Action(
         f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette, words
     )
@@ -441,27 +440,26 @@ ACTIONS: tuple[Action, ...] = (
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
 
-#: Every combination of scopes that can be active at once.
-FOCUSES: dict[str, tuple[str, ...]] = {
-    "corpus": (*_COMMON, "corpus"),
-    "train before": (*_COMMON, "train", "train.before"),
-    "train live": (*_COMMON, "train", "train.live"),
-    "train after": (*_COMMON, "train", "train.after"),
-    "generate play": (*_COMMON, "generate", "generate.play", "generate.model", "generate.text"),
-    "generate settings": (*_COMMON, "generate", "generate.play", "generate.model"),
-    "generate branches": (*_COMMON, "generate", "generate.play", "generate.model", "generate.tree"),
-    "generate choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
-    "generate write": (ANYWHERE, PANES, "generate.write"),
-    "generate write, suggestion shown": (ANYWHERE, "generate.write", "generate.write.suggestion"),
-    "generate score": (*_COMMON, "generate.model", "generate.reading", "generate.score"),
-    "generate cells": (*_COMMON, "generate.model", "generate.cells"),
-    "generate cells, text": (*_COMMON, "generate.model", "generate.reading", "generate.cells"),
-    "generate multiverse": (*_COMMON, "generate.model", "generate.multiverse"),
-    "generate context": (*_COMMON, "generate.model", "generate.reading", "generate.context"),
-    "generate duel": (*_COMMON, "generate", "generate.duel"),
-    "runs": (*_COMMON, "runs"),
-    "runs overlay": (*_COMMON, "runs.overlay"),
-    "input": (ANYWHERE, PANES),
+#: The scopes that are active in each view, by its id; those that it has at times after a comma and a word.
+SCOPES: dict[str, tuple[str, ...]] = {
+    "corpus-texts": (*COMMON, "corpus"),
+    "setup": (*COMMON, "train", "train.before"),
+    "watch": (*COMMON, "train", "train.live"),
+    "watch, over": (*COMMON, "train", "train.after"),
+    "play": (*COMMON, "generate", "generate.play", "generate.model"),
+    "play, text": (*COMMON, "generate", "generate.play", "generate.model", "generate.text"),
+    "play, branches": (*COMMON, "generate", "generate.play", "generate.model", "generate.tree"),
+    "play, choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
+    "play, writing": (ANYWHERE, PANES, "generate.write"),
+    "play, suggestion": (ANYWHERE, "generate.write", "generate.write.suggestion"),
+    "score": (*COMMON, "generate.model", "generate.reading", "generate.score"),
+    "duel": (*COMMON, "generate", "generate.duel"),
+    "cells": (*COMMON, "generate.model", "generate.cells"),
+    "cells, text": (*COMMON, "generate.model", "generate.reading", "generate.cells"),
+    "multiverse": (*COMMON, "generate.model", "generate.multiverse"),
+    "context": (*COMMON, "generate.model", "generate.reading", "generate.context"),
+    "runs-list": (*COMMON, "runs"),
+    "runs-overlay": (*COMMON, "runs.overlay"),
 }
 
 RENAMED: dict[str, str] = {

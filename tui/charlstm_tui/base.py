@@ -26,7 +26,7 @@ from charlstm.config import load_config, located
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
-from charlstm_tui.actions import ANYWHERE, BY_ID, DIGITS, MODES, OUTSIDE, PANES, Action, active
+from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, SCOPES, Action, active
 from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
@@ -347,15 +347,15 @@ def _find_target(screen: Screen[Any]) -> FindTarget | None:
 class View(SafeWorkers, Widget):
     """What a mode shows at one time, with what its keys do meanwhile. A mode has one view or several.
 
-    The screen asks the view that is shown which actions act (:meth:`scopes`, :meth:`can`), what the key bar says
+    The screen asks the view that is shown which actions act (:attr:`scopes_key`, :meth:`can`), what the key bar says
     (:meth:`labels`) and what Esc leaves in it (:meth:`handle_escape`), and carries actions out by its methods ``do_*``.
     These may be coroutines; they run on the message loop and must not block: ``await in_thread(...)`` or ``await
     run_command(...)`` of ``charlstm_tui.background`` inside ``self.run_worker(...)`` for anything that takes longer
     than a few milliseconds. An unexpected exception in an action or a worker is logged and shown.
 
     The state that the modes share comes by the reactive attributes ``runs_state``, ``run_path`` and ``bits``, which the
-    screen sets while the view is shown: watch them. After another change of what :meth:`scopes`, :meth:`can`,
-    :meth:`labels` or :attr:`escape_label` say, post :class:`Changed`. These must not change anything.
+    screen sets while the view is shown: watch them. After another change of what :attr:`scopes_key`,
+    :meth:`can`, :meth:`labels` or :attr:`escape_label` say, post :class:`Changed`. These must not change anything.
     """
 
     DEFAULT_CSS = "View { height: 1fr; }"
@@ -404,9 +404,14 @@ class View(SafeWorkers, Widget):
         """The keys of a text editor that act now, which are not actions, with what they do: for the help."""
         return ()
 
+    @property
+    def scopes_key(self) -> str:
+        """Which of :data:`~charlstm_tui.actions.SCOPES` are active now: by default those with the id of the view."""
+        return self.id or ""
+
     def scopes(self) -> tuple[str, ...]:
-        """The scopes of the action table that are active now. The app's are added unless ``ANYWHERE`` is among them."""
-        raise NotImplementedError
+        """The scopes of the action table that are active while no text field has the focus."""
+        return SCOPES[self.scopes_key]
 
     def can(self, action: Action) -> bool:
         """Whether an action of these scopes has something to act on now."""
@@ -518,9 +523,10 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
             sheet.read_all(new)
             sheet.parse()
 
-    def use_views(self, *views: View) -> None:
-        """Have these views, of which the first is shown at first. Call it once, before the screen is composed."""
-        self.views |= {view.id or "": view for view in views}
+    def use_views(self, *views: View, later: Sequence[View] = ()) -> None:
+        """Have these views, of which the first is shown at first. Those that come ``later`` are mounted when they are
+        first shown. Call it once, before the screen is composed."""
+        self.views = {view.id or "": view for view in (*views, *later)}
         self.switcher = ContentSwitcher(*views, initial=views[0].id, id="views")
 
     @property
@@ -665,10 +671,8 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
     def all_scopes(self) -> tuple[str, ...]:
         """Every scope that is active now, the app's own among them."""
-        scopes = self.view.scopes()
-        if ANYWHERE in scopes:
-            return scopes
-        return (ANYWHERE, PANES, *(() if self.in_input() else (DIGITS, OUTSIDE)), *scopes)
+        outside = (DIGITS, OUTSIDE) if self.in_input() else ()
+        return tuple(scope for scope in self.view.scopes() if scope not in outside)
 
     def available(self) -> tuple[Action, ...]:
         """All actions that would act now, in the table's order. In an input only those that no letter sets off."""
@@ -678,8 +682,7 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         """All actions that the palette offers: also those that would act if no text field had the focus."""
         if not self.ready:
             return ()
-        common = (ANYWHERE, PANES, DIGITS, OUTSIDE)
-        return self._acting((*common, *(scope for scope in self.view.scopes() if scope not in common)), typing=False)
+        return self._acting((*COMMON, *self.view.scopes()), typing=False)
 
     @property
     def ready(self) -> bool:

@@ -82,6 +82,12 @@ class Dialog(CoveringScreen, ModalScreen[Any]):
     def _dismiss_now(self, result: Any) -> None:
         self.dismiss(result)  # not awaited, which a screen cannot do itself
 
+    def show_problem(self, sentence: str) -> None:
+        """Say, in the dialog's line for that, what is wrong with what is typed; empty for nothing."""
+        error = self.query_one(".dialog-error", Static)
+        error.update(Content(visible(sentence)))
+        error.display = bool(sentence)
+
     @on(Resize)
     def _ignore_old_size(self, event: Resize) -> None:
         ignore_old_sizes(self, event)
@@ -168,18 +174,13 @@ class PromptDialog(Dialog):
 
     @on(Input.Changed)
     def _changed(self) -> None:
-        self._show_problem("")
+        self.show_problem("")
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         text = event.input.text if isinstance(event.input, LinesInput) else event.value
         sentence = self._check(text) if self._check else None
         if sentence:
-            self._show_problem(sentence)
+            self.show_problem(sentence)
         else:
             self.dismiss(text)
-
-    def _show_problem(self, sentence: str) -> None:
-        error = self.query_one(".dialog-error", Static)
-        error.update(Content(visible(sentence)))
-        error.display = bool(sentence)

@@ -10,7 +10,7 @@ from textual.binding import Binding
 from textual.keys import Keys, key_to_character
 
 from charlstm.config import ENTRIES
-from charlstm_tui.actions import ACTIONS, BY_ID, FOCUSES, IN_INPUTS, RENAMED, Action, active, key_name
+from charlstm_tui.actions import ACTIONS, BY_ID, IN_INPUTS, RENAMED, SCOPES, Action, active, key_name
 
 ALIASES = {
     "esc": "escape", "return": "enter", "del": "delete", "pgup": "pageup", "pgdn": "pagedown",
@@ -128,7 +128,7 @@ def _loses_alt(code: str) -> bool:
 def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] | None:
     """Two actions that act at the same time and have the same key: a configured one, if one of them is; the other one;
     and the key."""
-    for scopes in FOCUSES.values():
+    for scopes in SCOPES.values():
         meanings: dict[str, Action] = {}
         for action in active(scopes):
             for code in chosen.get(action.id, action.default_keys):

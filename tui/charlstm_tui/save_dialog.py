@@ -120,7 +120,7 @@ class SaveDialog(Dialog):
         if (chosen := self._format_of(name)) is not None:
             self.query_one(OptionList).highlighted = self._formats.index(chosen)
         self._show_folder()
-        self._say("")
+        self.show_problem("")
 
     def _show_folder(self) -> None:
         """Show the folder of the name, shortened to the width of the dialog."""
@@ -149,7 +149,7 @@ class SaveDialog(Dialog):
             path = self._path(event.value)
             destination(path, overwrite=path == self._own)
         except CharLSTMError as error:
-            self._say(f"{error}.")
+            self.show_problem(f"{error}.")
         except FileExistsError:
             self._ask_to_replace(path)
         else:
@@ -163,11 +163,6 @@ class SaveDialog(Dialog):
         choices = [Choice("n", "no, keep it", False), Choice("y", "yes, replace it", True)]
         about = "There is a file of that name already."
         self.app.push_screen(ChoiceDialog(f"Replace {home(path)}?", about, choices), answered)
-
-    def _say(self, sentence: str) -> None:
-        error = self.query_one(".dialog-error", Static)
-        error.update(Content(visible(sentence)))
-        error.display = bool(sentence)
 
 
 def _absolute(name: str) -> Path:

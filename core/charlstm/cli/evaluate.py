@@ -49,7 +49,7 @@ from charlstm.cli.output import (
     terminal_width,
     truncate,
 )
-from charlstm.display import plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions
@@ -75,8 +75,6 @@ _OLD_PARTS = {"training": "train"}
 """Names of parts in version 0.1."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-
-BITS_PER_NAT = 1 / math.log(2)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
-from charlstm.display import duration, plural, shell_command, visible
+from charlstm.display import BITS_PER_NAT, duration, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run, RunSpec
@@ -49,8 +49,6 @@ SAMPLE_WIDTH = 100
 
 LIMITS = ("epochs", "max_steps", "max_minutes", "patience")
 """Settings that can end a run, in the order in which they are listed."""
-
-BITS_PER_NAT = 1 / math.log(2)
 
 
 @dataclass(frozen=True, slots=True)

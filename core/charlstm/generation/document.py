@@ -360,7 +360,7 @@ class Document:
             raise GenerationError(f"There are no characters {start} to {stop}: the text has {len(self)} of them")
         self._edit(TYPE if text else ERASE, start, stop - start, Text.of(text, source))
 
-    def replace_all(self, spans: Sequence[tuple[int, int]], text: str, source: int = TYPED) -> None:
+    def replace_all(self, spans: Sequence[tuple[int, int]], text: str) -> None:
         """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
         the text. All of them are one change. The cursor stays at its characters; within a span it goes behind it.
 
@@ -373,7 +373,7 @@ class Document:
         whole = here.part(start, end)
         old, sources = whole.read(), whole.sources()
         parts, kept, place = list[str](), list[Sources](), start
-        new = np.full(len(text), source, np.uint8)
+        new = np.full(len(text), TYPED, np.uint8)
         for first, last in spans:
             if not place <= first < last <= len(here):
                 raise GenerationError(f"There are no characters {first} to {last} to replace")
@@ -675,7 +675,7 @@ class Document:
         texts: dict[int | None, Text] = {None: Text()}
         for branch in self.branches.values():
             same = branch.text.same_start(texts[branch.parent])
-            moved = branch.parted != _parts_at(branch.text, texts[branch.parent])
+            moved = branch.parted != branch.text.same_start(texts[branch.parent], sources=False)
             branches.append({
                 "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
                 **text_to_dict(branch.text.part(same)), **({"parted": branch.parted} if moved else {}),
@@ -702,7 +702,7 @@ class Document:
             before = Text() if parent is None else parent.text
             text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
             number_of_parent = None if parent is None else parent.number
-            parted = whole_number(saved.get("parted", _parts_at(text, before)), 0, 2**62)
+            parted = whole_number(saved.get("parted", text.same_start(before, sources=False)), 0, 2**62)
             behind = whole_number(saved.get("undone", 0), 0, len(text))
             document._branches[number] = Branch(
                 number, number_of_parent, text, str(saved["name"])[:200], parted, behind
@@ -833,7 +833,7 @@ class Document:
             known = self._branches.get(place.branch)
             if known is None:
                 parent = self._branches[self._parts_from(text)]
-                parted = _parts_at(text, parent.text)
+                parted = text.same_start(parent.text, sources=False)
                 here = self._branches[self.branch]
                 if text.same_start(here.text, sources=False) >= len(here.kept):
                     self._branches[self.branch] = replace(here, undone=0)
@@ -886,11 +886,6 @@ class Document:
         }
         kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
         self.journal.append({"do": do, **kept})
-
-
-def _parts_at(text: Text, other: Text) -> int:
-    """Where a text parts from another one."""
-    return text.same_start(other, sources=False)
 
 
 def _carried(position: int, start: int, removed: int, added: int) -> int:

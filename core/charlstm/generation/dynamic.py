@@ -98,7 +98,7 @@ class AdaptiveModel:
         self._scale: Floats | None = None
         self._row_scale: Floats | None = None
         self._rows_at = np.zeros(len(self._original_rows), np.intp)
-        self._updates = 0
+        self._updates = 0  # how often the weights have changed since they were the model's own
 
     @property
     def strength(self) -> float:
@@ -108,11 +108,6 @@ class AdaptiveModel:
     @strength.setter
     def strength(self, strength: float) -> None:
         self._strength = checked_strength(strength)
-
-    @property
-    def updates(self) -> int:
-        """How often the weights have changed since they were the model's own."""
-        return self._updates
 
     def read(self, ids: Ids) -> Floats:
         """Read the next characters of the text, and learn from those before them.

@@ -70,9 +70,8 @@ def generate_many(
     """``samples`` texts after one prime, which advance together by matrix products.
 
     Text n uses the random numbers of ``Session(sample=n)``, whatever the recipe's sample is. Products of many rows
-    round differently, so the two can
-    differ from a character on that was close. The same call gives the same texts on one machine with the same
-    ``threads``.
+    round differently, so the two can differ from a character on that was close. The same call gives the same texts on
+    one machine with the same ``threads``.
 
     Args:
         threads: of the matrix products; None is one per processor.

@@ -72,24 +72,28 @@ def save_session(session: Session, path: str | Path) -> None:
 
 
 def to_bytes(session: Session) -> bytes:
-    """The content of a session file."""
-    return copy(session)()
+    """The content of a session file. Raises :class:`OSError` for more than :data:`MAX_BYTES`."""
+    made = json.dumps(to_dict(session), ensure_ascii=True).encode("ascii")
+    if len(made) > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it would be longer than the {MAX_BYTES:,} bytes that can be read again")
+    return made
 
 
-def summary(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> SessionSummary:
-    """The summary of a session; ``edited`` if that is known, and the ``model`` if it is not the run of that name."""
+def summary(session: Session) -> SessionSummary:
+    """The summary of a session."""
     begins = session.prime[:BEGINNING]
     begins += session.read(0, min(len(session), BEGINNING - len(begins)))
     length = len(session)
-    edited = (
-        edited or len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
-    )
-    model = model or _text_or_none(session.model.info.get("run")) or ""
+    edited = len(session.tree) > 1 or bool((session.root.slice(0, session.root.stop)["source"] != GENERATED).any())
     step = session.model.info.get("step")
     return SessionSummary(
-        length, begins, edited, continues, model, size=len(session.prime) + length,
+        length,
+        begins,
+        edited,
+        model=_text_or_none(session.model.info.get("run")) or "",
+        size=len(session.prime) + length,
         step=step if type(step) is int else -1,
-    )  # fmt: skip
+    )
 
 
 def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
@@ -115,25 +119,6 @@ def read_summary(path: Path, most: int = MAX_BYTES) -> SessionSummary:
         return SessionSummary(length, f"{prime}{text}"[:BEGINNING], length > 0, size=len(prime) + length)
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise GenerationError(f"{path} is not a saved session: {error}") from None
-
-
-def copy(session: Session, *, edited: bool = False, continues: str = "", model: str = "") -> Callable[[], bytes]:
-    """Copy what is saved of a session. The result makes the content of a session file of the copy, in any thread.
-    The others are for the :func:`summary`.
-
-    The result raises :class:`OSError` for more than :data:`MAX_BYTES`.
-
-    Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
-    """
-    values = _copied(session, summary(session, edited=edited, continues=continues, model=model))
-
-    def content() -> bytes:
-        made = json.dumps(_packed(values), ensure_ascii=True).encode("ascii")
-        if len(made) > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"it would be longer than the {MAX_BYTES:,} bytes that can be read again")
-        return made
-
-    return content
 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
@@ -196,7 +181,7 @@ def read_cache(state: SessionState, model: Model, stepper: Stepper) -> Session |
 
 def to_dict(session: Session) -> dict[str, Any]:
     """The whole tree, JSON-ready; the inverse of :func:`from_dict`."""
-    return _packed(_copied(session, summary(session)))
+    return _packed(_copied(session))
 
 
 def weights_digest(session: Session) -> str:
@@ -207,8 +192,11 @@ def weights_digest(session: Session) -> str:
 
 
 def copy_tree(session: Session) -> Callable[[], dict[str, Any]]:
-    """Copy the whole tree. The result makes of it, in any thread, what :func:`to_dict` returns."""
-    values = _copied(session, summary(session))
+    """Copy the whole tree. The result makes of it, in any thread, what :func:`to_dict` returns.
+
+    Of 20,000 characters and a network of 2×512 the copy takes 4 ms and the rest, most of it compression, 90 ms.
+    """
+    values = _copied(session)
     return lambda: _packed(values)
 
 
@@ -221,7 +209,7 @@ def _packed(values: Mapping[str, Any]) -> dict[str, Any]:
     return {**values, "branches": branches}
 
 
-def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
+def _copied(session: Session) -> dict[str, Any]:
     """The whole tree, with its arrays as bytes."""
     numbers = {id(branch): number for number, branch in session.tree.items()}
     interval = _interval(session)
@@ -247,7 +235,7 @@ def _copied(session: Session, summary: SessionSummary) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "kind": "charlstm session",
-        "summary": asdict(summary),  # at the beginning, where it can be read without the rest
+        "summary": asdict(summary(session)),  # at the beginning, where it can be read without the rest
         "model": {"weights": weights_digest(session), "run": _text_or_none(session.model.info.get("run"))},
         "symbols": list(session.model.vocabulary.symbols),
         "prime": session.prime,
@@ -685,7 +673,7 @@ def to_tree_html(session: Session, title: str = "") -> str:
     )
 
 
-def export_session(session: Session, path: str | Path, colour: Colour = "rank", *, title: str = "") -> None:
+def export_session(session: Session, path: str | Path, *, title: str = "") -> None:
     """Write the current text to the file ``path``, in the format of its suffix: ``.txt``, ``.md`` or ``.html``. Names
     that end in ``.prose.txt``, ``.prose.md`` or ``.prose.html`` are the text alone in paragraphs, their lines joined;
     ``.verse.md`` or ``.verse.html`` the text alone with its lines kept; ``.tree.html`` all branches. What is not plain
@@ -694,7 +682,7 @@ def export_session(session: Session, path: str | Path, colour: Colour = "rank", 
     An existing file is replaced. Raises :class:`CharLSTMError` for another suffix or if ``path`` is not a regular file,
     :class:`OSError` if it cannot be written.
     """
-    user_files.save_bytes(path, _exported(session, Path(path), colour, title))
+    user_files.save_bytes(path, exported(session, Path(path), title=title))
 
 
 def export_text(text: str, path: str | Path, title: str = "", *, overwrite: bool = True) -> None:
@@ -731,7 +719,8 @@ def _wrong_ending(path: Path) -> GenerationError:
     return GenerationError(f"A session is exported as .txt, .md or .html, not as {ending}")
 
 
-def _exported(session: Session, path: Path, colour: Colour, title: str = "") -> bytes:
+def exported(session: Session, path: Path, colour: Colour = "rank", title: str = "") -> bytes:
+    """What :func:`export_session` writes."""
     content = _text_alone(to_text(session), path, title, _title(session))
     if content is None:
         match path.suffix.lower():
@@ -755,33 +744,15 @@ def target(path: Path) -> Path:
     return path
 
 
-def save_as(session: Session, path: Path, colour: Colour = "rank", *, overwrite: bool = True) -> Path:
+def save_as(session: Session, path: Path, *, overwrite: bool = True) -> Path:
     """Save all of a session (suffix ``.json`` or none), or its current text as :func:`export_session` does.
 
     Returns the file's path. Raises the same errors, and :class:`FileExistsError` when there is a file and ``overwrite``
     is false."""
-    return copy_as(session, path, colour)(overwrite)
-
-
-def copy_as(
-    session: Session, path: Path, colour: Colour = "rank", *, model: str = "", title: str = ""
-) -> Callable[[bool], Path]:
-    """As :func:`save_as` in two parts: copy what is saved now; the result, called with ``overwrite`` in any thread,
-    writes it. ``model`` is for the :func:`summary`, ``title`` the heading of a text that is exported."""
     path = target(path)
-    if path.suffix == ".json":
-        content = copy(session, model=model)
-    else:
-        exported = _exported(session, path, colour, title)
-
-        def content() -> bytes:
-            return exported
-
-    def write(overwrite: bool) -> Path:
-        user_files.save_bytes(path, content(), overwrite=overwrite)
-        return path
-
-    return write
+    content = to_bytes(session) if path.suffix == ".json" else exported(session, path)
+    user_files.save_bytes(path, content, overwrite=overwrite)
+    return path
 
 
 def _title(session: Session) -> str:

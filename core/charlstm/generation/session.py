@@ -51,7 +51,6 @@ from charlstm.generation.tree import (
     Alternative,
     Branch,
     Pending,
-    Pruned,
     Rows,
     Step,
     TextPath,
@@ -506,11 +505,6 @@ class Session:
             )
         return self._put(which, self._weights(self._logits()), CHOSEN)
 
-    def put_generated(self, text: str) -> None:
-        """Put a text of :meth:`suggest` or :meth:`continuations` at the cursor, as if it had been drawn here."""
-        for which in self.model.vocabulary.encode(arguments.text("text", text))[0].tolist():
-            self._put(which, self._weights(self._logits()), GENERATED)
-
     def type(self, text: str) -> dict[str, int]:
         """Put the user's own text at the cursor, with the same statistics as generated text; the model's text options
         apply.
@@ -629,9 +623,9 @@ class Session:
         self._go(path)
         self._position = len(path) if position is None else position
 
-    def prune(self, number: int) -> Pruned:
+    def prune(self, number: int) -> None:
         """Remove the branch ``number`` and all that continue it. If the current text is on one of them, it becomes that
-        of the parent. Returns what :meth:`put_back_branch` needs.
+        of the parent.
 
         Raises :class:`GenerationError` if there is no such branch or it is the root.
         """
@@ -643,24 +637,11 @@ class Session:
         if id(self._pending.branch) in removed:
             self._pending.branch = None
         self._state_count -= sum(len(each.states) for each in removed.values())
-        siblings = branch.parent.children
-        place = siblings.index(branch)
-        siblings.remove(branch)
-        pruned = Pruned(number, place, {key: each for key, each in self.tree.items() if id(each) in removed})
-        self.tree = {key: each for key, each in self.tree.items() if key not in pruned.branches}
+        branch.parent.children.remove(branch)
+        self.tree = {key: each for key, each in self.tree.items() if id(each) not in removed}
         if id(self._path.tip) in removed:
             self._go(TextPath(branch.parent))
             self._position = min(self._position, branch.start)
-        return pruned
-
-    def put_back_branch(self, pruned: Pruned) -> None:
-        """Undo :meth:`prune`; the current text stays. The branch's parent must be in the tree."""
-        arguments.instance("pruned", pruned, Pruned, "what prune() returned")
-        branch = pruned.branches[pruned.number]
-        assert branch.parent is not None
-        branch.parent.children.insert(pruned.place, branch)
-        self.tree |= pruned.branches
-        self._state_count += sum(len(each.states) for each in pruned.branches.values())
 
     def rename(self, number: int, name: str) -> None:
         """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if

@@ -368,15 +368,6 @@ class BranchInfo:
     before: str = ""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pruned:
-    """A branch that was removed, for putting it back: the branches by number, and its place among its siblings."""
-
-    number: int
-    place: int
-    branches: dict[int, Branch]
-
-
 class TextPath:
     """The text from the root of the tree to the end of the branch ``tip``, or to position ``end`` on it."""
 

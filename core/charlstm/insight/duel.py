@@ -189,11 +189,6 @@ def repeated_chars(text: str, length: int = REPEAT) -> npt.NDArray[np.bool_]:
     return repeated
 
 
-def repeated_share(text: str, length: int = REPEAT) -> float:
-    """The share of these characters in the text."""
-    return _mean(repeated_chars(text, length)) or 0.0
-
-
 def rates_differ(counts: tuple[int, int], chars: tuple[int, int]) -> bool:
     """Whether something that was counted in two texts is more frequent in one of them than chance explains.
 

@@ -60,13 +60,12 @@ class Fit:
     gap: float
 
 
-def fit_sparse_logistic(inputs: Floats, targets: Floats, penalty: float, *, tolerance: float = TOLERANCE) -> Fit:
+def fit_sparse_logistic(inputs: Floats, targets: Floats, penalty: float) -> Fit:
     """Fit weights and a bias from ``inputs`` ``(n, C)`` to ``targets`` ``(n,)``, which are 0 or 1.
 
     Args:
         inputs: columns of about the same spread, since the penalty is the same for all.
         penalty: strength of the L1 penalty, above 0.
-        tolerance: see :data:`TOLERANCE`.
 
     Raises:
         GenerationError: the targets are all equal, or :data:`ROUNDS` did not suffice.
@@ -78,7 +77,7 @@ def fit_sparse_logistic(inputs: Floats, targets: Floats, penalty: float, *, tole
     aims = targets.astype(np.float64)
     weights, bias = np.zeros(cells), float(np.log(share / (1 - share)))
     margins = np.full(count, bias)
-    accepted = tolerance * _loss(margins, aims)
+    accepted = TOLERANCE * _loss(margins, aims)
     for _ in range(ROUNDS):
         errors = _shares(margins) - aims
         slopes = (inputs.T @ errors.astype(np.float32)).astype(np.float64) / count

@@ -384,7 +384,7 @@ def runs_dir(requested: str | Path | None = None) -> Path:
     here = Path("checkpoints").absolute()
     if here.is_dir():
         return here
-    return data_dir(make=False) / "runs"
+    return data_dir() / "runs"
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> list[Run]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from charlstm.runs.contention import Contention
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import RunStatus
+from charlstm.runs.status import NO_WORKER, RunStatus
 from charlstm.training.events import Validated
 from charlstm.training.verdict import (
     Beaten,
@@ -69,9 +69,6 @@ presets, and a third of the smallest rise after which a run with a rate of 0.1 l
 ABOVE_GUESSING = 1.05
 """Losses of this multiple of guessing all characters alike are worse than guessing: an untrained network is near it."""
 
-_NO_WORKER = ("stopped", "finished", "failed", "crashed")
-"""States without a worker. While there is one, how the run ended before is no longer true."""
-
 
 def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float | None = None) -> Verdict:
     """Judge the run.
@@ -84,7 +81,8 @@ def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float |
     """
     state = status.state if status is not None else None
     message = status.message if status is not None else ""
-    if state in (None, *_NO_WORKER) and (ended := _ended(series, status, order0)):
+    # While there is a worker, how the run ended before is no longer true.
+    if state in (None, *NO_WORKER) and (ended := _ended(series, status, order0)):
         return ended
     if state == "waiting":
         return Waiting(message)

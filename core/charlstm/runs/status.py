@@ -11,7 +11,7 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from charlstm import storage, system
 from charlstm.errors import RunError
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
 
 RunState = Literal["starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed"]
-STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
+STATES = get_args(RunState)
+NO_WORKER = (*liveness.ENDED_STATES, "crashed")
+"""The states of a run without a worker: it has ended."""
+
 STARTING = 15.0
 """Seconds that a new worker gets until its first heartbeat."""
 

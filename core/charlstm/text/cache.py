@@ -332,18 +332,15 @@ def entries() -> list[Entry]:
     return sorted(found, key=lambda entry: entry.used)
 
 
-def prune_cache(*, max_bytes: int = 0, keep: Collection[str] = ()) -> int:
-    """Remove the least recently used texts until at most ``max_bytes`` are left, and return the bytes freed.
+def prune_cache(keep: Collection[str] = ()) -> int:
+    """Remove all texts but those whose fingerprint is in ``keep``, and return the bytes freed.
 
-    Texts whose fingerprint is in ``keep`` stay. A run that is training on a removed text continues: a mapped file can
+    A run that is training on a removed text continues: a mapped file can
     still be read after it was deleted.
     """
     _remove_stale(now=True)
-    listed = entries()
-    size, freed = sum(entry.bytes for entry in listed), 0
-    for entry in listed:
-        if size - freed <= max_bytes:
-            break
+    freed = 0
+    for entry in entries():
         if entry.fingerprint not in keep:
             shutil.rmtree(texts_dir() / entry.fingerprint, ignore_errors=True)
             freed += entry.bytes

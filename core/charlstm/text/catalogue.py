@@ -40,7 +40,7 @@ class Candidate:
     group: Literal["data", "file", "folder"]
 
 
-def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[Candidate, ...]:
+def find_texts(folder: str | Path = ".") -> tuple[Candidate, ...]:
     """``data/*.txt`` in ``folder``, then the texts in ``folder``, then its subfolders; at most :data:`MAX_LISTED`.
 
     Raises :class:`TextError` when ``folder`` itself cannot be listed.
@@ -56,7 +56,7 @@ def find_texts(folder: str | Path = ".", pattern: str = TEXT_PATTERN) -> tuple[C
     except OSError:
         data = []
     found = [Candidate(one.path, one.name, one.bytes, "data") for one in sorted(data, key=lambda one: one.name.lower())]
-    found += [one for one in here if one.group == "file" and matches(one.name.lower(), pattern)]
+    found += [one for one in here if one.group == "file" and matches(one.name.lower(), TEXT_PATTERN)]
     found += [one for one in here if one.group == "folder"]
     return tuple(found[:MAX_LISTED])
 

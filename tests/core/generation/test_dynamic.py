@@ -116,7 +116,6 @@ def test_adapted_weights_equal_those_of_torch(make_model):
     adaptive = AdaptiveModel(model, adaptation=FAST)
     adaptive.read(ids)
     adapted = adaptive.adapted()
-    assert adaptive.updates == 40
     for name, each in with_torch.named.items():
         assert adapted.weights[name] == pytest.approx(each.detach().numpy(), abs=1e-4), name
     assert list(adapted.weights) == list(model.weights)
@@ -152,7 +151,6 @@ def test_reset_gives_the_original_losses(model):
     first = adaptive.read(ids)
     assert not np.allclose(adaptive.read(ids), first, atol=0.01), "the second time it knows the text"
     adaptive.reset()
-    assert adaptive.updates == 0
     assert all(np.array_equal(array, model.weights[name]) for name, array in adaptive.adapted().weights.items())
     assert np.array_equal(adaptive.read(ids), first)
 

@@ -13,7 +13,7 @@ from charlstm.insight.duel import (
     bits_after,
     in_words,
     rates_differ,
-    repeated_share,
+    repeated_chars,
     text_figures,
     to_html,
     to_markdown,
@@ -39,10 +39,10 @@ def test_a_verdict_has_the_other_models_bits_only_if_it_is_another():
 
 
 def test_repeated_share_counts_each_character_once():
-    assert repeated_share("abcd" * 2, length=4) == 0.5
-    assert repeated_share("a" * 10, length=4) == 0.9
-    assert repeated_share("abcdefgh", length=4) == 0
-    assert repeated_share("") == 0
+    assert repeated_chars("abcd" * 2, length=4).mean() == 0.5
+    assert repeated_chars("a" * 10, length=4).mean() == 0.9
+    assert not repeated_chars("abcdefgh", length=4).any()
+    assert not len(repeated_chars(""))
 
 
 def verdict(bits: float, repeated: float, copied: float | None = None, error: float = 0.05) -> TextFigures:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import charlstm
 from charlstm.errors import SettingsError
-from charlstm.training.presets import preset
+from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
 from charlstm.training.settings_file import load_settings
 
@@ -80,7 +80,7 @@ def test_every_setting_can_be_in_the_file(tmp_path: Path) -> None:
         ("lr = 1\r\nseed = [1]", "line 2: A setting is a number, a word in quotes, true or false"),
         ("seed = 2026-01-01", "line 1: A setting is a number, a word in quotes, true or false"),
         ("[network]\nhidden_size = 5", "line 1: This is a table, and the settings are at the top of the file"),
-        ("preset = 'quickest'", "line 1: There is no preset 'quickest'; the presets are quick"),
+        ("preset = 'quickest'", f"line 1: There is no preset 'quickest'; the presets are {', '.join(PRESETS)}"),
         ("[text]\nclean = 1", "line 2: clean takes true or false, not 1"),
         ("clean = true", "line 1: There is no setting 'clean'"),
         ("[text]\nlr = 1", "line 2: There is no text option 'lr'"),

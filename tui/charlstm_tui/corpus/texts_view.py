@@ -230,9 +230,6 @@ class TextsView(View):
         return report
 
     # ---- the table of actions
-    def scopes(self) -> tuple[str, ...]:
-        return ("corpus",)
-
     def can(self, action: Action) -> bool:
         match action.handler:
             case "licence" | "clean" | "held_out":

@@ -72,8 +72,8 @@ class Candidates(Painted, Widget):
             super().__init__()
             self.char = char
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._distribution: NextCharDistribution | None = None
         self._settings = SamplerSettings()
         self._current: str | None = None

@@ -207,8 +207,8 @@ class CellsView(ReadingView):
         return self.state is not None and self.state.running
 
     @property
-    def walks(self) -> bool:
-        return self.text_view.has_focus  # else the keys are the list's
+    def scopes_key(self) -> str:
+        return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
     def can(self, action: Action) -> bool:
         if action.handler in ("let_go", "duel"):

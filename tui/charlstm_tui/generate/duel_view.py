@@ -112,9 +112,6 @@ class DuelView(GenerateView):
     def running(self) -> bool:
         return _runs(self.sides)
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate", "generate.duel")
-
     def can(self, action: Action) -> bool:
         if action.handler == "save":
             return bool(self._figures)

@@ -250,9 +250,6 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate.model", "generate.multiverse")
-
     def can(self, action: Action) -> bool:
         if action.handler == "put_in":
             return self._place is not None and bool(self.chosen)

@@ -22,7 +22,7 @@ from charlstm.display import percent, plural, quoted, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
-from charlstm_tui.actions import ANYWHERE, OUTSIDE, PANES, Action, active, key_of
+from charlstm_tui.actions import Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
@@ -207,17 +207,16 @@ class PlayView(ExplainingView):
     def parts(self) -> tuple[object, ...]:
         return (self, self._writing, self._learning, self._text, self._candidates, self._tree)
 
-    def scopes(self) -> tuple[str, ...]:
+    @property
+    def scopes_key(self) -> str:
         if self.choosing:
-            return (ANYWHERE, PANES, OUTSIDE, "generate.choices")
+            return "play, choices"
         if self.writing:
-            return (ANYWHERE, "generate.write", "generate.write.suggestion" if self.suggested else PANES)
+            return "play, suggestion" if self.suggested else "play, writing"
         focused = self.screen.focused
         if focused is self.text_view:
-            return ("generate", "generate.play", "generate.model", "generate.text")
-        if isinstance(focused, BranchTree):
-            return ("generate", "generate.play", "generate.model", "generate.tree")
-        return ("generate", "generate.play", "generate.model")
+            return "play, text"
+        return "play, branches" if isinstance(focused, BranchTree) else "play"
 
     def can(self, action: Action) -> bool:
         state = self.state
@@ -902,7 +901,7 @@ class PlayView(ExplainingView):
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
         if any(map(self.can, actions)):
             return
-        if actions and self._opens and not self.prime_input.has_focus:
+        if self._opens and any(action.mode for action in actions) and not self.prime_input.has_focus:
             self.say("That key acts once the text is there: press it again then.")
         if not self.writing or self.screen.focused is not self.text_view:
             return

@@ -27,14 +27,6 @@ class ReadingView(ExplainingView):
     def text_view(self) -> StreamView:
         return self._text
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("generate.model", *(("generate.reading",) if self.walks else ()), f"generate.{self.id}")
-
-    @property
-    def walks(self) -> bool:
-        """Whether the arrow keys move the cursor of the text now."""
-        return True
-
     def moved(self) -> None:
         """The cursor is at another place, or the text is another one."""
         self.explain()

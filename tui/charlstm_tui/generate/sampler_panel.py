@@ -103,8 +103,8 @@ class SamplerPanel(Painted, Widget):
     }
     """
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._settings = SamplerSettings()
         self._speed = 0.0
 

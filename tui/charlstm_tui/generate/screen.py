@@ -40,7 +40,7 @@ from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.generate.view_bar import VIEWS, GenerateBar, StatusLine, slider_track
+from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
@@ -107,12 +107,9 @@ class GenerateScreen(ModeScreen):
         self.duel = DuelView(self.player, id="duel")
         self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
-        self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self.context = ContextView(self.player, self.insight, id="context")
-        self.use_views(self.play)
-        self.views |= {
-            view.id or "": view for view in (self.score, self.duel, self.cells, self.multiverse, self.context)
-        }
+        self.use_views(self.play, later=(self.score, self.duel, self.cells, self.multiverse, self.context))
+        self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
         """What is shown of the chosen run while it has no model to play."""
@@ -174,7 +171,7 @@ class GenerateScreen(ModeScreen):
 
     @property
     def view_name(self) -> str:
-        """One of :data:`VIEWS`."""
+        """See :attr:`GenerateView.view_name`."""
         return self.view.view_name
 
     @property
@@ -183,7 +180,7 @@ class GenerateScreen(ModeScreen):
         return self.score if self.view.back_to == "score" else self.play
 
     def show_view(self, name: str) -> None:
-        """Show one of :data:`VIEWS`. The text of Play stays as it is meanwhile; Write is a mode of Play."""
+        """Show the view, or the mode of Play, with this ``view_name``. The text of Play stays as it is meanwhile."""
         before = self.view
         shown = "play" if name == "write" else name
         if before.id == shown:
@@ -232,7 +229,8 @@ class GenerateScreen(ModeScreen):
         if name == "duel":  # each side says what it plays
             seed = f"seed {self.duel.seed}"
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
-        shown = VIEWS if name == "play" else (self.view.back_to or "play", name)
+        first, *others = self.views
+        shown = (first, "write", *others) if name == first else (self.view.back_to or first, name)
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
 

@@ -128,10 +128,8 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         def control(self) -> StreamView:
             return self.view
 
-    def __init__(
-        self, *, keys_scroll: bool = True, can_replace: bool = False, id: str | None = None, classes: str | None = None
-    ) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, keys_scroll: bool = True, can_replace: bool = False, id: str | None = None) -> None:
+        super().__init__(id=id)
         self.can_replace = can_replace
         self._keys_scroll = keys_scroll
         self._text_layout = TextLayout()

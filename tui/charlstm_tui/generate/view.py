@@ -44,7 +44,7 @@ class GenerateView(View):
 
     @property
     def view_name(self) -> str:
-        """One of :data:`VIEWS`."""
+        """The name of the view, or of a mode of it: the id of the action that opens it, without ``generate.``."""
         return self.id or ""
 
     @property

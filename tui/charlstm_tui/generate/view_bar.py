@@ -17,8 +17,6 @@ from charlstm.generation.tree import surprise
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
-VIEWS = ("play", "write", "score", "duel", "cells", "multiverse", "context")
-
 
 class GenerateBar(Widget):
     """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.

@@ -306,7 +306,7 @@ class Playback:
         facts = describe(loaded.model, path, request)
         if self.number == 0:  # the only one whose sessions are saved
             folder = saved_sessions.folder(facts.run, path)
-            self.last_session = saved_sessions.last(folder, None, request.session, closed)
+            self.last_session = saved_sessions.last(folder, request.session, closed)
         self.loaded, self.facts = loaded, facts
         return loaded
 
@@ -431,17 +431,16 @@ class Playback:
         """Whether redo goes on to the text from which undo went back."""
         return bool(self.after) and self.is_open and self.document.changes == self._changes_then
 
-    def go_to_other(self, direction: int, file: Path | None = None) -> None:
-        """Play the text before this one (-1), or the one from which that was done (1). This one is saved in
-        ``file``."""
-        here = self.replaced(file)
+    def go_to_other(self, direction: int) -> None:
+        """Play the text before this one (-1), or the one from which that was done (1)."""
+        here = self.replaced(None)
         assert here is not None
         self.put_back((self.before if direction < 0 else self.after).pop())
         (self.after if direction < 0 else self.before).append(here)
         self._changes_then = self.document.changes
         assert self.facts is not None
         folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        self.last_session = saved_sessions.last(folder, None, self.request.session, here.saved)
+        self.last_session = saved_sessions.last(folder, self.request.session)
 
     def stream(self, count: int = PAUSE_AFTER) -> None:
         """Generate so many characters at the end of the text, as soon as the model has read it."""

@@ -138,11 +138,11 @@ def folder(run: Path | None, model: Path) -> Path:
     return paths.state_dir(make=False) / "sessions" / f"{model.stem}-{place}"
 
 
-def saved(place: Path, but: Path | None = None) -> list[SavedSession]:
-    """The sessions there other than ``but``, newest first."""
+def saved(place: Path) -> list[SavedSession]:
+    """The sessions there, newest first."""
     found: list[SavedSession] = []
     with contextlib.suppress(OSError):
-        found += [session for path in place.glob("*.json") if path != but and (session := session_at(path)) is not None]
+        found += [session for path in place.glob("*.json") if (session := session_at(path)) is not None]
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
@@ -254,24 +254,21 @@ def make(path: Path) -> None:
     path.mkdir(mode=mode, parents=True, exist_ok=True)
 
 
-def new_name(place: Path, start: str = AUTO, ending: str = ".json", taken: Collection[Path] = ()) -> Path:
+def new_name(place: Path, taken: Collection[Path] = ()) -> Path:
     """A free name in ``place`` with the time of now; ``taken`` are those of files that are not written yet."""
-    stem = f"{start}{time.strftime('%Y%m%d-%H%M%S')}"
-    path, number = place / f"{stem}{ending}", 2
+    stem = f"{AUTO}{time.strftime('%Y%m%d-%H%M%S')}"
+    path, number = place / f"{stem}.json", 2
     while path.exists() or path in taken:
-        path, number = place / f"{stem}-{number}{ending}", number + 1
+        path, number = place / f"{stem}-{number}.json", number + 1
     return path
 
 
-def last(place: Path, but: Path | None, opened: Path | None, closed: SavedSession | None) -> SavedSession | None:
-    """The session to continue, other than ``but``, of whichever model: a newer version of the one that was ``opened``,
-    which the app saved by itself; else the newest with work in it; else the newest with a text. ``closed`` was played
-    until now: its file may not be written yet. ``place`` is the folder of the model that is played."""
-    known = [session for session in everywhere(place) if session.path != but]
-    sessions = [session for session in known if closed is None or session.path != closed.path]
-    if closed is not None and closed.path != but:
-        sessions.insert(0, closed)
-    sessions = [session for session in sessions if session.length]
+def last(place: Path, opened: Path | None, closed: SavedSession | None = None) -> SavedSession | None:
+    """The session to continue, of whichever model: a newer version of the one that was ``opened``, which the app saved
+    by itself; else the newest with work in it; else the newest with a text. ``closed`` was played until now: its file
+    may not be written yet. ``place`` is the folder of the model that is played."""
+    others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
+    sessions = [session for session in (closed, *others) if session is not None and session.length]
     newer: list[SavedSession] = []
     if opened is not None:
         with contextlib.suppress(OSError):
@@ -339,10 +336,10 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
 
     else:
         scale = cast(Any, colour if colour in get_args(saving.Colour) else "rank")
-        write_copy = saving.copy_as(session, path, scale, title=state.summary.title)
+        content = saving.exported(session, path, scale, state.summary.title)
 
         def write() -> None:
-            write_copy(True)
+            user_files.save_bytes(path, content)
 
     def save() -> str:
         try:

@@ -215,18 +215,18 @@ class Player:
         job, asked = self.cancel(number), self.asked.get(number, 0)
         self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job, asked))
 
-    def load_checkpoint(self, direction: int, number: int = 0) -> None:
+    def load_checkpoint(self, direction: int) -> None:
         """Go on with the run's next earlier (-1) or later (1) checkpoint (:meth:`load_model_of_run`)."""
-        job = self._latest_job.get(number, 0)
+        job = self._latest_job.get(0, 0)
         load = Operation(lambda playback: self._load_checkpoint(playback, direction, job), edits=False)
-        self.do(load, number=number)
+        self.do(load)
 
-    def load_model_of_run(self, step: int | None, number: int = 0) -> None:
+    def load_model_of_run(self, step: int | None) -> None:
         """Go on with the model of the run after ``step`` steps, or with its best one. A text in which the user had a
         part stays, and the other model reads it; other text begins again from its prime, with the same seed."""
-        job = self._latest_job.get(number, 0)
+        job = self._latest_job.get(0, 0)
         load = Operation(lambda playback: self._load_model_of_run(playback, step, job), edits=False)
-        self.do(load, number=number)
+        self.do(load)
 
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
@@ -252,27 +252,27 @@ class Player:
         """Stream at another speed."""
         self._put(lambda: self._change_speed(number, change))
 
-    def find_continuations(self, count: int, length: int, lines: int, first: int, number: int = 0) -> None:
+    def find_continuations(self, count: int, length: int, lines: int, first: int) -> None:
         """Generate ``count`` continuations of the text at the cursor, from number ``first`` on, each with as many
         characters and lines at most. They are in the states while they grow; :meth:`cancel` ends it."""
-        job = self._latest_job.get(number, 0)
-        self.do(CONTINUATIONS, count, length, lines, first, lambda found: self._show(number, job, found), number=number)
+        job = self._latest_job.get(0, 0)
+        self.do(CONTINUATIONS, count, length, lines, first, lambda found: self._show(job, found))
 
-    def give_title(self, title: str, number: int = 0) -> None:
+    def give_title(self, title: str) -> None:
         """Give the session a title, by which it is listed."""
-        self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False), number=number)
+        self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
 
-    def save_as(self, path: Path, colour: str | None, number: int = 0) -> None:
+    def save_as(self, path: Path, colour: str | None) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
         reads = nothing if path.suffix.lower() in ("", ".json") else to_end
         save = Operation(lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False)
-        self.do(save, number=number)
+        self.do(save)
 
     # ---- the thread
 
-    def _put(self, run: Callable[[], None], replaces: tuple[str, int] | None = None) -> None:
-        self._commands.put(PlayerCommand(run, replaces))
+    def _put(self, run: Callable[[], None]) -> None:
+        self._commands.put(PlayerCommand(run))
 
     def _take(self, number: int, waiting: Waiting, asked: int) -> None:
         """Carry out what was asked for as number ``asked``, or let it wait until the model has read enough."""
@@ -745,9 +745,9 @@ class Player:
         is_last = len(self._commands) <= 1  # besides the command that ends the thread
         return (self._closing.is_set() and is_last) or self._latest_job.get(playback.number, 0) != job
 
-    def _show(self, number: int, job: int, found: Continuations) -> None:
+    def _show(self, job: int, found: Continuations) -> None:
         """Show continuations in the middle of a command, if it is time. Raises :class:`Cancelled` to end it."""
-        playback = self._playbacks[number]
+        playback = self._playbacks[0]
         if self._stopped(playback, job):
             raise Cancelled("")
         playback.continuations, playback.changed = found, True

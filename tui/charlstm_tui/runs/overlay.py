@@ -24,12 +24,11 @@ from charlstm_tui.formatting import clock, count, loss, shorten
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails
 from charlstm_tui.widgets.chart_painting import RUN_COLOURS, ChartData, ChartRun
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from charlstm_tui.widgets.split import Split
 
 LETTERS = string.ascii_lowercase
 """Each run has a letter, so that runs are told apart without colours too."""
-SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 BEHIND = ("nothing", "raw", "range")
 """What is drawn behind the smoothed training curves: nothing, every logged loss, or their lowest and highest."""
 AXIS_NAMES: dict[Axis, str] = {"step": "steps", "epochs": "epochs", "characters": "characters", "seconds": "time"}
@@ -79,9 +78,6 @@ class OverlayPane(View):
     @property
     def name_shown(self) -> str:
         return "Curves"
-
-    def scopes(self) -> tuple[str, ...]:
-        return ("runs.overlay",)
 
     def handle_escape(self) -> bool:
         """Remove the cursor or the selection; whether there was one."""

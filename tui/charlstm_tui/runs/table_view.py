@@ -162,9 +162,6 @@ class TableView(View):
         self._update_details()
         self.post_message(self.Changed())
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("runs",)
-
     def on_resize(self) -> None:
         self._update_head()
 
@@ -267,8 +264,6 @@ class TableView(View):
                 return run is not None and not run.status.alive and run.status.state != "finished"
             case "compare":
                 return self.comparing or len(self.marked) > 0
-            case "overlay_close":
-                return False
             case _:
                 return run is not None
 

@@ -19,6 +19,7 @@ from charlstm.display import visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
+from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
 from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name, clock
@@ -28,7 +29,6 @@ from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
-    ENDED,
     LONG_START,
     ShownRun,
     figures,
@@ -41,10 +41,9 @@ from charlstm_tui.train.run_summary import (
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from charlstm_tui.widgets.split import Split
 
-SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 NARROW, WIDE, LOW = 72, 150, 18
 HEIGHT_FOR_CURVES = 14
 AGE_INTERVAL = 1.0
@@ -150,7 +149,7 @@ class RunPane(Vertical):
         side.figures = tuple(figures(series, view, shown.bits, curves, shown.prediction))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
-        ended = view is not None and view.status.state in ENDED and not self.card_closed
+        ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
         self.set_class(bool(shown.refusal), "-refused")
@@ -188,7 +187,7 @@ class RunPane(Vertical):
     def _doing(view: RunView | None) -> str:
         """What the worker does before its first step."""
         if view is None or view.status.state != "starting":
-            return "no step was taken" if view is not None and view.status.state in ENDED else ""
+            return "no step was taken" if view is not None and view.status.state in NO_WORKER else ""
         return f"{visible(view.status.message, keep='') or 'its process begins'} …"
 
     def _chart_data(self, series: RunSeries, references: Sequence[tuple[str, float]], words: str) -> ChartData:

@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charlstm.display import as_sentence, visible
+from charlstm.display import BITS_PER_NAT, as_sentence, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.judge import judge
 from charlstm.runs.prediction import Prediction, predict
@@ -36,10 +36,8 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
 from charlstm_tui.train.result_card import RunResult
-from charlstm_tui.widgets.chart_painting import BITS
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
-ENDED = ("stopped", "finished", "failed", "crashed")
 
 
 @dataclass(frozen=True)
@@ -107,7 +105,7 @@ def figures(
     """The side figures, the most important first; with ``curves``, how some of them went."""
     last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
-    other = None if nats is None else nats * (1 if bits else BITS)
+    other = None if nats is None else nats * (1 if bits else BITS_PER_NAT)
     mark = "" if series.best_whole else ESTIMATE
     train = formatting.loss(series.train_loss, bits, decimals=3)
     validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
@@ -206,7 +204,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     lines: list[str] = []
     if best is not None and math.isfinite(best.loss):
         own, other = ("bits", "nats") if bits else ("nats", "bits")
-        in_other = best.loss if bits else best.loss * BITS
+        in_other = best.loss if bits else best.loss * BITS_PER_NAT
         where = "held-out text" if best.whole else "slices of the held-out text, an estimate"
         measures = f"{own} per character{'' if best.step == 0 else ', best'} on {where} ({in_other:.3f} {other})"
     elif not broken:

@@ -149,9 +149,6 @@ class SetupPane(View):
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     # ---- the keys
-    def scopes(self) -> tuple[str, ...]:
-        return ("train", "train.before")
-
     def can(self, action: Action) -> bool:
         match action.handler:
             case "start":
@@ -501,8 +498,7 @@ class SetupPane(View):
             await self._read_or_refused.wait()
             if self.text_facts is None or choice != self.corpus:
                 return None
-            for group in ("measure", "probe"):  # they would slow the run's own first seconds down
-                self.workers.cancel_group(self, group)
+            self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
             run = await self._start(choice, runs_dir)
             if run is None:
                 self._measure_what_is_missing()

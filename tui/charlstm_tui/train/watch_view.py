@@ -20,6 +20,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.verdict import Diverged, lower_rate
 from charlstm_tui.actions import Action
@@ -33,9 +34,9 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
-from charlstm_tui.train.run_pane import SMOOTHING, RunPane
-from charlstm_tui.train.run_summary import ENDED, ShownRun
-from charlstm_tui.widgets.loss_chart import LossChart
+from charlstm_tui.train.run_pane import RunPane
+from charlstm_tui.train.run_summary import ShownRun
+from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
@@ -102,10 +103,11 @@ class WatchView(View):
     @property
     def over(self) -> bool:
         run = self.run
-        return run is not None and run.status.state in ENDED
+        return run is not None and run.status.state in NO_WORKER
 
-    def scopes(self) -> tuple[str, ...]:
-        return ("train", "train.after" if self.over else "train.live")
+    @property
+    def scopes_key(self) -> str:
+        return "watch, over" if self.over else "watch"
 
     def can(self, action: Action) -> bool:
         run = self.run
@@ -115,7 +117,7 @@ class WatchView(View):
             case "pause" | "stop" | "rate" | "finish" | "checkpoint":
                 return run is not None and run.live
             case "more":
-                return run is not None and (run.live or run.status.state in ENDED)
+                return run is not None and (run.live or run.status.state in NO_WORKER)
             case "resume":
                 return run is not None and (run.status.state != "finished" or self._diverged)
             case _:
@@ -308,16 +310,18 @@ class WatchView(View):
         run = self.run
         if run is None:
             return
-        self._question(
-            f"Stop {run.name}?",
-            "It saves its exact state and ends. It can be resumed later and continues as if nothing had been.",
-            [
-                Choice("s", "stop at a checkpoint now", "stop"),
-                Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
-                Choice("c", "continue training", None),
-            ],
-            lambda answer: self._send(run.run, answer),
-        )
+
+        async def answered(command: str | None) -> None:
+            if command is not None:
+                await self._send(run.run, command)
+
+        about = "It saves its exact state and ends. It can be resumed later and continues as if nothing had been."
+        choices = [
+            Choice("s", "stop at a checkpoint now", "stop"),
+            Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
+            Choice("c", "continue training", None),
+        ]
+        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     async def do_finish(self) -> None:
         if self.run is not None:
@@ -419,16 +423,6 @@ class WatchView(View):
                 await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
         except CharLSTMError as error:
             self._refuse(run, str(error))
-
-    # ---- small dialogs
-    def _question(self, title: str, about: str, choices: list[Choice], then: Callable[[Any], Any]) -> ChoiceDialog:
-        async def answered(answer: Any) -> None:
-            if answer is not None:
-                await then(answer)
-
-        dialog = ChoiceDialog(title, about, choices)
-        self.app.push_screen(dialog, answered)
-        return dialog
 
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from charlstm.display import BITS_PER_NAT
 from charlstm.runs.series import Curve
 from charlstm_tui.formatting import clock
 
@@ -25,7 +26,6 @@ Glyphs = Literal["braille", "blocks"]
 Array = np.ndarray
 
 NOTHING = Curve(np.empty(0), np.empty(0))
-BITS = 1 / math.log(2)
 SPACE = ord(" ")
 LETTERS_APART = 16
 """Least number of columns between two letters of a run on a chart of several."""
@@ -191,7 +191,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
         return chart
     chart = PaintedChart(codes, roles, x, left, plot_width)
     inside = PaintedChart(codes[:plot_height, left : left + plot_width], roles[:plot_height, left : left + plot_width])
-    unit = BITS if view.bits else 1.0
+    unit = BITS_PER_NAT if view.bits else 1.0
     labels = _references(inside, data.references, y, unit)
     curves = [(run.raw, run.role("run-raw"), True) for run in data.runs]
     curves += [(run.train, run.role("run-train"), False) for run in data.runs]
@@ -218,7 +218,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
 
 def _scales(data: ChartData, view: ChartView) -> tuple[Scale | None, Scale | None]:
     """The scales that hold what the view shows, or nothing when there is nothing to show yet."""
-    unit = BITS if view.bits else 1.0
+    unit = BITS_PER_NAT if view.bits else 1.0
     ends = [float(curve.x[-1]) for curve in data.curves if len(curve.x)]
     if not ends:
         return None, None

@@ -64,10 +64,10 @@ class Search:
         """What finds it."""
         return _pattern(self.needle, self.match_case, self.whole_words)
 
-    def places(self, text: str, start: int = 0) -> Iterator[int]:
-        """Where it stands in ``text`` from ``start`` on; places may overlap."""
+    def places(self, text: str) -> Iterator[int]:
+        """Where it stands in ``text``; places may overlap."""
         pattern = self.pattern
-        found = pattern.search(text, start) if self.needle else None
+        found = pattern.search(text) if self.needle else None
         while found is not None:
             yield found.start()
             found = pattern.search(text, found.start() + 1)

@@ -35,6 +35,8 @@ from charlstm_tui.widgets.painted import Painted
 MAX_ZOOM = 8
 STRENGTHS = {"run": 1.0, "run-train": 0.55, "run-raw": 0.3}
 """How much of a run's colour its validation curve, its training curve and the unsmoothed one behind that have."""
+SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
+"""How much training curves may be smoothed: the name, and the weight of what came before in the moving average."""
 GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
@@ -87,8 +89,8 @@ class LossChart(Painted, Widget, can_focus=True):
             super().__init__()
             self.x = x
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self.data = ChartData()
         self.view = ChartView(glyphs=default_glyphs())
         self.cursor: float | None = None
