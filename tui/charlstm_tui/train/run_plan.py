@@ -237,16 +237,13 @@ def checkpoint_words(settings: Settings) -> str:
 
 
 def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None, costs: Mapping[str, Any]) -> str:
-    """How often the run will read the text; empty while that is not known."""
-    if settings.epochs is not None:
-        return f"{settings.epochs:g} × the text"
-    seconds, speed = number(costs, "seconds"), number(costs, "chars_per_second")
-    if facts is None or not seconds or not speed:
+    """How often the run will read the text; empty while that is not known, and where the line of its end says it."""
+    passes = number(costs, "epochs")
+    if facts is None or not passes or (settings.epochs is not None and round(passes, 1) >= settings.epochs):
         return ""
-    chars = seconds * speed
     val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
     parts = split_text(facts.chars, val_fraction, settings.split, settings.test_fraction)
-    return f"{chars / max(1, parts.train_chars):.1f} × the text, {count(chars)}"
+    return f"{passes:.1f} × the text, {count(passes * parts.train_chars)}"
 
 
 def validation_name(corpus: CorpusChoice) -> str:
