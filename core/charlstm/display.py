@@ -80,6 +80,14 @@ def percent(share: float, decimals: int | None = None) -> str:
     return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
 
 
+def loss_figure(loss: float, decimals: int) -> str:
+    """A loss with so many decimals, or as ``8.2e16`` from ten thousand on, as a run has that diverges."""
+    if not abs(loss) >= 1e4:
+        return f"{loss:.{decimals}f}"
+    mantissa, _, exponent = f"{loss:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
 def as_sentence(words: str) -> str:
     """``words`` with a capital letter at the start and a full stop at the end, where they lack it."""
     words = words.strip()

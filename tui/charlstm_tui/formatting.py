@@ -9,7 +9,7 @@ import math
 import os
 from pathlib import Path
 
-from charlstm.display import duration, visible
+from charlstm.display import duration, loss_figure, visible
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
@@ -100,7 +100,7 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
         return "–"
     if not math.isfinite(nats):
         return "not finite"
-    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.{decimals}f}"
+    return f"{'' if whole else ESTIMATE}{loss_figure(nats / math.log(2) if bits else nats, decimals)}"
 
 
 def unit(bits: bool) -> str:
