@@ -22,6 +22,7 @@ from charlstm.cli.options import (
     number_option,
     optional_text_argument,
     run_argument,
+    run_name,
     runs_dir_option,
     settings_option,
     text_options,
@@ -239,7 +240,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 )
 @val_file_option
 @start_option
-@click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
+@click.option("--name", metavar="NAME", callback=run_name, help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option
