@@ -343,7 +343,7 @@ class SetupPane(View):
         self.choose(replace(self.choices, preset=list(PRESETS)[event.index]))
 
     def do_reset(self) -> None:
-        """Back to the preset as it is, and new weights."""
+        """Back to the preset as it is, and to the weights that it starts from."""
         self.choose(RunChoices(self.preset_name))
 
     def limit_rate(self, rate: float) -> None:
@@ -376,7 +376,7 @@ class SetupPane(View):
     def do_from_model(self) -> None:
         """Where the first weights come from."""
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
-        choices = [Choice("n", "new weights", ("", None))]
+        choices = [Choice("n", "nothing: random weights", ("", None))]
         for place, view in enumerate(runs, 1):
             label = f"{visible(view.name)}, the best model of the run"
             choices.append(Choice(str(place), label, (view.name, view.run.model_path)))
@@ -399,7 +399,7 @@ class SetupPane(View):
                 self.start_from(*answer)
 
         about = (
-            "The run continues from this model's weights, with the model's size. Characters that it does not know are "
+            "A run that starts from a model has its weights and its size. Characters that the model does not know are "
             "added."
         )
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
