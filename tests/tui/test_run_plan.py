@@ -124,7 +124,8 @@ def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_fro
     losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
     assert [each.name(short=True) for each in losses] == ["anew", "on (demo)"]
     assert unit_words("nats", losses[:1]) == "nats per character, less is better"
-    assert unit_words("nats", losses).endswith("; (a model that it started from)")
+    assert unit_words("nats", losses).endswith("; (started from)")
+    assert all(len(unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
 
 
 def test_simple_models_have_names_in_words() -> None:

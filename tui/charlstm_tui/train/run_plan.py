@@ -327,11 +327,11 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
-    """What the figures beside the bars are."""
-    words = f"{unit} per character, less is better"
-    if any(each.is_estimate for each in losses):
-        words += f"; {ESTIMATE} an estimate"
-    return words + ("; (a model that it started from)" if any(each.started_from for each in losses) else "")
+    """What the figures beside the bars are, in the 35 columns that a terminal of 80 has for it."""
+    signs = [f"{ESTIMATE} estimate"] if any(each.is_estimate for each in losses) else []
+    signs += ["(started from)"] if any(each.started_from for each in losses) else []
+    words = (f"{unit} per character, less is better", f"{unit} per character", unit)[len(signs)]
+    return "; ".join([words, *signs])
 
 
 # ---- a busy processor

@@ -310,7 +310,7 @@ class WatchView(View):
             return
         self._question(
             f"Stop {run.name}?",
-            "It saves its exact state and ends. It can be resumed later and continues as if nothing had been.",
+            "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped.",
             [
                 Choice("s", "stop at a checkpoint now", "stop"),
                 Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
