@@ -84,6 +84,17 @@ def percent(share: float, decimals: int | None = None) -> str:
     return f"{value:.1f} %" if value >= 0.05 else "<0.1 %"
 
 
+def loss_figure(loss: float, decimals: int) -> str:
+    """A loss with so many decimals, or as ``8.2e16`` from ten thousand on, as a run has that diverges."""
+    return scientific(loss) if abs(loss) >= 1e4 else f"{loss:.{decimals}f}"
+
+
+def scientific(number: float) -> str:
+    """A number with two digits and a power of ten, as people write it: ``2.4e-3``."""
+    mantissa, _, exponent = f"{number:.1e}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa  # not finite: without
+
+
 def as_sentence(words: str) -> str:
     """``words`` with a capital letter at the start and a full stop at the end, where they lack it."""
     words = words.strip()

@@ -167,6 +167,8 @@ class SettingField:
         """A value as people write it: the inverse of :meth:`parse`."""
         if self.is_off(value):
             return off
+        if isinstance(value, bool):
+            return str(value).lower()
         return f"{value:g}" if isinstance(value, float) else str(value)
 
 

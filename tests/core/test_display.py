@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.display import as_html, as_sentence, cell_name, described, duration, percent, plural, symbol, visible
+from charlstm.display import (
+    as_html,
+    as_sentence,
+    cell_name,
+    described,
+    duration,
+    loss_figure,
+    percent,
+    plural,
+    symbol,
+    visible,
+)
 
 HARMFUL = st.characters(categories=["Cc", "Cf", "Cs", "Zl", "Zp"])
 
@@ -86,3 +97,18 @@ def test_html_shows_text_literally() -> None:
 
 def test_cell_is_named_by_layer_and_number() -> None:
     assert cell_name((2, 187)) == "2:187"
+
+
+@pytest.mark.parametrize(
+    ("loss", "decimals", "figure"),
+    [
+        (1.2346, 2, "1.23"),
+        (9999.0, 3, "9999.000"),
+        (1959653978.24, 2, "2.0e9"),
+        (8.2e16, 3, "8.2e16"),
+        (float("nan"), 2, "nan"),
+        (float("inf"), 2, "inf"),
+    ],
+)
+def test_loss_of_a_run_that_diverges_is_a_short_figure(loss: float, decimals: int, figure: str) -> None:
+    assert loss_figure(loss, decimals) == figure

@@ -457,9 +457,9 @@ async def test_the_preview_marks_where_the_held_out_part_begins(places: Path) ->
 async def test_simple_models_are_shown_in_the_chosen_unit(places: Path) -> None:
     Path("times.txt").write_text(PROSE)
     async with driven(places, text="times.txt") as app:
-        text = await app.shows("NATS PER CHARACTER of the held-out part", "last letter (order 1)")
+        text = await app.shows("LOSS TO BEAT, nats on the held-out part", "last letter (order 1)")
         await app.press("u")
-        await app.shows("BITS PER CHARACTER of the held-out part")
+        await app.shows("LOSS TO BEAT, bits on the held-out part")
         in_bits = await app.shows("last letter (order 1)")
 
         def figure(shown: str) -> float:

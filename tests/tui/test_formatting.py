@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.text.corpus import open_corpus
 from charlstm.text.statistics import describe
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, rough_clock
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, learning_rate, rough_clock
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
 
@@ -27,3 +27,11 @@ def test_baseline_name_has_a_long_and_a_short_form() -> None:
 )
 def test_estimates_of_time_are_rounded(seconds: float, words: str) -> None:
     assert rough_clock(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(None, "–"), (0.0, "0"), (2.4e-3, "2.4e-3"), (0.93, "9.3e-1"), (1.0, "1"), (50.0, "50"), (1e38, "1.0e38")],
+)
+def test_learning_rate_as_people_write_it(rate: float | None, words: str) -> None:
+    assert learning_rate(rate) == words

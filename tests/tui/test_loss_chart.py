@@ -209,8 +209,8 @@ def test_ticks_are_round_inside_and_not_too_many(low: float, span: float, count:
 
 
 def test_short_numbers() -> None:
-    assert [short_number(value) for value in (0, 0.5, 950, 1200, 12_000, 1_500_000)] == [
-        "0", "0.5", "950", "1,200", "12k", "1.5M",
+    assert [short_number(value) for value in (0, 0.5, 950, 1200, 12_000, 1_500_000, 5e15)] == [
+        "0", "0.5", "950", "1,200", "12k", "1.5M", "5.0e15",
     ]  # fmt: skip
 
 

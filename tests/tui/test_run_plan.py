@@ -63,6 +63,25 @@ def test_the_end_of_a_run_in_words() -> None:
     assert ends_words(Settings()).startswith("never")
 
 
+@pytest.mark.parametrize(
+    ("limits", "passes", "words"),
+    [
+        ({"max_minutes": 1}, 73.8, "73.8 × the text, 66 M"),
+        ({"max_minutes": 1}, None, None),  # not measured yet
+        ({"max_minutes": 1, "epochs": 5}, 2.1, "2.1 × the text, 1.9 M"),  # the minutes end it
+        ({"max_minutes": 1, "epochs": 5}, 5.0, None),  # its end says so already
+        ({"epochs": 5}, 5.0, None),
+    ],
+)
+def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
+    limits: dict[str, float], passes: float | None, words: str | None
+) -> None:
+    settings = Settings(**limits)  # type: ignore[arg-type]
+    costs = {} if passes is None else {"epochs": passes}
+    lines = plan_lines(settings, RunChoices(), settings, None, TextFacts(1_000_000, 90, {}), costs)
+    assert {line.label: line.text for line, _ in lines}.get("reads") == words
+
+
 def test_every_change_is_marked_in_the_plan_once() -> None:
     usual = preset("quick")
     choices = RunChoices(changes={"max_steps": 300, "seed": 5, "lr": usual.lr})
@@ -105,7 +124,8 @@ def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_fro
     losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
     assert [each.name(short=True) for each in losses] == ["anew", "on (demo)"]
     assert unit_words("nats", losses[:1]) == "nats per character, less is better"
-    assert unit_words("nats", losses).endswith("; (a model that it started from)")
+    assert unit_words("nats", losses).endswith("; (started from)")
+    assert all(len(unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
 
 
 def test_simple_models_have_names_in_words() -> None:

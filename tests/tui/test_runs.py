@@ -28,7 +28,7 @@ from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.details import DetailsPane, run_lines
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
-from charlstm_tui.runs.table import COLUMNS, fitting, line
+from charlstm_tui.runs.table import COLUMNS, Longest, fitting, line, longest_entries
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
@@ -91,13 +91,24 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
 
 
-def test_the_text_has_the_columns_that_names_leave() -> None:
+def test_text_and_preset_have_the_columns_that_they_need_and_names_leave() -> None:
     for width in range(40, 200):
-        width_of_name, columns = fitting(width, 10)
+        width_of_name, columns = fitting(width, Longest(10, 100, 100))
         assert width_of_name >= 10
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
-    assert next(column.width for column in fitting(120, 10)[1] if column.title == "TEXT") == 28
-    assert next(column.width for column in fitting(96, 32)[1] if column.title == "TEXT") == 12
+
+
+@pytest.mark.parametrize(
+    ("width", "longest", "text", "preset"),
+    [
+        (120, Longest(10, 100, 12), 28, 11),  # the text comes first
+        (100, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
+        (96, Longest(32, 100, 100), 12, None),
+    ],
+)
+def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
+    widths = {column.title: column.width for column in fitting(width, longest)[1]}
+    assert (widths["TEXT"], widths.get("PRESET")) == (text, preset)
 
 
 async def test_losses_of_the_curves_stay_in_one_row_when_the_terminal_gets_wider(places: Path) -> None:
@@ -138,7 +149,7 @@ def test_wide_names_leave_the_columns_where_they_are() -> None:
 def test_a_run_that_started_from_a_model_is_listed_with_it() -> None:
     status = RunStatus(state="finished", alive=False, step=950, best_val=1.5)
     run = RunView(Run(Path("r")), status, text="novel.txt", preset="quick", started_from="demo")
-    assert " quick (demo) " in line(run, False, 160, False, 10).plain
+    assert " quick (demo) " in line(run, False, 160, False, longest_entries([run])).plain
 
 
 def test_best_of_unfinished_runs_is_marked_as_estimate() -> None:

@@ -320,15 +320,16 @@ async def test_enter_before_the_text_is_read_starts_when_it_is(
     """Someone who knows what they want presses Enter twice in a row."""
     read = threading.Event()
 
-    def slow(choice: CorpusChoice, check: Any) -> Any:
+    def slow(choice: CorpusChoice, check: Any, tell: Any) -> Any:
+        tell("encoding … 34 %")
         assert read.wait(DEADLINE)
-        return read_text_facts(choice, check)
+        return read_text_facts(choice, check, tell)
 
     read_text_facts = setup_pane.read_text_facts
     monkeypatch.setattr(setup_pane, "read_text_facts", slow)
     monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "reading…")
+        await shows(pilot, "encoding … 34 %")
         await pilot.press("enter")
         await shows(pilot, "as soon as the text is read")
         read.set()

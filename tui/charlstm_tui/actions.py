@@ -169,7 +169,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3),
     A("train.before", "from_nothing", "n", "from nothing", "Start from random weights, or from the model in the box."),
     A("train.before", "from_model", "f", "from model", "Start from the weights of a trained model.", footer=4),
-    A("train.before", "reset", "d", "reset", "Back to the preset as it is, and new weights.", footer=5),
+    A("train.before", "reset", "d", "reset", "Back to the preset as it is.", footer=5),
     A("train.before", "more_time", "m", "more time", "Raise the time limit while other programs slow it down.",
       footer=6),
     # during

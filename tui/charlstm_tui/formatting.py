@@ -9,7 +9,7 @@ import math
 import os
 from pathlib import Path
 
-from charlstm.display import duration, visible
+from charlstm.display import duration, loss_figure, scientific, visible
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
@@ -100,7 +100,7 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
         return "–"
     if not math.isfinite(nats):
         return "not finite"
-    return f"{'' if whole else ESTIMATE}{nats / math.log(2) if bits else nats:.{decimals}f}"
+    return f"{'' if whole else ESTIMATE}{loss_figure(nats / math.log(2) if bits else nats, decimals)}"
 
 
 def unit(bits: bool) -> str:
@@ -109,11 +109,10 @@ def unit(bits: bool) -> str:
 
 
 def learning_rate(rate: float | None) -> str:
-    """A learning rate as people write it: ``2.4e-3``."""
+    """A learning rate as people write it: ``2.4e-3``, ``50``."""
     if rate is None or not math.isfinite(rate):
         return "–"
-    mantissa, _, exponent = f"{rate:.1e}".partition("e")
-    return f"{mantissa}e{int(exponent)}" if rate else "0"
+    return f"{rate:g}" if not rate or 1 <= rate < 1e4 else scientific(rate)
 
 
 def typed_path(text: str) -> Path:

@@ -143,7 +143,6 @@ class _LazyGroup(QuietPipes, click.Group):
 
     The full-screen app is charlstm-tui.
 
-    \b
     Exit codes: 0 done, 1 it could not be done, 2 wrong options, arguments or settings, 3 the
     training diverged, 130 Ctrl-C, 143 SIGTERM.""",
 )

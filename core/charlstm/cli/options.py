@@ -79,6 +79,14 @@ class _Number(click.FloatRange):
         return number
 
 
+def run_name(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    """A name for a run, which is checked before anything else happens."""
+    from charlstm.runs.names import check_name
+
+    with usage_errors():
+        return None if name is None else check_name(name)
+
+
 def complete_run(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
     """Names of runs that begin with ``start``."""
     from charlstm.runs.folder import list_runs

@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     json_option,
     number_option,
     run_argument,
+    run_name,
     runs_argument,
     runs_dir_option,
     usage_errors,
@@ -359,7 +360,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
 
 @click.command()
 @run_argument
-@click.argument("command", type=click.Choice(COMMANDS))
+@click.argument("command", type=click.Choice(COMMANDS), metavar="COMMAND")
 @click.argument("value", required=False, type=float)
 @click.option("--wait", is_flag=True, help="Return when the run has carried the command out.")
 @number_option("--timeout", minimum=0, metavar="SECONDS", help="With --wait: give up after so many seconds.")
@@ -467,7 +468,7 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[in
 
 @click.command()
 @run_argument
-@click.argument("name")
+@click.argument("name", callback=run_name)
 @json_option
 @runs_dir_option
 def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:

@@ -22,6 +22,7 @@ from charlstm.cli.options import (
     number_option,
     optional_text_argument,
     run_argument,
+    run_name,
     runs_dir_option,
     settings_option,
     text_options,
@@ -128,7 +129,7 @@ def presets(
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
-    programs slow it down is measured each time.
+    programs slow it down is measured each time. START is the model whose weights a run would begin with.
 
     With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
     figures and all settings of each preset.
@@ -158,9 +159,11 @@ def presets(
     changes = settings_from_options(assignments, {})
     start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
     rows: list[PresetEstimate] = []
+    starts = []  # names of models, empty for random weights
     for each in PRESETS.values():
         takes = starts_from_model(start_word, each.name, changes)
         settings = _preset_for(corpus, start if takes else None, each.name, changes)
+        starts.append(start.name if takes and start is not None else "")
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -174,10 +177,11 @@ def presets(
         print_result(True, rows)
         return
     for line in table(
-        ("PRESET", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", ""),
+        ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", ""),
         [
             (
                 row["name"],
+                start_name or "–",
                 "{num_layers} × {hidden_size}".format_map(row["settings"]),
                 f"{row['parameters']:,}",
                 duration(row["seconds"]),
@@ -186,7 +190,7 @@ def presets(
                 row["precision"],
                 row["about"],
             )
-            for row in rows
+            for row, start_name in zip(rows, starts, strict=True)
         ],
         right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
     ):
@@ -239,7 +243,7 @@ def _measured_speed(settings: Settings, chars: int, vocab_size: int) -> Measured
 )
 @val_file_option
 @start_option
-@click.option("--name", metavar="NAME", help="Name of the run.  [default: TEXT-PRESET-N]")
+@click.option("--name", metavar="NAME", callback=run_name, help="Name of the run.  [default: TEXT-PRESET-N]")
 @click.option("--detach", is_flag=True, help="Train in the background and return at once.")
 @click.option("--plain", is_flag=True, help="Print plain lines, without a progress bar.")
 @settings_option

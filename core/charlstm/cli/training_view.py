@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
-from charlstm.display import BITS_PER_NAT, duration, plural, shell_command, visible
+from charlstm.display import BITS_PER_NAT, duration, loss_figure, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run, RunSpec
@@ -178,7 +178,7 @@ class EventView:
 
     def _figures(self, event: Stepped) -> str:
         best = self.series.best
-        parts = [f"loss {event.train_loss:.3f}"]
+        parts = [f"loss {loss_figure(event.train_loss, 3)}"]
         if best is not None:
             parts.append(f"best {ESTIMATE}{best.val_loss:.3f}")
         if (ending := self._prediction()) is not None:
@@ -213,7 +213,8 @@ def milestone(event: Event) -> str | None:
         case Validated():
             name = "validation loss on all held-out characters " if event.whole else f"validation loss {ESTIMATE}"
             star = "  best so far" if event.best and not event.whole else ""
-            return f"{at}{name}{event.val_loss:.4f} nats, {event.val_loss * BITS_PER_NAT:.3f} bits per character{star}"
+            nats, bits = loss_figure(event.val_loss, 4), loss_figure(event.val_loss * BITS_PER_NAT, 3)
+            return f"{at}{name}{nats} nats, {bits} bits per character{star}"
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"

@@ -945,8 +945,8 @@ class Trainer:
         if figure is None or limit is not None:
             read = self.plan.val_chars if figure is None else figure.chars
             yield self._warning(
-                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: to read all of them would "
-                f"take too much of the run's time, about {max(seconds, allowed):,.0f} s. Evaluate the model to do so"
+                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: all of them would take "
+                f"about {max(seconds, allowed):,.0f} s. Evaluate the model to read them"
             )
         if figure is None:
             return False

@@ -151,6 +151,8 @@ def reading(path: Path) -> Iterator[None]:
         raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
     except FileNotFoundError:
         raise GenerationError(f"There is no session file {path}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise GenerationError(f"The session file {path} cannot be read: it is damaged, or no session") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None

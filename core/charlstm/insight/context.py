@@ -131,8 +131,8 @@ def context(
     before = len(ids) - 1 if at is None else min(at, len(ids) - 1)
     if before < longest or (at is not None and at >= len(ids)):
         raise GenerationError(
-            f"To measure a context of {longest:,} characters, as many that the model knows have to stand before the "
-            f"predicted one; there are {max(0, before):,}. Take a longer text or shorter contexts"
+            f"The text is too short for a context of {longest:,} characters: only {max(0, before):,} that the model "
+            "knows stand before the predicted one. Take a longer text or shorter contexts"
         )
     if at is not None:
         chosen = np.array([at], np.intp)

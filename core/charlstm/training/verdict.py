@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Literal
 
-from charlstm.display import as_sentence, duration
+from charlstm.display import as_sentence, duration, loss_figure
 from charlstm.training.events import ESTIMATE
 from charlstm.training.settings import Settings
 
@@ -633,7 +633,7 @@ def _unit(bits: bool) -> str:
 
 def _loss(nats: float, bits: bool) -> str:
     """A loss in nats, or in ``bits``, without its unit."""
-    return f"{nats / math.log(2) if bits else nats:.2f}"
+    return loss_figure(nats / math.log(2) if bits else nats, 2)
 
 
 def _percent(part: float) -> str:

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -69,7 +70,9 @@ def test_presets_estimates_each_preset_for_a_text(
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    assert "20,000" in run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
+    printed = run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
+    assert "20,000" in printed
+    assert re.search(r"^PRESET +START +NETWORK", printed)
     # with a separate text to validate on, all of the text is trained on
     Path("other.txt").write_text(TEXT[:500])
     held_out, whole = (

@@ -84,3 +84,8 @@ def test_training_ends_with_the_number_of_the_signal(
     monkeypatch.setattr(EventView, "show", signalled)
     run_cli(*TRAIN, "--max-steps", "100000", "--name", run, code=code)
     assert find_run(run).status().state == "stopped"
+
+
+@pytest.mark.parametrize("words", [("rename", "fox"), ("train", "data/fox.txt", "--name")])
+def test_a_name_that_no_run_can_have_is_wrong_usage(workspace: Path, run_cli: RunCli, words: tuple[str, ...]) -> None:
+    assert "cannot be a run's name" in run_cli(*words, "../fox", code=ExitCode.WRONG_USAGE)[1]

@@ -85,6 +85,7 @@ async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offe
     async with playing(model, (120, 36)) as it:
         await it.paused(5)
         await it.until(lambda: "BRANCHES" in it.screen_text())
+        assert "BRANCHES  Enter shows" not in it.screen_text(), "there is none to show"
         first = it.screen.query_one(Candidates).render_line(1).text
         assert first.startswith("  ")
         await it.pilot.press("enter")

@@ -582,6 +582,7 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         assert "learns, strength 1" in it.status()
         assert it.screen.play.text_view.marks() == levels, "the figures of the text are those of the model"
         await it.pilot.press("ctrl+b")
+        assert "Strength 2: the copy learns at 2 times the rate. Ctrl+B: learn more." in it.status()
         await it.until(lambda: it.state.learnt_strength == 2.0)
         learnt = suggested(text, 2.0)
         await it.until(lambda: it.state.suggestion == learnt)

@@ -41,7 +41,7 @@ def figures(stats: Statistics, width: int) -> Content:
 
 def simple_models(stats: Statistics, width: int, bits: bool) -> Content:
     """A bar for each simple model: its loss on the held-out part, in nats or in ``bits`` per character."""
-    title = f"{unit(bits).upper()} PER CHARACTER of the held-out part, from" + (" (sampled)" if stats.sampled else "")
+    title = f"LOSS TO BEAT, {unit(bits)} on the held-out part" + (" (sampled)" if stats.sampled else "")
     lines = [Content.styled(title, "$quiet bold")]
     if stats.bits is None:
         reason = visible(stats.too_little or "Counting …", keep="")

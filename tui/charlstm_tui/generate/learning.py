@@ -71,10 +71,14 @@ class Learning:
             self._end()
             self._view.say("The model suggests with its fixed weights again.")
             return
+        first = self._strength is None
         self._strength = later[0]
         self._begin(self._strength)
-        after = f"{key}: {later[1]:g}" if later[1:] else f"{key} ends it"
-        self._view.say(f"A copy learns from your text, and suggests. Strength {self._strength:g}; {after}.")
+        if first:
+            words = "A copy of the model learns from your text, and suggests."
+        else:
+            words = f"Strength {self._strength:g}: the copy learns at {self._strength:g} times the rate."
+        self._view.say(f"{words} {key}: {self.key_label}.")
 
     def _end(self) -> None:
         self._strength = None

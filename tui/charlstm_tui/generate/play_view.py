@@ -129,8 +129,9 @@ class PlayView(ExplainingView):
                     yield self._suggestions
                 with Vertical(id="tree-pane"):
                     with Horizontal(id="tree-caption"):
-                        yield Static(Content("BRANCHES  Enter shows"), classes="caption")
-                        yield Static(Content("from"), classes="caption")
+                        yield Static(Content("BRANCHES"), classes="caption")
+                        yield Static(Content("  Enter shows"), classes="caption of-columns -wide")
+                        yield Static(Content("from"), classes="caption of-columns")
                     yield self._tree.data_bind(PlayView.state)
                 yield self._sampler
 
@@ -141,7 +142,7 @@ class PlayView(ExplainingView):
         self._draw_title()
         for part in (
             self._show_prime, self._copied.follow, self._writing.follow, self._learning.follow,
-            self._use_preferences, self._show_panels,
+            self._use_preferences, self._show_panels, self._show_branch_titles,
             self._explain_again, self._show_continuations, self._show_keys, self._tell,
         ):  # fmt: skip
             self.watch(self, "state", part, init=False)
@@ -474,6 +475,9 @@ class PlayView(ExplainingView):
     def _show_panels(self, before: PlaybackState | None, state: PlaybackState) -> None:
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
             self._draw_panels()
+
+    def _show_branch_titles(self, state: PlaybackState) -> None:
+        self.set_class(len(state.branches) > 1, "-branched")
 
     def _explain_again(self, before: PlaybackState | None, state: PlaybackState) -> None:
         if self.explaining and (started(before, state) or not self.playing):

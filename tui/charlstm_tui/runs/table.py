@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from textual import events
@@ -40,7 +40,8 @@ class Column:
     falling: bool = False
     """Whether sorting by it begins with the largest figure or the latest time."""
     most: int = 0
-    """The most columns it has, where the names of the runs need fewer than there are; 0: never more than ``width``."""
+    """The most cells it has, where its entries need them and the names of the runs do not; 0: never more than
+    ``width``."""
 
     @property
     def gap(self) -> str:
@@ -169,11 +170,27 @@ LEAST_RANK = 5
 EDGES = 5  # cells for the cursor, the mark, and the margin on the right
 
 
+class Longest(NamedTuple):
+    """The cells of the longest name, text and preset in a table."""
+
+    name: int = 0
+    text: int = 0
+    preset: int = 0
+
+    def wanted(self, column: Column) -> int:
+        """The cells that a column would like to have."""
+        entry = {"TEXT": self.text, "PRESET": self.preset}.get(column.title, 0)
+        return max(column.width, min(column.most, entry))
+
+
+NO_ENTRIES = Longest()
+
+
 @lru_cache(256)
-def fitting(width: int, longest: int = 0) -> tuple[int, tuple[Column, ...]]:
+def fitting(width: int, longest: Longest = NO_ENTRIES) -> tuple[int, tuple[Column, ...]]:
     """The width of the name, and the columns that fit beside it in ``width`` cells. Columns that say least give way to
-    names of which the ``longest`` has so many cells."""
-    columns, wanted = list(COLUMNS), min(longest, NAME_MOST)
+    the ``longest`` name."""
+    columns, wanted = list(COLUMNS), min(longest.name, NAME_MOST)
     while columns and (room := _name_width(width, columns)) < max(NAME_LEAST, wanted):
         last = max(columns, key=lambda column: column.rank)
         if room >= NAME_LEAST and last.rank < LEAST_RANK:
@@ -181,8 +198,7 @@ def fitting(width: int, longest: int = 0) -> tuple[int, tuple[Column, ...]]:
         columns.remove(last)
     spare = _name_width(width, columns) - max(NAME_LEAST, wanted)
     for place, column in enumerate(columns):
-        if longest and column.most > column.width and spare > 0:
-            more = min(column.most - column.width, spare)
+        if spare > 0 and (more := min(longest.wanted(column) - column.width, spare)):
             columns[place] = replace(column, width=column.width + more)
             spare -= more
     return max(4, min(NAME_MOST, _name_width(width, columns))), tuple(columns)
@@ -192,18 +208,20 @@ def _name_width(width: int, columns: Sequence[Column]) -> int:
     return width - EDGES - sum(column.width + len(column.gap) for column in columns)
 
 
-def longest_name(runs: Sequence[RunView]) -> int:
-    """The cells of the longest of the names."""
-    return max((cell_len(visible(run.name, keep="")) for run in runs), default=0)
+def longest_entries(runs: Sequence[RunView]) -> Longest:
+    """The cells of the longest entries of the table."""
+    entries = ((run.name, run.text, _preset(run)) for run in runs)
+    cells = [tuple(cell_len(visible(entry, keep="")) for entry in row) for row in entries]
+    return Longest(*map(max, zip(*cells, strict=True))) if cells else NO_ENTRIES
 
 
-def line(run: RunView, marked: bool, width: int, bits: bool, longest: int = 0) -> Content:
+def line(run: RunView, marked: bool, width: int, bits: bool, longest: Longest = NO_ENTRIES) -> Content:
     """The run as a line of ``width`` cells, without the sign of the cursor. ``longest``: see :func:`fitting`."""
     return _line(run, marked, width, bits, created_ago(run.created), longest)
 
 
 @lru_cache(2048)  # of many runs few change from one state to the next
-def _line(run: RunView, marked: bool, width: int, bits: bool, created: str, longest: int) -> Content:
+def _line(run: RunView, marked: bool, width: int, bits: bool, created: str, longest: Longest) -> Content:
     name_width, columns = fitting(width, longest)
     name = Content(shorten(visible(run.name, keep=""), name_width)).truncate(name_width, pad=True)
     parts: list[Content | str] = [Content.styled("✓ " if marked else "  ", "bold $accent"), name]
@@ -224,8 +242,8 @@ class RunsHeader(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"runs-header--sorted"}
 
     sort: reactive[Sort] = reactive(Sort())
-    longest: reactive[int] = reactive(0)
-    """The cells of the longest name in the table."""
+    longest: reactive[Longest] = reactive(NO_ENTRIES)
+    """The cells of the longest entries of the table."""
 
     class Clicked(Message):
         """The title of a column was clicked."""

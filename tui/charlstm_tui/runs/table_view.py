@@ -170,7 +170,7 @@ class TableView(View):
         rows, bits = self._rows, self.bits
         width = rows.size.width - 1  # without the scrollbar
         shown = [run for run in self.runs if self._filter.matches(_facts(run, bits))] if self.typed else list(self.runs)
-        longest = table.longest_name(self.runs)
+        longest = table.longest_entries(self.runs)
         self._header.longest = longest
         rows.show(
             [

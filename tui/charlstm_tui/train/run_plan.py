@@ -237,16 +237,13 @@ def checkpoint_words(settings: Settings) -> str:
 
 
 def _reads(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None, costs: Mapping[str, Any]) -> str:
-    """How often the run will read the text; empty while that is not known."""
-    if settings.epochs is not None:
-        return f"{settings.epochs:g} × the text"
-    seconds, speed = number(costs, "seconds"), number(costs, "chars_per_second")
-    if facts is None or not seconds or not speed:
+    """How often the run will read the text; empty while that is not known, and where the line of its end says it."""
+    passes = number(costs, "epochs")
+    if facts is None or not passes or (settings.epochs is not None and round(passes, 1) >= settings.epochs):
         return ""
-    chars = seconds * speed
     val_fraction = 0.0 if corpus is not None and corpus.validation else settings.val_fraction
     parts = split_text(facts.chars, val_fraction, settings.split, settings.test_fraction)
-    return f"{chars / max(1, parts.train_chars):.1f} × the text, {count(chars)}"
+    return f"{passes:.1f} × the text, {count(passes * parts.train_chars)}"
 
 
 def validation_name(corpus: CorpusChoice) -> str:
@@ -330,11 +327,11 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
-    """What the figures beside the bars are."""
-    words = f"{unit} per character, less is better"
-    if any(each.is_estimate for each in losses):
-        words += f"; {ESTIMATE} an estimate"
-    return words + ("; (a model that it started from)" if any(each.started_from for each in losses) else "")
+    """What the figures beside the bars are, in the 35 columns that a terminal of 80 has for it."""
+    signs = [f"{ESTIMATE} estimate"] if any(each.is_estimate for each in losses) else []
+    signs += ["(started from)"] if any(each.started_from for each in losses) else []
+    words = (f"{unit} per character, less is better", f"{unit} per character", unit)[len(signs)]
+    return "; ".join([words, *signs])
 
 
 # ---- a busy processor

@@ -30,6 +30,7 @@ from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
+from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
@@ -67,6 +68,7 @@ from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
 
 MODELS_OFFERED = 7
+READING = "reading …"
 NARROW, TALL = 72, 32
 
 SHORT_BAR = 16
@@ -118,6 +120,7 @@ class SetupPane(View):
         self.note, self.note_is_error = "", False
         self.problem = ""
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
+        self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
         self._read_or_refused = asyncio.Event()
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
@@ -185,7 +188,7 @@ class SetupPane(View):
         first = self._first_choices
         self.choices = first if choice is None else self._choices_of.get(choice.source, first)
         self.costs_of_presets, self.costs_with_changes = {}, {}
-        self.problem = ""
+        self.problem, self._reading = "", READING
         self._note("")
         self._read_or_refused.clear()
         self.workers.cancel_group(self, "measure")
@@ -195,7 +198,12 @@ class SetupPane(View):
 
     async def _read(self, choice: CorpusChoice) -> None:
         try:
-            self.text_facts = await in_thread(lambda check: read_text_facts(choice, check))
+            loop = asyncio.get_running_loop()
+
+            def tell(words: str) -> None:
+                loop.call_soon_threadsafe(self._show_reading, choice, words)
+
+            self.text_facts = await in_thread(lambda check: read_text_facts(choice, check, tell))
         except CharLSTMError as error:
             self.problem = str(error)
             self._note("")
@@ -204,6 +212,11 @@ class SetupPane(View):
         self.post_message(self.Changed())
         if self.text_facts is not None and not self.starting:
             self._measure_what_is_missing()
+
+    def _show_reading(self, choice: CorpusChoice, words: str) -> None:
+        if choice == self.corpus and words != self._reading and self.is_attached:
+            self._reading = words
+            self._head_line.update(self._head(choice))
 
     # ---- what is measured
     def _measure_what_is_missing(self) -> None:
@@ -340,7 +353,7 @@ class SetupPane(View):
         self.choose(replace(self.choices, preset=list(PRESETS)[event.index]))
 
     def do_reset(self) -> None:
-        """Back to the preset as it is, and new weights."""
+        """Back to the preset as it is, and to the weights that it starts from."""
         self.choose(RunChoices(self.preset_name))
 
     def limit_rate(self, rate: float) -> None:
@@ -373,7 +386,7 @@ class SetupPane(View):
     def do_from_model(self) -> None:
         """Where the first weights come from."""
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
-        choices = [Choice("n", "new weights", ("", None))]
+        choices = [Choice("n", "nothing: random weights", ("", None))]
         for place, view in enumerate(runs, 1):
             label = f"{visible(view.name)}, the best model of the run"
             choices.append(Choice(str(place), label, (view.name, view.run.model_path)))
@@ -396,7 +409,7 @@ class SetupPane(View):
                 self.start_from(*answer)
 
         about = (
-            "The run continues from this model's weights, with the model's size. Characters that it does not know are "
+            "A run that starts from a model has its weights and its size. Characters that the model does not know are "
             "added."
         )
         self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
@@ -408,7 +421,7 @@ class SetupPane(View):
         elif name == DEMO and self._box_helps:
             self.choose(replace(self.choices, start_from=None, from_nothing=False))
         else:
-            self._note(f"Reading {visible(name, keep='')}…")
+            self._note(f"Reading {visible(name, keep='')} …")
             self.draw()
             self.run_worker(self._start_from(name, path), group="model", exclusive=True)
 
@@ -491,7 +504,7 @@ class SetupPane(View):
         choice = self.corpus
         if choice is None or self.problem:
             return None
-        self._note("Starting as soon as the text is read…" if self.text_facts is None else "Starting…")
+        self._note("Starting as soon as the text is read …" if self.text_facts is None else "Starting …")
         self.starting = True
         self.draw()
         try:
@@ -625,7 +638,7 @@ class SetupPane(View):
         facts = self.text_facts
         parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
         if facts is None and not self.problem:
-            parts.append("reading…")
+            parts.append(self._reading)
         rest = "".join(f" · {part}" for part in parts)
         changed = ""
         if changes := self.changes_count:  # before what can be cut in a narrow terminal
@@ -653,7 +666,7 @@ class SetupPane(View):
         if not losses:
             if self.text_facts is None or self.problem:
                 return Content("")
-            words = "counting…" if self.references is None else "Too little text for figures."
+            words = "counting …" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$quiet")
         most = max(each.nats for each in losses)
         names = [each.name(short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
@@ -696,10 +709,16 @@ def _flags(choice: CorpusChoice) -> list[str]:
     ]
 
 
-def read_text_facts(choice: CorpusChoice, check: Callable[[], None]) -> TextFacts:
-    """Read the text. ``check`` raises when nothing needs it any more."""
-    validation = choice.validation or None
-    corpus = open_corpus(choice.source, choice.options(), validation=validation, progress=lambda progress: check())
+def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], None]) -> TextFacts:
+    """Read the text. ``check`` raises when nothing needs it any more, and ``tell`` is told what is being done."""
+
+    def report(progress: ReadProgress) -> None:
+        check()
+        share = f" {100 * min(1.0, progress.done / progress.total):.0f} %" if progress.total else ""
+        tell(f"{progress.stage} …{share}")
+
+    corpus = open_corpus(choice.source, choice.options(), validation=choice.validation or None, progress=report)
+    tell("trying the model in the box …")
     settings = preset(DEFAULT, corpus.text_chars).with_changes(split=choice.split)
     box = find_start(None, corpus, settings)
     return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record(), box)

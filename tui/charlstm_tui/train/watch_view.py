@@ -315,7 +315,7 @@ class WatchView(View):
             if command is not None:
                 await self._send(run.run, command)
 
-        about = "It saves its exact state and ends. It can be resumed later and continues as if nothing had been."
+        about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
         choices = [
             Choice("s", "stop at a checkpoint now", "stop"),
             Choice("f", "finish: rate to zero in half a minute, then end", "finish"),

@@ -18,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from charlstm.display import BITS_PER_NAT
+from charlstm.display import BITS_PER_NAT, scientific
 from charlstm.runs.series import Curve
 from charlstm_tui.formatting import clock
 
@@ -285,7 +285,9 @@ def log_ticks(low: float, high: float, count: int) -> list[float]:
 
 
 def short_number(value: float) -> str:
-    """A step count that fits under a tick: 950, 1,200, 12k, 1.5M."""
+    """A step count, or a loss, that fits beside a tick: 950, 1,200, 12k, 1.5M, 5.0e15."""
+    if abs(value) >= 1e9:
+        return scientific(value)
     if abs(value) >= 1e6:
         return f"{value / 1e6:.4g}M"
     if abs(value) >= 1e4:
