@@ -100,7 +100,10 @@ def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float |
 def overfitting_since(series: RunSeries) -> Validated | None:
     """The best validation, if the run overfits since: at least two validations came after it, all are above it, the
     last by ``OVERFIT_RISE``, and the training loss kept falling. ``None`` otherwise. In a run that was extended, those
-    count that came after the rate had climbed again."""
+    count that came after the rate had climbed again. A run that reads the text for the first time does not overfit:
+    what it is trained on it has never seen."""
+    if not _reads_again(series):
+        return None
     points = [each for each in _partial_validations(series) if each.step >= series.comparable_from]
     if len(points) < 3:
         return None
@@ -220,7 +223,8 @@ def _live(series: RunSeries, order0: float | None) -> Verdict:
     validation = Losses(min(each.val_loss for each in points), points[-1].val_loss)
     lost = validation.after > validation.before * (1 + ABOVE_BEST)
     if change > WORSE_RISE:
-        return Worsening(change, seconds, validation, train_falls=_train_change(series, since.step) < 0)
+        train_falls = _reads_again(series) and _train_change(series, since.step) < 0
+        return Worsening(change, seconds, validation, train_falls)
     if change > 0 or (len(points) >= 6 and -change < FLAT_FALL):
         return Flattening(change, seconds, validation if lost else None)
     return Recovering(change, seconds, validation) if lost else Learning(change, seconds)
@@ -255,6 +259,11 @@ def _train_change(series: RunSeries, step: int) -> float:
     train = series.points("train")
     before, after = train.y[train.x <= step][-5:], train.y[train.x > step][-5:]
     return float(np.nanmean(after) - np.nanmean(before)) if len(before) and len(after) else 0.0
+
+
+def _reads_again(series: RunSeries) -> bool:
+    """Whether the run has read its text once."""
+    return series.last_step is not None and series.last_step.epoch >= 1
 
 
 def _partial_validations(series: RunSeries) -> list[Validated]:

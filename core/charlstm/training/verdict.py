@@ -273,7 +273,7 @@ class Worsening(Verdict):
     validation: Losses
     """The best and the last validation loss."""
     train_falls: bool
-    """Whether the training loss fell meanwhile."""
+    """Whether the training loss fell meanwhile, on text that had been read before."""
 
     @property
     def needs_lower_rate(self) -> bool:

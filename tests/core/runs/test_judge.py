@@ -68,6 +68,20 @@ def test_one_bad_validation_is_not_overfitting() -> None:
     assert overfitting_since(both_rise) is None
 
 
+def test_run_that_reads_the_text_for_the_first_time_does_not_overfit() -> None:
+    valid, train = [1.03, 1.04, 1.045, 1.05], [1.4, 1.3, 1.25, 1.2]
+    events = run(valid, train)
+    assert judge(events).kind == "overfitting"
+    assert events.last_step is not None
+    first = events.copy()
+    first.last_step = replace(events.last_step, epoch=0.3)
+    assert overfitting_since(first) is None
+    assert judge(first).kind == "flattening"
+    worse = run([1.03, 1.1, 1.2, 1.3], train)
+    worse.last_step = first.last_step
+    assert "The learning rate may be too high" in judge(worse).text
+
+
 def test_loss_near_the_letter_frequencies_is_stuck() -> None:
     stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
     assert judge(stuck, order0=ORDER0).kind == "stuck"
