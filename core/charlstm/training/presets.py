@@ -168,7 +168,7 @@ def _from_model(read: int, settings: Settings, chars: int) -> Settings:
     few, and in the longest run that was measured without a licence at the text's end the last model was the best.
     """
     text = 0.9 * max(chars, 1)
-    epochs = max(2, round(2 * math.log10(max(1.0, text / 5_000))))
+    epochs = max(2, round(4 * math.log10(max(1.0, text / 100_000))))
     dropout = 0.05 * math.log2(max(1.0, min(epochs, read / text)))
     return settings.with_changes(
         lr=1e-3,
