@@ -8,10 +8,11 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.prediction import FROM_MODEL, FROM_NOTHING, predict
+from charlstm.runs.prediction import FROM_MODEL, FROM_NOTHING, Rule, predict
 from charlstm.runs.series import RunSeries
-from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Validated
+from charlstm.training.events import Controlled, Event, Finished, Resumed
 from charlstm.training.presets import preset
+from recorded_run import started, validated
 
 NOTHING = RunSpec(corpus={"name": "novel"}, settings=preset("quick"), preset="quick")
 MODEL = RunSpec(
@@ -20,34 +21,15 @@ MODEL = RunSpec(
     preset="quick",
     lineage={"from": "demo.safetensors"},
 )
-
-
-def started() -> Started:
-    return Started(
-        step=0,
-        planned_steps=1600,
-        steps_per_epoch=1000,
-        parameters=9,
-        train_chars=900_000,
-        val_chars=100_000,
-        symbols=80,
-        device="cpu",
-        kernel="nn",
-        threads=1,
-        limit="max_minutes",
-    )
-
-
-def validated(step: int, loss: float) -> Validated:
-    return Validated(step=step, val_loss=loss, chars=10_000, best=True, train_seconds=step / 32)
+BEGIN = started(planned_steps=1600, steps_per_epoch=1000)
 
 
 def log(*more: Event, last: float = 1.8) -> RunSeries:
-    return RunSeries.of([started(), validated(0, 4.4), validated(100, 2.1), validated(200, last), *more])
+    return RunSeries.of([BEGIN, validated(0, 4.4), validated(100, 2.1), validated(200, last), *more])
 
 
 def test_nothing_is_said_in_the_first_tenth_nor_after_the_end() -> None:
-    early = RunSeries.of([started(), validated(0, 4.4), validated(100, 2.1)])
+    early = RunSeries.of([BEGIN, validated(0, 4.4), validated(100, 2.1)])
     assert predict(early, NOTHING) is None
     assert predict(RunSeries(), NOTHING) is None
     assert predict(log(), NOTHING) is not None
@@ -72,9 +54,10 @@ def test_from_a_model_little_will_change() -> None:
 
 
 @pytest.mark.parametrize("rule", [FROM_NOTHING, FROM_MODEL])
-def test_rules_have_a_value_for_each_fraction(rule: object) -> None:
-    lengths = {len(values) for values in dataclasses.astuple(rule)}  # type: ignore[call-overload]
-    assert len(lengths) == 1
+def test_rules_begin_at_a_tenth_and_have_a_value_for_each_fraction(rule: Rule) -> None:
+    assert rule.done[0] == 0.1
+    assert list(rule.done) == sorted(rule.done)
+    assert len(rule.done) == len(rule.change) == len(rule.doubling) == len(rule.spread)
 
 
 @pytest.mark.parametrize(
