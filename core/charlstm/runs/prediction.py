@@ -21,6 +21,10 @@ PRESET = "quick"
 RECIPE = ("lr", "head_lr", "schedule", "warmup", "optimizer", "ema_decay", "batch_size", "seq_length")
 """Settings on which it depends how fast the loss falls. The rule holds for those of the preset."""
 
+KNEW_LITTLE = 0.88
+"""Where the loss has fallen below this share of that before training, the model that the run started from knew such
+text only a little (tinyshakespeare, of the texts that were tried), and the rule is wrong: nothing is said."""
+
 WIDTH = 1.645
 """Standard deviations on either side of a prediction within which nine of ten runs end."""
 
@@ -72,6 +76,8 @@ def predict(series: RunSeries, spec: RunSpec) -> Prediction | None:
     losses = [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
     done = losses[-1].step / planned if losses else 0.0
     if rule is None or not rule.done[0] <= done < 1:
+        return None
+    if rule is FROM_MODEL and losses[-1].val_loss < KNEW_LITTLE * losses[0].val_loss:
         return None
     change, doubling, spread = (
         float(np.interp(done, rule.done, each)) for each in (rule.change, rule.doubling, rule.spread)

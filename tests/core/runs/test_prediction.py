@@ -47,10 +47,11 @@ def test_loss_will_fall_and_the_range_gets_narrower() -> None:
     assert late.high / late.low < early.high / early.low
 
 
-def test_from_a_model_little_will_change() -> None:
-    found = predict(log(last=1.16), MODEL)
+def test_from_a_model_little_will_change_unless_it_knew_little() -> None:
+    found = predict(RunSeries.of([BEGIN, validated(0, 1.25), validated(200, 1.16)]), MODEL)
     assert found is not None
     assert 1.0 < found.low < found.loss < found.high < 1.25
+    assert predict(RunSeries.of([BEGIN, validated(0, 1.7), validated(200, 1.48)]), MODEL) is None
 
 
 @pytest.mark.parametrize("rule", [FROM_NOTHING, FROM_MODEL])
