@@ -43,7 +43,7 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app.until(lambda: waits_or_plays(app))  # the next test waits for the text, with a quicker run
     assert len(workers(home)) >= 1
     app.key("q")
-    app.until("stop")
+    app.until("and quit")
     app.key("s")
     assert app.end() == 0
     assert restored(app.raw)
@@ -139,9 +139,9 @@ def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Pa
     again.until("text-standard-1")
     again.until("Space pause")  # on a busy machine a note stands where the samples would be
     again.key("x")
-    again.until("stop")
+    again.until("stop at a checkpoint now")
     again.key("enter")
-    again.until("stopped")
+    again.until("□ stopped")  # the question before has the word too
     again.key("q")
     assert again.end() == 0
     assert restored(again.raw)

@@ -252,6 +252,17 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, 
         assert [command.command for command in run.commands()] == asked
 
 
+async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
+    with record(places, "running") as run:
+        async with driven(places) as app:
+            await app.in_mode("train")
+            await app.press("q")
+            await app.shows("Quit while training continues?")
+            run.end("stopped")
+            await app.until(lambda: not app.app.is_running)
+            assert app.app.farewell == ""
+
+
 async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(places: Path) -> None:
     with record(places, "running") as recorded:
         recorded.run.state_path.unlink(missing_ok=True)

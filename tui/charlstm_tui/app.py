@@ -42,7 +42,7 @@ from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, ThemePicker
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
-from charlstm_tui.run_watcher import RunView
+from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
@@ -61,6 +61,10 @@ def _screen(mode: str) -> Callable[[], Screen[None]]:
         return screen
 
     return load
+
+
+class TrainingQuestion(ChoiceDialog):
+    """What becomes of the runs that train when the app is left."""
 
 
 class CharLSTMApp(ModeApp):
@@ -309,7 +313,7 @@ class CharLSTMApp(ModeApp):
         names = ", ".join(run.name for run in live)
         one = len(live) == 1
         it = "it" if one else "them"
-        self._quitting = ChoiceDialog(
+        self._quitting = TrainingQuestion(
             "Quit while training continues?",
             f"{names} {'trains in a process' if one else 'train in processes'} of {'its' if one else 'their'} own and "
             f"{'continues' if one else 'continue'} without this screen; charlstm-tui finds {it} again."
@@ -321,6 +325,12 @@ class CharLSTMApp(ModeApp):
             ],
         )
         self.push_screen(self._quitting, self._quit)
+
+    def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
+        """Also quit if the question before that was about runs that have all ended now."""
+        super().watch_runs_state(before, state)
+        if before.live and not state.live and isinstance(self.screen, TrainingQuestion):
+            self.screen.dismiss("leave")
 
     @staticmethod
     def _first_checkpoint(live: Sequence[RunView]) -> str:
