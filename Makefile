@@ -20,12 +20,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Six at once keep two cores busy, since many wait for another process or for the app to be idle. Those that drive real
-# terminals come afterwards, fewer at once, since the app plays text by the clock meanwhile.
+# Five at once keep two cores busy, since many wait for another process or for the app.
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 6 --dist worksteal --ignore tests/terminal
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/terminal
+	$(BIN)/python -m pytest -n 5 --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 

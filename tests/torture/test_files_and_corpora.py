@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, reads /p
 @pytest.mark.parametrize(
     "script",
     [
-        ("mutate_files.py", "--each", "4"),
+        ("mutate_files.py", "--each", "2"),
         ("special_files.py", "--short"),
         ("bad_corpora.py", "--short"),
         ("outputs.py", "--short"),

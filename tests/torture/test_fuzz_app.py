@@ -25,6 +25,6 @@ def test_keys_and_themes_of_the_random_keys_can_be_configured(tmp_path: Path) ->
 @pytest.mark.terminal
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and the terminal at its other end")
 def test_the_app_outlives_random_keys() -> None:
-    command = [sys.executable, str(Path(__file__).with_name("fuzz_app.py")), "--events", "150", "--seeds", "1"]
+    command = [sys.executable, str(Path(__file__).with_name("fuzz_app.py")), "--events", "80", "--seeds", "1"]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=1800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import deque
 from collections.abc import Iterator
 from functools import cache
@@ -11,17 +13,19 @@ from typing import Any
 import pytest
 from rich.console import RenderableType
 from textual._compositor import Compositor
-from textual._wait import wait_for_idle
+from textual._context import active_app
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
 from charlstm.text import statistics
-from charlstm.text.corpus import Corpus, Split
 from charlstm_tui.actions import use_keys
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
 from driven_app import LOOK
+
+LONGEST_WAIT = 0.1
+"""Seconds after which a test goes on although messages wait to be read, as they do while text streams."""
 
 
 @pytest.fixture(autouse=True)
@@ -42,16 +46,31 @@ def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
 
 
+async def wait_until_read(least: float = 0) -> None:
+    """Wait until the app has read every key and nothing has a message to read, which while text streams is never so.
+    Textual waits until the process is idle for 20 ms, which takes longer, and on a busy machine may come too early."""
+    app, end, quiet = active_app.get(), time.monotonic() + LONGEST_WAIT, 0
+    while quiet < 2 and time.monotonic() < end:
+        await asyncio.sleep(0.005)
+        if getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
+            end = time.monotonic() + LONGEST_WAIT
+            quiet = 0
+        elif any(node.message_queue_size for node in (app, *app._registry)):
+            quiet = 0
+        else:
+            quiet += 1
+
+
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs are looked at often; garbage is searched for as in all tests; and a key waits for the app to be idle no
-    longer than a moment, which while text streams it never is."""
+    """The runs are looked at often; garbage is searched for as in all tests; a test waits until a key was read."""
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):
-        monkeypatch.setattr(f"textual.{module}.wait_for_idle", lambda least=0.02: wait_for_idle(least, max_sleep=0.1))
+        monkeypatch.setattr(f"textual.{module}.wait_for_idle", wait_until_read)
+    monkeypatch.setattr("textual.pilot.Pilot._wait_for_screen", lambda pilot: asyncio.sleep(0))
 
 
 @pytest.fixture(autouse=True)
@@ -61,21 +80,11 @@ def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _measure_texts_once() -> Iterator[None]:
+def _compress_texts_once() -> Iterator[None]:
     """Corpus measures the text that the cursor is on, in an app without runs the one that comes with charlstm: a second
     of the processor for xz. Each test has a cache of its own, so it is remembered for all of them."""
-    measure = statistics._bits
-    measured: dict[str, tuple[dict[str, float], bool]] = {}
-
-    def bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
-        sizes = (statistics.TRAIN_SAMPLE, statistics.HELD_OUT_SAMPLE, statistics.XZ_BYTES)
-        text = repr((corpus.fingerprint, corpus.options, corpus.vocabulary.symbols, split, sizes))
-        if text not in measured:
-            measured[text] = measure(corpus, split)
-        return measured[text]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_bits", bits)
+        patch.setattr(statistics, "_xz_size", cache(statistics._xz_size))
         yield
 
 

@@ -913,7 +913,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     listener.until(lambda p: bool(p.not_saved))
     listener.player.do(operations.INSERT, "second")
     second = listener.until(lambda p: p.length == 6 and p.file is not None)
-    assert listener.player.close(10)
+    assert listener.player.close(2)
     assert second.file is not None
     assert load_session(second.file, load_model(model)).read() == "second"
     (sentence,) = listener.player.rescue()
@@ -928,7 +928,7 @@ def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Pat
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.INSERT, "own")
     listener.until(lambda p: p.length == 3)
-    assert listener.player.close(10)
+    assert listener.player.close(2)
     (sentence,) = listener.player.rescue()
     assert "cannot be saved" in sentence
     assert sentence.endswith("Its latest changes are lost.")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from textual.cache import LRUCache
 from textual.widgets import Input
 
 from charlstm.model.file import Model, ModelConfig, save_model
@@ -46,6 +47,7 @@ def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 0)
     monkeypatch.setattr("charlstm_tui.corpus.sources.builtins", lambda: [Builtin("python-reference", "", 500_000)])
     monkeypatch.setattr("charlstm.text.statistics._xz_size", lambda content: len(content) // 4)
+    monkeypatch.setattr("charlstm_tui.train.baselines._counted", LRUCache(maxsize=32))  # by the usual compressor
     monkeypatch.setattr(Run, "size", lambda run: 123_456)
     monkeypatch.setattr("charlstm.system.memory_bytes", lambda: 123_456_789)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
