@@ -183,14 +183,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         if not isinstance(error, _EXPECTED) and not is_out_of_memory(error):
             raise
         as_json = "--json" in itertools.takewhile(lambda word: word != "--", words)
-        return _print_error(error, as_json=as_json)
+        command = " ".join(["charlstm", *(word for word in words[:1] if word in _COMMANDS)])
+        return _print_error(error, command, as_json=as_json)
 
 
-def _print_error(error: BaseException, *, as_json: bool) -> int:
-    """Print an error to stderr, as a sentence or as JSON; returns the exit code."""
+def _print_error(error: BaseException, command: str, *, as_json: bool) -> int:
+    """Print an error of ``command`` to stderr, as a sentence or as JSON; returns the exit code."""
     found: ErrorKind = next((kind for cls, kind in _KINDS.items() if isinstance(error, cls)), "other")
     kind: ErrorKind = "memory" if is_out_of_memory(error) else found
-    message = _message(error)
+    message = _message(error, command)
     if kind != "interrupted" and _current_folder_is_deleted():  # most likely the cause
         message = f"The current folder was deleted: change to another one with cd ({message})"
     with contextlib.suppress(OSError):  # stderr may be closed; the exit code still tells
@@ -209,11 +210,11 @@ def _print_error(error: BaseException, *, as_json: bool) -> int:
     return _CODES.get(kind, ExitCode.FAILED)
 
 
-def _message(error: BaseException) -> str:
+def _message(error: BaseException, command: str) -> str:
     """What happened and what to do, in one sentence."""
     match error:
         case click.UsageError():
-            command = error.ctx.command_path if error.ctx else "charlstm"
+            command = error.ctx.command_path if error.ctx else command  # click has none where a value is missing
             sentence = " ".join(error.format_message().split()).rstrip(".?")  # click prints choices on several lines
             return f"{sentence}; see {command} --help"
         case click.ClickException():

@@ -423,6 +423,12 @@ def test_mistyped_command_gets_a_suggestion(error_of: ErrorOf) -> None:
     assert "did you mean generate" in error_of("genrate", "fox")
 
 
+def test_mistake_of_usage_names_the_help_of_its_command(error_of: ErrorOf) -> None:
+    assert "see charlstm generate --help" in error_of("generate", "fox", "--length")
+    assert "see charlstm generate --help" in error_of("generate", "fox", "--lenth", "3")
+    assert "see charlstm --help" in error_of("--lenth")
+
+
 def test_runs_and_texts_are_completed(workspace: Path) -> None:
     context = click.Context(cli)
     parameter = click.Argument(["model"])
