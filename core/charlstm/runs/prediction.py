@@ -18,7 +18,10 @@ from charlstm.training.presets import preset
 PRESET = "quick"
 """The preset whose runs the rule was fitted to."""
 
-RECIPE = ("lr", "head_lr", "schedule", "warmup", "optimizer", "ema_decay", "batch_size", "seq_length")
+RECIPE = (
+    *("hidden_size", "num_layers", "lr", "head_lr", "schedule", "warmup", "optimizer", "ema_decay"),
+    *("batch_size", "seq_length"),
+)
 """Settings on which it depends how fast the loss falls. The rule holds for those of the preset."""
 
 KNEW_LITTLE = 0.88
@@ -34,8 +37,10 @@ class Rule:
     """The logarithm of a run's last loss less that of its loss now, by the fraction of its steps that is ``done``: its
     mean, ``change``, to which ``doubling`` is added for each doubling of the passes over the text beyond one, and its
     standard deviation, ``spread``. The loss now is an estimate from slices of the held-out part and the last one is of
-    all of it, so the spread is not 0 at the end."""
+    all of it, so the spread is not 0 at the end. It holds for runs of at least ``least_steps``, as the shortest that it
+    was fitted to."""
 
+    least_steps: int
     done: tuple[float, ...]
     change: tuple[float, ...]
     doubling: tuple[float, ...]
@@ -43,12 +48,14 @@ class Rule:
 
 
 FROM_NOTHING = Rule(
+    800,
     (0.1, 0.125, 0.1875, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1.0),
     (-0.393, -0.348, -0.281, -0.232, -0.17, -0.128, -0.09, -0.053, -0.024, 0.0),
     (0.023, 0.023, 0.023, 0.021, 0.018, 0.017, 0.013, 0.008, 0.004, 0.0),
     (0.07, 0.061, 0.047, 0.039, 0.037, 0.031, 0.026, 0.02, 0.02, 0.019),
 )
 FROM_MODEL = Rule(
+    130,
     (0.1, 0.125, 0.1875, 0.25, 0.375, 0.5, 1.0),
     (-0.034, -0.028, -0.022, -0.017, -0.008, -0.004, 0.002),
     (0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
@@ -68,14 +75,14 @@ class Prediction:
 
 def predict(series: RunSeries, spec: RunSpec) -> Prediction | None:
     """What the run will come to; ``None`` before a tenth of its steps and after the last, for settings that the rule
-    was not fitted to, and for a run that was extended or whose rate was changed."""
+    was not fitted to, for a much shorter run, and for one that was extended or whose rate was changed."""
     planned, commands = series.planned_steps, {each.command for each in series.controls}
     if not planned or series.finished or series.failed or series.comparable_from or {"set-lr", "finish"} & commands:
         return None
     rule = _rule(spec)
     losses = [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
     done = losses[-1].step / planned if losses else 0.0
-    if rule is None or not rule.done[0] <= done < 1:
+    if rule is None or planned < rule.least_steps or not rule.done[0] <= done < 1:
         return None
     if rule is FROM_MODEL and losses[-1].val_loss < KNEW_LITTLE * losses[0].val_loss:
         return None

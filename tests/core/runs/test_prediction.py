@@ -67,9 +67,10 @@ def test_rules_begin_at_a_tenth_and_have_a_value_for_each_fraction(rule: Rule) -
         dataclasses.replace(NOTHING, preset="standard"),
         dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(lr=1e-3)),
         dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(schedule="constant")),
+        dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(hidden_size=64)),
         dataclasses.replace(NOTHING, lineage={"from": "demo.safetensors"}),
     ],
-    ids=["preset", "rate", "schedule", "start"],
+    ids=["preset", "rate", "schedule", "network", "start"],
 )
 def test_nothing_is_said_of_runs_unlike_those_that_the_rule_was_fitted_to(spec: RunSpec) -> None:
     assert predict(log(), spec) is None
@@ -86,6 +87,11 @@ def test_nothing_is_said_of_runs_unlike_those_that_the_rule_was_fitted_to(spec: 
 )
 def test_nothing_is_said_of_a_run_that_was_changed_on_its_way(event: Event) -> None:
     assert predict(log(event), NOTHING) is None
+
+
+def test_nothing_is_said_of_a_much_shorter_run() -> None:
+    short = started(planned_steps=400, steps_per_epoch=1000)
+    assert predict(RunSeries.of([short, validated(0, 4.4), validated(200, 1.8)]), NOTHING) is None
 
 
 def test_setting_that_does_not_matter_for_the_loss_is_free() -> None:
