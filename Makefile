@@ -28,11 +28,11 @@ unit: $(VENV)/.dev
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
-# machine. Takes about 20 minutes. What this machine lacks for it is named.
+# machine. Takes 20 to 30 minutes. What this machine lacks for it is named.
 anywhere: $(VENV)/.dev
 	$(BIN)/python tests/anywhere.py $(OPTIONS)
 
-# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes about half an hour.
+# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes up to an hour.
 torture: $(VENV)/.dev
 	$(BIN)/python tests/torture/everything.py
 

@@ -1,6 +1,6 @@
 """``make torture``: every long form in turn, and one table of what was tried and what was lost.
 
-What each of them prints goes by on stderr; the table is printed last, on stdout. Takes about half an hour.
+What each of them prints goes by on stderr; the table is printed last, on stdout. Takes up to an hour on two cores.
 """
 
 from __future__ import annotations

@@ -11,15 +11,18 @@ from charlstm.errors import SettingsError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called ``name``; for ``auto`` CUDA, else MPS, else the CPU. Raises :class:`SettingsError` if this
-    machine lacks it."""
+    """The device called ``name``; for ``auto`` CUDA, else the CPU. Raises :class:`SettingsError` if the machine lacks it.
+
+    A Mac's graphics card has to be named: torch's LSTM there takes more memory with each step, and its gradients have
+    been wrong (pytorch/pytorch issues 145374, 190056).
+    """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if cuda:
         # cuDNN's LSTM repeats its results bit for bit, as a resume needs, only with this workspace of cuBLAS, which is
         # read when a card is first used (documentation of torch.nn.LSTM).
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:2")
     if name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
+        return torch.device("cuda" if cuda else "cpu")
     try:
         device = torch.device(name)
     except (RuntimeError, ValueError):  # not the name of a device

@@ -41,7 +41,7 @@ at 0.82 lost."""
 LEARNS = {"quick": (0.89, 1.08)}
 """What becomes of the loss that the model in the box has on a text before any training, for presets where that was
 measured: the share that is left from the model, and the loss from nothing as a share of it. For `quick` over six texts
-that it had not read: 0.84 to 0.93 and 1.05 to 1.09."""
+that it had not read: 0.84 to 0.92 and 1.05 to 1.09."""
 
 LEARNS_BELOW = 0.6
 """The same is not known of texts on which the model's loss is a larger share of the pairs' loss."""

@@ -245,7 +245,7 @@ def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, w
     """The step at which to end so that ``max_minutes`` is kept, with time for the final validation.
 
     ``worked``: seconds so far, at ``step``. ``pace``: seconds per step, including validations. ``last``: seconds that
-    the final validation would take; where that is too much there is none (:func:`final_seconds`).
+    the final validation would take; where that is too much none is planned for (:func:`final_seconds`).
     """
     left = 60 * (settings.max_minutes or math.inf) - worked - planned_final(settings, last, worked)
     return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))

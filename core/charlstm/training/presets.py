@@ -1,7 +1,7 @@
 """Presets: complete settings for one minute, ten minutes and two hours, and those of the reference script.
 
 The timed presets adapt to the size of the text, because a network overfits a small text sooner. How they were found is
-in ``tests/benchmarks``. What a preset costs on this machine is computed by ``estimate``.
+in ``docs/presets.md``. What a preset costs on this machine is computed by ``estimate``.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def _regularisation(read: int, chars: int, size: int) -> tuple[float, float]:
     preset reads in its time on two cores.
 
     They grow with the number of epochs, because the network overfits from the second epoch on. The numbers are fitted
-    to the table in the benchmarks' README; that a network of twice the size overfits in half the epochs is assumed.
+    to the table in ``docs/presets.md``; that a network of twice the size overfits in half the epochs is assumed.
     """
     doublings = math.log2(max(1.0, read / (0.9 * max(chars, 1)) * size / 256))
     dropout, weight_drop = min(0.5, 0.1 * (doublings - 0.5)), min(0.4, 0.1 * (doublings - 2.3))

@@ -181,7 +181,7 @@ class Settings:
     )
     device: str = setting(
         "auto",
-        "where to train; auto is a graphics card if there is one",
+        "where to train; auto is a CUDA card if there is one, else the processor",
         text=DEVICES,
         pattern="auto|cpu|mps|cuda(:[0-9]{1,3})?",
         examples=("auto", "cpu", "cuda", "mps"),

@@ -410,6 +410,14 @@ def test_ranks_add_up_losses_that_are_on_a_card_with_their_gradients() -> None:
         assert torch.equal(ours, parameter * 0.5)
 
 
+@pytest.mark.parametrize(("cuda", "chosen"), [(True, "cuda"), (False, "cpu")])
+def test_auto_takes_a_cuda_card_but_not_that_of_a_mac(cuda: bool, chosen: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: cuda)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    assert devices.choose_device("auto").type == chosen
+    assert devices.choose_device("mps").type == "mps"
+
+
 # ── with a card ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 needs_card = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
