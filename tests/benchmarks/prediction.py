@@ -70,7 +70,7 @@ def train(text: str, start: str, steps: int, seed: int) -> dict[str, Any]:
 def predicted(run: dict[str, Any], done: float) -> Prediction | None:
     """What was predicted at the first validation after this fraction of the steps."""
     start = None if run["start"] == NOTHING else ModelConfig(1, 512, 2)
-    lineage = None if start is None else {"from": run["start"]}
+    lineage = None if start is None else {"run": run["start"]}
     spec = RunSpec(corpus={}, settings=preset("quick", start_from=start), preset="quick", lineage=lineage)
     per_epoch = max(1, round(0.9 * run["chars"] / run["batch"]))
     begin = Started(

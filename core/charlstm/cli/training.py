@@ -402,7 +402,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
         contextlib.closing(run_foreground(run, changes=changes)) as events,
-        EventView(run, json=as_json, plain=plain, limits=limits) as view,
+        EventView(run, json=as_json, plain=plain, limits=limits, before=run.events()) as view,
     ):
         for event in events:
             last = event

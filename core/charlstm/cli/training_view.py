@@ -94,11 +94,20 @@ class EventView:
     In JSON, ``started`` and ``resumed`` also have the name and the folder of the run. They are not in its log, because
     they change when the run is renamed or moved.
 
-    With ``limits``, it also shows at the start which of them will end the run.
+    With ``limits``, it also shows at the start which of them will end the run. ``before`` are the events that the run
+    had already, which are not shown: by them the later ones are judged.
     """
 
-    def __init__(self, run: Run, *, json: bool = False, plain: bool = False, limits: Limits | None = None) -> None:
-        self.series = RunSeries()
+    def __init__(
+        self,
+        run: Run,
+        *,
+        json: bool = False,
+        plain: bool = False,
+        limits: Limits | None = None,
+        before: Iterable[Event] = (),
+    ) -> None:
+        self.series = RunSeries.of(before)
         self._run = run
         self._spec: RunSpec | None = None
         self._json = json
@@ -109,7 +118,8 @@ class EventView:
         self._diverges, self._judged_at = False, -math.inf
 
     def __enter__(self) -> Self:
-        self.show_waiting("starting: measuring the speed of this machine")
+        started = self.series.started is not None
+        self.show_waiting(f"starting: {'reading its last state' if started else 'measuring the speed of this machine'}")
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import RunSpec
+from charlstm.runs.models import DEMO
 from charlstm.runs.series import RunSeries
 from charlstm.training.presets import preset
 
@@ -76,8 +77,10 @@ class Prediction:
 def predict(series: RunSeries, spec: RunSpec) -> Prediction | None:
     """What the run will come to; ``None`` before a tenth of its steps and after the last, for settings that the rule
     was not fitted to, for a much shorter run, and for one that was extended or whose rate was changed."""
-    planned, commands = series.planned_steps, {each.command for each in series.controls}
-    if not planned or series.finished or series.failed or series.comparable_from or {"set-lr", "finish"} & commands:
+    started, planned, commands = series.started, series.planned_steps, {each.command for each in series.controls}
+    if started is None or not planned or series.finished or series.failed:
+        return None
+    if series.comparable_from or {"set-lr", "finish", "more"} & commands:
         return None
     rule = _rule(spec)
     losses = [each for each in series.validations if not each.whole and math.isfinite(each.val_loss)]
@@ -89,8 +92,7 @@ def predict(series: RunSeries, spec: RunSpec) -> Prediction | None:
     change, doubling, spread = (
         float(np.interp(done, rule.done, each)) for each in (rule.change, rule.doubling, rule.spread)
     )
-    per_epoch = series.started.steps_per_epoch if series.started is not None else 0
-    change += doubling * math.log2(max(1.0, planned / max(1, per_epoch)))
+    change += doubling * math.log2(max(1.0, planned / max(1, started.steps_per_epoch)))
     loss, width = losses[-1].val_loss * math.exp(change), math.exp(WIDTH * spread)
     return Prediction(loss, loss / width, loss * width)
 
@@ -99,7 +101,9 @@ def _rule(spec: RunSpec) -> Rule | None:
     """The rule for a run with these settings, if there is one."""
     settings, rule, start = spec.settings, FROM_NOTHING, None
     if spec.lineage:
-        rule, start = FROM_MODEL, ModelConfig(1, settings.hidden_size, settings.num_layers)
+        if spec.lineage.get("run") != DEMO:
+            return None
+        rule, start = FROM_MODEL, ModelConfig(1, settings.hidden_size, settings.num_layers)  # the network is the model's
     usual = preset(PRESET, start_from=start)
     same = all(getattr(settings, name) == getattr(usual, name) for name in RECIPE)
     return rule if spec.preset == PRESET and same else None

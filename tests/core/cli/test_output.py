@@ -15,7 +15,7 @@ from charlstm.cli.output import print_note, print_result
 from charlstm.cli.training_view import EventView
 from charlstm.errors import ExitCode
 from charlstm.runs.folder import Run
-from charlstm.training.events import Warned
+from charlstm.training.events import Resumed, Warned
 from charlstm.training.presets import preset
 from command_line import RunCli
 from recorded_run import record, started, stepped, validated
@@ -69,6 +69,16 @@ def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPa
         view.show([stepped(9, 99.0)])
     assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
     assert "or lower it now: charlstm control x set-lr 0.0001\n" in stderr.getvalue()
+
+
+def test_resumed_run_is_judged_by_what_it_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = Stream(False)
+    monkeypatch.setattr("sys.stderr", stderr)
+    before = [started(symbols=98), validated(0, 4.5), *(stepped(number, 2.0) for number in range(1, 9))]
+    with EventView(Run(Path("x")), plain=True, before=before) as view:
+        view.show([Resumed(step=8), *(stepped(number, 1.4 * number) for number in range(9, 14))])
+    assert stderr.getvalue().count("note: Diverging: the training loss rose from 2.00") == 1
+    assert "step      0" not in stderr.getvalue()
 
 
 def test_progress_says_what_a_run_will_come_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ MODEL = RunSpec(
     corpus={"name": "novel"},
     settings=preset("quick", start_from=ModelConfig(80, 512, 2)),
     preset="quick",
-    lineage={"from": "demo.safetensors"},
+    lineage={"run": "demo"},
 )
 BEGIN = started(planned_steps=1600, steps_per_epoch=1000)
 
@@ -68,9 +68,10 @@ def test_rules_begin_at_a_tenth_and_have_a_value_for_each_fraction(rule: Rule) -
         dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(lr=1e-3)),
         dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(schedule="constant")),
         dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(hidden_size=64)),
-        dataclasses.replace(NOTHING, lineage={"from": "demo.safetensors"}),
+        dataclasses.replace(NOTHING, lineage={"run": "demo"}),
+        dataclasses.replace(MODEL, lineage={"run": "novel-quick-1"}),
     ],
-    ids=["preset", "rate", "schedule", "network", "start"],
+    ids=["preset", "rate", "schedule", "network", "start", "other model"],
 )
 def test_nothing_is_said_of_runs_unlike_those_that_the_rule_was_fitted_to(spec: RunSpec) -> None:
     assert predict(log(), spec) is None
@@ -81,9 +82,10 @@ def test_nothing_is_said_of_runs_unlike_those_that_the_rule_was_fitted_to(spec: 
     [
         Controlled(step=150, id="1", command="set-lr", value=1e-3),
         Controlled(step=150, id="1", command="finish", value=100.0),
+        Controlled(step=150, id="1", command="more", value=2000.0, minutes=1.0),
         Resumed(step=200, changes="dropout: 0 → 0.5", changed=("dropout",)),
     ],
-    ids=["rate", "finish", "resume with changes"],
+    ids=["rate", "finish", "more", "resume with changes"],
 )
 def test_nothing_is_said_of_a_run_that_was_changed_on_its_way(event: Event) -> None:
     assert predict(log(event), NOTHING) is None
