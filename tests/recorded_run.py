@@ -132,12 +132,12 @@ class Recorded:
         self._save_best()
         self.beat("running" if self._heart else None)
 
-    def beat(self, state: RunState | None, message: str = "") -> None:
-        """Write ``state`` into the heartbeat (``None``: only the figures)."""
+    def beat(self, state: RunState | None, message: str = "", *, validated: float | None = None) -> None:
+        """Write ``state`` into the heartbeat (``None``: only the figures), and how far the final validation is."""
         if self._heart is None:
             return
         word = self._heart.record.state if state is None else state
-        self._heart.update(state=word, message=message, **self._figures())
+        self._heart.update(state=word, message=message, validated=validated, **self._figures())
 
     def commands(self) -> list[Command]:
         """The commands since the last call."""

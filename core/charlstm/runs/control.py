@@ -36,7 +36,8 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
     ``set-lr`` with the learning rate of the next step, or ``more`` with the minutes that are added to the run. It is
     handled between two steps and logged as a ``control`` event with its id.
 
-    Raises :class:`RunError` when the run has no worker, or for an unknown command or a wrong value.
+    Raises :class:`RunError` when the run has no worker, has taken its last step and is asked for anything but ``stop``,
+    or for an unknown command or a wrong value.
     """
     check_command(command, value)
     status = run.status()
@@ -44,6 +45,12 @@ def send_command(run: Run, command: str, value: float | None = None) -> Command:
         remedy = "resume it with a later end" if status.state == "finished" else "resume it first"
         raise RunError(
             f"The run {run.name} is {status.state} and takes no commands: {remedy}", Advice("resume", run.name)
+        )
+    if status.validated is not None and command != "stop":
+        raise RunError(
+            f"The run {run.name} has taken its last step and validates its model, so {command} would come too late: "
+            f"wait for its end, then resume it with a later one",
+            Advice("resume", run.name),
         )
     sent = Command(secrets.token_hex(4), command, value, time.time())
     line = {"id": sent.id, "time": sent.sent, "command": command, "value": value}

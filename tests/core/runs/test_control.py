@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,20 @@ def test_control_reader_skips_lines_that_are_not_commands(
         file.write(b'and":"pause"}\n')
     assert [each.id for each in reader.read()] == ["torn"]
     assert reader.position == path.stat().st_size
+
+
+def test_run_that_has_taken_its_last_step_takes_only_a_stop(tmp_path: Path) -> None:
+    """Nothing reads other commands any more during the final validation: they were accepted and lost."""
+    with record(tmp_path, "running") as recorded:
+        recorded.beat("running", validated=0.1)
+        deadline = time.monotonic() + 60
+        while recorded.run.status().validated is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        for command, value in (("pause", None), ("finish", None), ("more", 5.0), ("set-lr", 1e-3)):
+            with pytest.raises(RunError, match=f"so {command} would come too late") as caught:
+                send_command(recorded.run, command, value)
+            assert caught.value.advice == (Advice("resume", recorded.run.name),)
+        assert recorded.commands() == []
+        send_command(recorded.run, "stop")
+        assert [each.command for each in recorded.commands()] == ["stop"]
