@@ -46,8 +46,8 @@ that it had not read: 0.84 to 0.92 and 1.05 to 1.09."""
 LEARNS_BELOW = 0.6
 """The same is not known of texts on which the model's loss is a larger share of the pairs' loss."""
 
-LEARNS_FROM = (300_000, 850_000)
-"""Characters that a run has to read for these losses, from the model and from nothing: two thirds of what it read."""
+LEAST_FROM_MODEL, LEAST_FROM_NOTHING = 300_000, 850_000
+"""Characters that a run has to read for these losses: two thirds of what it read."""
 
 LEARNS_OF = 150_000
 """Characters of the smallest text for these losses: most texts were larger."""
@@ -93,7 +93,8 @@ def expected_losses(
     model in the box and from nothing; ``None`` where that is not known."""
     shares = LEARNS.get(preset_name)
     known = box.name == DEMO and not box.has_read_it and box.loss < LEARNS_BELOW * box.pairs
-    if shares is None or not known or text_chars < LEARNS_OF or chars < LEARNS_FROM[from_nothing]:
+    least = LEAST_FROM_NOTHING if from_nothing else LEAST_FROM_MODEL
+    if shares is None or not known or text_chars < LEARNS_OF or chars < least:
         return None
     return shares[0] * box.loss, shares[1] * box.loss
 
@@ -238,9 +239,13 @@ def _entropy(counts: npt.NDArray[np.int64]) -> float:
 
 def _windows(corpus: Corpus, spans: Sequence[Span]) -> npt.NDArray[np.int64]:
     """``(rows, length)`` ids of passages that are spread evenly over ``spans``."""
-    span = max(spans, key=lambda each: each.stop - each.start)
-    length = min(LENGTH, span.stop - span.start)
-    starts = np.linspace(span.start, span.stop - length, PASSAGES).astype(np.int64)
+    first, stop = np.array([(span.start, span.stop) for span in spans], np.int64).T
+    length = min(LENGTH, int((stop - first).max()))
+    places = np.maximum(0, stop - first - length + 1)  # at which a passage may begin, in each span
+    before = np.cumsum(places) - places
+    chosen = np.linspace(0, places.sum() - 1, PASSAGES).astype(np.int64)
+    at = np.searchsorted(before + places, chosen, side="right")
+    starts = first[at] + chosen - before[at]
     return np.stack([corpus.ids[start : start + length] for start in starts]).astype(np.int64)
 
 
