@@ -165,7 +165,9 @@ def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     else:
         end = max(step, status.planned_steps or 0) if stopped else step
         wanted["max_steps"] = end + max(1, round(60 * minutes * step / worked))
-    return {name: value for name, value in wanted.items() if getattr(asked, name) != value}
+    # a resume that failed at its start has changed run.json alone
+    before = (asked,) if checkpoint is None else (asked, checkpoint.asked)
+    return {name: value for name, value in wanted.items() if any(getattr(each, name) != value for each in before)}
 
 
 def settings_to_continue(run: Run, asked: Settings) -> Settings:
@@ -206,13 +208,14 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         raise RunError(
             f"The run {run.name} is {status.state}{where} already: watch it instead", Advice("watch", run.name)
         )
-    before = run.spec().settings
-    after = before.with_changes(**changes)
+    after = run.spec().settings.with_changes(**changes)
     if "device" in changes:
         check_device(after.device)
     checkpoint = last_checkpoint(run)
     if checkpoint is not None:  # else training has not begun, and every setting may change
-        changes = changed(before, after)
+        # compared with those of the checkpoint, as the worker does: a resume that failed at its start has changed
+        # run.json alone
+        changes = changed(checkpoint.asked, after)
     longer = LENGTH & changes.keys()
     # a run that ended by its patience can continue to its planned end, for example with a lower rate
     continues = longer or (changes and checkpoint is not None and checkpoint.progress.ended == "patience")
