@@ -10,7 +10,7 @@ from charlstm.runs.judge import judge, overfitting_since
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.training.events import Event, Failed, Finished, Paused
+from charlstm.training.events import Event, Failed, Finished, Paused, Resumed
 from recorded_run import record, started, stepped, validated
 
 ORDER0 = 3.1
@@ -59,6 +59,18 @@ def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     since = overfitting_since(series)
     assert since is not None
     assert since.step == 200
+
+
+def test_resume_with_settings_that_leave_the_loss_alone_keeps_the_verdict() -> None:
+    valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
+    train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
+    series = run(valid, train)
+    series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "threads", "val_every"))])
+    assert series.comparable_from == 0
+    assert judge(series, order0=ORDER0).kind == "overfitting"
+    series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "dropout"))])
+    assert series.comparable_from == 350
+    assert judge(series, order0=ORDER0).kind != "overfitting"
 
 
 def test_one_bad_validation_is_not_overfitting() -> None:
