@@ -164,12 +164,9 @@ class Validating(Verdict):
     """Training is over, and the best model is measured on all held-out text."""
 
     kind, mark, usual_steps = "validating", "▶", (NextStep.STOP,)
-    reason: str
-    """Why training ended: ``done``, ``time``, or empty when that is not known yet."""
 
     def describe(self, *, bits: bool = False) -> str:
-        done = {"done": "All steps are done", "time": "The time is up"}.get(self.reason, "Training has ended")
-        return f"{done}. Now the best model is validated on all of the held-out text."
+        return "Training has ended. Now the best model is validated on all of the held-out text."
 
 
 # ---- while it trains
