@@ -30,7 +30,7 @@ from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
+from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import (
     FOLDER_PROBLEMS,
@@ -42,7 +42,7 @@ from charlstm.runs.recording import (
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import WORKER_LINE, state_in_log
+from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
@@ -110,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
         print(error, file=sys.stderr)
+        if not isinstance(error, LockHeldError):
+            _report_failed_start(run, str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt as error:
         return ExitCode.of_signal(*error.args or ["SIGINT"])
@@ -174,6 +176,10 @@ def _work(
             message = lost or describe_failure(error, spec.settings)
             heartbeat.update(state="failed", message=message)
             raise RunError(message) from error
+        except CharLSTMError as error:
+            if heartbeat.record.state == "starting":  # such as a log that cannot be read
+                heartbeat.update(state=_state_of_failed_start(run), message=str(error))
+            raise
         except KeyboardInterrupt:
             heartbeat.update(state="stopped", message="it was interrupted; a resume continues from its last checkpoint")
             raise
@@ -243,7 +249,7 @@ class _Training:
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
-            if self._has_checkpoint() and not self._recorder.any_recorded:  # the run is as it was before
+            if _has_checkpoint(self._run) and not self._recorder.any_recorded:  # the run is as it was before
                 self._heartbeat.update(state=state_in_log(self._recorder.series), message=message)
                 raise RunError(message) from error
             _append_to_worker_log(self._run, message)
@@ -279,9 +285,6 @@ class _Training:
         the clock. To read the text does not: a large one may take longer than the whole run."""
         limit = 60 * settings.max_minutes if settings.max_minutes is not None else 0.0
         return min(time.perf_counter() - self._started, MOST_START_SHARE * limit)
-
-    def _has_checkpoint(self) -> bool:
-        return self._run.state_path.exists() or self._run.previous_state_path.exists()
 
     def _open_corpus(self) -> Corpus:
         """The text that the run knows by its fingerprint, or at its first start the one that was named."""
@@ -389,6 +392,28 @@ def _software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _report_failed_start(run: Run, message: str) -> None:
+    """Say in the heartbeat that ``launch`` wrote why this worker, whose process it names, has none of its own. Else the
+    run would be taken for one whose worker was killed."""
+    beat = liveness.read_heartbeat(run.heartbeat_path)
+    if beat is not None and beat.state == "starting" and beat.pid == os.getpid():
+        state = _state_of_failed_start(run)
+        with contextlib.suppress(OSError):
+            liveness.write_heartbeat(run.heartbeat_path, replace(beat, state=state, message=message, time=time.time()))
+
+
+def _state_of_failed_start(run: Run) -> RunState:
+    """The state of a run whose worker failed before it recorded anything: as before if there is a checkpoint."""
+    with contextlib.suppress(RunError):
+        if _has_checkpoint(run):
+            return state_in_log(RunSeries.of(read_events(run.events_path)))
+    return "failed"
+
+
+def _has_checkpoint(run: Run) -> bool:
+    return run.state_path.exists() or run.previous_state_path.exists()
 
 
 def _restore_log(run: Run, guard: FolderGuard) -> None:
