@@ -149,6 +149,7 @@ def _work(
     versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
     wanted = changes.get("niceness", settings.niceness)
     system.lower_priority(niceness if wanted is None else wanted)
+    recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
@@ -178,10 +179,15 @@ def _work(
             raise RunError(message) from error
         except CharLSTMError as error:
             if heartbeat.record.state == "starting":  # such as a log that cannot be read
-                heartbeat.update(state=_state_of_failed_start(run), message=str(error))
+                heartbeat.update(state=_state_before(run) or "failed", message=str(error))
             raise
         except KeyboardInterrupt:
-            heartbeat.update(state="stopped", message="it was interrupted; a resume continues from its last checkpoint")
+            began = recorder is not None and recorder.any_recorded
+            if not began and _state_before(run) == "finished":
+                heartbeat.update(state="finished", message="a resume was interrupted before it began")
+            else:
+                message = "it was interrupted; a resume continues from its last checkpoint"
+                heartbeat.update(state="stopped", message=message)
             raise
 
 
@@ -225,7 +231,8 @@ class _Training:
             message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
             if isinstance(stopped, FolderLostError) and not self._guard.moved:
                 self._heartbeat.stop_writing(remove=stopped.problem == "deleted")
-            self._heartbeat.update(state="stopped", message=message)
+            state = "finished" if self._state_before() == "finished" else "stopped"
+            self._heartbeat.update(state=state, message=message)
             if self._is_watched and (self._guard.moved or isinstance(stopped, FolderLostError)):
                 raise RunError(f"The run {self._run.name} ended: {message}") from None
 
@@ -249,8 +256,8 @@ class _Training:
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
-            if _has_checkpoint(self._run) and not self._recorder.any_recorded:  # the run is as it was before
-                self._heartbeat.update(state=state_in_log(self._recorder.series), message=message)
+            if (state := self._state_before()) is not None:
+                self._heartbeat.update(state=state, message=message)
                 raise RunError(message) from error
             _append_to_worker_log(self._run, message)
             self._heartbeat.update(state="failed", message=message)
@@ -279,6 +286,11 @@ class _Training:
                 warnings += self._guard.take_warnings()
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
+
+    def _state_before(self) -> RunState | None:
+        """The state that the run had before this worker, and has again because nothing was recorded. ``None`` for one
+        without a checkpoint, and once an event is recorded."""
+        return None if self._recorder.any_recorded else _state_before(self._run, self._recorder.series)
 
     def _start_seconds(self, settings: Settings) -> float:
         """Seconds since the start of the worker that count as part of ``max_minutes``, so that a run takes that time by
@@ -399,21 +411,18 @@ def _report_failed_start(run: Run, message: str) -> None:
     run would be taken for one whose worker was killed."""
     beat = liveness.read_heartbeat(run.heartbeat_path)
     if beat is not None and beat.state == "starting" and beat.pid == os.getpid():
-        state = _state_of_failed_start(run)
+        state = _state_before(run) or "failed"
         with contextlib.suppress(OSError):
             liveness.write_heartbeat(run.heartbeat_path, replace(beat, state=state, message=message, time=time.time()))
 
 
-def _state_of_failed_start(run: Run) -> RunState:
-    """The state of a run whose worker failed before it recorded anything: as before if there is a checkpoint."""
-    with contextlib.suppress(RunError):
-        if _has_checkpoint(run):
-            return state_in_log(RunSeries.of(read_events(run.events_path)))
-    return "failed"
-
-
-def _has_checkpoint(run: Run) -> bool:
-    return run.state_path.exists() or run.previous_state_path.exists()
+def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
+    """The state in which an earlier worker left a run that has a checkpoint, by its log, whose ``series`` may be given.
+    ``None`` without a checkpoint, or when either cannot be read."""
+    with contextlib.suppress(OSError, RunError):
+        if storage.exists(run.state_path) or storage.exists(run.previous_state_path):
+            return state_in_log(RunSeries.of(read_events(run.events_path)) if series is None else series)
+    return None
 
 
 def _restore_log(run: Run, guard: FolderGuard) -> None:

@@ -31,6 +31,7 @@ from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
+from charlstm.text.sources import ReadProgress
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -678,13 +679,13 @@ def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[
         next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
-def finish(run: Run, train: Callable[[Script], list[Any]]) -> list[Event]:
+def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         trainer.store.save_state(state(2))
-        yield ended(2)
+        yield ended(2, reason)
 
     train(script)
     return list(worker.run_foreground(run))
@@ -705,6 +706,51 @@ def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     assert list(read_events(run.events_path)) == before
     assert (run.status().state, run.status().message) == ("finished", "max_minutes ends it")
     assert run.spec().settings.max_steps == spec.settings.max_steps
+
+
+def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], None]) -> None:
+    """Let the text be read in three parts, as if it were large and not in the cache; ``act`` is called before each."""
+    from charlstm.text import corpus
+
+    def read_slowly(what: Any) -> Any:
+        def read(*args: Any, progress: Callable[[ReadProgress], None], **given: Any) -> Any:
+            for done in range(3):
+                part = ReadProgress(done, 3, "reading")
+                act(part)
+                progress(part)
+            return what(*args, progress=progress, **given)
+
+        return read
+
+    for name in ("open_corpus", "reopen_corpus"):
+        monkeypatch.setattr(corpus, name, read_slowly(getattr(corpus, name)))
+
+
+@pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
+) -> None:
+    """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
+    before, was = finish(run, train, ending), run.status()
+
+    def interrupt(done: ReadProgress) -> None:
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGINT)
+
+    slow_reading(monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt) if signals == 2 else contextlib.nullcontext():
+        assert list(worker.run_foreground(run, changes={"max_steps": 200})) == []
+    assert list(read_events(run.events_path)) == before
+    status = run.status()
+    state_after = "finished" if was.state == "finished" else "stopped"
+    assert (status.state, status.step) == (state_after, was.step)
+    if signals == 1:
+        assert status.message == "it was stopped while the text was being read"
+    elif state_after == "stopped":
+        assert status.message == "it was interrupted; a resume continues from its last checkpoint"
+    else:
+        assert status.message == "a resume was interrupted before it began"
 
 
 def write_heartbeat_of_launch(run: Run) -> None:
