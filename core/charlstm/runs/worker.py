@@ -319,8 +319,7 @@ class _Training:
         return open_corpus(sources, options, validation=validation, progress=self._show_reading)
 
     def _show_reading(self, progress: ReadProgress) -> None:
-        self._guard.check()
-        if self._inbox.signals.requested:
+        if self._inbox.stop_requested():
             raise StoppedEarlyError("it was stopped while the text was being read")
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
         self._heartbeat.update(message=f"{progress.stage}{done}")

@@ -753,6 +753,24 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
         assert status.message == "a resume was interrupted before it began"
 
 
+def test_stop_command_ends_the_reading_of_the_text(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
+    parts: list[int] = []
+
+    def stop_at_the_second_part(done: ReadProgress) -> None:
+        parts.append(done.done)
+        if done.done == 1:
+            send_command(run, "stop")
+
+    slow_reading(monkeypatch, stop_at_the_second_part)
+    made = train(until_stopped)
+    assert list(worker.run_foreground(run)) == []
+    assert (parts, made) == ([0, 1], [])
+    assert (run.status().state, run.status().message) == ("stopped", "it was stopped while the text was being read")
+
+
 def write_heartbeat_of_launch(run: Run) -> None:
     """As ``launch`` does on behalf of a worker that has this process."""
     liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))
