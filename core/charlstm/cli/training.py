@@ -309,7 +309,7 @@ def train(
         with ProgressBar() as bar:
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
     if start is not None:
-        _check_network_size(start.config, changes)
+        _check_own_network(start.config, changes)
         if spec is None:
             settings = _preset_for(corpus, start, preset_name, changes)
         if not as_json:
@@ -482,14 +482,16 @@ def _preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: di
     return with_given(preset_from(start, name, corpus.text_chars, len(corpus.vocabulary)), changes)
 
 
-def _check_network_size(model: ModelConfig, changes: dict[str, Any]) -> None:
-    """Raises :class:`SettingsError` when ``changes`` request another size than that of the ``model`` that training
-    starts from."""
+def _check_own_network(model: ModelConfig, changes: dict[str, Any]) -> None:
+    """Raises :class:`SettingsError` when ``changes`` request another network than that of the ``model`` that training
+    starts from, or initial weights."""
+    remedy = "or start from nothing with --from none"
+    if "init" in changes:
+        raise SettingsError(f"init has no effect where training starts from a model: leave it out, {remedy}")
     for name in ("hidden_size", "num_layers"):
-        if changes.get(name, getattr(model, name)) != getattr(model, name):
-            raise SettingsError(
-                f"{name} is {getattr(model, name)} in the model that training starts from: remove {name} or --from"
-            )
+        size = getattr(model, name)
+        if changes.get(name, size) != size:
+            raise SettingsError(f"{name} is {size} in the model that training starts from: leave {name} out, {remedy}")
 
 
 def _start_of(like: str, spec: RunSpec) -> str:
