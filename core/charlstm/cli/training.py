@@ -157,13 +157,18 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
-    start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
+    takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
+    start = None
+    if takes_start:
+        start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
+    if start is not None:
+        _check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
     starts = []  # names of models, empty for random weights
     for each in PRESETS.values():
-        takes = starts_from_model(start_word, each.name, changes)
-        settings = _preset_for(corpus, start if takes else None, each.name, changes)
-        starts.append(start.name if takes and start is not None else "")
+        begins_with = start if each.name in takes_start else None
+        settings = _preset_for(corpus, begins_with, each.name, changes)
+        starts.append("" if begins_with is None else begins_with.name)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
