@@ -24,7 +24,7 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
-from charlstm.training.plan import fit_batch, later_end, next_end
+from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.schedule import commands_to_repeat
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
@@ -74,8 +74,7 @@ class NewRun:
 def start_run(new: NewRun) -> Run:
     """Create a run and start its worker, which opens the text itself, so that this returns at once.
 
-    Raises :class:`RunError` when the run cannot be created, :class:`SettingsError` when this machine does not have the
-    device.
+    Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
     check_device(new.settings.device)
     run = _create(new)
@@ -86,22 +85,22 @@ def start_run(new: NewRun) -> Run:
 def create_new_run(new: NewRun) -> Run:
     """Create a run without a worker, for a process that will train it itself.
 
-    Raises :class:`SettingsError` when the settings set no end, or need more memory than this machine has.
+    Raises :class:`RunError` when the run cannot be created, :class:`ModelError` for a file that is no model to start
+    from, :class:`TextError` for a text that is not there, and :class:`SettingsError` when this machine does not have
+    the device, or the settings set no end or need more memory than it has.
     """
-    if new.settings.device not in _ALWAYS_AVAILABLE:
-        system.prepare_for_torch()
-        from charlstm.engine.devices import choose_device
-
-        choose_device(new.settings.device)
+    check_device(new.settings.device, here=True)
     return _create(new)
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, *, here: bool = False) -> None:
     """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
-    imported, another process imports it, which takes seconds."""
+    imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
     if device in _ALWAYS_AVAILABLE:
         return
-    if "torch" in sys.modules:
+    if here:
+        system.prepare_for_torch()
+    if here or "torch" in sys.modules:
         from charlstm.engine.devices import choose_device
 
         choose_device(device)
@@ -126,7 +125,7 @@ def _create(new: NewRun) -> Run:
         # to warn when this run, or one that starts from it, holds that text out
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
-        raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
+        raise no_end()
     _check_memory(settings, None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
     return folder.create_run(spec, name=new.name, folder=new.runs_dir)
