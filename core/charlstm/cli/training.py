@@ -157,13 +157,18 @@ def presets(
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     changes = settings_from_options(assignments, {})
-    start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
+    takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
+    start = None
+    if takes_start:
+        start = find_start(start_word, corpus, _preset_for(corpus, None, DEFAULT, changes))
+    if start is not None:
+        _check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
     starts = []  # names of models, empty for random weights
     for each in PRESETS.values():
-        takes = starts_from_model(start_word, each.name, changes)
-        settings = _preset_for(corpus, start if takes else None, each.name, changes)
-        starts.append(start.name if takes and start is not None else "")
+        begins_with = start if each.name in takes_start else None
+        settings = _preset_for(corpus, begins_with, each.name, changes)
+        starts.append("" if begins_with is None else begins_with.name)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         measured = _measured_speed(split, chars, symbols)
@@ -309,7 +314,7 @@ def train(
         with ProgressBar() as bar:
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
     if start is not None:
-        _check_network_size(start.config, changes)
+        _check_own_network(start.config, changes)
         if spec is None:
             settings = _preset_for(corpus, start, preset_name, changes)
         if not as_json:
@@ -482,14 +487,16 @@ def _preset_for(corpus: Corpus, start: StartModel | None, name: str, changes: di
     return with_given(preset_from(start, name, corpus.text_chars, len(corpus.vocabulary)), changes)
 
 
-def _check_network_size(model: ModelConfig, changes: dict[str, Any]) -> None:
-    """Raises :class:`SettingsError` when ``changes`` request another size than that of the ``model`` that training
-    starts from."""
+def _check_own_network(model: ModelConfig, changes: dict[str, Any]) -> None:
+    """Raises :class:`SettingsError` when ``changes`` request another network than that of the ``model`` that training
+    starts from, or initial weights."""
+    remedy = "or start from nothing with --from none"
+    if "init" in changes:
+        raise SettingsError(f"init has no effect where training starts from a model: leave it out, {remedy}")
     for name in ("hidden_size", "num_layers"):
-        if changes.get(name, getattr(model, name)) != getattr(model, name):
-            raise SettingsError(
-                f"{name} is {getattr(model, name)} in the model that training starts from: remove {name} or --from"
-            )
+        size = getattr(model, name)
+        if changes.get(name, size) != size:
+            raise SettingsError(f"{name} is {size} in the model that training starts from: leave {name} out, {remedy}")
 
 
 def _start_of(like: str, spec: RunSpec) -> str:

@@ -78,7 +78,8 @@ class Limits:
         given = [self._words(name) for name in LIMITS if name in LENGTH & self.requested and self._is_set(name)]
         if limit not in LIMITS or limit in self.requested or not given:
             return ""
-        return f"{' and '.join(given)} was not reached: {self._words(limit)} ended the run"
+        were = "was" if len(given) == 1 else "were"
+        return f"{' and '.join(given)} {were} not reached: {self._words(limit)} ended the run"
 
     def _is_set(self, name: str) -> bool:
         return getattr(self.settings, name) is not None

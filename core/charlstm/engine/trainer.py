@@ -669,7 +669,7 @@ class Trainer:
                 model = self._copy_model(loss)
                 self._best = model.weights
                 self._checkpoint_writer.queue_model(model)
-            elif self._out_of_patience():
+            elif not self._is_finished() and self._out_of_patience():
                 progress.ended = "patience"
         if self._hooks.sample is not None:
             model = model or self._copy_model(loss)

@@ -91,9 +91,7 @@ def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float |
     if state == "starting" or series.started is None or not series.step:
         return Starting(message)
     if status is not None and status.validated is not None:
-        if not series.planned_steps or series.step >= series.planned_steps:
-            return Validating("done")
-        return Validating("time" if series.started.limit == "max_minutes" else "")
+        return Validating()
     return _live(series, order0)
 
 

@@ -24,7 +24,7 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
-from charlstm.training.plan import fit_batch, later_end, next_end
+from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.schedule import commands_to_repeat
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
@@ -74,8 +74,7 @@ class NewRun:
 def start_run(new: NewRun) -> Run:
     """Create a run and start its worker, which opens the text itself, so that this returns at once.
 
-    Raises :class:`RunError` when the run cannot be created, :class:`SettingsError` when this machine does not have the
-    device.
+    Raises as :func:`create_new_run` does, and :class:`RunError` when the system starts no worker.
     """
     check_device(new.settings.device)
     run = _create(new)
@@ -86,22 +85,22 @@ def start_run(new: NewRun) -> Run:
 def create_new_run(new: NewRun) -> Run:
     """Create a run without a worker, for a process that will train it itself.
 
-    Raises :class:`SettingsError` when the settings set no end, or need more memory than this machine has.
+    Raises :class:`RunError` when the run cannot be created, :class:`ModelError` for a file that is no model to start
+    from, :class:`TextError` for a text that is not there, and :class:`SettingsError` when this machine does not have
+    the device, or the settings set no end or need more memory than it has.
     """
-    if new.settings.device not in _ALWAYS_AVAILABLE:
-        system.prepare_for_torch()
-        from charlstm.engine.devices import choose_device
-
-        choose_device(new.settings.device)
+    check_device(new.settings.device, here=True)
     return _create(new)
 
 
-def check_device(device: str) -> None:
+def check_device(device: str, *, here: bool = False) -> None:
     """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
-    imported, another process imports it, which takes seconds."""
+    imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
     if device in _ALWAYS_AVAILABLE:
         return
-    if "torch" in sys.modules:
+    if here:
+        system.prepare_for_torch()
+    if here or "torch" in sys.modules:
         from charlstm.engine.devices import choose_device
 
         choose_device(device)
@@ -126,7 +125,7 @@ def _create(new: NewRun) -> Run:
         # to warn when this run, or one that starts from it, holds that text out
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
-        raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
+        raise no_end()
     _check_memory(settings, None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
     return folder.create_run(spec, name=new.name, folder=new.runs_dir)
@@ -165,7 +164,9 @@ def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     else:
         end = max(step, status.planned_steps or 0) if stopped else step
         wanted["max_steps"] = end + max(1, round(60 * minutes * step / worked))
-    return {name: value for name, value in wanted.items() if getattr(asked, name) != value}
+    # a resume that failed at its start has changed run.json alone
+    before = (asked,) if checkpoint is None else (asked, checkpoint.asked)
+    return {name: value for name, value in wanted.items() if any(getattr(each, name) != value for each in before)}
 
 
 def settings_to_continue(run: Run, asked: Settings) -> Settings:
@@ -206,13 +207,14 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
         raise RunError(
             f"The run {run.name} is {status.state}{where} already: watch it instead", Advice("watch", run.name)
         )
-    before = run.spec().settings
-    after = before.with_changes(**changes)
+    after = run.spec().settings.with_changes(**changes)
     if "device" in changes:
         check_device(after.device)
     checkpoint = last_checkpoint(run)
     if checkpoint is not None:  # else training has not begun, and every setting may change
-        changes = changed(before, after)
+        # compared with those of the checkpoint, as the worker does: a resume that failed at its start has changed
+        # run.json alone
+        changes = changed(checkpoint.asked, after)
     longer = LENGTH & changes.keys()
     # a run that ended by its patience can continue to its planned end, for example with a lower rate
     continues = longer or (changes and checkpoint is not None and checkpoint.progress.ended == "patience")

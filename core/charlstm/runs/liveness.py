@@ -281,16 +281,16 @@ class Heartbeat:
 
     ``update`` may be called from any thread and as often as needed; a change of state is written at once. Disk errors
     are ignored, and the next second tries again. It starts with ``first`` and the figures (step, best loss and so on)
-    that are in the file already. A process that holds the run's lock passes a ``first`` that it made before: to learn
-    when this process started, some systems start another program.
+    that are in the file already. A process that takes the run's lock makes ``first`` before that: to learn when this
+    process started, some systems start another program.
     """
 
-    def __init__(self, path: Path, first: HeartbeatRecord | None = None, *, interval: float = 1.0) -> None:
+    def __init__(self, path: Path, first: HeartbeatRecord, *, interval: float = 1.0) -> None:
         self._path = path
         self._interval = interval
         before = read_heartbeat(path)
         figures = {} if before is None else before.still_true()
-        self._record = replace(first or HeartbeatRecord(state="starting"), **figures)
+        self._record = replace(first, **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._writes = True

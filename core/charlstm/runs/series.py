@@ -33,7 +33,7 @@ from charlstm.training.events import (
 )
 from charlstm.training.plan import FINAL_SHARE, VALIDATION_SPEED
 from charlstm.training.schedule import climb_steps, superseded_commands
-from charlstm.training.settings import LENGTH
+from charlstm.training.settings import LENGTH, WITHOUT_EFFECT_ON_LOSS
 
 XAxis = Literal["step", "seconds"]
 CurveName = Literal["train", "validation", "lr", "grad_norm", "speed"]
@@ -217,8 +217,8 @@ class RunSeries:
     @property
     def comparable_from(self) -> int:
         """The step from which losses are comparable with those of now. What came before was trained with other
-        settings, or before the learning rate climbed again because the run was extended."""
-        changed = [each.step for each in self.inexact if each.changed]
+        settings that the loss depends on, or before the learning rate climbed again because the run was extended."""
+        changed = [each.step for each in self.inexact if set(each.changed) - WITHOUT_EFFECT_ON_LOSS]
         return max([self.climbs_until, *changed])
 
     @property

@@ -30,7 +30,7 @@ from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
 from charlstm.runs.control import ControlReader
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
+from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import (
     FOLDER_PROBLEMS,
@@ -42,7 +42,7 @@ from charlstm.runs.recording import (
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
-from charlstm.runs.status import WORKER_LINE, state_in_log
+from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
@@ -110,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
             last = collections.deque(events, maxlen=1)
     except CharLSTMError as error:
         print(error, file=sys.stderr)
+        if not isinstance(error, LockHeldError):
+            _report_failed_start(run, str(error))
         return ExitCode.FAILED
     except KeyboardInterrupt as error:
         return ExitCode.of_signal(*error.args or ["SIGINT"])
@@ -147,6 +149,7 @@ def _work(
     versions, first_record = _software_versions(), HeartbeatRecord(state="starting")
     wanted = changes.get("niceness", settings.niceness)
     system.lower_priority(niceness if wanted is None else wanted)
+    recorder: EventRecorder | None = None
     with contextlib.ExitStack() as stack:
         lock = liveness.acquire_lock(run.lock_path)
         stack.callback(lock.release)
@@ -174,8 +177,17 @@ def _work(
             message = lost or describe_failure(error, spec.settings)
             heartbeat.update(state="failed", message=message)
             raise RunError(message) from error
+        except CharLSTMError as error:
+            if heartbeat.record.state == "starting":  # such as a log that cannot be read
+                heartbeat.update(state=_state_before(run) or "failed", message=str(error))
+            raise
         except KeyboardInterrupt:
-            heartbeat.update(state="stopped", message="it was interrupted; a resume continues from its last checkpoint")
+            began = recorder is not None and recorder.any_recorded
+            if not began and _state_before(run) == "finished":
+                heartbeat.update(state="finished", message="a resume was interrupted before it began")
+            else:
+                message = "it was interrupted; a resume continues from its last checkpoint"
+                heartbeat.update(state="stopped", message=message)
             raise
 
 
@@ -219,7 +231,8 @@ class _Training:
             message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
             if isinstance(stopped, FolderLostError) and not self._guard.moved:
                 self._heartbeat.stop_writing(remove=stopped.problem == "deleted")
-            self._heartbeat.update(state="stopped", message=message)
+            state = "finished" if self._state_before() == "finished" else "stopped"
+            self._heartbeat.update(state=state, message=message)
             if self._is_watched and (self._guard.moved or isinstance(stopped, FolderLostError)):
                 raise RunError(f"The run {self._run.name} ended: {message}") from None
 
@@ -243,8 +256,8 @@ class _Training:
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
-            if self._has_checkpoint() and not self._recorder.any_recorded:  # the run is as it was before
-                self._heartbeat.update(state=state_in_log(self._recorder.series), message=message)
+            if (state := self._state_before()) is not None:
+                self._heartbeat.update(state=state, message=message)
                 raise RunError(message) from error
             _append_to_worker_log(self._run, message)
             self._heartbeat.update(state="failed", message=message)
@@ -274,14 +287,16 @@ class _Training:
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
 
+    def _state_before(self) -> RunState | None:
+        """The state that the run had before this worker, and has again because nothing was recorded. ``None`` for one
+        without a checkpoint, and once an event is recorded."""
+        return None if self._recorder.any_recorded else _state_before(self._run, self._recorder.series)
+
     def _start_seconds(self, settings: Settings) -> float:
         """Seconds since the start of the worker that count as part of ``max_minutes``, so that a run takes that time by
         the clock. To read the text does not: a large one may take longer than the whole run."""
         limit = 60 * settings.max_minutes if settings.max_minutes is not None else 0.0
         return min(time.perf_counter() - self._started, MOST_START_SHARE * limit)
-
-    def _has_checkpoint(self) -> bool:
-        return self._run.state_path.exists() or self._run.previous_state_path.exists()
 
     def _open_corpus(self) -> Corpus:
         """The text that the run knows by its fingerprint, or at its first start the one that was named."""
@@ -304,8 +319,7 @@ class _Training:
         return open_corpus(sources, options, validation=validation, progress=self._show_reading)
 
     def _show_reading(self, progress: ReadProgress) -> None:
-        self._guard.check()
-        if self._inbox.signals.requested:
+        if self._inbox.stop_requested():
             raise StoppedEarlyError("it was stopped while the text was being read")
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
         self._heartbeat.update(message=f"{progress.stage}{done}")
@@ -389,6 +403,25 @@ def _software_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def _report_failed_start(run: Run, message: str) -> None:
+    """Say in the heartbeat that ``launch`` wrote why this worker, whose process it names, has none of its own. Else the
+    run would be taken for one whose worker was killed."""
+    beat = liveness.read_heartbeat(run.heartbeat_path)
+    if beat is not None and beat.state == "starting" and beat.pid == os.getpid():
+        state = _state_before(run) or "failed"
+        with contextlib.suppress(OSError):
+            liveness.write_heartbeat(run.heartbeat_path, replace(beat, state=state, message=message, time=time.time()))
+
+
+def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
+    """The state in which an earlier worker left a run that has a checkpoint, by its log, whose ``series`` may be given.
+    ``None`` without a checkpoint, or when either cannot be read."""
+    with contextlib.suppress(OSError, RunError):
+        if storage.exists(run.state_path) or storage.exists(run.previous_state_path):
+            return state_in_log(RunSeries.of(read_events(run.events_path)) if series is None else series)
+    return None
 
 
 def _restore_log(run: Run, guard: FolderGuard) -> None:

@@ -144,6 +144,11 @@ def fit_batch(settings: Settings, train_targets: int) -> tuple[int, int]:
     return rows, length
 
 
+def no_end() -> SettingsError:
+    """The error of settings that do not limit the length of a run."""
+    return SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
+
+
 def planned_steps(
     settings: Settings, steps_per_epoch: int, step_seconds: float, seconds_left: float | None, done: int = 0
 ) -> int:
@@ -282,7 +287,7 @@ def _first_limit(
     if seconds_left is not None:
         limits["max_minutes"] = done + max(0.0, seconds_left) / step_seconds
     if not limits:
-        raise SettingsError("The settings do not say how long to train: set epochs, max_steps or max_minutes")
+        raise no_end()
     name = min(limits, key=lambda name: limits[name])
     return name, max(1, int(min(MAX_INTEGER - 1, limits[name])))
 

@@ -165,7 +165,8 @@ def _from_model(read: int, settings: Settings, chars: int) -> Settings:
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
     strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the epochs are
-    few, and in the longest run that was measured without a licence at the text's end the last model was the best.
+    few, and in the longest run that was measured on a text without Project Gutenberg's licence at its end, the last
+    model was the best.
     """
     text = 0.9 * max(chars, 1)
     epochs = max(2, round(4 * math.log10(max(1.0, text / 100_000))))

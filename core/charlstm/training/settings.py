@@ -269,6 +269,18 @@ class Settings:
 LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""
 
+WITHOUT_EFFECT_ON_LOSS = {
+    "patience",
+    "val_every",
+    "log_every",
+    "threads",
+    "niceness",
+    "checkpoint_steps",
+    "checkpoint_minutes",
+}
+"""Settings that a resume may change without a change of what the next steps learn: losses before and after it can be
+compared. The number of threads changes the last digits alone."""
+
 
 def current_kernel_name(recorded: str) -> str:
     """The present name of a kernel that a run recorded; a name that is not an old one is returned unchanged."""

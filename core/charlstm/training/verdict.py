@@ -164,12 +164,9 @@ class Validating(Verdict):
     """Training is over, and the best model is measured on all held-out text."""
 
     kind, mark, usual_steps = "validating", "▶", (NextStep.STOP,)
-    reason: str
-    """Why training ended: ``done``, ``time``, or empty when that is not known yet."""
 
     def describe(self, *, bits: bool = False) -> str:
-        done = {"done": "All steps are done", "time": "The time is up"}.get(self.reason, "Training has ended")
-        return f"{done}. Now the best model is validated on all of the held-out text."
+        return "Training has ended. Now the best model is validated on all of the held-out text."
 
 
 # ---- while it trains
@@ -546,19 +543,20 @@ class Finished(Ended):
     def describe(self, *, bits: bool = False) -> str:
         why = END_REASONS.get(self.reason, END_REASONS["done"]).why
         text = f"Finished after {_span(self.seconds)}{f': {why}' if why else ''}. {self._best(bits)}".rstrip()
-        if self.busy:
-            text = f"{text} {self.busy}"
         if self.useless is not None:
             text = f"{text} That is {self.useless.describe(bits)}: it has learnt nothing of use yet."
+        # what other programs did comes last: the sentences before it are about the model
+        return " ".join(filter(None, (text, self._problem(bits), self.busy)))
+
+    def _problem(self, bits: bool) -> str:
+        """What went wrong, in a sentence; empty when nothing did."""
         if self.risen is not None:
-            return f"{text} {_rose(self.risen, bits)}."
+            return f"{_rose(self.risen, bits)}."
         if self.needs_lower_rate:
-            return f"{text} {rate_was_too_high()}: train anew with a lower one."
+            return f"{rate_was_too_high()}: train anew with a lower one."
         if self.overfitted_since is not None:
-            return f"{text} It {self.overfitted}."
-        if self.extended_in_vain:
-            return f"{text} The steps that were added did not improve it."
-        return text
+            return f"It {self.overfitted}."
+        return "The steps that were added did not improve it." if self.extended_in_vain else ""
 
     def flaw(self, baselines: Mapping[str, float], *, risky_rate: bool, bits: bool) -> Flaw | None:
         """What is wrong with its model, compared with the losses of simple models too; ``None`` for one that has learnt

@@ -96,6 +96,20 @@ def test_presets_estimates_each_preset_for_a_text(
         assert after["settings"] == before["settings"]
 
 
+def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
+    words = ["presets", "data/fox.txt", "--slowdown", "1", "--set", "hidden_size=64"]
+    assert "leave hidden_size out" in error_of(*words, "--from", "fox")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("a model was tried")
+
+    monkeypatch.setattr("charlstm.runs.start_models.find_start", refuse)
+    assert "2 × 64" in run_cli(*words)[0]
+
+
 def test_presets_scale_with_what_other_programs_take(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

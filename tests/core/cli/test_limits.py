@@ -33,6 +33,15 @@ def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: 
     assert "charlstm resume p --set epochs=none" in err
 
 
+def test_limits_that_were_not_reached_are_named() -> None:
+    settings = Settings(epochs=3.0, max_steps=100, max_minutes=1.0)
+    two = Limits(settings, frozenset(("epochs", "max_steps")), "preset quick")
+    ended = "max_minutes=1 (preset quick) ended the run"
+    assert two.missed("max_minutes") == f"epochs=3 and max_steps=100 were not reached: {ended}"
+    one = Limits(settings.with_changes(epochs=None), two.requested, "preset quick")
+    assert one.missed("max_minutes") == f"max_steps=100 was not reached: {ended}"
+
+
 def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     # On a machine so busy that a minute is shorter than 20 steps, that would be the limit.
     monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.001, 64))

@@ -107,6 +107,19 @@ def test_text_options_of_the_run_are_kept_and_can_be_changed(workspace: Path, ru
     assert "\u00ad" not in record("soft")["vocabulary"]
 
 
+def test_other_network_than_that_of_the_start_is_refused_with_what_helps(
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf
+) -> None:
+    run_cli("train", "data/fox.txt", *TINY[4:], "--from", "fox", "--name", "on")
+    for words in (["--like", "on"], ["data/fox.txt", *TINY[4:], "--from", "fox"]):  # `--like` names no start
+        message = error_of("train", *words, "--hidden-size", "9")
+        assert "leave hidden_size out, or start from nothing with --from none" in message
+        assert "init has no effect where training starts" in error_of("train", *words, "--set", "init=torch")
+    run_cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
+    settings = record("own")["settings"]
+    assert (settings["hidden_size"], settings["init"], record("own")["lineage"]) == (9, "torch", None)
+
+
 def test_run_like_one_of_0_1(workspace: Path, run_cli: RunCli) -> None:
     """Its settings as they were, and defaults for settings that 0.1 did not have."""
     written = Path(__file__).parents[2] / "data" / "version_0_1"

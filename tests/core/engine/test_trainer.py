@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import threading
 from dataclasses import replace
@@ -701,6 +702,34 @@ def test_trainer_stops_when_patience_is_exceeded(corpus: Corpus, settings: Setti
         assert misses[-2:] == [False, False]
     assert last.reason == "patience"
     assert last.step < 60
+
+
+def never_improve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each validation find a higher loss than the one before."""
+    losses = itertools.count(2)
+    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(float(next(losses)), 100))
+
+
+def test_run_that_took_all_its_steps_was_not_ended_by_patience(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never_improve(monkeypatch)  # validations at 0, 7, …, 56 and 60: nine without improvement
+    last = run(Trainer(corpus, settings.with_changes(patience=9), plan=plan))[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason, last.limit) == (60, "done", "max_steps")
+
+
+def test_run_whose_time_was_over_was_not_ended_by_patience(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is validated once more, at a step at which no validation is due."""
+    never_improve(monkeypatch)
+    Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=0.5, patience=1)
+    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
+    last = run(Trainer(corpus, settings, plan=plan))[-1]
+    assert isinstance(last, Finished)
+    assert (last.step, last.reason, last.limit) == (30, "time", "max_minutes")
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])

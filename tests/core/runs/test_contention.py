@@ -11,7 +11,7 @@ import pytest
 
 from charlstm import system
 from charlstm.runs.contention import MOST_SLOWDOWN, Contention, ContentionMeter, compute_on_all_cores, probe_slowdown
-from charlstm.runs.liveness import Heartbeat
+from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.status import read_status
 from charlstm.system import ProcessorTimes
 
@@ -155,7 +155,7 @@ def test_probe_measures_in_a_process_of_its_own() -> None:
 
 def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ContentionMeter, "read", lambda self: Contention(2.344, True))
-    with Heartbeat(tmp_path / "heartbeat", interval=30) as heartbeat:
+    with Heartbeat(tmp_path / "heartbeat", HeartbeatRecord(state="starting"), interval=30) as heartbeat:
         heartbeat.update(state="running")
         status = read_status(tmp_path)
         assert (status.slowdown, status.others_first) == (2.34, True)

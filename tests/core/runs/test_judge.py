@@ -10,7 +10,7 @@ from charlstm.runs.judge import judge, overfitting_since
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.training.events import Event, Failed, Finished, Paused
+from charlstm.training.events import Event, Failed, Finished, Paused, Resumed
 from recorded_run import record, started, stepped, validated
 
 ORDER0 = 3.1
@@ -59,6 +59,18 @@ def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     since = overfitting_since(series)
     assert since is not None
     assert since.step == 200
+
+
+def test_resume_with_settings_that_leave_the_loss_alone_keeps_the_verdict() -> None:
+    valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
+    train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
+    series = run(valid, train)
+    series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "threads", "val_every"))])
+    assert series.comparable_from == 0
+    assert judge(series, order0=ORDER0).kind == "overfitting"
+    series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "dropout"))])
+    assert series.comparable_from == 350
+    assert judge(series, order0=ORDER0).kind != "overfitting"
 
 
 def test_one_bad_validation_is_not_overfitting() -> None:
@@ -224,11 +236,9 @@ def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], bes
     assert judge(ended(train, best), order0=ORDER0).needs_lower_rate == too_high
 
 
-@pytest.mark.parametrize(
-    ("limit", "planned", "words"),
-    [("max_minutes", 10_000, "The time is up"), ("", 10_000, "Training has ended"), ("", 100, "All steps are done")],
-)
-def test_final_validation_says_why_training_ended(limit: str, planned: int, words: str) -> None:
-    series = RunSeries.of([started(planned_steps=planned, limit=limit), validated(0, 4.5), stepped(100, 3.0)])
+@pytest.mark.parametrize("limit", ["max_minutes", "epochs"])
+def test_final_validation_is_said_without_a_guess_why_training_ended(limit: str) -> None:
+    """The log does not say it yet: patience may have ended the run."""
+    series = RunSeries.of([started(planned_steps=10_000, limit=limit), validated(0, 4.5), stepped(100, 3.0)])
     status = RunStatus(state="running", alive=True, validated=0.4)
-    assert judge(series, status).text.startswith(f"{words}. Now the best model is validated")
+    assert judge(series, status).text.startswith("Training has ended. Now the best model is validated")

@@ -100,6 +100,20 @@ def test_check_resume_refuses_fixed_settings_once_a_run_has_begun(tmp_path: Path
     check_resume(run, {"hidden_size": 64})
 
 
+def test_resume_that_failed_at_its_start_can_be_repeated(tmp_path: Path) -> None:
+    """The worker has written the changed settings into run.json before the trainer could be built."""
+    run = begun(tmp_path / "passes", epochs=2.0)
+    run.write_spec(replace(run.spec(), settings=Settings(epochs=4.0)))
+    check_resume(run, {"epochs": 4.0})
+    check_resume(run, {})  # it continues as was asked for last
+    with pytest.raises(RunError, match="is finished: resume it with more than epochs=2 in all"):
+        check_resume(run, {"epochs": 2.0})
+
+    run = begun(tmp_path / "minutes", max_minutes=1.0)
+    run.write_spec(replace(run.spec(), settings=Settings(max_minutes=3.0, epochs=9.0)))
+    assert changes_for_more(run, 2) == {"max_minutes": 3.0, "epochs": None}
+
+
 def test_check_resume_leaves_a_damaged_checkpoint_to_the_worker(tmp_path: Path) -> None:
     run = begun(tmp_path, max_minutes=1.0)
     run.state_path.write_bytes(b"junk")

@@ -20,6 +20,8 @@ from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_stat
 from faulty_disk import FaultyDisk
 from recorded_run import LIVE, record
 
+STARTING = HeartbeatRecord(state="starting")
+
 
 def say(folder: Path, **changes: object) -> HeartbeatRecord:
     beat = replace(HeartbeatRecord(state="running", step=7, planned_steps=10), **changes)  # type: ignore[arg-type]
@@ -79,7 +81,7 @@ def test_heartbeat_with_wrong_types_is_none(tmp_path: Path, content: bytes) -> N
 
 def test_heartbeat_is_rewritten_in_place_and_state_changes_at_once(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
-    with Heartbeat(path, interval=0.01) as heart:
+    with Heartbeat(path, STARTING, interval=0.01) as heart:
         inode = path.stat().st_ino
         first = liveness.read_heartbeat(path)
         assert first is not None
@@ -95,13 +97,13 @@ def test_heartbeat_is_rewritten_in_place_and_state_changes_at_once(tmp_path: Pat
     ended = liveness.read_heartbeat(path)
     assert ended is not None
     assert ended.state == "finished"
-    with Heartbeat(path) as again:  # a worker that goes on starts from the figures of the one before
+    with Heartbeat(path, STARTING) as again:  # a worker that goes on starts from the figures of the one before
         assert (again.record.state, again.record.step) == ("starting", 3)
 
 
 def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
     path = tmp_path / "heartbeat"
-    with Heartbeat(path, interval=30) as heart:
+    with Heartbeat(path, STARTING, interval=30) as heart:
         with storage.use_disk(FaultyDisk(0, again=True)):
             heart.update(state="waiting")
             assert liveness.read_heartbeat(path).state == "starting"  # type: ignore[union-attr]
@@ -112,7 +114,7 @@ def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
 def test_heartbeat_returns_after_its_folder_was_gone(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    with Heartbeat(folder / "heartbeat", interval=30) as heart:
+    with Heartbeat(folder / "heartbeat", STARTING, interval=30) as heart:
         shutil.rmtree(folder)
         heart.update(state="waiting")
         folder.mkdir()
@@ -189,7 +191,7 @@ def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
     mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
     for write in (
         lambda: liveness.write_heartbeat(path, HeartbeatRecord(state="starting")),
-        lambda: Heartbeat(path, interval=30).close(),
+        lambda: Heartbeat(path, STARTING, interval=30).close(),
     ):
         mine.write_text("precious")
         path.unlink(missing_ok=True)
@@ -198,7 +200,7 @@ def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
         assert mine.read_text() == "precious"
         assert liveness.read_heartbeat(path) is not None
         assert not path.is_symlink()
-    with Heartbeat(path, interval=30) as heart:
+    with Heartbeat(path, STARTING, interval=30) as heart:
         path.unlink()
         path.symlink_to(mine)
         heart.update(state="running")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 
@@ -26,9 +28,11 @@ from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, recording, worker
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.store import RunStore, load_state
-from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned
+from charlstm.text.sources import ReadProgress
+from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
@@ -675,16 +679,22 @@ def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[
         next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
-def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
+    """Train the run to its end, with a checkpoint. Returns the events."""
+
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         trainer.store.save_state(state(2))
-        yield ended(2)
+        yield ended(2, reason)
 
     train(script)
-    before = list(worker.run_foreground(run))
+    return list(worker.run_foreground(run))
+
+
+def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = finish(run, train)
     spec = run.spec()
 
     def refuse(*_: Any, **__: Any) -> None:
@@ -696,6 +706,126 @@ def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
     assert list(read_events(run.events_path)) == before
     assert (run.status().state, run.status().message) == ("finished", "max_minutes ends it")
     assert run.spec().settings.max_steps == spec.settings.max_steps
+
+
+def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], None]) -> None:
+    """Let the text be read in three parts, as if it were large and not in the cache; ``act`` is called before each."""
+    from charlstm.text import corpus
+
+    def read_slowly(what: Any) -> Any:
+        def read(*args: Any, progress: Callable[[ReadProgress], None], **given: Any) -> Any:
+            for done in range(3):
+                part = ReadProgress(done, 3, "reading")
+                act(part)
+                progress(part)
+            return what(*args, progress=progress, **given)
+
+        return read
+
+    for name in ("open_corpus", "reopen_corpus"):
+        monkeypatch.setattr(corpus, name, read_slowly(getattr(corpus, name)))
+
+
+@pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
+@pytest.mark.parametrize("signals", [1, 2])
+def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
+) -> None:
+    """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
+    before, was = finish(run, train, ending), run.status()
+
+    def interrupt(done: ReadProgress) -> None:
+        for _ in range(signals):
+            signal.raise_signal(signal.SIGINT)
+
+    slow_reading(monkeypatch, interrupt)
+    with pytest.raises(KeyboardInterrupt) if signals == 2 else contextlib.nullcontext():
+        assert list(worker.run_foreground(run, changes={"max_steps": 200})) == []
+    assert list(read_events(run.events_path)) == before
+    status = run.status()
+    state_after = "finished" if was.state == "finished" else "stopped"
+    assert (status.state, status.step) == (state_after, was.step)
+    if signals == 1:
+        assert status.message == "it was stopped while the text was being read"
+    elif state_after == "stopped":
+        assert status.message == "it was interrupted; a resume continues from its last checkpoint"
+    else:
+        assert status.message == "a resume was interrupted before it began"
+
+
+def test_stop_command_ends_the_reading_of_the_text(
+    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
+    parts: list[int] = []
+
+    def stop_at_the_second_part(done: ReadProgress) -> None:
+        parts.append(done.done)
+        if done.done == 1:
+            send_command(run, "stop")
+
+    slow_reading(monkeypatch, stop_at_the_second_part)
+    made = train(until_stopped)
+    assert list(worker.run_foreground(run)) == []
+    assert (parts, made) == ([0, 1], [])
+    assert (run.status().state, run.status().message) == ("stopped", "it was stopped while the text was being read")
+
+
+def write_heartbeat_of_launch(run: Run) -> None:
+    """As ``launch`` does on behalf of a worker that has this process."""
+    liveness.write_heartbeat(run.heartbeat_path, HeartbeatRecord(state="starting"))
+
+
+@pytest.mark.parametrize(("finished", "state_after"), [(False, "failed"), (True, "finished")])
+def test_worker_that_ends_before_its_own_heartbeat_says_why(
+    run: Run,
+    train: Callable[[Script], list[Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    finished: bool,
+    state_after: str,
+) -> None:
+    """It was reported as killed for lack of memory."""
+    if finished:
+        finish(run, train)
+    write_heartbeat_of_launch(run)
+
+    def refuse(self: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    assert worker.main([str(run.path)]) == 1
+    status = run.status()
+    assert (status.state, status.alive) == (state_after, False)
+    assert status.message.endswith("has no locks: keep runs in a folder on another one")
+
+
+def test_worker_that_is_refused_leaves_the_heartbeat_of_another(run: Run) -> None:
+    other = HeartbeatRecord(state="starting", pid=os.getpid() + 1)
+    liveness.write_heartbeat(run.heartbeat_path, other)
+    spec = run.spec_path.read_bytes()
+    run.spec_path.write_bytes(b"junk")
+    assert worker.main([str(run.path)]) == 1
+    assert liveness.read_heartbeat(run.heartbeat_path) == other
+    run.spec_path.write_bytes(spec)
+    write_heartbeat_of_launch(run)
+    lock = liveness.acquire_lock(run.lock_path)
+    assert worker.main([str(run.path)]) == 1
+    lock.release()
+    beat = liveness.read_heartbeat(run.heartbeat_path)
+    assert beat is not None
+    assert beat.state == "starting"
+
+
+def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Callable[[Script], list[Any]]) -> None:
+    finish(run, train)
+    newer = json.dumps({**json.loads(to_line(started())), "format": 99}) + "\n"
+    run.events_path.write_text(newer)
+    write_heartbeat_of_launch(run)
+    assert worker.main([str(run.path)]) == 1
+    status = run.status()
+    assert status.state == "failed"
+    assert "newer" in status.message
+    assert run.events_path.read_text() == newer
 
 
 def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(

@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
-from charlstm.training.settings import KERNELS, Settings, changed, parse_setting
+from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, changed, parse_setting
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delitem(KERNELS, "fused-f32")
     with pytest.raises(SettingsError, match="kernel=fused computes in bfloat16: use kernel=nn with precision=float32"):
         Settings(kernel="fused", precision="float32")
+
+
+def test_settings_without_effect_on_the_loss_may_change_at_a_resume() -> None:
+    declared = setting_fields(Settings)
+    assert all(not declared[name].fixed for name in WITHOUT_EFFECT_ON_LOSS)

@@ -50,6 +50,16 @@ BEST = Best(1.5, step=80)
             "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. "
             "It diverged: the training loss rose from 2.00 to 3.00 nats.",
         ),
+        (
+            Finished(best=BEST, reason="done", seconds=60.0, useless=Beaten("guessing", 1.51), busy="Others ran."),
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. That is no better than guessing "
+            "(1.51 nats): it has learnt nothing of use yet. Others ran.",
+        ),
+        (
+            Finished(best=BEST, reason="done", seconds=60.0, overfitted_since=80, busy="Others ran."),
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. It overfitted after step 80; "
+            "more text or dropout would help. Others ran.",
+        ),
         (NotFalling(Losses(2.0, 2.5)), "Not learning: the training loss went from 2.00 to 2.50 nats."),
         (
             Recovering(-0.1, 30.0, Losses(2.0, 3.0)),
