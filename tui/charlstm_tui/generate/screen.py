@@ -134,6 +134,7 @@ class GenerateScreen(ModeScreen):
         for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
             self.watch(self.play, "state", part, init=False)
         self.app.theme_changed_signal.subscribe(self, lambda theme: self.call_after_refresh(self._draw_status))
+        self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         if not self.detached:
             self.player.start()
 
@@ -372,6 +373,12 @@ class GenerateScreen(ModeScreen):
 
     def dialog_closed(self) -> None:
         self.player.set_visible(True)
+
+    def _follow_rename(self, folders: tuple[Path, Path]) -> None:
+        """Go on with what is played of a run that was renamed."""
+        if self._played_choice is not None:
+            self._played_choice = self._played_choice.after_rename(*folders)
+        self.player.rename_run(*folders)
 
     @property
     def _choosing(self) -> bool:
