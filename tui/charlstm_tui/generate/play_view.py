@@ -310,7 +310,7 @@ class PlayView(ExplainingView):
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.share
-        return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
+        return replace(legend, copied=copied)
 
     @property
     def escape_label(self) -> str:

@@ -133,7 +133,6 @@ class GenerateScreen(ModeScreen):
     def on_mount(self) -> None:
         for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
             self.watch(self.play, "state", part, init=False)
-        self.app.theme_changed_signal.subscribe(self, lambda theme: self.call_after_refresh(self._draw_status))
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         if not self.detached:
             self.player.start()
