@@ -388,3 +388,20 @@ async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
             worker.advance(500)
             worker.end("finished")
             await app.until(lambda: step_played(app) == 900)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_run_that_was_played_is_followed_again_when_the_wait_for_another_is_stopped(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker, record(runs, "running", text="other.txt", steps=0) as other:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            await app.press("2")
+            await app.in_mode("train")
+            app.app.play(str(other.run.path))
+            await app.in_mode("generate")
+            await app.shows(WAITS)
+            await app.press("escape")
+            await app.lacks(WAITS)
+            worker.advance(200)
+            await reads(app, "A better model has come", "step 600, loss")

@@ -466,6 +466,8 @@ class GenerateScreen(ModeScreen):
         self.workers.cancel_group(self, "choice")
         self.charlstm.model, self.charlstm.play_again = self._played_choice, False
         self._show_awaited(None)
+        if self._played_choice is not None:
+            self._follow(self._played_choice)  # which ended when the mode was left
         if self.play.state is None and awaited is not None:
             self.charlstm.go("train" if awaited.run.path == self.charlstm.run_path else "runs")
 
@@ -554,6 +556,8 @@ class GenerateScreen(ModeScreen):
             if self.view_name != "play":
                 self.show_view("play")
             self.workers.cancel_group(self, "choice")
+            if self._awaited is not None and self._played_choice is not None:
+                self._follow(self._played_choice)
             self.charlstm.model, self._awaited = self._played_choice, None
             self.play.load_session(path, *(model or ()))
 
