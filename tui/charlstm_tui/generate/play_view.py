@@ -105,6 +105,7 @@ class PlayView(ExplainingView):
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
         self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
         self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
+        self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
         self._told_of: PlayRequest | None = None  # the request of which is said which session there is
         self._said_of = 0  # the session of which is said what it is
         self._last_model: ModelFacts | None = None  # of that session
@@ -398,7 +399,7 @@ class PlayView(ExplainingView):
         if state is None or state.facts is None or state.distribution is None:
             return None
         prime = state.request.prime if state.request.session is None else self.prime
-        colour = None if self.scale is self._usual_scale else self.scale.name
+        colour = None if self.scale is self._usual_when_opened else self.scale.name
         joined = self.text_view.joined
         return state.request.model_name, Preferences(
             state.settings, state.speed, colour, prime, self.min_copied, joined
@@ -418,7 +419,8 @@ class PlayView(ExplainingView):
         if self._opening is None or not self._is_opened(state) or self._opened is state.request:
             return
         self._opened, preferences = self._opening
-        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
+        self._usual_when_opened = self._usual_scale
+        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
         self.scale, self.min_copied = scale, preferences.copied
         self.text_view.join(preferences.joined)
         settle_garbage()
