@@ -348,8 +348,10 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
             worker.advance(200)
             await reads(app, "A better model has come: step 800, loss", "] goes on with it")
             worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
-            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
+            await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")
             assert step_played(app) == 600
+            await app.press("u")
+            await reads(app, "A better model has come: step 900, loss", "bits. ] goes on with it")
             assert generate(app).play.text_view.text().startswith(text)
             await app.press("right_square_bracket")
             await app.until(lambda: step_played(app) == 900)

@@ -28,6 +28,7 @@ from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import shorten
+from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
@@ -103,7 +104,7 @@ class PlayView(ExplainingView):
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
-        self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
+        self._offered: BetterModel | None = None
         self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
         self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
         self._told_of: PlayRequest | None = None  # the request of which is said which session there is
@@ -299,7 +300,7 @@ class PlayView(ExplainingView):
             return self.explanation
         if self._offered is not None:
             keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
-            return f"A better model has come: {self._offered[1]}.   {' '.join(keys)} goes on with it"
+            return f"A better model has come: {self._offered.sentence(self.bits)}.   {' '.join(keys)} goes on with it"
         if self.writing and self.state is not None and self.state.left_out:
             return left_out_words(self.state.left_out)
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
@@ -851,7 +852,7 @@ class PlayView(ExplainingView):
     def do_checkpoint(self, direction: int) -> None:
         self.say("")
         if direction > 0 and self._offered is not None:
-            self.player.load_model_of_run(self._offered[0])
+            self.player.load_model_of_run(self._offered.choice.step)
         else:
             self.player.load_checkpoint(direction)
         self._offered = None
@@ -861,10 +862,9 @@ class PlayView(ExplainingView):
         """Whether it is said that a better model has come."""
         return self._offered is not None
 
-    def offer(self, step: int | None, words: str) -> None:
-        """Say that a better model has come, with which a key goes on: that of the run after ``step`` steps, or its best
-        one."""
-        self._offered = step, words
+    def offer(self, better: BetterModel) -> None:
+        """Say that a better model of the run has come, with which a key goes on."""
+        self._offered = better
         self.post_message(self.Changed())
 
     def begin_again(self, step: int | None) -> None:

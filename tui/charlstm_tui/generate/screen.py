@@ -509,7 +509,7 @@ class GenerateScreen(ModeScreen):
                 continue  # the offer was taken or refused meanwhile: a later model has to be clearly better than that
             elif not self._untouched or self.view is not self.play:
                 best = replace(best, step=better.step, loss=better.loss)
-                self.play.offer(better.choice.step, better.sentence(self.charlstm.bits))
+                self.play.offer(better)
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
                 self.play.begin_again(better.choice.step)
