@@ -341,7 +341,7 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
             await app.press("enter")
             await plays(app, 400)
             worker.advance(200)
-            await reads(app, "A better model has come, and the text begins again: step 600, loss")
+            await reads(app, "Begins again with a better model: step 600, loss")
             assert step_played(app) == 600
             text = generate(app).play.text_view.text()
             await app.press("left")
@@ -406,4 +406,4 @@ async def test_run_that_was_played_is_followed_again_when_the_wait_for_another_i
             await app.press("escape")
             await app.lacks(WAITS)
             worker.advance(200)
-            await reads(app, "A better model has come", "step 600, loss")
+            await reads(app, "better model", "step 600, loss")
