@@ -104,6 +104,12 @@ class Session:
     def screen_text(self) -> str:
         return screen_text(self.app)
 
+    def backgrounds(self, *words: str) -> list[str | None]:
+        """The background of each of these words on the screen, which are drawn in one style."""
+        segments = [segment for strip in self.app.screen._compositor.render_strips() for segment in strip]
+        styles = [next(segment.style for segment in segments if segment.text.strip() == word) for word in words]
+        return [style.bgcolor.name if style is not None and style.bgcolor is not None else None for style in styles]
+
 
 class HeldReading:
     """Lets a player read a prime very slowly, so that what it says meanwhile is seen on a busy machine too."""

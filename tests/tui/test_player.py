@@ -955,6 +955,27 @@ def test_session_follows_its_run_through_a_rename(tmp_path: Path, listener: List
     assert not run.sessions_dir.exists()
 
 
+def test_player_that_is_told_of_a_rename_knows_the_new_folder_at_once(tmp_path: Path, listener: Listener) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first ")
+    listener.saved(6)
+    renamed = rename_run(run, "renamed")
+    assert record(tmp_path, "finished").run == run  # another one, which has its name now
+    player.rename_run(run.path, renamed.path)
+    state = listener.until(lambda p: p.facts is not None and p.facts.run == renamed.path)
+    assert state.facts is not None
+    assert state.file is not None
+    assert state.request.model_name == str(renamed.path)
+    assert (state.facts.path, state.file.parent) == (renamed.model_path, renamed.sessions_dir)
+    player.do(operations.INSERT, "second")
+    listener.until(lambda p: p.length == 12)
+    assert player.close(60)
+    assert load_session(state.file, load_model(renamed.model_path)).read() == "first second"
+    assert not run.sessions_dir.exists()
+
+
 def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
     run = record(tmp_path, "finished").run
     player = listener.player

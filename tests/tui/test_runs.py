@@ -17,12 +17,15 @@ from textual.widgets import Input
 
 from charlstm import storage
 from charlstm.errors import CharLSTMError
+from charlstm.model.file import save_model
 from charlstm.runs import index, liveness
 from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
+from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.details import DetailsPane, run_lines
@@ -32,7 +35,7 @@ from charlstm_tui.runs.table import COLUMNS, Longest, fitting, line, longest_ent
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
-from recorded_run import Recorded, record, with_settings
+from recorded_run import Recorded, record, tiny_model, with_settings
 
 STATES = ("starting", "running", "paused", "waiting", "stopped", "finished", "failed", "crashed")
 
@@ -626,6 +629,69 @@ async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Rec
         await app.until(lambda: (places / "second try").exists())
         table = screen(app).table
         await app.until(lambda: table.current is not None and table.current.name == "second try")
+
+
+async def rename(app: Driven, old: str, new: str) -> None:
+    """Rename a run in Runs."""
+    await onto(app, old)
+    await app.press("n")
+    await app.until(lambda: isinstance(app.screen, PromptDialog))
+    app.screen.query_one(Input).value = new
+    await app.press("enter")
+    await app.until(lambda: screen(app).table.current is not None and screen(app).table.current.name == new)  # type: ignore[union-attr]
+
+
+async def paused_text(app: Driven) -> tuple[GenerateScreen, str]:
+    """Generate with what it has played until now."""
+    await app.in_mode("generate")
+    generate = app.mode
+    assert isinstance(generate, GenerateScreen)
+    await app.until(lambda: generate.play.running and generate.play.state.length > 3)  # type: ignore[union-attr]
+    await app.press("space")
+    await app.until(lambda: not generate.play.running)
+    return generate, generate.play.text_view.text()
+
+
+async def test_renaming_the_run_that_train_shows_leaves_what_generate_plays(
+    three: list[Recorded], places: Path
+) -> None:
+    save_model(places.parent / "other.safetensors", tiny_model(prime="The morning"))
+    async with driven(places, run="novel-quick-1") as app:
+        await app.in_mode("train")
+        app.app.play(str(places.parent / "other.safetensors"))
+        generate, text = await paused_text(app)
+        await rename(app, "novel-quick-1", "second try")
+        assert app.app.run_path == places / "second try"
+        await app.press("3")
+        await app.in_mode("generate")
+        await app.until(lambda: not generate._choosing)
+        assert app.app.model == ModelChoice(str(places.parent / "other.safetensors"))
+        assert generate.play.text_view.text() == text
+        await app.press("2")
+        await app.in_mode("train")
+        await app.shows("second try")
+
+
+async def test_renaming_the_run_that_generate_plays_leaves_its_text(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (120, 36)) as app:
+        app.app.play("novel-quick-1")  # by its name, as ``--model`` does
+        generate, text = await paused_text(app)
+        await rename(app, "novel-quick-1", "second try")
+        await app.press("3")
+        await app.shows("second try @ step")
+        await app.until(lambda: not generate._choosing)
+        assert generate.play.text_view.text() == text
+        await app.press("e", *"And", "enter")  # the model is found under the run's new name
+        await app.until(lambda: generate.play.running and generate.play.prime.startswith("And"))
+        assert (generate.play.state.request.model_name, generate.play.state.failure) == (str(places / "second try"), "")  # type: ignore[union-attr]
+
+
+async def test_run_that_is_to_be_played_next_is_so_under_its_new_name(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (120, 36), run="novel-quick-1") as app:
+        await app.in_mode("train")
+        await rename(app, "novel-quick-1", "second try")
+        await app.press("3")
+        await app.shows("second try @ step")
 
 
 async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded], places: Path) -> None:

@@ -69,7 +69,7 @@ class Action:
         return key_name(self.keys[0]) if self.keys else ""
 
 
-def _action(
+def A(
     scope: str,
     name: str,
     keys: str,
@@ -81,6 +81,7 @@ def _action(
     palette: bool = True,
     words: str = "",
 ) -> Action:
+    """A row of the table. The method that carries it out has the name ``do_HANDLER``, by default that of the action."""
     mode = scope.partition(".")[0]
     head = "app" if mode in COMMON else mode
     return Action(
@@ -106,12 +107,11 @@ def key_name(key: str) -> str:
 
 _configured_keys: dict[str, tuple[str, ...]] = {}
 
-A = _action
 ACTIONS: tuple[Action, ...] = (
     # ---- the app, wherever the focus is
     A(ANYWHERE, "help", "f1", "help", "The keys of this pane, with what they do.", palette=False),
     A(ANYWHERE, "palette", "ctrl+p", "palette", "Find any action by its name.", palette=False),
-    A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", handler="quit", palette=False),
+    A(ANYWHERE, "quit", "ctrl+q", "quit", "Leave; asks first when a run is training.", palette=False),
     A(ANYWHERE, "copy", "ctrl+c", "copy", "Copy the selected text, or all of it when nothing is selected.",
       words="clipboard yank"),
     A(ANYWHERE, "screenshot", "ctrl+t", "screenshot", "Save a picture of the screen, as SVG.",
@@ -341,7 +341,7 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.model", "why", "v", "why", "Show which earlier characters decide the one at the cursor, or no longer.",
       footer=13, words="explain influence"),
     A("generate.model", "report", "R", "report",
-      "Make the web page of the report about the model on this text, and open it.", handler="report",
+      "Make the web page of the report about the model on this text, and open it.",
       words="html browser explain teach"),
     A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3),
     A("generate.tree", "name_branch", "n", "name", "Give the branch a name.", footer=2),

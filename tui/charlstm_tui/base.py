@@ -19,6 +19,7 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
+from textual.signal import Signal
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, TextArea
 
@@ -29,7 +30,7 @@ from charlstm.runs.folder import Run
 from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, SCOPES, Action, active
 from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
 from charlstm_tui.background import in_thread
-from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
@@ -96,6 +97,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.session_to_open: Path | None = None
         """A saved session that Generate is to continue when it is shown next."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
+        self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
+        """Published with the old and the new folder of a run that was renamed here."""
         self.last_search = Search()
         """What was looked for last."""
         self._shown_errors: set[str] = set()
@@ -184,6 +187,19 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.watcher.attach(path)
         if show:
             self.go("train")
+
+    def renamed(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` is in ``new`` now. What Train shows and Generate plays stays the same."""
+        if self._newly_watched == old:
+            self._newly_watched = new
+        if self.model is not None:
+            self.model = self.model.after_rename(old, new)
+        if self.session_to_open is not None:
+            self.session_to_open = path_after_rename(self.session_to_open, old, new)
+        self.run_renamed.publish((old, new))
+        if self.run_path == old:
+            self.run_path = new
+            self.watcher.attach(new)
 
     def play(self, model: str, step: int | None = None) -> None:
         """Play a model: a run's folder or name, a file, or ``demo``; ``step`` picks a snapshot of a run. Generate waits

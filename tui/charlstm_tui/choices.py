@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from charlstm.runs.folder import Run
+from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
 from charlstm.text.reading import TextOptions
 
@@ -52,8 +54,25 @@ class ModelChoice:
     model: str
     step: int | None = None
 
+    def after_rename(self, old: Path, new: Path) -> ModelChoice:
+        """The same model after the run in the folder ``old`` was renamed to ``new``."""
+        return replace(self, model=model_after_rename(self.model, old, new))
+
 
 def playable(run: Run) -> ModelChoice | None:
     """The run as what to play: Generate finds out which of its models, and waits while a run that trains has none that
     has learnt something. ``None`` for a run that ended without one."""
     return ModelChoice(str(run.path)) if run.status().alive or playable_at_end(run) is not None else None
+
+
+def path_after_rename(path: Path, old: Path, new: Path) -> Path:
+    """Where a file is after the run in the folder ``old`` was renamed to ``new``."""
+    return new / path.relative_to(old) if path.is_relative_to(old) else path
+
+
+def model_after_rename(model: str, old: Path, new: Path) -> str:
+    """MODEL, as on the command line, after the run in the folder ``old`` was renamed to ``new``."""
+    if model == DEMO:
+        return model
+    path = old if model == old.name else Path(os.path.expanduser(model)).absolute()
+    return str(path_after_rename(path, old, new)) if path.is_relative_to(old) else model

@@ -84,7 +84,6 @@ class RunsState:
     """All runs, newest first, and the logged events of the attached run, whose log is followed. It never changes.
 
     ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
-    ``revision`` grows with every event of the attached run, so that a chart is drawn again only when it has to be.
     ``pending`` are the commands, from wherever they were sent, that the attached run's worker has not handled yet.
     ``error`` is a message if the log of the attached run cannot be read, else empty. ``failure`` is one if the last
     reading failed altogether: then the rest of the state is that of the reading before.
@@ -93,7 +92,6 @@ class RunsState:
     runs: tuple[RunView, ...] = ()
     attached: Path | None = None
     series: RunSeries | None = None
-    revision: int = 0
     pending: tuple[Command, ...] = ()
     error: str = ""
     failure: str = ""
@@ -129,7 +127,6 @@ class RunsReader:
         self._attached: Path | None = None
         self._tail: EventTail | None = None
         self._series: RunSeries | None = None
-        self._revision = 0
         self._control: ControlReader | None = None
         self._commands: list[Command] = []
 
@@ -145,7 +142,7 @@ class RunsReader:
                 self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
             )
         error = self._read_log(attached)
-        return RunsState(self._runs, attached, self._series, self._revision, self._pending(), error)
+        return RunsState(self._runs, attached, self._series, self._pending(), error)
 
     def _view(self, run: Run, sizes: bool) -> RunView:
         return replace(
@@ -223,7 +220,6 @@ class RunsReader:
             self._attached = attached
             self._tail = self._series = self._control = None
             self._commands = []
-            self._revision += 1
             if attached is not None:
                 from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
 
@@ -239,7 +235,6 @@ class RunsReader:
         if events:
             self._series = self._series.copy()  # the series of earlier states must not change
             self._series.feed(events)
-            self._revision += len(events)
         return ""
 
     def _pending(self) -> tuple[Command, ...]:

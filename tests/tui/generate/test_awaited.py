@@ -341,15 +341,17 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
             await app.press("enter")
             await plays(app, 400)
             worker.advance(200)
-            await reads(app, "A better model has come, and the text begins again: step 600, loss")
+            await reads(app, "Begins again with a better model: step 600, loss")
             assert step_played(app) == 600
             text = generate(app).play.text_view.text()
             await app.press("left")
             worker.advance(200)
             await reads(app, "A better model has come: step 800, loss", "] goes on with it")
             worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
-            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
+            await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")
             assert step_played(app) == 600
+            await app.press("u")
+            await reads(app, "A better model has come: step 900, loss", "bits. ] goes on with it")
             assert generate(app).play.text_view.text().startswith(text)
             await app.press("right_square_bracket")
             await app.until(lambda: step_played(app) == 900)
@@ -388,3 +390,20 @@ async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
             worker.advance(500)
             worker.end("finished")
             await app.until(lambda: step_played(app) == 900)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_run_that_was_played_is_followed_again_when_the_wait_for_another_is_stopped(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker, record(runs, "running", text="other.txt", steps=0) as other:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            await app.press("2")
+            await app.in_mode("train")
+            app.app.play(str(other.run.path))
+            await app.in_mode("generate")
+            await app.shows(WAITS)
+            await app.press("escape")
+            await app.lacks(WAITS)
+            worker.advance(200)
+            await reads(app, "better model", "step 600, loss")

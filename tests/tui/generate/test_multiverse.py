@@ -19,6 +19,7 @@ from charlstm_tui.generate.multiverse_view import WIDEST_CELL, ContinuationBlock
 from charlstm_tui.generate.view_bar import StatusLine
 from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.theme import LIGHT
 from playing_app import playing
 
 
@@ -114,6 +115,21 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         await it.until(lambda: view.root == held)
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text, stepper=stepper))
         assert "held: 1:2=0.5" in it.screen_text()
+
+
+async def test_key_has_the_shades_of_the_blocks_after_a_change_of_the_theme(model: Path) -> None:
+    labels = ("≥20 %", "≥5 %", "≥1 %")
+    async with playing(model, (120, 36)) as it:
+        await it.paused(30)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None and view.words is not None)
+        before = it.backgrounds(*labels)
+        it.app.theme = LIGHT.name
+        await it.pilot.pause()
+        shown = it.backgrounds(*labels)
+        assert shown == [shade.bgcolor and shade.bgcolor.name for shade in reversed(view.blocks.shades[1:])]
+        assert all(now != was for now, was in zip(shown, before, strict=True))
 
 
 async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:

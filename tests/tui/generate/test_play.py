@@ -22,7 +22,10 @@ from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.player import operations
+from charlstm_tui.player.marks import RANK
+from charlstm_tui.player.preferences import recall
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.theme import LIGHT
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
 from playing_app import PRIME, HeldReading, at, playing
@@ -274,6 +277,42 @@ async def test_colours_change_what_the_legend_says(model: Path) -> None:
             "no colours",
             seen[0],
         ]
+
+
+@pytest.mark.parametrize("mode", ["train", "runs", "generate"])
+async def test_legend_has_the_colours_of_the_text_after_a_change_of_the_theme(model: Path, mode: str) -> None:
+    labels = ("<1", "1–3", "3–6", ">6")
+    async with playing(model, (120, 36)) as it:
+        await it.paused(3)
+        screen, text = it.screen, it.screen.play.text_view
+        before = it.backgrounds(*labels)
+        it.app.go(mode)
+        await it.until(lambda: it.app.mode_screen is not None and mode == it.app.mode_screen.MODE)
+        it.app.theme = LIGHT.name
+        await it.pilot.pause()
+        it.app.go("generate")
+        await it.until(lambda: it.app.screen is screen)
+        await it.pilot.pause()
+        levels = [text.level_style(level).rich_style.bgcolor for level in range(2, 5)]
+        shown = it.backgrounds(*labels)
+        assert shown[1:] == [color and color.name for color in levels]
+        assert all(now != was for now, was in zip(shown, before, strict=True))
+
+
+async def test_change_of_the_theme_is_not_remembered_as_a_choice_of_colours(model: Path, home: Path) -> None:
+    other = home / "other.safetensors"
+    save_model(other, tiny_model(prime="The morning"))
+    async with playing(model) as it:
+        await it.paused(3)
+        it.app.theme = "ansi-dark"
+        it.app.play(str(other))
+        await it.until(lambda: it.screen.play.playing and it.screen.play.scale is RANK)
+        it.app.theme = LIGHT.name
+        await it.pilot.pause()
+    for each in (model, other):
+        remembered = recall(str(each))
+        assert remembered is not None
+        assert remembered.colour is None
 
 
 async def test_without_colour_marks_by_rank_are_shown(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

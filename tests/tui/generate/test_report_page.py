@@ -25,6 +25,7 @@ async def test_a_key_makes_the_page_on_the_text_that_is_shown_and_opens_it(
         await it.paused(400)
         await it.pilot.press("R")
         assert "Making the page" in it.status()
+        assert not it.screen._message_is_error
         await it.pilot.press("R")
         await it.until(lambda: bool(opened))
         await it.until(lambda: "Opened in the browser" in it.status())
@@ -65,10 +66,12 @@ async def test_a_short_text_of_a_run_is_left_for_the_runs_own_and_a_failure_is_s
         monkeypatch.setattr(report_page, "run_command", made)
         monkeypatch.setattr(screen, "open_page", lambda page: True)
         said: list[str] = []
-        monkeypatch.setattr(it.screen, "show_error", said.append)
+        monkeypatch.setattr(it.screen, "show_message", lambda sentence, *how, **more: said.append(sentence))
         await it.pilot.press("R")
-        await it.until(lambda: any("It is about the run's own text" in sentence for sentence in said))
-        assert "fewer than 200 characters, too few for a page" in said[1]
+        await it.until(lambda: said[-1].startswith("Opened in the browser, about the run's own text as this one is "))
+        (making,) = (sentence for sentence in said if "making one about the run's own text" in sentence)
+        assert making.startswith("Too short for a page (under 200)")
+        assert len(making) <= 78
 
 
 async def test_where_there_is_no_browser_the_file_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ class RunToPlay:
 
 @dataclass(frozen=True, slots=True)
 class BetterModel:
-    """A model of a run that is clearly better than the one that is played."""
+    """A model of a run that is better than the one that is played, or the one that was offered last."""
 
     choice: ModelChoice
     step: int

@@ -202,6 +202,18 @@ def cut_in_the_middle(word: str, size: int) -> str:
     return word if len(word) <= size else f"{word[: size - 1 - end]}…{word[-end:]}"
 
 
+class MultiverseKey(Widget):
+    """What height, shade and line of the blocks mean. It asks for the shades when it is drawn: with another theme they
+    are others."""
+
+    def __init__(self, view: MultiverseView, *, id: str) -> None:
+        super().__init__(id=id)
+        self._view = view
+
+    def render(self) -> Content:
+        return self._view.key_lines()
+
+
 class MultiverseView(GenerateView):
     """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
@@ -237,7 +249,7 @@ class MultiverseView(GenerateView):
             with Vertical(id="multiverse-side"):
                 yield Static(id="multiverse-words")
                 yield Static(id="multiverse-chars")
-                yield Static(id="multiverse-key")
+                yield MultiverseKey(self, id="multiverse-key")
 
     # ---- for the screen
 
@@ -370,7 +382,7 @@ class MultiverseView(GenerateView):
         self._draw_head()
         self._draw_words()
         self._draw_chars()
-        self._draw_key()
+        self.query_one(MultiverseKey).refresh(layout=True)
         self.post_message(self.Changed())
 
     def _draw_head(self) -> None:
@@ -451,7 +463,7 @@ class MultiverseView(GenerateView):
             lines.append(Content.assemble(quoted(child.char), f"{conditional:>11}", (f"{joint:>9}", "$quiet")))
         panel.update(Content("\n").join(lines))
 
-    def _draw_key(self) -> None:
+    def key_lines(self) -> Content:
         """What height, shade and line mean."""
         caption, shades = "bold $quiet", self.blocks.shades
         row = percent(self._reached / self.blocks.rows)
@@ -465,7 +477,7 @@ class MultiverseView(GenerateView):
             lines.append(Content.assemble(("SHADE ", caption), *reversed(parts)))
         if any(True for _ in self.followed()):
             lines.append(Content.assemble(("UNDERLINED", f"{caption} underline"), ("  what follows", "$quiet")))
-        self.query_one("#multiverse-key", Static).update(Content("\n").join(lines))
+        return Content("\n").join(lines)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)  # once its parts have their new sizes too

@@ -28,6 +28,7 @@ from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import shorten
+from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
@@ -103,8 +104,9 @@ class PlayView(ExplainingView):
         """Characters from which on a passage counts as copied."""
         self._panels_at = 0.0
         self._opening: tuple[PlayRequest, Preferences] | None = None  # the last request for a model
-        self._offered: tuple[int | None, str] | None = None  # a model of the run, and words about it
+        self._offered: BetterModel | None = None
         self._opened: PlayRequest | None = None  # the request as whose preferences say the text is shown
+        self._usual_when_opened = self.scale  # what coloured the text then if nothing else was chosen
         self._told_of: PlayRequest | None = None  # the request of which is said which session there is
         self._said_of = 0  # the session of which is said what it is
         self._last_model: ModelFacts | None = None  # of that session
@@ -298,7 +300,7 @@ class PlayView(ExplainingView):
             return self.explanation
         if self._offered is not None:
             keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
-            return f"A better model has come: {self._offered[1]}.   {' '.join(keys)} goes on with it"
+            return f"A better model has come: {self._offered.sentence(self.bits)}.   {' '.join(keys)} goes on with it"
         if self.writing and self.state is not None and self.state.left_out:
             return left_out_words(self.state.left_out)
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
@@ -310,7 +312,7 @@ class PlayView(ExplainingView):
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.share
-        return replace(legend, copied=copied, copied_style=self.text_view.copied_style)
+        return replace(legend, copied=copied)
 
     @property
     def escape_label(self) -> str:
@@ -398,7 +400,7 @@ class PlayView(ExplainingView):
         if state is None or state.facts is None or state.distribution is None:
             return None
         prime = state.request.prime if state.request.session is None else self.prime
-        colour = None if self.scale is self._usual_scale else self.scale.name
+        colour = None if self.scale is self._usual_when_opened else self.scale.name
         joined = self.text_view.joined
         return state.request.model_name, Preferences(
             state.settings, state.speed, colour, prime, self.min_copied, joined
@@ -418,7 +420,8 @@ class PlayView(ExplainingView):
         if self._opening is None or not self._is_opened(state) or self._opened is state.request:
             return
         self._opened, preferences = self._opening
-        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_scale)
+        self._usual_when_opened = self._usual_scale
+        scale = next((scale for scale in SCALES if scale.name == preferences.colour), self._usual_when_opened)
         self.scale, self.min_copied = scale, preferences.copied
         self.text_view.join(preferences.joined)
         settle_garbage()
@@ -849,7 +852,7 @@ class PlayView(ExplainingView):
     def do_checkpoint(self, direction: int) -> None:
         self.say("")
         if direction > 0 and self._offered is not None:
-            self.player.load_model_of_run(self._offered[0])
+            self.player.load_model_of_run(self._offered.choice.step)
         else:
             self.player.load_checkpoint(direction)
         self._offered = None
@@ -859,10 +862,9 @@ class PlayView(ExplainingView):
         """Whether it is said that a better model has come."""
         return self._offered is not None
 
-    def offer(self, step: int | None, words: str) -> None:
-        """Say that a better model has come, with which a key goes on: that of the run after ``step`` steps, or its best
-        one."""
-        self._offered = step, words
+    def offer(self, better: BetterModel) -> None:
+        """Say that a better model of the run has come, with which a key goes on."""
+        self._offered = better
         self.post_message(self.Changed())
 
     def begin_again(self, step: int | None) -> None:

@@ -119,7 +119,7 @@ class GenerateScreen(ModeScreen):
         self._begun_at = 0.0
         self._begins_again: BetterModel | None = None  # the model with which the text is just beginning again
         self._message = ""
-        self._message_is_error = False
+        self._message_is_error = self._message_stays = False
         self._message_timer: Timer | None = None
         self._figures_at = 0.0
 
@@ -133,7 +133,7 @@ class GenerateScreen(ModeScreen):
     def on_mount(self) -> None:
         for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
             self.watch(self.play, "state", part, init=False)
-        self.app.theme_changed_signal.subscribe(self, lambda theme: self.call_after_refresh(self._draw_status))
+        self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         if not self.detached:
             self.player.start()
 
@@ -260,14 +260,14 @@ class GenerateScreen(ModeScreen):
         return "" if self.play.state is None else visible(self.play.state.not_saved)
 
     def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:
-        """Say something in the status line: an error until the next action, else for some seconds."""
+        """Say something in the status line for some seconds, an error and what ``stays`` until the next action."""
         if sentence and self._message_is_error and not error:
             return
-        self._message, self._message_is_error = sentence, error
+        self._message, self._message_is_error, self._message_stays = sentence, error, error or stays
         if self._message_timer is not None:
             self._message_timer.stop()
             self._message_timer = None
-        if sentence and not error:
+        if sentence and not self._message_stays:
             self._message_timer = self.set_timer(INFO_SECONDS, lambda: self.show_message(""))
         self._draw_status()
 
@@ -305,7 +305,7 @@ class GenerateScreen(ModeScreen):
             return
         if self._begins_again is not None:
             words = self._begins_again.sentence(self.charlstm.bits)
-            self.show_message(f"A better model has come, and the text begins again: {words}.")
+            self.show_message(f"Begins again with a better model: {words}.")
             self._begins_again = None
         else:
             self._show_checkpoint(state.facts, state)
@@ -342,8 +342,12 @@ class GenerateScreen(ModeScreen):
         if facts.step is not None and count > 1:
             figure = "" if facts.loss is None else f", {self._loss_words(facts)}"
             track = "".join(char for char, _ in slider_track(facts.place, count))
-            undo = f"   {key_of('generate.undo')} brings back your text" if state.replaced is not None else ""
-            self.show_message(f"{track}  checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}{undo}")
+            words = f"checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}"
+            whole, short = f"{track}  {words}", words
+            if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
+                undo = f"{key_of('generate.undo')} brings back your text"
+                whole, short = f"{whole}   {undo}", f"{undo}   {words}"
+            self.show_message(whole if len(whole) <= self._status.content_size.width else short)
 
     def action_move_checkpoint(self, by: int) -> None:
         """Play the checkpoint that is so many after the one that is played."""
@@ -372,6 +376,12 @@ class GenerateScreen(ModeScreen):
 
     def dialog_closed(self) -> None:
         self.player.set_visible(True)
+
+    def _follow_rename(self, folders: tuple[Path, Path]) -> None:
+        """Go on with what is played of a run that was renamed."""
+        if self._played_choice is not None:
+            self._played_choice = self._played_choice.after_rename(*folders)
+        self.player.rename_run(*folders)
 
     @property
     def _choosing(self) -> bool:
@@ -460,6 +470,8 @@ class GenerateScreen(ModeScreen):
         self.workers.cancel_group(self, "choice")
         self.charlstm.model, self.charlstm.play_again = self._played_choice, False
         self._show_awaited(None)
+        if self._played_choice is not None:
+            self._follow(self._played_choice)  # which ended when the mode was left
         if self.play.state is None and awaited is not None:
             self.charlstm.go("train" if awaited.run.path == self.charlstm.run_path else "runs")
 
@@ -501,7 +513,7 @@ class GenerateScreen(ModeScreen):
                 continue  # the offer was taken or refused meanwhile: a later model has to be clearly better than that
             elif not self._untouched or self.view is not self.play:
                 best = replace(best, step=better.step, loss=better.loss)
-                self.play.offer(better.choice.step, better.sentence(self.charlstm.bits))
+                self.play.offer(better)
             elif time.monotonic() - self._begun_at >= LEAST_PLAYED:
                 self._begins_again, self._begun_at = better, time.monotonic()
                 self.play.begin_again(better.choice.step)
@@ -548,6 +560,8 @@ class GenerateScreen(ModeScreen):
             if self.view_name != "play":
                 self.show_view("play")
             self.workers.cancel_group(self, "choice")
+            if self._awaited is not None and self._played_choice is not None:
+                self._follow(self._played_choice)
             self.charlstm.model, self._awaited = self._played_choice, None
             self.play.load_session(path, *(model or ()))
 
@@ -564,7 +578,7 @@ class GenerateScreen(ModeScreen):
     # ---- actions
 
     async def action_do(self, name: str) -> None:
-        if self._message_is_error and BY_ID[name].handler != "back":  # which removes it itself
+        if self._message_stays and BY_ID[name].handler != "back":  # which removes it itself
             self.show_message("")
         if BY_ID[name].mode == self.MODE:
             self._is_untouched = False
@@ -638,27 +652,23 @@ class GenerateScreen(ModeScreen):
 
     @work(group="report")
     async def _make_report(self, facts: ModelFacts, request: PlayRequest, text: str) -> None:
-        self.show_error("Making the page; that takes up to a minute …")  # it stays until something else is done
+        too_short = is_too_short(facts, text)
+        if too_short:
+            words = f"Too short for a page (under {SHORTEST}): making one about the run's own text …"
+        else:
+            words = "Making the page; that takes up to a minute …"
+        self.show_message(words, stays=True)
         try:
-            if is_too_short(facts, text):
-                self.show_error(
-                    f"This text has fewer than {SHORTEST} characters, too few for a page: making one about the run's "
-                    "own text; that takes up to a minute …"
-                )
             page = await make_page(facts, request.model_name, request.step, text)
             opened = await in_thread(lambda check: open_page(page))
         except (CharLSTMError, OSError) as error:
             self.show_error(f"The page could not be made: {error}")
             return
-        if opened and is_too_short(facts, text):
-            self.show_error(
-                f"Opened in the browser: {home(page)}. It is about the run's own text: this one has fewer than the "
-                f"{SHORTEST} characters in which cells can be found."
-            )
-        elif opened:
-            self.show_error(f"Opened in the browser: {home(page)}")
+        if opened:
+            about = ", about the run's own text as this one is too short" if too_short else ""
+            self.show_message(f"Opened in the browser{about}: {home(page)}", stays=True)
         else:
-            self.show_error(f"No browser can be opened from here. The page: {home(page)}")
+            self.show_message(f"No browser can be opened from here. The page: {home(page)}", stays=True)
             self.notify(f"Open this page in a browser: {page}", markup=False, timeout=30)
 
     @on(DuelView.Kept)

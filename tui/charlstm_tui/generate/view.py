@@ -84,10 +84,7 @@ class GenerateView(View):
     def legend(self) -> Legend | None:
         """What the colouring means; ``None`` while there is no text."""
         text = self.text_view
-        if text is None:
-            return None
-        scale = text.scale
-        return Legend(scale, tuple(map(text.level_style, range(1, len(scale.labels) + 1))), text.shows_backgrounds)
+        return None if text is None else Legend(text.scale, text)
 
     def progress_teller(self) -> Callable[[float], None]:
         """For a job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and then."""

@@ -15,6 +15,7 @@ from charlstm.display import percent, quoted
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.tree import surprise
 from charlstm_tui.actions import BY_ID, key_of
+from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
 
@@ -124,14 +125,13 @@ def _click(action: str) -> Style:
 
 @dataclass(frozen=True, slots=True)
 class Legend:
-    """What the colouring means. ``styles`` are the looks of its levels; ``copied`` is the share of the text that
-    stands in the training text, ``None`` where that is not known, and ``copied_style`` how it looks."""
+    """What the colouring of ``text`` by ``scale`` means. ``copied`` is the share of it that stands in the training
+    text, ``None`` where that is not known. How levels look is asked of the text when the legend is drawn, since they
+    look different with another theme."""
 
     scale: Scale
-    styles: tuple[Style, ...] = ()
-    as_background: bool = False
+    text: StreamView
     copied: float | None = None
-    copied_style: Style = Style()
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,18 +177,19 @@ class StatusLine(Widget):
         if legend is None:
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
+        styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
         copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
             return [(none + copied_words, every), (none + copied, 0)]
         # The level that looks plain has no background of its own, so its label needs no space around it.
         labels = [
-            (f" {label} " if legend.as_background and level != scale.plain_level else label, style)
-            for level, (label, style) in enumerate(zip(scale.labels, legend.styles, strict=False), 1)
+            (f" {label} " if as_background and level != scale.plain_level else label, style)
+            for level, (label, style) in enumerate(zip(scale.labels, styles, strict=True), 1)
         ]
         unit = (f" {scale.unit}" if scale.unit else "", quiet)
         low, high = scale.ends
-        if not legend.as_background:
+        if not as_background:
             heading = (f"{scale.title}{', ' + scale.unit if scale.unit else ''}  ", title)
             marks = DIVERGING_MARKS if scale.diverging else MARKS
             explained = [
@@ -217,14 +218,20 @@ class StatusLine(Widget):
             (short + copied, 0),
         ]
 
+    @staticmethod
+    def _level_styles(legend: Legend) -> list[Style]:
+        """How the levels of the scale look, the lowest first."""
+        return [legend.text.level_style(level) for level in range(1, len(legend.scale.labels) + 1)]
+
     def _marks_by_end(self, legend: Legend, quiet: Style) -> Content:
         """``CELL 2:111  low: italic <-0.14 bold <-0.59   high: underline >0.31 bold >0.76``."""
         scale, parts = legend.scale, [(f"{legend.scale.title} ", quiet + Style(bold=True))]
+        styles = self._level_styles(legend)
         for end, levels in zip(scale.ends, ((1, 0), (3, 4)), strict=True):
             parts.append((f" {end}:", quiet))
             for level in levels:
                 mark = DIVERGING_MARKS[level].split()[0]
-                parts += [(f" {mark} ", quiet), (scale.labels[level], legend.styles[level])]
+                parts += [(f" {mark} ", quiet), (scale.labels[level], styles[level])]
         return Content.assemble(*parts)
 
     def _copied(self, legend: Legend, explained: bool) -> Content:
@@ -233,7 +240,7 @@ class StatusLine(Widget):
             return Content("")
         action = BY_ID["generate.next_copied"]
         quiet, click = self.get_visual_style("status--quiet"), Style.from_meta({"@click": f"screen.do({action.id!r})"})
-        share = (f"{percent(legend.copied)} copied", legend.copied_style + click)
+        share = (f"{percent(legend.copied)} copied", legend.text.copied_style + click)
         if not legend.copied:
             return Content.assemble("  ", (f"{share[0]}", quiet))
         key = (action.key_label, self.get_visual_style("status--key") + click)

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
@@ -30,6 +29,7 @@ from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
+from charlstm_tui.choices import path_after_rename
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import ORIGIN_SHIFT, Origin, pack
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -147,6 +147,16 @@ class Replaced:
     @property
     def has_work(self) -> bool:
         return self.saved is not None and self.saved.has_work
+
+    def after_rename(self, old: Path, new: Path) -> Replaced:
+        """The same after the run in the folder ``old`` was renamed to ``new``."""
+        return replace(
+            self,
+            facts=self.facts.after_rename(old, new),
+            request=self.request.after_rename(old, new),
+            continues=str(path_after_rename(Path(self.continues), old, new)) if self.continues else "",
+            saved=None if self.saved is None else self.saved.after_rename(old, new),
+        )
 
 
 class _Interrupted(Exception):
@@ -454,8 +464,22 @@ class Playback:
             return
         run = Run(file.parent.parent)
         if run.exists() and run.sessions_dir == file.parent and facts.path.is_relative_to(facts.run):
-            path = run.path / facts.path.relative_to(facts.run)
-            self.facts = replace(facts, run=run.path, path=path, name=visible(run.name, keep=""))
+            self.rename_run(facts.run, run.path)
+
+    def rename_run(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` was renamed to ``new``: it is found there from now on."""
+        self.request = self.request.after_rename(old, new)
+        if self.facts is not None:
+            self.facts = self.facts.after_rename(old, new)
+        if self.last_session is not None:
+            self.last_session = self.last_session.after_rename(old, new)
+        if self.opened is not None:
+            self.opened = self.opened.after_rename(old, new)
+        if self.continues:
+            self.continues = str(path_after_rename(Path(self.continues), old, new))
+        self.before = [replaced.after_rename(old, new) for replaced in self.before]
+        self.after = [replaced.after_rename(old, new) for replaced in self.after]
+        self.changed = True
 
     def stop(self) -> None:
         """Stop streaming."""

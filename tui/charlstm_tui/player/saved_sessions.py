@@ -12,7 +12,7 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -28,6 +28,7 @@ from charlstm.runs.folder import Run, find_run, list_runs
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
+from charlstm_tui.choices import path_after_rename
 from charlstm_tui.formatting import home
 
 AUTO = "auto-"
@@ -56,6 +57,10 @@ class SavedSession:
     path: Path
     saved: float
     summary: SessionSummary | None
+
+    def after_rename(self, old: Path, new: Path) -> SavedSession:
+        """The same session after the run in the folder ``old`` was renamed to ``new``."""
+        return replace(self, path=path_after_rename(self.path, old, new))
 
     @property
     def automatic(self) -> bool:

@@ -30,6 +30,7 @@ from charlstm.generation.session_log import (
 )
 from charlstm.runs.folder import Run, known_runs, list_runs
 from charlstm_tui.background import JobQueue
+from charlstm_tui.choices import path_after_rename
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home
 from charlstm_tui.player import saved_sessions
@@ -197,6 +198,15 @@ class SessionSaver:
                     return False
                 self._changed.wait(WAIT_STEP)
         return True
+
+    def rename_run(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` was renamed to ``new``, and the files in it too. The thread finds that out by
+        itself when it writes next; until then this is what is said of them."""
+        with self._changed:
+            self._files = {path_after_rename(path, old, new) for path in self._files}
+            for saving in (*self._replaced, *self._savings.values()):
+                if saving.path is not None:
+                    saving.path = path_after_rename(saving.path, old, new)
 
     @property
     def files(self) -> set[Path]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from charlstm.display import visible
@@ -18,6 +18,7 @@ from charlstm.generation.session_text import SessionText
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
+from charlstm_tui.choices import model_after_rename, path_after_rename
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 
@@ -51,6 +52,11 @@ class PlayRequest:
     session: Path | None = None
     """A saved session to continue, instead of starting from the prime."""
 
+    def after_rename(self, old: Path, new: Path) -> PlayRequest:
+        """The same request after the run in the folder ``old`` was renamed to ``new``."""
+        session = None if self.session is None else path_after_rename(self.session, old, new)
+        return replace(self, model_name=model_after_rename(self.model_name, old, new), session=session)
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
@@ -77,6 +83,13 @@ class ModelFacts:
     def place(self) -> int:
         """The number of the model among the checkpoints of its run, from 0."""
         return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
+
+    def after_rename(self, old: Path, new: Path) -> ModelFacts:
+        """The same model after the run in the folder ``old`` was renamed to ``new``."""
+        if self.run != old:
+            return self
+        name = visible(new.name, keep="")
+        return replace(self, name=name, path=path_after_rename(self.path, old, new), run=new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,16 @@ class Player:
         job = self._latest_job.get(0, 0)
         self.do(CONTINUATIONS, count, length, lines, first, lambda found: self._show(job, found))
 
+    def rename_run(self, old: Path, new: Path) -> None:
+        """The run in the folder ``old`` was renamed to ``new``: what is played of it goes on."""
+
+        def rename() -> None:
+            self._saver.rename_run(old, new)
+            for playback in self._playbacks.values():
+                playback.rename_run(old, new)
+
+        self._put(rename)
+
     def give_title(self, title: str) -> None:
         """Give the session a title, by which it is listed."""
         self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))

@@ -9,7 +9,6 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -94,6 +93,7 @@ class TableView(View):
         self._detailed_since = 0.0
         self._by_key: dict[str, RunView] = {}
         self._filter = RunFilter()
+        self._renamed_to: Path | None = None  # the run that was renamed here, until it is listed under its new name
         self._left_filter = False  # whether Esc has closed the filter, and no action came since
 
     def compose(self) -> ComposeResult:
@@ -129,7 +129,8 @@ class TableView(View):
         if state.runs != before.runs:
             self._by_key = {str(run.path): run for run in state.runs}
             self._update_table()
-            self.marked = tuple(path for path in self.marked if state.find(path))
+            self.marked = tuple(path for path in self.marked if state.find(path) or path == self._renamed_to)
+            self._follow_rename()
             self._update_details()
 
     def watch_sort(self) -> None:
@@ -365,15 +366,15 @@ class TableView(View):
 
     def _renamed(self, run: RunView, renamed: Run) -> None:
         self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
-        if self.charlstm.run_path == run.path:
-            self.charlstm.attach(renamed.path, show=False)
-        playing = self.charlstm.model
-        if playing is not None and playing.model == str(run.path):
-            self.charlstm.model = replace(playing, model=str(renamed.path))
-        self.app.call_later(self._after_rename, str(renamed.path))
+        self.charlstm.renamed(run.path, renamed.path)
+        self._renamed_to = renamed.path
+        self._follow_rename()
 
-    def _after_rename(self, key: str) -> None:
-        self._rows.cursor = key
+    def _follow_rename(self) -> None:
+        """Put the cursor on the run that was renamed, once it is listed: a reading that began before may come first."""
+        if self._renamed_to is not None and self.runs_state.find(self._renamed_to) is not None:
+            self._rows.move_to(str(self._renamed_to))
+            self._renamed_to = None
 
     def do_tags(self) -> None:
         if run := self.current:

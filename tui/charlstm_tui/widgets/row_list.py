@@ -27,7 +27,6 @@ from textual.visual import Visual
 from charlstm_tui.widgets.painted import Painted
 
 _LineKey = tuple[str, tuple[Span, ...], int, Style]
-GUTTER = 2  # cells before every row, for the cursor's sign
 
 
 @dataclass(frozen=True, slots=True)
