@@ -295,6 +295,111 @@ async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_pat
         assert not app.screen.query_one("#setup-note").display
 
 
+class SlowModels:
+    """Models to start from that are read only when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self.started: list[Path | None] = []
+        self._try_start = setup_pane.try_start
+        monkeypatch.setattr(setup_pane, "try_start", self._try)
+        monkeypatch.setattr(setup_pane, "start_run", self._start)
+
+    def _try(self, *args: Any) -> StartModel:
+        assert self.go_on.wait(DEADLINE)
+        return self._try_start(*args)
+
+    def _start(self, new: NewRun) -> None:
+        self.started.append(None if new.model_from is None else Path(new.model_from))
+        raise RunError("not now")
+
+
+async def test_enter_before_the_chosen_model_is_read_starts_from_it(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run began with random weights, and the pane said nothing of it."""
+    models = SlowModels(monkeypatch)
+    with record(tmp_path, "finished", name="older") as recorded:
+        async with setup_for(tmp_path, text) as (_app, pilot):
+            await shows(pilot, "weights", "random", "23,456")
+            await pilot.press("f")
+            await shows(pilot, "the best model of the run")
+            await pilot.press("1")
+            await shows(pilot, "Reading older …")
+            await pilot.press("right")  # the model stays chosen with another preset
+            await shows(pilot, "▸ standard", "Reading older …")
+            await pilot.press("enter")
+            await shows(pilot, "Starting as soon as the model is read …")
+            assert not models.started
+            models.go_on.set()
+            await shows(pilot, "not now", "from older")
+            assert models.started == [recorded.run.model_path]
+
+
+async def test_enter_before_a_file_that_is_no_model_is_read_starts_nothing(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = SlowModels(monkeypatch)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "random", "23,456")
+        app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await shows(pilot, "Starting as soon as the model is read …")
+        models.go_on.set()
+        await shows(pilot, "✗ ")
+        await until(pilot, lambda: not app.screen.setup.starting)  # type: ignore[attr-defined]
+        assert "[red]sea.txt is not" in screen_text(pilot.app)
+        assert not models.started
+
+
+@pytest.mark.parametrize("keys", [("f", "n"), ("n",), ("d",)], ids=str)
+async def test_what_is_chosen_while_a_model_is_read_stays_chosen(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel, keys: tuple[str, ...]
+) -> None:
+    models = SlowModels(monkeypatch)
+    with record(tmp_path, "finished", name="older"):
+        async with setup_for(tmp_path, text) as (app, pilot):
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            await shows(pilot, "of the model in the box", "23,456")
+            pane.choose(RunChoices(changes={"seed": 5}))
+            await pilot.press("f")
+            await shows(pilot, "the best model of the run")
+            await pilot.press("1")
+            await shows(pilot, "Reading older …")
+            reading = pane._trying
+            await pilot.press(keys[0])
+            if len(keys) > 1:
+                await shows(pilot, "nothing: random weights")
+                await pilot.press(*keys[1:])
+            await until(pilot, lambda: "Reading older" not in screen_text(pilot.app))
+            models.go_on.set()
+            await until(pilot, lambda: reading.is_finished)
+            await pilot.press("enter")
+            await shows(pilot, "not now")
+            assert pane.choices.start_from is None
+            assert models.started == [helpful_box.path if keys == ("d",) else None]
+
+
+async def test_model_that_was_chosen_for_another_text_says_nothing_of_this_one(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = SlowModels(monkeypatch)
+    other = tmp_path / "other.txt"
+    other.write_text(SENTENCES)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.start_from("a text", text)
+        reading = pane._trying
+        await choose_text(app, pilot, other)
+        await shows(pilot, "other.txt", "23,456")
+        pane.choose(RunChoices(from_nothing=True))
+        models.go_on.set()
+        await until(pilot, lambda: reading.is_finished)
+        assert not pane.note
+        assert pane.choices.from_nothing
+
+
 async def test_enter_starts_with_what_was_chosen_and_watches_it(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
 from textual.widgets import Static
+from textual.worker import Worker, WorkerCancelled, WorkerError
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
@@ -123,6 +124,7 @@ class SetupPane(View):
         self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
         self._read_or_refused = asyncio.Event()
+        self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
         self._head_line, self._about, self._start_line, self._note_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
@@ -192,6 +194,7 @@ class SetupPane(View):
         self._note("")
         self._read_or_refused.clear()
         self.workers.cancel_group(self, "measure")
+        self._forget_tried()
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
         self.draw()
@@ -332,7 +335,8 @@ class SetupPane(View):
         before, began, self.choices = self.differences, self.choices.start(self.text_facts), choices
         if self.corpus is not None:
             self._choices_of[self.corpus.source] = choices
-        self._note("")
+        if not self._is_trying:
+            self._note("")
         if choices.start(self.text_facts) != began:
             self.costs_of_presets = {}
             self._measure_what_is_missing()
@@ -354,6 +358,7 @@ class SetupPane(View):
 
     def do_reset(self) -> None:
         """Back to the preset as it is, and to the weights that it starts from."""
+        self._forget_tried()
         self.choose(RunChoices(self.preset_name))
 
     def limit_rate(self, rate: float) -> None:
@@ -416,6 +421,7 @@ class SetupPane(View):
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones."""
+        self._forget_tried()
         if path is None:
             self.choose(replace(self.choices, start_from=None, from_nothing=self._box_helps))
         elif name == DEMO and self._box_helps:
@@ -423,22 +429,46 @@ class SetupPane(View):
         else:
             self._note(f"Reading {visible(name, keep='')} …")
             self.draw()
-            self.run_worker(self._start_from(name, path), group="model", exclusive=True)
+            self._trying = self.run_worker(self._try_start(name, path), group="model", exclusive=True)
 
-    async def _start_from(self, name: str, path: Path) -> None:
+    async def _try_start(self, name: str, path: Path) -> bool:
+        """Read this model, and choose it. Returns whether it is one; else the pane says why not."""
         await self._read_or_refused.wait()
         corpus, facts = self.corpus, self.text_facts
         if corpus is None or facts is None:
-            return
+            return False
+        model, problem = None, ""
         try:
             model = await in_thread(lambda check: try_start(name, path, facts.record, corpus.split))
         except CharLSTMError as error:
-            self.choose(replace(self.choices, start_from=None))
-            self._note(f"✗ {error}", is_error=True)
+            problem = f"✗ {error}"
+        self._trying = None
+        from_nothing = self.choices.from_nothing and model is None
+        self.choose(replace(self.choices, start_from=model, from_nothing=from_nothing))
+        if problem:
+            self._note(problem, is_error=True)
             self.draw()
-        else:
-            if corpus == self.corpus:
-                self.choose(replace(self.choices, start_from=model, from_nothing=False))
+        return model is not None
+
+    @property
+    def _is_trying(self) -> bool:
+        """Whether the model to start from that was chosen last is still being read."""
+        return self._trying is not None and not self._trying.is_finished
+
+    def _forget_tried(self) -> None:
+        """Read no longer the model that was chosen before: something else is chosen now."""
+        self.workers.cancel_group(self, "model")
+        self._trying = None
+
+    async def _wait_for_model(self) -> bool:
+        """Wait until the model to start from has been read. Returns whether what was chosen last can be started."""
+        usable = True
+        while (trying := self._trying) is not None and not trying.is_finished:
+            try:
+                usable = await asyncio.shield(trying.wait())  # ``wait`` alone takes a cancel of this for one of it
+            except WorkerError as error:
+                usable = isinstance(error, WorkerCancelled)  # then something else was chosen meanwhile
+        return usable
 
     @property
     def _box_helps(self) -> bool:
@@ -451,6 +481,7 @@ class SetupPane(View):
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
+        self._forget_tried()
         self.choose(replace(self.choices, start_from=None, from_nothing=not self.choices.from_nothing))
 
     def _note(self, sentence: str, is_error: bool = False) -> None:
@@ -504,13 +535,16 @@ class SetupPane(View):
         choice = self.corpus
         if choice is None or self.problem:
             return None
-        self._note("Starting as soon as the text is read …" if self.text_facts is None else "Starting …")
+        awaited = "the text" if self.text_facts is None else "the model" if self._is_trying else ""
+        self._note(f"Starting as soon as {awaited} is read …" if awaited else "Starting …")
         self.starting = True
         self.draw()
         try:
             await self._read_or_refused.wait()
-            if self.text_facts is None or choice != self.corpus:
+            if not await self._wait_for_model() or self.text_facts is None or choice != self.corpus:
                 return None
+            self._note("Starting …")
+            self.draw()
             self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
             run = await self._start(choice, runs_dir)
             if run is None:
