@@ -24,6 +24,7 @@ from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
+from charlstm.training.settings import Settings
 from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
@@ -43,7 +44,7 @@ from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import DEADLINE, driven, screen_text, shows, until
-from recorded_run import NASTY, record, started, stepped, validated
+from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
 @asynccontextmanager
@@ -824,3 +825,20 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
             setup = app.screen.query_one(SetupPane)
             await until(pilot, lambda: "lr" in setup.choices.changes)
             assert setup.choices.changes["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
+
+
+async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
+    """A run was resumed with a lower rate and diverged again: ``n`` offered just the rate that had failed."""
+    with record(tmp_path, "running", steps=400, settings=Settings(hidden_size=256, epochs=5, lr=0.02)) as recorded:
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "Diverging: ")
+            await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
+            with_settings(recorded.run, lr=0.002)
+            recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+            recorded.beat("finished")
+            await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
+            await pilot.press("n")
+            setup = app.screen.query_one(SetupPane)
+            await until(pilot, lambda: "lr" in setup.choices.changes)
+            assert setup.choices.changes["lr"] == pytest.approx(2e-4)

@@ -159,6 +159,10 @@ class WatchView(View):
             return
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
+        run, spec = runs_state.attached_run, self.attached.spec
+        if run is not None and run.settings is not None and spec is not None and run.settings != spec.settings:
+            self._change(spec=replace(spec, settings=run.settings))  # a resume has changed them
+            return
         asked = self.attached.asked
         if asked is not None and self._is_answered(asked, runs_state):
             self._change(asked=None)
