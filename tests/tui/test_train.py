@@ -842,3 +842,22 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
             setup = app.screen.query_one(SetupPane)
             await until(pilot, lambda: "lr" in setup.choices.changes)
             assert setup.choices.changes["lr"] == pytest.approx(2e-4)
+
+
+async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``r`` right after ``.`` offered the rate of the other run, and Enter set it."""
+    with record(tmp_path, "running", name="one") as one, record(tmp_path, "running", name="two"):
+        async with app_on(tmp_path, "two") as (app, pilot):
+            await shows(pilot, "Still learning")
+            monkeypatch.setattr(app.watcher, "read", lambda all_runs=True: None)
+            await pilot.press("comma")
+            await until(pilot, lambda: app.run_path == one.run.path)
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            assert app.screen.query_one(Input).value == ""
+            assert "The rate now is" not in await shows(pilot, "The log of the run is not read yet. What you type acts")
+            await pilot.press("escape", "m")
+            await shows(pilot, "Train one further")
+            assert app.screen.query_one(Input).value == "10"

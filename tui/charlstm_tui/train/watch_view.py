@@ -337,12 +337,14 @@ class WatchView(View):
             self.charlstm.notify_info("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
-        run, series = self.run, self.runs_state.series
+        run, shown = self.run, self.pane.shown  # not what the app knows: that may still be of the run shown before
         if run is None:
             return
-        last = series.last_step if series is not None else None
+        last = shown.series.last_step
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        lower = self.pane.shown.verdict.needs_lower_rate
+        if shown.state.series is None:
+            now = "The log of the run is not read yet"
+        lower = shown.verdict.needs_lower_rate
         offered = None if last is None else lower_rate(last.lr) if lower else last.lr
         self._prompt(
             "Learning rate",
@@ -404,10 +406,11 @@ class WatchView(View):
         self.charlstm.watcher.read_soon()
 
     def do_more(self) -> None:
-        run, series = self.run, self.runs_state.series
-        if run is None or series is None:
+        run, shown = self.run, self.pane.shown
+        if run is None:
             return
-        usual = 10 if self.pane.shown.flaw else max(1, round(series.work_seconds / 60))
+        unknown = shown.flaw is not None or shown.state.series is None
+        usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
         self._prompt(
             f"Train {run.name} further",
             "Minutes more. "
