@@ -28,7 +28,7 @@ from charlstm.training.settings import Settings
 from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.choices import ModelChoice, StartOptions, playable
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -861,3 +861,19 @@ async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
             await pilot.press("escape", "m")
             await shows(pilot, "Train one further")
             assert app.screen.query_one(Input).value == "10"
+
+
+async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(tmp_path: Path) -> None:
+    text = tmp_path / "other.txt"
+    text.write_text("The sea was calm, and the light was on the stairs.\n" * 300)
+    with record(tmp_path, "running", steps=400) as recorded:
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+        recorded.beat("finished")
+    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await shows(pilot, "n new run with a lower rate")
+        app.corpus = CorpusChoice(str(text), text.name)
+        await pilot.press("n")
+        await until(pilot, lambda: app.screen.setup.ready)  # type: ignore[attr-defined]
+        await shows(pilot, "other.txt", "PRESETS")
+        assert not app.screen.query_one(SetupPane).choices.changes
