@@ -756,12 +756,21 @@ async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) ->
             await shows(pilot, "✗ ")  # which is not there: the pane says so
 
 
-async def test_a_damaged_run_says_what_is_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (160, 50), (60, 16)], ids=str)
+async def test_a_damaged_run_says_what_is_wrong_beside_its_card(tmp_path: Path, size: tuple[int, int]) -> None:
     with record(tmp_path, "finished") as recorded:
         recorded.run.spec_path.write_text("{}")
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await pilot.press("escape")
-            await shows(pilot, "cannot be read")
+        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
+            await shows(pilot, "Finished · ", "cannot be read")
+
+
+async def test_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "stopped", steps=50)
+    recorded.append(replace(started(), format=99))
+    recorded.close()
+    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await shows(pilot, "□ stopped", "written by a newer charlstm (format 99); update")
+        assert not app.screen.query_one(RunPane).card_closed
 
 
 async def test_every_key_of_the_table_can_be_pressed_in_every_state(tmp_path: Path) -> None:

@@ -152,7 +152,8 @@ class RunPane(Vertical):
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
-        self.set_class(bool(shown.refusal), "-refused")
+        wrong = shown.refusal or shown.state.error or (view is not None and view.problem)
+        self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
         self._verdict_line.update(self._verdict(shown))
 
     def _draw_chart(self) -> None:
