@@ -6,7 +6,6 @@ What is shown is drawn by ``run_pane``.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
+from charlstm_tui.lower_rate_dialog import LowerRateDialog, check_rate, number, rate_to_resume
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
@@ -350,7 +350,7 @@ class WatchView(View):
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             learning_rate(offered) if offered else "",
-            _check_rate,
+            check_rate,
             lambda text: self._send(run.run, "set-lr", float(text)),
         )
 
@@ -376,21 +376,15 @@ class WatchView(View):
         run = self.run
         if run is None:
             return
-        if not self._diverged:
-            await self._resume(run.run, {})
-            return
         try:
-            spec = await in_thread(lambda check: run.run.spec())  # what an earlier resume changed is in it
+            rate = await in_thread(lambda check: rate_to_resume(run.run))
         except RunError as error:
             self._refuse(run.run, str(error))
             return
-        self._prompt(
-            Diverged.question_title,
-            Diverged.question,
-            learning_rate(lower_rate(spec.settings.lr)),
-            _check_rate,
-            lambda text: self._resume(run.run, {"lr": float(text)}),
-        )
+        if rate is None:
+            await self._resume(run.run, {})
+        else:
+            self._ask(LowerRateDialog(rate), lambda text: self._resume(run.run, {"lr": float(text)}))
 
     @property
     def _diverged(self) -> bool:
@@ -434,23 +428,15 @@ class WatchView(View):
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
     ) -> None:
+        self._ask(PromptDialog(title, about, value, check=check), then)
+
+    def _ask(self, dialog: PromptDialog, then: Callable[[str], Any]) -> None:
         async def answered(text: str | None) -> None:
             if text is not None:
                 self.run_worker(then(text), group="asked")
 
-        self.app.push_screen(PromptDialog(title, about, value, check=check), answered)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _check_rate(text: str) -> str | None:
-    return None if 0 < _number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+        self.app.push_screen(dialog, answered)
 
 
 def _check_minutes(text: str) -> str | None:
-    return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
+    return None if 0 < number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
