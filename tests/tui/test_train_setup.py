@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -739,6 +739,61 @@ async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) 
         assert "processor" not in screen_text(pilot.app)
         await pilot.press("m")  # means nothing here
         assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
+
+
+async def test_costs_are_measured_again_when_another_run_ends_or_begins(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+) -> None:
+    """They stayed those of a machine that two runs share."""
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            assert answers == [("presets", str(text), "--slowdown", "2.00")]
+            pane.choose(RunChoices(changes={"seed": 5}))
+            await until(pilot, lambda: pane.costs_with_changes)
+            recorded.end("finished")
+            await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
+            assert answers[2] == ("presets", str(text), *FREE)
+            assert answers[3] == ("presets", str(text), "--set", "seed=5", *FREE)
+            with record(tmp_path, "starting", name="second") as other:
+                await until(pilot, lambda: len(app.runs_state.live) == 1)
+                assert len(answers) == 4  # it measures its own speed now
+                other.start()
+                other.beat("running")
+                await until(pilot, lambda: len(answers) == 6)
+                assert answers[5][-2:] == ("--slowdown", "2.00")
+
+
+async def test_nothing_is_measured_while_a_run_is_shown(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would slow the run down. The costs are measured when the settings are shown again."""
+    measure, asked = setup_pane.run_command, []
+
+    async def endless_at_first(*argv: str) -> Any:
+        asked.append(argv)
+        return await (asyncio.Event().wait() if len(asked) == 1 else measure(*argv))
+
+    monkeypatch.setattr(setup_pane, "run_command", endless_at_first)
+    with ExitStack() as runs:
+
+        def start_run(new: NewRun) -> Any:
+            return runs.enter_context(record(tmp_path, "running", name="fresh")).run
+
+        monkeypatch.setattr(setup_pane, "start_run", start_run)
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await until(pilot, lambda: asked)
+            await pilot.press("enter")
+            await shows(pilot, "Still learning")
+            await pilot.press("r")
+            await shows(pilot, "The rate now is")
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert len(asked) == 1
+            await pilot.press("full_stop")
+            await shows(pilot, "fresh is training")
+            await until(pilot, lambda: answers == [("presets", str(text), "--slowdown", "2.00")])
 
 
 async def test_a_second_run_beside_a_live_one_asks_first(

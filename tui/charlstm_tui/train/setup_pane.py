@@ -123,6 +123,7 @@ class SetupPane(View):
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
+        self._costs_slowdown = 1.0  # the slowdown that the costs are measured for
         self._read_or_refused = asyncio.Event()
         self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
@@ -183,7 +184,7 @@ class SetupPane(View):
     def show_text(self, choice: CorpusChoice | None) -> None:
         """Plan for this text. What was known and chosen for another text does not apply to it."""
         if choice == self.corpus and not self.problem:
-            if self.text_facts is not None and not self.measuring:
+            if self.text_facts is not None and (self._costs_are_old or not self.measuring):
                 self._measure_what_is_missing()
             return
         self.corpus, self.text_facts, self.references = choice, None, None
@@ -223,7 +224,8 @@ class SetupPane(View):
 
     # ---- what is measured
     def _measure_what_is_missing(self) -> None:
-        self.run_worker(self._measure_all, group="measure", exclusive=True)
+        if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
+            self.run_worker(self._measure_all, group="measure", exclusive=True)
 
     async def _measure_all(self) -> None:
         """Everything that the pane does not know yet, one after the other, so that they do not slow each other down."""
@@ -231,6 +233,11 @@ class SetupPane(View):
         if choice is None or facts is None:
             return
         await self._probe()
+        if self._costs_are_old:
+            self.costs_of_presets, self.costs_with_changes = {}, {}
+            self.draw()
+        if not self.costs_of_presets and not self.costs_with_changes:
+            self._costs_slowdown = self._share_slowdown()
         if self.references is None:
             self.references = await baseline_losses(facts.record, self.settings()) or ()
             self.draw()
@@ -245,7 +252,7 @@ class SetupPane(View):
         self.measuring = True
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
-        words += ["--slowdown", f"{self._share_slowdown():.2f}"]
+        words += ["--slowdown", f"{self._costs_slowdown:.2f}"]
         if self.choices.from_nothing or self.choices.start_from is not None:
             model = self.choices.start_from
             words += ["--from", NOTHING if model is None else str(model.path)]
@@ -261,18 +268,28 @@ class SetupPane(View):
         """How many times as long a new run would take now, because of other programs or of another run."""
         return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs) if self.live_runs else max(1.0, self.slowdown or 1.0))
 
+    @property
+    def _costs_are_old(self) -> bool:
+        """Whether a new run would take notably more or less time now than the costs say, because another run or another
+        program has begun or ended since."""
+        low, high = sorted((self._costs_slowdown, self._share_slowdown()))
+        return high >= NOTABLE_SLOWDOWN * low
+
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
         if self.live_runs or time.monotonic() - self._probed_at < PROBE_AGAIN / 2:
             return
-        before = self.slowdown or 1.0
         self.slowdown = await in_thread(lambda check: probe_slowdown())
         self._probed_at = time.monotonic()
-        now = self.slowdown or 1.0
-        if max(before, now) >= NOTABLE_SLOWDOWN * min(before, now):  # what the presets cost has changed
-            self.costs_of_presets, self.costs_with_changes = {}, {}
         self.draw()
         self.post_message(self.Changed())
+
+    def _measure_for_other_runs(self) -> None:
+        """Measure again when another run has begun or ended, but not in the first seconds of a run, in which it
+        measures its own speed."""
+        begins = self.starting or any(view.status.state == "starting" for view in self.live_runs)
+        if self.text_facts is not None and self.is_on_screen and not begins and self._costs_are_old:
+            self._measure_what_is_missing()
 
     def _probe_while_busy(self) -> None:
         """Notice when the processor is free again."""
@@ -584,6 +601,7 @@ class SetupPane(View):
         """The runs are offered to start from their models, and are losses to beat."""
         self._close_question_about_ended()
         if state.runs != before.runs:
+            self._measure_for_other_runs()
             self.draw()
 
     def preset_facts(self) -> list[PresetFacts]:
