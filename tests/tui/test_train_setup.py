@@ -224,6 +224,41 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
 
 
+@pytest.mark.parametrize("by", ["name", "folder", "file"])
+async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: Path, by: str) -> None:
+    """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
+    with record(tmp_path, "finished", name="older") as recorded:
+        run = recorded.run
+        typed = {"name": "older", "folder": str(run.path), "file": str(run.model_path)}[by]
+        async with setup_for(tmp_path, text) as (app, pilot):
+            await shows(pilot, "weights", "random", "23,456")
+            await pilot.press("f")
+            await shows(pilot, "a model file: type its path")
+            await pilot.press("p")
+            await shows(pilot, "A .safetensors file, or the name or folder of a run.")
+            app.screen.query_one(Input).value = typed
+            await pilot.press("enter")
+            await shows(pilot, "from older", "of older")
+            assert app.screen.setup.choices.start_from.path == run.model_path  # type: ignore[attr-defined]
+
+
+async def test_typing_demo_chooses_the_model_in_the_box(
+    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: helpful_box.path)
+    monkeypatch.setattr(setup_pane, "demo_path", lambda: helpful_box.path)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        await shows(pilot, "of the model in the box", "23,456")
+        pane.do_from_nothing()
+        await shows(pilot, "from nothing", "weights      random")
+        await pilot.press("f")
+        await shows(pilot, "a model file: type its path")
+        await pilot.press("p", *"demo", "enter")
+        await shows(pilot, "of the model in the box")
+        assert pane.choices == RunChoices()
+
+
 @pytest.fixture
 def helpful_box(monkeypatch: pytest.MonkeyPatch) -> StartModel:
     """The model in the box helps on every text."""

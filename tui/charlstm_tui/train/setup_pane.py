@@ -407,6 +407,7 @@ class SetupPane(View):
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
+        runs_dir = self.charlstm.start_options.runs_dir
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
         choices = [Choice("n", "nothing: random weights", ("", None))]
         for place, view in enumerate(runs, 1):
@@ -418,14 +419,13 @@ class SetupPane(View):
 
         def path_chosen(text: str | None) -> None:
             if text:
-                path = find_model(text)
-                self.start_from(path.name, path)
+                path = find_model(text, runs_dir)
+                self.start_from(_model_name(path), path)
 
         def answered(answer: Any) -> None:
             if answer == "path":
-                dialog = PromptDialog(
-                    "A model file", "A .safetensors file, or a run's folder.", check=_check_model, wide=True
-                )
+                about = "A .safetensors file, or the name or folder of a run."
+                dialog = PromptDialog("A model file", about, check=lambda text: _check_model(text, runs_dir), wide=True)
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
                 self.start_from(*answer)
@@ -783,9 +783,18 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     return try_model(name, path, corpus, corpus.split(held_out, split).train)
 
 
-def _check_model(text: str) -> str | None:
+def _check_model(text: str, runs_dir: Path | None) -> str | None:
+    """Why ``text`` names no model; ``None`` if it does."""
     try:
-        find_model(text)
+        find_model(text, runs_dir)
     except CharLSTMError as error:
         return str(error)
     return None
+
+
+def _model_name(path: Path) -> str:
+    """What the model in this file is called: by its run, or by its file if it belongs to none."""
+    if path == demo_path():
+        return DEMO
+    run = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
+    return run.name if run.exists() else path.name
