@@ -1,6 +1,6 @@
 """The pane of Train that shows a run: progress, chart, figures, samples, verdict, and the card of its result.
 
-It only shows what it is given. The screen sends commands to the worker.
+It only shows what it is given. ``watch_view`` sends commands to the worker.
 """
 
 from __future__ import annotations
@@ -120,6 +120,11 @@ class RunPane(Vertical):
     def set_view(self, **changes: Any) -> None:
         """Change how the chart is drawn: see :meth:`LossChart.set_view`."""
         self.chart.set_view(**changes)
+        self._draw_chart()
+
+    def next_log_axes(self) -> None:
+        """Draw by the next logarithmic axes: see :meth:`LossChart.next_log_axes`."""
+        self.chart.next_log_axes()
         self._draw_chart()
 
     def watch_shown(self) -> None:

@@ -239,11 +239,8 @@ class WatchView(View):
         return self.pane.chart
 
     def do_log_axis(self) -> None:
-        """Linear, the loss by logarithm, the steps too, the steps alone."""
-        order = [(False, False), (False, True), (True, True), (True, False)]
-        view = self.chart.view
-        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
-        self.pane.set_view(log_x=log_x, log_y=log_y)
+        """To the next logarithmic axes."""
+        self.pane.next_log_axes()
 
     def do_time_axis(self) -> None:
         self.pane.set_view(seconds=not self.chart.view.seconds, zoom=0)
