@@ -23,8 +23,10 @@ from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
+from charlstm.training.events import Finished
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.formatting import learning_rate
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
@@ -562,7 +564,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
     threads: dict[str, str] = {}
 
     def record_thread(name: str, result: object = None) -> Callable[..., object]:
-        def called(*args: object) -> object:
+        def called(*args: object, **options: object) -> object:
             threads[name] = threading.current_thread().name
             return result
 
@@ -598,8 +600,9 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
 async def test_r_resumes_what_was_stopped(three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     resumed: list[str] = []
 
-    def resume(run: Run) -> Run:
+    def resume(run: Run, changes: dict[str, object]) -> Run:
         resumed.append(run.name)
+        assert not changes
         if len(resumed) > 1:
             raise CharLSTMError("The disk is full: make room.")
         return run
@@ -614,6 +617,27 @@ async def test_r_resumes_what_was_stopped(three: list[Recorded], places: Path, m
         await app.press("r")
         await app.shows("The disk is full: make room.")
         assert resumed == ["anna-standard-1", "anna-standard-1"]
+
+
+async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was resumed exactly as it was, and so diverged again."""
+    asked: list[tuple[str, dict[str, object]]] = []
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append((run.name, dict(changes))))
+    with record(places, "running", name="risky", steps=100) as recorded:
+        recorded.append(Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0))
+        recorded.beat("failed", "the loss was no longer a number")
+    async with driven(places) as app:
+        await onto(app, "risky")
+        await app.press("r")
+        await app.shows("Resume with a lower rate")
+        assert not asked
+        rate = learning_rate(recorded.run.spec().settings.lr / 10)
+        assert app.screen.query_one(Input).value == rate
+        await app.press("enter")
+        await app.shows("risky continues from its last checkpoint")
+        assert asked == [("risky", {"lr": float(rate)})]
 
 
 async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Recorded], places: Path) -> None:

@@ -24,10 +24,11 @@ from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
 from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
+from charlstm.training.settings import Settings
 from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.choices import ModelChoice, StartOptions, playable
+from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -43,7 +44,7 @@ from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
 from driven_app import DEADLINE, driven, screen_text, shows, until
-from recorded_run import NASTY, record, started, stepped, validated
+from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
 @asynccontextmanager
@@ -755,12 +756,21 @@ async def test_n_goes_back_to_the_settings_with_the_runs_text(tmp_path: Path) ->
             await shows(pilot, "✗ ")  # which is not there: the pane says so
 
 
-async def test_a_damaged_run_says_what_is_wrong(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [(80, 24), (160, 50), (60, 16)], ids=str)
+async def test_a_damaged_run_says_what_is_wrong_beside_its_card(tmp_path: Path, size: tuple[int, int]) -> None:
     with record(tmp_path, "finished") as recorded:
         recorded.run.spec_path.write_text("{}")
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await pilot.press("escape")
-            await shows(pilot, "cannot be read")
+        async with app_on(tmp_path, recorded.run.name, size) as (_app, pilot):
+            await shows(pilot, "Finished · ", "cannot be read")
+
+
+async def test_log_of_a_newer_version_is_said_beside_the_card(tmp_path: Path) -> None:
+    recorded = record(tmp_path, "stopped", steps=50)
+    recorded.append(replace(started(), format=99))
+    recorded.close()
+    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await shows(pilot, "□ stopped", "written by a newer charlstm (format 99); update")
+        assert not app.screen.query_one(RunPane).card_closed
 
 
 async def test_every_key_of_the_table_can_be_pressed_in_every_state(tmp_path: Path) -> None:
@@ -824,3 +834,55 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
             setup = app.screen.query_one(SetupPane)
             await until(pilot, lambda: "lr" in setup.choices.changes)
             assert setup.choices.changes["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
+
+
+async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
+    """A run was resumed with a lower rate and diverged again: ``n`` offered just the rate that had failed."""
+    with record(tmp_path, "running", steps=400, settings=Settings(hidden_size=256, epochs=5, lr=0.02)) as recorded:
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "Diverging: ")
+            await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
+            with_settings(recorded.run, lr=0.002)
+            recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+            recorded.beat("finished")
+            await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
+            await pilot.press("n")
+            setup = app.screen.query_one(SetupPane)
+            await until(pilot, lambda: "lr" in setup.choices.changes)
+            assert setup.choices.changes["lr"] == pytest.approx(2e-4)
+
+
+async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``r`` right after ``.`` offered the rate of the other run, and Enter set it."""
+    with record(tmp_path, "running", name="one") as one, record(tmp_path, "running", name="two"):
+        async with app_on(tmp_path, "two") as (app, pilot):
+            await shows(pilot, "Still learning")
+            monkeypatch.setattr(app.watcher, "read", lambda all_runs=True: None)
+            await pilot.press("comma")
+            await until(pilot, lambda: app.run_path == one.run.path)
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            assert app.screen.query_one(Input).value == ""
+            assert "The rate now is" not in await shows(pilot, "The log of the run is not read yet. What you type acts")
+            await pilot.press("escape", "m")
+            await shows(pilot, "Train one further")
+            assert app.screen.query_one(Input).value == "10"
+
+
+async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(tmp_path: Path) -> None:
+    text = tmp_path / "other.txt"
+    text.write_text("The sea was calm, and the light was on the stairs.\n" * 300)
+    with record(tmp_path, "running", steps=400) as recorded:
+        recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
+        recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+        recorded.beat("finished")
+    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await shows(pilot, "n new run with a lower rate")
+        app.corpus = CorpusChoice(str(text), text.name)
+        await pilot.press("n")
+        await until(pilot, lambda: app.screen.setup.ready)  # type: ignore[attr-defined]
+        await shows(pilot, "other.txt", "PRESETS")
+        assert not app.screen.query_one(SetupPane).choices.changes

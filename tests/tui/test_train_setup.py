@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +224,41 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
 
 
+@pytest.mark.parametrize("by", ["name", "folder", "file"])
+async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: Path, by: str) -> None:
+    """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
+    with record(tmp_path, "finished", name="older") as recorded:
+        run = recorded.run
+        typed = {"name": "older", "folder": str(run.path), "file": str(run.model_path)}[by]
+        async with setup_for(tmp_path, text) as (app, pilot):
+            await shows(pilot, "weights", "random", "23,456")
+            await pilot.press("f")
+            await shows(pilot, "a model file: type its path")
+            await pilot.press("p")
+            await shows(pilot, "A .safetensors file, or the name or folder of a run.")
+            app.screen.query_one(Input).value = typed
+            await pilot.press("enter")
+            await shows(pilot, "from older", "of older")
+            assert app.screen.setup.choices.start_from.path == run.model_path  # type: ignore[attr-defined]
+
+
+async def test_typing_demo_chooses_the_model_in_the_box(
+    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: helpful_box.path)
+    monkeypatch.setattr(setup_pane, "demo_path", lambda: helpful_box.path)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        await shows(pilot, "of the model in the box", "23,456")
+        pane.do_from_nothing()
+        await shows(pilot, "from nothing", "weights      random")
+        await pilot.press("f")
+        await shows(pilot, "a model file: type its path")
+        await pilot.press("p", *"demo", "enter")
+        await shows(pilot, "of the model in the box")
+        assert pane.choices == RunChoices()
+
+
 @pytest.fixture
 def helpful_box(monkeypatch: pytest.MonkeyPatch) -> StartModel:
     """The model in the box helps on every text."""
@@ -293,6 +328,111 @@ async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_pat
         await shows(pilot, "✗ ")
         app.screen.setup.start_from("", None)  # type: ignore[attr-defined]
         assert not app.screen.query_one("#setup-note").display
+
+
+class SlowModels:
+    """Models to start from that are read only when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go_on = threading.Event()
+        self.started: list[Path | None] = []
+        self._try_start = setup_pane.try_start
+        monkeypatch.setattr(setup_pane, "try_start", self._try)
+        monkeypatch.setattr(setup_pane, "start_run", self._start)
+
+    def _try(self, *args: Any) -> StartModel:
+        assert self.go_on.wait(DEADLINE)
+        return self._try_start(*args)
+
+    def _start(self, new: NewRun) -> None:
+        self.started.append(None if new.model_from is None else Path(new.model_from))
+        raise RunError("not now")
+
+
+async def test_enter_before_the_chosen_model_is_read_starts_from_it(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run began with random weights, and the pane said nothing of it."""
+    models = SlowModels(monkeypatch)
+    with record(tmp_path, "finished", name="older") as recorded:
+        async with setup_for(tmp_path, text) as (_app, pilot):
+            await shows(pilot, "weights", "random", "23,456")
+            await pilot.press("f")
+            await shows(pilot, "the best model of the run")
+            await pilot.press("1")
+            await shows(pilot, "Reading older …")
+            await pilot.press("right")  # the model stays chosen with another preset
+            await shows(pilot, "▸ standard", "Reading older …")
+            await pilot.press("enter")
+            await shows(pilot, "Starting as soon as the model is read …")
+            assert not models.started
+            models.go_on.set()
+            await shows(pilot, "not now", "from older")
+            assert models.started == [recorded.run.model_path]
+
+
+async def test_enter_before_a_file_that_is_no_model_is_read_starts_nothing(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = SlowModels(monkeypatch)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "random", "23,456")
+        app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
+        await pilot.press("enter")
+        await shows(pilot, "Starting as soon as the model is read …")
+        models.go_on.set()
+        await shows(pilot, "✗ ")
+        await until(pilot, lambda: not app.screen.setup.starting)  # type: ignore[attr-defined]
+        assert "[red]sea.txt is not" in screen_text(pilot.app)
+        assert not models.started
+
+
+@pytest.mark.parametrize("keys", [("f", "n"), ("n",), ("d",)], ids=str)
+async def test_what_is_chosen_while_a_model_is_read_stays_chosen(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel, keys: tuple[str, ...]
+) -> None:
+    models = SlowModels(monkeypatch)
+    with record(tmp_path, "finished", name="older"):
+        async with setup_for(tmp_path, text) as (app, pilot):
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            await shows(pilot, "of the model in the box", "23,456")
+            pane.choose(RunChoices(changes={"seed": 5}))
+            await pilot.press("f")
+            await shows(pilot, "the best model of the run")
+            await pilot.press("1")
+            await shows(pilot, "Reading older …")
+            reading = pane._trying
+            await pilot.press(keys[0])
+            if len(keys) > 1:
+                await shows(pilot, "nothing: random weights")
+                await pilot.press(*keys[1:])
+            await until(pilot, lambda: "Reading older" not in screen_text(pilot.app))
+            models.go_on.set()
+            await until(pilot, lambda: reading.is_finished)
+            await pilot.press("enter")
+            await shows(pilot, "not now")
+            assert pane.choices.start_from is None
+            assert models.started == [helpful_box.path if keys == ("d",) else None]
+
+
+async def test_model_that_was_chosen_for_another_text_says_nothing_of_this_one(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = SlowModels(monkeypatch)
+    other = tmp_path / "other.txt"
+    other.write_text(SENTENCES)
+    async with setup_for(tmp_path, text) as (app, pilot):
+        await shows(pilot, "▸ quick", "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.start_from("a text", text)
+        reading = pane._trying
+        await choose_text(app, pilot, other)
+        await shows(pilot, "other.txt", "23,456")
+        pane.choose(RunChoices(from_nothing=True))
+        models.go_on.set()
+        await until(pilot, lambda: reading.is_finished)
+        assert not pane.note
+        assert pane.choices.from_nothing
 
 
 async def test_enter_starts_with_what_was_chosen_and_watches_it(
@@ -634,6 +774,61 @@ async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) 
         assert "processor" not in screen_text(pilot.app)
         await pilot.press("m")  # means nothing here
         assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
+
+
+async def test_costs_are_measured_again_when_another_run_ends_or_begins(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
+) -> None:
+    """They stayed those of a machine that two runs share."""
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            pane = app.screen.setup  # type: ignore[attr-defined]
+            assert answers == [("presets", str(text), "--slowdown", "2.00")]
+            pane.choose(RunChoices(changes={"seed": 5}))
+            await until(pilot, lambda: pane.costs_with_changes)
+            recorded.end("finished")
+            await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
+            assert answers[2] == ("presets", str(text), *FREE)
+            assert answers[3] == ("presets", str(text), "--set", "seed=5", *FREE)
+            with record(tmp_path, "starting", name="second") as other:
+                await until(pilot, lambda: len(app.runs_state.live) == 1)
+                assert len(answers) == 4  # it measures its own speed now
+                other.start()
+                other.beat("running")
+                await until(pilot, lambda: len(answers) == 6)
+                assert answers[5][-2:] == ("--slowdown", "2.00")
+
+
+async def test_nothing_is_measured_while_a_run_is_shown(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would slow the run down. The costs are measured when the settings are shown again."""
+    measure, asked = setup_pane.run_command, []
+
+    async def endless_at_first(*argv: str) -> Any:
+        asked.append(argv)
+        return await (asyncio.Event().wait() if len(asked) == 1 else measure(*argv))
+
+    monkeypatch.setattr(setup_pane, "run_command", endless_at_first)
+    with ExitStack() as runs:
+
+        def start_run(new: NewRun) -> Any:
+            return runs.enter_context(record(tmp_path, "running", name="fresh")).run
+
+        monkeypatch.setattr(setup_pane, "start_run", start_run)
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await until(pilot, lambda: asked)
+            await pilot.press("enter")
+            await shows(pilot, "Still learning")
+            await pilot.press("r")
+            await shows(pilot, "The rate now is")
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert len(asked) == 1
+            await pilot.press("full_stop")
+            await shows(pilot, "fresh is training")
+            await until(pilot, lambda: answers == [("presets", str(text), "--slowdown", "2.00")])
 
 
 async def test_a_second_run_beside_a_live_one_asks_first(

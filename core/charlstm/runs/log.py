@@ -121,8 +121,8 @@ class EventTail:
                     lines = (rest + chunk).split(b"\n")
                     rest = lines.pop()
                     for line in lines:
+                        self._parse(line, events)  # which raises in the next call again
                         self._position += len(line) + 1
-                        self._parse(line, events)
                     if len(rest) > MAX_LINE:
                         self._position += len(rest)
                         rest = b""

@@ -328,11 +328,8 @@ class OverlayPane(View):
         self.behind = (self.behind + 1) % len(BEHIND)
 
     def do_overlay_log(self) -> None:
-        """Linear, the loss by logarithm, x too, x alone."""
-        order = [(False, False), (False, True), (True, True), (True, False)]
-        view = self.chart.view
-        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
-        self.chart.set_view(log_x=log_x, log_y=log_y)
+        """To the next logarithmic axes."""
+        self.chart.next_log_axes()
         self._show_words()
 
     def do_overlay_zoom(self, by: int) -> None:

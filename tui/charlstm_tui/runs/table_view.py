@@ -36,6 +36,7 @@ from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
+from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
@@ -328,9 +329,29 @@ class TableView(View):
         name = f"{paths[0].name if len(paths) == 1 else 'runs'}.svg"
         self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda path: write_chart_of(path, paths))
 
-    def do_resume(self) -> None:
-        if run := self.current:
-            self._attempt(lambda: _resume(run.run), f"{run.name} continues from its last checkpoint.")
+    @work(group="resume")
+    async def do_resume(self) -> None:
+        """Resume the run; one that diverged with the lower learning rate that is typed."""
+        run = self.current
+        if run is None:
+            return
+        try:
+            rate = await in_thread(lambda check: rate_to_resume(run.run))
+        except RunError as error:
+            self.say(str(error), error=True)
+            return
+
+        def resume(changes: dict[str, Any]) -> None:
+            self._attempt(lambda: _resume(run.run, changes), f"{run.name} continues from its last checkpoint.")
+
+        def typed(text: str | None) -> None:
+            if text is not None:
+                resume({"lr": float(text)})
+
+        if rate is None:
+            resume({})
+        elif self.screen.is_current:  # else the user is at something else by now
+            self.app.push_screen(LowerRateDialog(rate), typed)
 
     def do_stop(self) -> None:
         run = self.current
@@ -526,7 +547,7 @@ def _facts(run: RunView, bits: bool) -> dict[str, object]:
     return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size, bits=bits)
 
 
-def _resume(run: Run) -> None:
+def _resume(run: Run, changes: dict[str, Any]) -> None:
     from charlstm.runs.launch import resume_run  # 0.3 s, with numpy: not before the first paint of the table
 
-    resume_run(run)
+    resume_run(run, changes=changes)

@@ -39,7 +39,7 @@ class PresetFacts:
 
 
 class PresetList(SteadyOptionList, inherit_bindings=False):
-    """Rows to choose from with ↑↓, a click, and ←→, which the screen owns."""
+    """Rows to choose from with ↑↓, a click, and ←→, which are actions of ``setup_pane``."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "cursor_up", "Preset before", show=False),

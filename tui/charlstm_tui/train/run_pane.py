@@ -1,6 +1,6 @@
 """The pane of Train that shows a run: progress, chart, figures, samples, verdict, and the card of its result.
 
-It only shows what it is given. The screen sends commands to the worker.
+It only shows what it is given. ``watch_view`` sends commands to the worker.
 """
 
 from __future__ import annotations
@@ -122,6 +122,11 @@ class RunPane(Vertical):
         self.chart.set_view(**changes)
         self._draw_chart()
 
+    def next_log_axes(self) -> None:
+        """Draw by the next logarithmic axes: see :meth:`LossChart.next_log_axes`."""
+        self.chart.next_log_axes()
+        self._draw_chart()
+
     def watch_shown(self) -> None:
         self.draw()
 
@@ -152,7 +157,8 @@ class RunPane(Vertical):
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
-        self.set_class(bool(shown.refusal), "-refused")
+        wrong = shown.refusal or shown.state.error or (view is not None and view.problem)
+        self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
         self._verdict_line.update(self._verdict(shown))
 
     def _draw_chart(self) -> None:

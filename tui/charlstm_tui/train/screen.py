@@ -70,12 +70,15 @@ class TrainScreen(ModeScreen):
             self.charlstm.attach(None, show=False)
 
     def do_new(self) -> None:
-        """The settings for another run; after one whose learning rate was too high with a smaller one."""
+        """The settings for another run; after one whose learning rate was too high, and on its text, with a smaller
+        one."""
         spec, lower_rate = self.watching.attached.spec, self.watching.lower_rate
-        if self.charlstm.corpus is None and spec is not None:
-            self.charlstm.corpus = _choice(spec)
+        text = None if spec is None else _choice(spec)
+        if self.charlstm.corpus is None:
+            self.charlstm.corpus = text
+        corpus = self.charlstm.corpus
         self.charlstm.attach(None, show=False)
-        if lower_rate is not None:
+        if lower_rate is not None and corpus is not None and text is not None and corpus.source == text.source:
             self.setup.show_text(self.charlstm.corpus)
             self.setup.limit_rate(lower_rate)
 

@@ -20,6 +20,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
 from textual.widgets import Static
+from textual.worker import Worker, WorkerCancelled, WorkerError
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
@@ -122,7 +123,9 @@ class SetupPane(View):
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
+        self._costs_slowdown = 1.0  # the slowdown that the costs are measured for
         self._read_or_refused = asyncio.Event()
+        self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
         self._head_line, self._about, self._start_line, self._note_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
@@ -181,7 +184,7 @@ class SetupPane(View):
     def show_text(self, choice: CorpusChoice | None) -> None:
         """Plan for this text. What was known and chosen for another text does not apply to it."""
         if choice == self.corpus and not self.problem:
-            if self.text_facts is not None and not self.measuring:
+            if self.text_facts is not None and (self._costs_are_old or not self.measuring):
                 self._measure_what_is_missing()
             return
         self.corpus, self.text_facts, self.references = choice, None, None
@@ -192,6 +195,7 @@ class SetupPane(View):
         self._note("")
         self._read_or_refused.clear()
         self.workers.cancel_group(self, "measure")
+        self._forget_tried()
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
         self.draw()
@@ -220,7 +224,8 @@ class SetupPane(View):
 
     # ---- what is measured
     def _measure_what_is_missing(self) -> None:
-        self.run_worker(self._measure_all, group="measure", exclusive=True)
+        if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
+            self.run_worker(self._measure_all, group="measure", exclusive=True)
 
     async def _measure_all(self) -> None:
         """Everything that the pane does not know yet, one after the other, so that they do not slow each other down."""
@@ -228,6 +233,11 @@ class SetupPane(View):
         if choice is None or facts is None:
             return
         await self._probe()
+        if self._costs_are_old:
+            self.costs_of_presets, self.costs_with_changes = {}, {}
+            self.draw()
+        if not self.costs_of_presets and not self.costs_with_changes:
+            self._costs_slowdown = self._share_slowdown()
         if self.references is None:
             self.references = await baseline_losses(facts.record, self.settings()) or ()
             self.draw()
@@ -242,7 +252,7 @@ class SetupPane(View):
         self.measuring = True
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
-        words += ["--slowdown", f"{self._share_slowdown():.2f}"]
+        words += ["--slowdown", f"{self._costs_slowdown:.2f}"]
         if self.choices.from_nothing or self.choices.start_from is not None:
             model = self.choices.start_from
             words += ["--from", NOTHING if model is None else str(model.path)]
@@ -258,18 +268,28 @@ class SetupPane(View):
         """How many times as long a new run would take now, because of other programs or of another run."""
         return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs) if self.live_runs else max(1.0, self.slowdown or 1.0))
 
+    @property
+    def _costs_are_old(self) -> bool:
+        """Whether a new run would take notably more or less time now than the costs say, because another run or another
+        program has begun or ended since."""
+        low, high = sorted((self._costs_slowdown, self._share_slowdown()))
+        return high >= NOTABLE_SLOWDOWN * low
+
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
         if self.live_runs or time.monotonic() - self._probed_at < PROBE_AGAIN / 2:
             return
-        before = self.slowdown or 1.0
         self.slowdown = await in_thread(lambda check: probe_slowdown())
         self._probed_at = time.monotonic()
-        now = self.slowdown or 1.0
-        if max(before, now) >= NOTABLE_SLOWDOWN * min(before, now):  # what the presets cost has changed
-            self.costs_of_presets, self.costs_with_changes = {}, {}
         self.draw()
         self.post_message(self.Changed())
+
+    def _measure_for_other_runs(self) -> None:
+        """Measure again when another run has begun or ended, but not in the first seconds of a run, in which it
+        measures its own speed."""
+        begins = self.starting or any(view.status.state == "starting" for view in self.live_runs)
+        if self.text_facts is not None and self.is_on_screen and not begins and self._costs_are_old:
+            self._measure_what_is_missing()
 
     def _probe_while_busy(self) -> None:
         """Notice when the processor is free again."""
@@ -332,7 +352,8 @@ class SetupPane(View):
         before, began, self.choices = self.differences, self.choices.start(self.text_facts), choices
         if self.corpus is not None:
             self._choices_of[self.corpus.source] = choices
-        self._note("")
+        if not self._is_trying:
+            self._note("")
         if choices.start(self.text_facts) != began:
             self.costs_of_presets = {}
             self._measure_what_is_missing()
@@ -354,6 +375,7 @@ class SetupPane(View):
 
     def do_reset(self) -> None:
         """Back to the preset as it is, and to the weights that it starts from."""
+        self._forget_tried()
         self.choose(RunChoices(self.preset_name))
 
     def limit_rate(self, rate: float) -> None:
@@ -385,6 +407,7 @@ class SetupPane(View):
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
+        runs_dir = self.charlstm.start_options.runs_dir
         runs = [view for view in self.runs_state.runs if view.run.model_path.is_file()][:MODELS_OFFERED]
         choices = [Choice("n", "nothing: random weights", ("", None))]
         for place, view in enumerate(runs, 1):
@@ -396,14 +419,13 @@ class SetupPane(View):
 
         def path_chosen(text: str | None) -> None:
             if text:
-                path = find_model(text)
-                self.start_from(path.name, path)
+                path = find_model(text, runs_dir)
+                self.start_from(_model_name(path), path)
 
         def answered(answer: Any) -> None:
             if answer == "path":
-                dialog = PromptDialog(
-                    "A model file", "A .safetensors file, or a run's folder.", check=_check_model, wide=True
-                )
+                about = "A .safetensors file, or the name or folder of a run."
+                dialog = PromptDialog("A model file", about, check=lambda text: _check_model(text, runs_dir), wide=True)
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
                 self.start_from(*answer)
@@ -416,6 +438,7 @@ class SetupPane(View):
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones."""
+        self._forget_tried()
         if path is None:
             self.choose(replace(self.choices, start_from=None, from_nothing=self._box_helps))
         elif name == DEMO and self._box_helps:
@@ -423,22 +446,46 @@ class SetupPane(View):
         else:
             self._note(f"Reading {visible(name, keep='')} …")
             self.draw()
-            self.run_worker(self._start_from(name, path), group="model", exclusive=True)
+            self._trying = self.run_worker(self._try_start(name, path), group="model", exclusive=True)
 
-    async def _start_from(self, name: str, path: Path) -> None:
+    async def _try_start(self, name: str, path: Path) -> bool:
+        """Read this model, and choose it. Returns whether it is one; else the pane says why not."""
         await self._read_or_refused.wait()
         corpus, facts = self.corpus, self.text_facts
         if corpus is None or facts is None:
-            return
+            return False
+        model, problem = None, ""
         try:
             model = await in_thread(lambda check: try_start(name, path, facts.record, corpus.split))
         except CharLSTMError as error:
-            self.choose(replace(self.choices, start_from=None))
-            self._note(f"✗ {error}", is_error=True)
+            problem = f"✗ {error}"
+        self._trying = None
+        from_nothing = self.choices.from_nothing and model is None
+        self.choose(replace(self.choices, start_from=model, from_nothing=from_nothing))
+        if problem:
+            self._note(problem, is_error=True)
             self.draw()
-        else:
-            if corpus == self.corpus:
-                self.choose(replace(self.choices, start_from=model, from_nothing=False))
+        return model is not None
+
+    @property
+    def _is_trying(self) -> bool:
+        """Whether the model to start from that was chosen last is still being read."""
+        return self._trying is not None and not self._trying.is_finished
+
+    def _forget_tried(self) -> None:
+        """Read no longer the model that was chosen before: something else is chosen now."""
+        self.workers.cancel_group(self, "model")
+        self._trying = None
+
+    async def _wait_for_model(self) -> bool:
+        """Wait until the model to start from has been read. Returns whether what was chosen last can be started."""
+        usable = True
+        while (trying := self._trying) is not None and not trying.is_finished:
+            try:
+                usable = await asyncio.shield(trying.wait())  # ``wait`` alone takes a cancel of this for one of it
+            except WorkerError as error:
+                usable = isinstance(error, WorkerCancelled)  # then something else was chosen meanwhile
+        return usable
 
     @property
     def _box_helps(self) -> bool:
@@ -451,6 +498,7 @@ class SetupPane(View):
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
+        self._forget_tried()
         self.choose(replace(self.choices, start_from=None, from_nothing=not self.choices.from_nothing))
 
     def _note(self, sentence: str, is_error: bool = False) -> None:
@@ -504,13 +552,16 @@ class SetupPane(View):
         choice = self.corpus
         if choice is None or self.problem:
             return None
-        self._note("Starting as soon as the text is read …" if self.text_facts is None else "Starting …")
+        awaited = "the text" if self.text_facts is None else "the model" if self._is_trying else ""
+        self._note(f"Starting as soon as {awaited} is read …" if awaited else "Starting …")
         self.starting = True
         self.draw()
         try:
             await self._read_or_refused.wait()
-            if self.text_facts is None or choice != self.corpus:
+            if not await self._wait_for_model() or self.text_facts is None or choice != self.corpus:
                 return None
+            self._note("Starting …")
+            self.draw()
             self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
             run = await self._start(choice, runs_dir)
             if run is None:
@@ -550,6 +601,7 @@ class SetupPane(View):
         """The runs are offered to start from their models, and are losses to beat."""
         self._close_question_about_ended()
         if state.runs != before.runs:
+            self._measure_for_other_runs()
             self.draw()
 
     def preset_facts(self) -> list[PresetFacts]:
@@ -731,9 +783,18 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     return try_model(name, path, corpus, corpus.split(held_out, split).train)
 
 
-def _check_model(text: str) -> str | None:
+def _check_model(text: str, runs_dir: Path | None) -> str | None:
+    """Why ``text`` names no model; ``None`` if it does."""
     try:
-        find_model(text)
+        find_model(text, runs_dir)
     except CharLSTMError as error:
         return str(error)
     return None
+
+
+def _model_name(path: Path) -> str:
+    """What the model in this file is called: by its run, or by its file if it belongs to none."""
+    if path == demo_path():
+        return DEMO
+    run = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
+    return run.name if run.exists() else path.name

@@ -6,7 +6,6 @@ What is shown is drawn by ``run_pane``.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -31,6 +30,7 @@ from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
+from charlstm_tui.lower_rate_dialog import LowerRateDialog, check_rate, number, rate_to_resume
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
 from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
@@ -159,6 +159,10 @@ class WatchView(View):
             return
         if runs_state.attached != path:  # the data thread has not got there yet
             runs_state = RunsState(runs=runs_state.runs, attached=path)
+        run, spec = runs_state.attached_run, self.attached.spec
+        if run is not None and run.settings is not None and spec is not None and run.settings != spec.settings:
+            self._change(spec=replace(spec, settings=run.settings))  # a resume has changed them
+            return
         asked = self.attached.asked
         if asked is not None and self._is_answered(asked, runs_state):
             self._change(asked=None)
@@ -235,11 +239,8 @@ class WatchView(View):
         return self.pane.chart
 
     def do_log_axis(self) -> None:
-        """Linear, the loss by logarithm, the steps too, the steps alone."""
-        order = [(False, False), (False, True), (True, True), (True, False)]
-        view = self.chart.view
-        log_x, log_y = order[(order.index((view.log_x, view.log_y)) + 1) % len(order)]
-        self.pane.set_view(log_x=log_x, log_y=log_y)
+        """To the next logarithmic axes."""
+        self.pane.next_log_axes()
 
     def do_time_axis(self) -> None:
         self.pane.set_view(seconds=not self.chart.view.seconds, zoom=0)
@@ -333,18 +334,20 @@ class WatchView(View):
             self.charlstm.notify_info("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
-        run, series = self.run, self.runs_state.series
+        run, shown = self.run, self.pane.shown  # not what the app knows: that may still be of the run shown before
         if run is None:
             return
-        last = series.last_step if series is not None else None
+        last = shown.series.last_step
         now = f"The rate now is {learning_rate(last.lr)}" if last else "No step is done yet"
-        lower = self.pane.shown.verdict.needs_lower_rate
+        if shown.state.series is None:
+            now = "The log of the run is not read yet"
+        lower = shown.verdict.needs_lower_rate
         offered = None if last is None else lower_rate(last.lr) if lower else last.lr
         self._prompt(
             "Learning rate",
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             learning_rate(offered) if offered else "",
-            _check_rate,
+            check_rate,
             lambda text: self._send(run.run, "set-lr", float(text)),
         )
 
@@ -370,21 +373,15 @@ class WatchView(View):
         run = self.run
         if run is None:
             return
-        if not self._diverged:
-            await self._resume(run.run, {})
-            return
         try:
-            spec = await in_thread(lambda check: run.run.spec())  # what an earlier resume changed is in it
+            rate = await in_thread(lambda check: rate_to_resume(run.run))
         except RunError as error:
             self._refuse(run.run, str(error))
             return
-        self._prompt(
-            Diverged.question_title,
-            Diverged.question,
-            learning_rate(lower_rate(spec.settings.lr)),
-            _check_rate,
-            lambda text: self._resume(run.run, {"lr": float(text)}),
-        )
+        if rate is None:
+            await self._resume(run.run, {})
+        else:
+            self._ask(LowerRateDialog(rate), lambda text: self._resume(run.run, {"lr": float(text)}))
 
     @property
     def _diverged(self) -> bool:
@@ -400,10 +397,11 @@ class WatchView(View):
         self.charlstm.watcher.read_soon()
 
     def do_more(self) -> None:
-        run, series = self.run, self.runs_state.series
-        if run is None or series is None:
+        run, shown = self.run, self.pane.shown
+        if run is None:
             return
-        usual = 10 if self.pane.shown.flaw else max(1, round(series.work_seconds / 60))
+        unknown = shown.flaw is not None or shown.state.series is None
+        usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
         self._prompt(
             f"Train {run.name} further",
             "Minutes more. "
@@ -427,23 +425,15 @@ class WatchView(View):
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
     ) -> None:
+        self._ask(PromptDialog(title, about, value, check=check), then)
+
+    def _ask(self, dialog: PromptDialog, then: Callable[[str], Any]) -> None:
         async def answered(text: str | None) -> None:
             if text is not None:
                 self.run_worker(then(text), group="asked")
 
-        self.app.push_screen(PromptDialog(title, about, value, check=check), answered)
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def _check_rate(text: str) -> str | None:
-    return None if 0 < _number(text) <= 1000 else "A learning rate is a number above zero, such as 1e-3."
+        self.app.push_screen(dialog, answered)
 
 
 def _check_minutes(text: str) -> str | None:
-    return None if 0 < _number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
+    return None if 0 < number(text) <= 1e6 else "Minutes are a number above zero, such as 5."

@@ -37,6 +37,8 @@ STRENGTHS = {"run": 1.0, "run-train": 0.55, "run-raw": 0.3}
 """How much of a run's colour its validation curve, its training curve and the unsmoothed one behind that have."""
 SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 """How much training curves may be smoothed: the name, and the weight of what came before in the moving average."""
+LOG_AXES = ((False, False), (False, True), (True, True), (True, False))
+"""Which of the axes, x and y, are logarithmic, in the order in which a key goes through them."""
 GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
@@ -113,13 +115,19 @@ class LossChart(Painted, Widget, can_focus=True):
             self.repaint()
 
     def set_view(self, **changes: Any) -> None:
-        """Change the view: ``bits``, ``seconds``, ``log_x``, ``log_y``, ``zoom``, ``glyphs``."""
+        """Change fields of the view, a :class:`ChartView`, such as ``log_y``. ``zoom`` is kept within its limits."""
         if "zoom" in changes:
             changes["zoom"] = min(max(changes["zoom"], -1), MAX_ZOOM)
         view = replace(self.view, **changes)
         if view != self.view:
             self.view = view
             self._paint_again()
+
+    def next_log_axes(self) -> None:
+        """Linear, the loss by logarithm, x too, x alone, and linear again."""
+        axes = (self.view.log_x, self.view.log_y)
+        log_x, log_y = LOG_AXES[(LOG_AXES.index(axes) + 1) % len(LOG_AXES)]
+        self.set_view(log_x=log_x, log_y=log_y)
 
     def painted(self) -> PaintedChart:
         """The chart as painted for the present size."""
