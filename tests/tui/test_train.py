@@ -28,6 +28,7 @@ from charlstm.training.settings import Settings
 from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
@@ -660,6 +661,32 @@ async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypat
             app.screen.query_one(Input).value = "2"
             await pilot.press("enter")
             await until(pilot, lambda: recorded.run.control_path.exists())
+            recorded.end("finished")
+            await until(pilot, lambda: bool(asked))
+    assert asked == [{"max_steps": 3400, "epochs": None}]
+
+
+async def test_more_during_the_final_validation_resumes_the_run_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the keys that reach a run only that which stops it is offered then."""
+    asked: list[dict[str, object]] = []
+    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    with record(tmp_path, "running", steps=1000) as recorded:
+        recorded.beat("running", validated=0.2)
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            await shows(pilot, "Training has ended. Now the best model is validated")
+            screen = app.screen
+            assert isinstance(screen, ModeScreen)
+            offered = {each.id: screen.view.can(each) for each in ACTIONS if each.id.startswith("train.")}
+            assert [name for name in ("train.pause", "train.rate", "train.finish") if offered[name]] == []
+            assert offered["train.stop"]
+            await pilot.press("m")
+            await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+            app.screen.query_one(Input).value = "2"
+            await pilot.press("enter")
+            await shows(pilot, "Asked to train 2 minutes more; it acts after the final validation.")
+            assert not recorded.run.control_path.exists()
             recorded.end("finished")
             await until(pilot, lambda: bool(asked))
     assert asked == [{"max_steps": 3400, "epochs": None}]

@@ -114,8 +114,10 @@ class WatchView(View):
         match action.handler:
             case "others":
                 return self._shows_others or bool(self._others)
-            case "pause" | "stop" | "rate" | "finish" | "checkpoint":
+            case "stop":
                 return run is not None and run.live
+            case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
+                return run is not None and run.live and run.status.validated is None
             case "more":
                 return run is not None and (run.live or run.status.state in NO_WORKER)
             case "resume":
@@ -172,7 +174,9 @@ class WatchView(View):
             return
         attached = self.attached
         last = attached.asked or next(reversed(runs_state.pending), None)
-        remark = f"Asked to {_command_words(last)}; it acts between two steps." if last is not None else ""
+        late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
+        when = "after the final validation" if late else "between two steps"
+        remark = f"Asked to {_command_words(last)}; it acts {when}." if last is not None else ""
         self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, attached.refusal)
 
     @staticmethod
@@ -415,7 +419,11 @@ class WatchView(View):
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
         one that has ended is resumed."""
         try:
-            if (await in_thread(lambda check: run.status())).alive:
+            status = await in_thread(lambda check: run.status())
+            if status.alive and status.validated is not None and run.path == self.run_path:
+                # no command would be read any more: :meth:`_update` resumes it when that is over
+                self._change(asked=Command("after the end", "more", minutes, time.time()))
+            elif status.alive:
                 await self._send(run, "more", minutes)
             else:
                 await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
