@@ -79,13 +79,9 @@ class _Points:
 
 
 class RunSeries:
-    """What has happened in one run so far. Takes events as they arrive, at the same cost however long the run is.
-
-    ``version`` grows with every event, so that a screen knows when to draw again.
-    """
+    """What has happened in one run so far. Takes events as they arrive, at the same cost however long the run is."""
 
     def __init__(self) -> None:
-        self.version = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -126,13 +122,10 @@ class RunSeries:
         series.feed(events)
         return series
 
-    def feed(self, events: Iterable[Event]) -> bool:
-        """Add the next events of the log, in order. Returns whether there were any."""
-        before = self.version
+    def feed(self, events: Iterable[Event]) -> None:
+        """Add the next events of the log, in order."""
         for event in events:
-            self.version += 1
             self._add(event)
-        return self.version != before
 
     def copy(self) -> Self:
         """A copy that later events do not change, for another thread."""
