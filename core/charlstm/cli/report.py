@@ -95,7 +95,7 @@ def report(
     if given.text:
         content, source = given.start_of_text(loaded, READ_CHARS)
     elif run is not None:
-        own = beginning_of_text(run, given.max_chars)
+        own = beginning_of_text(run, given.max_chars or READ_CHARS)
         content, source = own.text, own.words
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
@@ -129,7 +129,7 @@ def report(
             facts += _steps_fact(loaded, curves)
             unseen = content
             if run is not None and not given.text:
-                held_out = held_out_text(run, given.max_chars)
+                held_out = held_out_text(run, given.max_chars or READ_CHARS)
                 unseen, where = held_out.text, held_out.words
                 facts[:1] = [("cells on", source), ("surprises and context on", where)]
             page = write(
