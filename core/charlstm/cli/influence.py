@@ -165,7 +165,8 @@ def context(
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
     them, at evenly spaced places of the first 50,000 characters of TEXT. Without TEXT, a run is measured on its own
-    held-out part. --at may name any position of either. The margin of error comes from drawing these places again with repetition.
+    held-out part. --at may name any position of either. The margin of error comes from drawing these places again with
+    repetition.
 
     With --json: a list with context (characters kept), loss, shuffled (the loss with others in random order before
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the

@@ -270,7 +270,8 @@ class ControlResult(TypedDict):
     command: str
     value: float | None
     done: bool
-    """Whether the command was carried out; always false without --wait, which does not ask."""
+    """Whether the command was carried out; always false without --wait, which does not ask. With --wait it is false
+    when the run came to its own end before it read ``stop`` or ``finish``."""
     step: int | None
     """With --wait: the step at which it was carried out; for ``stop`` and ``finish``, the last step of the run."""
     state: str | None
