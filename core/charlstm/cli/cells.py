@@ -139,7 +139,8 @@ def cells(
 
             scores = dict(score_in_models(earlier, found, content, features, progress=report))
         # While a run trains, its best model may be a later one by now: the cells were named in the one that was read.
-        named_at = models[-1][0] if sample.step is None else sample.step
+        listed = next((step for step, path in models if path == best), models[-1][0])
+        named_at = listed if sample.step is None else sample.step
         scores[named_at] = [each.score for each in found]
         _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
         return
@@ -244,7 +245,9 @@ def _print_scores(
     width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
     space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
     # A file or a pipe has no width: there all steps are printed.
-    steps = evenly_chosen(list(scores), max(2, space // width)) if sys.stdout.isatty() else list(scores)
+    steps = list(scores)
+    if sys.stdout.isatty():
+        steps = evenly_chosen(steps, max(2, space // width), keep=named_at)
     left = len(scores) - len(steps)
     names = [f"{step:,}" for step in steps]
     lines = table(

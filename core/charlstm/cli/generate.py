@@ -107,7 +107,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @sampler_options
 @clamp_option
 @snapshot_option
-@click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
+@click.option("--checkpoints", is_flag=True, help="Generate with the models of the run: its snapshots and the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option(
     "--show-probs",

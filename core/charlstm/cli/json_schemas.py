@@ -553,16 +553,16 @@ class CellScoreRow(TypedDict):
 
     feature: str
     cell: list[int]
-    """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
+    """Layer and index, both counted from 1: the cell that follows the feature best in the best model."""
     kind: Literal["auc", "r"]
     step: int
     """Training steps of the model in which the cell was scored."""
     score: float
     """As in ``cells``."""
     chance: float
-    """As in ``cells``, in the last model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
+    """As in ``cells``, in the best model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
     named_at: int
-    """Training steps of the last model, in which the cell was named."""
+    """Training steps of the best model, in which the cell was named; snapshots may be of later steps."""
 
 
 class ProbeCellRow(TypedDict):

@@ -17,6 +17,7 @@ from click.shell_completion import CompletionItem
 from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs.models import MOST_MODELS
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -216,9 +217,9 @@ class ModelAndText:
         """The run that the model belongs to, if there is one: see :func:`run_of`."""
         return run_of(self.model, self.runs_dir)
 
-    def models_of_run(self) -> list[tuple[int, Path]]:
+    def models_of_run(self, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
         """The models of the run: see :func:`models_of_run`."""
-        return models_of_run(self.model, self.runs_dir)
+        return models_of_run(self.model, self.runs_dir, most)
 
     def open_text(self, model: Model) -> Corpus:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
@@ -372,14 +373,14 @@ def run_of(model: str, runs_dir: Path | None) -> Run | None:
     return find_run(model, runs_dir)
 
 
-def models_of_run(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
-    """The models of the run MODEL with their steps, from the first snapshot to the best model."""
+def models_of_run(model: str, runs_dir: Path | None, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+    """The models of the run MODEL with their steps: its snapshots, and the best model; up to ``most`` of them."""
     from charlstm.runs import models
 
     run = run_of(model, runs_dir)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
-    return models.models_of_run(run)
+    return models.models_of_run(run, most)
 
 
 @contextlib.contextmanager

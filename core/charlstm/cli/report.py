@@ -119,7 +119,7 @@ def report(
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end
                 explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else evenly_chosen(given.models_of_run(), SCORED_MODELS)
+            models = [] if run is None else given.models_of_run(SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
                 features=features, models=models, explained=explained, primes=primes, progress=progress,
