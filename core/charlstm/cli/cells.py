@@ -17,6 +17,7 @@ from charlstm.cli.options import (
     model_and_text_options,
     model_argument,
     text_argument,
+    usage_errors,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
 from charlstm.display import cell_name, shell_command, visible
@@ -178,9 +179,14 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
 
 
 def named_pattern(text: str) -> tuple[str, str]:
+    """Name and regular expression of a feature, which are checked."""
+    from charlstm.insight.features import compile_pattern
+
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
         raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+    with usage_errors():
+        compile_pattern(name, regex)
     return name, regex
 
 

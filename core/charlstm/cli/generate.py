@@ -142,7 +142,7 @@ def generate(
     --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.session import Session
+    from charlstm.generation.session import Session, stop_strings
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:
@@ -156,7 +156,7 @@ def generate(
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
-    stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
+        stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until else []))
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)

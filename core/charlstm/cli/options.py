@@ -18,6 +18,7 @@ from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.models import MOST_MODELS
+from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -130,8 +131,18 @@ runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN..."
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
+
+
+def _checked_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    with usage_errors():
+        return None if name is None else check_encoding(name)
+
+
 encoding_option = click.option(
-    "--encoding", metavar="NAME", help="Read the text in this encoding instead of detecting it."
+    "--encoding",
+    metavar="NAME",
+    callback=_checked_encoding,
+    help="Read the text in this encoding instead of detecting it.",
 )
 max_chars_option = integer_option("--max-chars", minimum=1, help="Read at most N characters.")
 settings_option = click.option(
@@ -273,15 +284,16 @@ def text_options(command: F) -> F:
         max_chars: int | None,
         **rest: Any,
     ) -> Any:
-        options = TextOptions(
-            encoding=encoding,
-            pattern=pattern,
-            strip_boilerplate=strip_boilerplate,
-            clean=clean,
-            normalize=normalize,
-            fold_rare=fold_rare,
-            max_chars=max_chars,
-        )
+        with usage_errors():
+            options = TextOptions(
+                encoding=encoding,
+                pattern=pattern,
+                strip_boilerplate=strip_boilerplate,
+                clean=clean,
+                normalize=normalize,
+                fold_rare=fold_rare,
+                max_chars=max_chars,
+            )
         return command(*args, options=options, **rest)
 
     gather.__doc__ = command.__doc__

@@ -89,3 +89,25 @@ def test_training_ends_with_the_number_of_the_signal(
 @pytest.mark.parametrize("words", [("rename", "fox"), ("train", "data/fox.txt", "--name")])
 def test_a_name_that_no_run_can_have_is_wrong_usage(workspace: Path, run_cli: RunCli, words: tuple[str, ...]) -> None:
     assert "cannot be a run's name" in run_cli(*words, "../fox", code=ExitCode.WRONG_USAGE)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("stats", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("stats", "data/fox.txt", "--pattern", ""), "file name patterns"),
+        (("train", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("score", "no-such-run", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("novelty", "data/fox.txt", "--corpus", "no-such-file", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("generate", "no-such-run", "--stop", ""), "at least one character"),
+        (("cells", "no-such-run", "data/fox.txt", "--feature", "x=["), "cannot be read"),
+        (("report", "no-such-run", "--out", "page.html", "--feature", "x=["), "cannot be read"),
+    ],
+)
+def test_a_value_that_is_wrong_in_itself_is_wrong_usage(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], says: str
+) -> None:
+    """Whatever else is wrong; with some of these values the exit code was 1, after the model or the text was read."""
+    error = json.loads(run_cli(*words, "--json", code=ExitCode.WRONG_USAGE)[1])["error"]
+    assert error["kind"] == "usage"
+    assert says in error["message"]
