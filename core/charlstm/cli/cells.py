@@ -16,6 +16,7 @@ from charlstm.cli.options import (
     integer_option,
     model_and_text_options,
     model_argument,
+    refuse_unused,
     text_argument,
     usage_errors,
 )
@@ -111,6 +112,10 @@ def cells(
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
     if shown is not None and (through_snapshots or probed is not None):
         raise click.UsageError("--show cannot be combined with --probe or --snapshots")
+    if shown is not None:
+        refuse_unused("--show", "patterns", "per_feature")
+    if probed is not None:
+        refuse_unused("--probe", "per_feature")
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()

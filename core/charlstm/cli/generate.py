@@ -26,7 +26,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
+from charlstm.cli.output import ProgressBar, check_stdout, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -153,6 +153,7 @@ def generate(
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
     if out is not None and not checkpoints:
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
+    check_stdout(as_json, out=out)
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])

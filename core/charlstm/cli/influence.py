@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     model_and_text_options,
     model_argument,
     optional_text_argument,
+    refuse_unused,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
@@ -176,6 +177,8 @@ def context(
     from charlstm.insight.context import context as measure
     from charlstm.runs.own_text import text_for_context
 
+    if at is not None:
+        refuse_unused("--at", "places")
     usual = None if at is not None else READ_CHARS  # a position may lie anywhere in the text
     loaded = given.open_model()
     run = None if given.text else given.run

@@ -337,6 +337,16 @@ def text_options_over(base: TextOptions) -> TextOptions:
     return replace(base, **given)
 
 
+def refuse_unused(option: str, *names: str) -> None:
+    """Raise :class:`click.UsageError` if the current command was given one of the options ``names``, by the names of
+    its parameters, on which the result does not depend with ``option``."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if parameter.name in names and given:
+            raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
+
+
 def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str | list[str] | None = None) -> Corpus:
     """Open a text, and the text to validate on if there is a separate one, with a progress bar on a terminal.
 

@@ -18,7 +18,7 @@ from charlstm.cli.options import (
     model_argument,
     optional_text_argument,
 )
-from charlstm.cli.output import ProgressBar, write_page
+from charlstm.cli.output import ProgressBar, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import READ_CHARS
@@ -85,6 +85,7 @@ def report(
     from charlstm.insight.report import report as write
     from charlstm.runs.own_text import beginning_of_text, held_out_text
 
+    check_stdout(as_json, out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     if out != user_files.STDOUT:

@@ -26,6 +26,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     StatusLine,
+    check_stdout,
     format_size,
     print_note,
     print_result,
@@ -272,6 +273,7 @@ def compare(
     """
     from charlstm.runs import comparison
 
+    check_stdout(as_json, csv=csv_file, svg=svg_file)
     found = [find_run(name, runs_dir) for name in runs]
     places = [run.path.resolve() for run in found]
     if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:

@@ -111,3 +111,40 @@ def test_a_value_that_is_wrong_in_itself_is_wrong_usage(
     error = json.loads(run_cli(*words, "--json", code=ExitCode.WRONG_USAGE)[1])["error"]
     assert error["kind"] == "usage"
     assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        (("compare", "fox", "--csv", "-", "--json"), "--json", "--csv -"),
+        (("compare", "fox", "--csv", "-", "--svg", "-"), "--csv -", "--svg -"),
+        (("report", "fox", "--out", "-", "--json"), "--json", "--out -"),
+        (("generate", "fox", "--checkpoints", "--out", "-", "--json"), "--json", "--out -"),
+    ],
+)
+def test_two_results_on_standard_output_are_refused(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], first: str, second: str
+) -> None:
+    """--json was ignored, and two files came one after the other."""
+    out, err = run_cli(*words, code=ExitCode.WRONG_USAGE)
+    assert out == ""
+    assert f"{first} and {second} would both write to standard output" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "ignored"),
+    [
+        (("multiverse", "fox", "--words", "3", "--depth", "5"), "--words", "--depth"),
+        (("multiverse", "fox", "--words", "3", "--cutoff", "0.1"), "--words", "--cutoff"),
+        (("context", "fox", "data/fox.txt", "--at", "500", "--places", "3"), "--at", "--places"),
+        (("cells", "fox", "data/fox.txt", "--show", "1:1", "--feature", "x=y"), "--show", "--feature"),
+        (("cells", "fox", "data/fox.txt", "--show", "1:1", "--per-feature", "2"), "--show", "--per-feature"),
+        (("cells", "fox", "data/fox.txt", "--probe", "blank", "--per-feature", "2"), "--probe", "--per-feature"),
+    ],
+)
+def test_options_without_an_effect_are_refused(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], option: str, ignored: str
+) -> None:
+    err = run_cli(*words, code=ExitCode.WRONG_USAGE)[1]
+    assert f"{ignored} has no effect with {option}: remove one of them" in err
+    run_cli(*words[:-2])
