@@ -104,6 +104,28 @@ def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.Capt
     assert "mouse = true" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("content", [None, b"\xff", b"speed = = 1\n"])
+def test_show_fails_for_a_file_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None
+) -> None:
+    """It showed the defaults, as if they stood in the file."""
+    file = tmp_path / "mine.toml"
+    if content is not None:
+        file.write_bytes(content)
+    assert run(["config", "show", "--config", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert str(file) in err
+
+
+def test_init_names_a_parent_that_is_not_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It said that the configuration exists already."""
+    (tmp_path / "file").write_text("")
+    for name in ("file/x.toml", "file/folder/x.toml"):
+        assert run(["config", "init", "--config", str(tmp_path / name)]) == 1
+        assert f"The folder {(tmp_path / name).parent} cannot be created" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [

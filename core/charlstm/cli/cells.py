@@ -16,7 +16,9 @@ from charlstm.cli.options import (
     integer_option,
     model_and_text_options,
     model_argument,
+    refuse_unused,
     text_argument,
+    usage_errors,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
 from charlstm.display import cell_name, shell_command, visible
@@ -110,6 +112,10 @@ def cells(
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
     if shown is not None and (through_snapshots or probed is not None):
         raise click.UsageError("--show cannot be combined with --probe or --snapshots")
+    if shown is not None:
+        refuse_unused("--show", "patterns", "per_feature")
+    if probed is not None:
+        refuse_unused("--probe", "per_feature")
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()
@@ -139,7 +145,8 @@ def cells(
 
             scores = dict(score_in_models(earlier, found, content, features, progress=report))
         # While a run trains, its best model may be a later one by now: the cells were named in the one that was read.
-        named_at = models[-1][0] if sample.step is None else sample.step
+        listed = next((step for step, path in models if path == best), models[-1][0])
+        named_at = listed if sample.step is None else sample.step
         scores[named_at] = [each.score for each in found]
         _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
         return
@@ -177,9 +184,14 @@ def parse_cell(text: str, model: Model) -> tuple[int, int]:
 
 
 def named_pattern(text: str) -> tuple[str, str]:
+    """Name and regular expression of a feature, which are checked."""
+    from charlstm.insight.features import compile_pattern
+
     name, sign, regex = text.partition("=")
     if not (name and sign and regex):
         raise click.UsageError(f"{text!r} is not a feature: write NAME=REGEX, such as question=[^.?!]*[?]")
+    with usage_errors():
+        compile_pattern(name, regex)
     return name, regex
 
 
@@ -244,7 +256,9 @@ def _print_scores(
     width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
     space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
     # A file or a pipe has no width: there all steps are printed.
-    steps = evenly_chosen(list(scores), max(2, space // width)) if sys.stdout.isatty() else list(scores)
+    steps = list(scores)
+    if sys.stdout.isatty():
+        steps = evenly_chosen(steps, max(2, space // width), keep=named_at)
     left = len(scores) - len(steps)
     names = [f"{step:,}" for step in steps]
     lines = table(

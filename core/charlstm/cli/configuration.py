@@ -10,7 +10,7 @@ import click
 from charlstm.cli.json_schemas import ConfigCheck, ConfigPath, ConfigValues
 from charlstm.cli.options import json_option
 from charlstm.cli.output import print_note, print_result
-from charlstm.errors import CharLSTMError, ExitCode
+from charlstm.errors import CharLSTMError, ExitCode, SettingsError
 
 config_option = click.option(
     "--config",
@@ -50,12 +50,18 @@ def path_(as_json: bool) -> None:
 @config_option
 @json_option
 def show(path: Path | None, as_json: bool) -> None:
-    """Show every entry with the value that is used.
+    """Show every entry with the value that is used. Exit code 1 when the file of --config cannot be read.
 
     With --json: the entries by name.
     """
     from charlstm.config import load_config, written
+    from charlstm.toml_files import read_toml
 
+    if path is not None:
+        try:
+            read_toml(path, "configuration")
+        except SettingsError as error:  # the app starts with the defaults, but they are not what was asked for
+            raise CharLSTMError(str(error)) from None
     loaded, problems = load_config(path)
     for problem in problems:
         print_note(problem)
@@ -82,6 +88,10 @@ def init(path: Path | None, as_json: bool) -> None:
     place = path or config_path()
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # FileExistsError: the parent is a file
+        reason = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
+        raise CharLSTMError(f"The folder {place.parent} cannot be created ({reason}): choose another place") from None
+    try:
         user_files.save_text(place, example_config(), overwrite=False)
     except FileExistsError:
         raise CharLSTMError(f"{place} exists already: edit it, or remove it first") from None

@@ -26,7 +26,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, print_result, report_unknown_characters, write_page
+from charlstm.cli.output import ProgressBar, check_stdout, print_result, report_unknown_characters, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -107,7 +107,7 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
 @sampler_options
 @clamp_option
 @snapshot_option
-@click.option("--checkpoints", is_flag=True, help="Generate with every model of the run, from the first to the best.")
+@click.option("--checkpoints", is_flag=True, help="Generate with the models of the run: its snapshots and the best.")
 @click.option("--out", metavar="FILE", help="With --checkpoints: write a page with the texts side by side (.html).")
 @click.option(
     "--show-probs",
@@ -142,7 +142,7 @@ def generate(
     --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.session import Session
+    from charlstm.generation.session import Session, stop_strings
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:
@@ -153,10 +153,11 @@ def generate(
         raise click.UsageError("--checkpoints cannot be combined with --samples, --show-probs or --snapshot")
     if out is not None and not checkpoints:
         raise click.UsageError("--out needs --checkpoints: text goes to standard output")
+    check_stdout(as_json, out=out)
     settings = sampler_settings(sampler)
     with usage_errors():
         recipe = Recipe(seed, settings=settings, clamps=[parse_clamp(clamp) for clamp in clamps])
-    stops = [unescaped(each) for each in stop] + ([UNTIL[until]] if until else [])
+        stops = stop_strings([unescaped(each) for each in stop] + ([UNTIL[until]] if until else []))
     text = _read_prime(prime_file) if prime_file is not None else prime or ""
     if checkpoints:
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)

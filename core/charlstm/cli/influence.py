@@ -19,6 +19,7 @@ from charlstm.cli.options import (
     model_and_text_options,
     model_argument,
     optional_text_argument,
+    refuse_unused,
     text_argument,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
@@ -165,7 +166,8 @@ def context(
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
     them, at evenly spaced places of the first 50,000 characters of TEXT. Without TEXT, a run is measured on its own
-    held-out part. The margin of error comes from drawing these places again with repetition.
+    held-out part. --at may name any position of either. The margin of error comes from drawing these places again with
+    repetition.
 
     With --json: a list with context (characters kept), loss, shuffled (the loss with others in random order before
     them), error (standard error of the loss minus that of the longest context) and enough (the share of draws of the
@@ -175,17 +177,20 @@ def context(
     from charlstm.insight.context import context as measure
     from charlstm.runs.own_text import text_for_context
 
+    if at is not None:
+        refuse_unused("--at", "places")
+    usual = None if at is not None else READ_CHARS  # a position may lie anywhere in the text
     loaded = given.open_model()
     run = None if given.text else given.run
     if run is not None:
         if given.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        own = text_for_context(run, given.max_chars)
+        own = text_for_context(run, given.max_chars or usual)
         content, source = own.text, own.words
     elif not given.text:
         raise TextError(f"Give a TEXT to measure {given.model} on: it is not a run, so it has no text of its own")
     else:
-        content, source = given.start_of_text(loaded, None if at is not None else READ_CHARS)
+        content, source = given.start_of_text(loaded, usual)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)

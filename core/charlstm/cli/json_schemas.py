@@ -270,7 +270,8 @@ class ControlResult(TypedDict):
     command: str
     value: float | None
     done: bool
-    """Whether the command was carried out; always false without --wait, which does not ask."""
+    """Whether the command was carried out; always false without --wait, which does not ask. With --wait it is false
+    when the run came to its own end before it read ``stop`` or ``finish``."""
     step: int | None
     """With --wait: the step at which it was carried out; for ``stop`` and ``finish``, the last step of the run."""
     state: str | None
@@ -552,16 +553,16 @@ class CellScoreRow(TypedDict):
 
     feature: str
     cell: list[int]
-    """Layer and index, both counted from 1: the cell that follows the feature best in the last model."""
+    """Layer and index, both counted from 1: the cell that follows the feature best in the best model."""
     kind: Literal["auc", "r"]
     step: int
     """Training steps of the model in which the cell was scored."""
     score: float
     """As in ``cells``."""
     chance: float
-    """As in ``cells``, in the last model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
+    """As in ``cells``, in the best model: a score that is no further from 0.5 (``auc``) or 0 (``r``) means nothing."""
     named_at: int
-    """Training steps of the last model, in which the cell was named."""
+    """Training steps of the best model, in which the cell was named; snapshots may be of later steps."""
 
 
 class ProbeCellRow(TypedDict):

@@ -22,7 +22,7 @@ from charlstm.cli.options import (
     runs_dir_option,
     snapshot_option_to,
 )
-from charlstm.cli.output import print_note, print_result, write_stdout
+from charlstm.cli.output import check_stdout, print_note, print_result, write_stdout
 from charlstm.display import shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, destination, save
@@ -197,9 +197,8 @@ def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | 
 
 def _check_target(out: str, *, force: bool, as_json: bool) -> None:
     """Raise before the work is done what :func:`_write` would raise after it."""
+    check_stdout(as_json, out=out)
     if out == STDOUT:
-        if as_json:
-            raise click.UsageError("--json and --out - would both write to standard output: remove one of them")
         return
     if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: add a file name")

@@ -20,6 +20,7 @@ from charlstm.cli.options import (
     model_argument,
     number_option,
     open_model,
+    refuse_unused,
     runs_dir_option,
     snapshot_option,
     usage_errors,
@@ -91,6 +92,8 @@ def multiverse(
     from charlstm.insight.multiverse import multiverse as compute
     from charlstm.insight.multiverse import next_words
 
+    if words is not None:
+        refuse_unused("--words", "depth", "cutoff")
     loaded = open_model(model, runs_dir, snapshot)
     stepper = Stepper(loaded)
     with usage_errors():

@@ -17,6 +17,8 @@ from click.shell_completion import CompletionItem
 from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
+from charlstm.runs.models import MOST_MODELS
+from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
@@ -129,8 +131,18 @@ runs_argument = click.argument("runs", nargs=-1, required=True, metavar="RUN..."
 text_argument = click.argument("text", nargs=-1, required=True, shell_complete=complete_text)
 optional_text_argument = click.argument("text", nargs=-1, shell_complete=complete_text)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
+
+
+def _checked_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
+    with usage_errors():
+        return None if name is None else check_encoding(name)
+
+
 encoding_option = click.option(
-    "--encoding", metavar="NAME", help="Read the text in this encoding instead of detecting it."
+    "--encoding",
+    metavar="NAME",
+    callback=_checked_encoding,
+    help="Read the text in this encoding instead of detecting it.",
 )
 max_chars_option = integer_option("--max-chars", minimum=1, help="Read at most N characters.")
 settings_option = click.option(
@@ -216,9 +228,9 @@ class ModelAndText:
         """The run that the model belongs to, if there is one: see :func:`run_of`."""
         return run_of(self.model, self.runs_dir)
 
-    def models_of_run(self) -> list[tuple[int, Path]]:
+    def models_of_run(self, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
         """The models of the run: see :func:`models_of_run`."""
-        return models_of_run(self.model, self.runs_dir)
+        return models_of_run(self.model, self.runs_dir, most)
 
     def open_text(self, model: Model) -> Corpus:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
@@ -272,15 +284,16 @@ def text_options(command: F) -> F:
         max_chars: int | None,
         **rest: Any,
     ) -> Any:
-        options = TextOptions(
-            encoding=encoding,
-            pattern=pattern,
-            strip_boilerplate=strip_boilerplate,
-            clean=clean,
-            normalize=normalize,
-            fold_rare=fold_rare,
-            max_chars=max_chars,
-        )
+        with usage_errors():
+            options = TextOptions(
+                encoding=encoding,
+                pattern=pattern,
+                strip_boilerplate=strip_boilerplate,
+                clean=clean,
+                normalize=normalize,
+                fold_rare=fold_rare,
+                max_chars=max_chars,
+            )
         return command(*args, options=options, **rest)
 
     gather.__doc__ = command.__doc__
@@ -322,6 +335,16 @@ def text_options_over(base: TextOptions) -> TextOptions:
         if context.get_parameter_source(spec.name) is ParameterSource.COMMANDLINE
     }
     return replace(base, **given)
+
+
+def refuse_unused(option: str, *names: str) -> None:
+    """Raise :class:`click.UsageError` if the current command was given one of the options ``names``, by the names of
+    its parameters, on which the result does not depend with ``option``."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name or "") is ParameterSource.COMMANDLINE
+        if parameter.name in names and given:
+            raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
 
 
 def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str | list[str] | None = None) -> Corpus:
@@ -372,14 +395,14 @@ def run_of(model: str, runs_dir: Path | None) -> Run | None:
     return find_run(model, runs_dir)
 
 
-def models_of_run(model: str, runs_dir: Path | None) -> list[tuple[int, Path]]:
-    """The models of the run MODEL with their steps, from the first snapshot to the best model."""
+def models_of_run(model: str, runs_dir: Path | None, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+    """The models of the run MODEL with their steps: its snapshots, and the best model; up to ``most`` of them."""
     from charlstm.runs import models
 
     run = run_of(model, runs_dir)
     if run is None:
         raise RunError(f"{model} is not a run, so it has no snapshots: give the name of a run")
-    return models.models_of_run(run)
+    return models.models_of_run(run, most)
 
 
 @contextlib.contextmanager

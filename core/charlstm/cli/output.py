@@ -75,6 +75,18 @@ def _with_null(value: Any) -> Any:
     return value
 
 
+def check_stdout(as_json: bool, **files: str | None) -> None:
+    """Raise :class:`click.UsageError` if more than one result would go to stdout: that of --json, and the ``files``, by
+    the names of their options, which are ``-``."""
+    from charlstm.user_files import STDOUT
+
+    writers = ["--json"] if as_json else []
+    writers += [f"--{option} -" for option, name in files.items() if name == STDOUT]
+    if len(writers) > 1:
+        first, second = writers[:2]
+        raise click.UsageError(f"{first} and {second} would both write to standard output: remove one of them")
+
+
 def write_stdout(write: Callable[[BinaryIO], object]) -> None:
     """Call ``write`` with a file whose content then goes to stdout. Raises :class:`CharLSTMError` on a terminal."""
     if sys.stdout.isatty():

@@ -18,7 +18,7 @@ from charlstm.cli.options import (
     model_argument,
     optional_text_argument,
 )
-from charlstm.cli.output import ProgressBar, write_page
+from charlstm.cli.output import ProgressBar, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import READ_CHARS
@@ -85,6 +85,7 @@ def report(
     from charlstm.insight.report import report as write
     from charlstm.runs.own_text import beginning_of_text, held_out_text
 
+    check_stdout(as_json, out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     if out != user_files.STDOUT:
@@ -95,7 +96,7 @@ def report(
     if given.text:
         content, source = given.start_of_text(loaded, READ_CHARS)
     elif run is not None:
-        own = beginning_of_text(run, given.max_chars)
+        own = beginning_of_text(run, given.max_chars or READ_CHARS)
         content, source = own.text, own.words
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
@@ -119,7 +120,7 @@ def report(
                 places = places_of(read, find, loaded, where)
                 within = [place for place in places if place < len(content)]  # rather than in a licence at its end
                 explained = read[: (within or places)[-1] + 1]
-            models = [] if run is None else evenly_chosen(given.models_of_run(), SCORED_MODELS)
+            models = [] if run is None else given.models_of_run(SCORED_MODELS)
             page = feature_report(
                 loaded, content, asked, title=f"“{asked}” in {name}", facts=facts,
                 features=features, models=models, explained=explained, primes=primes, progress=progress,
@@ -129,7 +130,7 @@ def report(
             facts += _steps_fact(loaded, curves)
             unseen = content
             if run is not None and not given.text:
-                held_out = held_out_text(run, given.max_chars)
+                held_out = held_out_text(run, given.max_chars or READ_CHARS)
                 unseen, where = held_out.text, held_out.words
                 facts[:1] = [("cells on", source), ("surprises and context on", where)]
             page = write(

@@ -26,6 +26,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     StatusLine,
+    check_stdout,
     format_size,
     print_note,
     print_result,
@@ -272,6 +273,7 @@ def compare(
     """
     from charlstm.runs import comparison
 
+    check_stdout(as_json, csv=csv_file, svg=svg_file)
     found = [find_run(name, runs_dir) for name in runs]
     places = [run.path.resolve() for run in found]
     if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
@@ -385,6 +387,9 @@ def control(
     before or failed, and after --timeout, when the run may still carry the command out later; 130 after Ctrl-C, which
     does not take the command back.
 
+    A run may come to its own end before it reads `stop` or `finish`. The exit code is 0 then too, since it is over, and
+    `done` is false. When it is stopped before it reads `finish`, that is a failure.
+
     With --json: {"id", "command", "value", "done", "step", "state"}.
     """
     from charlstm.runs.control import check_command, send_command
@@ -406,16 +411,19 @@ def control(
     if not as_json:
         print_note(f"Sent to {found.name}: {command}{'' if value is None else f' {value:g}'}")
     if wait:
-        step, state = _wait_until_done(found, sent, timeout)
-        result["done"], result["step"], result["state"] = True, step, state
-        if not as_json:
+        done, step, state = _wait_until_done(found, sent, timeout)
+        result["done"], result["step"], result["state"] = done, step, state
+        if not as_json and done:
             print_note(f"Done at step {step:,}; {found.name} is {state}")
+        elif not as_json:
+            print_note(f"{found.name} is {state} at step {step:,}; it did not carry out {command}")
     if as_json:
         print_result(True, result)
 
 
-def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[int, str]:
-    """Wait until ``run`` has carried out the command ``sent``; returns its step and its state then.
+def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bool, int, str]:
+    """Wait until ``run`` has carried out the command ``sent``, or is over where the command was to end it; returns
+    whether it has, and its step and its state then.
 
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
@@ -446,11 +454,14 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[in
                     }
                     done = done or effects.get(sent.command, True)
             if sent.command in ("stop", "finish"):
-                if status.state in ("stopped", "finished"):
-                    return status.step, status.state
+                if status.state == "finished":
+                    return logged_at is not None, status.step, status.state
+                if status.state == "stopped" and sent.command == "stop":
+                    # Without a log entry too: a run logs no command while it reads its text or cannot write.
+                    return True, status.step, status.state
             elif logged_at is not None and done:
                 states = {"pause": "paused", "resume": "running"}  # the heartbeat is written after the log
-                return logged_at, states.get(sent.command) or run.status().state
+                return True, logged_at, states.get(sent.command) or run.status().state
             if not status.alive:
                 why = f": {status.message}" if status.message else ""
                 raise RunError(f"{run.name} is {status.state} and did not carry out {sent.command}{why}")

@@ -122,14 +122,20 @@ def context(
         progress: called with ``(done, total)`` steps; an exception ends the work.
 
     Raises:
-        GenerationError: the text is shorter than the longest context, or ``at`` lies too close to its start.
+        GenerationError: the text is shorter than the longest context, or ``at`` lies too close to its start or beyond
+            its end.
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
     lengths = tuple(sorted(set(lengths)))
     longest = lengths[-1]
-    before = len(ids) - 1 if at is None else min(at, len(ids) - 1)
-    if before < longest or (at is not None and at >= len(ids)):
+    if at is not None and at >= len(ids):
+        raise GenerationError(
+            f"Position {at:,} has no character to measure: the text has {len(ids):,} characters that the model knows, "
+            "counted from 0"
+        )
+    before = len(ids) - 1 if at is None else at
+    if before < longest:
         raise GenerationError(
             f"The text is too short for a context of {longest:,} characters: only {max(0, before):,} that the model "
             "knows stand before the predicted one. Take a longer text or shorter contexts"

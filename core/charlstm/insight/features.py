@@ -97,6 +97,14 @@ def feature_starts(name: str, before: str, text: str) -> int:
     return int((np.diff(values, prepend=0)[len(before) :] > 0).sum())
 
 
+def compile_pattern(name: str, pattern: str) -> regex.Pattern[str]:
+    """The regular expression of the feature ``name``. Raises :class:`GenerationError` if it cannot be read."""
+    try:
+        return regex.compile(pattern, regex.MULTILINE)
+    except regex.error as error:
+        raise GenerationError(f"The pattern of {name!r} cannot be read: {error}") from None
+
+
 def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATTERN_SECONDS) -> Feature:
     """A yes/no feature that is true on every character of every match of a regular expression.
 
@@ -108,11 +116,10 @@ def pattern_feature(name: str, pattern: str, text: str, *, seconds: float = PATT
         GenerationError: the pattern cannot be read, searches for too long, or matches nowhere or everywhere.
     """
     values = np.zeros(len(text), np.float32)
+    compiled = compile_pattern(name, pattern)
     try:
-        for match in regex.compile(pattern, regex.MULTILINE).finditer(text, timeout=seconds):
+        for match in compiled.finditer(text, timeout=seconds):
             values[match.start() : match.end()] = 1
-    except regex.error as error:
-        raise GenerationError(f"The pattern of {name!r} cannot be read: {error}") from None
     except TimeoutError:
         raise GenerationError(
             f"The pattern of {name!r} needs more than {seconds:g} seconds on this text: make it simpler"

@@ -193,9 +193,9 @@ def next_words(
     """The ``count`` most likely next words after ``prime``, most likely first, with their probabilities and by how much
     these may be too low.
 
-    A word is letters, digits, apostrophes and hyphens up to the first other character. If ``prime`` ends within a word,
-    its continuations are given, and "" if it may be complete; otherwise blanks before the word are allowed and belong
-    to no word.
+    A word is letters, digits, apostrophes and hyphens up to the first other character. If what the model reads of
+    ``prime`` ends within a word, its continuations are given, and "" if it may be complete; otherwise blanks before the
+    word are allowed and belong to no word.
 
     Beginnings of words are extended in the order of their probability, until no other word can be more likely than the
     last that is given, and those of the words given until the rest is negligible (:data:`NEGLIGIBLE`).
@@ -209,8 +209,8 @@ def next_words(
     letters = np.array([_in_word(symbol) for symbol in symbols])
     blanks = np.array([symbol.isspace() for symbol in symbols])
     found: dict[str, float] = {}
-    started = bool(prime) and _in_word(prime[-1]) if after is None else bool(letters[after.ids[-1]])
     after = after or read_text(model, prime, stepper=stepper)
+    started = bool(letters[after.ids[-1]])  # by what the model read: it leaves out characters that it does not know
     waiting: list[_Beginning] = []
     dropped: list[tuple[str, npt.NDArray[np.float64]]] = []  # texts, and what may follow them with which probability
 

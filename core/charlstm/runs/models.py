@@ -62,20 +62,28 @@ def demo_path() -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def models_of_run(run: Run) -> list[tuple[int, Path]]:
-    """The models of ``run`` with their steps, from the first snapshot to the best model: :data:`MOST_MODELS`, evenly
-    chosen, if there are more. Raises :class:`RunError` if it has no model yet."""
+def models_of_run(run: Run, most: int = MOST_MODELS) -> list[tuple[int, Path]]:
+    """The models of ``run`` with their steps: its best model and its snapshots, which may be of later steps. If there
+    are more than ``most``, the snapshots are evenly chosen. Raises :class:`RunError` if it has no model yet."""
     from charlstm.model.file import read_info  # numpy: this module is imported when the app starts
 
     found = {snapshot.step: snapshot.path for snapshot in run.snapshots()}
     best = run.model_file()
     step = read_info(best)[1].get("step")
-    if isinstance(step, int):
-        found[step] = best
-    return evenly_chosen(sorted(found.items()), MOST_MODELS)
+    if not isinstance(step, int):
+        return evenly_chosen(sorted(found.items()), most)
+    found[step] = best
+    return evenly_chosen(sorted(found.items()), most, keep=(step, best))
 
 
-def evenly_chosen(items: Sequence[Item], count: int) -> list[Item]:
-    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between."""
-    chosen = sorted({round(n * (len(items) - 1) / (count - 1)) for n in range(count)}) if items else []
-    return [items[n] for n in chosen]
+def evenly_chosen(items: Sequence[Item], count: int, *, keep: Item | None = None) -> list[Item]:
+    """Up to ``count`` of ``items``, evenly chosen: the first, the last, and some between.
+
+    ``keep`` is one of them and always among those that are chosen, even if it is neither the first nor the last.
+    """
+    if keep is None or len(items) <= count:
+        chosen = {round(n * (len(items) - 1) / max(1, count - 1)) for n in range(count)} if items else set()
+        return [items[n] for n in sorted(chosen)]
+    kept = items.index(keep)
+    others = [n for n in range(len(items)) if n != kept]
+    return [items[n] for n in sorted([kept, *evenly_chosen(others, count - 1)])]

@@ -28,19 +28,19 @@ class OwnText:
         return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"
 
 
-def beginning_of_text(run: Run, max_chars: int | None = None) -> OwnText:
-    """The first ``max_chars``, or :data:`READ_CHARS`, characters of the text of a run, on which cells are named.
+def beginning_of_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
+    """The first ``max_chars`` characters of the text of a run, on which cells are named; None takes all of it.
 
     Raises :class:`TextError` where the text is gone or has changed.
     """
     corpus = reopen_corpus(run.spec().corpus)
-    count = min(max_chars or READ_CHARS, corpus.text_chars)
+    count = corpus.text_chars if max_chars is None else min(max_chars, corpus.text_chars)
     return OwnText(corpus.text(0, count), corpus.text_chars, visible(corpus.name, keep=""))
 
 
-def held_out_text(run: Run, max_chars: int | None = None) -> OwnText:
-    """Up to ``max_chars``, or :data:`READ_CHARS`, characters that a run was not trained on, or of all of its text where
-    nothing was held out. Raises :class:`TextError` where the text is gone or has changed.
+def held_out_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
+    """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out;
+    None takes all of them. Raises :class:`TextError` where the text is gone or has changed.
     """
     spec = run.spec()
     corpus, settings = reopen_corpus(spec.corpus), spec.settings
@@ -49,10 +49,10 @@ def held_out_text(run: Run, max_chars: int | None = None) -> OwnText:
     name = visible(corpus.name, keep="")
     part = f"the held-out part of {name}" if text else name
     text = text or corpus.text()
-    return OwnText(text[: max_chars or READ_CHARS], len(text), part)
+    return OwnText(text[:max_chars], len(text), part)
 
 
-def text_for_context(run: Run, max_chars: int | None = None) -> OwnText:
+def text_for_context(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
     """The text on which it is measured how far the model of a run looks back: :func:`held_out_text`, or where that is
     shorter than the longest context :func:`beginning_of_text`."""
     found = held_out_text(run, max_chars)

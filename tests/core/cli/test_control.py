@@ -60,6 +60,41 @@ def test_control_waits_for_the_end_of_the_run(
     assert (result["done"], result["step"], result["state"]) == (True, 101, state)
 
 
+@pytest.mark.parametrize("command", ["stop", "finish"])
+def test_control_says_when_the_run_came_to_its_own_end_first(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
+) -> None:
+    """It is over, so that is no failure; ``done`` was true."""
+    while_waiting(monkeypatch, lambda: live.end("finished"))
+    result = json.loads(run_cli("control", "live", command, "--wait", "--json", "--runs-dir", str(tmp_path))[0])
+    assert (result["done"], result["step"], result["state"]) == (False, 100, "finished")
+
+
+def test_control_says_in_words_that_the_run_came_to_its_own_end_first(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    while_waiting(monkeypatch, lambda: live.end("finished"))
+    err = run_cli("control", "live", "stop", "--wait", "--runs-dir", str(tmp_path))[1]
+    assert err.splitlines()[-1] == "live is finished at step 100; it did not carry out stop"
+
+
+def test_control_fails_when_a_run_that_is_to_finish_is_stopped(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    while_waiting(monkeypatch, lambda: live.end("stopped"))
+    err = run_cli("control", "live", "finish", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
+    assert "live is stopped and did not carry out finish" in err
+
+
+def test_control_takes_a_stop_that_a_run_does_not_log_for_done(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As one that is stopped while it reads its text: there is no step yet to log the command at."""
+    while_waiting(monkeypatch, lambda: live.end("stopped"))
+    result = json.loads(run_cli("control", "live", "stop", "--wait", "--json", "--runs-dir", str(tmp_path))[0])
+    assert (result["done"], result["state"]) == (True, "stopped")
+
+
 def test_control_waits_for_the_written_checkpoint(
     live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

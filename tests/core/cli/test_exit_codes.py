@@ -89,3 +89,62 @@ def test_training_ends_with_the_number_of_the_signal(
 @pytest.mark.parametrize("words", [("rename", "fox"), ("train", "data/fox.txt", "--name")])
 def test_a_name_that_no_run_can_have_is_wrong_usage(workspace: Path, run_cli: RunCli, words: tuple[str, ...]) -> None:
     assert "cannot be a run's name" in run_cli(*words, "../fox", code=ExitCode.WRONG_USAGE)[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("stats", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("stats", "data/fox.txt", "--pattern", ""), "file name patterns"),
+        (("train", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("score", "no-such-run", "data/fox.txt", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("novelty", "data/fox.txt", "--corpus", "no-such-file", "--encoding", "nope"), "no text encoding 'nope'"),
+        (("generate", "no-such-run", "--stop", ""), "at least one character"),
+        (("cells", "no-such-run", "data/fox.txt", "--feature", "x=["), "cannot be read"),
+        (("report", "no-such-run", "--out", "page.html", "--feature", "x=["), "cannot be read"),
+    ],
+)
+def test_a_value_that_is_wrong_in_itself_is_wrong_usage(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], says: str
+) -> None:
+    """Whatever else is wrong; with some of these values the exit code was 1, after the model or the text was read."""
+    error = json.loads(run_cli(*words, "--json", code=ExitCode.WRONG_USAGE)[1])["error"]
+    assert error["kind"] == "usage"
+    assert says in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        (("compare", "fox", "--csv", "-", "--json"), "--json", "--csv -"),
+        (("compare", "fox", "--csv", "-", "--svg", "-"), "--csv -", "--svg -"),
+        (("report", "fox", "--out", "-", "--json"), "--json", "--out -"),
+        (("generate", "fox", "--checkpoints", "--out", "-", "--json"), "--json", "--out -"),
+    ],
+)
+def test_two_results_on_standard_output_are_refused(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], first: str, second: str
+) -> None:
+    """--json was ignored, and two files came one after the other."""
+    out, err = run_cli(*words, code=ExitCode.WRONG_USAGE)
+    assert out == ""
+    assert f"{first} and {second} would both write to standard output" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "ignored"),
+    [
+        (("multiverse", "fox", "--words", "3", "--depth", "5"), "--words", "--depth"),
+        (("multiverse", "fox", "--words", "3", "--cutoff", "0.1"), "--words", "--cutoff"),
+        (("context", "fox", "data/fox.txt", "--at", "500", "--places", "3"), "--at", "--places"),
+        (("cells", "fox", "data/fox.txt", "--show", "1:1", "--feature", "x=y"), "--show", "--feature"),
+        (("cells", "fox", "data/fox.txt", "--show", "1:1", "--per-feature", "2"), "--show", "--per-feature"),
+        (("cells", "fox", "data/fox.txt", "--probe", "blank", "--per-feature", "2"), "--probe", "--per-feature"),
+    ],
+)
+def test_options_without_an_effect_are_refused(
+    workspace: Path, run_cli: RunCli, words: tuple[str, ...], option: str, ignored: str
+) -> None:
+    err = run_cli(*words, code=ExitCode.WRONG_USAGE)[1]
+    assert f"{ignored} has no effect with {option}: remove one of them" in err
+    run_cli(*words[:-2])

@@ -337,6 +337,24 @@ def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, r
     assert (last["error"], last["enough"]) == (None, None)
 
 
+def test_context_beyond_the_end_of_the_text_is_refused(workspace: Path, error_of: ErrorOf, text: str) -> None:
+    """The message said that the text was too short for a context of 300 characters."""
+    found = error_of("context", "fox", text, "--at", "99999")
+    assert "Position 99,999 has no character to measure: the text has 1,170 characters" in found
+    assert "too short for a context of 300" in error_of("context", "fox", text, "--at", "200")
+
+
+def test_context_at_a_position_reads_all_of_the_runs_own_text(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("charlstm.cli.influence", "charlstm.runs.own_text"):
+        monkeypatch.setattr(f"{module}.READ_CHARS", 400)
+    assert "the first 400 of 540 characters of the held-out part" in " ".join(run_cli("context", "fox")[0].split())
+    rows = run_json("context", "fox", "--at", "500")
+    expected = charlstm.context("fox", TEXT[-540:], at=500).losses
+    assert [row["loss"] for row in rows] == pytest.approx(expected, abs=1e-6)
+
+
 def test_multiverse_is_a_tree(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
     root = run_json("multiverse", "fox", "--prime", "the ", "--depth", "3", "--cutoff", "0.01")
     assert root["char"] == ""

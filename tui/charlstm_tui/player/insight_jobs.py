@@ -28,6 +28,7 @@ from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, mu
 from charlstm.insight.sample import READ_CHARS, model_step
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
+from charlstm.runs.models import evenly_chosen
 from charlstm.runs.own_text import OwnText, beginning_of_text, text_for_context
 from charlstm_tui.background import in_thread
 from charlstm_tui.player.playback import LearntModel
@@ -148,14 +149,14 @@ class InsightJobs:
         tell: Callable[[CellsAtStep], object],
     ) -> None:
         """Find out what the ``named`` cells and another ``cell`` did on ``text`` from ``start`` on in the models of a
-        run, from the first to the best: up to :data:`FOLLOWED_MODELS`, evenly chosen. They are scored on the text on
+        run: the best one and snapshots, up to :data:`FOLLOWED_MODELS`, evenly chosen. They are scored on the text on
         which they were named. ``tell`` is called from the thread with each. Raises :class:`CharLSTMError`."""
 
         def job(check: Callable[[], None]) -> None:
             found = checkpoints(run)
-            chosen = sorted({round(n * (len(found) - 1) / (FOLLOWED_MODELS - 1)) for n in range(FOLLOWED_MODELS)})
+            best = next((each for each in found if each[1] is None), None)
             cells = () if named is None else named.cells
-            for listed, request in [found[n] for n in chosen]:
+            for listed, request in evenly_chosen(found, FOLLOWED_MODELS, keep=best):
                 model = load_model(Run(run).model_file(request))
                 own = model_step(model)  # a run that trains may have a better model by now
                 stepper = Stepper(model)
