@@ -54,10 +54,13 @@ def prepare(
     options: TextOptions,
     progress: ProgressCallback | None = None,
     validation: Resolved | None = None,
+    *,
+    as_0_2: bool = False,
 ) -> Prepared:
     """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
+    A text for ``validation`` follows it in the same ids, so that both have one vocabulary. ``as_0_2`` reads at most as
+    much as versions until 0.2 did, which ended all of a text where the built-in text in it usually ends.
     """
     progress, began_ns = progress or ignore, time.time_ns()
     texts = [found] if validation is None else [found, validation]
@@ -68,7 +71,8 @@ def prepare(
             for text in texts:
                 start = spool.chars
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
-                _read(items, options, _limit(text, options), spool, progress, reading)
+                limit = _limit_of_0_2(text, options) if as_0_2 else options.max_chars
+                _read(items, options, limit, spool, progress, reading)
                 if spool.chars == start:
                     raise TextError(f"{_shown(text)} is empty: choose another text")
                 ends.append(spool.chars)
@@ -88,12 +92,14 @@ def prepare(
         raise cache.disk_full_error(error) from None
 
 
-def _limit(found: Resolved, options: TextOptions) -> int | None:
-    """How many characters of ``found`` are read at most; None reads all."""
-    if options.max_chars is not None:
-        return options.max_chars
-    usual = [builtin.most_chars(item.builtin) for item in found.items if item.builtin is not None]
-    return max((most for most in usual if most is not None), default=None)
+def usual_chars(item: Item, options: TextOptions) -> int | None:
+    """How many characters of ``item`` are read at most when ``options`` set no limit; None reads all."""
+    return None if item.builtin is None or options.max_chars is not None else builtin.most_chars(item.builtin)
+
+
+def _limit_of_0_2(found: Resolved, options: TextOptions) -> int | None:
+    usual = [most for item in found.items if (most := usual_chars(item, options)) is not None]
+    return max(usual, default=options.max_chars)
 
 
 def _shown(found: Resolved) -> str:
@@ -117,7 +123,10 @@ def _read(
     progress: ProgressCallback,
     reading: _Reading,
 ) -> None:
-    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``."""
+    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``.
+
+    Without a limit in ``options``, a long built-in text has one of its own (:func:`usual_chars`).
+    """
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
     limit = None if limit is None else spool.chars + limit
     earlier = len(reading.stamps)
@@ -130,18 +139,22 @@ def _read(
 
         joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
+        left = usual_chars(item, options)
         for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps):
             if not piece:
                 continue
             if joint:
                 spool.add(joint)
                 joint = ""
+            if left is not None:
+                piece = piece[:left]
+                left -= len(piece)
             if limit is not None:
                 piece = piece[: limit - spool.chars]
             spool.add(piece)
             ends.feed(piece)
             last = piece[-1:] or last
-            if limit is not None and spool.chars >= limit:
+            if left == 0 or (limit is not None and spool.chars >= limit):
                 break
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
