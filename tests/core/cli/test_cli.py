@@ -381,6 +381,24 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
         (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
 
 
+def test_pruning_the_cache_keeps_the_text_of_a_run_from_a_newer_version(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
+    path = find_run("fox").path / "run.json"
+    content = path.read_text()
+    run_json("cache", "prune")
+    before = run_json("cache")
+    assert before["texts"] > 0
+    try:
+        path.write_text(json.dumps(json.loads(content) | {"format": 99}))
+        assert run_json("cache", "prune") == {"freed": 0}
+        path.write_text(json.dumps(json.loads(content) | {"format": 99, "corpus": {}}))
+        assert "no text was removed: update charlstm" in run_cli("cache", "prune", code=1)[1]
+    finally:
+        path.write_text(content)
+    assert run_json("cache") == before
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
