@@ -88,11 +88,11 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")
     for char, count in found.cleanable.items():
-        click.echo(f"unusual    {described(char)} × {count:,}; --clean replaces it")
+        cleaned = "was replaced" if corpus.options.clean else "--clean replaces it"
+        click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
     for part in corpus.report.boilerplate:
-        click.echo(
-            f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; --strip-boilerplate leaves it out"
-        )
+        left_out = "was left out" if corpus.options.strip_boilerplate else "--strip-boilerplate leaves it out"
+        click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {left_out}")
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
     if found.parts_overlap:

@@ -139,23 +139,19 @@ def _read(
 
         joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
-        left = usual_chars(item, options)
-        for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps):
+        left = None if limit is None else max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
+        most = min((each for each in (left, usual_chars(item, options)) if each is not None), default=None)
+        for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps, most=most):
             if not piece:
                 continue
             if joint:
                 spool.add(joint)
                 joint = ""
-            if left is not None:
-                piece = piece[:left]
-                left -= len(piece)
             if limit is not None:
                 piece = piece[: limit - spool.chars]
             spool.add(piece)
             ends.feed(piece)
             last = piece[-1:] or last
-            if left == 0 or (limit is not None and spool.chars >= limit):
-                break
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
         before = sum(stamp.size for stamp in reading.stamps[earlier:])
