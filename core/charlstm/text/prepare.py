@@ -41,11 +41,11 @@ _PIECE = 4 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A text that is in the cache under ``fingerprint``. ``stamps`` are those of its files, which were read after
-    ``began_ns`` (Unix time)."""
+    ``began_ns`` (Unix time); None for a file that was not opened, because the text had enough characters before it."""
 
     fingerprint: str
     report: ReadReport
-    stamps: list[FileStamp]
+    stamps: list[FileStamp | None]
     began_ns: int
 
 
@@ -112,7 +112,7 @@ def _shown(found: Resolved) -> str:
 class _Reading:
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
-    stamps: list[FileStamp] = field(default_factory=list)
+    stamps: list[FileStamp | None] = field(default_factory=list)
 
 
 def _read(
@@ -129,10 +129,11 @@ def _read(
     """
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
     limit = None if limit is None else spool.chars + limit
-    earlier = len(reading.stamps)
     for item in items:
         if limit is not None and spool.chars >= limit:
-            break
+            if item.path is not None:
+                reading.stamps.append(None)
+            continue
 
         def report(one: ReadProgress, before: int = before) -> None:
             progress(ReadProgress(before + one.done, total, one.stage))
@@ -141,7 +142,8 @@ def _read(
         ends = Ends(spool.chars + len(joint))
         left = None if limit is None else max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
         most = min((each for each in (left, usual_chars(item, options)) if each is not None), default=None)
-        for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps, most=most):
+        opened: list[FileStamp] = []
+        for piece in item_text(item, options, reading.tally, progress=report, stamps=opened, most=most):
             if not piece:
                 continue
             if joint:
@@ -154,7 +156,8 @@ def _read(
             last = piece[-1:] or last
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
-        before = sum(stamp.size for stamp in reading.stamps[earlier:])
+        reading.stamps += opened
+        before += sum(stamp.size for stamp in opened)
 
 
 class _Spool:
