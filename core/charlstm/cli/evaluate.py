@@ -292,7 +292,12 @@ def novelty(
     else:
         corpus, spans = _own_text(run, runs_dir, "train")
     options = dataclasses.replace(
-        corpus.options, encoding=encoding, max_chars=None, fold_rare=0, strip_boilerplate=False
+        corpus.options,
+        encoding=encoding,
+        max_chars=None,
+        fold_rare=0,
+        strip_boilerplate=False,
+        pattern=TextOptions().pattern,  # the run's own may not fit the files of another folder
     )
     searched_text = load_corpus(text, options)
     index = NoveltyIndex(corpus, min_length, spans)

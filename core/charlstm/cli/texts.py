@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import cast
 
@@ -89,11 +88,11 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     if found.invalid_bytes:
         click.echo(f"invalid    {found.invalid_bytes:,} bytes are not valid in this encoding and were read as U+FFFD")
     for char, count in found.cleanable.items():
-        click.echo(f"unusual    {described(char)} × {count:,}; --clean replaces it")
+        cleaned = "was replaced" if corpus.options.clean else "--clean replaces it"
+        click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
     for part in corpus.report.boilerplate:
-        click.echo(
-            f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; --strip-boilerplate leaves it out"
-        )
+        left_out = "was left out" if corpus.options.strip_boilerplate else "--strip-boilerplate leaves it out"
+        click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {left_out}")
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
     if found.parts_overlap:
@@ -118,14 +117,17 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 def cache(action: str, as_json: bool) -> None:
     """Show the cache of prepared texts; `prune` removes those that no run was trained on.
 
-    A removed text is prepared again when it is next opened.
+    A removed text is prepared again when it is next opened. Nothing is removed while a run does not say which text it
+    needs, because its run.json cannot be read.
 
     With --json: {"path", "texts", "bytes"}; of `prune` {"freed"}.
     """
     from charlstm.text.cache import entries, prune_cache, texts_dir
 
     if action == "prune":
-        freed = prune_cache(keep=_texts_of_runs())
+        from charlstm.runs.needed_texts import fingerprints_of_texts
+
+        freed = prune_cache(keep=fingerprints_of_texts())
         pruned: PruneResult = {"freed": freed}
         print_result(as_json, pruned, f"Freed {format_size(freed)} in {texts_dir()}")
         return
@@ -133,18 +135,6 @@ def cache(action: str, as_json: bool) -> None:
     size = sum(entry.bytes for entry in kept)
     result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
     print_result(as_json, result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
-
-
-def _texts_of_runs() -> set[str]:
-    """Fingerprints of the texts of all known runs. The cache may hold the only copy of a text from standard input."""
-    from charlstm.errors import RunError
-    from charlstm.runs.folder import list_runs
-
-    kept = set()
-    for run in list_runs(elsewhere=True):
-        with contextlib.suppress(RunError):
-            kept.add(str(run.spec().corpus.get("fingerprint")))
-    return kept
 
 
 @click.command()

@@ -292,20 +292,26 @@ def source_key(sources: Sequence[str], options: dict[str, Any], version: str) ->
 def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
     """The record stored under ``key`` if the files of the source still have the same ``stamps``, else None.
 
-    When ``max_chars`` ended the reading early, the files after that were not opened and their stamps do not count.
+    When ``max_chars`` ended the reading early, the files after that were not opened and their stamps do not count: they
+    are null in the record. Until version 0.2 they were left out, also those between a text and its validation text, so
+    that such a record is of no use.
     """
     try:
         kept = storage.read_json(_folder("sources") / f"{key}.json")
-        opened = stamps[: len(kept["stamps"])]
-        same = kept["format"] == FORMAT and kept["stamps"] == [list(stamp) for stamp in opened]
+        read = kept["stamps"]
+        same = kept["format"] == FORMAT and len(read) <= len(stamps)
+        same = same and all(one in (None, list(stamp)) for one, stamp in zip(read, stamps, strict=False))
         return dict(kept["record"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def store_record(key: str, stamps: Sequence[storage.FileStamp], record: dict[str, Any], read_ns: int) -> None:
-    """Store the ``record`` of files that were read from ``read_ns`` on (Unix time), unless a change might not show."""
-    if not all(stamp.is_settled(read_ns) for stamp in stamps):
+def store_record(key: str, stamps: Sequence[storage.FileStamp | None], record: dict[str, Any], read_ns: int) -> None:
+    """Store the ``record`` of files that were read from ``read_ns`` on (Unix time), unless a change might not show.
+
+    ``stamps`` has None for files that were not opened.
+    """
+    if not all(stamp is None or stamp.is_settled(read_ns) for stamp in stamps):
         return
     content = {"format": FORMAT, "stamps": stamps, "record": record}
     with suppress(OSError):  # with a full disk the text is read again next time

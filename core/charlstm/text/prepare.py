@@ -41,11 +41,11 @@ _PIECE = 4 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A text that is in the cache under ``fingerprint``. ``stamps`` are those of its files, which were read after
-    ``began_ns`` (Unix time)."""
+    ``began_ns`` (Unix time); None for a file that was not opened, because the text had enough characters before it."""
 
     fingerprint: str
     report: ReadReport
-    stamps: list[FileStamp]
+    stamps: list[FileStamp | None]
     began_ns: int
 
 
@@ -54,10 +54,13 @@ def prepare(
     options: TextOptions,
     progress: ProgressCallback | None = None,
     validation: Resolved | None = None,
+    *,
+    as_0_2: bool = False,
 ) -> Prepared:
     """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
+    A text for ``validation`` follows it in the same ids, so that both have one vocabulary. ``as_0_2`` reads at most as
+    much as versions until 0.2 did, which ended all of a text where the built-in text in it usually ends.
     """
     progress, began_ns = progress or ignore, time.time_ns()
     texts = [found] if validation is None else [found, validation]
@@ -68,7 +71,8 @@ def prepare(
             for text in texts:
                 start = spool.chars
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
-                _read(items, options, _limit(text, options), spool, progress, reading)
+                limit = _limit_of_0_2(text, options) if as_0_2 else options.max_chars
+                _read(items, options, limit, spool, progress, reading)
                 if spool.chars == start:
                     raise TextError(f"{_shown(text)} is empty: choose another text")
                 ends.append(spool.chars)
@@ -88,12 +92,14 @@ def prepare(
         raise cache.disk_full_error(error) from None
 
 
-def _limit(found: Resolved, options: TextOptions) -> int | None:
-    """How many characters of ``found`` are read at most; None reads all."""
-    if options.max_chars is not None:
-        return options.max_chars
-    usual = [builtin.most_chars(item.builtin) for item in found.items if item.builtin is not None]
-    return max((most for most in usual if most is not None), default=None)
+def usual_chars(item: Item, options: TextOptions) -> int | None:
+    """How many characters of ``item`` are read at most when ``options`` set no limit; None reads all."""
+    return None if item.builtin is None or options.max_chars is not None else builtin.most_chars(item.builtin)
+
+
+def _limit_of_0_2(found: Resolved, options: TextOptions) -> int | None:
+    usual = [most for item in found.items if (most := usual_chars(item, options)) is not None]
+    return max(usual, default=options.max_chars)
 
 
 def _shown(found: Resolved) -> str:
@@ -106,7 +112,7 @@ def _shown(found: Resolved) -> str:
 class _Reading:
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
-    stamps: list[FileStamp] = field(default_factory=list)
+    stamps: list[FileStamp | None] = field(default_factory=list)
 
 
 def _read(
@@ -117,20 +123,27 @@ def _read(
     progress: ProgressCallback,
     reading: _Reading,
 ) -> None:
-    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``."""
+    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``.
+
+    Without a limit in ``options``, a long built-in text has one of its own (:func:`usual_chars`).
+    """
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
     limit = None if limit is None else spool.chars + limit
-    earlier = len(reading.stamps)
     for item in items:
         if limit is not None and spool.chars >= limit:
-            break
+            if item.path is not None:
+                reading.stamps.append(None)
+            continue
 
         def report(one: ReadProgress, before: int = before) -> None:
             progress(ReadProgress(before + one.done, total, one.stage))
 
         joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
-        for piece in item_text(item, options, reading.tally, progress=report, stamps=reading.stamps):
+        left = None if limit is None else max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
+        most = min((each for each in (left, usual_chars(item, options)) if each is not None), default=None)
+        opened: list[FileStamp] = []
+        for piece in item_text(item, options, reading.tally, progress=report, stamps=opened, most=most):
             if not piece:
                 continue
             if joint:
@@ -141,11 +154,10 @@ def _read(
             spool.add(piece)
             ends.feed(piece)
             last = piece[-1:] or last
-            if limit is not None and spool.chars >= limit:
-                break
         if item.builtin is None:
             reading.boilerplate.extend(ends.boilerplate())
-        before = sum(stamp.size for stamp in reading.stamps[earlier:])
+        reading.stamps += opened
+        before += sum(stamp.size for stamp in opened)
 
 
 class _Spool:

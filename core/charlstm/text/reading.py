@@ -12,10 +12,10 @@ import re
 import threading
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from charlstm import arguments
 from charlstm.errors import TextError
@@ -115,7 +115,7 @@ class ReadReport:
     """Bytes that are not valid in the encoding; they became U+FFFD."""
     bytes: int = 0
     cleanable: Mapping[str, int] = field(default_factory=dict)
-    """How often each character of :data:`CLEANED` was found, whether it was cleaned or not."""
+    """How often each character of :data:`CLEANED` was found in what was read, whether it was cleaned or not."""
     boilerplate: tuple[Boilerplate, ...] = ()
     """Headers and licences that were found, whether they were left out or not."""
     files: tuple[str, ...] = ()
@@ -159,6 +159,17 @@ class Tally:
     bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
 
+    def copy(self) -> Tally:
+        """The counts as they are now."""
+        return replace(
+            self, newlines=self.newlines.copy(), encodings=self.encodings.copy(), cleanable=self.cleanable.copy()
+        )
+
+    def become(self, other: Tally) -> None:
+        """Take over the counts of ``other``."""
+        for spec in fields(self):
+            setattr(self, spec.name, getattr(other, spec.name))
+
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
         return "mixed" if len(self.newlines) > 1 else names[self.newlines.copy().pop()] if self.newlines else "none"
@@ -178,28 +189,125 @@ class Characters:
 
     def feed(self, piece: str, *, final: bool = False) -> str:
         """Add ``piece`` and return the characters that later pieces cannot change; with ``final``, all that remain."""
-        text = self._newlines.decode(piece, final=final)
+        text = self._held + self._newlines.decode(piece, final=final)
+        if seen := self._newlines.newlines:
+            self._tally.newlines.update((seen,) if isinstance(seen, str) else seen)
+        if self._options.normalize:
+            cut = len(text) if final else _safe_cut(text, self._options)
+            self._held = text[cut:]
+            text = text[:cut]
         for char in _cleanable(text):
             self._tally.cleanable[char] += text.count(char)
             if self._options.clean:
                 text = text.replace(char, CLEANED[char])
-        if self._options.normalize:
-            text = self._held + text
-            cut = len(text) if final else _safe_cut(text)
-            self._held = text[cut:]
-            text = _composed(text[:cut])
-        if seen := self._newlines.newlines:
-            self._tally.newlines.update((seen,) if isinstance(seen, str) else seen)
-        return text
+        return _composed(text) if self._options.normalize else text
+
+    def remember(self) -> Callable[[], None]:
+        """Gives a function that forgets what is fed from now on, also in the tally. It may be called once."""
+        held, newlines, tally = self._held, self._newlines.getstate(), self._tally.copy()
+
+        def go_back() -> None:
+            self._held = held
+            self._newlines = io.IncrementalNewlineDecoder(None, translate=True)  # one that has not seen any newlines
+            self._newlines.setstate(newlines)
+            self._tally.become(tally)
+
+        return go_back
 
 
-def decoded(blocks: Iterable[bytes], encoding: str, options: TextOptions, tally: Tally) -> Iterator[str]:
-    """Decode and convert ``blocks`` of bytes; gives one piece of text for each. Invalid bytes become U+FFFD."""
+def decoded(
+    blocks: Iterable[bytes],
+    encoding: str,
+    options: TextOptions,
+    tally: Tally,
+    most: int | None = None,
+    check: Callable[[], None] | None = None,
+) -> Iterator[str]:
+    """Decode and convert ``blocks`` of bytes; gives one piece of text for each. Invalid bytes become U+FFFD.
+
+    ``most`` and ``check`` are those of :func:`converted`.
+    """
     decoder = codecs.getincrementaldecoder(encoding)(_REPLACE)
     characters = Characters(options, tally)
+
+    def feed(block: bytes, final: bool) -> str:
+        return characters.feed(_decode(decoder, block, tally, final=final), final=final)
+
+    def remember() -> Callable[[], None]:
+        state, forget = decoder.getstate(), characters.remember()
+
+        def go_back() -> None:
+            decoder.setstate(state)
+            forget()
+
+        return go_back
+
+    return _up_to(most, blocks, b"", feed, remember, check)
+
+
+def converted(
+    pieces: Iterable[str],
+    options: TextOptions,
+    tally: Tally,
+    most: int | None = None,
+    check: Callable[[], None] | None = None,
+) -> Iterator[str]:
+    """Convert ``pieces`` of text.
+
+    Without ``most`` gives one piece for each, and the last characters. With it, it ends after ``most`` characters, and
+    then has added to ``tally`` what is in these: but for what had to be read to know the last of them, a character or
+    two. ``check`` is called after each of the given pieces, whose whole is in ``tally`` then.
+    """
+    characters = Characters(options, tally)
+    return _up_to(
+        most, pieces, "", lambda piece, final: characters.feed(piece, final=final), characters.remember, check
+    )
+
+
+_Block = TypeVar("_Block", bytes, str)
+
+
+def _up_to(
+    most: int | None,
+    blocks: Iterable[_Block],
+    nothing: _Block,
+    feed: Callable[[_Block, bool], str],
+    remember: Callable[[], Callable[[], None]],
+    check: Callable[[], None] | None,
+) -> Iterator[str]:
+    """What ``feed`` makes of ``blocks``, up to ``most`` characters.
+
+    The block in which they end is fed again in halves, of which the later one is left out if it is not needed: this
+    takes as long again as that block.
+    """
+    left = most
     for block in blocks:
-        yield characters.feed(_decode(decoder, block, tally, final=False))
-    yield characters.feed(_decode(decoder, b"", tally, final=True), final=True)
+        go_back = None if left is None else remember()
+        piece = feed(block, False)
+        if check is not None:
+            check()
+        if left is None or go_back is None or len(piece) < left:
+            left = None if left is None else left - len(piece)
+            yield piece
+            continue
+        go_back()
+        while block:
+            half = block[: max(len(block) // 2, 1)]
+            go_back = remember()
+            piece = feed(half, False)
+            if len(half) < len(block) and len(piece) >= left:
+                go_back()
+                block = half
+                continue
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                return
+            block = block[len(half) :]
+    piece = feed(nothing, True)
+    if check is not None:
+        check()
+    yield piece[:left]
 
 
 _REPLACE = "charlstm-replace"
@@ -234,10 +342,13 @@ _MAX_HELD = 1_000_000
 _LONG_RUN = 1024
 
 
-def _safe_cut(text: str) -> int:
-    """The last position in ``text`` at which it can be cut, so that both parts can be normalised separately."""
+def _safe_cut(text: str, options: TextOptions) -> int:
+    """The last position in ``text`` at which it can be cut, so that both parts can be converted separately.
+
+    Between a character that cleaning removes and the one before it there is none: what follows may compose with that.
+    """
     for cut in range(len(text) - 1, max(len(text) - _MAX_HELD, 0), -1):
-        if _never_composes(text[cut]):
+        if _never_composes(text[cut]) and not (options.clean and CLEANED.get(text[cut]) == ""):
             return cut
     return 0 if len(text) < _MAX_HELD else len(text)
 

@@ -24,7 +24,7 @@ from charlstm.errors import TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
-from charlstm.text.reading import Characters, Tally, TextOptions, decoded
+from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
@@ -296,18 +296,19 @@ def item_text(
     progress: ProgressCallback | None = None,
     stamps: list[FileStamp] | None = None,
     block: int | None = None,
+    most: int | None = None,
 ) -> Iterator[str]:
-    """Read the characters of ``item``, ``block`` bytes at a time.
+    """Read the characters of ``item``, at most ``most``, ``block`` bytes at a time.
 
     Findings are added to ``tally`` and the file's stamp to ``stamps``; ``progress`` counts the bytes of this item.
     Raises :class:`TextError`.
     """
     if item.builtin is not None:
-        yield from _converted(builtin.pieces(item.builtin), options, tally)
+        yield from _converted(builtin.pieces(item.builtin), options, tally, most)
         return
     if item.text is not None:
         pieces = (item.text[start : start + BLOCK] for start in range(0, len(item.text), BLOCK))
-        yield from _converted(pieces, options, tally)
+        yield from _converted(pieces, options, tally, most)
         return
     with open_regular(item) as (file, stamp):
         if stamps is not None:
@@ -332,12 +333,13 @@ def item_text(
                 yield bytes_
                 report(ReadProgress(done, stamp.size, "reading"))
 
-        for piece in decoded(counted(), encoding.name, options, tally):
+        def check() -> None:
             _refuse_invalid(item, encoding.name, tally.invalid_bytes - invalid_before, done)
             nuls = tally.cleanable["\0"] - nuls_before
             if nuls > done // 2 and not options.clean and options.max_chars is None:
                 raise TextError(f"{item.shown} is mostly NUL bytes: it is damaged or not text; choose a text file")
-            yield piece
+
+        yield from decoded(counted(), encoding.name, options, tally, most, check)
 
 
 def _refuse_invalid(item: Item, encoding: str, invalid: int, read: int) -> None:
@@ -353,14 +355,16 @@ def ignore(progress: ReadProgress) -> None:
     """A progress callback that does nothing."""
 
 
-def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally) -> Iterator[str]:
+def _converted(pieces: Iterable[str], options: TextOptions, tally: Tally, most: int | None) -> Iterator[str]:
     """Convert text that needs no decoding; its bytes are counted as UTF-8."""
     tally.encodings.add("utf-8")
-    characters = Characters(options, tally)
-    for piece in pieces:
-        tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
-        yield characters.feed(piece)
-    yield characters.feed("", final=True)
+
+    def counted() -> Iterator[str]:
+        for piece in pieces:
+            tally.bytes += len(piece.encode("utf-8", "surrogatepass"))
+            yield piece
+
+    yield from converted(counted(), options, tally, most)
 
 
 def copy_stdin(to: Path, progress: ProgressCallback) -> Item:

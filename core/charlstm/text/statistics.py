@@ -131,6 +131,7 @@ SEQUENCE = 200
 MIN_OVERLAP = 0.1
 """A smaller share of overlap is not reported: between the last tenth and the rest of novels, plays and lists of names
 there is none; of the Python reference, which repeats itself, it is 8 %."""
+HELD_OUT_PART = "held-out part"
 _MAX_SEQUENCES = 2000
 _BLOCK = 1 << 18
 _FACTOR = 0x9E3779B97F4A7C15
@@ -181,10 +182,13 @@ def overlap_share(
 
 
 def parts_overlap(
-    corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span], part: str = "held-out part"
+    corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span], part: str = HELD_OUT_PART
 ) -> str | None:
     """A warning when much of ``held_out``, called ``part`` in it, is in the training part too, else None."""
-    share = overlap_share(corpus.ids, held_out, corpus.ids, train)
+    return _overlap_warning(overlap_share(corpus.ids, held_out, corpus.ids, train), part)
+
+
+def _overlap_warning(share: float, part: str) -> str | None:
     if share < MIN_OVERLAP:
         return None
     return (
@@ -352,7 +356,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         too_little=reason,
         sampled=sampled,
         parts_differ=parts_differ(corpus, split),
-        parts_overlap=parts_overlap(corpus, split.train, split.held_out) if bits else None,
+        parts_overlap=_overlap_warning(_cached_overlap(corpus, split), HELD_OUT_PART) if bits else None,
     )
 
 
@@ -391,6 +395,16 @@ def _cached_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
         cached = {"bits": figures, "sampled": sampled}
         cache.store_figures(corpus.fingerprint, name, cached)
     return cached["bits"], bool(cached.get("sampled"))
+
+
+def _cached_overlap(corpus: Corpus, split: Split) -> float:
+    """The :func:`overlap_share` of the held-out part, computed once for a text and a split."""
+    name = f"overlap {SEQUENCE} {_MAX_SEQUENCES} {split}"
+    share = (cache.find_figures(corpus.fingerprint, name) or {}).get("share")
+    if type(share) is not float or not 0 <= share <= 1:
+        share = overlap_share(corpus.ids, split.held_out, corpus.ids, split.train)
+        cache.store_figures(corpus.fingerprint, name, {"share": share})
+    return share
 
 
 def _are_figures(bits: Any) -> bool:

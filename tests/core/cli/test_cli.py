@@ -141,6 +141,20 @@ def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Pat
     assert "(a guess)" not in run_cli("stats", "data/fox.txt")[0]
 
 
+def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
+    licence = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence\n"
+    (workspace / "book.txt").write_text("abcdefghij" + "\u00a0\u00ad" * 1000 + licence, encoding="utf-8")
+    found = run_json("stats", "book.txt", "--max-chars", "5")
+    assert (found["chars"], found["cleanable"]) == (5, {})
+    assert run_json("stats", "book.txt")["cleanable"] == {"\u00a0": 1000, "\u00ad": 1000}
+    out, _ = run_cli("stats", "book.txt")
+    assert "× 1,000; --clean replaces it\n" in out
+    assert "characters; --strip-boilerplate leaves it out\n" in out
+    out, _ = run_cli("stats", "book.txt", "--clean", "--strip-boilerplate")
+    assert "× 1,000; was replaced\n" in out
+    assert "characters; was left out\n" in out
+
+
 def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
@@ -379,6 +393,24 @@ def test_pruning_the_cache_keeps_the_texts_of_runs(workspace: Path, run_cli: Run
         assert run_json("eval", "fox", "--part", "validation")["chars"] > 0
     finally:
         (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
+
+
+def test_pruning_the_cache_keeps_the_text_of_a_run_from_a_newer_version(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
+    path = find_run("fox").path / "run.json"
+    content = path.read_text()
+    run_json("cache", "prune")
+    before = run_json("cache")
+    assert before["texts"] > 0
+    try:
+        path.write_text(json.dumps(json.loads(content) | {"format": 99}))
+        assert run_json("cache", "prune") == {"freed": 0}
+        path.write_text(json.dumps(json.loads(content) | {"format": 99, "corpus": {}}))
+        assert "no text was removed: update charlstm" in run_cli("cache", "prune", code=1)[1]
+    finally:
+        path.write_text(content)
+    assert run_json("cache") == before
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,18 @@ def test_novelty_searches_the_training_text_of_a_run(
     assert "Nothing is copied" in run_cli("novelty", str(text), "--model", "fox")[0]
 
 
+def test_novelty_reads_a_folder_as_other_commands_do_whatever_files_the_run_read(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    poems = tmp_path / "poems"
+    for folder, name in ((code, "a.py"), (poems, "a.txt")):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(LINE * 60, encoding="utf-8")
+    run_cli("train", str(code), "--pattern", "*.py", *TINY, "--name", "code")
+    assert run_json("novelty", str(poems), "--model", "code")["chars"] == len(LINE * 60)
+
+
 def prose(seed: int, lines: int = 60) -> str:
     """Random lines that do not repeat."""
     random = np.random.default_rng(seed)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import paths
+from charlstm import paths, storage
 from charlstm.errors import CharLSTMError, TextError
-from charlstm.text import builtin
+from charlstm.text import builtin, cache
 from charlstm.text.catalogue import find_texts, recent_texts, remember_text
-from charlstm.text.corpus import open_corpus, preview
+from charlstm.text.corpus import open_corpus, preview, reopen_corpus
 from charlstm.text.reading import TextOptions
 
 
@@ -106,6 +106,48 @@ def test_built_in_text_is_declared_in_one_place(monkeypatch: pytest.MonkeyPatch)
     assert open_corpus("python-pages", TextOptions(max_chars=99)).text() == "".join(pages)
     with pytest.raises(TextError, match=r"did you mean python-pages\?"):
         open_corpus("python-page")
+
+
+@pytest.fixture
+def pages(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a built-in text of which less than all is read, as of the source code."""
+    declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
+    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
+    return "python-pages"
+
+
+def test_limit_of_a_built_in_text_neither_cuts_nor_leaves_out_a_text_beside_it(pages: str, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.txt"
+    mine.write_text("0123456789" * 3)
+    first = "The first page.\nThe "
+    assert open_corpus([pages, mine]).text() == f"{first}\n{'0123456789' * 3}"
+    assert open_corpus([mine, pages]).text() == f"{'0123456789' * 3}\n{first}"
+    assert open_corpus([pages, pages]).text() == f"{first}\n{first}"
+    assert open_corpus([pages, mine], TextOptions(max_chars=40)).text() == (
+        "The first page.\nThe second page.\n0123456"
+    )
+    assert open_corpus(pages, validation=[mine, pages]).text() == f"{first}{'0123456789' * 3}\n{first}"
+
+
+def test_texts_beside_a_built_in_one_are_read_again_as_version_0_2_read_them(
+    pages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that trained on such a text continues with it; another one reads all of it."""
+    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
+    mine = tmp_path / "mine.txt"
+    mine.write_text("0123456789" * 3)
+    for sources, read in (([pages, mine], "The first page.\nThe "), ([mine, pages], "0123456789" * 2)):
+        before = open_corpus(text=read)
+        names = [str(each) for each in sources]
+        record = before.to_record() | {"sources": names}
+        cache.store_record(cache.source_key(names, TextOptions().to_dict(), builtin.version()), [], record, 0)
+        assert len(open_corpus(sources).text()) == 51
+        assert reopen_corpus(record).text() == read
+        cache.prune_cache()
+        assert reopen_corpus(record).text() == read
+        cache.prune_cache()
+        with pytest.raises(TextError, match="has changed"):
+            reopen_corpus(record | {"fingerprint": "0" * 64})
 
 
 def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

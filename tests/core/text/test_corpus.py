@@ -206,8 +206,8 @@ def test_file_written_just_before_reading_is_not_recorded(text: Path, monkeypatc
     """Because a second change within the resolution of the clock, after reading began, would not show."""
     prepare = corpus_module.prepare
 
-    def prepare_slowly(*arguments: Any) -> Any:
-        done = prepare(*arguments)
+    def prepare_slowly(*arguments: Any, **named: Any) -> Any:
+        done = prepare(*arguments, **named)
         now = time.time_ns()
         monkeypatch.setattr(time, "time_ns", lambda: now + 60 * 10**9)
         return done

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -16,13 +17,15 @@ TRICKY = st.text(
 ANY = TRICKY | st.text()
 
 
-def read(data: bytes, sizes: list[int], encoding: str, options: TextOptions) -> tuple[str, Tally]:
+def read(
+    data: bytes, sizes: list[int], encoding: str, options: TextOptions, most: int | None = None
+) -> tuple[str, Tally]:
     blocks, at = [], 0
     for size in sizes:
         blocks.append(data[at : at + size])
         at += size
     tally = Tally()
-    return "".join(decoded([*blocks, data[at:]], encoding, options, tally)), tally
+    return "".join(decoded([*blocks, data[at:]], encoding, options, tally, most)), tally
 
 
 @given(ANY, st.lists(st.integers(0, 9)), st.sampled_from(["utf-8", "utf-16-le", "utf-32-be"]), st.booleans())
@@ -68,6 +71,38 @@ def test_cleanable_characters_are_counted_with_and_without_clean() -> None:
     assert kept == data.decode()
     assert cleaned == "soft and\nhard"
     assert counted.cleanable == counted_too.cleanable == {"\u00ad": 1, "\u00a0": 1, "\f": 1, "\x00": 1}
+
+
+@given(
+    TRICKY,
+    st.lists(st.integers(0, 9)),
+    st.sampled_from(["utf-8", "utf-16-le", "shift_jis", "utf-7"]),
+    st.booleans(),
+    st.booleans(),
+    st.integers(1, 30),
+)
+def test_decoded_up_to_a_number_of_characters_is_the_beginning_of_the_text(
+    text: str, sizes: list[int], encoding: str, clean: bool, normalize: bool, most: int
+) -> None:
+    data, options = text.encode(encoding, "replace"), TextOptions(clean=clean, normalize=normalize)
+    whole, counted = read(data, sizes, encoding, options)
+    beginning, tally = read(data, sizes, encoding, options, most)
+    assert beginning == whole[:most]
+    assert tally.cleanable <= counted.cleanable
+    if normalize and not clean:
+        assert +tally.cleanable == Counter(char for char in beginning if char in CLEANED)
+    if len(whole) < most:
+        assert tally == counted
+
+
+@pytest.mark.parametrize("after", ["\u00ad\u00a0" * 1000, "\r\n" * 1000, "\x00" * 1000])
+def test_only_what_is_kept_is_counted(after: str) -> None:
+    data = b"kept\n\xff\xc2\xa0soft\xc2\xad end" + after.encode() + b"\xff" * 9
+    for options in (TextOptions(), TextOptions(clean=True)):
+        beginning, tally = read(data, [7], "utf-8", options, 13)
+        assert beginning == ("kept\n\ufffd soft e" if options.clean else "kept\n\ufffd\xa0soft\xad ")
+        assert tally.cleanable == {"\xa0": 1, "\xad": 1}
+        assert (tally.invalid_bytes, tally.newline_style()) == (1, "LF")
 
 
 def test_long_runs_of_marks_are_fast() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.text import statistics
+from charlstm.text import cache, statistics
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm.text.statistics import MAX_ORDER, SEQUENCE, NGrams, describe, overlap_share, parts_differ
@@ -110,6 +110,26 @@ def test_bits_are_cached(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  #
     assert describe(corpus, corpus.split(0.1, "blocks")).bits != first.bits
     monkeypatch.setattr("charlstm.text.statistics.NGrams", None)
     assert describe(corpus) == first
+
+
+@pytest.mark.parametrize("damage", [None, "0.5", 2.0, float("nan"), True])
+def test_overlap_is_cached(corpus_of, damage: object, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    corpus = corpus_of(prose(30_000) * 2)
+    searched: list[float] = []
+    real = statistics.overlap_share
+    monkeypatch.setattr(statistics, "overlap_share", lambda *given: searched.append(real(*given)) or searched[-1])
+    first = describe(corpus)
+    assert first.parts_overlap is not None
+    assert describe(corpus) == first
+    assert searched == [1.0]
+    assert describe(corpus, corpus.split(0.4, "blocks")).parts_overlap != first.parts_overlap
+    assert len(searched) == 2
+    if damage is not None:
+        for path in (cache.texts_dir() / corpus.fingerprint).glob("figures-*.json"):
+            if "share" in (kept := json.loads(path.read_text())):
+                path.write_text(json.dumps(kept | {"share": damage}))
+        assert describe(corpus) == first
+        assert len(searched) == 3
 
 
 def test_bits_of_large_texts_are_sampled(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
