@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from charlstm import storage, user_files
 from charlstm.generation import saving
+from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
@@ -1226,6 +1227,98 @@ def test_words_for_a_text_that_is_being_opened_are_in_that_text(model: Path, lis
     assert text_in_file(player.file, model) == "second"
     assert first.file != player.file
     assert text_in_file(first.file, model) == "first"
+
+
+@contextmanager
+def held_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The player's model reads nothing meanwhile; what waits for it waits."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "read", lambda reader, until, proceed=None: False)
+        yield
+
+
+def test_what_waits_in_write_is_done_in_its_order_before_what_is_typed_behind_it(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export has the text as it was when it was asked for; what is typed does not wait for the model."""
+    player, path = listener.player, tmp_path / "text.txt"
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    with held_reading(monkeypatch):
+        player.do(operations.SET_WRITING, True)
+        player.do(operations.INSERT, "hello world")
+        player.save_as(path, None)
+        player.do(operations.MOVE_BY, -5)
+        player.do(operations.INSERT, "X")
+        listener.until(lambda p: p.length == 12)
+        assert listener.line == "hello Xworld"
+        player.save_as(path.with_suffix(".md"), None)
+        player.do(operations.SET_WRITING, False)
+        player.do(operations.RENAME, 0, "named")
+        listener.until(lambda p: p.branches[0].name == "named")
+        assert not player._playbacks[0].writing
+    listener.until(lambda p: any("Exported to text.md" in note for note in listener.notes))
+    assert any("Exported to text.txt" in note for note in listener.notes)
+    assert path.read_text() == "The morninghello world"
+    assert "hello Xworld" in path.with_suffix(".md").read_text()
+
+
+def test_a_request_for_suggestions_gives_way_to_what_is_typed(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    with held_reading(monkeypatch):
+        player.do(operations.SET_WRITING, True)
+        player.do(operations.INSERT, "hello")
+        player.find_continuations(2, 10, 1, 1)
+        player.do(operations.ANOTHER_SUGGESTION, 1)
+        player.do(operations.INSERT, " you")
+        state = listener.until(lambda p: p.length == 9)
+    assert state.continuations is None
+    assert listener.line == "hello you"
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
+    goes_on: bool, model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when another text is played. An undo of what was not done takes nothing away."""
+    player, path = listener.player, tmp_path / "text.txt"
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    player.do(operations.INSERT, "hello")
+    first = listener.saved(5)
+    with held_reading(monkeypatch):
+        player.do(operations.INSERT, " you")
+        player.do(operations.REGENERATE, at(8))
+        player.do(operations.UNDO)
+        player.do(operations.INSERT_AT, "r own", at(9))
+        player.save_as(path, None)
+        if goes_on:
+            player.load(PlayRequest(str(model), prime="Now"))
+            listener.until(lambda p: listener.prime == "Now")
+        assert player.close(60)
+    assert text_in_file(first.file, model) == "hello your own"
+    assert path.read_text() == "The morninghello your own"
+
+
+def test_words_behind_a_change_of_the_checkpoint_are_in_the_text_that_then_begins(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=0))
+    before = listener.until(lambda p: p.distribution is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(playback.Playback, "unread", property(lambda playback: 1))
+        player.do(operations.GENERATE_ONE)
+        player.load_checkpoint(-1)
+        player.do(operations.INSERT, "own")
+        listener.until(lambda p: p.done == player.asked[0])
+    listener.until(lambda p: p.session_id != before.session_id and p.length == 3)
+    assert listener.line == "own"
 
 
 def test_closing_waits_for_a_slow_disk_if_it_may(

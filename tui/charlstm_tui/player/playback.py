@@ -101,6 +101,10 @@ def nothing(playback: object, *arguments: Any) -> int:
     return 0
 
 
+def leave(playback: object, *arguments: Any) -> None:
+    """Leave undone what is of no use any more when the text has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """Something that can be done.
@@ -110,12 +114,15 @@ class Operation:
         reads: how far the model has to have read before: called with the same.
         edits: whether it is the user's work, for which a session is kept.
         stops: whether text that streams stops.
+        unread: does it, or leaves it, where the model has not read so far, for an edit in Write that would wait behind
+            it; ``None``: the edit waits.
     """
 
     run: Callable[..., object]
     reads: Callable[..., int] = nothing
     edits: bool = True
     stops: bool = True
+    unread: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +399,6 @@ class Playback:
         self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
         self.continues, self.title, self.opened = replaced.continues, replaced.title, None
         self.settings = replaced.reader.settings
-        self.waiting.clear()
         self.play(replaced.document, replaced.reader, replaced.key)
 
     def begin_opening(self, request: PlayRequest) -> None:

@@ -28,6 +28,7 @@ from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import target
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
@@ -35,7 +36,7 @@ from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, to_end
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, REDO, UNDO, to_end
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
@@ -266,7 +267,10 @@ class Player:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
         reads = nothing if path.suffix.lower() in ("", ".json") else to_end
-        save = Operation(lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False)
+        save = Operation(
+            lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False,
+            unread=lambda playback: self._save_as(playback, path, colour, reads_copy=True),
+        )  # fmt: skip
         self.do(save)
 
     # ---- the thread
@@ -283,10 +287,37 @@ class Player:
         playback.changed = True
         if not playback.is_open:
             return
-        if playback.writing and waiting.operation.edits:
-            playback.waiting.clear()  # who types does not wait for the model
         playback.waiting.append(waiting)
         self._carry_out_waiting(playback)
+        while playback.writing and waiting.operation.edits and len(playback.waiting) > 1:
+            if not self._do_unread(playback):
+                return
+            self._carry_out_waiting(playback)
+
+    def _do_unread(self, playback: Playback) -> bool:
+        """Do the first operation that waits without the model, for an edit in Write does not wait for it. Returns
+        whether that can be done."""
+        operation, arguments = (first := playback.waiting[0]).operation, first.arguments
+        if operation.unread is None:
+            return False
+        playback.waiting[0] = Waiting(replace(operation, run=operation.unread, reads=nothing), arguments)
+        return True
+
+    def _finish_waiting(self, playback: Playback) -> None:
+        """Do what waits, as this text is left: what the user wrote is in it then. What cannot be done before the model
+        has read is left, and so is an undo behind it, which may be meant for that."""
+        is_left = False
+        try:
+            self._carry_out_waiting(playback)
+            while playback.waiting and playback.is_open:
+                if not self._do_unread(playback):
+                    playback.waiting.popleft()
+                    is_left = True
+                while is_left and playback.waiting and playback.waiting[0].operation in (UNDO, REDO):
+                    playback.waiting.popleft()
+                self._carry_out_waiting(playback)
+        except Exception as error:
+            self._fail(playback, error)
 
     def _carry_out_waiting(self, playback: Playback) -> None:
         """Carry out what waits, until something needs that the model has read more of the text."""
@@ -325,6 +356,8 @@ class Player:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
         try:
+            for playback in self._playbacks.values():
+                self._finish_waiting(playback)
             self._save()
             for playback in self._playbacks.values():
                 self._end_saving(playback)
@@ -547,7 +580,10 @@ class Player:
         statuses = (self._saver.status(key) for key in (playback.key, *self._saved_settings))
         return next((status.failure for status in statuses if status.failure), "")
 
-    def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
+    def _save_as(self, playback: Playback, path: Path, colour: str | None, *, reads_copy: bool = False) -> None:
+        """Save the session or export its text as it is now. With ``reads_copy`` the model reads the text for that
+        beside this thread, as here it has not read all of it."""
+
         def tell(note: str, failure: str = "") -> None:
             def show() -> None:
                 playback.note, playback.failure, playback.changed = note, failure, True
@@ -560,7 +596,12 @@ class Player:
             playback.continues = before if playback.key == key else playback.continues
             tell("", failure)
 
-        save = copy_as(path, colour, playback.session_state(with_cache=True), playback.reader.session)
+        state, model = playback.session_state(with_cache=not reads_copy), playback.model
+
+        def read_and_save() -> str:
+            return copy_as(path, colour, state, session_of(state, model))()
+
+        save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
         if path.suffix.lower() in ("", ".json"):
             playback.continues = str(target(path).absolute())
             self._save_changes(playback)
@@ -585,6 +626,10 @@ class Player:
 
     def _load(self, playback: Playback, request: PlayRequest, job: int, asked: int = 0) -> None:
         playback.done = max(playback.done, asked)
+        self._finish_waiting(playback)
+        self._load_now(playback, request, job)
+
+    def _load_now(self, playback: Playback, request: PlayRequest, job: int) -> None:
         try:
             self._load_session(playback, request, job)
         except Exception as error:
@@ -617,7 +662,9 @@ class Player:
             stream=True, session=None,
         )  # fmt: skip
         if not playback.document.is_edited:
-            self._load(playback, request, job)
+            later = tuple(playback.waiting)  # which was meant for the text that now begins
+            self._load_now(playback, request, job)
+            playback.waiting.extend(later if playback.is_open else ())
             return
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
