@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from charlstm import storage, user_files
-from charlstm.generation import saving
+from charlstm.generation import saved_state, saving
 from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
@@ -638,7 +638,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     story = listener.until(lambda p: p.length == 11 and p.file is not None)
     line = listener.line
     player.load(PlayRequest(str(model), prime="e", speed=FULL, stream=True))
-    other = listener.until(lambda p: listener.prime == "e" and p.length > 30)
+    other = listener.until(lambda p: listener.prime == "e" and p.length > 30 and p.file is not None)
     assert story.replaced is None
     assert other.file != story.file  # in the same second
     assert other.replaced is not None
@@ -707,6 +707,70 @@ def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_fi
     player.close()
     assert story.file is not None
     assert saving.read_summary(story.file).edited
+
+
+def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    first = listener.saved(5).file
+    player.load(PlayRequest(str(model), prime="e"))
+    player.do(operations.INSERT, "second")
+    second = listener.saved(6).file
+    assert second is not None
+    monkeypatch.setattr(thread, "SAVE_AFTER", 1000.0)
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    assert listener.until(lambda p: p.length == 5).file == first
+    deadline = time.monotonic() + 60
+    while any(each.path == second and each.log is not None for each in player._saver._savings.values()):
+        assert time.monotonic() < deadline, "its file stays open"
+        time.sleep(0.01)
+    document = saved_state.load(second, load_model(model)).document
+    assert (document.text.read(), document.redoable) == ("e", "typing")
+
+
+def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
+    tmp_path: Path, model: Path, listener: Listener
+) -> None:
+    run, player = record(tmp_path, "finished").run, listener.player
+    run.sessions_dir.write_text("in the way")
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(run.path), prime="e"))
+    player.do(operations.INSERT, "second")
+    listener.until(lambda p: listener.prime == "e" and p.length == 6 and bool(p.not_saved))
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 5)
+    assert player.close(2)
+    assert len(player.rescue()) == 2
+    kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    documents = [saved_state.load(path, load_model(run.model_path)).document for path in kept]
+    assert {(each.text.read(), each.redoable) for each in documents} == {("first", ""), ("e", "typing")}
+
+
+def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_elsewhere(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    run, player = record(tmp_path, "finished").run, listener.player
+    run.sessions_dir.write_text("in the way")
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5 and bool(p.not_saved))
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "step", fail)
+        player.do(operations.STREAM, 5)
+        listener.until(lambda p: bool(p.error))
+    assert unexpected_errors
+    assert player.close(2)
+    assert len(player.rescue()) == 1
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert load_session(kept, load_model(run.model_path)).read() == "first"
 
 
 @pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
@@ -1258,7 +1322,6 @@ def test_what_waits_in_write_is_done_in_its_order_before_what_is_typed_behind_it
         listener.until(lambda p: p.branches[0].name == "named")
         assert not player._playbacks[0].writing
     listener.until(lambda p: any("Exported to text.md" in note for note in listener.notes))
-    assert any("Exported to text.txt" in note for note in listener.notes)
     assert path.read_text() == "The morninghello world"
     assert "hello Xworld" in path.with_suffix(".md").read_text()
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charlstm.display import visible
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
@@ -163,6 +163,10 @@ class _Interrupted(Exception):
 class Playback:
     """One text that is played. Only the player's thread uses it.
 
+    Args:
+        number: 0 for the one whose texts are saved.
+        leaving: called before undo or redo plays another text. Gives this one to who saves it, and returns its file.
+
     Attributes:
         document: the text; ``reader``: what the model makes of it. There are none while a text is opened.
         key: the number of the text for who saves it.
@@ -170,8 +174,9 @@ class Playback:
         done: the number of the last operation that was taken from the queue.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, leaving: Callable[[Playback], Path | None] = lambda playback: None) -> None:
         self.number = number
+        self._leaving = leaving
         self.request = PlayRequest("")
         self.session_id = 0
         self._document: Document | None = None
@@ -439,8 +444,9 @@ class Playback:
 
     def go_to_other(self, direction: int) -> None:
         """Play the text before this one (-1), or the one from which that was done (1)."""
-        here = self.replaced(None)
-        assert here is not None
+        here = self.replaced(self._leaving(self))
+        if here is None:  # it was given up, as it could not be given to who saves it
+            raise GenerationError(self.error)
         self.put_back((self.before if direction < 0 else self.after).pop())
         (self.after if direction < 0 else self.before).append(here)
         self._changes_then = self.document.changes

@@ -169,9 +169,9 @@ class SessionSaver:
             saving.waits, saving.is_ending, saving.end_state = True, False, None
             self._changed.notify_all()
 
-    def end(self, key: Hashable, state: SessionState) -> None:
+    def end(self, key: Hashable, state: SessionState | None) -> None:
         """The session is not played any more: write what waits, replace the log by ``state``, which has all of it, and
-        let other programs go on in the file. Another :meth:`save` goes on in it, too."""
+        let other programs go on in the file. Another :meth:`save` goes on in it, too. Without a state the log stays."""
         with self._changed:
             saving = self._savings[key]
             saving.is_ending, saving.end_state = True, state

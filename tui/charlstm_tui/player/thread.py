@@ -214,7 +214,7 @@ class Player:
     def load(self, request: PlayRequest, number: int = 0) -> None:
         """Play this. A loaded model is not read again. A load that is under way is cancelled."""
         job, asked = self.cancel(number), self.asked.get(number, 0)
-        self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job, asked))
+        self._put(lambda: self._load(number, request, job, asked))
 
     def load_checkpoint(self, direction: int) -> None:
         """Go on with the run's next earlier (-1) or later (1) checkpoint (:meth:`load_model_of_run`)."""
@@ -541,6 +541,13 @@ class Player:
         playback.note = f"Title: {title}" if title else "The session has no title now."
         self._save_changes(playback)
 
+    def _leave(self, playback: Playback) -> Path | None:
+        """Give a text that is not played any more to who saves it, all of it. Returns its file."""
+        self._save()
+        file = self._file(playback)
+        self._end_saving(playback)
+        return file
+
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
         self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
@@ -624,7 +631,8 @@ class Player:
     def _remove(self, number: int) -> None:
         self._playbacks.pop(number, None)
 
-    def _load(self, playback: Playback, request: PlayRequest, job: int, asked: int = 0) -> None:
+    def _load(self, number: int, request: PlayRequest, job: int, asked: int) -> None:
+        playback = self._playbacks.setdefault(number, Playback(number, self._leave))
         playback.done = max(playback.done, asked)
         self._finish_waiting(playback)
         self._load_now(playback, request, job)
@@ -674,9 +682,7 @@ class Player:
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
-        self._save()
-        before = playback.replaced(self._file(playback))
-        self._end_saving(playback)
+        before = playback.replaced(self._leave(playback))
         if request.session is not None:  # it may be the one that was played until now
             self._saver.flush(request.session, WAIT_FOR_FILE)
         playback.begin_opening(request)
@@ -806,6 +812,9 @@ class Player:
         try:
             if self._is_unsaved(playback):
                 self._save_changes(playback)
+            if playback.is_open and playback.key in self._saved_settings and self._saver.knows(playback.key):
+                self._last_states[playback.key] = playback.session_state()
+                self._saver.end(playback.key, None)  # its log says what was done to it, whatever is wrong here
         except Exception:
             LOG.exception("The text of playback %d cannot be saved", playback.number)
         playback.fail(sentence(error, "generating"))
