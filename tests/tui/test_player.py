@@ -667,6 +667,28 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     assert listener.until(lambda p: p.request.session is None).length == 6
 
 
+def test_text_with_work_stays_when_undo_and_redo_go_to_and_fro(model: Path, listener: Listener) -> None:
+    """Also when it was left before its file was there."""
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(model), prime="e"))
+    listener.until(lambda p: listener.prime == "e")
+    for _ in range(2):
+        player.do(operations.UNDO)
+        listener.until(lambda p: p.length == 5 and p.file is not None)
+        player.do(operations.REDO)
+        state = listener.until(lambda p: listener.prime == "e")
+    assert state.replaced is not None
+    assert (state.replaced.length, state.replaced.edited) == (5, True)
+    assert not player._playbacks[0].edited  # the later text, which only came back
+    player.load(PlayRequest(str(model), prime="a", speed=FULL))
+    listener.until(lambda p: listener.prime == "a")
+    player.do(operations.UNDO)
+    assert listener.until(lambda p: listener.prime != "a").length == 5
+
+
 def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_to_it(
     model: Path, listener: Listener
 ) -> None:

@@ -153,7 +153,9 @@ class Replaced:
 
     @property
     def has_work(self) -> bool:
-        return self.saved is not None and self.saved.has_work
+        """As :attr:`SavedSession.has_work`, also where there is no file yet."""
+        length = len(self.document) - self.document.prime_length
+        return self.edited or length > saved_sessions.LONG or bool(self.title)
 
 
 class _Interrupted(Exception):
@@ -452,7 +454,7 @@ class Playback:
         self._changes_then = self.document.changes
         assert self.facts is not None
         folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        self.last_session = saved_sessions.last(folder, self.request.session)
+        self.last_session = saved_sessions.last(folder, self.request.session, here.saved)
 
     def stream(self, count: int = PAUSE_AFTER) -> None:
         """Generate so many characters at the end of the text, as soon as the model has read it."""

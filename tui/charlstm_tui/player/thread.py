@@ -328,10 +328,10 @@ class Player:
             if operation.stops:
                 playback.stop()
                 playback.continuations = None
-            had_prime = playback.document.prime_length
+            had_prime, session_id = playback.document.prime_length, playback.session_id
             try:
                 operation.run(playback, *arguments)
-                playback.edited |= operation.edits
+                playback.edited |= operation.edits and playback.session_id == session_id  # not one that only came back
                 if had_prime and not playback.document.prime_length and not playback.note:
                     playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
