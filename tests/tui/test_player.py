@@ -611,8 +611,10 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
         found = saved_sessions.last(place, opened, closed)
         return None if found is None else found.path
 
-    saved(place / "auto-empty.json", 1, 0, edited=True)
+    empty = saved(place / "auto-empty.json", 1, 0)
     assert last() is None
+    saved(empty, 1, 0, edited=True)
+    assert last() == empty  # branches and undo may have a text
     stream = saved(place / "auto-stream.json", 2, 68)
     (place / "auto-broken.json").write_text("{}")
     assert last() == stream
@@ -627,6 +629,24 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(opened=named) == named
     closed = SavedSession(place / "auto-not-written.json", time.time(), saving.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
+
+
+def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "a story")
+    file = listener.saved(7).file
+    player.do(operations.UNDO)
+    listener.saved(0)
+    assert player.close(60)
+    assert file is not None
+    (session,) = saved_sessions.saved(file.parent)
+    assert (session.length, session.is_listed) == (0, True)
+    assert saved_sessions.kept(file) == f"The text is kept: {saved_sessions.continues(file)}."
+    file.write_bytes(b"damaged")
+    (session,) = saved_sessions.saved(file.parent)
+    assert session.is_listed
+    assert not saved_sessions.kept(file)
 
 
 def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
