@@ -374,7 +374,8 @@ class SessionSaver:
             del saving.entries[:count]
             saving.settings = None if saving.settings is settings else saving.settings
             saving.clamps = None if saving.clamps is clamps else saving.clamps
-            saving.waits = bool(saving.entries) or saving.settings is not None or saving.clamps is not None
+            how = saving.settings is not None or saving.clamps is not None
+            saving.waits = bool(saving.entries) or how or saving.summary != summary
             saving.retry_at, saving.written_summary = 0.0, summary
             if not saving.sync_failed:
                 saving.failure, saving.pause = "", FIRST_PAUSE
@@ -478,9 +479,10 @@ class SessionSaver:
     def _compact(self, saving: _Saving, log: SessionLog, state: SessionState | None, size: int) -> None:
         """Compact a file. Nothing is lost if that fails, unless a sync has failed before."""
         try:
-            log.compact(state, size)
+            synced = log.compact(state, size)
             with self._changed:
-                saving.unsynced_since = None
+                if log.size == synced:  # nothing was appended since
+                    saving.unsynced_since = None
                 if saving.sync_failed:
                     saving.sync_failed, saving.failure, saving.pause = False, "", FIRST_PAUSE
         except (OSError, CharLSTMError) as error:
