@@ -29,8 +29,9 @@ from charlstm.generation.session_log import SessionLog
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
-from charlstm.runs.folder import delete_run, rename_run
+from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
@@ -117,6 +118,15 @@ def listener() -> Iterator[Listener]:
     yield listener
     listener.player.close()
     assert not listener.player.alive
+
+
+@pytest.fixture
+def run_that_is_played(tmp_path: Path, listener: Listener) -> Run:
+    """A run with snapshots after 0, 50, 100, 200, 400, 700 and 1,000 steps. Its best model is played, with a prime."""
+    run = record(tmp_path, "finished").run
+    listener.player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    return run
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
@@ -338,6 +348,16 @@ def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path:
     run.model_path.unlink()
     listener.player.load(PlayRequest(str(run.path)))
     listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.distribution is not None)
+
+
+@pytest.mark.usefixtures("run_that_is_played")
+def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise Cancelled("Stopped reading the prime.")
+
+    monkeypatch.setattr(Player, "_open_new", stop)
+    listener.player.load_checkpoint(-1)
+    assert listener.until(lambda p: bool(p.error)).error == "Stopped reading the prime."
 
 
 def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:

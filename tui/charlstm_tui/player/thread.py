@@ -332,7 +332,7 @@ class Player:
             try:
                 operation.run(playback, *arguments)
                 playback.edited |= operation.edits and playback.session_id == session_id  # not one that only came back
-                if had_prime and not playback.document.prime_length and not playback.note:
+                if had_prime and playback.is_open and not playback.document.prime_length and not playback.note:
                     playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
                 playback.failure = str(error)
