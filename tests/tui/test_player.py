@@ -360,6 +360,31 @@ def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, mo
     assert listener.until(lambda p: bool(p.error)).error == "Stopped reading the prime."
 
 
+def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, listener: Listener) -> None:
+    listener.player.do(operations.INSERT, "own")
+    listener.until(lambda p: p.length == 3)
+    delete_run(run_that_is_played)
+    for direction in (-1, 1):
+        listener.player.load_checkpoint(direction)
+        state = listener.until(lambda p: p.done == listener.player.asked[0])
+        assert (state.note, state.error, state.length) == ("The run has no checkpoints any more.", "", 3)
+
+
+@pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
+def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
+    direction: int, step: int, run_that_is_played: Run, listener: Listener
+) -> None:
+    """A best model that was superseded, for example."""
+    before, facts = listener.state, listener.player._playbacks[0].facts
+    assert before is not None
+    assert facts is not None
+    listener.player._playbacks[0].facts = replace(facts, step=450)
+    listener.player.load_checkpoint(direction)
+    state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert state.facts is not None
+    assert state.facts.step == step
+
+
 def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
     told: list[float] = []
     player = Player(lambda: told.append(time.monotonic()))

@@ -216,10 +216,11 @@ class Player:
         job, asked = self.cancel(number), self.asked.get(number, 0)
         self._put(lambda: self._load(number, request, job, asked))
 
-    def load_checkpoint(self, direction: int) -> None:
-        """Go on with the run's next earlier (-1) or later (1) checkpoint (:meth:`load_model_of_run`)."""
+    def load_checkpoint(self, by: int) -> None:
+        """Go on with the run's checkpoint that is so many later than the model that is played, or earlier where ``by``
+        is negative (:meth:`load_model_of_run`)."""
         job = self._latest_job.get(0, 0)
-        load = Operation(lambda playback: self._load_checkpoint(playback, direction, job), edits=False)
+        load = Operation(lambda playback: self._load_checkpoint(playback, by, job), edits=False)
         self.do(load)
 
     def load_model_of_run(self, step: int | None) -> None:
@@ -645,21 +646,20 @@ class Player:
         playback.busy = ""
         playback.changed = self._answering = True
 
-    def _load_checkpoint(self, playback: Playback, direction: int, job: int) -> None:
+    def _load_checkpoint(self, playback: Playback, by: int, job: int) -> None:
         facts = playback.facts
-        if facts is None or facts.run is None:
+        if facts is None or facts.run is None or not by:
             return
-        found = checkpoints(facts.run)
-        here = (facts.step or 0, playback.request.step)
-        place = max((place for place, one in enumerate(found) if one[0] <= here[0]), default=0) + direction
-        if place < 0:
-            playback.note = "This is the earliest checkpoint."
+        found, here = checkpoints(facts.run), facts.step or 0
+        if not found:
+            playback.note = "The run has no checkpoints any more."
             return
-        checkpoint = found[min(place, len(found) - 1)]
-        if checkpoint == here:
-            playback.note = "This is the latest checkpoint so far."
-            return
-        self._load_model_of_run(playback, checkpoint[1], job)
+        others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
+        if others:
+            place = max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1
+            self._load_model_of_run(playback, others[place][1], job)
+        else:
+            playback.note = f"This is the {'earliest checkpoint' if by < 0 else 'latest checkpoint so far'}."
 
     def _load_model_of_run(self, playback: Playback, step: int | None, job: int) -> None:
         facts = playback.facts
