@@ -1018,6 +1018,37 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
     listener.until(lambda p: "is a folder" in p.failure)
 
 
+def test_text_continues_only_the_file_that_was_written(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when another save, which fails, is asked for at once."""
+    player, mine, full, save = listener.player, tmp_path / "mine.json", tmp_path / "full.json", user_files.save
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> None:
+        if path == full:
+            raise OSError(28, "No space left on device")
+        save(path, *arguments, **options)
+
+    monkeypatch.setattr(user_files, "save", fail)
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "own")
+    file = listener.saved(3).file
+    assert file is not None
+    player.save_as(full, None)
+    listener.until(lambda p: bool(p.failure))
+    assert saving.read_summary(file).continues == listener.saved(3).continues == ""
+    player.save_as(mine, None)
+    player.save_as(full, None)
+    listener.until(lambda p: p.continues == str(mine))
+    listener.saved(3)
+    assert saving.read_summary(file).continues == str(mine)
+    assert not saved_sessions.kept(file)  # it is all in the one that was saved last
+    other = mine.with_stem("other")
+    player.save_as(other, None)
+    assert player.close(60)  # at once
+    assert saving.read_summary(file).continues == str(other)
+
+
 def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
     """Also when both have chosen the name of their file before either has written it."""
     other = Listener()

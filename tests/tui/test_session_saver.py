@@ -259,7 +259,7 @@ def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
     played = Played(saver, place)
     with monkeypatch.context() as patch:
-        patch.setattr(SessionLog, "append", lambda *_: 1 / 0)
+        patch.setattr(SessionLog, "append", lambda *_, **how: 1 / 0)
         played.type("a")
         wait(lambda: played.status.failure, "the failure")
         assert "ZeroDivisionError" in played.status.failure
@@ -531,10 +531,10 @@ def test_title_that_is_given_during_a_write_is_written(
     append, titles = SessionLog.append, ["A title"]
     played = Played(saver, place)
 
-    def append_after_a_title(log: SessionLog, record: Any, summary: SessionSummary) -> None:
+    def append_after_a_title(log: SessionLog, record: Any, summary: SessionSummary, **how: Any) -> None:
         if titles:
             saver.save(played.key, summary=replace(about(played.document), title=titles.pop()))
-        append(log, record, summary)
+        append(log, record, summary, **how)
 
     monkeypatch.setattr(SessionLog, "append", append_after_a_title)
     played.type("d")

@@ -365,7 +365,7 @@ class SessionSaver:
             assert saving.log is not None
             try:
                 if record or summary != saving.written_summary:
-                    saving.log.append(record, summary)
+                    saving.log.append(record, summary, keep_time=not record and _is_only_named(saving, summary))
                 break
             except LogLostError as error:
                 self._recover(saving, error)
@@ -524,6 +524,12 @@ class SessionSaver:
 
     def _forget_old(self, folder: Path) -> None:
         self._jobs.add(lambda: saved_sessions.forget_old(folder, self.files), "deleting old sessions")
+
+
+def _is_only_named(saving: _Saving, summary: SessionSummary) -> bool:
+    """Whether nothing has changed but which saved session this one continues: it is no newer than that then."""
+    before = saving.written_summary
+    return before is not None and summary == replace(before, continues=summary.continues)
 
 
 def _same(one: SessionState | None, other: SessionState) -> bool:

@@ -360,6 +360,8 @@ class Player:
             for playback in self._playbacks.values():
                 self._finish_waiting(playback)
             self._save()
+            self._writer.wait(WAIT_FOR_FILE)
+            self._carry_out_commands(0)  # what came of that
             for playback in self._playbacks.values():
                 self._end_saving(playback)
         except Exception:
@@ -598,27 +600,31 @@ class Player:
 
             self._put(show)
 
-        key, before = playback.key, playback.continues
-
-        def failed(failure: str) -> None:
-            playback.continues = before if playback.key == key else playback.continues
-            tell("", failure)
-
+        key = playback.key
         state, model = playback.session_state(with_cache=not reads_copy), playback.model
 
         def read_and_save() -> str:
             return copy_as(path, colour, state, session_of(state, model))()
 
         save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
-        if path.suffix.lower() in ("", ".json"):
-            playback.continues = str(target(path).absolute())
+        is_session = path.suffix.lower() in ("", ".json")
+        if is_session:
             self._save_changes(playback)
 
-        def save_after_own_file() -> str:  # which is the older one then
+        def save_after_own_file() -> None:  # which is the older one then
             self._saver.wait_for(key, WAIT_FOR_FILE)
-            return save()
+            note = save()
+            if is_session:
+                self._put(lambda: self._set_continued(playback, key, target(path)))
+            tell(note)
 
-        self._writer.add(lambda: tell(save_after_own_file()), "saving the session", failed)
+        self._writer.add(save_after_own_file, "saving the session", lambda failure: tell("", failure))
+
+    def _set_continued(self, playback: Playback, key: int, path: Path) -> None:
+        """The text continues the session that was saved at ``path``, unless another text is played by now."""
+        if playback.is_open and playback.key == key:
+            playback.continues, playback.changed = str(path.absolute()), True
+            self._save_changes(playback)
 
     # ---- commands, on the thread
 
