@@ -20,7 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from charlstm import storage, user_files
-from charlstm.generation import saving
+from charlstm.generation import saved_state, saving
+from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
@@ -28,8 +29,9 @@ from charlstm.generation.session_log import SessionLog
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
-from charlstm.runs.folder import delete_run, rename_run
+from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.app import CharLSTMApp
+from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
@@ -116,6 +118,15 @@ def listener() -> Iterator[Listener]:
     yield listener
     listener.player.close()
     assert not listener.player.alive
+
+
+@pytest.fixture
+def run_that_is_played(tmp_path: Path, listener: Listener) -> Run:
+    """A run with snapshots after 0, 50, 100, 200, 400, 700 and 1,000 steps. Its best model is played, with a prime."""
+    run = record(tmp_path, "finished").run
+    listener.player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
+    listener.until(lambda p: p.distribution is not None)
+    return run
 
 
 def test_streams_a_thousand_and_pauses_and_goes_on(model: Path, listener: Listener) -> None:
@@ -337,6 +348,41 @@ def test_a_run_has_ages_and_without_a_best_its_last_snapshot_is_played(tmp_path:
     run.model_path.unlink()
     listener.player.load(PlayRequest(str(run.path)))
     listener.until(lambda p: p.facts is not None and p.facts.step == 200 and p.distribution is not None)
+
+
+@pytest.mark.usefixtures("run_that_is_played")
+def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object) -> None:
+        raise Cancelled("Stopped reading the prime.")
+
+    monkeypatch.setattr(Player, "_open_new", stop)
+    listener.player.load_checkpoint(-1)
+    assert listener.until(lambda p: bool(p.error)).error == "Stopped reading the prime."
+
+
+def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, listener: Listener) -> None:
+    listener.player.do(operations.INSERT, "own")
+    listener.until(lambda p: p.length == 3)
+    delete_run(run_that_is_played)
+    for direction in (-1, 1):
+        listener.player.load_checkpoint(direction)
+        state = listener.until(lambda p: p.done == listener.player.asked[0])
+        assert (state.note, state.error, state.length) == ("The run has no checkpoints any more.", "", 3)
+
+
+@pytest.mark.parametrize(("direction", "step"), [(-1, 400), (1, 700), (-2, 200), (2, 1000), (-9, 0), (9, 1000)])
+def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
+    direction: int, step: int, run_that_is_played: Run, listener: Listener
+) -> None:
+    """A best model that was superseded, for example."""
+    before, facts = listener.state, listener.player._playbacks[0].facts
+    assert before is not None
+    assert facts is not None
+    listener.player._playbacks[0].facts = replace(facts, step=450)
+    listener.player.load_checkpoint(direction)
+    state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert state.facts is not None
+    assert state.facts.step == step
 
 
 def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
@@ -610,8 +656,10 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
         found = saved_sessions.last(place, opened, closed)
         return None if found is None else found.path
 
-    saved(place / "auto-empty.json", 1, 0, edited=True)
+    empty = saved(place / "auto-empty.json", 1, 0)
     assert last() is None
+    saved(empty, 1, 0, edited=True)
+    assert last() == empty  # branches and undo may have a text
     stream = saved(place / "auto-stream.json", 2, 68)
     (place / "auto-broken.json").write_text("{}")
     assert last() == stream
@@ -628,6 +676,24 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(closed=closed) == closed.path
 
 
+def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "a story")
+    file = listener.saved(7).file
+    player.do(operations.UNDO)
+    listener.saved(0)
+    assert player.close(60)
+    assert file is not None
+    (session,) = saved_sessions.saved(file.parent)
+    assert (session.length, session.is_listed) == (0, True)
+    assert saved_sessions.kept(file) == f"The text is kept: {saved_sessions.continues(file)}."
+    file.write_bytes(b"damaged")
+    (session,) = saved_sessions.saved(file.parent)
+    assert session.is_listed
+    assert not saved_sessions.kept(file)
+
+
 def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
@@ -637,7 +703,7 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     story = listener.until(lambda p: p.length == 11 and p.file is not None)
     line = listener.line
     player.load(PlayRequest(str(model), prime="e", speed=FULL, stream=True))
-    other = listener.until(lambda p: listener.prime == "e" and p.length > 30)
+    other = listener.until(lambda p: listener.prime == "e" and p.length > 30 and p.file is not None)
     assert story.replaced is None
     assert other.file != story.file  # in the same second
     assert other.replaced is not None
@@ -664,6 +730,28 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
         again = listener.until(lambda p, seen=seen: listener.seen > seen)  # type: ignore[misc]
     player.do(operations.UNDO)
     assert listener.until(lambda p: p.request.session is None).length == 6
+
+
+def test_text_with_work_stays_when_undo_and_redo_go_to_and_fro(model: Path, listener: Listener) -> None:
+    """Also when it was left before its file was there."""
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(model), prime="e"))
+    listener.until(lambda p: listener.prime == "e")
+    for _ in range(2):
+        player.do(operations.UNDO)
+        listener.until(lambda p: p.length == 5 and p.file is not None)
+        player.do(operations.REDO)
+        state = listener.until(lambda p: listener.prime == "e")
+    assert state.replaced is not None
+    assert (state.replaced.length, state.replaced.edited) == (5, True)
+    assert not player._playbacks[0].edited  # the later text, which only came back
+    player.load(PlayRequest(str(model), prime="a", speed=FULL))
+    listener.until(lambda p: listener.prime == "a")
+    player.do(operations.UNDO)
+    assert listener.until(lambda p: listener.prime != "a").length == 5
 
 
 def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_to_it(
@@ -706,6 +794,70 @@ def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_fi
     player.close()
     assert story.file is not None
     assert saving.read_summary(story.file).edited
+
+
+def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    first = listener.saved(5).file
+    player.load(PlayRequest(str(model), prime="e"))
+    player.do(operations.INSERT, "second")
+    second = listener.saved(6).file
+    assert second is not None
+    monkeypatch.setattr(thread, "SAVE_AFTER", 1000.0)
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    assert listener.until(lambda p: p.length == 5).file == first
+    deadline = time.monotonic() + 60
+    while any(each.path == second and each.log is not None for each in player._saver._savings.values()):
+        assert time.monotonic() < deadline, "its file stays open"
+        time.sleep(0.01)
+    document = saved_state.load(second, load_model(model)).document
+    assert (document.text.read(), document.redoable) == ("e", "typing")
+
+
+def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
+    tmp_path: Path, model: Path, listener: Listener
+) -> None:
+    run, player = record(tmp_path, "finished").run, listener.player
+    run.sessions_dir.write_text("in the way")
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(run.path), prime="e"))
+    player.do(operations.INSERT, "second")
+    listener.until(lambda p: listener.prime == "e" and p.length == 6 and bool(p.not_saved))
+    player.do(operations.UNDO)
+    player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 5)
+    assert player.close(2)
+    assert len(player.rescue()) == 2
+    kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    documents = [saved_state.load(path, load_model(run.model_path)).document for path in kept]
+    assert {(each.text.read(), each.redoable) for each in documents} == {("first", ""), ("e", "typing")}
+
+
+def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_elsewhere(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("bad luck")
+
+    run, player = record(tmp_path, "finished").run, listener.player
+    run.sessions_dir.write_text("in the way")
+    player.load(PlayRequest(str(run.path), speed=FULL))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5 and bool(p.not_saved))
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "step", fail)
+        player.do(operations.STREAM, 5)
+        listener.until(lambda p: bool(p.error))
+    assert unexpected_errors
+    assert player.close(2)
+    assert len(player.rescue()) == 1
+    (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
+    assert load_session(kept, load_model(run.model_path)).read() == "first"
 
 
 @pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
@@ -864,6 +1016,37 @@ def test_saving_under_a_name_is_not_done_on_the_players_thread(
     assert len(load_session(path, load_model(model))) == 10
     listener.player.save_as(tmp_path, None)
     listener.until(lambda p: "is a folder" in p.failure)
+
+
+def test_text_continues_only_the_file_that_was_written(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when another save, which fails, is asked for at once."""
+    player, mine, full, save = listener.player, tmp_path / "mine.json", tmp_path / "full.json", user_files.save
+
+    def fail(path: Path, *arguments: Any, **options: Any) -> None:
+        if path == full:
+            raise OSError(28, "No space left on device")
+        save(path, *arguments, **options)
+
+    monkeypatch.setattr(user_files, "save", fail)
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "own")
+    file = listener.saved(3).file
+    assert file is not None
+    player.save_as(full, None)
+    listener.until(lambda p: bool(p.failure))
+    assert saving.read_summary(file).continues == listener.saved(3).continues == ""
+    player.save_as(mine, None)
+    player.save_as(full, None)
+    listener.until(lambda p: p.continues == str(mine))
+    listener.saved(3)
+    assert saving.read_summary(file).continues == str(mine)
+    assert not saved_sessions.kept(file)  # it is all in the one that was saved last
+    other = mine.with_stem("other")
+    player.save_as(other, None)
+    assert player.close(60)  # at once
+    assert saving.read_summary(file).continues == str(other)
 
 
 def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
@@ -1247,6 +1430,97 @@ def test_words_for_a_text_that_is_being_opened_are_in_that_text(model: Path, lis
     assert text_in_file(player.file, model) == "second"
     assert first.file != player.file
     assert text_in_file(first.file, model) == "first"
+
+
+@contextmanager
+def held_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The player's model reads nothing meanwhile; what waits for it waits."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Reader, "read", lambda reader, until, proceed=None: False)
+        yield
+
+
+def test_what_waits_in_write_is_done_in_its_order_before_what_is_typed_behind_it(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export has the text as it was when it was asked for; what is typed does not wait for the model."""
+    player, path = listener.player, tmp_path / "text.txt"
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    with held_reading(monkeypatch):
+        player.do(operations.SET_WRITING, True)
+        player.do(operations.INSERT, "hello world")
+        player.save_as(path, None)
+        player.do(operations.MOVE_BY, -5)
+        player.do(operations.INSERT, "X")
+        listener.until(lambda p: p.length == 12)
+        assert listener.line == "hello Xworld"
+        player.save_as(path.with_suffix(".md"), None)
+        player.do(operations.SET_WRITING, False)
+        player.do(operations.RENAME, 0, "named")
+        listener.until(lambda p: p.branches[0].name == "named")
+        assert not player._playbacks[0].writing
+    listener.until(lambda p: any("Exported to text.md" in note for note in listener.notes))
+    assert path.read_text() == "The morninghello world"
+    assert "hello Xworld" in path.with_suffix(".md").read_text()
+
+
+def test_a_request_for_suggestions_gives_way_to_what_is_typed(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    with held_reading(monkeypatch):
+        player.do(operations.SET_WRITING, True)
+        player.do(operations.INSERT, "hello")
+        player.find_continuations(2, 10, 1, 1)
+        player.do(operations.ANOTHER_SUGGESTION, 1)
+        player.do(operations.INSERT, " you")
+        state = listener.until(lambda p: p.length == 9)
+    assert state.continuations is None
+    assert listener.line == "hello you"
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
+    goes_on: bool, model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when another text is played. An undo of what was not done takes nothing away."""
+    player, path = listener.player, tmp_path / "text.txt"
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    player.do(operations.INSERT, "hello")
+    first = listener.saved(5)
+    with held_reading(monkeypatch):
+        player.do(operations.INSERT, " you")
+        player.do(operations.REGENERATE, at(8))
+        player.do(operations.UNDO)
+        player.do(operations.INSERT_AT, "r own", at(9))
+        player.save_as(path, None)
+        if goes_on:
+            player.load(PlayRequest(str(model), prime="Now"))
+            listener.until(lambda p: listener.prime == "Now")
+        assert player.close(60)
+    assert text_in_file(first.file, model) == "hello your own"
+    assert path.read_text() == "The morninghello your own"
+
+
+def test_words_behind_a_change_of_the_checkpoint_are_in_the_text_that_then_begins(
+    tmp_path: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = record(tmp_path, "finished").run
+    player = listener.player
+    player.load(PlayRequest(str(run.path), speed=0))
+    before = listener.until(lambda p: p.distribution is not None)
+    with monkeypatch.context() as patch:
+        patch.setattr(playback.Playback, "unread", property(lambda playback: 1))
+        player.do(operations.GENERATE_ONE)
+        player.load_checkpoint(-1)
+        player.do(operations.INSERT, "own")
+        listener.until(lambda p: p.done == player.asked[0])
+    listener.until(lambda p: p.session_id != before.session_id and p.length == 3)
+    assert listener.line == "own"
 
 
 def test_closing_waits_for_a_slow_disk_if_it_may(

@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, save_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, read
+from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, SessionSummary, read
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
@@ -258,7 +259,7 @@ def test_unexpected_error_is_logged_and_said_and_the_thread_lives(
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.01)
     played = Played(saver, place)
     with monkeypatch.context() as patch:
-        patch.setattr(SessionLog, "append", lambda *_: 1 / 0)
+        patch.setattr(SessionLog, "append", lambda *_, **how: 1 / 0)
         played.type("a")
         wait(lambda: played.status.failure, "the failure")
         assert "ZeroDivisionError" in played.status.failure
@@ -522,6 +523,43 @@ def test_saving_while_a_session_is_compacted_loses_nothing(
     wait(lambda: not saver._savings[0].compacting, "the whole state")
     played.type("ef")
     played.check(path)
+
+
+def test_title_that_is_given_during_a_write_is_written(
+    saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append, titles = SessionLog.append, ["A title"]
+    played = Played(saver, place)
+
+    def append_after_a_title(log: SessionLog, record: Any, summary: SessionSummary, **how: Any) -> None:
+        if titles:
+            saver.save(played.key, summary=replace(about(played.document), title=titles.pop()))
+        append(log, record, summary, **how)
+
+    monkeypatch.setattr(SessionLog, "append", append_after_a_title)
+    played.type("d")
+    assert read(played.wait()).state.summary.title == "A title"
+
+
+def test_what_is_written_at_the_end_of_a_compaction_is_synced(
+    saver: SessionSaver, place: Path, disk: FailingDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_saver, "SYNC_AFTER", 0.05)
+    compact, synced = SessionLog.compact, threading.Event()
+    played = Played(saver, place)
+    played.type("d")
+    played.wait()
+
+    def write_after(log: SessionLog, *arguments: Any) -> Any:
+        size = compact(log, *arguments)
+        played.type("e")
+        played.wait()
+        monkeypatch.setattr(log, "sync", synced.set)
+        return size
+
+    monkeypatch.setattr(SessionLog, "compact", write_after)
+    played.end()
+    assert synced.wait(TIMEOUT)
 
 
 def test_long_log_is_compacted_by_itself(saver: SessionSaver, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -608,10 +608,11 @@ class SessionLog:
         """Whether the changes after the whole state take more room than half of it, and are worth compacting."""
         return self.size - self.state_end > max(LEAST_LOG, self.state_end // 2)
 
-    def compact(self, state: SessionState | None = None, size: int | None = None) -> None:
+    def compact(self, state: SessionState | None = None, size: int | None = None) -> int:
         """Replace the file by one with a whole state: the one given, or what the file says. The state has what was
         appended up to ``size``, by default all of it. What another thread appends meanwhile is kept, and so is what
-        the model had read, unless the state has something newer. Raises as :meth:`append` does."""
+        the model had read, unless the state has something newer. Returns the size of the new file, which is synced.
+        Raises as :meth:`append` does."""
         with self._mutex:
             self._check()
             size = self.size if size is None else size
@@ -644,6 +645,7 @@ class SessionLog:
             os.close(self._descriptor)
             self._descriptor, self._head = descriptor, state.summary
             self.size, self.state_end, self._cache = written[1].size, written[0].size, written[0].cache
+            return self.size
         finally:
             if held:
                 self._mutex.release()

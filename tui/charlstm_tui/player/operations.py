@@ -20,7 +20,7 @@ from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
-from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.playback import Playback, leave
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
 from charlstm_tui.player.typography import in_words, with_plain_marks
 
@@ -174,7 +174,9 @@ REGENERATE = Operation(_regenerate, reads=to_place)
 """Stream other text from a place on; the old one stays as a branch."""
 ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: to_place(playback, place))
 """Show the next less likely (1) or likelier (-1) character at a place, as a branch."""
-CONTINUATIONS = Operation(lambda playback, *how: playback.find_continuations(*how), reads=to_cursor, edits=False)
+CONTINUATIONS = Operation(
+    lambda playback, *how: playback.find_continuations(*how), reads=to_cursor, edits=False, unread=leave
+)
 """Find continuations at the cursor (:meth:`Playback.find_continuations`)."""
 PUT_IN = Operation(_put_in_continuation)
 """Put in one of the continuations."""
@@ -334,10 +336,13 @@ INSERT_AT = Operation(_insert_at)
 ACCEPT = Operation(_accept)
 """Put the beginning of the suggestion into the text."""
 ANOTHER_SUGGESTION = Operation(
-    lambda playback, direction: playback.suggest_another(playback.suggestion_place + direction), to_cursor, edits=False
-)
+    lambda playback, direction: playback.suggest_another(playback.suggestion_place + direction), to_cursor,
+    edits=False, unread=leave,
+)  # fmt: skip
 """Suggest the next (1) or previous (-1) of several."""
-SHOW_SUGGESTION = Operation(lambda playback, place: playback.suggest_another(place), reads=to_cursor, edits=False)
+SHOW_SUGGESTION = Operation(
+    lambda playback, place: playback.suggest_another(place), reads=to_cursor, edits=False, unread=leave
+)
 """Suggest the one at a place of several."""
 
 

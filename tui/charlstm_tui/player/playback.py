@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.errors import CharLSTMError
+from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
@@ -101,6 +101,10 @@ def nothing(playback: object, *arguments: Any) -> int:
     return 0
 
 
+def leave(playback: object, *arguments: Any) -> None:
+    """Leave undone what is of no use any more when the text has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """Something that can be done.
@@ -110,12 +114,15 @@ class Operation:
         reads: how far the model has to have read before: called with the same.
         edits: whether it is the user's work, for which a session is kept.
         stops: whether text that streams stops.
+        unread: does it, or leaves it, where the model has not read so far, for an edit in Write that would wait behind
+            it; ``None``: the edit waits.
     """
 
     run: Callable[..., object]
     reads: Callable[..., int] = nothing
     edits: bool = True
     stops: bool = True
+    unread: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +153,9 @@ class Replaced:
 
     @property
     def has_work(self) -> bool:
-        return self.saved is not None and self.saved.has_work
+        """As :attr:`SavedSession.has_work`, also where there is no file yet."""
+        length = len(self.document) - self.document.prime_length
+        return self.edited or length > saved_sessions.LONG or bool(self.title)
 
     def after_rename(self, old: Path, new: Path) -> Replaced:
         """The same after the run in the folder ``old`` was renamed to ``new``."""
@@ -166,6 +175,10 @@ class _Interrupted(Exception):
 class Playback:
     """One text that is played. Only the player's thread uses it.
 
+    Args:
+        number: 0 for the one whose texts are saved.
+        leaving: called before undo or redo plays another text. Gives this one to who saves it, and returns its file.
+
     Attributes:
         document: the text; ``reader``: what the model makes of it. There are none while a text is opened.
         key: the number of the text for who saves it.
@@ -173,8 +186,9 @@ class Playback:
         done: the number of the last operation that was taken from the queue.
     """
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, leaving: Callable[[Playback], Path | None] = lambda playback: None) -> None:
         self.number = number
+        self._leaving = leaving
         self.request = PlayRequest("")
         self.session_id = 0
         self._document: Document | None = None
@@ -402,7 +416,6 @@ class Playback:
         self.request, self.speed, self.edited = replaced.request, replaced.speed, replaced.edited
         self.continues, self.title, self.opened = replaced.continues, replaced.title, None
         self.settings = replaced.reader.settings
-        self.waiting.clear()
         self.play(replaced.document, replaced.reader, replaced.key)
 
     def begin_opening(self, request: PlayRequest) -> None:
@@ -443,14 +456,15 @@ class Playback:
 
     def go_to_other(self, direction: int) -> None:
         """Play the text before this one (-1), or the one from which that was done (1)."""
-        here = self.replaced(None)
-        assert here is not None
+        here = self.replaced(self._leaving(self))
+        if here is None:  # it was given up, as it could not be given to who saves it
+            raise GenerationError(self.error)
         self.put_back((self.before if direction < 0 else self.after).pop())
         (self.after if direction < 0 else self.before).append(here)
         self._changes_then = self.document.changes
         assert self.facts is not None
         folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        self.last_session = saved_sessions.last(folder, self.request.session)
+        self.last_session = saved_sessions.last(folder, self.request.session, here.saved)
 
     def stream(self, count: int = PAUSE_AFTER) -> None:
         """Generate so many characters at the end of the text, as soon as the model has read it."""

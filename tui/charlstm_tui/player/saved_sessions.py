@@ -113,8 +113,9 @@ class SavedSession:
 
     @property
     def is_listed(self) -> bool:
-        """Whether it is worth listing: what the app saved by itself, if there is any text."""
-        return bool(self.length) or not self.automatic
+        """Whether it is worth listing: what the app saved by itself, if there is any text, or work that branches and
+        undo may have where the text itself is empty, or if that is not known."""
+        return bool(self.length) or self.has_work or not self.automatic
 
     @property
     def name(self) -> str:
@@ -236,10 +237,10 @@ def _is_there(model: str, runs_dir: Path | None) -> bool:
 
 def kept(played: Path | None) -> str:
     """A sentence that says how to continue the session at ``played``, if there is work in it that is nowhere else."""
-    if played is None or (session := session_at(played)) is None or not session.length or not session.has_work:
+    if played is None or (session := session_at(played)) is None or not session.has_work or session.summary is None:
         return ""
     advice = continues(played)
-    if session.summary is not None and session.summary.continues:
+    if session.summary.continues:
         named = Path(session.summary.continues)
         with contextlib.suppress(OSError):
             if named.stat().st_mtime >= session.saved:
@@ -270,17 +271,20 @@ def new_name(place: Path, taken: Collection[Path] = ()) -> Path:
 
 def last(place: Path, opened: Path | None, closed: SavedSession | None = None) -> SavedSession | None:
     """The session to continue, of whichever model: a newer version of the one that was ``opened``, which the app saved
-    by itself; else the newest with work in it; else the newest with a text. ``closed`` was played until now: its file
-    may not be written yet. ``place`` is the folder of the model that is played."""
+    by itself; else the newest with work in it; else the newest with a text; else one whose text is empty and that had
+    work in it. ``closed`` was played until now: its file may not be written yet. ``place`` is the folder of the model
+    that is played."""
     others = [session for session in everywhere(place) if closed is None or session.path != closed.path]
-    sessions = [session for session in (closed, *others) if session is not None and session.length]
+    sessions = [each for each in (closed, *others) if each is not None and each.is_listed and each.summary is not None]
     newer: list[SavedSession] = []
     if opened is not None:
         with contextlib.suppress(OSError):
             time_opened = opened.stat().st_mtime
             newer = [session for session in sessions if session.is_version_of(opened) and session.saved > time_opened]
-    with_work = [session for session in sessions if session.has_work]
-    return next(iter((*newer, *with_work, *sessions)), None)
+    with_text = [session for session in sessions if session.length]
+    with_work = [session for session in with_text if session.has_work]
+    empty = [session for session in sessions if session.has_work and not session.length]
+    return next(iter((*newer, *with_work, *with_text, *empty)), None)
 
 
 def forget_old(place: Path, keep: Collection[Path] = ()) -> None:

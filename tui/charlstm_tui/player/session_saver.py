@@ -170,9 +170,9 @@ class SessionSaver:
             saving.waits, saving.is_ending, saving.end_state = True, False, None
             self._changed.notify_all()
 
-    def end(self, key: Hashable, state: SessionState) -> None:
+    def end(self, key: Hashable, state: SessionState | None) -> None:
         """The session is not played any more: write what waits, replace the log by ``state``, which has all of it, and
-        let other programs go on in the file. Another :meth:`save` goes on in it, too."""
+        let other programs go on in the file. Another :meth:`save` goes on in it, too. Without a state the log stays."""
         with self._changed:
             saving = self._savings[key]
             saving.is_ending, saving.end_state = True, state
@@ -375,7 +375,7 @@ class SessionSaver:
             assert saving.log is not None
             try:
                 if record or summary != saving.written_summary:
-                    saving.log.append(record, summary)
+                    saving.log.append(record, summary, keep_time=not record and _is_only_named(saving, summary))
                 break
             except LogLostError as error:
                 self._recover(saving, error)
@@ -384,7 +384,8 @@ class SessionSaver:
             del saving.entries[:count]
             saving.settings = None if saving.settings is settings else saving.settings
             saving.clamps = None if saving.clamps is clamps else saving.clamps
-            saving.waits = bool(saving.entries) or saving.settings is not None or saving.clamps is not None
+            how = saving.settings is not None or saving.clamps is not None
+            saving.waits = bool(saving.entries) or how or saving.summary != summary
             saving.retry_at, saving.written_summary = 0.0, summary
             if not saving.sync_failed:
                 saving.failure, saving.pause = "", FIRST_PAUSE
@@ -488,9 +489,10 @@ class SessionSaver:
     def _compact(self, saving: _Saving, log: SessionLog, state: SessionState | None, size: int) -> None:
         """Compact a file. Nothing is lost if that fails, unless a sync has failed before."""
         try:
-            log.compact(state, size)
+            synced = log.compact(state, size)
             with self._changed:
-                saving.unsynced_since = None
+                if log.size == synced:  # nothing was appended since
+                    saving.unsynced_since = None
                 if saving.sync_failed:
                     saving.sync_failed, saving.failure, saving.pause = False, "", FIRST_PAUSE
         except (OSError, CharLSTMError) as error:
@@ -532,6 +534,12 @@ class SessionSaver:
 
     def _forget_old(self, folder: Path) -> None:
         self._jobs.add(lambda: saved_sessions.forget_old(folder, self.files), "deleting old sessions")
+
+
+def _is_only_named(saving: _Saving, summary: SessionSummary) -> bool:
+    """Whether nothing has changed but which saved session this one continues: it is no newer than that then."""
+    before = saving.written_summary
+    return before is not None and summary == replace(before, continues=summary.continues)
 
 
 def _same(one: SessionState | None, other: SessionState) -> bool:

@@ -28,6 +28,7 @@ from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import target
 from charlstm.generation.session import Session
+from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
@@ -35,7 +36,7 @@ from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
-from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, to_end
+from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, REDO, UNDO, to_end
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
@@ -213,12 +214,13 @@ class Player:
     def load(self, request: PlayRequest, number: int = 0) -> None:
         """Play this. A loaded model is not read again. A load that is under way is cancelled."""
         job, asked = self.cancel(number), self.asked.get(number, 0)
-        self._put(lambda: self._load(self._playbacks.setdefault(number, Playback(number)), request, job, asked))
+        self._put(lambda: self._load(number, request, job, asked))
 
-    def load_checkpoint(self, direction: int) -> None:
-        """Go on with the run's next earlier (-1) or later (1) checkpoint (:meth:`load_model_of_run`)."""
+    def load_checkpoint(self, by: int) -> None:
+        """Go on with the run's checkpoint that is so many later than the model that is played, or earlier where ``by``
+        is negative (:meth:`load_model_of_run`)."""
         job = self._latest_job.get(0, 0)
-        load = Operation(lambda playback: self._load_checkpoint(playback, direction, job), edits=False)
+        load = Operation(lambda playback: self._load_checkpoint(playback, by, job), edits=False)
         self.do(load)
 
     def load_model_of_run(self, step: int | None) -> None:
@@ -276,7 +278,10 @@ class Player:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
         reads = nothing if path.suffix.lower() in ("", ".json") else to_end
-        save = Operation(lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False)
+        save = Operation(
+            lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False,
+            unread=lambda playback: self._save_as(playback, path, colour, reads_copy=True),
+        )  # fmt: skip
         self.do(save)
 
     # ---- the thread
@@ -293,10 +298,37 @@ class Player:
         playback.changed = True
         if not playback.is_open:
             return
-        if playback.writing and waiting.operation.edits:
-            playback.waiting.clear()  # who types does not wait for the model
         playback.waiting.append(waiting)
         self._carry_out_waiting(playback)
+        while playback.writing and waiting.operation.edits and len(playback.waiting) > 1:
+            if not self._do_unread(playback):
+                return
+            self._carry_out_waiting(playback)
+
+    def _do_unread(self, playback: Playback) -> bool:
+        """Do the first operation that waits without the model, for an edit in Write does not wait for it. Returns
+        whether that can be done."""
+        operation, arguments = (first := playback.waiting[0]).operation, first.arguments
+        if operation.unread is None:
+            return False
+        playback.waiting[0] = Waiting(replace(operation, run=operation.unread, reads=nothing), arguments)
+        return True
+
+    def _finish_waiting(self, playback: Playback) -> None:
+        """Do what waits, as this text is left: what the user wrote is in it then. What cannot be done before the model
+        has read is left, and so is an undo behind it, which may be meant for that."""
+        is_left = False
+        try:
+            self._carry_out_waiting(playback)
+            while playback.waiting and playback.is_open:
+                if not self._do_unread(playback):
+                    playback.waiting.popleft()
+                    is_left = True
+                while is_left and playback.waiting and playback.waiting[0].operation in (UNDO, REDO):
+                    playback.waiting.popleft()
+                self._carry_out_waiting(playback)
+        except Exception as error:
+            self._fail(playback, error)
 
     def _carry_out_waiting(self, playback: Playback) -> None:
         """Carry out what waits, until something needs that the model has read more of the text."""
@@ -307,11 +339,11 @@ class Player:
             if operation.stops:
                 playback.stop()
                 playback.continuations = None
-            had_prime = playback.document.prime_length
+            had_prime, session_id = playback.document.prime_length, playback.session_id
             try:
                 operation.run(playback, *arguments)
-                playback.edited |= operation.edits
-                if had_prime and not playback.document.prime_length and not playback.note:
+                playback.edited |= operation.edits and playback.session_id == session_id  # not one that only came back
+                if had_prime and playback.is_open and not playback.document.prime_length and not playback.note:
                     playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
                 playback.failure = str(error)
@@ -335,7 +367,11 @@ class Player:
                 LOG.exception("Unexpected error in the player's thread")
                 self._ended.wait(ERROR_PAUSE)
         try:
+            for playback in self._playbacks.values():
+                self._finish_waiting(playback)
             self._save()
+            self._writer.wait(WAIT_FOR_FILE)
+            self._carry_out_commands(0)  # what came of that
             for playback in self._playbacks.values():
                 self._end_saving(playback)
         except Exception:
@@ -518,6 +554,13 @@ class Player:
         playback.note = f"Title: {title}" if title else "The session has no title now."
         self._save_changes(playback)
 
+    def _leave(self, playback: Playback) -> Path | None:
+        """Give a text that is not played any more to who saves it, all of it. Returns its file."""
+        self._save()
+        file = self._file(playback)
+        self._end_saving(playback)
+        return file
+
     def _end_saving(self, playback: Playback) -> None:
         """Let the file of a text be made small, with what the model has read."""
         self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
@@ -557,29 +600,41 @@ class Player:
         statuses = (self._saver.status(key) for key in (playback.key, *self._saved_settings))
         return next((status.failure for status in statuses if status.failure), "")
 
-    def _save_as(self, playback: Playback, path: Path, colour: str | None) -> None:
+    def _save_as(self, playback: Playback, path: Path, colour: str | None, *, reads_copy: bool = False) -> None:
+        """Save the session or export its text as it is now. With ``reads_copy`` the model reads the text for that
+        beside this thread, as here it has not read all of it."""
+
         def tell(note: str, failure: str = "") -> None:
             def show() -> None:
                 playback.note, playback.failure, playback.changed = note, failure, True
 
             self._put(show)
 
-        key, before = playback.key, playback.continues
+        key = playback.key
+        state, model = playback.session_state(with_cache=not reads_copy), playback.model
 
-        def failed(failure: str) -> None:
-            playback.continues = before if playback.key == key else playback.continues
-            tell("", failure)
+        def read_and_save() -> str:
+            return copy_as(path, colour, state, session_of(state, model))()
 
-        save = copy_as(path, colour, playback.session_state(with_cache=True), playback.reader.session)
-        if path.suffix.lower() in ("", ".json"):
-            playback.continues = str(target(path).absolute())
+        save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
+        is_session = path.suffix.lower() in ("", ".json")
+        if is_session:
             self._save_changes(playback)
 
-        def save_after_own_file() -> str:  # which is the older one then
+        def save_after_own_file() -> None:  # which is the older one then
             self._saver.wait_for(key, WAIT_FOR_FILE)
-            return save()
+            note = save()
+            if is_session:
+                self._put(lambda: self._set_continued(playback, key, target(path)))
+            tell(note)
 
-        self._writer.add(lambda: tell(save_after_own_file()), "saving the session", failed)
+        self._writer.add(save_after_own_file, "saving the session", lambda failure: tell("", failure))
+
+    def _set_continued(self, playback: Playback, key: int, path: Path) -> None:
+        """The text continues the session that was saved at ``path``, unless another text is played by now."""
+        if playback.is_open and playback.key == key:
+            playback.continues, playback.changed = str(path.absolute()), True
+            self._save_changes(playback)
 
     # ---- commands, on the thread
 
@@ -593,8 +648,13 @@ class Player:
     def _remove(self, number: int) -> None:
         self._playbacks.pop(number, None)
 
-    def _load(self, playback: Playback, request: PlayRequest, job: int, asked: int = 0) -> None:
+    def _load(self, number: int, request: PlayRequest, job: int, asked: int) -> None:
+        playback = self._playbacks.setdefault(number, Playback(number, self._leave))
         playback.done = max(playback.done, asked)
+        self._finish_waiting(playback)
+        self._load_now(playback, request, job)
+
+    def _load_now(self, playback: Playback, request: PlayRequest, job: int) -> None:
         try:
             self._load_session(playback, request, job)
         except Exception as error:
@@ -602,21 +662,20 @@ class Player:
         playback.busy = ""
         playback.changed = self._answering = True
 
-    def _load_checkpoint(self, playback: Playback, direction: int, job: int) -> None:
+    def _load_checkpoint(self, playback: Playback, by: int, job: int) -> None:
         facts = playback.facts
-        if facts is None or facts.run is None:
+        if facts is None or facts.run is None or not by:
             return
-        found = checkpoints(facts.run)
-        here = (facts.step or 0, playback.request.step)
-        place = max((place for place, one in enumerate(found) if one[0] <= here[0]), default=0) + direction
-        if place < 0:
-            playback.note = "This is the earliest checkpoint."
+        found, here = checkpoints(facts.run), facts.step or 0
+        if not found:
+            playback.note = "The run has no checkpoints any more."
             return
-        checkpoint = found[min(place, len(found) - 1)]
-        if checkpoint == here:
-            playback.note = "This is the latest checkpoint so far."
-            return
-        self._load_model_of_run(playback, checkpoint[1], job)
+        others = [one for one in found if (one[0] < here if by < 0 else one[0] > here)]
+        if others:
+            place = max(0, len(others) + by) if by < 0 else min(by, len(others)) - 1
+            self._load_model_of_run(playback, others[place][1], job)
+        else:
+            playback.note = f"This is the {'earliest checkpoint' if by < 0 else 'latest checkpoint so far'}."
 
     def _load_model_of_run(self, playback: Playback, step: int | None, job: int) -> None:
         facts = playback.facts
@@ -627,7 +686,9 @@ class Player:
             stream=True, session=None,
         )  # fmt: skip
         if not playback.document.is_edited:
-            self._load(playback, request, job)
+            later = tuple(playback.waiting)  # which was meant for the text that now begins
+            self._load_now(playback, request, job)
+            playback.waiting.extend(later if playback.is_open else ())
             return
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
@@ -637,9 +698,7 @@ class Player:
 
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
-        self._save()
-        before = playback.replaced(self._file(playback))
-        self._end_saving(playback)
+        before = playback.replaced(self._leave(playback))
         if request.session is not None:  # it may be the one that was played until now
             self._saver.flush(request.session, WAIT_FOR_FILE)
         playback.begin_opening(request)
@@ -769,6 +828,9 @@ class Player:
         try:
             if self._is_unsaved(playback):
                 self._save_changes(playback)
+            if playback.is_open and playback.key in self._saved_settings and self._saver.knows(playback.key):
+                self._last_states[playback.key] = playback.session_state()
+                self._saver.end(playback.key, None)  # its log says what was done to it, whatever is wrong here
         except Exception:
             LOG.exception("The text of playback %d cannot be saved", playback.number)
         playback.fail(sentence(error, "generating"))
