@@ -26,6 +26,7 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionLog
+from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
@@ -36,7 +37,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import marks
-from charlstm_tui.player.playback import PAUSE_AFTER
+from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
@@ -1483,6 +1484,18 @@ def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
         assert player.close(60)
     assert text_in_file(first.file, model) == "hello your own"
     assert path.read_text() == "The morninghello your own"
+
+
+def test_a_copy_that_has_learnt_suggests_with_the_random_numbers_of_the_place(model: Path, listener: Listener) -> None:
+    """One that has learnt nothing suggests the same as the model."""
+    player, copy = listener.player, load_model(model)
+    player.load(PlayRequest(str(model)))
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.INSERT, "hello world")
+    before = listener.until(lambda p: p.length == 11 and bool(p.suggestion))
+    player.do(operations.SUGGEST_WITH, LearntModel(copy, Stepper(copy), 1.0), before.session_id)
+    listener.until(lambda p: p.learnt_strength == 1.0 and not player._playbacks[0].wants_suggestion)
+    assert player._playbacks[0].suggestions == [before.suggestion]
 
 
 def test_words_behind_a_change_of_the_checkpoint_are_in_the_text_that_then_begins(
