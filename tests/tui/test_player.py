@@ -37,6 +37,7 @@ from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import marks
+from charlstm_tui.player.overlap import OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
@@ -384,6 +385,14 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
     state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
     assert state.facts is not None
     assert state.facts.step == step
+
+
+async def test_search_for_copied_passages_keeps_no_text_when_the_training_text_is_gone(tmp_path: Path) -> None:
+    check = OverlapCheck(tmp_path / "gone", 20)
+    check.replace(0, 0, "before")
+    await check.watch(lambda found: None)
+    check.replace(6, 6, "after")
+    assert not check._changes
 
 
 def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
