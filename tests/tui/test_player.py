@@ -21,6 +21,7 @@ from click.testing import CliRunner
 
 from charlstm import storage, user_files
 from charlstm.generation import saved_state, saving
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
@@ -360,6 +361,16 @@ def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, mo
     monkeypatch.setattr(Player, "_open_new", stop)
     listener.player.load_checkpoint(-1)
     assert listener.until(lambda p: bool(p.error)).error == "Stopped reading the prime."
+
+
+@pytest.mark.usefixtures("run_that_is_played")
+def test_cells_that_are_held_stay_so_with_another_checkpoint(listener: Listener) -> None:
+    held = (Clamp(1, 1, value=1.0),)
+    listener.player.do(operations.CHANGE_CLAMPS, lambda clamps: held)
+    before = listener.until(lambda p: p.clamps == held)
+    listener.player.load_checkpoint(-1)
+    state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert (state.clamps, state.request.clamps) == (held, ())
 
 
 def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, listener: Listener) -> None:
@@ -783,6 +794,19 @@ def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_t
     assert other is not None
     assert load_session(file, load_model(model)).read() in ("first", "")
     assert load_session(other, load_model(model)).read() == "first second"
+
+
+def test_session_that_is_opened_before_it_is_saved_whole_says_so(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    monkeypatch.setattr(session_saver.SessionSaver, "flush", lambda *_: False)
+    player.load(PlayRequest(str(model), session=file))
+    listener.until(lambda p: p.request.session == file and p.length == 5)
+    assert "not saved yet" in " ".join(listener.notes)
 
 
 def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
