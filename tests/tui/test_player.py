@@ -37,7 +37,7 @@ from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
-from charlstm_tui.player.marks import marks
+from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.overlap import OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -628,7 +628,8 @@ def test_moves_and_edits_act_at_once_while_a_long_text_is_read(
     assert listener.line == expected
     fresh = Session(tiny_model(), "The morning")
     fresh.type(expected)
-    assert np.array_equal(listener.marks, marks(fresh.rows()))
+    rows, typed = fresh.rows(), np.full(len(expected), Origin.TYPED, np.uint16)
+    assert np.array_equal(listener.marks, pack(typed, rows["probability"], rows["rank"], rows["entropy"]))
 
 
 def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: Listener) -> None:
