@@ -21,11 +21,13 @@ from click.testing import CliRunner
 
 from charlstm import storage, user_files
 from charlstm.generation import saved_state, saving
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionLog
+from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
@@ -35,8 +37,9 @@ from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
-from charlstm_tui.player.marks import marks
-from charlstm_tui.player.playback import PAUSE_AFTER
+from charlstm_tui.player.marks import Origin, pack
+from charlstm_tui.player.overlap import OverlapCheck
+from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
@@ -360,6 +363,16 @@ def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, mo
     assert listener.until(lambda p: bool(p.error)).error == "Stopped reading the prime."
 
 
+@pytest.mark.usefixtures("run_that_is_played")
+def test_cells_that_are_held_stay_so_with_another_checkpoint(listener: Listener) -> None:
+    held = (Clamp(1, 1, value=1.0),)
+    listener.player.do(operations.CHANGE_CLAMPS, lambda clamps: held)
+    before = listener.until(lambda p: p.clamps == held)
+    listener.player.load_checkpoint(-1)
+    state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert (state.clamps, state.request.clamps) == (held, ())
+
+
 def test_checkpoints_of_a_run_that_is_gone_leave_the_text(run_that_is_played: Run, listener: Listener) -> None:
     listener.player.do(operations.INSERT, "own")
     listener.until(lambda p: p.length == 3)
@@ -383,6 +396,14 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
     state = listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
     assert state.facts is not None
     assert state.facts.step == step
+
+
+async def test_search_for_copied_passages_keeps_no_text_when_the_training_text_is_gone(tmp_path: Path) -> None:
+    check = OverlapCheck(tmp_path / "gone", 20)
+    check.replace(0, 0, "before")
+    await check.watch(lambda found: None)
+    check.replace(6, 6, "after")
+    assert not check._changes
 
 
 def test_a_screen_that_does_not_collect_gets_few_messages(model: Path) -> None:
@@ -607,7 +628,8 @@ def test_moves_and_edits_act_at_once_while_a_long_text_is_read(
     assert listener.line == expected
     fresh = Session(tiny_model(), "The morning")
     fresh.type(expected)
-    assert np.array_equal(listener.marks, marks(fresh.rows()))
+    rows, typed = fresh.rows(), np.full(len(expected), Origin.TYPED, np.uint16)
+    assert np.array_equal(listener.marks, pack(typed, rows["probability"], rows["rank"], rows["entropy"]))
 
 
 def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: Listener) -> None:
@@ -773,6 +795,19 @@ def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_t
     assert other is not None
     assert load_session(file, load_model(model)).read() in ("first", "")
     assert load_session(other, load_model(model)).read() == "first second"
+
+
+def test_session_that_is_opened_before_it_is_saved_whole_says_so(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    monkeypatch.setattr(session_saver.SessionSaver, "flush", lambda *_: False)
+    player.load(PlayRequest(str(model), session=file))
+    listener.until(lambda p: p.request.session == file and p.length == 5)
+    assert "not saved yet" in " ".join(listener.notes)
 
 
 def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
@@ -1504,6 +1539,18 @@ def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
         assert player.close(60)
     assert text_in_file(first.file, model) == "hello your own"
     assert path.read_text() == "The morninghello your own"
+
+
+def test_a_copy_that_has_learnt_suggests_with_the_random_numbers_of_the_place(model: Path, listener: Listener) -> None:
+    """One that has learnt nothing suggests the same as the model."""
+    player, copy = listener.player, load_model(model)
+    player.load(PlayRequest(str(model)))
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.INSERT, "hello world")
+    before = listener.until(lambda p: p.length == 11 and bool(p.suggestion))
+    player.do(operations.SUGGEST_WITH, LearntModel(copy, Stepper(copy), 1.0), before.session_id)
+    listener.until(lambda p: p.learnt_strength == 1.0 and not player._playbacks[0].wants_suggestion)
+    assert player._playbacks[0].suggestions == [before.suggestion]
 
 
 def test_words_behind_a_change_of_the_checkpoint_are_in_the_text_that_then_begins(

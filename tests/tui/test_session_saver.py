@@ -363,6 +363,24 @@ def test_session_goes_on_in_its_file(saver: SessionSaver, place: Path) -> None:
     assert list(place.glob("*.json")) == [path]
 
 
+def test_session_that_is_opened_through_a_link_goes_on_in_its_file(
+    saver: SessionSaver, place: Path, tmp_path: Path
+) -> None:
+    path = ended(place).wait()
+    (link := tmp_path / "link").symlink_to(place)
+    for key, there in enumerate((link, link / ".." / place.relative_to(tmp_path)), 7):
+        found = read(there / path.name)
+        document = found.state.document
+        saver.go_on(key, place, found.state, found.seen)
+        document.insert("c")
+        saver.save(key, document.take_journal(), summary=about(document))
+        wait(lambda key=key: not saver.status(key).unsaved, "the change")
+        assert saver.status(key).path == path
+        saver.end(key, state_of(document))
+        wait(lambda key=key: saver._savings[key].log is None, "the end")
+    assert list(place.glob("*.json")) == [path]
+
+
 def test_session_that_another_program_has_open_goes_on_in_a_new_file(saver: SessionSaver, place: Path) -> None:
     played = ended(place)
     path = played.status.path

@@ -414,21 +414,26 @@ class Session:
                     return
 
     @blas_threads(1)
-    def suggest(self, length: int, progress: Callable[[int], object] = lambda done: None) -> str:
+    def suggest(
+        self, length: int, progress: Callable[[int], object] = lambda done: None, *, position: int | None = None
+    ) -> str:
         """What :meth:`stream` would generate next, as text; changes nothing. ``progress`` is called with the number of
-        characters so far; an exception that it raises ends the work.
+        characters so far; an exception that it raises ends the work. ``position`` is where the text stands, if not at
+        the cursor: the random numbers are those of that position. A session that has read only the end of a text has
+        another cursor.
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
         length = arguments.whole("length", length, 0, MOST_AT_ONCE)
+        start = self._position if position is None else arguments.whole("position", position, 0)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()
         state = self._stepper.zero_state()
         state.unpack(self._state.pack())
         ids: list[int] = []
-        for position in range(self._position, self._position + length):
+        for place in range(start, start + length):
             progress(len(ids))
-            ids.append(draw(sampler.weights(logits), uniform(self._key, position)))
+            ids.append(draw(sampler.weights(logits), uniform(self._key, place)))
             self._stepper.advance(ids[-1], state)
             logits = self._stepper.logits(state)[0]
         return "".join(self._symbols[which] for which in ids)
@@ -442,6 +447,7 @@ class Session:
         lines: int | None = None,
         first: int = 1,
         progress: Callable[[Sequence[Continuation]], object] = lambda continuations: None,
+        position: int | None = None,
     ) -> list[Continuation]:
         """Different texts that could come next, which advance together by matrix products; changes nothing.
 
@@ -454,7 +460,9 @@ class Session:
             lines: each text ends after so many lines; None for no limit.
             first: the first n.
             progress: called with the texts so far every 8 characters; an exception that it raises ends the work.
+            position: where the text stands, as for :meth:`suggest`.
         """
+        start = self._position if position is None else arguments.whole("position", position, 0)
         count = arguments.whole("count", count, 1, MOST_TEXTS)
         length = arguments.whole("length", length, 0, MOST_AT_ONCE)
         first = arguments.whole("first", first, 0, 2**62)
@@ -477,7 +485,7 @@ class Session:
             return [made(number, text) for number, text in enumerate(texts)]
 
         for step in range(length):
-            which = draws(sampler.weights(logits), uniforms(keys, self._position + step))
+            which = draws(sampler.weights(logits), uniforms(keys, start + step))
             bits[step] = np.take_along_axis(surprises(logits), which[:, None], 1)[:, 0]
             for number in sorted(going):
                 texts[number] += self._symbols[which[number]]

@@ -305,6 +305,16 @@ def test_suggestion_is_what_is_then_generated_and_changes_nothing(model):
     assert play(session, 60) == suggested
 
 
+def test_session_that_read_a_text_as_its_prime_suggests_with_the_numbers_of_the_position(model):
+    session = Session(model, "ab", seed=3)
+    play(session, 41)
+    other = Session(model, "ab" + session.text, seed=3)
+    assert other.suggest(60, position=41) == session.suggest(60) != other.suggest(60)
+    assert other.continuations(3, 40, position=41) != other.continuations(3, 40)
+    texts = [[each.text for each in one.continuations(3, 40, position=41)] for one in (session, other)]
+    assert texts[0] == texts[1] == [each.text for each in session.continuations(3, 40)]
+
+
 def test_continuations_are_those_of_other_samples_and_change_nothing(model):
     session = Session(model, "abc", seed=2)
     play(session, 50)

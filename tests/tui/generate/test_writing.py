@@ -563,7 +563,8 @@ async def test_a_copy_that_has_learnt_from_the_text_suggests_in_write_until_it_i
         adaptive = AdaptiveModel(loaded, strength)
         adaptive.read(loaded.vocabulary.encode(text)[0])
         session = GenerationSession.of(adaptive.adapted(), text[-playback.LEARNT_CONTEXT :], it.state.recipe)
-        return playback.whole_words(session.suggest(playback.SUGGESTION_LENGTH))
+        position = len(text) - len(it.prime)  # the copy draws as the model does at this place
+        return playback.whole_words(session.suggest(playback.SUGGESTION_LENGTH, position=position))
 
     async with playing(model, (120, 30)) as it:
         await it.paused(5)

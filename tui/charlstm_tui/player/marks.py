@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.tree import Rows, in_bits
+from charlstm.generation.tree import in_bits
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111
@@ -130,12 +130,6 @@ def in_unit(scale: Scale, bits: bool) -> Scale:
         return scale
     low, lower, higher, high = (f"{limit / math.log(2):.2g}" for limit in scale.limits)
     return replace(scale, labels=(f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}"), unit="bits")
-
-
-def marks(rows: Rows) -> array[int]:
-    """The mark of each of a session's rows (``charlstm.generation.tree``)."""
-    origins = np.array([Origin.MODEL, Origin.TYPED, Origin.CHOSEN], np.uint16)[rows["source"]]
-    return pack(origins, rows["probability"], rows["rank"], rows["entropy"])
 
 
 def pack(

@@ -72,10 +72,13 @@ class OverlapCheck:
     def __init__(self, run: Path, min_length: int) -> None:
         self._run, self._min_length = run, min_length
         self._changes: list[tuple[int, int, str]] = []
+        self._ended = False  # then changes are of no use any more
         self._unchanged: float = 0  # characters from the start that are as in the text of the last check
 
     def replace(self, start: int, stop: int, text: str) -> None:
         """``text`` came in the place of the characters from ``start`` to ``stop``."""
+        if self._ended:
+            return
         self._unchanged = min(self._unchanged, start)
         self._changes.append((start, stop, text))
 
@@ -85,6 +88,8 @@ class OverlapCheck:
         try:
             novelty, lines = await in_thread(lambda check: open_novelty(self._run, self._min_length))
         except (CharLSTMError, OSError):
+            self._ended = True
+            self._changes.clear()
             return
         corpus = novelty.index.corpus
         name = visible(corpus.name, keep="")

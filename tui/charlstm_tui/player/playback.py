@@ -576,6 +576,10 @@ class Playback:
 
         return Session.of(learnt.model, text, recipe, stepper=learnt.stepper, progress=progress)
 
+    def _drawn_position(self, position: int) -> int:
+        """The position after the prime, which the random numbers belong to, also where a copy that has learnt draws."""
+        return max(0, position - self.document.prime_length)
+
     @property
     def wants_suggestion(self) -> bool:
         """Whether a suggestion is to be found: the model has read all of the text, and there is none for it."""
@@ -592,7 +596,8 @@ class Playback:
 
         with contextlib.suppress(_Interrupted):
             session = self._session_at(len(self.document), check)
-            self._suggest([whole_words(session.suggest(SUGGESTION_LENGTH, check))])
+            position = self._drawn_position(len(self.document))
+            self._suggest([whole_words(session.suggest(SUGGESTION_LENGTH, check, position=position))])
             self.changed = True
 
     def suggestion(self) -> str:
@@ -616,7 +621,8 @@ class Playback:
         if self.wants_suggestion:
             self.find_suggestion(lambda: True)
         if len(self.suggestions) == 1:
-            found = self._session_at(len(self.document)).continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH)
+            session, position = self._session_at(len(self.document)), self._drawn_position(len(self.document))
+            found = session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH, position=position)
             texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
             by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
             different = [text for text in texts if text in by_word.values()]
@@ -653,7 +659,8 @@ class Playback:
         def grown(found: Sequence[Continuation]) -> None:
             show(Continuations(first, tuple(found), complete=False))
 
-        found = session.continuations(count, length, lines=lines, first=first, progress=grown)
+        position = self._drawn_position(self.document.cursor)
+        found = session.continuations(count, length, lines=lines, first=first, progress=grown, position=position)
         show(Continuations(first, tuple(found), complete=True))
 
     def fail(self, sentence: str) -> None:

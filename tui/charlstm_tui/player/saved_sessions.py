@@ -251,7 +251,7 @@ def kept(played: Path | None) -> str:
 
 def is_own(path: Path, place: Path) -> bool:
     """Whether the app gave the session at ``path`` its name, in its folder ``place``: then it is continued there."""
-    return AUTO_NAME.fullmatch(path.name) is not None and path.absolute().parent == place.absolute()
+    return AUTO_NAME.fullmatch(path.name) is not None and path.parent.resolve() == place.resolve()
 
 
 def make(path: Path) -> None:

@@ -145,6 +145,8 @@ class SessionSaver:
         It may be a session that was ended here before, also while its file is still compacted; :meth:`flush` has to be
         called then before the file is read."""
         own = seen.can_go_on and seen.automatic and saved_sessions.is_own(seen.path, folder)
+        if own:  # it may have been opened by another path, such as one with a link
+            seen = replace(seen, path=folder / seen.path.name)
         if own and self._take_up(key, folder, state, seen, run):
             return
         path = seen.path if own else None
@@ -240,11 +242,13 @@ class SessionSaver:
     def flush(self, path: Path, timeout: float) -> bool:
         """Wait until all that was saved of a session is in the file ``path``, ``timeout`` seconds at most. Returns
         whether it is. That takes milliseconds, unless the disk is slow."""
+        file = path.resolve()
         with self._changed:
             return self._changed.wait_for(
                 lambda: (
                     not any(
-                        saving.waits and saving.path == path for saving in (*self._savings.values(), *self._replaced)
+                        saving.waits and saving.path is not None and saving.path.resolve() == file
+                        for saving in (*self._savings.values(), *self._replaced)
                     )
                 ),
                 timeout,

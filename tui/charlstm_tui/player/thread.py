@@ -687,7 +687,8 @@ class Player:
         )  # fmt: skip
         if not playback.document.is_edited:
             later = tuple(playback.waiting)  # which was meant for the text that now begins
-            self._load_now(playback, request, job)
+            self._load_now(playback, replace(request, clamps=playback.reader.clamps), job)
+            playback.request = replace(playback.request, clamps=request.clamps)  # for another prime later
             playback.waiting.extend(later if playback.is_open else ())
             return
         playback.stop()
@@ -699,8 +700,9 @@ class Player:
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
         before = playback.replaced(self._leave(playback))
+        is_saved = True
         if request.session is not None:  # it may be the one that was played until now
-            self._saver.flush(request.session, WAIT_FOR_FILE)
+            is_saved = self._saver.flush(request.session, WAIT_FOR_FILE)
         playback.begin_opening(request)
         self._answering = False  # the answer is the new text; most loads are over before a state would be due
         try:
@@ -715,13 +717,16 @@ class Player:
             )
             if request.session is not None:
                 self._open_saved(playback, request.session, loaded)
+                if not is_saved:
+                    older = "Its last changes are not saved yet: this is how it was before them."
+                    playback.note = f"{playback.note} {older}".lstrip()
             else:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
             if request.session is not None:
                 playback.unopened = self._unopened(request.session, request.runs_dir, str(error))
             if before is not None and before.loaded is playback.loaded:
-                # Not for the model's sake: what was played before is played again.
+                # No other model was loaded: what was played before is played again.
                 playback.put_back(before)
                 playback.failure = "" if playback.unopened is not None else str(error)
             else:
