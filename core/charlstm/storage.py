@@ -214,10 +214,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder ``path``, private to the user. Raises :class:`FileExistsError` when it exists."""
+    """Create the folder ``path``, private to the user. Raises :class:`FileExistsError` when it exists, and another
+    :class:`OSError` when the disk fails; there is no folder then."""
     name, folder = _at(path)
     os.mkdir(name, PRIVATE_FOLDER, dir_fd=folder)
-    disk.sync_folder(path.parent)
+    try:
+        disk.sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first error matters more
+            os.rmdir(name, dir_fd=folder)
+        raise
 
 
 def replace_file(

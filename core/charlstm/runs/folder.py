@@ -457,7 +457,13 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
         while run is None or not _make(run, given=name is not None):
             taken = (path.name for path in parent.iterdir())
             run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
-        run.write_spec(spec)
+        try:
+            run.write_spec(spec)
+        except BaseException:
+            with contextlib.suppress(OSError):  # else its name would be taken
+                storage.disk.unlink(run.spec_path)
+                run.path.rmdir()
+            raise
     except OSError as error:
         raise RunError(
             f"No run can be created in {parent} ({error.strerror}): choose another folder for runs",
