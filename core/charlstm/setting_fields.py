@@ -155,7 +155,7 @@ class SettingField:
             if self.kind is bool:
                 value = _FLAGS[word.lower()]
             elif self.kind is int:
-                value = int(word.replace("_", "").replace(",", ""))
+                value = int(_whole_number(word))
             elif self.kind is float:
                 value = float(word.replace("_", ""))
         except (ValueError, KeyError):
@@ -170,6 +170,12 @@ class SettingField:
         if isinstance(value, bool):
             return str(value).lower()
         return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _whole_number(word: str) -> str:
+    """``word`` without the commas between its thousands. Another comma, as in ``1,5``, stays and is refused."""
+    thousands = re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", word)
+    return word.replace(",", "") if thousands else word.replace("_", "")
 
 
 def setting_fields(kind: type) -> dict[str, SettingField]:

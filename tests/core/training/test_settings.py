@@ -58,3 +58,14 @@ def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_settings_without_effect_on_the_loss_may_change_at_a_resume() -> None:
     declared = setting_fields(Settings)
     assert all(not declared[name].fixed for name in WITHOUT_EFFECT_ON_LOSS)
+
+
+@pytest.mark.parametrize(("word", "value"), [("10,000", 10_000), ("1,234,567", 1_234_567), ("1_000", 1000)])
+def test_whole_numbers_are_read_with_signs_between_thousands(word: str, value: int) -> None:
+    assert parse_setting("max_steps", word) == value
+
+
+@pytest.mark.parametrize("word", ["1,5", "1,50", "12,3456", "1000,000", ",100", "1,", "1,000,5"])
+def test_other_commas_in_whole_numbers_are_refused(word: str) -> None:
+    with pytest.raises(SettingsError, match="max_steps takes a whole number of at least 1 or none, not"):
+        parse_setting("max_steps", word)
