@@ -169,7 +169,12 @@ class SettingField:
             return off
         if isinstance(value, bool):
             return str(value).lower()
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return number_words(value) if isinstance(value, float) else str(value)
+
+
+def number_words(value: float) -> str:
+    """A number as people write it: with six digits where that reads back as the same, else with all that it needs."""
+    return short if float(short := f"{value:g}") == value else repr(value)
 
 
 def _whole_number(word: str) -> str:

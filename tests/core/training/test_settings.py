@@ -69,3 +69,12 @@ def test_whole_numbers_are_read_with_signs_between_thousands(word: str, value: i
 def test_other_commas_in_whole_numbers_are_refused(word: str) -> None:
     with pytest.raises(SettingsError, match="max_steps takes a whole number of at least 1 or none, not"):
         parse_setting("max_steps", word)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(0.003, "0.003"), (2.0, "2"), (1e-5, "1e-05"), (0.00123456789, "0.00123456789"), (None, "off")]
+)
+def test_a_setting_is_written_as_it_is_read(value: float | None, word: str) -> None:
+    field = setting_fields(Settings)["max_minutes"]
+    assert field.write(value) == word
+    assert field.parse(word) == value
