@@ -17,7 +17,7 @@ from typing import Any, Literal
 import platformdirs
 
 from charlstm.errors import SettingsError
-from charlstm.setting_fields import setting, setting_fields
+from charlstm.setting_fields import number_words, setting, setting_fields
 from charlstm.toml_files import TomlFile, read_toml
 from charlstm.training.presets import DEFAULT, PRESETS
 
@@ -138,7 +138,7 @@ def written(value: Any) -> str:
             return json.dumps(value, ensure_ascii=False)
         case tuple():
             return f"[{', '.join(map(written, value))}]"
-    return f"{value:g}"
+    return number_words(value)
 
 
 def _checked(name: str, value: Any) -> Any:

@@ -155,7 +155,7 @@ class SettingField:
             if self.kind is bool:
                 value = _FLAGS[word.lower()]
             elif self.kind is int:
-                value = int(word.replace("_", "").replace(",", ""))
+                value = int(_whole_number(word))
             elif self.kind is float:
                 value = float(word.replace("_", ""))
         except (ValueError, KeyError):
@@ -169,7 +169,18 @@ class SettingField:
             return off
         if isinstance(value, bool):
             return str(value).lower()
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return number_words(value) if isinstance(value, float) else str(value)
+
+
+def number_words(value: float) -> str:
+    """A number as people write it: with six digits where that reads back as the same, else with all that it needs."""
+    return short if float(short := f"{value:g}") == value else repr(value)
+
+
+def _whole_number(word: str) -> str:
+    """``word`` without the commas between its thousands. Another comma, as in ``1,5``, stays and is refused."""
+    thousands = re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", word)
+    return word.replace(",", "") if thousands else word.replace("_", "")
 
 
 def setting_fields(kind: type) -> dict[str, SettingField]:

@@ -214,10 +214,16 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create the folder ``path``, private to the user. Raises :class:`FileExistsError` when it exists."""
+    """Create the folder ``path``, private to the user. Raises :class:`FileExistsError` when it exists, and another
+    :class:`OSError` when the disk fails; there is no folder then."""
     name, folder = _at(path)
     os.mkdir(name, PRIVATE_FOLDER, dir_fd=folder)
-    disk.sync_folder(path.parent)
+    try:
+        disk.sync_folder(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):  # the first error matters more
+            os.rmdir(name, dir_fd=folder)
+        raise
 
 
 def replace_file(
@@ -412,10 +418,16 @@ def is_leftover(name: str) -> bool:
     return re.fullmatch(r"\..+\.\d+(\.\d+)?\.tmp", name) is not None
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files that killed processes left in ``folder``. Only for the folder's one writer."""
+def replaced_by(name: str) -> str:
+    """The name of the file that :func:`replace_file` replaces, if ``name`` is its temporary file; else empty."""
+    return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if is_leftover(name) else ""
+
+
+def remove_leftovers(folder: Path, is_own: Callable[[str], bool]) -> None:
+    """Remove the temporary files that killed processes left in ``folder``, of files for whose names ``is_own`` is true.
+    Only for the one writer of these files: a temporary file of another writer may be in use."""
     for path in folder.glob(".*.tmp"):
-        if is_leftover(path.name):
+        if (name := replaced_by(path.name)) and is_own(name):
             disk.unlink(path)
 
 

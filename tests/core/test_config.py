@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.config import ENTRIES, Config, config_path, example_config, load_config
+from charlstm.config import ENTRIES, Config, config_path, example_config, load_config, written
 from charlstm.errors import SettingsError
 from charlstm.training.settings_file import load_settings
 
@@ -82,6 +82,12 @@ def test_the_example_has_every_entry_and_changes_nothing(path: Path) -> None:
     lines = example_config().splitlines(keepends=True)
     uncommented = "".join(line.removeprefix("# ") for line in lines if " = " in line or line.startswith("["))
     assert set(tomllib.loads(uncommented)) == set(ENTRIES)
+
+
+def test_a_number_is_written_with_all_of_its_digits() -> None:
+    for value, word in ((60.0, "60"), (12.3456789, "12.3456789")):
+        assert written(value) == word
+        assert tomllib.loads(f"speed = {word}") == {"speed": value}
 
 
 def test_the_command_shows_creates_and_checks_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_replace_file_leaves_old_or_new_content_when_any_change_fails(tmp_path: 
             assert (folder / "kept").read_bytes() == OLD
         storage.replace_bytes(path, NEW)  # works again once the disk does
         assert path.read_bytes() == NEW
-        storage.remove_leftovers(folder)
+        storage.remove_leftovers(folder, lambda name: True)
         assert set(os.listdir(folder)) <= {"file", "kept"}
 
 
@@ -176,10 +176,10 @@ def test_anchored_writes_to_folder_that_was_moved(tmp_path: Path) -> None:
 
 
 def test_remove_leftovers_keeps_other_hidden_files(tmp_path: Path) -> None:
-    for name in (".state.safetensors.12.345.tmp", ".state.prev.safetensors.12.tmp", ".mine.tmp", ".1.tmp"):
+    for name in (".state.safetensors.12.345.tmp", ".state.prev.safetensors.12.tmp", ".mine.tmp", ".1.tmp", ".x.1.tmp"):
         (tmp_path / name).touch()
-    storage.remove_leftovers(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".1.tmp", ".mine.tmp"]
+    storage.remove_leftovers(tmp_path, lambda name: name != "x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".1.tmp", ".mine.tmp", ".x.1.tmp"]
 
 
 def make_special(path: Path, kind: str) -> None:

@@ -18,7 +18,7 @@ from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Controlled, Resumed
-from charlstm.training.plan import Plan, later_end, limit_at, spread_validations
+from charlstm.training.plan import Plan, later_end, limit_at, spread_validations, usual_intervals
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate, commands_to_repeat
 from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
@@ -80,6 +80,7 @@ def continue_run(
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
         schedule = LearningRate.from_dict(record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
+        plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
         if LENGTH & changes.keys():
             plan = spread_validations(plan, now, new_schedule.planned_steps - progress.step)
         if progress.ended == "stopped" or changes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
@@ -14,7 +14,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.series import Curve, RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
-from charlstm.training.events import Paused, Resumed
+from charlstm.training.events import Controlled, Paused, Resumed
 
 Axis = Literal["step", "epochs", "characters", "seconds"]
 
@@ -90,11 +90,17 @@ def _changes(series: RunSeries) -> str:
     """What was changed while the run trained or when it was resumed, in the order of the steps."""
     found = [
         (event.step, event.command if event.value is None else f"{event.command} {event.value:g}")
-        for event in series.every_control
+        for event in _commands(series)
         if event.command in ("set-lr", "more", "finish")
     ]
-    found += [(event.step, event.changes) for event in series.inexact if event.changes]
+    # a resume that crashed before its first checkpoint makes the same changes again
+    found += dict.fromkeys((event.step, event.changes) for event in series.inexact if event.changes)
     return "; ".join(f"step {step:,}: {change}" for step, change in sorted(found))
+
+
+def _commands(series: RunSeries) -> Iterable[Controlled]:
+    """The commands that had an effect, each once: a resume repeats those of its own step."""
+    return {(event.step, event.id): event for event in series.controls}.values()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +154,9 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
     best = None
     if (found := series.best) is not None and len(at := np.flatnonzero(validated.x == found.step)):
         best = float(validation.x[at[-1]]), float(validation.y[at[-1]])
-    marks = [mark("rate", event.step) for event in series.every_control if event.command == "set-lr"]
-    marks += [mark("rate", event.step) for event in series.inexact if "lr" in event.changed]
+    marks = [mark("rate", event.step) for event in _commands(series) if event.command == "set-lr"]
+    changed = dict.fromkeys(event.step for event in series.inexact if "lr" in event.changed)
+    marks += [mark("rate", step) for step in changed]
     paused = {event.step for event in series.interruptions if isinstance(event, Paused)}
     marks += [mark("paused", step) for step in sorted(paused)]
     marks += [

@@ -212,6 +212,13 @@ class Run:
             return False
         return own or liveness.read_heartbeat(self.heartbeat_path) is not None
 
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files that a killed worker left. Only for the worker of the run. Temporary files of
+        others stay: notes, sessions and whatever a user saves here are written by other programs, perhaps now."""
+        own = (self.spec_path, self.events_path, self.model_path, self.state_path, self.previous_state_path)
+        storage.remove_leftovers(self.path, {path.name for path in own}.__contains__)
+        storage.remove_leftovers(self.snapshots_dir, _is_snapshot)
+
     def parts(self) -> Iterator[Path]:
         """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
         own = (
@@ -221,13 +228,14 @@ class Run:
         )
         yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}
-        yield from (path for path in _entries(self.path) if _replaced_by(path.name) in names and _is_file(path))
+        yield from (path for path in _entries(self.path) if storage.replaced_by(path.name) in names and _is_file(path))
         for path in _entries(self.snapshots_dir):
-            name = _replaced_by(path.name) or path.name
-            if re.fullmatch(r"[0-9]+\.safetensors", name) and _is_file(path):
+            name = storage.replaced_by(path.name) or path.name
+            if _is_snapshot(name) and _is_file(path):
                 yield path
         for path in _entries(self.sessions_dir):
-            if re.fullmatch(r".*\.json|\..*\.json\.lock", _replaced_by(path.name) or path.name) and _is_file(path):
+            name = storage.replaced_by(path.name) or path.name
+            if re.fullmatch(r".*\.json|\..*\.json\.lock", name) and _is_file(path):
                 yield path
 
     def spec(self) -> RunSpec:
@@ -449,7 +457,13 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
         while run is None or not _make(run, given=name is not None):
             taken = (path.name for path in parent.iterdir())
             run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
-        run.write_spec(spec)
+        try:
+            run.write_spec(spec)
+        except BaseException:
+            with contextlib.suppress(OSError):  # else its name would be taken
+                storage.disk.unlink(run.spec_path)
+                run.path.rmdir()
+            raise
     except OSError as error:
         raise RunError(
             f"No run can be created in {parent} ({error.strerror}): choose another folder for runs",
@@ -560,9 +574,8 @@ def _is_file(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
 
-def _replaced_by(name: str) -> str:
-    """The name of the file that a killed process was replacing, if ``name`` is its temporary file; else empty."""
-    return re.sub(r"(\.\d+){1,2}\.tmp", "", name[1:]) if storage.is_leftover(name) else ""
+def _is_snapshot(name: str) -> bool:
+    return re.fullmatch(r"[0-9]+\.safetensors", name) is not None
 
 
 def _taken(run: Run) -> str:

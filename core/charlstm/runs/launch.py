@@ -24,7 +24,7 @@ from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
-from charlstm.training.plan import fit_batch, later_end, next_end, no_end
+from charlstm.training.plan import fit_batch, later_end, limit_at, next_end, no_end
 from charlstm.training.schedule import commands_to_repeat
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
+    from charlstm.training.events import Controlled, Started
 
 
 _ALWAYS_AVAILABLE = ("auto", "cpu")
@@ -145,25 +146,27 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
 def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
     """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more.
 
-    A run that was stopped gets them in addition to what was left of it. Raises :class:`RunError` before its first step.
+    A run that was stopped gets them in addition to what was left of it: as with the command ``more``, the limit that
+    would have ended it is raised, and no other one ends it sooner. Raises :class:`RunError` before its first step.
     """
-    from charlstm.runs.store import last_checkpoint
-
-    status, asked, checkpoint = run.status(), run.spec().settings, last_checkpoint(run)
-    settings = settings_to_continue(run, asked)
+    status, asked = run.status(), run.spec().settings
+    continuation = _continue(run, asked)
+    settings, checkpoint = continuation.settings, continuation.checkpoint
     step, worked = status.step, status.work_seconds
     if checkpoint is not None:
         step, worked = checkpoint.progress.step, checkpoint.progress.work_seconds
     if not step or not worked:
         raise RunError(f"The run {run.name} has taken no step yet, so the time of a step is not known: resume it")
-    stopped = status.state != "finished"
-    wanted: dict[str, Any] = {"epochs": None, "max_steps": None}
-    if settings.max_minutes is not None:
-        done = max(worked / 60, settings.max_minutes) if stopped else worked / 60
-        wanted["max_minutes"] = round(done + minutes, 2)
+    added, limit = max(1, round(60 * minutes * step / worked)), settings.max_minutes
+    wanted: dict[str, Any] = {"epochs": None, "max_steps": None, "max_minutes": None}
+    if status.state == "finished":
+        wanted |= {"max_steps": step + added} if limit is None else {"max_minutes": round(worked / 60 + minutes, 2)}
     else:
-        end = max(step, status.planned_steps or 0) if stopped else step
-        wanted["max_steps"] = end + max(1, round(60 * minutes * step / worked))
+        name, end = continuation.next_end(status.planned_steps)
+        if name != "max_minutes":
+            wanted["max_steps"] = max(step, end) + added
+        if limit is not None:
+            wanted["max_minutes"] = round(max(worked / 60, limit) + minutes, 2)
     # a resume that failed at its start has changed run.json alone
     before = (asked,) if checkpoint is None else (asked, checkpoint.asked)
     return {name: value for name, value in wanted.items() if any(getattr(each, name) != value for each in before)}
@@ -175,6 +178,44 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
 
     Raises :class:`SettingsError` for a setting that cannot change, :class:`RunError` when the log cannot be read.
     """
+    return _continue(run, asked).settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Continuation:
+    """How a resume would continue a run: ``settings`` are those that it trains with, ``changes`` what is asked for and
+    was not before the last checkpoint, and ``repeated`` the commands since then."""
+
+    settings: Settings
+    changes: Mapping[str, Any]
+    repeated: Sequence[Controlled]
+    checkpoint: CheckpointRecord | None
+    started: Started | None
+
+    def next_end(self, planned: int | None) -> tuple[str, int]:
+        """Which setting would end the run, and at which step; ``planned`` is its end by the log. The name is empty
+        where the command ``finish`` would end it."""
+        settings, checkpoint = self.settings, self.checkpoint
+        if checkpoint is not None and LENGTH & self.changes.keys():  # the log does not know of them yet
+            progress = checkpoint.progress
+            return next_end(settings, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
+        end = planned or (0 if checkpoint is None else checkpoint.schedule.planned_steps)
+        moved = [event.command for event in self.repeated if event.command in ("finish", "more")]
+        finishing = moved[-1] == "finish" if moved else checkpoint is not None and checkpoint.schedule.finishing
+        if finishing:
+            return "", end
+        if checkpoint is not None:
+            steps_per_epoch = checkpoint.plan.steps_per_epoch
+        elif self.started is not None:
+            steps_per_epoch = self.started.steps_per_epoch
+        else:
+            return "max_minutes" if settings.max_minutes is not None else "", end
+        name = limit_at(settings, steps_per_epoch, end)
+        return (name if getattr(settings, name) is not None else ""), end
+
+
+def _continue(run: Run, asked: Settings) -> _Continuation:
+    """Raises as :func:`settings_to_continue` does."""
     from charlstm.runs.series import RunSeries
     from charlstm.runs.store import last_checkpoint
 
@@ -185,12 +226,13 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
         settings = continued(checkpoint.settings, checkpoint.asked, asked)
         changes = changed(checkpoint.asked, asked)
         step, schedule = checkpoint.progress.step, checkpoint.schedule
-    log = RunSeries.of(run.events()).every_control
-    repeated = commands_to_repeat(log, step, schedule, changes).values()
-    minutes = sum(event.minutes or 0.0 for events in repeated for event in events)  # `more` alone has minutes
+    series = RunSeries.of(run.events())
+    by_step = commands_to_repeat(series.every_control, step, schedule, changes).values()
+    repeated = [event for events in by_step for event in events]
+    minutes = sum(event.minutes or 0.0 for event in repeated)  # `more` alone has minutes
     if minutes and settings.max_minutes is not None:
         settings = settings.with_changes(max_minutes=settings.max_minutes + minutes)
-    return settings
+    return _Continuation(settings, changes, repeated, checkpoint, series.started)
 
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ The events and their JSON are in ``training.events``; ``series`` makes curves of
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -32,6 +33,8 @@ class EventLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._dirty = False
+        self._torn_at: int | None = None
+        """Where a line begins that was written in part and could not be removed yet."""
         self._lock = threading.Lock()  # the thread that writes checkpoints calls sync
         storage.truncate_torn_line(path)
         self._descriptor = self._open()
@@ -40,13 +43,16 @@ class EventLog:
         """Write one event. When this raises :class:`OSError`, the event is not in the log."""
         line = to_line(event).encode("utf-8", errors="backslashreplace") + b"\n"
         with self._lock:
+            self._remove_torn_line()
             end = os.fstat(self._descriptor).st_size
             self._dirty = True
             try:
                 if storage.disk.write(self._descriptor, line) != len(line):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
             except OSError:
-                storage.disk.truncate(self._descriptor, end)
+                self._torn_at = end
+                with contextlib.suppress(OSError):  # the next append tries again
+                    self._remove_torn_line()
                 raise
         if sync:
             self.sync()
@@ -77,8 +83,14 @@ class EventLog:
                     raise
                 return False
             os.close(self._descriptor)
-            self._descriptor = descriptor
+            self._descriptor, self._torn_at = descriptor, None
         return True
+
+    def _remove_torn_line(self) -> None:
+        """A line that was appended to it would be lost with it."""
+        if self._torn_at is not None:
+            storage.disk.truncate(self._descriptor, self._torn_at)
+            self._torn_at = None
 
     def _open(self) -> int:
         return storage.disk.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)

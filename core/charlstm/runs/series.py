@@ -94,6 +94,7 @@ class RunSeries:
         """Every validation, by step; the one over the whole held-out part comes last."""
         self.warnings: list[Warned] = []
         self.controls: list[Controlled] = []
+        """The commands that were handled, up to the step of a resume and since then."""
         self.every_control: list[Controlled] = []
         """Every command that was handled, including those after the step of a resume: the trainer replays them."""
         self.interruptions: list[Paused | Resumed] = []
@@ -365,6 +366,7 @@ class RunSeries:
             if was_complete and LENGTH.intersection(event.changed):
                 self.extended_at = event.step
                 self.climbs_until = event.step + climb_steps(event.planned_steps - event.step)
+        self.inexact = [each for each in self.inexact if each.step <= event.step]
         if event.inexact or event.changed:
             self.inexact.append(event)
         # a setting that was changed at the resume overrides earlier commands about the same thing

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
-from charlstm.model.file import load_model, model_writer
+from charlstm.model.file import load_model, model_writer, read_info
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan
@@ -38,7 +38,8 @@ class FolderStore:
     ``checkpoint_steps`` and ``checkpoint_minutes``, and there is one at the end.
 
     ``Trainer(corpus, settings, store=FolderStore("novel"))`` trains. With ``state = store.state()``,
-    ``Trainer.resume(corpus, state.settings, state, store=store)`` continues exactly, also in another process.
+    ``Trainer.resume(corpus, state.settings, state, store=store)`` continues exactly, also in another process. A new
+    trainer is refused by a folder in which another one has trained: it would replace what that one learnt.
 
     Raises :class:`RunError` when the folder cannot be used, or is the folder of a run, in which only its own process
     writes. The methods ``save_…`` are for the trainer and raise :class:`OSError`.
@@ -75,7 +76,17 @@ class FolderStore:
             return load_model(self._files.model_path)
 
     def save_plan(self, plan: Plan) -> None:
-        """Nothing: what the trainer planned is part of every state."""
+        """Refuse a new training where an earlier one has saved something, which the new one would soon replace by an
+        untrained network. What it planned is part of every state, and is not kept here.
+
+        What was saved before the first step is nothing to lose. So a trainer that restarts with a faster kernel, which
+        it does before it saves anything of a later step, is not refused. Raises :class:`RunError`.
+        """
+        if _has_trained(self._files):
+            raise RunError(
+                f"{self.path} has a training already: continue it with Trainer.resume and the state that store.state() "
+                "returns, or choose another folder"
+            )
 
     def save_model(self, model: Model) -> None:
         """Replace the best model."""
@@ -119,6 +130,17 @@ class RunStore:
         """Replace the state; the previous one stays beside it."""
         self._sync_events()
         state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
+
+
+def _has_trained(run: Run) -> bool:
+    """Whether the folder has a model or a state of a later step than 0. One that cannot be read counts as such."""
+    try:
+        states = (run.state_path, run.previous_state_path)
+        if any(os.path.lexists(path) and state_file.load_step(path) for path in states):
+            return True
+        return os.path.lexists(run.model_path) and read_info(run.model_path)[1].get("step") != 0
+    except ModelError:
+        return True
 
 
 def _save_snapshot(run: Run, model: Model, step: int) -> None:

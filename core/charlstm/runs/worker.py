@@ -160,8 +160,7 @@ def _work(
         now = time.strftime("%Y-%m-%d %H:%M:%S")
         _append_to_worker_log(run, f"{WORKER_LINE}{os.getpid()} on {system.host()}, {now} —")
         try:
-            for folder in (run.path, run.snapshots_dir):
-                storage.remove_leftovers(folder)
+            run.remove_leftovers()
             log = EventLog(run.events_path)
             log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))

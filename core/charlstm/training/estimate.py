@@ -86,7 +86,8 @@ def estimate(
     if not measured.crowded:
         measured = replace(measured, seconds=measured.seconds * slowdown)
     rows, length = fit_batch(settings, targets)
-    check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
+    on_card = has_card(settings.device)
+    check_memory(settings, vocab_size, rows * length, on_card=on_card, loaded=False)
     plan = make_plan(
         settings,
         measured=measured,
@@ -105,7 +106,7 @@ def estimate(
     return Estimate(
         parameters=config.parameters,
         model_bytes=weights,
-        memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length)),
+        memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length, on_card)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
         seconds=work + validations * SAMPLE_SECONDS + planned_final(settings, held_out / validated, work),

@@ -94,7 +94,8 @@ class CheckpointStore(Protocol):
 
     def save_plan(self, plan: Plan) -> None:
         """Keep the plan of a new run, before its first event. Called a second time when the run restarts with a
-        faster kernel within its first seconds."""
+        faster kernel within its first seconds. A store that must not take a new run raises a
+        :class:`~charlstm.errors.CharLSTMError`, and training ends before its first event."""
 
     def save_model(self, model: Model) -> None:
         """Keep ``model`` as the best so far. Its ``info`` has the step and the loss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,35 @@ def test_trainer_with_a_folder_store_continues_exactly_in_another_trainer(
     assert before.step <= 60
     longer = charlstm.Trainer.resume(corpus, before.settings.with_changes(max_steps=70), before)
     assert longer.train().step == 70
+
+
+def test_folder_store_refuses_a_new_training_where_another_one_has_trained(
+    corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path
+) -> None:
+    """Its network before the first step would replace the trained model and, with the next checkpoint, both states."""
+    store = charlstm.FolderStore(tmp_path / "novel")
+    first = charlstm.Trainer(corpus, settings, store=store)
+    first.stop()
+    first.train()  # before its first step: there is nothing to lose
+    first = charlstm.Trainer(corpus, settings, store=store)
+    with contextlib.closing(first.events()) as events:
+        next(events)
+    first.train()  # another iterator of the same trainer
+    saved = {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()}
+    for again in (store, charlstm.FolderStore(store.path)):
+        with pytest.raises(charlstm.CharLSTMError, match=r"has a training already: continue it .*store\.state\(\)"):
+            charlstm.Trainer(corpus, settings, store=again).train()
+        assert {path: path.read_bytes() for path in store.path.rglob("*") if path.is_file()} == saved
+
+    state = store.state()
+    assert state is not None
+    longer = state.settings.with_changes(max_steps=state.step + 5)
+    assert charlstm.Trainer.resume(corpus, longer, state, store=store).train().step == state.step + 5
+    for kept in ("model.safetensors", "state.safetensors"):  # one of them alone, and one that cannot be read
+        (tmp_path / kept).mkdir()
+        (tmp_path / kept / kept).write_bytes((store.path / kept).read_bytes() if "model" in kept else b"damaged")
+        with pytest.raises(charlstm.CharLSTMError, match="has a training already"):
+            charlstm.FolderStore(tmp_path / kept).save_plan(plan)
 
 
 def test_state_is_saved_to_a_file_and_loaded(corpus: Corpus, settings: Settings, plan: Plan, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
-from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped
+from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped, Validated
 from charlstm.training.hooks import Hooks, LoggedRun
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
@@ -125,6 +125,26 @@ def test_resume_may_change_how_often_losses_are_logged(
     assert events[0].changes == "log_every none → 1"
     assert [event.step for event in events if isinstance(event, Stepped)] == list(range(29, 61))
     assert_same_end(store, reference)
+
+
+def test_resume_that_lifts_the_interval_of_logging_and_validating_plans_it_again(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    """The stored plan has the numbers that were given."""
+    settings = settings.with_changes(val_every=5, log_every=1)
+    plan = replace(plan, val_every=5, log_every=1)
+    store, commands = MemoryStore(), ScriptedCommands({28: [("stop", None)]})
+    drain(Trainer(corpus, settings, hooks=Hooks(commands=commands), store=store, plan=plan), commands)
+    state = store.states[-1]
+    lifted = settings.with_changes(val_every=None, log_every=None)
+    trainer = Trainer.resume(corpus, lifted, state, store=store)
+    # a step takes 0.01 s, and there is a log line each 0.3 s; in 0.6 s there is time for the fewest validations
+    assert (trainer.plan.log_every, trainer.plan.val_every, trainer.plan.val_chars) == (30, 15, 200)
+    assert Trainer.resume(corpus, settings.with_changes(val_every=None), state).plan.log_every == 1
+    whole = drain(trainer)
+    assert [event.step for event in whole if isinstance(event, Validated) and not event.whole] == [30, 45, 60]
+    again = Trainer.resume(corpus, lifted, store.states[-1])
+    assert (again.plan.log_every, again.plan.val_every) == (30, 15)
 
 
 @pytest.mark.parametrize("kill", [5, 21, 40, 60])

@@ -15,17 +15,21 @@ import pytest
 from charlstm.runs.comparison import (
     AXES,
     Axis,
+    compared_facts,
     comparison_chart,
     comparison_csv,
     curves,
     differences,
     read_run,
+    run_curves,
     write_csv,
 )
 from charlstm.runs.folder import Run
+from charlstm.runs.log import EventLog
 from charlstm.svg import ChartCurve, line_chart, ticks
+from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
-from recorded_run import record
+from recorded_run import record, stepped
 from small_training import make_plan
 
 
@@ -36,6 +40,44 @@ def test_only_what_differs_is_listed(tmp_path: Path) -> None:
     third = record(tmp_path, "finished", name="three", steps=400, settings=changed).run
     found = differences([read_run(first), read_run(third)])
     assert [(each.name, each.values[1]) for each in found] == [("lr", 0.5)]
+
+
+def compared_with(folder: Path, *events: Event) -> tuple[list[str], list[float]]:
+    """What a run of 30 steps with these events was changed to on the way, and the steps at which its rate was."""
+    recorded = record(folder, "stopped", name="one", steps=30)
+    log = EventLog(recorded.run.events_path)
+    for event in events:
+        log.append(event)
+    log.close()
+    compared = read_run(recorded.run)
+    (words,) = (each.values[0] for each in compared_facts([compared]) if each.name == "changed on the way")
+    rates = [mark.x for mark in run_curves(compared, "step").marks if mark.kind == "rate"]
+    return (str(words).split("; ") if words else []), rates
+
+
+def rate(step: int, value: float = 0.1) -> Controlled:
+    return Controlled(step=step, id=f"rate {value}", command="set-lr", value=value)
+
+
+def changed_rate(step: int) -> Resumed:
+    return Resumed(step=step, changes="lr 0.1 → 0.2", changed=("lr",))
+
+
+def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
+    for step in (20, 25):
+        found = compared_with(tmp_path / str(step), rate(25), Resumed(step=step), rate(25), stepped(30))
+        assert found == (["step 25: set-lr 0.1"], [25.0])
+
+
+def test_command_that_was_in_effect_until_a_resume_changed_the_rate_is_compared(tmp_path: Path) -> None:
+    words, rates = compared_with(tmp_path, rate(10), changed_rate(25))
+    assert (words, rates) == (["step 10: set-lr 0.1", "step 25: lr 0.1 → 0.2"], [10.0, 25.0])
+
+
+def test_what_a_resume_from_an_earlier_step_has_undone_is_not_compared(tmp_path: Path) -> None:
+    assert compared_with(tmp_path, rate(25), changed_rate(28), Resumed(step=20)) == ([], [])
+    words, rates = compared_with(tmp_path / "again", changed_rate(20), changed_rate(20))
+    assert (words, rates) == (["step 20: lr 0.1 → 0.2"], [20.0])
 
 
 def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from charlstm.runs.folder import (
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name
 from charlstm.training.settings import Settings
+from faulty_disk import FaultyDisk
 from recorded_run import record
 
 
@@ -182,6 +183,14 @@ def test_rename_run(tmp_path: Path) -> None:
     assert run not in known_runs()
     with pytest.raises(RunError, match="any more"):
         rename_run(run, "again")
+
+
+@pytest.mark.parametrize("at", range(5))  # the folder's name, then open, write, sync and rename of run.json
+def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> None:
+    with storage.use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):
+        create_run(spec(), name="novel", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    create_run(spec(), name="novel", folder=tmp_path)
 
 
 def whole_run(folder: Path) -> Run:

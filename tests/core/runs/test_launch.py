@@ -25,12 +25,14 @@ from charlstm.runs.launch import (
     settings_to_continue,
     start_run,
 )
+from charlstm.runs.log import EventLog
 from charlstm.runs.models import demo_path
 from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
 from charlstm.runs.worker import run_foreground
 from charlstm.training.commands import Command
+from charlstm.training.events import Controlled
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
@@ -39,17 +41,19 @@ from recorded_run import record
 from small_training import make_plan
 
 
-def begun(folder: Path, state: RunState = "finished", *, ended: str = "done", **settings: Any) -> Run:
+def begun(
+    folder: Path, state: RunState = "finished", *, ended: str = "done", planned: int = 200, **settings: Any
+) -> Run:
     """A run with a checkpoint after 200 steps, which are two epochs, and a minute of work."""
     asked = Settings(**settings)
-    run = record(folder, state, name="mine", steps=200, planned=200, settings=asked).run
+    run = record(folder, state, name="mine", steps=200, planned=planned, settings=asked).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
     kept = {
         "plan": make_plan(steps_per_epoch=100).to_dict(),
         "progress": progress.to_dict(),
         "asked": asked.to_dict(),
         "settings": asked.to_dict(),
-        "schedule": LearningRate(asked.lr, "cosine", 20, 200).to_dict(),
+        "schedule": LearningRate(asked.lr, "cosine", 20, planned).to_dict(),
     }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run
@@ -179,6 +183,39 @@ def test_changes_for_more_raise_the_limit_that_the_run_has(tmp_path: Path) -> No
     assert changes_for_more(record(tmp_path, "stopped", name="steps").run, 1) == {"max_steps": 2200, "epochs": None}
     with record(tmp_path, "starting", name="new") as new, pytest.raises(RunError, match="has taken no step yet"):
         changes_for_more(new.run, 1)
+
+
+@pytest.mark.parametrize(
+    ("planned", "settings", "changes"),
+    [
+        (300, {"epochs": 3.0, "max_minutes": 60.0}, {"epochs": None, "max_steps": 700, "max_minutes": 62.0}),
+        (300, {"epochs": 3.0}, {"epochs": None, "max_steps": 700}),
+        (250, {"epochs": 3.0, "max_steps": 250}, {"epochs": None, "max_steps": 650}),
+        (280, {"epochs": 3.0, "max_minutes": 1.4}, {"epochs": None, "max_minutes": 3.4}),
+    ],
+)
+def test_changes_for_more_of_a_stopped_run_raise_the_limit_that_would_have_ended_it(
+    tmp_path: Path, planned: int, settings: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    """Two minutes are 400 steps. Without its 3 epochs the first run would have trained for all of the 60 minutes."""
+    run = begun(tmp_path, "stopped", ended="stopped", planned=planned, **settings)
+    assert changes_for_more(run, 2) == changes
+    check_resume(run, changes)
+
+
+def test_changes_for_more_of_a_run_that_was_stopped_while_it_finished_add_to_that_end(tmp_path: Path) -> None:
+    run = begun(tmp_path, "stopped", ended="stopped", planned=900, max_minutes=60.0)
+    log = EventLog(run.events_path)
+    log.append(Controlled(step=200, id="1", command="finish", value=50.0))
+    log.close()
+    run.heartbeat_path.unlink()  # the log alone knows of the end
+    assert changes_for_more(run, 2) == {"max_steps": 650, "max_minutes": 62.0}
+
+
+def test_changes_for_more_take_a_limit_into_account_that_a_failed_resume_has_asked_for(tmp_path: Path) -> None:
+    run = begun(tmp_path, "stopped", ended="stopped", planned=300, epochs=3.0, max_minutes=60.0)
+    run.write_spec(replace(run.spec(), settings=Settings(epochs=5.0, max_minutes=60.0)))
+    assert changes_for_more(run, 2) == {"epochs": None, "max_steps": 900, "max_minutes": 62.0}
 
 
 def test_changes_for_more_add_to_the_limit_that_a_command_raised(

@@ -91,3 +91,17 @@ def test_event_tail_skips_a_line_that_is_too_long(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     path.write_bytes(b"x" * 9_000_000 + b"\n" + to_line(warning(3)).encode() + b"\n")
     assert [event.step for event in EventTail(path).read()] == [3]
+
+
+def test_torn_line_that_cannot_be_removed_at_once_is_removed_before_the_next_line(tmp_path: Path) -> None:
+    """Else the next event would be appended to the torn line, and readers skip such a line."""
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append(warning(1))
+    with storage.use_disk(FaultyDisk(0, half=True, again=True)):
+        for _ in range(2):
+            with pytest.raises(OSError, match="space"):
+                log.append(warning(2))
+    for step in (2, 3):
+        log.append(warning(step))
+    log.close()
+    assert [event.step for event in read_events(tmp_path / "events.jsonl")] == [1, 2, 3]

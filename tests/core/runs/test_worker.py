@@ -863,12 +863,15 @@ def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Scr
 
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    leftover = run.path / ".model.safetensors.123.tmp"
-    leftover.write_bytes(b"half")
+    run.snapshots_dir.mkdir()
+    leftovers = [run.path / ".model.safetensors.123.tmp", run.snapshots_dir / ".50.safetensors.12.345.tmp"]
+    in_use = [run.path / f".{name}.12.345.tmp" for name in (run.notes_path.name, "mine.onnx")]  # by other programs
+    for path in leftovers + in_use:
+        path.write_bytes(b"half")
     run.events_path.write_bytes(b'{"event":"started","st')
     train(lambda trainer: iter([started(), ended(1)]))
     assert len(list(worker.run_foreground(run))) == 2
-    assert not leftover.exists()
+    assert [path for path in leftovers + in_use if path.exists()] == in_use
     assert len(list(read_events(run.events_path))) == 2
 
 

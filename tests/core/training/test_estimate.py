@@ -53,6 +53,17 @@ def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     assert (found.kernel, found.precision) == ("fused-bf16", "bfloat16")
 
 
+def test_estimated_memory_is_that_of_the_machine_without_the_card(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a graphics card, weights and activations of a step are in its own memory."""
+    settings = preset("reference", 1_985_223, 83)
+    without = estimate(settings, 1_985_223, 83)
+    monkeypatch.setattr(estimates, "has_card", lambda device: True)
+    found = estimate(settings, 1_985_223, 83)
+    assert found.memory_bytes == estimates.BASE_MEMORY + 5 * found.model_bytes < without.memory_bytes
+
+
 def test_speed_is_measured_once_per_shape(calls: list[int]) -> None:
     settings = Settings(epochs=1)
     first = estimate(settings, 100_000, 70)

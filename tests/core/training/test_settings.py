@@ -58,3 +58,23 @@ def test_precision_that_a_kernel_lacks_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_settings_without_effect_on_the_loss_may_change_at_a_resume() -> None:
     declared = setting_fields(Settings)
     assert all(not declared[name].fixed for name in WITHOUT_EFFECT_ON_LOSS)
+
+
+@pytest.mark.parametrize(("word", "value"), [("10,000", 10_000), ("1,234,567", 1_234_567), ("1_000", 1000)])
+def test_whole_numbers_are_read_with_signs_between_thousands(word: str, value: int) -> None:
+    assert parse_setting("max_steps", word) == value
+
+
+@pytest.mark.parametrize("word", ["1,5", "1,50", "12,3456", "1000,000", ",100", "1,", "1,000,5"])
+def test_other_commas_in_whole_numbers_are_refused(word: str) -> None:
+    with pytest.raises(SettingsError, match="max_steps takes a whole number of at least 1 or none, not"):
+        parse_setting("max_steps", word)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(0.003, "0.003"), (2.0, "2"), (1e-5, "1e-05"), (0.00123456789, "0.00123456789"), (None, "off")]
+)
+def test_a_setting_is_written_as_it_is_read(value: float | None, word: str) -> None:
+    field = setting_fields(Settings)["max_minutes"]
+    assert field.write(value) == word
+    assert field.parse(word) == value

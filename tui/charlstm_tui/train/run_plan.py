@@ -15,6 +15,7 @@ from typing import Any
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
+from charlstm.setting_fields import number_words
 from charlstm.text.corpus import split_text
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, lifted_limits
@@ -208,9 +209,7 @@ def setting_words(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):  # short, where that reads back as the same
-        return short if float(short := f"{value:g}") == value else repr(value)
-    return str(value)
+    return number_words(value) if isinstance(value, float) else str(value)
 
 
 def ends_words(settings: Settings) -> str:
