@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from pathlib import Path
@@ -250,7 +251,13 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         assert view.scores is not None
         assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
         assert view.text_view.text() == it.text[100:180]
-        assert "79 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
+        part = whole.nats[100:180].astype(np.float64)
+        assert view.scores.loss == pytest.approx(part.mean(), abs=1e-5), "its first character was predicted too"
+        assert view.scores.strip(1)[0] == pytest.approx(part.mean() / math.log(2), abs=1e-4)
+        first = view.scores.sentences()[0]
+        assert first.bits_per_char == pytest.approx(part[: first.stop].mean() / math.log(2), abs=1e-4)
+        assert len(view.scores.places(80)) == 80
+        assert "80 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
         view.text_view.screen.clear_selection()
         await it.pilot.press("s")
         await it.until(lambda: view.scores is not None and view.scores.text == it.text)
