@@ -241,6 +241,7 @@ class MultiverseView(GenerateView):
         self._model: Model | None = None
         self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
+        self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head")
@@ -294,6 +295,9 @@ class MultiverseView(GenerateView):
         return True
 
     def leave(self) -> None:
+        self._unfinished |= any(
+            each.node is self and each.group in ("tree", "words") and not each.is_finished for each in self.workers
+        )
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
         self._text = None
@@ -321,6 +325,8 @@ class MultiverseView(GenerateView):
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
+        elif self._unfinished:
+            self._compute()
 
     # ---- computing
 
@@ -331,6 +337,7 @@ class MultiverseView(GenerateView):
         self._compute()
 
     def _compute(self) -> None:
+        self._unfinished = False
         self._draw()
         self._compute_tree()
         self._compute_words()
