@@ -173,6 +173,54 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
 
 
+async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_is_known(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, free = InsightJobs.through_training, asyncio.Event()
+
+    async def held(jobs: InsightJobs, *arguments: Any) -> None:
+        await free.wait()
+        await follow(jobs, *arguments)
+
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        view = await cells_shown(it)
+        listed = {named.cell for named in view.cell_list.cells}
+        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
+        monkeypatch.setattr(InsightJobs, "through_training", held)
+        await it.pilot.press("h")
+        assert view.through_training
+        view.choose(other)
+        free.set()
+        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
+        assert all(other in found.values for found in view.history)
+        assert "Reading the text" not in it.screen_text()
+
+
+async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, free = InsightJobs.name, asyncio.Event()
+
+    async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
+        await free.wait()
+        return await name(jobs, *arguments)
+
+    monkeypatch.setattr(InsightJobs, "name", held)
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(400)
+        await it.pilot.press("x")
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None)
+        view.choose((1, 1))
+        await it.pilot.press("h")
+        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
+        free.set()
+        await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run.path)))
+        assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
+
+
 async def test_steps_of_a_run_that_trains_are_those_of_the_models_that_were_read(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,11 +141,11 @@ class CellsView(ReadingView):
     """Whether the text is coloured by how much worse the model is without the cell."""
 
     class Step(Message):
-        """What the cells did in another model of the run."""
+        """What the cells did in another model of the run, to be added to ``history`` unless another one is shown."""
 
-        def __init__(self, found: CellsAtStep) -> None:
+        def __init__(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
             super().__init__()
-            self.found = found
+            self.found, self.history = found, history
 
     def __init__(self, player: Player, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
@@ -173,6 +173,7 @@ class CellsView(ReadingView):
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
         self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
+        self._followed_cells: frozenset[Cell] = frozenset()  # whose values it has
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
@@ -381,6 +382,8 @@ class CellsView(ReadingView):
 
     def _show_named(self, named: NamedCells) -> None:
         self.cell_list.show(named.cells, self.names)
+        if self.through_training:
+            self._follow()
         if named.cells and not self._chosen:
             self._chosen = True
             self.cell_list.highlighted = 0  # which colours by it
@@ -467,17 +470,22 @@ class CellsView(ReadingView):
     def do_through_training(self) -> None:
         self.through_training = not self.through_training
 
-    @work(exclusive=True, group="history")
-    async def _follow(self) -> None:
+    def _follow(self) -> None:
         """Find out what the cells of the list and the chosen one did during the training."""
+        self.history, self.step = [], 0
+        self._followed = () if self.named is None else self.named.cells
+        self._followed_cells = frozenset((self.cell, *(named.cell for named in self._followed)))
+        self._draw_cell()  # by the model that is played, until a step is known
+        self._read_models(self.named, self.history)
+
+    @work(exclusive=True, group="history")
+    async def _read_models(self, named: NamedCells | None, history: list[CellsAtStep]) -> None:
         state = self.state
         if state is None or state.facts is None or state.facts.run is None:
             return
-        named = self.named
-        self.history, self.step, self._followed = [], 0, () if named is None else named.cells
 
         def tell(found: CellsAtStep) -> None:
-            self.post_message(self.Step(found))
+            self.post_message(self.Step(found, history))
 
         try:
             await self.insight.through_training(
@@ -490,7 +498,7 @@ class CellsView(ReadingView):
     def _step_found(self, event: Step) -> None:
         event.stop()
         known = {found.step for found in self.history}
-        if self.through_training and self.cell in event.found.values and event.found.step not in known:
+        if event.history is self.history and event.found.step not in known:
             self.history.append(event.found)
             self.step = len(self.history) - 1
             self._draw_cell()
@@ -623,9 +631,10 @@ class CellsView(ReadingView):
         """Colour by this cell."""
         self.cell = cell
         self._chosen = True
-        self._draw_cell()
-        if self.through_training and any(cell not in found.values for found in self.history):
+        if self.through_training and cell not in self._followed_cells:
             self._follow()
+        else:
+            self._draw_cell()
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
