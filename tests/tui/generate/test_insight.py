@@ -159,6 +159,10 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         values = step.values[named.cell]
         shown = [level(mark, CELL) for mark in view.text_view.marks()]
         assert shown == CELL.levels((values - values.mean()) / values.std()).tolist()
+        view.text_view.cursor = 0
+        await it.pilot.press("n")
+        assert view.text_view.cursor == next(place for place in most_active(values) if place > 0)
+        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status(), "of the model of the step"
         history = str(view.query_one(CellHistory).render())
         assert named.feature in history
         assert f"{named.strength(step.scores[0]):.2f}" in history

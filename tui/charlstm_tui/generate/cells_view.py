@@ -232,16 +232,15 @@ class CellsView(ReadingView):
         clamps = () if self.state is None else self.state.clamps
         if clamps:
             figures.append(held_words(clamps))
-        found, cursor = self.activations, self.text_view.cursor
+        values, cursor = self._shown_values(), self.text_view.cursor
         rises = self._rises() if self.lesions else None
         if self.lesions:
             at = cursor - self._damaged_from
             if rises is not None and 0 < at < len(rises):
                 char = quoted(self.text_view.text(cursor, cursor + 1))
                 figures.append(f"{rises[at] / self._nats:+.2f} {unit(self.bits)} at {char}")
-        elif found is not None and cursor < len(found.text):
-            layer, cell = self.cell
-            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {quoted(found.text[cursor])}")
+        elif values is not None and cursor < len(values):
+            figures.append(f"{values[cursor]:+.2f} after {quoted(self.text_view.text(cursor, cursor + 1))}")
         return figures
 
     def hint(self) -> str:
@@ -413,20 +412,18 @@ class CellsView(ReadingView):
 
     def _draw_cell(self) -> None:
         """Colour the text by the cell."""
-        found = self.activations
-        if found is not None:
-            values = self._values(found)
-            self._limits = (float(values.min()), float(values.max()))
+        if self.activations is not None:
+            played = self._values(self.activations)
+            self._limits = (float(played.min()), float(played.max()))
         if self.lesions:
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
             self.scale = replace(in_unit(DAMAGE, self.bits), title=f"WITHOUT {self._full_name(self.cell)}")
-        elif found is not None and self.text_view.text().startswith(found.text):
-            values, title = self._values(found), f"CELL {self._full_name(self.cell)}"
+        elif (values := self._shown_values()) is not None:
+            title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
-                at_step = self.history[self.step]
-                values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
+                title += f" @ {self.history[self.step].step:,}"
             self._mean, self._deviation = mean_and_deviation(values)
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
             self.scale = cell_scale(title, self._mean, self._deviation)
@@ -621,6 +618,16 @@ class CellsView(ReadingView):
         chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
         panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
+    def _shown_values(self) -> Floats | None:
+        """What the cell does on the text by which that is coloured: in the model of the step that is shown, or in the
+        one that is played. ``None`` while it is not known."""
+        found = self.activations
+        if found is None or not self.text_view.text().startswith(found.text):
+            return None
+        if self.through_training and self.history:
+            return self.history[self.step].values.get(self.cell)
+        return self._values(found)
+
     def _values(self, found: Activations) -> Floats:
         layer, cell = self.cell
         return found.cells[:, layer - 1, cell - 1]
@@ -737,12 +744,10 @@ class CellsView(ReadingView):
 
     def do_place(self, direction: int) -> None:
         """Put the cursor on the next place, in the order of the text, where the cell is most active or matters most."""
-        rises, found, start = self._rises() if self.lesions else None, self.activations, 0
+        rises, values, start = self._rises() if self.lesions else None, self._shown_values(), 0
         if rises is not None:
             values, start = np.nan_to_num(rises), self._damaged_from
-        elif found is not None:
-            values = self._values(found)
-        else:
+        if values is None:
             return
         cursor = self.text_view.cursor
         places = [start + place for place in most_active(values)]
