@@ -573,6 +573,28 @@ async def test_a_side_of_duel_is_put_in_as_it_is_while_it_streams(model: Path, m
         assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
 
 
+async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_paused_and_goes_on(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        await it.until(lambda: set(duel.sides) == {1, 2})
+        it.screen.player.change_speed(lambda speed: FULL, 1)
+        it.screen.player.change_speed(lambda speed: 20, 2)
+        await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
+        text, length = duel.view(1).text(), duel.sides[2].length
+        await it.pilot.press("space")
+        await it.until(lambda: not duel.sides[2].running)
+        await it.pilot.press("space")
+        await it.until(lambda: duel.sides[2].length > length)
+        assert duel.sides[1].ended
+        it.screen.player.change_speed(lambda speed: FULL, 2)
+        await it.until(lambda: duel.query_one("#verdict-1").display)
+        assert duel.view(1).text() == text
+        await it.pilot.press("space")  # once both have ended, both go on
+        await it.until(lambda: all(duel.sides[number].length >= 2 * LENGTH for number in (1, 2)))
+
+
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
     async with playing(model, speed=FULL) as it:
         await it.until(lambda: it.screen.play.playing)
