@@ -269,6 +269,14 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     assert figures.split() == ["-0.10", "0.80"]
 
 
+async def test_all_of_the_text_is_copied_from_cells(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        assert view.text_view.text() == it.text[-100:]
+        assert it.screen.copyable() == it.screen.play.copyable()
+
+
 async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)

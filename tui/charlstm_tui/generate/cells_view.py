@@ -223,6 +223,9 @@ class CellsView(ReadingView):
             return len(self.history) > 1 and self.through_training
         return self.state is not None
 
+    def copyable(self) -> None:
+        """Nothing: of a long text it shows only the end."""
+
     def labels(self) -> dict[str, str]:
         stream = "pause" if self.running else "generate"
         return {"generate.cells_stream": stream, "generate.read_left": "", "generate.read_right": ""}
