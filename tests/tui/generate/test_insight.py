@@ -277,6 +277,28 @@ async def test_all_of_the_text_is_copied_from_cells(model: Path, monkeypatch: py
         assert it.screen.copyable() == it.screen.play.copyable()
 
 
+async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*arguments: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(InsightJobs, "name", never)
+    monkeypatch.setattr(InsightJobs, "lesions", never)
+    async with playing(model) as it:
+        await it.paused(400)
+        await it.pilot.press("x")
+        view = it.screen.cells
+        await it.until(lambda: "follow … 0 %" in " ".join(it.screen_text().split()))
+        await it.pilot.press("m")
+        await it.until(lambda: "without which cell … 0 %" in " ".join(it.screen_text().split()))
+        view.progress_teller("names")(0.4)
+        view.progress_teller("lesions")(0.2)
+        await it.until(lambda: "without which cell … 20 %" in " ".join(it.screen_text().split()))
+        await it.pilot.press("m")
+        await it.until(lambda: "follow … 40 %" in " ".join(it.screen_text().split()))
+
+
 async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
@@ -346,6 +368,11 @@ async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Pa
         await it.until(lambda: "Space generates more." in " ".join(it.screen_text().split()))
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
+        await it.pilot.press("m")
+        await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
+        assert "Space generates more." not in " ".join(it.screen_text().split())
+        await it.pilot.press("m")
+        assert "Space generates more." in " ".join(it.screen_text().split()), "which is still so after another list"
         it.screen.player.change_speed(lambda speed: 250)
         await it.pilot.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)

@@ -177,7 +177,8 @@ class CellsView(ReadingView):
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
-        self._failure = ""
+        self._failure = ""  # why cells are not named
+        self._lesions_failure = ""  # why it is not known which matter
         self.names: dict[Cell, str] = {}
         """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
@@ -371,10 +372,10 @@ class CellsView(ReadingView):
         """Find out what the cells follow, once for each model."""
         if self.state is None or self.state.facts is None:
             return
-        self._failure, self.share = "", 0.0
+        self._failure, tell = "", self.begin("names")
         self.draw_head()
         try:
-            self.named = await self.insight.name(model, self.state.facts.run, played, self.progress_teller())
+            self.named = await self.insight.name(model, self.state.facts.run, played, tell)
             self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
@@ -405,7 +406,7 @@ class CellsView(ReadingView):
                 shown = f"colours of the model at step {self.history[self.step].step:,}; "
                 source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
         else:
-            source = Content.styled(f"Finding out what the cells follow … {100 * self.share:.0f} %", "$quiet")
+            source = Content.styled(f"Finding out what the cells follow … {self.done_words('names')}", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
         self.head.update(head)
 
@@ -525,8 +526,9 @@ class CellsView(ReadingView):
 
     def _lesion_words(self) -> Content:
         if self.measured is None:
-            words = self._failure or f"Measuring what is worse without which cell … {100 * self.share:.0f} %"
-            return Content.styled(visible(words), "$warning" if self._failure else "$quiet")
+            failure = self._lesions_failure
+            words = failure or f"Measuring what is worse without which cell … {self.done_words('lesions')}"
+            return Content.styled(visible(words), "$warning" if failure else "$quiet")
         rises = self._rises()
         if rises is None:
             return Content.styled("not among the cells that were measured", "$quiet")
@@ -548,7 +550,7 @@ class CellsView(ReadingView):
         had_focus = self._list_had_focus()
         self._draw_caption()
         self.workers.cancel_group(self, "lesions")
-        self.measured, self._failure = None, ""
+        self.measured, self._lesions_failure = None, ""
         self.lesion_list.show(None, str, self.bits)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
@@ -588,11 +590,11 @@ class CellsView(ReadingView):
         if state is None or state.facts is None or model is None:
             return
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
-        text, self.share = self.text_view.text(self._damaged_from), 0.0
+        text, tell, self._lesions_failure = self.text_view.text(self._damaged_from), self.begin("lesions"), ""
         try:
-            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self.progress_teller())
+            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], tell)
         except CharLSTMError as error:
-            self._failure = f"{error}."
+            self._lesions_failure = f"{error}."
         else:
             self._list_measured()
             self.lesion_list.highlighted = 0  # which colours by it

@@ -171,9 +171,8 @@ class ContextView(ReadingView):
     async def _measure_model(self) -> None:
         if self._model is None:
             return
-        self.share = 0.0
         try:
-            self.whole = await self.insight.model_context(self._model, *self._played, self.progress_teller())
+            self.whole = await self.insight.model_context(self._model, *self._played, self.begin("whole"))
         except GenerationError as error:
             self._failure = f"{error}."
         self._draw()
@@ -213,7 +212,7 @@ class ContextView(ReadingView):
         elif self._failure:
             parts.append((visible(self._failure), "$warning"))
         else:
-            parts.append((f"Measuring how far the model looks back … {100 * self.share:.0f} %", "$quiet"))
+            parts.append((f"Measuring how far the model looks back … {self.done_words('whole')}", "$quiet"))
         if here is not None:
             parts += [(" · at the cursor ", ""), (f"{here.used}", "bold $accent")]
         self.head.update(Content.assemble(*parts))
