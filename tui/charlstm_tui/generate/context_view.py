@@ -129,7 +129,7 @@ class ContextView(ReadingView):
         self.here: Context | None = None
         """That of the place at the cursor."""
         self._model: Model | None = None
-        self._played: tuple[Path | None, str] = (None, "")  # the run and the text to measure the model on
+        self._measured_on: tuple[Path | None, str] = (None, "")  # the run, and the text where that has none
         self._place: int | None = None  # that ``here`` is about
         self._failure = ""
 
@@ -153,15 +153,18 @@ class ContextView(ReadingView):
     def enter(self, run: Path | None, text: str, cursor: int) -> None:
         """Show ``text``, and measure its model and the place at ``cursor``."""
         self.player.do(operations.PAUSE)
-        model, self._played, self._place, self.here = self.player.model(), (run, text), None, None
-        if model is not self._model:
-            self._model, self.whole, self._failure = model, None, ""
+        model, before, self._place, self.here = self.player.model(), self._measured_on, None, None
+        self._measured_on = run, text
+        of_other = self.whole is not None and not self.whole.of_run and before != self._measured_on
+        if model is not self._model or of_other:
+            self._model, self.whole = model, None
         view = self.text_view
         view.scale = in_unit(SCALE, self.bits)
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         self.put_cursor(cursor)
         if self.whole is None:
+            self._failure = ""
             self._measure_model()
         self.moved()
 
@@ -172,7 +175,7 @@ class ContextView(ReadingView):
         if self._model is None:
             return
         try:
-            self.whole = await self.insight.model_context(self._model, *self._played, self.begin("whole"))
+            self.whole = await self.insight.model_context(self._model, *self._measured_on, self.begin("whole"))
         except GenerationError as error:
             self._failure = f"{error}."
         self._draw()
