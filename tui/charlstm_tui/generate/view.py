@@ -87,7 +87,8 @@ class GenerateView(View):
         return None if text is None else Legend(text.scale, text)
 
     def progress_teller(self, job: str) -> Callable[[float], None]:
-        """For this job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and then."""
+        """For this job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and
+        then."""
         told = 0.0
 
         def tell(share: float) -> None:

@@ -80,8 +80,8 @@ class NamedCells:
 
 @dataclass(frozen=True, slots=True)
 class ModelContext:
-    """How far a model looks back, and on which text that was measured, in words. ``of_run`` tells whether that is text of
-    the model's run."""
+    """How far a model looks back, and on which text that was measured, in words. ``of_run`` tells whether that is text
+    of the model's run."""
 
     context: Context
     source: str
