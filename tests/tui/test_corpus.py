@@ -489,6 +489,21 @@ async def test_the_built_in_text_has_no_warning(places: Path) -> None:
 
 
 @pytest.mark.usefixtures("counted")
+async def test_a_folder_whose_files_have_changed_is_read_again(places: Path) -> None:
+    folder = Path("plays")
+    folder.mkdir()
+    (folder / "first.txt").write_text(PROSE)
+    async with driven(places, text="plays") as app:
+        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
+        (folder / "second.txt").write_text(PROSE)
+        view(app).show_current()
+        await app.shows(f"{2 * len(PROSE):,} characters", "compressor (xz)")
+        (folder / "second.txt").unlink()
+        view(app).show_current()
+        await app.shows(f"{len(PROSE):,} characters", "compressor (xz)")
+
+
+@pytest.mark.usefixtures("counted")
 async def test_texts_and_folders_are_read_in_threads(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("times.txt").write_text(PROSE)
     wrong: list[str] = []

@@ -66,6 +66,8 @@ class Scores:
         ranks: ``(N,)`` int32, 1 for the most likely character; 0 for the first character of the text.
         entropy: ``(N,)`` float32, entropy of each predicted distribution in bits; not-a-number for the first.
         unknown: the characters that were left out, with their counts.
+        unpredicted: the characters at the beginning that are not predicted: 1, or 0 for a part whose beginning was
+            predicted from what is before it.
     """
 
     text: str
@@ -73,18 +75,19 @@ class Scores:
     ranks: npt.NDArray[np.int32]
     entropy: npt.NDArray[np.float32]
     unknown: dict[str, int]
+    unpredicted: int = 1
 
     __repr__ = short_repr
 
     @property
     def chars(self) -> int:
-        """Number of predicted characters, N − 1."""
-        return len(self.nats) - 1
+        """Number of predicted characters, N − 1, or N for a part whose beginning was predicted."""
+        return len(self.nats) - self.unpredicted
 
     @property
     def loss(self) -> float:
         """Mean loss in nats per predicted character."""
-        return float(self.nats[1:].mean(dtype=np.float64))
+        return float(self.nats[self.unpredicted :].mean(dtype=np.float64))
 
     @property
     def mean_nats(self) -> float:
@@ -120,7 +123,7 @@ class Scores:
         """
         count, context = arguments.whole("count", count, 0), arguments.whole("context", context, 0)
         least = arguments.number("least", least, 0)
-        order = np.argsort(-self.nats[1:], kind="stable") + 1
+        order = np.argsort(-self.nats[self.unpredicted :], kind="stable") + self.unpredicted
         order = order[self.nats[order] >= least * math.log(2)]
         free = np.ones(len(self.nats), bool)
         apart: list[int] = []
@@ -135,7 +138,7 @@ class Scores:
 
     def unlisted(self, places: Sequence[Place]) -> float:
         """The bits of the most surprising character that is not among ``places``; 0 where all are."""
-        nats = np.delete(self.nats, [0, *(place.position for place in places)])
+        nats = np.delete(self.nats, [*range(self.unpredicted), *(place.position for place in places)])
         return float(nats.max(initial=0)) / math.log(2)
 
     def _place(self, position: int, context: int) -> Place:
@@ -145,18 +148,19 @@ class Scores:
         return Place(position, self.text[position], bits, rank, before, after)
 
     def sentences(self) -> list[Sentence]:
-        """The sentences of the text, in its order; the first character of the text does not count."""
-        bits = np.cumsum(np.nan_to_num(self.nats), dtype=np.float64) / math.log(2)
+        """The sentences of the text, in its order; a first character that is not predicted does not count."""
+        nats = np.concatenate(([0.0], np.cumsum(np.nan_to_num(self.nats), dtype=np.float64)))
+        bits, least = nats / math.log(2), self.unpredicted
         return [
-            Sentence(start, stop, float(bits[stop - 1] - bits[max(0, start - 1)]) / (stop - max(1, start)))
+            Sentence(start, stop, float(bits[stop] - bits[max(least, start)]) / (stop - max(least, start)))
             for start, stop in sentences(self.text)
-            if stop > 1
+            if stop > least
         ]
 
     def strip(self, width: int) -> npt.NDArray[np.float32]:
         """Mean bits per character in ``width`` equal parts of the text (fewer if it is shorter): ``(width,)``."""
         width = arguments.whole("width", width, 1)
-        bits = self.nats[1:] / np.float32(math.log(2))
+        bits = self.nats[self.unpredicted :] / np.float32(math.log(2))
         edges = np.linspace(0, len(bits), min(width, len(bits)) + 1).astype(np.intp)
         sums = np.add.reduceat(bits, edges[:-1], dtype=np.float64)
         return (sums / np.diff(edges)).astype(np.float32)

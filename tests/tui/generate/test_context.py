@@ -104,3 +104,26 @@ async def test_context_of_a_scored_text(model: Path) -> None:
         assert view.text_view.cursor == it.screen.score.text_view.cursor
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
+
+
+async def test_the_model_is_measured_again_on_another_text_where_its_run_has_none(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("g")
+        view = it.screen.context
+        await it.until(lambda: "a context of 300 characters" in " ".join(it.screen_text().split()))
+        await it.pilot.press("escape")
+        for count in (420, 900):
+            await it.paused(count)
+            await it.pilot.press("g")
+            expected = context(loaded, it.text)
+            await it.until(lambda: view.whole is not None)
+            assert view.whole is not None
+            assert view.whole.context.places == expected.places
+            assert np.allclose(view.whole.context.losses, expected.losses, atol=1e-4)
+            assert f"{expected.places} places in this text" in " ".join(it.screen_text().split())
+            whole = view.whole
+            await it.pilot.press("escape", "g")
+            assert view.whole is whole, "the text is the same"
+            await it.pilot.press("escape")

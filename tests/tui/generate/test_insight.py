@@ -159,6 +159,10 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         values = step.values[named.cell]
         shown = [level(mark, CELL) for mark in view.text_view.marks()]
         assert shown == CELL.levels((values - values.mean()) / values.std()).tolist()
+        view.text_view.cursor = 0
+        await it.pilot.press("n")
+        assert view.text_view.cursor == next(place for place in most_active(values) if place > 0)
+        assert f"{values[view.text_view.cursor]:+.2f} after “" in it.status(), "of the model of the step"
         history = str(view.query_one(CellHistory).render())
         assert named.feature in history
         assert f"{named.strength(step.scores[0]):.2f}" in history
@@ -171,6 +175,54 @@ async def test_a_cell_is_followed_through_the_snapshots_of_a_run(home: Path) -> 
         await it.pilot.press("escape")
         assert not view.query_one(CellHistory).display
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
+
+
+async def test_another_cell_is_followed_when_it_is_chosen_before_the_first_step_is_known(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    follow, free = InsightJobs.through_training, asyncio.Event()
+
+    async def held(jobs: InsightJobs, *arguments: Any) -> None:
+        await free.wait()
+        await follow(jobs, *arguments)
+
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        view = await cells_shown(it)
+        listed = {named.cell for named in view.cell_list.cells}
+        other = next((1, cell) for cell in range(1, 9) if (1, cell) not in listed)
+        monkeypatch.setattr(InsightJobs, "through_training", held)
+        await it.pilot.press("h")
+        assert view.through_training
+        view.choose(other)
+        free.set()
+        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
+        assert all(other in found.values for found in view.history)
+        assert "Reading the text" not in it.screen_text()
+
+
+async def test_cells_that_are_named_while_one_is_followed_have_their_scores(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, free = InsightJobs.name, asyncio.Event()
+
+    async def held(jobs: InsightJobs, *arguments: Any) -> NamedCells:
+        await free.wait()
+        return await name(jobs, *arguments)
+
+    monkeypatch.setattr(InsightJobs, "name", held)
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(400)
+        await it.pilot.press("x")
+        view = it.screen.cells
+        await it.until(lambda: view.activations is not None)
+        view.choose((1, 1))
+        await it.pilot.press("h")
+        await it.until(lambda: len(view.history) == len(checkpoints(run.path)))
+        free.set()
+        await it.until(lambda: bool(view.cell_list.cells) and len(view.history) == len(checkpoints(run.path)))
+        assert {len(found.scores) for found in view.history} == {len(view.cell_list.cells)}
 
 
 async def test_steps_of_a_run_that_trains_are_those_of_the_models_that_were_read(
@@ -215,6 +267,36 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     falls = replace(named, kind="r", score=-0.8, chance=0.1)
     *_, figures = bars_of(falls, [0.1, -0.8])
     assert figures.split() == ["-0.10", "0.80"]
+
+
+async def test_all_of_the_text_is_copied_from_cells(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charlstm_tui.generate.cells_view.SHOWN_CHARS", 100)
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        assert view.text_view.text() == it.text[-100:]
+        assert it.screen.copyable() == it.screen.play.copyable()
+
+
+async def test_what_matters_and_what_cells_follow_say_each_how_much_is_done(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(*arguments: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(InsightJobs, "name", never)
+    monkeypatch.setattr(InsightJobs, "lesions", never)
+    async with playing(model) as it:
+        await it.paused(400)
+        await it.pilot.press("x")
+        view = it.screen.cells
+        await it.until(lambda: "follow … 0 %" in " ".join(it.screen_text().split()))
+        await it.pilot.press("m")
+        await it.until(lambda: "without which cell … 0 %" in " ".join(it.screen_text().split()))
+        view.progress_teller("names")(0.4)
+        view.progress_teller("lesions")(0.2)
+        await it.until(lambda: "without which cell … 20 %" in " ".join(it.screen_text().split()))
+        await it.pilot.press("m")
+        await it.until(lambda: "follow … 40 %" in " ".join(it.screen_text().split()))
 
 
 async def test_all_of_a_text_has_the_middle_level_of_a_constant_cell(model: Path) -> None:
@@ -286,6 +368,11 @@ async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Pa
         await it.until(lambda: "Space generates more." in " ".join(it.screen_text().split()))
         view = it.screen.cells
         await it.until(lambda: view.activations is not None)
+        await it.pilot.press("m")
+        await it.until(lambda: view.lesions and "Measuring what" not in it.screen_text())
+        assert "Space generates more." not in " ".join(it.screen_text().split())
+        await it.pilot.press("m")
+        assert "Space generates more." in " ".join(it.screen_text().split()), "which is still so after another list"
         it.screen.player.change_speed(lambda speed: 250)
         await it.pilot.press("space")
         await it.until(lambda: it.state.length > 300, settle=False)

@@ -240,3 +240,47 @@ async def test_what_could_come_at_the_beginning_says_what_it_comes_after(model: 
         start = prepare_prime(load_model(model), "")
         symbol = load_model(model).vocabulary.decode(start.ids).replace("\n", "↵")
         assert f"the beginning of a text, after {symbol} ▏" in it.screen_text()
+
+
+async def test_what_was_not_computed_when_multiverse_was_left_is_computed_when_it_is_shown_again(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        await it.paused(30)
+        view = it.screen.multiverse
+        await it.screen.do_multiverse()
+        view.leave()  # before anything is computed
+        await it.until(lambda: not any(each.node is view for each in it.app.workers))
+        assert view.root is None
+        await it.pilot.press("escape", "f")
+        await it.until(lambda: view.root is not None and view.words is not None)
+        await it.pilot.press("right")
+        await it.pilot.press("escape")  # before the words after it are
+        chosen = view.chosen
+        await it.pilot.press("f")
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + chosen))
+        assert view.chosen == chosen
+
+
+async def test_next_words_are_never_those_of_another_place(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        await it.paused(30)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None and view.words is not None)
+        monkeypatch.setattr("charlstm_tui.generate.multiverse_view.DEPTHS", (1, 20))
+        panel = view.query_one("#multiverse-words", Static)
+        height = panel.size.height
+        await it.pilot.press("right", "right")
+        assert len(view.path) == 2
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
+        view.do_step(-1, 0)
+        assert view.words is None, "the words after the step are not known yet"
+        assert str(panel.content).splitlines()[1].strip() == "…"
+        await it.pilot.pause()
+        assert panel.size.height == height, "what is below stays where it is"
+        view.do_step(1, 0)
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
+        await it.pilot.press("d")
+        await it.until(lambda: len(view.path) == 1)
+        await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import threading
 from pathlib import Path
@@ -250,7 +251,13 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         assert view.scores is not None
         assert np.allclose(view.scores.nats, whole.nats[100:180], atol=1e-5), "after what is before it"
         assert view.text_view.text() == it.text[100:180]
-        assert "79 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
+        part = whole.nats[100:180].astype(np.float64)
+        assert view.scores.loss == pytest.approx(part.mean(), abs=1e-5), "its first character was predicted too"
+        assert view.scores.strip(1)[0] == pytest.approx(part.mean() / math.log(2), abs=1e-4)
+        first = view.scores.sentences()[0]
+        assert first.bits_per_char == pytest.approx(part[: first.stop].mean() / math.log(2), abs=1e-4)
+        assert len(view.scores.places(80)) == 80
+        assert "80 characters of what is selected of prime and text" in " ".join(it.screen_text().split())
         view.text_view.screen.clear_selection()
         await it.pilot.press("s")
         await it.until(lambda: view.scores is not None and view.scores.text == it.text)
@@ -564,6 +571,28 @@ async def test_a_side_of_duel_is_put_in_as_it_is_while_it_streams(model: Path, m
         await it.until(lambda: it.screen.view_name == "play" and len(it.text) > len(before))
         assert it.text.startswith(before)
         assert "of Duel put in; Ctrl+Z takes them out again" in it.status()
+
+
+async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_paused_and_goes_on(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("d")
+        duel = it.screen.duel
+        await it.until(lambda: set(duel.sides) == {1, 2})
+        it.screen.player.change_speed(lambda speed: FULL, 1)
+        it.screen.player.change_speed(lambda speed: 20, 2)
+        await it.until(lambda: duel.sides[1].ended and duel.sides[2].running)
+        text, length = duel.view(1).text(), duel.sides[2].length
+        await it.pilot.press("space")
+        await it.until(lambda: not duel.sides[2].running)
+        await it.pilot.press("space")
+        await it.until(lambda: duel.sides[2].length > length)
+        assert duel.sides[1].ended
+        it.screen.player.change_speed(lambda speed: FULL, 2)
+        await it.until(lambda: duel.query_one("#verdict-1").display)
+        assert duel.view(1).text() == text
+        await it.pilot.press("space")  # once both have ended, both go on
+        await it.until(lambda: all(duel.sides[number].length >= 2 * LENGTH for number in (1, 2)))
 
 
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:

@@ -6,9 +6,12 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from charlstm.errors import CharLSTMError
 from charlstm.storage import FileStamp
+from charlstm.text.sources import folder_files
 from charlstm.training.presets import preset
 from charlstm_tui.choices import CorpusChoice
 
@@ -20,13 +23,17 @@ BEGINNING_CHARS = 12_000
 HELD_OUT_CHARS = 2_000
 
 
+Stamps = tuple[tuple[str, FileStamp], ...]
+"""Paths of files and their stamps."""
+
+
 @dataclass(frozen=True, slots=True)
 class TextState:
     """A text as it is read with the options of ``choice``. What is not known yet is ``None`` or empty."""
 
     choice: CorpusChoice
-    stamp: FileStamp | None = None
-    """When the file was written, and its size."""
+    stamps: Stamps | None = None
+    """When the file, or each one of the folder, was written, and its size."""
     beginning: str | None = None
     held_out: str = ""
     """The beginning of the part that is held out."""
@@ -63,13 +70,19 @@ class Reading:
     seconds_left: float | None
 
 
-def file_stamp(source: str) -> FileStamp | None:
-    """The stamp that shows that a file has changed; ``None`` for what is not a file."""
+def file_stamps(choice: CorpusChoice) -> Stamps | None:
+    """The stamps that show that a text has changed, or one of the files of a folder; ``None`` for what has no files."""
+    source = Path(choice.source)
     try:
-        info = os.stat(source)
-    except (OSError, ValueError):
-        return None
-    return FileStamp.of(info) if stat.S_ISREG(info.st_mode) else None
+        info = source.stat()
+        if stat.S_ISREG(info.st_mode):
+            return ((choice.source, FileStamp.of(info)),)
+        if stat.S_ISDIR(info.st_mode):
+            files = folder_files(source, choice.options().pattern)
+            return tuple((str(path), FileStamp.of(path.stat())) for path in files)
+    except (CharLSTMError, OSError, ValueError):
+        return None  # reading it says why
+    return None
 
 
 def read_beginning(choice: CorpusChoice) -> dict[str, object]:

@@ -33,7 +33,7 @@ from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
-from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamp, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamps, read_beginning, read_whole
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
@@ -180,11 +180,11 @@ class TextsView(View):
 
     @work(exclusive=True, group="read")
     async def _read(self, choice: CorpusChoice) -> None:
-        stamp = await in_thread(lambda check: file_stamp(choice.source))
+        stamps = await in_thread(lambda check: file_stamps(choice))
         state = self._state(choice)
-        if state.problem or state.stamp not in (None, stamp):  # the file may have changed
+        if state.problem or state.stamps not in (None, stamps):  # its files may have changed
             self._store(TextState(choice))
-        state = self._update(choice, stamp=stamp)
+        state = self._update(choice, stamps=stamps)
         if state.finished:
             return
         try:

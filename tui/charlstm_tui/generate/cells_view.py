@@ -141,11 +141,11 @@ class CellsView(ReadingView):
     """Whether the text is coloured by how much worse the model is without the cell."""
 
     class Step(Message):
-        """What the cells did in another model of the run."""
+        """What the cells did in another model of the run, to be added to ``history`` unless another one is shown."""
 
-        def __init__(self, found: CellsAtStep) -> None:
+        def __init__(self, found: CellsAtStep, history: list[CellsAtStep]) -> None:
             super().__init__()
-            self.found = found
+            self.found, self.history = found, history
 
     def __init__(self, player: Player, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
@@ -173,10 +173,12 @@ class CellsView(ReadingView):
         self._wanted: str | None = None  # the text that was played, if the cells are not computed on it yet
         self._job: Worker[None] | None = None  # which computes them
         self._followed: tuple[NamedCell, ...] = ()  # whose scores the history has
+        self._followed_cells: frozenset[Cell] = frozenset()  # whose values it has
         self._limits = (0.0, 0.0)  # the lowest and the highest state of the cell on the text
         self._mean, self._deviation = 0.0, 1.0  # of the cell's states, from which its colours are counted
         self._chosen = False  # whether the cell was chosen for this model
-        self._failure = ""
+        self._failure = ""  # why cells are not named
+        self._lesions_failure = ""  # why it is not known which matter
         self.names: dict[Cell, str] = {}
         """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
@@ -222,6 +224,9 @@ class CellsView(ReadingView):
             return len(self.history) > 1 and self.through_training
         return self.state is not None
 
+    def copyable(self) -> None:
+        """Nothing: of a long text it shows only the end."""
+
     def labels(self) -> dict[str, str]:
         stream = "pause" if self.running else "generate"
         return {"generate.cells_stream": stream, "generate.read_left": "", "generate.read_right": ""}
@@ -231,16 +236,15 @@ class CellsView(ReadingView):
         clamps = () if self.state is None else self.state.clamps
         if clamps:
             figures.append(held_words(clamps))
-        found, cursor = self.activations, self.text_view.cursor
+        values, cursor = self._shown_values(), self.text_view.cursor
         rises = self._rises() if self.lesions else None
         if self.lesions:
             at = cursor - self._damaged_from
             if rises is not None and 0 < at < len(rises):
                 char = quoted(self.text_view.text(cursor, cursor + 1))
                 figures.append(f"{rises[at] / self._nats:+.2f} {unit(self.bits)} at {char}")
-        elif found is not None and cursor < len(found.text):
-            layer, cell = self.cell
-            figures.append(f"{found.cells[cursor, layer - 1, cell - 1]:+.2f} after {quoted(found.text[cursor])}")
+        elif values is not None and cursor < len(values):
+            figures.append(f"{values[cursor]:+.2f} after {quoted(self.text_view.text(cursor, cursor + 1))}")
         return figures
 
     def hint(self) -> str:
@@ -368,10 +372,10 @@ class CellsView(ReadingView):
         """Find out what the cells follow, once for each model."""
         if self.state is None or self.state.facts is None:
             return
-        self._failure, self.share = "", 0.0
+        self._failure, tell = "", self.begin("names")
         self.draw_head()
         try:
-            self.named = await self.insight.name(model, self.state.facts.run, played, self.progress_teller())
+            self.named = await self.insight.name(model, self.state.facts.run, played, tell)
             self._show_named(self.named)
         except CharLSTMError as error:
             self._failure = f"{error}."
@@ -381,6 +385,8 @@ class CellsView(ReadingView):
 
     def _show_named(self, named: NamedCells) -> None:
         self.cell_list.show(named.cells, self.names)
+        if self.through_training:
+            self._follow()
         if named.cells and not self._chosen:
             self._chosen = True
             self.cell_list.highlighted = 0  # which colours by it
@@ -400,7 +406,7 @@ class CellsView(ReadingView):
                 shown = f"colours of the model at step {self.history[self.step].step:,}; "
                 source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
         else:
-            source = Content.styled(f"Finding out what the cells follow … {100 * self.share:.0f} %", "$quiet")
+            source = Content.styled(f"Finding out what the cells follow … {self.done_words('names')}", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
         self.head.update(head)
 
@@ -410,20 +416,18 @@ class CellsView(ReadingView):
 
     def _draw_cell(self) -> None:
         """Colour the text by the cell."""
-        found = self.activations
-        if found is not None:
-            values = self._values(found)
-            self._limits = (float(values.min()), float(values.max()))
+        if self.activations is not None:
+            played = self._values(self.activations)
+            self._limits = (float(played.min()), float(played.max()))
         if self.lesions:
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
             self.scale = replace(in_unit(DAMAGE, self.bits), title=f"WITHOUT {self._full_name(self.cell)}")
-        elif found is not None and self.text_view.text().startswith(found.text):
-            values, title = self._values(found), f"CELL {self._full_name(self.cell)}"
+        elif (values := self._shown_values()) is not None:
+            title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
-                at_step = self.history[self.step]
-                values, title = at_step.values.get(self.cell, values), f"{title} @ {at_step.step:,}"
+                title += f" @ {self.history[self.step].step:,}"
             self._mean, self._deviation = mean_and_deviation(values)
             self.text_view.set_levels(CELL, 0, CELL.levels((values - self._mean) / self._deviation))
             self.scale = cell_scale(title, self._mean, self._deviation)
@@ -467,17 +471,22 @@ class CellsView(ReadingView):
     def do_through_training(self) -> None:
         self.through_training = not self.through_training
 
-    @work(exclusive=True, group="history")
-    async def _follow(self) -> None:
+    def _follow(self) -> None:
         """Find out what the cells of the list and the chosen one did during the training."""
+        self.history, self.step = [], 0
+        self._followed = () if self.named is None else self.named.cells
+        self._followed_cells = frozenset((self.cell, *(named.cell for named in self._followed)))
+        self._draw_cell()  # by the model that is played, until a step is known
+        self._read_models(self.named, self.history)
+
+    @work(exclusive=True, group="history")
+    async def _read_models(self, named: NamedCells | None, history: list[CellsAtStep]) -> None:
         state = self.state
         if state is None or state.facts is None or state.facts.run is None:
             return
-        named = self.named
-        self.history, self.step, self._followed = [], 0, () if named is None else named.cells
 
         def tell(found: CellsAtStep) -> None:
-            self.post_message(self.Step(found))
+            self.post_message(self.Step(found, history))
 
         try:
             await self.insight.through_training(
@@ -490,7 +499,7 @@ class CellsView(ReadingView):
     def _step_found(self, event: Step) -> None:
         event.stop()
         known = {found.step for found in self.history}
-        if self.through_training and self.cell in event.found.values and event.found.step not in known:
+        if event.history is self.history and event.found.step not in known:
             self.history.append(event.found)
             self.step = len(self.history) - 1
             self._draw_cell()
@@ -517,8 +526,9 @@ class CellsView(ReadingView):
 
     def _lesion_words(self) -> Content:
         if self.measured is None:
-            words = self._failure or f"Measuring what is worse without which cell … {100 * self.share:.0f} %"
-            return Content.styled(visible(words), "$warning" if self._failure else "$quiet")
+            failure = self._lesions_failure
+            words = failure or f"Measuring what is worse without which cell … {self.done_words('lesions')}"
+            return Content.styled(visible(words), "$warning" if failure else "$quiet")
         rises = self._rises()
         if rises is None:
             return Content.styled("not among the cells that were measured", "$quiet")
@@ -540,7 +550,7 @@ class CellsView(ReadingView):
         had_focus = self._list_had_focus()
         self._draw_caption()
         self.workers.cancel_group(self, "lesions")
-        self.measured, self._failure = None, ""
+        self.measured, self._lesions_failure = None, ""
         self.lesion_list.show(None, str, self.bits)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
@@ -580,11 +590,11 @@ class CellsView(ReadingView):
         if state is None or state.facts is None or model is None:
             return
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
-        text, self.share = self.text_view.text(self._damaged_from), 0.0
+        text, tell, self._lesions_failure = self.text_view.text(self._damaged_from), self.begin("lesions"), ""
         try:
-            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], self.progress_teller())
+            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], tell)
         except CharLSTMError as error:
-            self._failure = f"{error}."
+            self._lesions_failure = f"{error}."
         else:
             self._list_measured()
             self.lesion_list.highlighted = 0  # which colours by it
@@ -613,6 +623,16 @@ class CellsView(ReadingView):
         chars, shares = likeliest_next(self._model, found.hidden[start:stop], COUNT)
         panel.show(found.text[start:stop], found.text[stop : stop + 1], chars, shares, view.cursor - start)
 
+    def _shown_values(self) -> Floats | None:
+        """What the cell does on the text by which that is coloured: in the model of the step that is shown, or in the
+        one that is played. ``None`` while it is not known."""
+        found = self.activations
+        if found is None or not self.text_view.text().startswith(found.text):
+            return None
+        if self.through_training and self.history:
+            return self.history[self.step].values.get(self.cell)
+        return self._values(found)
+
     def _values(self, found: Activations) -> Floats:
         layer, cell = self.cell
         return found.cells[:, layer - 1, cell - 1]
@@ -623,9 +643,10 @@ class CellsView(ReadingView):
         """Colour by this cell."""
         self.cell = cell
         self._chosen = True
-        self._draw_cell()
-        if self.through_training and any(cell not in found.values for found in self.history):
+        if self.through_training and cell not in self._followed_cells:
             self._follow()
+        else:
+            self._draw_cell()
 
     @on(OptionList.OptionHighlighted)
     def _highlighted(self, event: OptionList.OptionHighlighted) -> None:
@@ -728,12 +749,10 @@ class CellsView(ReadingView):
 
     def do_place(self, direction: int) -> None:
         """Put the cursor on the next place, in the order of the text, where the cell is most active or matters most."""
-        rises, found, start = self._rises() if self.lesions else None, self.activations, 0
+        rises, values, start = self._rises() if self.lesions else None, self._shown_values(), 0
         if rises is not None:
             values, start = np.nan_to_num(rises), self._damaged_from
-        elif found is not None:
-            values = self._values(found)
-        else:
+        if values is None:
             return
         cursor = self.text_view.cursor
         places = [start + place for place in most_active(values)]

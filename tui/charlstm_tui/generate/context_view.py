@@ -129,7 +129,7 @@ class ContextView(ReadingView):
         self.here: Context | None = None
         """That of the place at the cursor."""
         self._model: Model | None = None
-        self._played: tuple[Path | None, str] = (None, "")  # the run and the text to measure the model on
+        self._measured_on: tuple[Path | None, str] = (None, "")  # the run, and the text where that has none
         self._place: int | None = None  # that ``here`` is about
         self._failure = ""
 
@@ -153,15 +153,18 @@ class ContextView(ReadingView):
     def enter(self, run: Path | None, text: str, cursor: int) -> None:
         """Show ``text``, and measure its model and the place at ``cursor``."""
         self.player.do(operations.PAUSE)
-        model, self._played, self._place, self.here = self.player.model(), (run, text), None, None
-        if model is not self._model:
-            self._model, self.whole, self._failure = model, None, ""
+        model, before, self._place, self.here = self.player.model(), self._measured_on, None, None
+        self._measured_on = run, text
+        of_other = self.whole is not None and not self.whole.of_run and before != self._measured_on
+        if model is not self._model or of_other:
+            self._model, self.whole = model, None
         view = self.text_view
         view.scale = in_unit(SCALE, self.bits)
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         self.put_cursor(cursor)
         if self.whole is None:
+            self._failure = ""
             self._measure_model()
         self.moved()
 
@@ -171,9 +174,8 @@ class ContextView(ReadingView):
     async def _measure_model(self) -> None:
         if self._model is None:
             return
-        self.share = 0.0
         try:
-            self.whole = await self.insight.model_context(self._model, *self._played, self.progress_teller())
+            self.whole = await self.insight.model_context(self._model, *self._measured_on, self.begin("whole"))
         except GenerationError as error:
             self._failure = f"{error}."
         self._draw()
@@ -213,7 +215,7 @@ class ContextView(ReadingView):
         elif self._failure:
             parts.append((visible(self._failure), "$warning"))
         else:
-            parts.append((f"Measuring how far the model looks back … {100 * self.share:.0f} %", "$quiet"))
+            parts.append((f"Measuring how far the model looks back … {self.done_words('whole')}", "$quiet"))
         if here is not None:
             parts += [(" · at the cursor ", ""), (f"{here.used}", "bold $accent")]
         self.head.update(Content.assemble(*parts))

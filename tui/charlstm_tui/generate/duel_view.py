@@ -354,10 +354,13 @@ class DuelView(GenerateView):
     # ---- actions
 
     def do_stream(self) -> None:
-        running = self.running
+        """Pause, or go on; a side that is at its end stays there until the other one is at its own."""
+        running, ended = self.running, _ended(self.sides)
         for number in SIDES:
             state = self.sides.get(number)
-            left = self._length if state is None or state.ended else max(1, self._length - state.length)
+            if state is not None and state.ended and not ended:
+                continue
+            left = self._length if state is None or ended else max(1, self._length - state.length)
             if running:
                 self.player.do(operations.PAUSE, number=number)
             else:

@@ -95,7 +95,7 @@ class Learning:
         if state is None or model is None or text_view is None:
             return
         text = text_view.text()
-        tell = self._view.progress_teller()
+        tell = self._view.progress_teller("learning")
         self._share, self._read = 0.0, state.size
 
         async def learn() -> None:

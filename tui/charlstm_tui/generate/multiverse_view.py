@@ -241,6 +241,8 @@ class MultiverseView(GenerateView):
         self._model: Model | None = None
         self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
+        self._words_shown = 0  # lines of the last next words
+        self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
         yield Static(id="multiverse-head")
@@ -294,6 +296,9 @@ class MultiverseView(GenerateView):
         return True
 
     def leave(self) -> None:
+        self._unfinished |= any(
+            each.node is self and each.group in ("tree", "words") and not each.is_finished for each in self.workers
+        )
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
         self._text = None
@@ -321,6 +326,8 @@ class MultiverseView(GenerateView):
         if shown != (self._model, self.before, self.following, self._clamps):
             self._model, self.before, self.following, self._clamps = shown
             self._restart()
+        elif self._unfinished:
+            self._compute()
 
     # ---- computing
 
@@ -331,6 +338,7 @@ class MultiverseView(GenerateView):
         self._compute()
 
     def _compute(self) -> None:
+        self._unfinished, self.words = False, None
         self._draw()
         self._compute_tree()
         self._compute_words()
@@ -351,11 +359,13 @@ class MultiverseView(GenerateView):
             path.append(found)
             at = found
         self.root, self.path = root, tuple(path)
+        if len(path) < len(chars):  # the chosen continuation has become a shorter one
+            self.words = None
+            self._compute_words()
         self._draw()
 
     @work(exclusive=True, group="words")
     async def _compute_words(self) -> None:
-        self.words = None
         if self._model is None:
             return
         await asyncio.sleep(REST)
@@ -431,8 +441,10 @@ class MultiverseView(GenerateView):
         begun = word_at_end(text)
         before = _shown(text.removesuffix(begun))[-max(1, width - len("NEXT WORDS …")) :]
         lines = [Content.assemble(("NEXT WORDS", "bold $quiet"), (f" …{before}", "$quiet"))]
-        if self.words is None:
-            lines.append(Content.styled("…", "$quiet"))
+        if self.words is None:  # as high as the last words, so that what is below stays where it is
+            lines += [Content.styled("…", "$quiet"), *[Content("")] * (self._words_shown - 1)]
+        else:
+            self._words_shown = len(self.words)
         space = width - 7
         words = [visible(begun + each.word, keep="") for each in self.words or ()]
         longest = max(map(cell_len, words), default=0)
@@ -485,7 +497,7 @@ class MultiverseView(GenerateView):
     # ---- actions
 
     def _choose(self, path: Sequence[ContinuationNode]) -> None:
-        self.path = tuple(path)
+        self.path, self.words = tuple(path), None
         self._draw()
         self._compute_words()
 

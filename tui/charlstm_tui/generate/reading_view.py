@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from textual import events, on
@@ -20,8 +21,7 @@ class ReadingView(ExplainingView):
         super().__init__(*args, **options)
         self.head = Static(id=f"{self.id}-head")
         self._text = StreamView(id=f"{self.id}-text")
-        self.share = 0.0
-        """How much is done of what the head tells about, 0 to 1."""
+        self._shares: dict[str, float] = {}  # how much is done of the jobs that the head tells about, 0 to 1
 
     @property
     def text_view(self) -> StreamView:
@@ -35,10 +35,19 @@ class ReadingView(ExplainingView):
     def draw_head(self) -> None:
         """Say in the head what is shown, or what is being computed."""
 
+    def begin(self, job: str) -> Callable[[float], None]:
+        """Nothing is done of this job now; what is given tells how much is, from its thread."""
+        self._shares[job] = 0.0
+        return self.progress_teller(job)
+
+    def done_words(self, job: str) -> str:
+        """How much of a job is done: ``40 %``."""
+        return f"{100 * self._shares.get(job, 0.0):.0f} %"
+
     @on(GenerateView.Progress)
     def _progress(self, event: GenerateView.Progress) -> None:
         event.stop()
-        self.share = event.share
+        self._shares[event.job] = event.share
         self.draw_head()
 
     def put_cursor(self, position: int) -> None:

@@ -147,6 +147,7 @@ class ScoredText:
         return replace(
             scores, text=scores.text[part], nats=scores.nats[part], ranks=scores.ranks[part],
             entropy=scores.entropy[part], unknown={},
+            unpredicted=max(0, scores.unpredicted - part.start),
         )  # fmt: skip
 
 

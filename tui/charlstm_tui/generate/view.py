@@ -32,11 +32,11 @@ class GenerateView(View):
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
 
     class Progress(Message):
-        """So much of a job of the view is done, 0 to 1."""
+        """So much of a job of the view, which may have several, is done, 0 to 1."""
 
-        def __init__(self, share: float) -> None:
+        def __init__(self, job: str, share: float) -> None:
             super().__init__()
-            self.share = share
+            self.job, self.share = job, share
 
     def __init__(self, player: Player, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -86,15 +86,16 @@ class GenerateView(View):
         text = self.text_view
         return None if text is None else Legend(text.scale, text)
 
-    def progress_teller(self) -> Callable[[float], None]:
-        """For a job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and then."""
+    def progress_teller(self, job: str) -> Callable[[float], None]:
+        """For this job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and
+        then."""
         told = 0.0
 
         def tell(share: float) -> None:
             nonlocal told
             if share - told >= TELL_EVERY:
                 told = share
-                self.post_message(self.Progress(share))
+                self.post_message(self.Progress(job, share))
 
         return tell
 

@@ -80,10 +80,12 @@ class NamedCells:
 
 @dataclass(frozen=True, slots=True)
 class ModelContext:
-    """How far a model looks back, and on which text that was measured, in words."""
+    """How far a model looks back, and on which text that was measured, in words. ``of_run`` tells whether that is text
+    of the model's run."""
 
     context: Context
     source: str
+    of_run: bool
 
 
 class InsightJobs:
@@ -201,9 +203,9 @@ class InsightJobs:
         return await in_thread(job)
 
     async def model_context(
-        self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]
+        self, model: Model, run: Path | None, shown: str, tell: Callable[[float], object]
     ) -> ModelContext:
-        """Measure how far back a model looks: on text that its run held out, or else on the text that was played.
+        """Measure how far back a model looks: on text that its run held out, or else on the text that is shown.
         ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError` if that is
         too short."""
 
@@ -212,8 +214,9 @@ class InsightJobs:
                 check()
                 tell(done / total)
 
-            text, source = _corpus_text(run, text_for_context) or (played[-READ_CHARS:], "the played text")
-            return ModelContext(context(model, text, stepper=stepper, progress=progress), source)
+            own = _corpus_text(run, text_for_context)
+            text, source = own or (shown[-READ_CHARS:], "this text")
+            return ModelContext(context(model, text, stepper=stepper, progress=progress), source, own is not None)
 
         return await self._long.run(model, job)
 
