@@ -387,7 +387,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         await it.pilot.press("s")
         part = learnt[2.0].nats[100:180]
         await it.until(lambda: view.scores is not None and np.array_equal(view.scores.nats, part))
-        part_bits = fixed.nats[101:180].mean(dtype=np.float64) / np.log(2)
+        part_bits = fixed.nats[100:180].mean(dtype=np.float64) / np.log(2)
         assert f"{part_bits:.3f} bits per character with fixed weights" in it.screen_text()
         view.text_view.screen.clear_selection()
         await it.pilot.press("d")
