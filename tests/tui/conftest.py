@@ -47,10 +47,10 @@ def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def wait_until_read(least: float = 0) -> None:
-    """Wait until the app has read every key and nothing has a message to read, which while text streams is never so.
-    Textual waits until the process is idle for 20 ms, which takes longer, and on a busy machine may come too early."""
+    """Wait until the app has read every key and nothing has had a message to read for longer than a frame, which while
+    text streams is never so. Textual waits until the process is idle, which on a busy machine may come too early."""
     app, end, quiet = active_app.get(), time.monotonic() + LONGEST_WAIT, 0
-    while quiet < 2 and time.monotonic() < end:
+    while quiet < 5 and time.monotonic() < end:
         await asyncio.sleep(0.005)
         if getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
             end = time.monotonic() + LONGEST_WAIT
@@ -70,7 +70,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", wait_until_read)
-    monkeypatch.setattr("textual.pilot.Pilot._wait_for_screen", lambda pilot: asyncio.sleep(0))
 
 
 @pytest.fixture(autouse=True)

@@ -330,6 +330,7 @@ async def test_what_is_drawn_in_part_is_what_is_drawn_anew() -> None:
                     view.set_marks(start, marks, rng.choice([None, rng.randrange(view.length + 1)]))
             assert view.words == len(view.text().split())
             await pilot.pause()
+            await pilot.pause(1 / 60)  # a frame, in which what scrolled is drawn
             drawn = screen()
             view.notify_style_update()
             view.refresh()
