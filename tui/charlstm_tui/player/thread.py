@@ -308,7 +308,7 @@ class Player:
     def _do_unread(self, playback: Playback) -> bool:
         """Do the first operation that waits without the model, for an edit in Write does not wait for it. Returns
         whether that can be done."""
-        operation, arguments = (first := playback.waiting[0]).operation, first.arguments
+        operation, arguments = playback.waiting[0].operation, playback.waiting[0].arguments
         if operation.unread is None:
             return False
         playback.waiting[0] = Waiting(replace(operation, run=operation.unread, reads=nothing), arguments)
