@@ -60,7 +60,7 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     app = Terminal([], home, environment)
     app.until("text.txt")
     app.key("enter")
-    app.until("15 symbols")  # the text has been read
+    app.until("a all settings")
     app.key("a")  # a small network, and as many steps as it needs however slow this machine is
     app.until("ALL SETTINGS")
     names = list(setting_names())

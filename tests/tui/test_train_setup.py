@@ -19,7 +19,7 @@ from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
-from charlstm.training.presets import DEFAULT, PRESETS
+from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import CommandError
@@ -47,8 +47,11 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     async def run_command(*argv: str) -> Any:
         asked.append(argv)
+        slowdown = float(argv[argv.index("--slowdown") + 1])
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "kernel": "nn"}
         return [
-            {"name": name, "seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0} for name in PRESETS
+            {"name": name, **figures, "slowdown": slowdown, "settings": preset(name, 2000, 30).to_dict()}
+            for name in PRESETS
         ]
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
@@ -764,7 +767,27 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         assert answers[0][-2:] == ("--slowdown", "2.10")
         slowdown[0] = 1.1
         await until(pilot, lambda: "Other programs" not in screen_text(pilot.app))
-        await until(pilot, lambda: answers[-1][-2:] == ("--slowdown", "1.10"))  # what the presets cost has changed
+        await until(pilot, lambda: answers[-1][-2:] == FREE)  # measured alone, it is exact
+
+
+async def test_costs_follow_how_busy_the_processor_is_without_being_measured_again(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table was empty, and a core was taken for ten seconds and more, each time that other programs used the
+    processor more or less than before."""
+    slowdown = [2.0]
+    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
+    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+    async with setup_for(tmp_path, text, (100, 30)) as (_app, pilot):
+        await shows(pilot, "23,456", "345 MB")
+        slowdown[0] = 4.0
+        await until(pilot, lambda: "11,728" in screen_text(pilot.app) and "23,456" not in screen_text(pilot.app))
+        slowdown[0] = 1.5
+        await shows(pilot, "31,275")
+        assert len(answers) == 1
+        slowdown[0] = 1.0
+        await shows(pilot, "23,456")
+        assert [answer[-1] for answer in answers] == ["2.00", "1.00"]
 
 
 async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:
@@ -776,7 +799,7 @@ async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) 
         assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
 
 
-async def test_costs_are_measured_again_when_another_run_ends_or_begins(
+async def test_costs_are_measured_again_when_another_run_ends(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
 ) -> None:
     """They stayed those of a machine that two runs share."""
@@ -796,8 +819,8 @@ async def test_costs_are_measured_again_when_another_run_ends_or_begins(
                 assert len(answers) == 4  # it measures its own speed now
                 other.start()
                 other.beat("running")
-                await until(pilot, lambda: len(answers) == 6)
-                assert answers[5][-2:] == ("--slowdown", "2.00")
+                await shows(pilot, "second is training", "11,728")
+                assert len(answers) == 4
 
 
 async def test_nothing_is_measured_while_a_run_is_shown(

@@ -17,7 +17,9 @@ from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
 from charlstm.setting_fields import number_words
 from charlstm.text.corpus import split_text
+from charlstm.training.estimate import batch_shape, estimate
 from charlstm.training.events import ESTIMATE
+from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
@@ -267,6 +269,18 @@ def number(costs: Mapping[str, Any], name: str) -> Any:
     """A measured figure; ``None`` when it is missing or not a number."""
     value = costs.get(name)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts) -> dict[str, Any]:
+    """What was measured of a preset, for training steps that take ``change`` times as long."""
+    settings, validation = Settings.from_dict(costs["settings"]), facts.record.get("validation")
+    if validation is not None:
+        settings = settings.with_changes(val_fraction=0.0)  # nothing is held out
+    batch = math.prod(batch_shape(settings, facts.chars))
+    measured = MeasuredSpeed(costs["kernel"], batch / costs["chars_per_second"], batch)
+    val_chars = None if validation is None else validation["chars"]
+    estimated = estimate(settings, facts.chars, facts.symbols, measured, val_chars=val_chars, slowdown=change)
+    return {**costs, **estimated.to_dict()}
 
 
 def planned_seconds(settings: Settings) -> float | None:

@@ -53,6 +53,7 @@ from charlstm_tui.train.run_plan import (
     TextFacts,
     beats_all,
     busy_words,
+    costs_when_slowed,
     longer_minutes,
     losses_to_beat,
     number,
@@ -123,7 +124,6 @@ class SetupPane(View):
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
-        self._costs_slowdown = 1.0  # the slowdown that the costs are measured for
         self._read_or_refused = asyncio.Event()
         self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
@@ -184,7 +184,7 @@ class SetupPane(View):
     def show_text(self, choice: CorpusChoice | None) -> None:
         """Plan for this text. What was known and chosen for another text does not apply to it."""
         if choice == self.corpus and not self.problem:
-            if self.text_facts is not None and (self._costs_are_old or not self.measuring):
+            if self.text_facts is not None and not self.measuring:
                 self._measure_what_is_missing()
             return
         self.corpus, self.text_facts, self.references = choice, None, None
@@ -233,17 +233,13 @@ class SetupPane(View):
         if choice is None or facts is None:
             return
         await self._probe()
-        if self._costs_are_old:
-            self.costs_of_presets, self.costs_with_changes = {}, {}
-            self.draw()
-        if not self.costs_of_presets and not self.costs_with_changes:
-            self._costs_slowdown = self._share_slowdown()
+        again = self._costs_are_rough
         if self.references is None:
             self.references = await baseline_losses(facts.record, self.settings()) or ()
             self.draw()
-        if not self.costs_of_presets:
+        if again or not self.costs_of_presets:
             self.costs_of_presets = await self._measure_costs(choice, {})
-        if self.differences and not self.costs_with_changes:
+        if self.differences and (again or not self.costs_with_changes):
             self.costs_with_changes = await self._measure_costs(choice, self.differences)
         self.draw()
 
@@ -252,7 +248,7 @@ class SetupPane(View):
         self.measuring = True
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
-        words += ["--slowdown", f"{self._costs_slowdown:.2f}"]
+        words += ["--slowdown", f"{self._share_slowdown():.2f}"]
         if self.choices.from_nothing or self.choices.start_from is not None:
             model = self.choices.start_from
             words += ["--from", NOTHING if model is None else str(model.path)]
@@ -265,15 +261,22 @@ class SetupPane(View):
             self.measuring = False
 
     def _share_slowdown(self) -> float:
-        """How many times as long a new run would take now, because of other programs or of another run."""
-        return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs) if self.live_runs else max(1.0, self.slowdown or 1.0))
+        """How many times as long a new run would take now, because of other runs or, if that is notable, of other
+        programs."""
+        if self.live_runs:
+            return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs))
+        return (self.slowdown or 1.0) if self.busy else 1.0
 
     @property
-    def _costs_are_old(self) -> bool:
-        """Whether a new run would take notably more or less time now than the costs say, because another run or another
-        program has begun or ended since."""
-        low, high = sorted((self._costs_slowdown, self._share_slowdown()))
-        return high >= NOTABLE_SLOWDOWN * low
+    def _costs_are_rough(self) -> bool:
+        """Whether other programs or runs were in the way when the costs were measured, and no longer are."""
+        rows = (*self.costs_of_presets.values(), *self.costs_with_changes.values())
+        return self._share_slowdown() == 1.0 and any((number(row, "slowdown") or 1.0) > 1.0 for row in rows)
+
+    def _costs_now(self, costs: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The measured ``costs`` of a preset, for a processor that is as busy as it is now."""
+        facts, change = self.text_facts, self._share_slowdown() / (number(costs, "slowdown") or 1.0)
+        return costs if not costs or facts is None or change == 1.0 else costs_when_slowed(costs, change, facts)
 
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
@@ -285,10 +288,9 @@ class SetupPane(View):
         self.post_message(self.Changed())
 
     def _measure_for_other_runs(self) -> None:
-        """Measure again when another run has begun or ended, but not in the first seconds of a run, in which it
-        measures its own speed."""
-        begins = self.starting or any(view.status.state == "starting" for view in self.live_runs)
-        if self.text_facts is not None and self.is_on_screen and not begins and self._costs_are_old:
+        """Measure again when the other runs have ended, but not in the first seconds of a run, in which it measures its
+        own speed."""
+        if self.text_facts is not None and self.is_on_screen and not self.starting and self._costs_are_rough:
             self._measure_what_is_missing()
 
     def _probe_while_busy(self) -> None:
@@ -327,9 +329,10 @@ class SetupPane(View):
         return self.usual.with_changes(**self.differences)
 
     @property
-    def costs(self) -> dict[str, Any]:
+    def costs(self) -> Mapping[str, Any]:
         """What the chosen settings cost here; empty until it is measured."""
-        return (self.costs_with_changes if self.differences else self.costs_of_presets).get(self.preset_name, {})
+        measured = self.costs_with_changes if self.differences else self.costs_of_presets
+        return self._costs_now(measured.get(self.preset_name, {}))
 
     @property
     def live_runs(self) -> tuple[RunView, ...]:
@@ -610,7 +613,7 @@ class SetupPane(View):
         for name in PRESETS:
             chosen, known = name == self.preset_name, self.choices.knows_start(self.text_facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
-            costs = self.costs if chosen else self.costs_of_presets.get(name, {})
+            costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}))
             found.append(
                 PresetFacts(
                     name=name,
