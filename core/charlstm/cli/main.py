@@ -38,6 +38,7 @@ from charlstm.errors import (
     TextError,
     is_out_of_memory,
 )
+from charlstm.system import end_quickly
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import ErrorKind, ErrorResult
@@ -156,6 +157,7 @@ def cli(context: click.Context) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    end_quickly()
     replace_closed()
     if "_CHARLSTM_COMPLETE" in os.environ:
         from charlstm.cli.completion import register
