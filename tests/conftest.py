@@ -40,6 +40,8 @@ def _use_memory_for_files() -> None:
 if sys.platform == "linux":
     _use_memory_for_files()
 
+gc.disable()  # until all tests are collected
+
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 
@@ -87,6 +89,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 def pytest_collection_finish() -> None:
     """Search for garbage rarely, and not in what was imported: it was a quarter of the time of the app's tests."""
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 10)

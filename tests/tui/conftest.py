@@ -19,6 +19,7 @@ from textual.css.stylesheet import Stylesheet
 
 from charlstm.text import statistics
 from charlstm_tui.actions import use_keys
+from charlstm_tui.background import CommandError
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.run_watcher import Watcher
@@ -76,6 +77,17 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def _empty_box(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trying the model in the box on a text takes a second: the tests of that have a model of their own."""
     monkeypatch.setattr("charlstm_tui.train.setup_pane.find_start", lambda word, corpus, settings: None)
+
+
+@pytest.fixture(autouse=True)
+def _costs_are_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the presets cost is measured by a command that trains for ten seconds: the tests of that have answers of
+    their own, and a terminal test has the command."""
+
+    async def refuse(*argv: str) -> Any:
+        raise CommandError("not measured in this test")
+
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
 
 
 @pytest.fixture(autouse=True, scope="session")
