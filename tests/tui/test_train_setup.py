@@ -175,7 +175,9 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
         assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
-        await until(pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3", *FREE))
+        await until(
+            pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3", *FREE, "--from", "none")
+        )
         await shows(pilot, "quick *", "23,456")
 
 
@@ -821,6 +823,166 @@ async def test_costs_are_measured_again_when_another_run_ends(
                 other.beat("running")
                 await shows(pilot, "second is training", "11,728")
                 assert len(answers) == 4
+
+
+async def test_a_speed_measured_beside_other_programs_is_not_scaled_and_is_measured_again_once(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was divided by how much slower they were thought to make it: 95,005 characters a second instead of 20,000."""
+    slowdown, crowded, asked = [8.0], [True], []
+
+    async def answer(*argv: str) -> Any:
+        asked.append(argv[-1])
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 17_813.0, "kernel": "nn"}
+        figures |= {"slowdown": float(argv[-1]), "crowded": crowded[0], "settings": preset("quick").to_dict()}
+        return [{"name": name, **figures} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
+    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+    monkeypatch.setattr(setup_pane, "run_command", answer)
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "17,813", "many times slower")
+        slowdown[0] = 2.0
+        await shows(pilot, "17,813", "about 2 times slower")
+        slowdown[0] = 1.0
+        await until(pilot, lambda: asked == ["8.00", "1.00"])
+        await until(pilot, lambda: not app.screen.setup.measuring)  # type: ignore[attr-defined]
+        await asyncio.sleep(0.3)  # six times as long as until the next look
+        assert len(asked) == 2
+
+
+async def test_measuring_goes_on_beside_a_paused_run(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each heartbeat of the paused run began it anew, for ever."""
+    asked, cancelled = [], []
+
+    async def answer(*argv: str) -> Any:
+        asked.append(argv)
+        try:
+            await asyncio.sleep(0.0 if "2.00" in argv else 0.5)
+        except asyncio.CancelledError:
+            cancelled.append(argv)
+            raise
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "kernel": "nn"}
+        figures |= {"slowdown": float(argv[-1]), "settings": preset("quick").to_dict()}
+        return [{"name": name, **figures} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "run_command", answer)
+    with record(tmp_path, "running", name="first") as recorded:
+        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+            await shows(pilot, "first is training", "23,456")
+            recorded.beat("paused")
+            await until(pilot, lambda: len(asked) == 2 and not app.screen.setup.measuring)  # type: ignore[attr-defined]
+            assert not cancelled
+
+
+async def test_a_reset_during_a_measurement_discards_it(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure, free = setup_pane.run_command, asyncio.Event()
+
+    async def held(*argv: str) -> Any:
+        if "--set" in argv:
+            await free.wait()
+        return await measure(*argv)
+
+    monkeypatch.setattr(setup_pane, "run_command", held)
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "23,456")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.choose(RunChoices(changes={"seed": 5}))
+        await until(pilot, lambda: pane.measuring)
+        pane.do_reset()
+        free.set()
+        await until(pilot, lambda: not pane.measuring)
+        assert pane.costs_with_changes == {}
+
+
+async def test_another_start_is_measured_with_the_changed_settings_and_another_preset_is_not(
+    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], helpful_box: StartModel
+) -> None:
+    """After ``n`` the figures with a changed setting stayed those of the other network; → to ``reference`` measured
+    everything again."""
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "23,456")
+        await pilot.press("right", "right", "right", "left", "left", "left")
+        assert len(answers) == 1
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.choose(RunChoices(changes={"seed": 5}))
+        await until(pilot, lambda: len(answers) == 2 and not pane.measuring)
+        await pilot.press("n")
+        await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
+        from_nothing = ("--from", "none")
+        assert answers[2:] == [
+            ("presets", str(text), *FREE, *from_nothing),
+            ("presets", str(text), "--set", "seed=5", *FREE, *from_nothing),
+        ]
+
+
+async def test_a_text_that_has_changed_is_read_again(tmp_path: Path, text: Path) -> None:
+    """A run on the new text had the settings for the old one."""
+    text.write_text(SENTENCES[:2000])
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "2,000 characters", "23,456")
+        text.write_text(SENTENCES * 40)
+        await choose_text(app, pilot, text)
+        await shows(pilot, "1,080,000 characters", "2×256")
+
+
+async def test_an_unexpected_error_while_a_text_is_read_is_shown_and_it_can_be_read_again(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, unexpected_errors: Any
+) -> None:
+    """Train stayed at "reading …", and Enter waited for ever."""
+    read, calls = setup_pane.read_text_facts, []
+
+    def fail_once(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise MemoryError("no room")
+        return read(*arguments)
+
+    monkeypatch.setattr(setup_pane, "read_text_facts", fail_once)
+    app = CharLSTMApp(StartOptions(runs_dir=tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.use_corpus(CorpusChoice(str(text), text.name))
+        await shows(pilot, "✗ Reading the text failed: MemoryError: no room")
+        await choose_text(app, pilot, text)
+        await shows(pilot, "27,000 characters")
+
+
+async def test_a_limit_of_the_rate_never_raises_it(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel
+) -> None:
+    """Before the text was read it was compared with the preset's rate from nothing, 1.2e-2; from the model in the box
+    that is 1e-3."""
+    read, known = setup_pane.read_text_facts, threading.Event()
+
+    def wait_and_read(*arguments: Any) -> Any:
+        assert known.wait(DEADLINE)
+        return read(*arguments)
+
+    monkeypatch.setattr(setup_pane, "read_text_facts", wait_and_read)
+    app = CharLSTMApp(StartOptions(runs_dir=tmp_path))
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.use_corpus(CorpusChoice(str(text), text.name))
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        pane.limit_rate(3e-3)
+        known.set()
+        await until(pilot, lambda: pane.ready)
+        assert pane.settings().lr == 1e-3
+        pane.limit_rate(5e-4)
+        assert pane.settings().lr == 5e-4
+
+
+async def test_what_there_is_to_beat_follows_what_is_held_out(tmp_path: Path, text: Path) -> None:
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        await shows(pilot, "23,456", "compressor")
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        before = pane.references
+        pane.choose(RunChoices(changes={"val_fraction": 0.5}))
+        await until(pilot, lambda: pane.references not in (None, before))
 
 
 async def test_nothing_is_measured_while_a_run_is_shown(

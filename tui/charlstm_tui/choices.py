@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
+from charlstm.storage import FileStamp
 from charlstm.text.reading import TextOptions
+from charlstm.text.sources import folder_files
+
+Stamps = tuple[tuple[str, FileStamp], ...]
+"""Paths of files and their stamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,21 @@ class CorpusChoice:
     def options(self) -> TextOptions:
         """The same for ``open_corpus``."""
         return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean, encoding=self.encoding)
+
+
+def file_stamps(choice: CorpusChoice) -> Stamps | None:
+    """The stamps that show that a text has changed, or one of the files of a folder; ``None`` for what has no files."""
+    source = Path(choice.source)
+    try:
+        info = source.stat()
+        if stat.S_ISREG(info.st_mode):
+            return ((choice.source, FileStamp.of(info)),)
+        if stat.S_ISDIR(info.st_mode):
+            files = folder_files(source, choice.options().pattern)
+            return tuple((str(path), FileStamp.of(path.stat())) for path in files)
+    except (CharLSTMError, OSError, ValueError):
+        return None  # reading it says why
+    return None
 
 
 @dataclass(frozen=True, slots=True)

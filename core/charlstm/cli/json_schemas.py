@@ -175,6 +175,8 @@ class PresetEstimate(TypedDict):
     slowdown: float
     """How many times as long a training step takes now because other programs use the processor; the other figures
     include that."""
+    crowded: bool
+    """Whether other programs used the processor while the speed was measured: then it holds for that moment alone."""
     kernel: str
     precision: str
     settings: dict[str, Any]

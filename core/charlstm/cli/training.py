@@ -175,7 +175,7 @@ def presets(
         estimated = estimate(
             split, chars, symbols, measured, val_chars=val_chars, slowdown=contention.slowdown
         ).to_dict()
-        figures = {**estimated, "slowdown": contention.slowdown}
+        figures = {**estimated, "slowdown": contention.slowdown, "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:

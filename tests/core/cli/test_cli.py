@@ -61,7 +61,7 @@ def test_presets_estimates_each_preset_for_a_text(
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
-        assert set(row) == {"name", "about", "settings", "kernel", "precision", "slowdown", *costs}
+        assert set(row) == {"name", "about", "settings", "kernel", "precision", "slowdown", "crowded", *costs}
         assert set(row["settings"]) == set(setting_names())
         settings = preset(row["name"], len(TEXT), len(set(TEXT))).with_changes(num_layers=3)
         assert Settings.from_dict(row["settings"]) == settings

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlstm.errors import CharLSTMError
-from charlstm.storage import FileStamp
-from charlstm.text.sources import folder_files
 from charlstm.training.presets import preset
-from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.choices import CorpusChoice, Stamps
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, EncodingChoice, ReadProgress, Split
@@ -21,10 +16,6 @@ if TYPE_CHECKING:
 
 BEGINNING_CHARS = 12_000
 HELD_OUT_CHARS = 2_000
-
-
-Stamps = tuple[tuple[str, FileStamp], ...]
-"""Paths of files and their stamps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,21 +59,6 @@ class Reading:
 
     progress: ReadProgress
     seconds_left: float | None
-
-
-def file_stamps(choice: CorpusChoice) -> Stamps | None:
-    """The stamps that show that a text has changed, or one of the files of a folder; ``None`` for what has no files."""
-    source = Path(choice.source)
-    try:
-        info = source.stat()
-        if stat.S_ISREG(info.st_mode):
-            return ((choice.source, FileStamp.of(info)),)
-        if stat.S_ISDIR(info.st_mode):
-            files = folder_files(source, choice.options().pattern)
-            return tuple((str(path), FileStamp.of(path.stat())) for path in files)
-    except (CharLSTMError, OSError, ValueError):
-        return None  # reading it says why
-    return None
 
 
 def read_beginning(choice: CorpusChoice) -> dict[str, object]:

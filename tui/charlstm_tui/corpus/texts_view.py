@@ -27,13 +27,13 @@ from charlstm.text.sources import resolve
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View, is_detached
-from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
-from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, file_stamps, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, read_beginning, read_whole
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState

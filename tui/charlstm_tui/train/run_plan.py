@@ -14,7 +14,7 @@ from typing import Any
 
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
-from charlstm.runs.start_models import StartModel, preset_from, starts_from_model
+from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.setting_fields import number_words
 from charlstm.text.corpus import split_text
 from charlstm.training.estimate import batch_shape, estimate
@@ -23,7 +23,7 @@ from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
-from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.choices import CorpusChoice, Stamps
 from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 
@@ -46,6 +46,8 @@ class TextFacts:
     record: dict[str, Any]
     box: StartModel | None = None
     """The model in the box, if it helps on this text."""
+    stamps: Stamps | None = None
+    """Those of its files, by which a change is seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ class RunChoices:
         if self.start_from is not None or self.from_nothing or facts is None:
             return self.start_from
         return facts.box if starts_from_model(None, name or self.preset, self.changes) else None
+
+    @property
+    def start_word(self) -> str | None:
+        """What ``--from`` says of these choices; ``None`` where it is left out, which takes the model in the box where
+        that helps."""
+        if self.start_from is not None:
+            return str(self.start_from.path)
+        return NOTHING if self.from_nothing or OWN_NETWORK.intersection(self.changes) else None
 
     def knows_start(self, facts: TextFacts | None, name: str | None = None) -> bool:
         """Whether it is known what :meth:`start` will be: until the text has been read, the model in the box may

@@ -29,7 +29,7 @@ from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slow
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.start_models import NOTHING, StartModel, expected_losses, find_start, try_model
+from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, PRESETS, preset
@@ -39,7 +39,7 @@ from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
-from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -124,6 +124,7 @@ class SetupPane(View):
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._reading = READING  # what is done with the text until it is known
         self._probed_at = 0.0
+        self._highest_rate: float | None = None  # what limit_rate() asked for before the text was known
         self._read_or_refused = asyncio.Event()
         self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
         self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
@@ -184,21 +185,35 @@ class SetupPane(View):
     def show_text(self, choice: CorpusChoice | None) -> None:
         """Plan for this text. What was known and chosen for another text does not apply to it."""
         if choice == self.corpus and not self.problem:
-            if self.text_facts is not None and not self.measuring:
-                self._measure_what_is_missing()
+            if choice is not None and self.text_facts is not None:
+                self.run_worker(self._read_if_changed(choice, self.text_facts), group="read", exclusive=True)
             return
-        self.corpus, self.text_facts, self.references = choice, None, None
         first = self._first_choices
         self.choices = first if choice is None else self._choices_of.get(choice.source, first)
+        self._highest_rate = None
+        self._forget_tried()
+        self._read_anew(choice)
+
+    def _read_anew(self, choice: CorpusChoice | None) -> None:
+        self.corpus, self.text_facts, self.references = choice, None, None
         self.costs_of_presets, self.costs_with_changes = {}, {}
         self.problem, self._reading = "", READING
         self._note("")
         self._read_or_refused.clear()
         self.workers.cancel_group(self, "measure")
-        self._forget_tried()
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
         self.draw()
+
+    async def _read_if_changed(self, choice: CorpusChoice, known: TextFacts) -> None:
+        """Read a text again that was chosen before if its files have changed since."""
+        stamps = await in_thread(lambda check: file_stamps(choice))
+        if choice != self.corpus or self.starting:
+            return
+        if stamps != known.stamps:
+            self._read_anew(choice)
+        elif not self.measuring:
+            self._measure_what_is_missing()
 
     async def _read(self, choice: CorpusChoice) -> None:
         try:
@@ -208,12 +223,17 @@ class SetupPane(View):
                 loop.call_soon_threadsafe(self._show_reading, choice, words)
 
             self.text_facts = await in_thread(lambda check: read_text_facts(choice, check, tell))
+            self._drop_limit_above_preset()
         except CharLSTMError as error:
             self.problem = str(error)
             self._note("")
-        self._read_or_refused.set()
-        self.draw()
-        self.post_message(self.Changed())
+        except Exception as error:
+            self.problem = f"Reading the text failed: {type(error).__name__}: {error}"
+            raise
+        finally:
+            self._read_or_refused.set()
+            self.draw()
+            self.post_message(self.Changed())
         if self.text_facts is not None and not self.starting:
             self._measure_what_is_missing()
 
@@ -238,9 +258,12 @@ class SetupPane(View):
             self.references = await baseline_losses(facts.record, self.settings()) or ()
             self.draw()
         if again or not self.costs_of_presets:
-            self.costs_of_presets = await self._measure_costs(choice, {})
-        if self.differences and (again or not self.costs_with_changes):
-            self.costs_with_changes = await self._measure_costs(choice, self.differences)
+            self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
+        changes = self.differences
+        if changes and (again or not self.costs_with_changes):
+            measured = await self._measure_costs(choice, changes)
+            if measured and changes == self.differences:
+                self.costs_with_changes = measured
         self.draw()
 
     async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -249,9 +272,8 @@ class SetupPane(View):
         self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
         words += ["--slowdown", f"{self._share_slowdown():.2f}"]
-        if self.choices.from_nothing or self.choices.start_from is not None:
-            model = self.choices.start_from
-            words += ["--from", NOTHING if model is None else str(model.path)]
+        if (start := self.choices.start_word) is not None:
+            words += ["--from", start]
         try:
             answer = await run_command("presets", choice.source, *_flags(choice), *words)
             return {str(each["name"]): each for each in answer}
@@ -270,13 +292,17 @@ class SetupPane(View):
     @property
     def _costs_are_rough(self) -> bool:
         """Whether other programs or runs were in the way when the costs were measured, and no longer are."""
-        rows = (*self.costs_of_presets.values(), *self.costs_with_changes.values())
-        return self._share_slowdown() == 1.0 and any((number(row, "slowdown") or 1.0) > 1.0 for row in rows)
+        rows = [*self.costs_of_presets.values(), *(self.costs_with_changes.values() if self.differences else ())]
+        disturbed = (row.get("crowded") or (number(row, "slowdown") or 1.0) > 1.0 for row in rows)
+        return self._share_slowdown() == 1.0 and any(disturbed)
 
     def _costs_now(self, costs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The measured ``costs`` of a preset, for a processor that is as busy as it is now."""
+        """The measured ``costs`` of a preset, for a processor that is as busy as it is now. A speed that was measured
+        beside other programs stays as it is: how much slower they made it is not known."""
         facts, change = self.text_facts, self._share_slowdown() / (number(costs, "slowdown") or 1.0)
-        return costs if not costs or facts is None or change == 1.0 else costs_when_slowed(costs, change, facts)
+        if not costs or facts is None or change == 1.0 or costs.get("crowded"):
+            return costs
+        return costs_when_slowed(costs, change, facts)
 
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
@@ -287,16 +313,15 @@ class SetupPane(View):
         self.draw()
         self.post_message(self.Changed())
 
-    def _measure_for_other_runs(self) -> None:
-        """Measure again when the other runs have ended, but not in the first seconds of a run, in which it measures its
-        own speed."""
-        if self.text_facts is not None and self.is_on_screen and not self.starting and self._costs_are_rough:
-            self._measure_what_is_missing()
-
     def _probe_while_busy(self) -> None:
         """Notice when the processor is free again."""
-        if self.busy and self.is_on_screen and not self.measuring:
-            self._measure_what_is_missing()
+        if self.busy and self.is_on_screen and not self.measuring and self.charlstm.run_path is None:
+            self.run_worker(self._probe_and_measure, group="measure", exclusive=True)
+
+    async def _probe_and_measure(self) -> None:
+        await self._probe()
+        if self._costs_are_rough:
+            await self._measure_all()
 
     # ---- the choices
     @property
@@ -337,7 +362,7 @@ class SetupPane(View):
     @property
     def live_runs(self) -> tuple[RunView, ...]:
         """The runs that a new one would share the processor with."""
-        return tuple(view for view in self.runs_state.live if view.status.state in ("starting", "running"))
+        return _training(self.runs_state)
 
     @property
     def busy(self) -> bool:
@@ -352,18 +377,20 @@ class SetupPane(View):
 
     def choose(self, choices: RunChoices) -> None:
         """Choose for the next run on this text."""
-        before, began, self.choices = self.differences, self.choices.start(self.text_facts), choices
+        before, differences, split, self.choices = self.choices, self.differences, _split_of(self.settings()), choices
         if self.corpus is not None:
             self._choices_of[self.corpus.source] = choices
         if not self._is_trying:
             self._note("")
-        if choices.start(self.text_facts) != began:
+        another_start = choices.start_word != before.start_word
+        if another_start:
             self.costs_of_presets = {}
-            self._measure_what_is_missing()
-        if self.differences != before:
+        if another_start or self.differences != differences:
             self.costs_with_changes = {}
-            if self.differences and self.costs_of_presets:
-                self._measure_what_is_missing()
+        if another_split := _split_of(self.settings()) != split:
+            self.references = None
+        if another_start or another_split or (self.differences != differences and self.costs_of_presets):
+            self._measure_what_is_missing()
         self.draw()
         self.post_message(self.Changed())
 
@@ -383,8 +410,16 @@ class SetupPane(View):
 
     def limit_rate(self, rate: float) -> None:
         """Lower the learning rate to ``rate``, unless it is below that already."""
+        self._highest_rate = rate if self.text_facts is None else None
         if self.corpus is not None and self.settings().lr > rate:
             self.choose(replace(self.choices, changes={**self.choices.changes, "lr": rate}))
+
+    def _drop_limit_above_preset(self) -> None:
+        """Once the text is known, the preset may start from a model, and have a rate below that of ``limit_rate``."""
+        rate, self._highest_rate = self._highest_rate, None
+        if rate is not None and rate > self.usual.lr and self.choices.changes.get("lr") == rate:
+            kept = {name: value for name, value in self.choices.changes.items() if name != "lr"}
+            self.choose(replace(self.choices, changes=kept))
 
     def do_more_time(self) -> None:
         """Raise the time limit by as much as other programs slow the run down."""
@@ -604,7 +639,9 @@ class SetupPane(View):
         """The runs are offered to start from their models, and are losses to beat."""
         self._close_question_about_ended()
         if state.runs != before.runs:
-            self._measure_for_other_runs()
+            ended = bool(_training(before)) and not self.live_runs
+            if ended and self.text_facts is not None and self.is_on_screen and not self.starting:
+                self._measure_what_is_missing()  # what was measured beside them, again
             self.draw()
 
     def preset_facts(self) -> list[PresetFacts]:
@@ -764,6 +801,16 @@ def _flags(choice: CorpusChoice) -> list[str]:
     ]
 
 
+def _training(state: RunsState) -> tuple[RunView, ...]:
+    """The runs that take the processor's time."""
+    return tuple(view for view in state.live if view.status.state in ("starting", "running"))
+
+
+def _split_of(settings: Settings) -> tuple[float, str, float]:
+    """What of the text the simple models are tried on."""
+    return settings.val_fraction, settings.split, settings.test_fraction
+
+
 def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], None]) -> TextFacts:
     """Read the text. ``check`` raises when nothing needs it any more, and ``tell`` is told what is being done."""
 
@@ -772,11 +819,12 @@ def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Calla
         share = f" {100 * min(1.0, progress.done / progress.total):.0f} %" if progress.total else ""
         tell(f"{progress.stage} …{share}")
 
+    stamps = file_stamps(choice)
     corpus = open_corpus(choice.source, choice.options(), validation=choice.validation or None, progress=report)
     tell("trying the model in the box …")
     settings = preset(DEFAULT, corpus.text_chars).with_changes(split=choice.split)
     box = find_start(None, corpus, settings)
-    return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record(), box)
+    return TextFacts(corpus.text_chars, len(corpus.vocabulary), corpus.to_record(), box, stamps)
 
 
 def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> StartModel:
