@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -448,6 +449,18 @@ async def test_only_the_details_that_were_read_last_are_kept(places: Path) -> No
     assert len(cache) == DetailsCache.KEPT
     assert cache.known(views[0].path) is first  # it was used after the others
     assert cache.known(views[1].path) is None
+
+
+async def test_details_of_a_deleted_run_are_not_those_of_the_next_one_of_its_name(places: Path) -> None:
+    """A new run gets the number of the newest one that was deleted; Runs showed the sample of that."""
+    cache = DetailsCache()
+    with record(places, "finished", name="sea-quick-1", sample="old words") as old:
+        view = RunView(old.run, old.run.status(), created=1.0)
+        await cache.read(view)
+    shutil.rmtree(old.run.path)
+    with record(places, "finished", name="sea-quick-1", sample="new words") as new:
+        details = await cache.read(RunView(new.run, new.run.status(), created=2.0))
+    assert {sample.text for sample in details.series.samples} == {"new words"}
 
 
 async def test_marked_runs_are_compared_by_what_differs(three: list[Recorded], places: Path) -> None:

@@ -105,3 +105,20 @@ async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytes
     assert {row["run"] for row in csv.DictReader(Path("all.csv").read_text().splitlines())} == {"one", "two"}
     for name in ("one.svg", "screen.svg"):
         assert ElementTree.parse(name).getroot().tag.endswith("svg")
+
+
+async def test_a_folder_that_is_gone_is_said_once_a_name_is_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app ended with a traceback."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    async with driven(tmp_path / "runs") as app:
+        gone.rmdir()
+        await app.press("ctrl+t")
+        await app.shows("Save a picture")
+        await app.press("a", "enter")
+        await app.shows("is gone: enter a whole path")
+        await app.press("escape", "1")
+        await app.shows("BUILT IN")

@@ -219,6 +219,18 @@ async def test_o_draws_other_runs_on_the_same_text_behind_the_run(tmp_path: Path
             assert "novel-long-1" not in screen_text(app)
 
 
+async def test_other_runs_are_drawn_behind_a_run_that_has_just_begun(tmp_path: Path) -> None:
+    """They were read before the new run was in the list, and so none was drawn."""
+    with record(tmp_path, "finished", name="novel-1"), record(tmp_path, "finished", name="novel-2") as second:
+        async with app_on(tmp_path, second.run.name) as (app, pilot):
+            await shows(pilot, "previous run")
+            await pilot.press("o")
+            await shows(pilot, "a novel-1")
+            with record(tmp_path, "running", name="novel-3") as third:
+                app.attach(third.run.path, show=False)
+                await shows(pilot, "a novel-2", "b novel-1")
+
+
 def test_the_legend_of_other_runs_shortens_names_and_then_leaves_them_out() -> None:
     status = RunStatus(state="stopped", alive=False, best_val=1.5)
     others = [OtherRun(letter, RunView(Run(Path(f"novel-standard-{letter}")), status), RunSeries()) for letter in "abc"]

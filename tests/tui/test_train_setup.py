@@ -920,6 +920,16 @@ async def test_another_start_is_measured_with_the_changed_settings_and_another_p
         ]
 
 
+async def test_the_form_says_that_a_chosen_model_decides_the_network(tmp_path: Path, text: Path) -> None:
+    """What was typed there was left out without a word."""
+    with record(tmp_path, "finished", name="older") as recorded:
+        async with setup_for(tmp_path, text, (120, 40)) as (app, pilot):
+            app.screen.setup.start_from("older", recorded.run.model_path)  # type: ignore[attr-defined]
+            await shows(pilot, "from older")
+            await pilot.press("a")
+            await shows(pilot, "ALL SETTINGS", "no effect: the network is that of older")
+
+
 async def test_a_text_that_has_changed_is_read_again(tmp_path: Path, text: Path) -> None:
     """A run on the new text had the settings for the old one."""
     text.write_text(SENTENCES[:2000])

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from charlstm.display import duration, loss_figure, scientific, visible
+from charlstm.errors import CharLSTMError
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
@@ -119,6 +120,14 @@ def typed_path(text: str) -> Path:
     """The path that a person typed; ``~`` is their home, ``~name`` a name as any other where no user is called so. Ask
     ``os.path`` what is there: the methods of ``Path`` raise for a name that is too long."""
     return Path(os.path.expanduser(text.strip()))
+
+
+def working_folder() -> Path:
+    """The folder that the app works in. Raises :class:`CharLSTMError` when it has been removed meanwhile."""
+    try:
+        return Path.cwd()
+    except OSError:
+        raise CharLSTMError("The folder that charlstm was started in is gone: enter a whole path") from None
 
 
 def home(path: Path | str) -> str:

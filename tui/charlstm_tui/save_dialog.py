@@ -19,7 +19,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.user_files import STDOUT, destination
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
-from charlstm_tui.formatting import home, shorten, typed_path
+from charlstm_tui.formatting import home, shorten, typed_path, working_folder
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
@@ -125,7 +125,11 @@ class SaveDialog(Dialog):
     def _show_folder(self) -> None:
         """Show the folder of the name, shortened to the width of the dialog."""
         name, line = self.query_one(Input).value, self.query_one(".dialog-folder", Static)
-        folder = _absolute(name).parent if name.strip() else Path.cwd()
+        try:
+            folder = _absolute(name).parent if name.strip() else working_folder()
+        except CharLSTMError:
+            line.update(Content())  # it is said once the name is entered
+            return
         words, width = visible(home(folder), keep=""), line.size.width - len("In ")
         line.update(Content(f"In {shorten(words, width) if width > 0 else words}"))
 
@@ -166,4 +170,6 @@ class SaveDialog(Dialog):
 
 
 def _absolute(name: str) -> Path:
-    return Path.cwd() / typed_path(name.strip())
+    """Raises :class:`CharLSTMError` where the name is a relative one and the folder of the app is gone."""
+    path = typed_path(name.strip())
+    return path if path.is_absolute() else working_folder() / path

@@ -12,8 +12,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from charlstm.errors import CharLSTMError
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import recent_texts, remember_text
+from charlstm_tui.formatting import working_folder
 
 Entry = TypeVar("Entry", "Text", "Folder")
 
@@ -122,18 +124,28 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
     texts = [entry for entry in entries if isinstance(entry, Text) and entry.source not in known]
     folders = [entry for entry in entries if isinstance(entry, Folder)]
     folder = Section("FOLDER", str(browsed), (*texts, *up, *folders), problem)
-    listed = [Section("DATA/", "", tuple(one for one in _entries(Path("data").absolute())[0] if isinstance(one, Text)))]
+    here = _here()
+    in_data = () if here is None else _entries(here / "data")[0]
+    listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, Text)))]
     known |= {entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, Text)}
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
     built_in = tuple(Text(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known)
     listed.append(Section("BUILT IN", "", built_in))
-    has_texts = browsed != Path.cwd() or any(is_likely_text(text) for text in texts)
+    has_texts = browsed != here or any(is_likely_text(text) for text in texts)
     return (
         *first,
         *([folder] if has_texts else ()),
         *(one for one in listed if one.entries),
         *([] if has_texts else [folder]),
     )
+
+
+def _here() -> Path | None:
+    """The folder that the app works in; ``None`` if it has been removed meanwhile."""
+    try:
+        return working_folder()
+    except CharLSTMError:
+        return None
 
 
 def is_likely_text(text: Text) -> bool:

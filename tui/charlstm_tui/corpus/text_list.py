@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 from textual.content import Content
 from textual.reactive import var
 
 from charlstm.display import visible
+from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
 from charlstm_tui.corpus.sources import Folder, Section, Text, first_text
-from charlstm_tui.formatting import count, home, shorten, size, typed_path
+from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
 from charlstm_tui.widgets.row_list import Row, RowList
 
 
@@ -71,7 +73,8 @@ class TextList(RowList):
     def _place_cursor(self) -> None:
         targets = {self._target}
         if isinstance(self._target, str):
-            targets.add(str(typed_path(self._target).absolute()))
+            with contextlib.suppress(CharLSTMError):
+                targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
                 if (entry.source if isinstance(entry, Text) else entry.path) in targets:

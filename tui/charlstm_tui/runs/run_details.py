@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
@@ -52,6 +52,14 @@ def read_details(run: Run, known: RunDetails | None = None) -> RunDetails:
     return RunDetails(spec, series, snapshots, tail, problem)
 
 
+class _State(NamedTuple):
+    """What changes when there is more to read of a run."""
+
+    created: float
+    state: str
+    step: int
+
+
 class DetailsCache:
     """The details of the runs that were read last. A run is read again when it trains or its state changed.
 
@@ -62,7 +70,7 @@ class DetailsCache:
     """Runs whose details are kept: more than a chart shows. The curves of a long run take 1 MB."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[RunDetails, tuple[str, int]]] = OrderedDict()
+        self._kept: OrderedDict[Path, tuple[RunDetails, _State]] = OrderedDict()
         self._reading: dict[Path, asyncio.Task[RunDetails]] = {}
 
     def __len__(self) -> int:
@@ -86,7 +94,9 @@ class DetailsCache:
 
     async def _read(self, view: RunView) -> RunDetails:
         """Read, and keep the result even if the call that asked for it was cancelled: the log was read that far."""
-        known = self.known(view.path)
+        known, before = self._kept.get(view.path, (None, None))
+        if before is not None and before.created != view.created:
+            known = None  # that was a run which has been deleted since; this one got its name
         try:
             details = await in_thread(lambda check: read_details(view.run, known))
         finally:
@@ -98,5 +108,5 @@ class DetailsCache:
         return details
 
 
-def _state(view: RunView) -> tuple[str, int]:
-    return view.status.state, view.status.step
+def _state(view: RunView) -> _State:
+    return _State(view.created, view.status.state, view.status.step)

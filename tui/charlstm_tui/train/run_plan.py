@@ -262,6 +262,16 @@ def validation_name(corpus: CorpusChoice) -> str:
     return visible(", ".join(PurePath(source).name for source in corpus.validation), keep="")
 
 
+def without_effect_words(corpus: CorpusChoice | None, choices: RunChoices) -> dict[str, str]:
+    """Why settings have no effect on the next run, by their names."""
+    found = {}
+    if corpus is not None and corpus.validation:
+        found["val_fraction"] = f"validation is on {validation_name(corpus)}, not on a part of the text"
+    if choices.start_from is not None:
+        found |= dict.fromkeys(OWN_NETWORK, f"the network is that of {visible(choices.start_from.name, keep='')}")
+    return found
+
+
 def held_out_words(settings: Settings, corpus: CorpusChoice | None, facts: TextFacts | None) -> str:
     """What the run is validated on."""
     if corpus is not None and corpus.validation:

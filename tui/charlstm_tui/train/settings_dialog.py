@@ -121,8 +121,8 @@ class SettingsForm(VerticalScroll, can_focus=False):
 
 
 class SettingsDialog(KeysWhenShown, Dialog):
-    """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``, and
-    ``validation`` names the text to validate on, if it is a separate one."""
+    """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``;
+    ``without_effect`` says of some settings why they have no effect on the run."""
 
     AUTO_FOCUS = ""  # None would be the app's, which is the first field
     BINDINGS = [  # noqa: RUF012
@@ -131,11 +131,9 @@ class SettingsDialog(KeysWhenShown, Dialog):
         Binding("escape", "leave", "cancel", priority=True),
     ]
 
-    def __init__(self, name: str, settings: Settings, usual: Settings, validation: str = "") -> None:
+    def __init__(self, name: str, settings: Settings, usual: Settings, without_effect: Mapping[str, str]) -> None:
         super().__init__()
-        self._preset, self._settings, self._usual = name, settings, usual
-        why = f"validation is on {validation}, not on a part of the text"
-        self._without_effect = {"val_fraction": why} if validation else {}
+        self._preset, self._settings, self._usual, self._without_effect = name, settings, usual, without_effect
         self._refused = ""
 
     def compose(self) -> ComposeResult:

@@ -64,7 +64,7 @@ from charlstm_tui.train.run_plan import (
     setting_words,
     start_words,
     unit_words,
-    validation_name,
+    without_effect_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
@@ -440,8 +440,8 @@ class SetupPane(View):
                     self._note("The usual limit is lifted, since you set another; set it again to have both.")
                     self.draw()
 
-        validation = "" if self.corpus is None else validation_name(self.corpus)
-        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, validation), edited)
+        without_effect = without_effect_words(self.corpus, self.choices)
+        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, without_effect), edited)
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""

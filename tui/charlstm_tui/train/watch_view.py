@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,6 +90,7 @@ class WatchView(View):
         super().__init__(id=id)
         self.pane = RunPane(smoothing, id="run-pane")
         self._shows_others = False
+        self._drawn_others: tuple[Path, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield self.pane
@@ -143,6 +144,8 @@ class WatchView(View):
 
     def watch_runs_state(self) -> None:
         self._update()
+        if self._shows_others and self._drawn_others != _paths(self._others):  # one has begun, or is in the list now
+            self._show_others()
 
     def watch_bits(self) -> None:
         self._update()
@@ -277,6 +280,7 @@ class WatchView(View):
 
     async def _read_others(self) -> None:
         views = self._others
+        self._drawn_others = _paths(views)
         self.pane.others = await in_thread(lambda check: read_other_runs(views))
 
     def do_save_chart(self) -> None:
@@ -445,3 +449,7 @@ class WatchView(View):
 
 def _check_minutes(text: str) -> str | None:
     return None if 0 < number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
+
+
+def _paths(views: Iterable[RunView]) -> tuple[Path, ...]:
+    return tuple(view.path for view in views)
