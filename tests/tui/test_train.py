@@ -415,6 +415,9 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     assert card.state == "poor"
     assert "no better than the letter frequencies alone (3.30 nats), so that it writes gibberish" in card.words
     assert "m trains it for more minutes; 3, then o, opens a model that reads well." in card.words
+    near = card_of(view, series, run.spec(), False, (("order 0", 3.55), ("order 1", 2.9)))
+    assert "no better than the letter frequencies alone" in near.words
+    assert not any(fact.startswith("better than") for fact in near.facts)  # the card said both
     weak = card_of(
         view, RunSeries.of(read_events(run.events_path)), run.spec(), False, (("order 0", 4.1), ("order 1", 3.2))
     )

@@ -174,10 +174,11 @@ def no_better_than(series: RunSeries, loss: float | None, order0: float | None) 
 
 
 def _rose_above_guessing(series: RunSeries) -> bool:
-    """Whether the training loss of a run that began near guessing, or below it, was once worse than guessing."""
+    """Whether the training loss of a run that began near guessing, or below it, was once worse than guessing. In the
+    first steps that means nothing: a run that a busy machine gave no more had a rate that is right for a longer one."""
     train = series.points("train")
     losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
-    if (guessing := series.guessing_loss) is None or len(losses) < 3:
+    if (guessing := series.guessing_loss) is None or len(losses) < 3 or series.step < STUCK_AFTER:
         return False
     worse = np.median(np.lib.stride_tricks.sliding_window_view(losses, 3), axis=1) > guessing * ABOVE_GUESSING
     return bool(worse.any() and (not worse[0] or _untrained_loss(series) is not None))

@@ -12,7 +12,7 @@ import numpy as np
 
 from charlstm.display import BITS_PER_NAT, as_sentence, visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.judge import judge
+from charlstm.runs.judge import STUCK_NEAR, judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.training.events import ESTIMATE, Sampled
@@ -217,8 +217,11 @@ def run_result(shown: ShownRun) -> RunResult | None:
         else:
             lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
     lines.append(_times(series, shown.spec))
-    if best is not None and (beaten := [baseline_name(name) for name, nats in shown.references if best.loss < nats]):
-        lines.append(f"better than {_and(beaten)}" + ("" if best.whole else ", by this estimate"))
+    beaten = []
+    if best is not None:  # by enough that nothing else here calls it no better
+        beaten = [baseline_name(name) for name, nats in shown.references if best.loss <= nats * (1 - STUCK_NEAR)]
+    if beaten:
+        lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))
     if flaw is None:
         lines.append(judged.overfitted)
     sample = _sample_of_best(series)
