@@ -737,8 +737,12 @@ async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded]
         await app.press("D")
         await app.shows("stop it first with x")
         await onto(app, "novel-quick-1")
+        sessions = places / "novel-quick-1" / "sessions"
+        sessions.mkdir()
+        (sessions / "story.json").write_text("{}")
         await app.press("D")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
+        await app.shows("and 1 session of text")
         await app.press("enter")  # the first answer keeps it
         await app.until(lambda: app.screen is app.mode)
         assert (places / "novel-quick-1").exists()

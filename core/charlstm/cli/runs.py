@@ -518,7 +518,9 @@ def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | Non
         if not sys.stdin.isatty():
             raise click.UsageError(f"Deleting {names} needs your confirmation: add --yes")
         what = str(found[0].path) if len(found) == 1 else f"{len(found)} runs ({names})"
-        if not click.confirm(f"Delete {what}? This cannot be undone", err=True):
+        sessions = sum(len(run.sessions()) for run in found)
+        texts = f", with {plural(sessions, 'session')} of text that was played or written" if sessions else ""
+        if not click.confirm(f"Delete {what}{texts}? This cannot be undone", err=True):
             print_note("Nothing was deleted")
             return
     results: list[DeleteResult] = []

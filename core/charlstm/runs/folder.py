@@ -200,6 +200,10 @@ class Run:
         """Generation sessions that were saved; created with the first one."""
         return self.path / "sessions"
 
+    def sessions(self) -> list[Path]:
+        """The files of its saved sessions: text that was played or written with its models."""
+        return [path for path in _entries(self.sessions_dir) if path.suffix == ".json" and _is_file(path)]
+
     def exists(self) -> bool:
         """Whether the folder exists and is a run: by the keys of its ``run.json``, or, when that is damaged, by its
         worker's heartbeat. False for a folder that cannot be read."""

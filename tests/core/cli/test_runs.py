@@ -121,6 +121,22 @@ def test_note_is_written_printed_and_removed(
     assert read_notes(several["a"]).note == ""
 
 
+def test_the_question_before_deleting_counts_the_texts_that_go_too(
+    several: dict[str, Run], run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("story.json", "poem.json", ".poem.json.lock"):
+        several["a"].sessions_dir.mkdir(exist_ok=True)
+        (several["a"].sessions_dir / name).write_text("{}")
+    asked: list[str] = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("click.confirm", lambda question, **options: asked.append(question))
+    for names in (["a"], ["a", "b"], ["b"]):
+        run_cli("delete", *names)
+    texts = ", with 2 sessions of text that was played or written?"
+    assert [texts in question for question in asked] == [True, True, False]
+    assert several["a"].exists()
+
+
 def test_several_runs_are_deleted(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
     assert "Deleting a, b needs your confirmation" in run_cli("delete", "a", "b", code=2)[1]
     assert run_cli("delete", "a", "nobody", "--yes", code=1)[0] == ""

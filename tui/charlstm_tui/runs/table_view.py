@@ -435,10 +435,12 @@ class TableView(View):
             return f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip()
 
         name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
+        count = len(run.run.sessions())
+        sessions = f", and {plural(count, 'session')} of text that you played or wrote" if count else ""
         self.app.push_screen(
             ChoiceDialog(
                 f"Delete {name}?",
-                f"Its model, snapshots, sessions and log go for good: {size(run.size)} in {place}.",
+                f"Its model, snapshots and log go for good{sessions}: {size(run.size)} in {place}.",
                 [Choice("n", "no, keep it", False), Choice("y", "yes, delete it for good", True)],
             ),
             answered,
