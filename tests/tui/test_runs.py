@@ -742,7 +742,7 @@ async def test_deleting_asks_and_a_live_run_is_not_deleted(three: list[Recorded]
         (sessions / "story.json").write_text("{}")
         await app.press("D")
         await app.until(lambda: isinstance(app.screen, ChoiceDialog))
-        await app.shows("and 1 session of text")
+        await app.shows("for good, and 1 session of", "text that you played or wrote")
         await app.press("enter")  # the first answer keeps it
         await app.until(lambda: app.screen is app.mode)
         assert (places / "novel-quick-1").exists()
