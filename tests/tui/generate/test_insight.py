@@ -34,7 +34,7 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
-from charlstm_tui.player import cell_names, insight_jobs
+from charlstm_tui.player import cell_names, insight_jobs, operations
 from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
@@ -420,6 +420,25 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.pilot.press("escape")
         it.screen.play.load_session(home / "held.json")
         await it.until(lambda: len(it.state.clamps) == 2)
+
+
+async def test_a_hold_is_that_of_the_cell_for_which_the_key_was_pressed(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        held, other = (1, 1), (1, 2)
+        it.screen.player.do(operations.CHANGE_CLAMPS, lambda clamps: [Clamp(*held, value=1.0)])
+        await it.until(lambda: bool(it.state.clamps))
+        waiting: list[tuple[Any, ...]] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(it.screen.player, "do", lambda *command: waiting.append(command))  # a busy player
+            view.choose(held)
+            view.do_hold(1)
+            view.choose(other)
+        for command in waiting:
+            it.screen.player.do(*command)
+        await it.until(lambda: it.state.clamps == (Clamp(*held, value=1.5),))
 
 
 async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(

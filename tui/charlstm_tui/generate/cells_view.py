@@ -784,7 +784,7 @@ class CellsView(ReadingView):
 
         def change(clamps: tuple[Clamp, ...]) -> list[Clamp]:
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
-            return [*others, Clamp(layer, cell, value=value(held_at(clamps, self.cell)))]
+            return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
 
         self.player.do(operations.CHANGE_CLAMPS, change)
 
