@@ -381,6 +381,22 @@ async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Pa
         assert view.text_view.text() == it.text
 
 
+async def test_cells_of_an_empty_text_say_what_to_do(model: Path) -> None:
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.play.playing)
+        it.screen.play.load(replace(it.state.request, prime="", stream=False))
+        await it.until(lambda: it.screen.play.playing and not it.state.size)
+        await it.pilot.press("x")
+        await it.until(lambda: "The text is empty: Space generates some." in it.status())
+        assert "is found out once there is text" in " ".join(it.screen_text().split())
+        await it.pilot.press("v")
+        await it.until(lambda: "nothing to explain" in it.status())
+        await it.pilot.press("v", "space")
+        await it.until(lambda: it.screen.cells.activations is not None)
+        assert it.state.length == 1
+        assert "once there is text" not in " ".join(it.screen_text().split())
+
+
 async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Path, home: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
