@@ -36,7 +36,7 @@ from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
 from charlstm_tui.player import cell_names, insight_jobs, operations
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
+from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
@@ -702,6 +702,34 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
+
+
+async def test_why_in_score_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (130, 30)) as it:
+        view = await it.score_shown(60)
+        view.text_view._select(20, 40)
+        await it.pilot.press("s")
+        await it.until(lambda: view.text_view.text() == it.text[20:40])
+        view.put_cursor(0)
+        await it.pilot.press("v")
+        await it.until(lambda: in_words(influence(loaded, it.text, 20), it.text, bits=False) in it.status())
+        view.put_cursor(5)
+        view.moved()
+        found = influence(loaded, it.text, 25)
+        shown = INFLUENCE.levels(found.changes).tolist()[20 - found.start :]
+        await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()] == shown + [0] * 15)
+
+
+async def test_why_in_cells_reads_what_is_before_the_end_that_is_shown(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (130, 30)) as it:
+        view = await cells_shown(it, SHOWN_CHARS + 50)
+        start = len(it.text) - SHOWN_CHARS
+        assert view.text_view.text() == it.text[start:]
+        view.put_cursor(0)
+        await it.pilot.press("v")
+        await it.until(lambda: in_words(influence(loaded, it.text, start), it.text, bits=False) in it.status())
 
 
 async def name_cell(it: Playing, name: str) -> None:

@@ -205,6 +205,13 @@ class CellsView(ReadingView):
         return self.lesion_list if self.lesions else self.cell_list
 
     @property
+    def text_start(self) -> int:
+        return self._start
+
+    def whole_text(self, start: int, stop: int) -> str:
+        return self._source.text(start, stop)
+
+    @property
     def running(self) -> bool:
         return self.state is not None and self.state.running
 

@@ -196,6 +196,13 @@ class ScoreView(ReadingView):
                 yield self._rows
 
     @property
+    def text_start(self) -> int:
+        return 0 if self._shown_part is None else self._shown_part.start
+
+    def whole_text(self, start: int, stop: int) -> str:
+        return "" if self._scored is None else self._scored.fixed.text[start:stop]
+
+    @property
     def scores(self) -> Scores | None:
         """What is shown."""
         return self._scores
