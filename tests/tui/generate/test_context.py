@@ -106,6 +106,23 @@ async def test_context_of_a_scored_text(model: Path) -> None:
         assert it.screen.view_name == "score"
 
 
+async def test_context_in_a_part_of_a_scored_text_reads_what_is_before_it(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model) as it:
+        score = await it.score_shown(60)
+        score.text_view._select(20, 40)
+        await it.pilot.press("s")
+        await it.until(lambda: score.text_view.text() == it.text[20:40])
+        score.put_cursor(3)
+        await it.pilot.press("g")
+        view = it.screen.context
+        await it.until(lambda: view.here is not None)
+        assert (view.text_view.text(), view.text_view.cursor) == (it.text[:40], 23)
+        expected = context(loaded, it.text, at=23, lengths=[length for length in LENGTHS if length <= 23])
+        assert view.here is not None
+        assert np.allclose(view.here.losses, expected.losses, atol=1e-4)
+
+
 async def test_the_model_is_measured_again_on_another_text_where_its_run_has_none(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model) as it:

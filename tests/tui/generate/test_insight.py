@@ -34,9 +34,9 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
-from charlstm_tui.player import cell_names, insight_jobs
+from charlstm_tui.player import cell_names, insight_jobs, operations
 from charlstm_tui.player.cell_names import recall, remember
-from charlstm_tui.player.insight_jobs import InsightJobs, NamedCells
+from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, INFLUENCE, in_unit, level
 from charlstm_tui.player.state import FULL, checkpoints
 from charlstm_tui.save_dialog import SaveDialog
@@ -381,6 +381,22 @@ async def test_a_short_text_says_why_no_cells_are_named_and_what_to_do(model: Pa
         assert view.text_view.text() == it.text
 
 
+async def test_cells_of_an_empty_text_say_what_to_do(model: Path) -> None:
+    async with playing(model) as it:
+        await it.until(lambda: it.screen.play.playing)
+        it.screen.play.load(replace(it.state.request, prime="", stream=False))
+        await it.until(lambda: it.screen.play.playing and not it.state.size)
+        await it.pilot.press("x")
+        await it.until(lambda: "The text is empty: Space generates some." in it.status())
+        assert "is found out once there is text" in " ".join(it.screen_text().split())
+        await it.pilot.press("v")
+        await it.until(lambda: "nothing to explain" in it.status())
+        await it.pilot.press("v", "space")
+        await it.until(lambda: it.screen.cells.activations is not None)
+        assert it.state.length == 1
+        assert "once there is text" not in " ".join(it.screen_text().split())
+
+
 async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Path, home: Path) -> None:
     async with playing(model) as it:
         view = await cells_shown(it)
@@ -420,6 +436,25 @@ async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Pat
         await it.pilot.press("escape")
         it.screen.play.load_session(home / "held.json")
         await it.until(lambda: len(it.state.clamps) == 2)
+
+
+async def test_a_hold_is_that_of_the_cell_for_which_the_key_was_pressed(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with playing(model) as it:
+        view = await cells_shown(it)
+        held, other = (1, 1), (1, 2)
+        it.screen.player.do(operations.CHANGE_CLAMPS, lambda clamps: [Clamp(*held, value=1.0)])
+        await it.until(lambda: bool(it.state.clamps))
+        waiting: list[tuple[Any, ...]] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(it.screen.player, "do", lambda *command: waiting.append(command))  # a busy player
+            view.choose(held)
+            view.do_hold(1)
+            view.choose(other)
+        for command in waiting:
+            it.screen.player.do(*command)
+        await it.until(lambda: it.state.clamps == (Clamp(*held, value=1.5),))
 
 
 async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_done(
@@ -667,6 +702,34 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         await it.pilot.press("escape")
         assert it.screen.view_name == "score"
         await it.until(lambda: view.text_view.scale is view.scale and "Why “" not in it.status())
+
+
+async def test_why_in_score_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (130, 30)) as it:
+        view = await it.score_shown(60)
+        view.text_view._select(20, 40)
+        await it.pilot.press("s")
+        await it.until(lambda: view.text_view.text() == it.text[20:40])
+        view.put_cursor(0)
+        await it.pilot.press("v")
+        await it.until(lambda: in_words(influence(loaded, it.text, 20), it.text, bits=False) in it.status())
+        view.put_cursor(5)
+        view.moved()
+        found = influence(loaded, it.text, 25)
+        shown = INFLUENCE.levels(found.changes).tolist()[20 - found.start :]
+        await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()] == shown + [0] * 15)
+
+
+async def test_why_in_cells_reads_what_is_before_the_end_that_is_shown(model: Path) -> None:
+    loaded = load_model(model)
+    async with playing(model, (130, 30)) as it:
+        view = await cells_shown(it, SHOWN_CHARS + 50)
+        start = len(it.text) - SHOWN_CHARS
+        assert view.text_view.text() == it.text[start:]
+        view.put_cursor(0)
+        await it.pilot.press("v")
+        await it.until(lambda: in_words(influence(loaded, it.text, start), it.text, bits=False) in it.status())
 
 
 async def name_cell(it: Playing, name: str) -> None:

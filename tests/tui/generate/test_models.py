@@ -37,7 +37,7 @@ from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.state import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import driven
-from playing_app import Session, playing
+from playing_app import PRIME, Session, playing
 from recorded_run import record, tiny_model
 
 
@@ -215,6 +215,23 @@ async def test_settings_are_remembered_for_each_model(model: Path) -> None:
         await it.until(lambda: it.screen.play.playing)
         assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
         assert it.screen.play.scale.name == "rank"
+
+
+@pytest.mark.parametrize("keys", [("ctrl+home", "delete"), ("ctrl+a", "delete")])
+async def test_a_prime_that_was_edited_is_not_remembered_as_an_empty_one(
+    model: Path, home: Path, keys: tuple[str, ...]
+) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        it.screen.player.save_as(home / "bell.json", "rank")
+        await it.until((home / "bell.json").is_file)
+        it.screen.play.load_session(home / "bell.json")
+        await it.until(lambda: it.state.request.session is not None and it.screen.play.playing)
+        await it.pilot.press("w", *keys)
+        await it.until(lambda: it.state.prime_length == 0)
+    async with playing(model, speed=None) as it:
+        await it.until(lambda: it.screen.play.playing)
+        assert it.prime == PRIME
 
 
 async def test_preferences_of_a_newer_charlstm_are_left_alone_and_the_user_is_told(model: Path) -> None:

@@ -159,6 +159,19 @@ async def test_what_could_have_come_in_a_scored_text(model: Path) -> None:
         assert score.text_view.cursor == cursor
 
 
+async def test_what_could_have_come_in_a_part_of_a_scored_text_is_after_what_is_before_it(model: Path) -> None:
+    async with playing(model) as it:
+        score = await it.score_shown(60)
+        score.text_view._select(20, 40)
+        await it.pilot.press("s")
+        await it.until(lambda: score.text_view.text() == it.text[20:40])
+        score.put_cursor(3)
+        await it.pilot.press("f")
+        view = it.screen.multiverse
+        await it.until(lambda: view.root is not None)
+        assert (view.before, view.following) == (it.text[:23], it.text[23:])
+
+
 async def test_another_model_of_the_same_shape_is_shown_at_once(model: Path) -> None:
     other = model.with_name("other.safetensors")
     shutil.copy(model, other)

@@ -20,6 +20,7 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.sampler_dialog import SamplerDialog, SamplerRow
+from charlstm_tui.generate.sampler_panel import adjust
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.player import operations
 from charlstm_tui.player.marks import RANK
@@ -60,6 +61,21 @@ async def test_settings_are_changed_in_flight(model: Path) -> None:
         settings = it.state.settings
         assert (settings.temperature, settings.top_k, settings.top_p) == (0.85, None, None)
         assert "off" in it.screen_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "direction"),
+    [
+        (SamplerSettings(temperature=3.0), "temperature", 1),
+        (SamplerSettings(min_p=0.8), "min_p", 1),
+        (SamplerSettings(top_p=0.05), "top_p", -1),
+    ],
+)
+def test_value_beyond_those_of_the_keys_stays_when_it_cannot_go_farther(
+    settings: SamplerSettings, name: str, direction: int
+) -> None:
+    assert adjust(settings, name, direction) == settings
+    assert adjust(settings, name, -direction) != settings
 
 
 async def test_every_sampler_setting_is_in_a_form(model: Path) -> None:

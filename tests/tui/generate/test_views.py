@@ -275,6 +275,23 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         await it.until(lambda: "SENTENCES, bits/char" in it.screen_text())
 
 
+async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(model: Path) -> None:
+    other = "the morning was bright and the bell was loud"
+    async with playing(model, (100, 30)) as it:
+        view = await it.score_shown(60)
+        facts = it.state.facts
+        assert facts is not None
+        view.enter(facts, it.screen.player.model(), it.text, (5, 20))
+        view.post_message(events.Paste(other))
+        await it.until(lambda: "the pasted text" in it.screen_text() and "Scoring" not in it.screen_text())
+        assert view.text_view.text() == other
+        view.enter(facts, it.screen.player.model(), it.text, (5, 20))
+        assert view.handle_escape(), "which stops it"
+        view.score(other + ".", "another text")
+        await it.until(lambda: "another text" in it.screen_text() and "Scoring" not in it.screen_text())
+        assert view.text_view.text() == other + "."
+
+
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
     async with playing(model) as it:
         view = await it.score_shown(60)

@@ -205,6 +205,13 @@ class CellsView(ReadingView):
         return self.lesion_list if self.lesions else self.cell_list
 
     @property
+    def text_start(self) -> int:
+        return self._start
+
+    def whole_text(self, start: int, stop: int) -> str:
+        return self._source.text(start, stop)
+
+    @property
     def running(self) -> bool:
         return self.state is not None and self.state.running
 
@@ -252,6 +259,8 @@ class CellsView(ReadingView):
             return self.explanation
         if self.activations is not None:
             return ""
+        if not (self.running or self.text_view.length):
+            return f"The text is empty: {key_of('generate.cells_stream')} generates some."
         return "The text is coloured once it stands still." if self.running else "Computing what the cells do …"
 
     def watch_expecting(self) -> None:
@@ -327,6 +336,8 @@ class CellsView(ReadingView):
         too_fast = state.running and new > MOST_NEW
         if self._wanted and not computing and not too_fast and state.distribution is not None:
             self._job = self._compute()
+        if not played:
+            self.draw_head()
         self._draw_next()
         self._draw_dial()
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
@@ -405,6 +416,8 @@ class CellsView(ReadingView):
             if self.through_training and self.history:  # two steps, beside the one of the bar
                 shown = f"colours of the model at step {self.history[self.step].step:,}; "
                 source = Content.assemble(shown, source, (", in the model that is played", "$quiet"))
+        elif not self.text_view.length:
+            source = Content.styled("What the cells follow is found out once there is text", "$quiet")
         else:
             source = Content.styled(f"Finding out what the cells follow … {self.done_words('names')}", "$quiet")
         head = Content.assemble((f"cell {name}", "bold $accent"), f" · {follows}" if follows else "", " · ", source)
@@ -784,7 +797,7 @@ class CellsView(ReadingView):
 
         def change(clamps: tuple[Clamp, ...]) -> list[Clamp]:
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
-            return [*others, Clamp(layer, cell, value=value(held_at(clamps, self.cell)))]
+            return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
 
         self.player.do(operations.CHANGE_CLAMPS, change)
 

@@ -34,12 +34,21 @@ class ExplainingView(GenerateView):
         super().__init__(player, id=id)
         self.insight = insight
         self.explanation = ""
-        self._explained: tuple[str, int] | None = None  # the text and the position that the colours are about
+        self._explained: tuple[str, int] | None = None  # the text that the colours are about, and its position
         self._influence: tuple[Influence, str] | None = None  # what ``explanation`` says, and of which text
 
     @property
     def text_view(self) -> StreamView:
         raise NotImplementedError
+
+    @property
+    def text_start(self) -> int:
+        """The position of the first character of ``text_view`` in the whole text, of which it may show only a part."""
+        return 0
+
+    def whole_text(self, start: int, stop: int) -> str:
+        """The whole text from ``start`` to ``stop``."""
+        return self.text_view.text(start, stop)
 
     def do_why(self) -> None:
         self.say("")
@@ -81,16 +90,16 @@ class ExplainingView(GenerateView):
         if not self.explaining:
             return
         view = self.text_view
-        position = min(view.cursor, view.length - 1)
+        position = self.text_start + min(view.cursor, view.length - 1)
         start = max(0, position - INFLUENCE_CHARS)
-        place = (view.text(start, position + 1), start)
+        place = (self.whole_text(start, position + 1), start)
         if place != self._explained:
             self._explained = place
             self._explain(*place)
 
     @work(exclusive=True, group="why")
     async def _explain(self, text: str, start: int) -> None:
-        """Explain the last character of ``text``, which begins at the position ``start`` of the view."""
+        """Explain the last character of ``text``, which begins at ``start`` of the whole one."""
         model = self.player.model()
         if model is None:
             return
@@ -103,7 +112,8 @@ class ExplainingView(GenerateView):
         else:
             self._influence = found, text
             self.explanation = in_words(found, text, self.bits)
-            self.text_view.set_levels(INFLUENCE, start + found.start, INFLUENCE.levels(found.changes))
+            first, levels = start + found.start - self.text_start, INFLUENCE.levels(found.changes)
+            self.text_view.set_levels(INFLUENCE, max(0, first), levels[max(0, -first) :])
         self.post_message(self.Changed())
 
 

@@ -31,8 +31,8 @@ from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.generate.continuation_layout import Block, place
+from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
-from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
@@ -236,8 +236,8 @@ class MultiverseView(GenerateView):
         """The next words after the chosen continuation; ``None`` while they are computed."""
         self._zooms: list[_Zoom] = []
         self._reached = 1.0  # the probability of ``zoomed``
-        self._text: StreamView | None = None  # that it was called from
-        self._is_played = False  # whether that is the text that is played
+        self._source: ExplainingView | None = None  # that it was called from
+        self._is_played = False  # whether its text is the one that is played
         self._model: Model | None = None
         self._place: SeenPosition | None = None  # where a continuation can be put
         self._clamps: tuple[Clamp, ...] = ()  # the cells that are held
@@ -301,12 +301,12 @@ class MultiverseView(GenerateView):
         )
         self.workers.cancel_group(self, "tree")
         self.workers.cancel_group(self, "words")
-        self._text = None
+        self._source = None
 
-    def enter(self, text: StreamView, *, played: bool) -> None:
-        """Show what could come next at the cursor of ``text``. In the text that is ``played`` a continuation can be put
-        there, and the cells that are held for it are held here."""
-        self._text, self._is_played = text, played
+    def enter(self, source: ExplainingView, *, played: bool) -> None:
+        """Show what could come next at the cursor of the text of ``source``. In the text that is ``played`` a
+        continuation can be put there, and the cells that are held for it are held here."""
+        self._source, self._is_played = source, played
         self._show_cursor()
 
     def watch_state(self) -> None:
@@ -315,12 +315,12 @@ class MultiverseView(GenerateView):
 
     def _show_cursor(self) -> None:
         """Show what could come next at the cursor, unless that is shown."""
-        text, state = self._text, self.state
-        if text is None or state is None:
+        source, state = self._source, self.state
+        if source is None or state is None:
             return
-        cursor = text.cursor
+        cursor = source.text_start + source.text_view.cursor
         start = max(0, cursor // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS
-        before, following = text.text(start, cursor), text.text(cursor, cursor + FOLLOWING)
+        before, following = source.whole_text(start, cursor), source.whole_text(cursor, cursor + FOLLOWING)
         self._place = SeenPosition(cursor, state.version) if self._is_played else None
         shown = (self.player.model(), before, following, state.clamps if self._is_played else ())
         if shown != (self._model, self.before, self.following, self._clamps):

@@ -399,7 +399,9 @@ class PlayView(ExplainingView):
         state = self.state
         if state is None or state.facts is None or state.distribution is None:
             return None
-        prime = state.request.prime if state.request.session is None else self.prime
+        prime = state.request.prime
+        if state.request.session is not None:
+            prime = self.prime or prime  # once it was edited the text has none
         colour = None if self.scale is self._usual_when_opened else self.scale.name
         joined = self.text_view.joined
         return state.request.model_name, Preferences(

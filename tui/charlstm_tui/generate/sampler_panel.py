@@ -56,16 +56,17 @@ def faster(speed: float, direction: int) -> float:
 
 
 def _next(values: Sequence[float], value: float, direction: int) -> float | None:
-    """The value next to ``value``. Beyond an end it is ``None`` if off is there, else the end itself."""
+    """The value next to ``value``. Beyond an end it is ``None`` if off is there, else the end itself, or ``value`` if
+    that is farther still."""
     if direction > 0:
         place = bisect_right(values, value)
         if place < len(values):
             return values[place]
-        return values[-1] if values in (TEMPERATURE, MIN_P, SPEEDS) else None
+        return max(values[-1], value) if values in (TEMPERATURE, MIN_P, SPEEDS) else None
     place = bisect_left(values, value) - 1
     if place >= 0:
         return values[place]
-    return values[0] if values in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
+    return min(values[0], value) if values in (TEMPERATURE, TOP_K, TOP_P, SPEEDS) else None
 
 
 def speed_words(speed: float) -> str:

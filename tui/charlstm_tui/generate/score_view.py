@@ -180,7 +180,6 @@ class ScoreView(ReadingView):
         self._scores: Scores | None = None  # what is shown of it
         self._shown_strength: float | None = None  # of the copy whose figures they are
         self._shown_part: slice | None = None  # of the text, if it is not all of it
-        self._part: tuple[int, int] | None = None  # what is to be shown of the text that is scored
         self._begun = False  # whether the cursor of the text was moved since it is shown
         self._places: list[Place] = []
         self._sentences: list[Sentence] = []  # the most surprising first
@@ -195,6 +194,13 @@ class ScoreView(ReadingView):
             with Vertical(id="score-side"):
                 yield self._caption
                 yield self._rows
+
+    @property
+    def text_start(self) -> int:
+        return 0 if self._shown_part is None else self._shown_part.start
+
+    def whole_text(self, start: int, stop: int) -> str:
+        return "" if self._scored is None else self._scored.fixed.text[start:stop]
 
     @property
     def scores(self) -> Scores | None:
@@ -238,12 +244,11 @@ class ScoreView(ReadingView):
         ``model`` is the one at ``facts.path`` where it is loaded already. ``part`` is what is selected of the text that
         was played: its figures are those after what is before it.
         """
-        self._part = part
         if part is not None or self._facts != facts or self._text_name in ("", PLAYED):
             if self._facts != facts:
                 self._show(None)  # another model's figures
             self._facts, self._model = facts, model
-            self.score(played, PLAYED)
+            self.score(played, PLAYED, part)
 
     def open(self, path: Path) -> None:
         """Score a file."""
@@ -256,10 +261,10 @@ class ScoreView(ReadingView):
 
         self._job = self._score(read, path.name)
 
-    def score(self, text: str, name: str) -> None:
-        """Score a text."""
-        beginning = len(text) > MOST_CHARS
-        self._job = self._score(lambda: (text[:MOST_CHARS], f"{name}, its beginning" if beginning else name), name)
+    def score(self, text: str, name: str, part: tuple[int, int] | None = None) -> None:
+        """Score a text, and show the figures of all of it or of a part."""
+        words = f"{name}, its beginning" if len(text) > MOST_CHARS else name
+        self._job = self._score(lambda: (text[:MOST_CHARS], words), name, part)
 
     @property
     def escape_label(self) -> str:
@@ -283,8 +288,8 @@ class ScoreView(ReadingView):
         self.score(event.text, "the pasted text")
 
     @work(exclusive=True)
-    async def _score(self, read: Callable[[], tuple[str, str]], name: str) -> None:
-        """Score what ``read`` gives: a text and what it is, in words."""
+    async def _score(self, read: Callable[[], tuple[str, str]], name: str, part: tuple[int, int] | None = None) -> None:
+        """Score what ``read`` gives, a text and what it is, in words, and show all of it or a part."""
         facts, model = self._facts, self._model
         if facts is None:
             return
@@ -312,7 +317,6 @@ class ScoreView(ReadingView):
         self._job = None
         if self._scored is not None and self._scored.text == scored.text:
             scored.learnt.update(self._scored.learnt)
-        part, self._part = self._part, None
         self._show(scored)
         if part is not None:
             self._show_part(*part)

@@ -689,18 +689,20 @@ class GenerateScreen(ModeScreen):
         if state is None or state.distribution is None:
             return
         await self.open_view("multiverse", "score" if self.view is self.score else "play")
-        self.multiverse.enter(self._text_of.text_view, played=self._text_of is self.play)
+        self.multiverse.enter(self._text_of, played=self._text_of is self.play)
 
     async def do_context(self) -> None:
         """Show how far back the model looks, for the text and the cursor of Play or Score."""
         state = self.play.state
-        text = (self.score if self.view is self.score else self.play).text_view
+        source = self.score if self.view is self.score else self.play
+        text = source.text_view
         if state is None or state.facts is None or not text.length:
             return
         await self.open_view("context", "score" if self.view is self.score else "play")
-        stop = min(text.length, text.cursor + FOLLOWING)
+        cursor = source.text_start + text.cursor
+        stop = min(source.text_start + text.length, cursor + FOLLOWING)
         start = max(0, stop - SHOWN_CHARS)
-        self.context.enter(state.facts.run, text.text(start, stop), text.cursor - start)
+        self.context.enter(state.facts.run, source.whole_text(start, stop), cursor - start)
 
 
 def _paths(facts: ModelFacts) -> set[str]:
