@@ -117,6 +117,10 @@ def test_note_is_written_printed_and_removed(
         run_cli("note", "b", length * "x", code=code)
     monkeypatch.setattr("sys.stdin", io.StringIO((MAX_NOTE + 1) * "x"))
     assert "at most 10,000 characters" in run_cli("note", "b", "-", code=2)[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a" + 12_000 * " " + "end"))  # the end was dropped without a word
+    assert "at most 10,000 characters" in run_cli("note", "b", "-", code=2)[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO(12_000 * "\n" + "note" + 12_000 * "\n"))
+    assert run_cli("note", "b", "-")[0] == "note\n"
     assert run_cli("note", "a", "") == ("", "")
     assert read_notes(several["a"]).note == ""
 
