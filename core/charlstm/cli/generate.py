@@ -273,7 +273,7 @@ def _generate_at_checkpoints(
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
     if out not in (None, user_files.STDOUT):
-        user_files.destination(Path(out))  # raises now what writing would raise after the work
+        user_files.check_destination(out)  # raises now what writing would raise after the work
     with ProgressBar() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

@@ -271,9 +271,13 @@ def compare(
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
+    from charlstm import user_files
     from charlstm.runs import comparison
 
     check_stdout(as_json, csv=csv_file, svg=svg_file)
+    for name in (csv_file, svg_file):
+        if name not in (None, user_files.STDOUT):
+            user_files.check_destination(name)  # raises now what writing would raise after the other file was written
     found = [find_run(name, runs_dir) for name in runs]
     places = [run.path.resolve() for run in found]
     if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
