@@ -54,7 +54,10 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
     loaded = load_model(path)
     config = loaded.config
     loss = loaded.info.get("val_loss")
-    loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+    try:
+        loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+    except OverflowError:  # a whole number of more than 308 digits
+        loss = None
     result: InfoResult = {
         "path": str(path),
         "hidden_size": config.hidden_size,
