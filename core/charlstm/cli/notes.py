@@ -41,7 +41,7 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool
     With --json: {"name", "path", "tags", "notes"}.
     """
     found = find_run(run, runs_dir)
-    adds, removes = _parsed(tags), _parsed(removed)
+    adds, removes = parsed_tags(tags), parsed_tags(removed)
     if both := [each for each in adds if each in removes]:
         raise click.UsageError(f"{both[0]} is to be added and removed: give it once")
 
@@ -78,7 +78,7 @@ def note(run: str, text: str | None, as_json: bool, runs_dir: Path | None) -> No
     _print_notes(found, change_notes(found, lambda now: replace(now, note=written)), "note", as_json)
 
 
-def _parsed(words: tuple[str, ...]) -> tuple[str, ...]:
+def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
     """The tags in some words. Raises :class:`click.UsageError` for words without any."""
     for word in words:
         if not parse_tags(word):

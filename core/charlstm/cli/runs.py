@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
     examples,
     find_run,
@@ -110,12 +111,13 @@ def runs(
     `best_loss` and will be dropped in the next version.
     """
     from charlstm.runs import folder
-    from charlstm.runs.notes import parse_tags
+    from charlstm.runs.names import natural_key
 
-    asked = set(parse_tags(" ".join(tags)))
+    asked = set(parsed_tags(tags))
     listed = folder.list_runs(runs_dir, elsewhere=elsewhere)
     found = [ListedRun.read(run, run.status()) for run in listed]
     found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.notes.tags)]
+    found.sort(key=lambda each: natural_key(each.run.name))
     if sort != "name":
         found.sort(key=lambda each: each.sort_key(sort), reverse=sort in FALLING)
     if reverse:
