@@ -224,7 +224,7 @@ def safe_for_stdout(text: str) -> str:
 def _read_prime(path: Path) -> str:
     """Read the prime from a file, which may be a device or a pipe without an end."""
     if str(path) == "-":
-        text, name = sys.stdin.read(MAX_PRIME + 1), "Standard input"
+        text, name = sys.stdin.read(MAX_PRIME + 1).removeprefix("\ufeff"), "Standard input"  # as utf-8-sig does
     else:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             text, name = file.read(MAX_PRIME + 1), str(path)
