@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
 from charlstm import arguments, user_files
-from charlstm.errors import ModelError, TextError
+from charlstm.errors import CharLSTMError, ModelError, TextError
 from charlstm.generation import dynamic, scoring
 from charlstm.generation import generate as _generate
 from charlstm.generation.clamp import Clamp
@@ -20,7 +20,6 @@ from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.runs import models
-from charlstm.runs.models import DEMO
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
@@ -55,7 +54,7 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
     """Load a model by its file, by the name or folder of a run, or ``"demo"``, which is included.
 
     Args:
-        model: what :func:`charlstm.find_model` takes, or any model file, whatever its name ends with.
+        model: what :func:`charlstm.find_model` takes, or else any model file, whatever its name ends with.
         step: of a run, the snapshot after this many training steps; None is the best model so far.
         runs_dir: the folder in which runs are looked for by name; None is the default one.
 
@@ -65,9 +64,14 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
     """
     arguments.path("model", model, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
     with arguments.disk_errors("The model", model, error=ModelError):
-        if step is None and model != DEMO and Path(model).is_file():
-            return file.load_model(model)
-    return file.load_model(find_model(model, runs_dir, snapshot=step))
+        is_file = Path(model).is_file()
+    try:
+        path = find_model(model, runs_dir, snapshot=step)
+    except CharLSTMError:
+        if step is not None or not is_file:
+            raise
+        path = Path(model)  # a model whose name ends with anything
+    return file.load_model(path)
 
 
 def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:

@@ -53,7 +53,7 @@ class TomlFile:
 def read_toml(path: Path, what: str) -> TomlFile:
     """Read ``path``; messages call it ``what``, such as "settings file".
 
-    Raises :class:`SettingsError` when it cannot be read or is not TOML.
+    Raises :class:`SettingsError` when it cannot be read, with the :class:`OSError` as its cause, or is not TOML.
     """
     try:
         with open_file(path) as file:
@@ -63,7 +63,7 @@ def read_toml(path: Path, what: str) -> TomlFile:
         content = raw.decode("utf-8-sig").replace("\r\n", "\n")
         _check_lines(path, content)
     except OSError as error:
-        raise SettingsError(f"The {what} {path} cannot be read: {error.strerror}; check its name") from None
+        raise SettingsError(f"The {what} {path} cannot be read: {error.strerror}; check its name") from error
     except UnicodeDecodeError:
         raise SettingsError(f"The {what} {path} is not UTF-8 text: save it as UTF-8") from None
     try:

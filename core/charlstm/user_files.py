@@ -27,10 +27,11 @@ STDOUT = "-"
 def save(path: str | Path, write: Callable[[BinaryIO], None], *, overwrite: bool = True) -> None:
     """Create or replace the file ``path`` with what ``write`` writes.
 
-    Raises :class:`CharLSTMError` when ``path`` is not a regular file, :class:`FileExistsError` when it exists and
-    ``overwrite`` is false, another :class:`OSError` when the file cannot be written.
+    Raises :class:`CharLSTMError` when ``path`` is not a regular file or its folder does not exist,
+    :class:`FileExistsError` when it exists and ``overwrite`` is false, another :class:`OSError` when the file cannot be
+    written.
     """
-    file = destination(path, overwrite=overwrite)
+    file = check_destination(path, overwrite=overwrite)
     replace_file(file, write, mode=_mode(file), overwrite=overwrite)
 
 
@@ -45,8 +46,18 @@ def save_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
     save_bytes(path, text.encode("utf-8", "replace"), overwrite=overwrite)
 
 
+def check_destination(path: str | Path, *, overwrite: bool = True) -> Path:
+    """:func:`destination`, which is in a folder that exists: to raise before long work what :func:`save` would raise
+    after it."""
+    file = destination(path, overwrite=overwrite)
+    if not file.parent.is_dir():
+        raise CharLSTMError(f"There is no folder {file.parent}: create it, or choose another name")
+    return file
+
+
 def destination(path: str | Path, *, overwrite: bool = True) -> Path:
-    """The file that :func:`save` will write: ``path``, or the regular file that it links to.
+    """The file that :func:`save` will write: ``path``, or the regular file that it links to. Its folder may not exist
+    yet.
 
     Raises as :func:`save` does.
     """

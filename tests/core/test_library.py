@@ -67,7 +67,9 @@ print(json.dumps([sorted(each) for each in loaded]))
     assert json.loads(done.stdout) == [[], [], ["numpy"], ["numpy", "torch"]]
 
 
-def test_models_are_found_by_name_path_and_run_folder(finished: charlstm.Run, tmp_path: Path) -> None:
+def test_models_are_found_by_name_path_and_run_folder(
+    finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     best = charlstm.load_model("finished", runs_dir=RUNS)
     assert best.weights.keys() == finished.model().weights.keys()
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
@@ -76,6 +78,9 @@ def test_models_are_found_by_name_path_and_run_folder(finished: charlstm.Run, tm
     charlstm.save_model(other, best)
     assert charlstm.load_model(other).vocabulary == best.vocabulary
     run = charlstm.Run(Path(shutil.copytree(finished.path, tmp_path / "copy")))
+    monkeypatch.chdir(tmp_path)
+    Path("finished").write_text("as find_model and the commands, it takes the run")
+    assert charlstm.load_model("finished", runs_dir=RUNS).vocabulary == best.vocabulary
     run.snapshots_dir.mkdir()
     early = charlstm.load_model("demo")
     charlstm.save_model(run.snapshots_dir / "5.safetensors", early)

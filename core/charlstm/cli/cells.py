@@ -354,7 +354,7 @@ def _wrapped(text: str, levels: list[int], width: int) -> Iterator[tuple[str, li
     """The lines of a text, cut to a width, with the levels of their characters."""
     start = 0
     while start < len(text):
-        end = text.find("\n", start, start + width)
+        end = text.find("\n", start, start + width + 1)  # after a line that is as wide
         stop = end if end >= 0 else min(len(text), start + width)
         if end < 0 and stop < len(text) and (blank := text.rfind(" ", start + 1, stop)) > 0:
             stop = blank + 1

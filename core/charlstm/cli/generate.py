@@ -224,7 +224,7 @@ def safe_for_stdout(text: str) -> str:
 def _read_prime(path: Path) -> str:
     """Read the prime from a file, which may be a device or a pipe without an end."""
     if str(path) == "-":
-        text, name = sys.stdin.read(MAX_PRIME + 1), "Standard input"
+        text, name = sys.stdin.read(MAX_PRIME + 1).removeprefix("\ufeff"), "Standard input"  # as utf-8-sig does
     else:
         with path.open(encoding="utf-8-sig", errors="replace") as file:
             text, name = file.read(MAX_PRIME + 1), str(path)
@@ -273,7 +273,7 @@ def _generate_at_checkpoints(
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
     if out not in (None, user_files.STDOUT):
-        user_files.destination(Path(out))  # raises now what writing would raise after the work
+        user_files.check_destination(out)  # raises now what writing would raise after the work
     with ProgressBar() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

@@ -50,7 +50,8 @@ class ErrorDetails(TypedDict):
     """``usage``: options or arguments that are not accepted, and ``settings``, likewise (exit code 2); ``text``,
     ``model``, ``run``, ``generation``: what cannot be used as given; ``diverged``: a training whose loss was not a
     number any more (exit code 3); ``timeout``: of ``control --wait``; ``system``: an error of the operating system;
-    ``memory``: not enough of it; ``interrupted``: Ctrl-C (exit code 130). The exit code of the others is 1."""
+    ``memory``: not enough of it; ``interrupted``: Ctrl-C (exit code 130), or another signal; ``other``: for example a
+    file that cannot be read or written under its name. The exit code of the others is 1."""
     message: str
     """One sentence that says what happened and what to do."""
 

@@ -25,7 +25,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import check_stdout, print_note, print_result, write_stdout
 from charlstm.display import shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
-from charlstm.user_files import STDOUT, destination, save
+from charlstm.user_files import STDOUT, check_destination, save
 
 _SUFFIXES = {"script": ".net", "onnx": ".onnx"}
 
@@ -54,7 +54,10 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
     loaded = load_model(path)
     config = loaded.config
     loss = loaded.info.get("val_loss")
-    loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+    try:
+        loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
+    except OverflowError:  # a whole number of more than 308 digits
+        loss = None
     result: InfoResult = {
         "path": str(path),
         "hidden_size": config.hidden_size,
@@ -203,7 +206,7 @@ def _check_target(out: str, *, force: bool, as_json: bool) -> None:
     if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: add a file name")
     with _plain_errors(out):
-        destination(out, overwrite=force)
+        check_destination(out, overwrite=force)
 
 
 def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:

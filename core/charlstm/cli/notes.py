@@ -16,6 +16,10 @@ from charlstm.runs.folder import Run
 from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, parse_tags, read_notes
 from charlstm.text.sources import STDIN
 
+MOST_READ = 10 * MAX_NOTE
+"""Characters that are read of standard input, which may never end. More than a note has, for the white space around it
+does not count."""
+
 
 @click.command(
     epilog=examples(
@@ -37,7 +41,7 @@ def tag(run: str, tags: tuple[str, ...], removed: tuple[str, ...], as_json: bool
     With --json: {"name", "path", "tags", "notes"}.
     """
     found = find_run(run, runs_dir)
-    adds, removes = _parsed(tags), _parsed(removed)
+    adds, removes = parsed_tags(tags), parsed_tags(removed)
     if both := [each for each in adds if each in removes]:
         raise click.UsageError(f"{both[0]} is to be added and removed: give it once")
 
@@ -67,13 +71,14 @@ def note(run: str, text: str | None, as_json: bool, runs_dir: Path | None) -> No
     if text is None:
         _print_notes(found, read_notes(found), "note", as_json)
         return
-    written = (sys.stdin.read(MAX_NOTE + 2) if text == STDIN else text).strip()
-    if len(written) > MAX_NOTE:
+    read = sys.stdin.read(MOST_READ) if text == STDIN else text
+    written = read.strip()
+    if len(written) > MAX_NOTE or len(read) == MOST_READ:  # then it may go on
         raise click.UsageError(f"A note has at most {MAX_NOTE:,} characters: give a shorter one")
     _print_notes(found, change_notes(found, lambda now: replace(now, note=written)), "note", as_json)
 
 
-def _parsed(words: tuple[str, ...]) -> tuple[str, ...]:
+def parsed_tags(words: tuple[str, ...]) -> tuple[str, ...]:
     """The tags in some words. Raises :class:`click.UsageError` for words without any."""
     for word in words:
         if not parse_tags(word):

@@ -36,16 +36,29 @@ def print_json(line: str, *, err: bool = False) -> None:
     """Print a line of JSON to stdout, or to stderr with ``err``.
 
     Printed as JSON escapes are unpaired surrogates, which UTF-8 cannot encode; characters that end a line for some
-    readers, such as Python's ``splitlines``; and all control characters when the stream is a terminal.
+    readers, such as Python's ``splitlines``; all control characters when the stream is a terminal; and what the
+    encoding of the stream lacks, which would be a question mark.
     """
-    on_terminal = (sys.stderr if err else sys.stdout).isatty()
+    stream = sys.stderr if err else sys.stdout
+    on_terminal = stream.isatty()
     if not line.isprintable():
         line = "".join(char if _is_safe(char, on_terminal) else _json_escape(char) for char in line)
+    encoding = stream.encoding or "utf-8"
+    if lacking := [char for char in set(line) if not _can_be_written(char, encoding)]:
+        line = line.translate({ord(char): _json_escape(char) for char in lacking})
     click.echo(line, err=err)
 
 
 def _is_safe(char: str, on_terminal: bool) -> bool:
     return char.isprintable() or not (on_terminal or char in _LINE_ENDS or "\ud800" <= char <= "\udfff")
+
+
+def _can_be_written(char: str, encoding: str) -> bool:
+    try:
+        char.encode(encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _LINE_ENDS = "\x85\u2028\u2029"

@@ -424,11 +424,11 @@ def _setting(each: SettingField, argument: str) -> Any:
         raise GenerationError(f"{command} takes a number or off, not {argument[:40]!r}") from None
 
 
-def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 10**19) -> int:
+def _whole(argument: str, command: str, *, minimum: int = 0, maximum: int = 2**64 - 1) -> int:
     """Parse a whole number."""
     digits = argument.removeprefix("-")
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 20 and minimum <= int(argument) <= maximum):
-        limits = f" from {minimum:,} to {maximum:,}" if minimum == 1 else ""
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= 20 and minimum <= int(argument) <= maximum):
+        limits = f" from {minimum:,} to {maximum:,}" if minimum else ""
         raise GenerationError(f"{command} takes a whole number{limits}, not {argument[:40]!r}")
     return int(argument)
 

@@ -89,7 +89,7 @@ def report(
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
     if out != user_files.STDOUT:
-        user_files.destination(Path(out))  # raises now what writing would raise after the work
+        user_files.check_destination(out)  # raises now what writing would raise after the work
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = given.run

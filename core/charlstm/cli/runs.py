@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from charlstm.cli.json_schemas import CompareResult, ControlResult, DeleteResult, RenameResult, RunRow
+from charlstm.cli.notes import parsed_tags
 from charlstm.cli.options import (
     examples,
     find_run,
@@ -110,12 +111,13 @@ def runs(
     `best_loss` and will be dropped in the next version.
     """
     from charlstm.runs import folder
-    from charlstm.runs.notes import parse_tags
+    from charlstm.runs.names import natural_key
 
-    asked = set(parse_tags(" ".join(tags)))
+    asked = set(parsed_tags(tags))
     listed = folder.list_runs(runs_dir, elsewhere=elsewhere)
     found = [ListedRun.read(run, run.status()) for run in listed]
     found = [each for each in found if (not states or each.status.state in states) and asked <= set(each.notes.tags)]
+    found.sort(key=lambda each: natural_key(each.run.name))
     if sort != "name":
         found.sort(key=lambda each: each.sort_key(sort), reverse=sort in FALLING)
     if reverse:
@@ -271,9 +273,13 @@ def compare(
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
+    from charlstm import user_files
     from charlstm.runs import comparison
 
     check_stdout(as_json, csv=csv_file, svg=svg_file)
+    for name in (csv_file, svg_file):
+        if name not in (None, user_files.STDOUT):
+            user_files.check_destination(name)  # raises now what writing would raise after the other file was written
     found = [find_run(name, runs_dir) for name in runs]
     places = [run.path.resolve() for run in found]
     if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:

@@ -30,7 +30,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, print_note, print_result, table
 from charlstm.display import duration, percent, shell_command, visible
-from charlstm.errors import Advice, DivergedError, ExitCode, SettingsError, TextError
+from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
     MOST_SLOWDOWN,
@@ -291,7 +291,7 @@ def train(
     from charlstm.runs.start_models import find_start, starts_from_model
 
     _train_as_other_rank(detach)
-    file = SettingsFile() if settings_file is None else load_settings(settings_file)
+    file = SettingsFile() if settings_file is None else _read_settings(settings_file)
     given_changes = settings_from_options(assignments, given)
     changes = {**file.changes, **given_changes}
     spec = None
@@ -437,6 +437,15 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         print_note(f"Next: {command}")
     if ended_by and torchrun_rank() is None:  # torchrun would report a failure of this process
         raise click.exceptions.Exit(ExitCode.of_signal(ended_by))
+
+
+def _read_settings(file: str) -> SettingsFile:
+    try:
+        return load_settings(file)
+    except SettingsError as error:
+        if isinstance(error.__cause__, OSError):  # no setting is wrong, so it is a failure as of any other file
+            raise CharLSTMError(str(error)) from None
+        raise
 
 
 def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]) -> Corpus:

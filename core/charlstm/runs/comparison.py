@@ -88,11 +88,11 @@ def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
 
 def _changes(series: RunSeries) -> str:
     """What was changed while the run trained or when it was resumed, in the order of the steps."""
-    found = [
-        (event.step, event.command if event.value is None else f"{event.command} {event.value:g}")
-        for event in _commands(series)
-        if event.command in ("set-lr", "more", "finish")
-    ]
+    found = []
+    for event in _commands(series):
+        if event.command in ("set-lr", "more", "finish"):
+            given = {"set-lr": event.value, "more": event.minutes}.get(event.command)  # of others it is the steps left
+            found.append((event.step, event.command if given is None else f"{event.command} {given:g}"))
     # a resume that crashed before its first checkpoint makes the same changes again
     found += dict.fromkeys((event.step, event.changes) for event in series.inexact if event.changes)
     return "; ".join(f"step {step:,}: {change}" for step, change in sorted(found))

@@ -72,7 +72,7 @@ def check_command(command: str, value: float | None) -> None:
     what, most = VALUES[command]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
         given = "" if value is None else f", not {value!r}"
-        raise RunError(f"{command} takes {what}, a number above zero{given}")
+        raise RunError(f"{command} takes {what}, a number above zero and at most {most:,.0f}{given}")
 
 
 class ControlReader:

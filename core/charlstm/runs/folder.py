@@ -425,7 +425,8 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
             return inside
     as_path = Path(os.path.expanduser(text))
     if text and as_path.is_dir():
-        run = Run(as_path.absolute())
+        # the last part of the path is the name of the run
+        run = Run(Path(os.path.realpath(as_path)) if as_path.name == ".." else as_path.absolute())
         if run.exists():
             return run
         why = "its run.json is not from this program" if run.spec_path.exists() else "it has no run.json"

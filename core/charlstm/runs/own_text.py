@@ -47,8 +47,12 @@ def held_out_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
     name = visible(corpus.name, keep="")
-    part = f"the held-out part of {name}" if text else name
-    text = text or corpus.text()
+    if not text:
+        text, part = corpus.text(), name
+    elif corpus.validation is not None:
+        part = f"the validation text {visible(corpus.validation.name, keep='')}"
+    else:
+        part = f"the held-out part of {name}"
     return OwnText(text[:max_chars], len(text), part)
 
 

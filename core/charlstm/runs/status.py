@@ -212,7 +212,8 @@ def _from_log(path: Path, *, locked: bool) -> RunStatus:
     except RunError as error:  # one log that cannot be read must not break the list of all runs
         trouble = str(error)
     state: RunState = "starting" if locked else state_in_log(series)
-    message = trouble or ("" if series.started or locked else "it was never started; resume it")
+    never = "it was never started; resume it" if _exists(path / "run.json") else "its folder was deleted or moved"
+    message = trouble or ("" if series.started or locked else never)
     if state == "failed" and series.failed is not None:
         message = series.failed.message
     return RunStatus(

@@ -64,15 +64,17 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     the log.
 
     The last event is ``finished`` or ``failed``, unless the run is stopped before training begins or while nothing can
-    be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second raises
-    :class:`KeyboardInterrupt`. Closing the iterator counts as the first signal; close it when handling an event fails
-    (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run or it cannot be resumed. Under
-    torchrun only rank 0 calls this.
+    be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second, or one before there
+    is an event, raises :class:`KeyboardInterrupt` with its name. Closing the iterator counts as the first signal; close
+    it when handling an event fails (``contextlib.closing``). Raises :class:`RunError` when another worker is on the run
+    or it cannot be resumed. Under torchrun only rank 0 calls this.
     """
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0, FOREGROUND_NICENESS)
+        began = yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0, FOREGROUND_NICENESS)
+        if signals.requested is not None and not began:  # no event says that a signal ended the run
+            raise KeyboardInterrupt(signals.requested)
 
 
 def is_other_rank() -> bool:
@@ -138,8 +140,9 @@ def _work(
     signals: StopSignals,
     join_ranks: Callable[[], Ranks],
     niceness: int,
-) -> Iterator[Event]:
-    """Take the run's lock, start the heartbeat, open the log, train, and release all of them.
+) -> Generator[Event, None, bool]:
+    """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
+    an event.
 
     ``control_from``: bytes of ``control.jsonl`` that were meant for earlier workers. ``join_ranks`` connects to the
     other processes of torchrun; it is called once the text has been read. ``niceness`` is that of a run whose settings
@@ -189,6 +192,7 @@ def _work(
                 message = "it was interrupted; a resume continues from its last checkpoint"
                 heartbeat.update(state="stopped", message=message)
             raise
+    return recorder.any_recorded
 
 
 class _Training:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from charlstm.errors import ExitCode
 from charlstm.runs import worker
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.log import EventLog
+from charlstm.text.corpus import ReadProgress
 from charlstm.training.events import Event, Finished, Stepped
 from command_line import TINY, RunCli
 from recorded_run import started, stepped
@@ -84,6 +85,21 @@ def test_training_ends_with_the_number_of_the_signal(
     monkeypatch.setattr(EventView, "show", signalled)
     run_cli(*TRAIN, "--max-steps", "100000", "--name", run, code=code)
     assert find_run(run).status().state == "stopped"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_resume_that_a_signal_ends_while_it_reads_the_text_ends_with_its_number(
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+) -> None:
+    def read(_: object, *, progress: Callable[[ReadProgress], None]) -> None:
+        signal.raise_signal(signal.Signals[name])
+        progress(ReadProgress(0, 1, "reading"))
+
+    monkeypatch.setattr("charlstm.text.corpus.reopen_corpus", read)
+    out, err = run_cli("resume", "fox", "--max-steps", "60", "--json", code=code)
+    assert (out, json.loads(err)["error"]["kind"]) == ("", "interrupted")
+    assert find_run("fox").status().state == "finished"
 
 
 @pytest.mark.parametrize("words", [("rename", "fox"), ("train", "data/fox.txt", "--name")])

@@ -93,6 +93,9 @@ def test_prime_is_read_from_a_file_and_a_pipe(
     text = run_json(*ask, "prime.txt")["text"]
     monkeypatch.setattr("sys.stdin", io.StringIO("the lazy\ndog "))
     assert run_cli(*ask, "-")[0] == f"the lazy\ndog {text}\n"
+    (workspace / "prime.txt").write_text("\ufeffthe lazy\ndog ", encoding="utf-8")  # as editors on Windows write it
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufeffthe lazy\ndog "))
+    assert run_cli(*ask, "-") == run_cli(*ask, "prime.txt") == (f"the lazy\ndog {text}\n", "")
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9 "), encoding="utf-8"))
     assert run_cli(*ask, "-")[0].startswith("caf\ufffd ")
 

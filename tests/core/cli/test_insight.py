@@ -101,6 +101,9 @@ def test_a_text_is_shown_by_the_states_of_a_cell(
     assert lines[1][highest] in "+#"
     assert "below" in lines[-1]
     assert "above" in lines[-1]
+    wide = Path(text).with_name("wide.txt")  # its lines are as wide as what is printed
+    wide.write_text(("the quick brown fox " * 4).rstrip().rjust(80, "x") + "\nthe dog\n")
+    assert run_cli("cells", "fox", str(wide), "--show", "1:3")[0].splitlines()[::2][:2] == wide.read_text().splitlines()
     assert "no cell 2:1" in error_of("cells", "fox", text, "--show", "2:1")
     assert "LAYER:CELL" in error_of("cells", "fox", text, "--show", "quotes")
     assert "cannot be combined" in error_of("cells", "fox", text, "--show", "1:1", "--snapshots")

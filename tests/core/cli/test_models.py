@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 
 from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
-from charlstm.model.file import load_model
+from charlstm.model.file import load_model, save_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
 
 SHARED = Path(__file__).parents[3] / "../shared/data"
@@ -66,6 +67,13 @@ def test_import_as_json_and_default_names(
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["theirs.safetensors"]
 
 
+def test_info_of_a_loss_that_is_no_figure_has_none(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
+    model = load_model(workspace / "runs/fox/model.safetensors")
+    save_model(workspace / "long.safetensors", replace(model, info={"val_loss": 10**400}))
+    assert run_json("info", "long.safetensors")["loss"] is None
+    assert "val_loss      1000" in run_cli("info", "long.safetensors")[0]
+
+
 def test_export_is_named_after_run_and_snapshot(
     workspace: Path,
     run_cli: RunCli,
@@ -103,9 +111,9 @@ def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) 
         (["import", "data/fox.txt"], "is not a PyTorch checkpoint"),
         (["import", "runs/fox/model.safetensors"], "a charlstm model already"),
         (["import", "theirs.net", "--out", "x.net"], "--out x.safetensors"),
-        (["import", "theirs.net", "--out", "nowhere/x.safetensors"], "Choose another file"),
+        (["import", "theirs.net", "--out", "nowhere/x.safetensors"], "no folder nowhere"),
         (["import"], "FILE"),
-        (["export", "fox", "--to", "script", "--out", "nowhere/x.net"], "Choose another file"),
+        (["export", "fox", "--to", "script", "--out", "nowhere/x.net"], "no folder nowhere"),
         (["export", "fox", "--to", "script", "--out", "x.safetensors"], "use .net for the export"),
         (["export", "fox", "--to", "gguf"], "script"),
         (["export", "fox"], "--to"),

@@ -49,6 +49,15 @@ def test_json_is_one_line_and_escapes_control_characters_on_a_terminal_only(
     assert terminal == stdout.getvalue().replace("\n", "").isprintable()
 
 
+def test_json_escapes_what_the_encoding_of_the_stream_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(content, encoding="cp1252", errors="replace"))
+    print_result(True, {"é": "€", "я": 1, "ж": "😀"})
+    sys.stdout.flush()
+    assert json.loads(content.getvalue().decode("cp1252")) == {"é": "€", "я": 1, "ж": "😀"}
+    assert b'{"\xe9": "\x80", "\\u044f"' in content.getvalue()
+
+
 def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     stdout, stderr = Stream(True), Stream(True)
     monkeypatch.setattr("sys.stdout", stdout)

@@ -90,6 +90,8 @@ def test_settings_change_the_following_text(played: Played, run_json: RunJson) -
     out, err = played("/temperature 0", "/seed 4", "the ")
     assert out == f"the {greedy}\n"
     assert "temperature 0\nseed 4\n" in err
+    for seed in (2**64 - 1, -(2**63)):  # --seed takes them too
+        assert f"seed {seed}\n" in played(f"/seed {seed}", "the ")[1]
     assert "min-p off" in played("/min-p off")[1]
     assert "top-k 5" in played("/top-k 5", "/settings")[1]
     assert "mirostat off" in played("/mirostat")[1]
@@ -156,10 +158,11 @@ def test_play_reports_unknown_characters(played: Played) -> None:
         ("/top-k 0", "top_k takes"),
         ("/until sunset", "line, paragraph or off"),
         ("/seed pi", "takes a whole number"),
+        ("/seed 18446744073709551616", "takes a whole number"),
         ("/save", "takes the name of a file"),
         ("/save x.doc", ".txt, .md or .html"),
-        ("/save /nowhere/x.txt", "cannot be written"),
-        ("/save ~nobody-here/x.txt", "cannot be written"),
+        ("/save /nowhere/x.txt", "There is no folder /nowhere"),
+        ("/save ~nobody-here/x.txt", "There is no folder ~nobody-here"),
         ("/open nowhere.json", "There is no session file"),
         ("/open ~nobody-here/x.json", "There is no session file"),
         ("/length 0", "1"),

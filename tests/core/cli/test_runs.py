@@ -12,6 +12,7 @@ import pytest
 from charlstm.errors import RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run
+from charlstm.runs.index import remember_run
 from charlstm.runs.notes import MAX_NOTE, read_notes, write_notes
 from command_line import RunCli, RunJson
 from recorded_run import record
@@ -52,6 +53,20 @@ def test_runs_are_sorted_and_limited(several: dict[str, Run], run_json: RunJson,
     lines = run_cli("runs", "--sort", "created", "--limit", "1")[0].splitlines()
     assert [line.split()[0] for line in lines] == ["RUN", "d"]
     assert "--limit" in run_cli("runs", "--limit", "0", code=2)[1]
+
+
+def test_runs_of_all_folders_are_sorted_together(several: dict[str, Run], run_json: RunJson, tmp_path: Path) -> None:
+    for name in ("c2", "c10", "aa"):
+        with record(tmp_path / "elsewhere", "finished", name=name) as recorded:
+            remember_run(recorded.run.path)
+    listed = ["a", "aa", "b", "c", "c2", "c10", "d"]
+    assert [row["name"] for row in run_json("runs", "--all")] == listed
+    assert [row["name"] for row in run_json("runs", "--all", "--reverse")] == listed[::-1]
+
+
+@pytest.mark.parametrize("word", ["", ",", "# "])
+def test_runs_refuses_a_tag_that_is_none(several: dict[str, Run], run_cli: RunCli, word: str) -> None:
+    assert "is not a tag" in run_cli("runs", "--tag", "good", "--tag", word, code=2)[1]
 
 
 def test_runs_are_chosen_by_state_and_tag(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
@@ -117,6 +132,10 @@ def test_note_is_written_printed_and_removed(
         run_cli("note", "b", length * "x", code=code)
     monkeypatch.setattr("sys.stdin", io.StringIO((MAX_NOTE + 1) * "x"))
     assert "at most 10,000 characters" in run_cli("note", "b", "-", code=2)[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO("a" + 12_000 * " " + "end"))  # the end was dropped without a word
+    assert "at most 10,000 characters" in run_cli("note", "b", "-", code=2)[1]
+    monkeypatch.setattr("sys.stdin", io.StringIO(12_000 * "\n" + "note" + 12_000 * "\n"))
+    assert run_cli("note", "b", "-")[0] == "note\n"
     assert run_cli("note", "a", "") == ("", "")
     assert read_notes(several["a"]).note == ""
 

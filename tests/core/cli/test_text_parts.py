@@ -12,6 +12,7 @@ import pytest
 from charlstm.errors import RunError
 from charlstm.runs.folder import find_run
 from charlstm.runs.launch import NewRun, create_new_run
+from charlstm.runs.own_text import held_out_text
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
@@ -101,6 +102,12 @@ def test_train_says_that_the_vocabulary_is_that_of_both_texts(validated: Path, r
     note = run_cli("train", "words.txt", *TINY, "--max-steps", "1", "--val-file", "other.txt")[1]
     assert "Validation is on other.txt" in note
     assert "the vocabulary is that of both texts" in note
+
+
+def test_held_out_text_is_named_as_the_validation_text(validated: Path) -> None:
+    own = held_out_text(find_run("validated"), 100)
+    assert own.words.startswith("the first 100 of ")
+    assert own.words.endswith(" characters of the validation text other.txt")
 
 
 def test_run_like_one_with_a_validation_text(validated: Path, run_cli: RunCli) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.errors import ExitCode
 from charlstm.runs.folder import find_run
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
@@ -71,6 +72,12 @@ def test_wrong_settings_file_starts_no_run(workspace: Path, error_of: ErrorOf) -
     message = error_of("train", "data/fox.txt", *TINY, "--settings-file", "wrong.toml")
     assert "wrong.toml, line 2: n_layers is called num_layers here" in message
     assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
+
+
+@pytest.mark.parametrize("file", ["none.toml", "data"])
+def test_settings_file_that_cannot_be_read_is_no_wrong_setting(workspace: Path, run_cli: RunCli, file: str) -> None:
+    err = run_cli("train", "data/fox.txt", *TINY, "--settings-file", file, code=ExitCode.FAILED)[1]
+    assert f"The settings file {file} cannot be read: " in err
 
 
 def weights(name: str) -> dict[str, Any]:

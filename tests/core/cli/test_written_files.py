@@ -58,6 +58,26 @@ def test_library_refuses_an_impossible_name(name: str, model: Model, tmp_path: P
         save_model(tmp_path / name, model)
 
 
+@pytest.mark.parametrize("name", LIBRARY)
+def test_library_refuses_a_folder_that_is_not_there(name: str, model: Model, tmp_path: Path) -> None:
+    ending, save = LIBRARY[name]
+    with pytest.raises(CharLSTMError, match=r"There is no folder \S+missing: "):
+        save(tmp_path / "missing" / f"target{ending}", model)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("report", "fox", "--out"), ("generate", "fox", "--checkpoints", "--out"), ("compare", "fox", "--svg")],
+)
+def test_folder_that_is_not_there_is_said_before_the_work(
+    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    for work in ("cli.options.open_model", "insight.checkpoints.checkpoint_texts", "runs.comparison.read_run"):
+        monkeypatch.setattr(f"charlstm.{work}", lambda *_, **__: pytest.fail("the work was done first"))
+    err = run_cli(*words, "missing/page.html", code=1)[1]
+    assert err.startswith("charlstm: There is no folder missing: ")
+
+
 def special(kind: str, path: Path) -> None:
     """Create something at ``path`` that is not a regular file."""
     match kind:

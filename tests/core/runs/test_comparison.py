@@ -69,6 +69,12 @@ def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
         assert found == (["step 25: set-lr 0.1"], [25.0])
 
 
+def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
+    more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
+    finish = Controlled(step=20, id="y", command="finish", value=138)
+    assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
+
+
 def test_command_that_was_in_effect_until_a_resume_changed_the_rate_is_compared(tmp_path: Path) -> None:
     words, rates = compared_with(tmp_path, rate(10), changed_rate(25))
     assert (words, rates) == (["step 10: set-lr 0.1", "step 25: lr 0.1 → 0.2"], [10.0, 25.0])

@@ -86,6 +86,13 @@ def test_check_command_refuses_unknown_commands_and_wrong_values(command: str, v
         check_command(command, value)
 
 
+def test_check_command_says_the_largest_value() -> None:
+    with pytest.raises(RunError, match=r"a number above zero and at most 1,000, not 5000\.0"):
+        check_command("set-lr", 5000.0)
+    with pytest.raises(RunError, match=r"a number above zero and at most 1,000,000$"):
+        check_command("more", None)
+
+
 @pytest.mark.parametrize("pieces", [1, 7])
 def test_control_reader_skips_only_the_line_that_is_too_long(tmp_path: Path, pieces: int) -> None:
     path = tmp_path / "control.jsonl"

@@ -146,6 +146,17 @@ def test_find_run_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypat
             find_run(nothing, "a")
 
 
+def test_run_that_is_named_from_a_folder_in_it_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = create_run(spec(), name="mine", folder=tmp_path)
+    run.sessions_dir.mkdir()
+    monkeypatch.chdir(run.sessions_dir)
+    assert find_run("..") == find_run("../../mine/sessions/..") == run
+    assert delete_run(find_run("..")) == []
+    assert not run.path.exists()
+
+
 def test_list_runs_sorts_numbers_by_value(tmp_path: Path) -> None:
     for name in ("x-10", "x-9", "a", "X-1"):
         create_run(spec(), name=name, folder=tmp_path)
