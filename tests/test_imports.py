@@ -119,6 +119,6 @@ def test_first_screen_loads_without_numpy() -> None:
     assert not loaded & {"numpy", "torch"}
 
 
-@pytest.mark.parametrize("package", ["text", "model", "training", "generation", "engine", "runs"])
+@pytest.mark.parametrize("package", ["text", "model", "training", "generation", "insight", "runs"])
 def test_a_package_itself_imports_nothing(package: str) -> None:
     assert not _loaded_after(f"charlstm.{package}") & {"numpy", "torch", "rich"}
