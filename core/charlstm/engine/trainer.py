@@ -762,6 +762,9 @@ class Trainer:
         kind = _AMENDMENTS[event.command]
         change = Amendment(self.progress.step, kind, event.value, event.id, ends_climb=kind == "set-lr")
         self._schedule = self.schedule.amended(change)
+        if kind != "set-lr":
+            # A resume repeats the command at its step, and the clock may end a run with max_minutes before that.
+            self._checkpoint()
 
     def _lengthen(self, steps_left: int, minutes: float) -> None:
         """Raise the limits of the run, so that it ends ``minutes`` later, after ``steps_left`` more steps."""

@@ -270,6 +270,27 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
     assert changed.schedule.planned_steps == 70
 
 
+@pytest.mark.parametrize("command", ["more", "finish"])
+def test_more_and_finish_are_saved_at_once(corpus: Corpus, settings: Settings, plan: Plan, command: str) -> None:
+    """A run that was killed soon after ``more`` lost it: beside other programs its time was over before that step."""
+    limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None, checkpoint_minutes=None)
+    commands = ScriptedCommands({20: [(command, 10.0 if command == "more" else None)]})
+    trainer = Trainer(corpus, limited, plan=plan, store=(store := MemoryStore()), hooks=Hooks(commands=commands))
+    killed = drain(trainer, commands, until=24)
+    [change] = [event for event in killed if isinstance(event, Controlled) and event.command == command]
+    again = Trainer.resume(corpus, limited, store.states[-1])
+    assert again.progress.step == 20
+    assert again.settings.max_minutes == (11.0 if command == "more" else 1.0)
+    assert again.schedule.planned_steps == 20 + (change.value or 0.0)
+    # and so it is where a resume repeated it
+    repeated = Trainer.resume(
+        corpus, limited, store.states[0], store=(store := MemoryStore()), logged=LoggedRun([change])
+    )
+    drain(repeated, until=24)
+    assert [state.step for state in store.states] == [20]
+    assert Trainer.resume(corpus, limited, store.states[-1]).schedule.planned_steps == again.schedule.planned_steps
+
+
 def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     commands = ScriptedCommands({8: [("finish", None), ("more", 1e-3)]})
     trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
