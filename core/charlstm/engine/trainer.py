@@ -64,6 +64,7 @@ from charlstm.training.plan import (
     final_seconds,
     fit_batch,
     limit_at,
+    planned_final,
     spread_validations,
     with_added_minutes,
 )
@@ -85,9 +86,6 @@ CHECK_KERNEL_SECONDS = 3.0
 
 WORTH_CHECKING = 20.0
 """Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
-
-ESTIMATE_SHARE = 0.8
-"""Part of the time of the final validation for which characters are read where there are too many."""
 
 PAUSE_SECONDS = 0.1
 """Seconds between two polls for commands during a pause."""
@@ -927,10 +925,11 @@ class Trainer:
     def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
         """Validate the best model on all held-out text, or on as much of it as may be read in time. Returns whether a
         stop ended this early; a resume then does it again, as does another iterator after an interrupt."""
-        seconds, allowed = self._final_validation_seconds(), final_seconds(self.settings, self._clock.count_work())
+        seconds, worked = self._final_validation_seconds(), self._clock.count_work()
+        allowed, planned = final_seconds(self.settings, worked), planned_final(self.settings, seconds, worked)
         held_out, limit = self._text.held_out_targets, None
         if seconds > allowed:
-            limit = int(ESTIMATE_SHARE * held_out * allowed / seconds)
+            limit = int(held_out * planned / seconds)
         network = CharLSTM.from_model(self.best).to(self.plan.device)
         figure: Evaluation | None = None
         while figure is None and (limit is None or limit > self.plan.val_chars):

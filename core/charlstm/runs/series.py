@@ -31,7 +31,7 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.plan import FINAL_SHARE, VALIDATION_SPEED
+from charlstm.training.plan import ESTIMATE_SHARE, FINAL_SHARE, VALIDATION_SPEED
 from charlstm.training.schedule import climb_steps, superseded_commands
 from charlstm.training.settings import LENGTH, WITHOUT_EFFECT_ON_LOSS
 
@@ -272,13 +272,13 @@ class RunSeries:
 
     @property
     def _final_validation(self) -> float:
-        """The time of the final validation, in training steps; 0 where it takes too long for the run's time."""
+        """The time of the final validation, in training steps: less where it takes too long for the run's time."""
         started = self.started
         if started is None or not started.val_chars or not started.train_chars:
             return 0.0
         steps = started.val_chars * started.steps_per_epoch / (VALIDATION_SPEED * started.train_chars)
-        in_time = started.limit != "max_minutes" or steps <= FINAL_SHARE * (self.planned_steps or 0)
-        return steps if in_time else 0.0
+        allowed = math.inf if started.limit != "max_minutes" else FINAL_SHARE * (self.planned_steps or 0)
+        return steps if steps <= allowed else ESTIMATE_SHARE * allowed
 
     def points(self, line: CurveName, axis: XAxis = "step") -> Curve:
         """Every point of a line as it was logged: ``train`` and ``validation`` losses, ``lr``, ``grad_norm`` or

@@ -100,6 +100,9 @@ FINAL_SHARE = 0.1
 """The most of the time of a run that the final validation may take. Where it would take longer, the loss stays an
 estimate."""
 
+ESTIMATE_SHARE = 0.8
+"""Part of that time for which characters are read where there are too many."""
+
 FINAL_SECONDS = 30.0
 """Without ``max_minutes`` the final validation may always take so long: the time of a short run is mostly that."""
 
@@ -266,15 +269,17 @@ def end_within_time(settings: Settings, plan: Plan, *, step: int, pace: float, w
     """The step at which to end so that ``max_minutes`` is kept, with time for the final validation.
 
     ``worked``: seconds so far, at ``step``. ``pace``: seconds per step, including validations. ``last``: seconds that
-    the final validation would take; where that is too much none is planned for (:func:`final_seconds`).
+    the final validation of all held-out characters would take (:func:`planned_final`).
     """
     left = 60 * (settings.max_minutes or math.inf) - worked - planned_final(settings, last, worked)
     return max(step + 1, planned_steps(settings, plan.steps_per_epoch, pace, left, step))
 
 
 def planned_final(settings: Settings, last: float, worked: float = 0.0) -> float:
-    """Seconds to plan for a final validation that would take ``last``: none where it takes too long."""
-    return last if last <= final_seconds(settings, worked) else 0.0
+    """Seconds to plan for a final validation that would take ``last``: less where that is too long, and it reads less
+    (:func:`final_seconds`)."""
+    allowed = final_seconds(settings, worked)
+    return last if last <= allowed else ESTIMATE_SHARE * allowed
 
 
 def final_seconds(settings: Settings, worked: float) -> float:

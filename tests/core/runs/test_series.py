@@ -200,3 +200,6 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     end = Finished(step=100, reason="done", best_val=1.0, best_step=100, train_seconds=50.0, work_seconds=107.0)
     series.feed([end])
     assert (series.progress(), series.seconds_left(), series.work_seconds) == (1.0, None, 107.0)
+    # of a run of 100 steps that ends by the clock ten may be spent on it: where it would take eleven, eight are
+    timed = started(train_chars=1000, steps_per_epoch=10, val_chars=1320, limit="max_minutes")
+    assert RunSeries.of([timed, stepped(50), stepped(100)]).seconds_left() == pytest.approx(8)

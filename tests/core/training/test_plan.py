@@ -91,17 +91,24 @@ def test_end_within_time_follows_the_pace() -> None:
     assert end_within_time(settings.with_changes(max_steps=200), plan, pace=0.1, worked=20.0, **now) == 200
 
 
-def test_end_within_time_leaves_room_for_a_final_validation_of_a_tenth_and_none_for_a_longer_one() -> None:
+def test_end_within_time_leaves_room_for_a_final_validation_and_for_the_estimate_in_place_of_a_longer_one() -> None:
     settings = Settings(max_minutes=1.0)
     plan = planned(settings)
     assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.0) == 100 + 340
-    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.1) == 100 + 400
+    assert end_within_time(settings, plan, step=100, pace=0.1, worked=20.0, last=6.1) == 100 + 352
 
 
 def test_final_validation_may_take_half_a_minute_without_a_time_limit() -> None:
     assert final_seconds(Settings(max_minutes=5.0), 100.0) == 30.0
     assert final_seconds(Settings(epochs=1), 20.0) == 30.0
     assert final_seconds(Settings(epochs=1), 4000.0) == 400.0
+
+
+def test_plan_of_a_text_with_too_much_to_validate_leaves_room_for_the_estimate_at_the_end() -> None:
+    settings = Settings(max_minutes=1.0, batch_size=4, seq_length=16)
+    longest, longer = (planned(settings, speed=1000, held_out=held_out) for held_out in (7_200, 7_201))
+    # 6 seconds are allowed, and characters are read for 4.8 of them where there are too many
+    assert 0.064 * (longer.planned_steps - longest.planned_steps) == pytest.approx(1.2, abs=0.1)
 
 
 @pytest.mark.parametrize("speed", [200.0, 1_000.0, 300_000.0])
