@@ -8,7 +8,18 @@ import time
 from typing import Self, TextIO
 
 from charlstm.display import duration, visible
-from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.events import (
+    Controlled,
+    Event,
+    Failed,
+    Finished,
+    Paused,
+    Resumed,
+    Started,
+    Stepped,
+    Validated,
+    Warned,
+)
 
 INTERVAL = 10.0
 """Seconds between two lines where a line cannot be written over."""
@@ -23,8 +34,9 @@ class ProgressLine:
     """Prints the events of training as one line with step, losses, speed and the time that is left.
 
     It is a callback: ``trainer.train(ProgressLine())``, which is what ``train(progress=True)`` does. In a terminal and
-    in a notebook the line is written over; elsewhere, such as in a file, a new one comes every 10 seconds. Warnings and
-    the end get lines of their own. As a context manager it ends the line when training is interrupted.
+    in a notebook the line is written over; elsewhere, such as in a file, a new one comes every 10 seconds. Warnings,
+    waits for the disk and the end get lines of their own. As a context manager it ends the line when training is
+    interrupted.
 
     Args:
         file: where to print; None is standard output at the time of each event.
@@ -41,6 +53,8 @@ class ProgressLine:
         self._width = 0
         """Of the line that is written over, 0 without one."""
         self._printed_at = 0.0
+        self._waits = False
+        """Whether training waits for something that nobody asked for, such as a full disk."""
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +70,12 @@ class ProgressLine:
                 self._print(f"training {event.parameters:,} weights")
             case Resumed():
                 self._planned = event.planned_steps or self._planned
+                if self._waits:
+                    self._waits = False
+                    self._print_above("Training continues")
+            case Paused() if event.reason != "asked":
+                self._waits = True
+                self._print_above(f"Training waits: {event.reason}")
             case Controlled() if event.command in ("finish", "more", "replan") and event.value is not None:
                 self._planned = event.step + round(event.value)
             case Stepped():

@@ -13,7 +13,7 @@ import pytest
 import charlstm
 from charlstm.runs import launch
 from charlstm.runs.status import RunState
-from charlstm.training.events import Controlled, Finished, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
 from recorded_run import record
 
@@ -166,6 +166,22 @@ def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -
     for event in events_of_a_run()[:3]:
         show(event)
     assert plain.getvalue() == "training 1,000 weights\n", "the next line comes 10 seconds later"
+
+
+def test_progress_line_says_that_training_waits_for_the_disk_and_continues() -> None:
+    """``train(progress=True)`` fell silent for as long as nothing could be written."""
+    file = Notebook()
+    with charlstm.ProgressLine(file) as show:
+        for event in (
+            Paused(step=5),
+            Resumed(step=5),
+            Paused(step=10, reason="nothing can be written: No space left on device"),
+            Resumed(step=10),
+            Paused(step=15),
+            Resumed(step=15),
+        ):
+            show(event)
+    assert file.getvalue() == ("Training waits: nothing can be written: No space left on device\nTraining continues\n")
 
 
 def wait_for(condition: Callable[[], bool], what: str) -> None:
