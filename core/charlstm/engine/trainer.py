@@ -663,10 +663,7 @@ class Trainer:
                 )
             progress.stale = 0 if improved else progress.stale + 1
             if improved:
-                progress.best_val, progress.best_step = loss, progress.step
-                model = self._copy_model(loss)
-                self._best = model.weights
-                self._checkpoint_writer.queue_model(model)
+                model = self._keep_as_best(loss)
             elif not self._is_finished() and self._out_of_patience():
                 progress.ended = "patience"
         if self._hooks.sample is not None:
@@ -860,6 +857,14 @@ class Trainer:
                     yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
                 return
 
+    def _keep_as_best(self, val_loss: float | None) -> Model:
+        """Take the network as it is now as the best model so far."""
+        self.progress.best_val, self.progress.best_step = val_loss, self.progress.step
+        model = self._copy_model(val_loss)
+        self._best = model.weights
+        self._checkpoint_writer.queue_model(model)
+        return model
+
     def _copy_model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model with copies of the weights."""
         info = self._model_info(val_loss, self.progress.step, whole=False)
@@ -894,6 +899,8 @@ class Trainer:
             stopped = yield from self._final_validation()
             if stopped and not diverged:
                 reason = "stopped"
+        if reason == "stopped" and not self._text.held_out and progress.best_step != progress.step:
+            self._keep_as_best(None)  # without held-out text the latest model is the one to keep
         if not diverged:
             self._checkpoint()
         yield from self._collect_writes(wait=True)

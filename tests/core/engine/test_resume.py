@@ -112,6 +112,24 @@ def test_resume_after_a_stop_is_exact(
     assert_same_end(store, reference)
 
 
+def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resumes_exactly(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    settings = settings.with_changes(val_fraction=0.0)
+    whole, reference = untouched(corpus, settings, plan)
+    commands = ScriptedCommands({32: [("stop", None)]})  # the last validation would have been at step 28
+    trainer = Trainer(corpus, settings, plan=plan, store=(store := MemoryStore()), hooks=Hooks(sample, commands))
+    first = drain(trainer, commands)
+    assert isinstance(last := first[-1], Finished)
+    assert (last.step, last.best_step, store.models[-1][0], trainer.best.info["step"]) == (32, 32, 32, 32)
+    for name, array in store.models[-1][2].weights.items():
+        assert array.tobytes() == trainer.network.to_model(trainer.best.vocabulary).weights[name].tobytes()
+    assert store.order[-2:] == ["model", "state"]
+    second = drain(Trainer.resume(corpus, settings, store.states[-1], hooks=Hooks(sample), store=store))
+    assert log_of(joined(first, second)) == log_of(whole)
+    assert_same_end(store, reference)
+
+
 def test_resume_may_change_how_often_losses_are_logged(
     corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
 ) -> None:
