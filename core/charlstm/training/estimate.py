@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from charlstm import storage
+from charlstm import storage, system
 from charlstm.errors import SettingsError
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
@@ -206,9 +206,10 @@ def measured_vocab_size(vocab_size: int) -> int:
 
 def _key(settings: Settings, symbols: int, rows: int, length: int) -> str:
     shape = (settings.hidden_size, settings.num_layers, symbols, rows, length, settings.device, settings.kernel)
+    here = (has_card(settings.device), system.cpu_count())  # what device "auto" and threads of None come to
     extras = (settings.threads, settings.dropout > 0, settings.shared_masks, settings.weight_drop > 0)
     average = settings.ema_decay is not None
-    return json.dumps([*shape, *extras, average, settings.optimizer, settings.precision])
+    return json.dumps([*shape, *here, *extras, average, settings.optimizer, settings.precision])
 
 
 def _cache_path() -> Path:

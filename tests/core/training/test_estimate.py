@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from charlstm import system
 from charlstm.engine import benchmark
 from charlstm.errors import SettingsError
 from charlstm.paths import cache_dir
@@ -83,6 +84,25 @@ def test_speed_is_measured_again_on_another_processor(calls: list[int], monkeypa
     monkeypatch.setattr(estimates, "cpu_model", lambda: "another")
     estimate(settings, 100_000, 70)
     assert calls == [128, 128]
+
+
+def test_speed_is_measured_again_with_other_cores_and_without_the_card(
+    calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The speed of a card that was there with ``device=auto`` stood in the estimates of the processor for good."""
+    settings = Settings(epochs=1)
+    monkeypatch.setattr(estimates, "CARD_DRIVERS", ())
+    monkeypatch.setattr(system, "cpu_count", lambda: 4)
+    estimate(settings, 100_000, 70)
+    monkeypatch.setattr(system, "cpu_count", lambda: 1)  # such as by taskset
+    estimate(settings, 100_000, 70)
+    assert len(calls) == 2
+    monkeypatch.setattr(estimates, "CARD_DRIVERS", (str(cache_dir()),))
+    estimate(settings, 100_000, 70)
+    assert len(calls) == 3
+    monkeypatch.setattr(estimates, "CARD_DRIVERS", ())
+    estimate(settings, 100_000, 70)
+    assert len(calls) == 3, "each is kept"
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1, "machine": null}', b"\xff\x00"])
