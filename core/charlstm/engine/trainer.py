@@ -150,8 +150,8 @@ class Trainer:
         ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``logged`` its log, whose
         commands are repeated as by :meth:`resume`. ``spent`` seconds of ``max_minutes`` were used up before, to start
         the process. ``store`` and ``hooks`` are described in ``training.hooks``. ``info`` goes into every model that is
-        saved. ``ranks`` are the processes that share each batch; this is rank 0. ``continuation`` is for
-        :meth:`resume`.
+        saved; its ``lineage``, with the texts that ``start_from`` had learnt, is part of the state too. ``ranks`` are
+        the processes that share each batch; this is rank 0. ``continuation`` is for :meth:`resume`.
 
         Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
         is not what it has to be.
@@ -167,6 +167,8 @@ class Trainer:
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
             self._text = continuation.text
+            if (lineage := continuation.state.record.get("lineage")) is not None:
+                info.setdefault("lineage", lineage)
         else:
             self.settings = self._requested_settings = settings
             vocabulary = corpus.vocabulary
@@ -360,6 +362,7 @@ class Trainer:
             "environment": resume.environment(self.plan, self._ranks),
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
+            "lineage": self._info.get("lineage"),
         }
         return TrainingState(self.progress.step, record, tensors)
 

@@ -130,6 +130,31 @@ def test_run_without_held_out_text_that_is_stopped_keeps_its_last_model_and_resu
     assert_same_end(store, reference)
 
 
+def test_resumed_model_still_says_what_the_model_it_started_from_had_learnt(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    """Else a loss on text that was learnt before would pass for one on new text, without a warning."""
+    parent = Trainer(make_corpus(words(800, seed=3), "parent.txt"), settings, plan=plan)
+    drain(parent)
+    trainer = Trainer(corpus, settings, start_from=parent.best, plan=plan, store=(store := MemoryStore()))
+    drain(trainer)
+    learnt = trainer.best.info["lineage"]
+    assert [text["corpus"] for text in learnt["learnt"]] == ["parent.txt"]
+    state = store.states[0]
+    for info in ({}, {"corpus": "renamed.txt"}):
+        again = Trainer.resume(corpus, settings, state, info=info, store=(later := MemoryStore()))
+        drain(again)
+        assert again.best.info["lineage"] == learnt
+        assert later.states[-1].record["lineage"] == learnt
+    given = Trainer.resume(corpus, settings, state, info={"lineage": None})
+    drain(given)
+    assert given.best.info["lineage"] is None
+    del state.record["lineage"]  # as in states of 0.2
+    old = Trainer.resume(corpus, settings, state)
+    drain(old)
+    assert "lineage" not in old.best.info
+
+
 def test_resume_may_change_how_often_losses_are_logged(
     corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
 ) -> None:
