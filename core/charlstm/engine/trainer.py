@@ -195,6 +195,10 @@ class Trainer:
         self._info = info
         self._hooks = hooks
         repeated = continuation.replay if continuation is not None else commands_to_repeat(logged.controls)
+        if ranks.world_size > 1:  # they share the cores; only a single process logs numbers, for all cores
+            repeated = {
+                step: [event for event in events if event.command != "threads"] for step, events in repeated.items()
+            }
         self._commands = CommandQueue(hooks.commands, repeated)
         chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
         self._threads_are_logged_until = max(logged.step, *chosen, 0)

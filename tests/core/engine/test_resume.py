@@ -14,7 +14,7 @@ import torch
 
 from charlstm.engine import kernels as kernels
 from charlstm.engine import trainer as trainer_module
-from charlstm.engine.distributed import SINGLE_PROCESS
+from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.resume import amend_schedule, describe_differences, environment
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
@@ -687,3 +687,33 @@ def test_resume_with_a_number_of_threads_given_does_not_repeat_those_of_the_log(
     again = Trainer.resume(corpus, settings.with_changes(threads=1), state, logged=LoggedRun(log, step=25))
     assert not [event for event in drain(again) if isinstance(event, Controlled)]
     assert again.plan.threads == 1
+
+
+class TwoProcesses(Ranks):
+    """Two processes on a machine of two cores, of which this one takes the whole step."""
+
+    world_size = 2
+
+    def threads(self, cores: int) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("has_state", [True, False])
+def test_several_processes_do_not_repeat_the_numbers_of_threads_of_a_single_one(
+    corpus: Corpus, settings: Settings, plan: Plan, has_state: bool
+) -> None:
+    """They share the cores, and each would take as many threads as the single process had."""
+    settings, store = settings.with_changes(threads=None), MemoryStore()
+    commands = ScriptedCommands({8: [("stop", None)]})
+    drain(Trainer(corpus, settings, plan=plan, store=store, hooks=Hooks(commands=commands)), commands)
+    log = [
+        Controlled(step=12, id="threads-12", command="threads", value=2.0),
+        Controlled(step=12, id="a", command="set-lr", value=1e-3),
+    ]
+    ranks, logged = TwoProcesses(), LoggedRun(log, step=20)
+    if has_state:
+        trainer = Trainer.resume(corpus, settings, store.states[-1], logged=logged, ranks=ranks)
+    else:
+        trainer = Trainer(corpus, settings, plan=plan, logged=logged, ranks=ranks)
+    assert [event.id for event in drain(trainer) if isinstance(event, Controlled)] == ["a"]
+    assert trainer.plan.threads == 1
