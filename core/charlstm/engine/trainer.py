@@ -714,6 +714,9 @@ class Trainer:
             # clock decides again.
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
             self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
+            before, self._plan = self.plan, spread_validations(self.plan, self.settings, left)
+            if self._plan != before:
+                self._checkpoint()  # the clock of a resume would choose other steps to validate at
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -337,6 +337,25 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, m
     assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
 
 
+def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else ``patience`` would end a run that was planned beside other programs after a few per cent of its steps. What
+    was planned then is saved at once, so that a run that is killed later validates at the same steps."""
+    Time(monkeypatch, 0.0625)
+    settings = settings.with_changes(max_steps=None, max_minutes=0.5, val_every=None, checkpoint_minutes=None)
+    plan = make_plan(planned_steps=85, val_every=3, snapshot_steps=(0,), seconds_per_step=0.35)
+    trainer = Trainer(corpus, settings, plan=plan, store=(store := MemoryStore()))
+    events = run(trainer)
+    moved = [event.step for event in events if isinstance(event, Controlled)]
+    assert moved == [3]
+    validated = [event.step for event in events if isinstance(event, Validated) and not event.whole]
+    assert trainer.progress.step == 480
+    assert 28 <= len(validated) <= 34
+    assert [state.step for state in store.states] == [0, 3, 480, 480]
+    assert Trainer.resume(corpus, settings, store.states[1]).plan == trainer.plan
+
+
 def test_time_spent_before_training_counts_as_part_of_max_minutes(
     corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
