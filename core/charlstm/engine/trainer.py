@@ -96,6 +96,9 @@ DISK_RETRY_SECONDS = 1.0
 _AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more": "replan"}
 """How the commands that change the schedule amend it."""
 
+MUCH_RARER = 1.5
+"""Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
+
 _T = TypeVar("_T")
 
 
@@ -714,8 +717,9 @@ class Trainer:
             # clock decides again.
             yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
             self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
-            before, self._plan = self.plan, spread_validations(self.plan, self.settings, left)
-            if self._plan != before:
+            spread = spread_validations(self.plan, self.settings, left)
+            if spread.val_every >= MUCH_RARER * self.plan.val_every:
+                self._plan = spread
                 self._checkpoint()  # the clock of a resume would choose other steps to validate at
 
     # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
