@@ -34,6 +34,7 @@ IDS = "ids.bin"
 _PIECE = 4 * 1024 * 1024
 _STALE_SECONDS = 24 * 3600
 _FINGERPRINT = re.compile("[0-9a-f]{64}")
+_RECORD = re.compile(r"[0-9a-f]{32}\.json")
 _MAX_CORPUS_JSON = 128 * 2**20
 """The largest ``corpus.json`` in bytes: enough for every character of Unicode."""
 
@@ -332,7 +333,8 @@ def entries() -> list[Entry]:
     found = []
     for folder in texts_dir().iterdir():
         with suppress(OSError):  # another process may just have removed it, or it cannot be read
-            if not folder.name.startswith("."):
+            # the user may have chosen a folder for the cache that has other things in it
+            if _FINGERPRINT.fullmatch(folder.name):
                 size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
                 found.append(Entry(folder.name, size, folder.stat().st_mtime))
     return sorted(found, key=lambda entry: entry.used)
@@ -351,7 +353,9 @@ def prune_cache(keep: Collection[str] = ()) -> int:
             shutil.rmtree(texts_dir() / entry.fingerprint, ignore_errors=True)
             freed += entry.bytes
     left = {entry.fingerprint for entry in entries()}
-    for path in _folder("sources").glob("*.json"):
+    for path in _folder("sources").iterdir():
+        if not _RECORD.fullmatch(path.name):
+            continue
         try:
             known = storage.read_json(path)["record"]["fingerprint"] in left
         except (OSError, ValueError, KeyError, TypeError):

@@ -465,6 +465,22 @@ def test_prune_cache_keeps_named_texts(tmp_path: Path) -> None:
     assert cache.entries() == []
 
 
+def test_prune_cache_leaves_what_the_program_did_not_make(text: Path) -> None:
+    open_corpus(text)
+    folder = cache.texts_dir()
+    foreign = (folder / "poems" / "a.txt", folder.parent / "sources" / "bib.json", folder / ("0" * 63) / "ids.bin")
+    for path in foreign:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("precious")
+    record = folder.parent / "sources" / f"{'0' * 32}.json"
+    record.write_text("of a text that is not there")
+    assert len(cache.entries()) == 1
+    cache.prune_cache()
+    assert cache.entries() == []
+    assert not record.exists()
+    assert [path.read_text() for path in foreign] == ["precious"] * 3
+
+
 def test_cache_folders_are_private(text: Path) -> None:
     corpus = open_corpus(text)
     if os.name != "nt":
