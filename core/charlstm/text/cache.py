@@ -370,7 +370,9 @@ def _remove_stale(*, now: bool = False) -> None:
     """Remove the temporary folders of killed processes: those older than a day, or with ``now`` than an hour."""
     for folder in texts_dir().glob(".making-*"):
         try:
-            if time.time() - folder.stat().st_mtime > (3600 if now else _STALE_SECONDS):
+            # while standard input is copied only its file changes
+            changed = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+            if time.time() - changed > (3600 if now else _STALE_SECONDS):
                 shutil.rmtree(folder, ignore_errors=True)
-        except FileNotFoundError:
-            continue  # its own process has removed it
+        except OSError:
+            continue  # its own process has removed it, or this program did not make it

@@ -552,6 +552,18 @@ def test_old_temporary_folders_are_removed(text: Path) -> None:
     assert not left.exists()
 
 
+def test_folder_of_a_text_that_is_still_being_read_is_kept(text: Path) -> None:
+    left = cache.texts_dir() / ".making-xyz"
+    left.mkdir()
+    written(left / "stdin", "what has come so far")
+    os.utime(left, (1000, 1000))  # a long pipe changes only the file
+    cache.prune_cache()
+    assert left.exists()
+    os.utime(left / "stdin", (1000, 1000))
+    cache.prune_cache()
+    assert not left.exists()
+
+
 def test_modified_cache_is_prepared_again(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("the quick brown fox\n" * 50)
