@@ -406,7 +406,12 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
     with contextlib.suppress(OSError):
         found = {path.absolute() for path in folder.iterdir() if not path.name.startswith(".")}
         runs = sorted((Run(path) for path in found if Run(path).exists()), key=lambda run: natural_key(run.name))
-        return runs + known_runs(found) if elsewhere else runs
+        if not elsewhere:
+            return runs
+        place = Path(os.path.realpath(folder))
+        if place != folder:  # the index has real paths, and those of version 0.2 as they were spelled
+            found |= {place / path.name for path in found}
+        return runs + known_runs(found)
     return known_runs() if elsewhere else []
 
 
@@ -492,7 +497,8 @@ def rename_run(run: Run, name: str) -> Run:
             storage.sync_folder(run.path.parent)
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be renamed: {error.strerror}") from None
-    index.rewrite_index(lambda paths: [target.path if path == run.path else path for path in paths])
+    before, after = index.located(run.path), index.located(target.path)
+    index.rewrite_index(lambda paths: dict.fromkeys(after if path == before else path for path in [*paths, before]))
     return target
 
 
@@ -507,7 +513,8 @@ def delete_run(run: Run) -> list[str]:
             storage.disk.unlink(run.spec_path)  # first, so that half a run is never found
         except OSError as error:
             raise RunError(f"The run {run.name} cannot be deleted: {error.strerror}") from None
-    index.rewrite_index(lambda paths: [path for path in paths if path != run.path])
+    gone = index.located(run.path)
+    index.rewrite_index(lambda paths: [path for path in paths if path != gone])
     try:
         for path in run.parts():  # after the lock was closed: NFS keeps an open file under another name
             storage.disk.unlink(path)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
-from charlstm.runs import folder, liveness
+from charlstm.runs import folder, index, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
@@ -239,7 +239,8 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
     worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.
 
-    This reads the last checkpoint without verifying it; the worker checks again.
+    This reads the last checkpoint without verifying it; the worker checks again. A run that can be resumed is added to
+    the index: one that was moved is not in it, and the cache keeps the texts of the runs that are.
     """
     from charlstm.runs.store import last_checkpoint
 
@@ -265,6 +266,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if checkpoint is not None and longer:
         progress = checkpoint.progress
         later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
+    index.remember_run(run.path)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:

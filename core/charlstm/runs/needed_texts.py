@@ -19,7 +19,7 @@ def fingerprints_of_texts() -> set[str]:
     The cache may hold the only copy of such a text. Raises :class:`RunError` for a run that does not say which text it
     needs.
     """
-    started = remembered_paths()
+    started = remembered_paths(every=True)
     inside = []
     with contextlib.suppress(OSError):  # there are no runs yet; known ones have their own path
         inside = [path.absolute() for path in runs_dir().iterdir() if not path.name.startswith(".")]

@@ -196,6 +196,53 @@ def test_rename_run(tmp_path: Path) -> None:
         rename_run(run, "again")
 
 
+@pytest.mark.parametrize("spelled", ["sub/../runs", "link"])
+def test_run_is_known_by_one_path_however_its_folder_is_spelled(tmp_path: Path, spelled: str) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "link").symlink_to("runs")
+    run = create_run(spec(), name="one", folder=tmp_path / spelled)
+    assert known_runs() == [Run(tmp_path / "runs" / "one")]
+    assert list_runs(tmp_path / spelled, elsewhere=True) == [run]
+    assert len(list_runs(tmp_path / "runs", elsewhere=True)) == 1
+    two = rename_run(Run(tmp_path / "runs" / "one"), "two")
+    assert known_runs() == [two]
+    three = rename_run(Run(tmp_path / spelled / "two"), "three")
+    assert known_runs() == [Run(tmp_path / "runs" / "three")]
+    delete_run(three)
+    assert index.remembered_paths() == []
+
+
+def test_index_of_an_earlier_version_gets_the_paths_that_runs_are_known_by(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(".")
+    one = create_run(spec(), name="one", folder=tmp_path)
+    old = [str(tmp_path / "link" / "one"), str(tmp_path / "link" / ".." / tmp_path.name / "one")]
+    index.index_path().write_text("".join(json.dumps(path) + "\n" for path in old))
+    assert list_runs(tmp_path / "link", elsewhere=True)[0] == Run(tmp_path / "link" / "one")
+    index.remember_run(one.path)
+    assert index.remembered_paths() == [one.path]
+
+
+def test_rename_run_remembers_a_run_that_was_moved(tmp_path: Path) -> None:
+    create_run(spec(), name="one", folder=tmp_path / "project")
+    (tmp_path / "project").rename(tmp_path / "moved")
+    assert known_runs() == []
+    assert rename_run(Run(tmp_path / "moved" / "one"), "two") in known_runs()
+
+
+def test_index_keeps_every_run_that_exists_and_lists_the_latest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "MAX_RUNS", 3)
+    for number in range(7):
+        create_run(spec(), name=f"{number}", folder=tmp_path)
+        index.remember_run(tmp_path / f"gone {number}")
+    assert [run.name for run in known_runs()] == ["6"]  # of the latest three, two are gone
+    every = [path.name for path in index.remembered_paths(every=True)]
+    assert [name for name in every if "gone" not in name] == list("0123456")
+    assert len(every) < 11
+
+
 @pytest.mark.parametrize("at", range(5))  # the folder's name, then open, write, sync and rename of run.json
 def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> None:
     with storage.use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):

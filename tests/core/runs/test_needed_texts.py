@@ -9,8 +9,9 @@ import pytest
 
 from charlstm import storage
 from charlstm.errors import RunError
-from charlstm.runs import liveness
+from charlstm.runs import index, liveness
 from charlstm.runs.folder import Run, RunSpec, create_run, runs_dir
+from charlstm.runs.launch import check_resume
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.needed_texts import fingerprints_of_texts
 from charlstm.training.settings import Settings
@@ -43,6 +44,23 @@ def test_texts_of_runs_elsewhere_and_of_moved_ones_are_needed(run: Run, tmp_path
     moved = runs_dir() / "moved"
     os.rename(runs_dir() / "unknown" / "text-custom-1", moved)
     assert fingerprints_of_texts() == {"a" * 64, "0" * 64, "1" * 64}
+
+
+def test_texts_of_more_runs_than_are_listed_are_needed(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "MAX_RUNS", 2)
+    for number in range(6):
+        corpus = {"name": "text", "sources": ["-"], "fingerprint": f"{number}" * 64}
+        create_run(RunSpec(corpus=corpus, settings=Settings(epochs=1)), folder=tmp_path / "other")
+    assert fingerprints_of_texts() == {"a" * 64, *(f"{number}" * 64 for number in range(6))}
+
+
+def test_text_of_a_moved_run_that_was_resumed_is_needed(run: Run, tmp_path: Path) -> None:
+    runs_dir().rename(tmp_path / "moved")
+    assert fingerprints_of_texts() == set()
+    check_resume(Run(tmp_path / "moved" / run.name), {})
+    assert fingerprints_of_texts() == {"a" * 64}
 
 
 def test_run_that_has_not_read_its_text_and_what_is_no_run_need_none(run: Run) -> None:
