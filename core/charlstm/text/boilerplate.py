@@ -61,8 +61,9 @@ class Ends:
 
 def find_header(head: str) -> int:
     """The length of the header at the beginning of ``head``; 0 without one."""
+    ended = _LICENCE_START.search(head)  # a file may have several books, and what follows the first one is another's
     last = None
-    for match in _HEADER_END.finditer(head):
+    for match in _HEADER_END.finditer(head, 0, len(head) if ended is None else ended.start()):
         last = match  # in old files the small print follows a first START line
     if last is None or not _HEADER_WORDS.search(head, 0, last.end()):
         return 0
@@ -71,7 +72,8 @@ def find_header(head: str) -> int:
 
 def find_licence(tail: str) -> int | None:
     """The position in ``tail``, the end of a text, at which the licence begins; None without one."""
-    match = _LICENCE_START.search(tail)
+    last_book = max((match.end() for match in _HEADER_END.finditer(tail)), default=0)  # a file may have several
+    match = _LICENCE_START.search(tail, last_book)
     if match is None:
         return None
     start = match.start()

@@ -58,6 +58,19 @@ def test_text_without_boilerplate_is_kept(text: str) -> None:
     assert find_licence(text) is None
 
 
+@pytest.mark.parametrize("times", [(1, 1), (1, 200), (200, 1), (200, 200), (1, 1, 1)])
+@pytest.mark.parametrize(("header", "licence"), [(HEADERS[0], LICENCES[0]), (HEADERS[-1], LICENCES[3])])
+def test_all_of_several_books_in_one_file_is_kept(times: tuple[int, ...], header: str, licence: str) -> None:
+    text = "".join(TITLE + header + BODY * count + licence for count in times)
+    ends = Ends(0)
+    ends.feed(text)
+    first, last = ends.boilerplate()
+    assert text[: first.chars] == TITLE + header
+    assert text[last.start :] == licence
+    kept = text[first.chars : last.start]
+    assert kept.count(BODY) == sum(times)
+
+
 @pytest.mark.parametrize("size", [1, 7, 1000, 10**9])
 def test_ends_do_not_depend_on_size_of_pieces(size: int) -> None:
     long = BODY * (3 * REACH // len(BODY))
