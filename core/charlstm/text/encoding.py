@@ -26,6 +26,8 @@ _MARKS = (  # UTF-32 first: its little-endian mark begins like that of UTF-16
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+_NEED_MARK = ("utf-16", "utf-32")
+"""Python decodes these only with a byte order mark."""
 _WEST = "cp1252"
 _NOT_FOR_FILES = ("undefined", "idna", "punycode", "unicode-escape", "raw-unicode-escape")
 """Codecs of Python that decode bytes to text but are not encodings of files."""
@@ -59,7 +61,7 @@ def check_encoding(name: str) -> str:
     try:
         found = codecs.lookup(name)
         is_text = found.incrementaldecoder is not None and isinstance(found.decode(b"")[0], str)
-    except (LookupError, ValueError, TypeError, UnicodeError):
+    except Exception:  # codecs that are not for text raise errors of their own, such as zlib.error
         is_text = False
     if not is_text or found.name.replace("_", "-") in _NOT_FOR_FILES:
         raise TextError(
@@ -79,12 +81,15 @@ def find_encoding(
     """
     file.seek(0)
     head = file.read(min(SAMPLE, limit))
-    marked = next((Encoding(codec, len(mark)) for mark, codec in _MARKS if head.startswith(mark)), None)
+    marked = [Encoding(codec, len(mark)) for mark, codec in _MARKS if head.startswith(mark)]
     if chosen is not None:
-        fits = marked is not None and check_encoding(marked.name.removesuffix("-le").removesuffix("-be")) in chosen
-        return marked if marked is not None and fits else Encoding(chosen, 0)
-    if marked is not None:
-        return marked
+        fitting = [each for each in marked if each.name.removesuffix("-le").removesuffix("-be") in chosen]
+        if chosen in _NEED_MARK and not fitting:
+            likely = _wide_without_mark(head)
+            return Encoding(likely if likely and likely.startswith(chosen) else f"{chosen}-le", 0)
+        return fitting[0] if fitting else Encoding(chosen, 0)
+    if marked:
+        return marked[0]
     _refuse_other_kinds(head, name)
     if head and not head.strip(b"\x00"):
         raise TextError(f"{name} begins with nothing but NUL bytes: it is damaged or not text; {_CHOOSE}")

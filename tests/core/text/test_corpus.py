@@ -544,6 +544,12 @@ def test_full_disk_after_preparing_loses_only_cached_figures(text: Path, monkeyp
         corpus.encoded_for(Vocabulary(["H"]))
 
 
+def test_utf_16_without_mark_can_be_chosen(text: Path) -> None:
+    written(text, "Grüße\n".encode("utf-16-le"))
+    corpus = open_corpus(text, TextOptions(encoding="UTF-16"))
+    assert (corpus.text(), corpus.report.encoding) == ("Grüße\n", "utf-16-le")
+
+
 def test_old_temporary_folders_are_removed(text: Path) -> None:
     left = cache.texts_dir() / ".making-xyz"
     left.mkdir()

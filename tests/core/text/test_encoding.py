@@ -171,7 +171,15 @@ def test_find_encoding_does_not_check_chosen_encoding() -> None:
     assert found(bytes(10), "latin-1").name == "latin-1"
 
 
-@pytest.mark.parametrize("name", ["klingon", "hex", "rot13", "unicode_escape", "", "\x00", "a" * 500])
+@pytest.mark.parametrize("family", ["utf-16", "utf-32"])
+def test_chosen_encoding_of_several_bytes_without_mark_gets_a_byte_order(family: str) -> None:
+    for order in ("-le", "-be"):
+        assert found(ENGLISH.encode(family + order), family) == (family + order, 0)
+        assert found(("\ufeff\x00" + ENGLISH).encode(family + order), family) == (family + order, int(family[-2:]) // 8)
+    assert found(ENGLISH.encode(), family) == (f"{family}-le", 0)
+
+
+@pytest.mark.parametrize("name", ["klingon", "hex", "zlib", "bz2", "rot13", "unicode_escape", "", "\x00", "a" * 500])
 def test_check_encoding_refuses_unknown_names(name: str) -> None:
     with pytest.raises(TextError, match="no text encoding"):
         check_encoding(name)
