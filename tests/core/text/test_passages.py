@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from charlstm.text import passages
-from charlstm.text.passages import known_share, passages_of
+from charlstm.text.corpus import open_corpus
+from charlstm.text.passages import known_share, passages_of, share_read
+from random_examples import examples
 
 
 def words(seed: int, count: int) -> list[str]:
@@ -44,8 +49,53 @@ def test_one_passage_in_160_is_kept() -> None:
 
 def test_kept_passages_do_not_depend_on_how_much_is_hashed_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = passages_of([BOOK])
-    monkeypatch.setattr(passages, "CHUNK", 1_000)
-    np.testing.assert_array_equal(passages_of([BOOK]), expected)
+    for chunk in (1_000, 10**9):
+        monkeypatch.setattr(passages, "CHUNK", chunk)
+        np.testing.assert_array_equal(passages_of([BOOK]), expected)
+
+
+HARD = "aA0eΣσ中\u1100\u1161\u11a8\u0301\u0327’“—_'.:\xad \t\n\x1c\xa0\u2000\u3000İß"
+"""Characters that act on their neighbours when they are composed or converted to lower case, and some that do not."""
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+@given(text=st.text(HARD, max_size=60))
+@examples(100)
+@example(text="AΣ'A AΣ 'aΣ0Σ")
+@example(text="a_ _中 —_ e\u0301 \u1100\u1161\u11a8")
+def test_passages_are_those_of_the_whole_text_wherever_it_is_cut(chunk: int, text: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passages, "LENGTH", 4)
+        patch.setattr(passages, "ONE_IN", 1)
+        patch.setattr(passages, "CHUNK", 10**9)
+        expected = passages_of([text])
+        patch.setattr(passages, "CHUNK", chunk)
+        np.testing.assert_array_equal(passages_of([text]), expected)
+
+
+def test_share_read_is_that_of_the_joined_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = open_corpus(text=BOOK)
+    spans = [(0, 20_000), (20_000, 20_000), (30_000, 30_007), (40_001, corpus.chars)]
+    known = passages_of([BOOK[10_000:50_000]])
+    joined = known_share(known, "\n".join(BOOK[start:stop] for start, stop in spans))
+    assert 0.2 < joined < 0.7
+    for chunk in (100, 10**9):
+        monkeypatch.setattr(passages, "CHUNK", chunk)
+        assert share_read(known, corpus, spans) == joined
+        assert share_read(known, corpus, []) == share_read(None, corpus, spans) == 0.0
+
+
+@pytest.mark.parametrize("blank", [" ", "", "中"])
+def test_memory_does_not_grow_with_the_text(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+    monkeypatch.setattr(passages, "CHUNK", 10_000)
+    peaks = []
+    for times in (2, 20):
+        corpus = open_corpus(text=BOOK.replace(" ", blank) * times)
+        tracemalloc.start()
+        share_read(passages_of([""]), corpus, [(0, corpus.chars)])
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 500_000
 
 
 @pytest.mark.parametrize("text", ["", "a", "a b" * 20, "few words of a text", "x" * 63])
