@@ -52,7 +52,7 @@ def find_texts(folder: str | Path = ".") -> tuple[Candidate, ...]:
         shown = visible(str(folder), keep="")
         raise TextError(f"The folder {shown} cannot be listed ({error.strerror}): choose another folder") from None
     try:
-        data = [one for one in _listed(folder / "data") if one.group == "file" and matches(one.name, "*.txt")]
+        data = [one for one in _listed(folder / "data") if one.group == "file" and matches(one.name.lower(), "*.txt")]
     except OSError:
         data = []
     found = [Candidate(one.path, one.name, one.bytes, "data") for one in sorted(data, key=lambda one: one.name.lower())]

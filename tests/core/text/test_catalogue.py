@@ -14,13 +14,13 @@ from charlstm.text.reading import TextOptions
 
 
 def test_find_texts_lists_data_then_files_then_folders(tmp_path: Path) -> None:
-    for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/b.txt", "data/a.txt", "data/a.md", "sub/x"):
+    for name in ("Zoo.txt", "apple.md", "picture.png", ".hidden.txt", "data/B.TXT", "data/a.txt", "data/a.md", "sub/x"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("text")
     found = find_texts(tmp_path)
     assert [(one.group, one.name) for one in found] == [
         ("data", "a.txt"),
-        ("data", "b.txt"),
+        ("data", "B.TXT"),
         ("file", "apple.md"),
         ("file", "Zoo.txt"),
         ("folder", "data"),
