@@ -274,6 +274,8 @@ def open_corpus(
     names = _names_in_key(found, options)
     if held_out is not None:
         names += ["", *_names_in_key(held_out, options)]  # no source has an empty name
+    if options.strip_boilerplate:  # until version 0.2 this could leave out a book: such records are not used
+        names.insert(0, "each book")
     key = cache.source_key(names, options.to_dict(), builtin.version())
     kept = cache.find_record(key, stamps_of(items))
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
@@ -408,7 +410,8 @@ def _as_read_by_0_2(
     found = dataclasses.replace(resolve(sources, options), name=name)
     validation = None if held_out is None else resolve(held_out, options)
     texts = [found] if validation is None else [found, validation]
-    if all(len(text.items) == 1 or not any(usual_chars(item, options) for item in text.items) for text in texts):
+    limited = any(len(text.items) > 1 and any(usual_chars(item, options) for item in text.items) for text in texts)
+    if not limited and not options.strip_boilerplate:
         return None
     return _prepared(found, validation, options, progress, as_0_2=True)
 

@@ -59,14 +59,15 @@ def prepare(
 ) -> Prepared:
     """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary. ``as_0_2`` reads at most as
-    much as versions until 0.2 did, which ended all of a text where the built-in text in it usually ends.
+    A text for ``validation`` follows it in the same ids, so that both have one vocabulary. ``as_0_2`` reads what
+    versions until 0.2 did, which ended all of a text where the built-in text in it usually ends, and could leave out a
+    book as boilerplate where a file has several.
     """
     progress, began_ns = progress or ignore, time.time_ns()
     texts = [found] if validation is None else [found, validation]
     try:
         with cache.temporary_folder() as folder, (folder / "codes").open("w+b") as file:
-            spool, reading = _Spool(file), _Reading()
+            spool, reading = _Spool(file), _Reading(as_0_2)
             ends = []
             for text in texts:
                 start = spool.chars
@@ -110,6 +111,7 @@ def _shown(found: Resolved) -> str:
 
 @dataclass(slots=True)
 class _Reading:
+    as_0_2: bool
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
     stamps: list[FileStamp | None] = field(default_factory=list)
@@ -155,7 +157,7 @@ def _read(
             ends.feed(piece)
             last = piece[-1:] or last
         if item.builtin is None:
-            reading.boilerplate.extend(ends.boilerplate())
+            reading.boilerplate.extend(ends.boilerplate(as_0_2=reading.as_0_2))
         reading.stamps += opened
         before += sum(stamp.size for stamp in opened)
 
