@@ -1479,7 +1479,7 @@ def test_what_waits_in_write_is_done_in_its_order_before_what_is_typed_behind_it
     model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An export has the text as it was when it was asked for; what is typed does not wait for the model."""
-    player, path = listener.player, tmp_path / "text.txt"
+    player, path = listener.player, tmp_path / "text.md"
     player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.distribution is not None)
     with held_reading(monkeypatch):
@@ -1490,14 +1490,76 @@ def test_what_waits_in_write_is_done_in_its_order_before_what_is_typed_behind_it
         player.do(operations.INSERT, "X")
         listener.until(lambda p: p.length == 12)
         assert listener.line == "hello Xworld"
-        player.save_as(path.with_suffix(".md"), None)
+        player.save_as(path.with_stem("later"), None)
         player.do(operations.SET_WRITING, False)
         player.do(operations.RENAME, 0, "named")
         listener.until(lambda p: p.branches[0].name == "named")
         assert not player._playbacks[0].writing
-    listener.until(lambda p: any("Exported to text.md" in note for note in listener.notes))
-    assert path.read_text() == "The morninghello world"
-    assert "hello Xworld" in path.with_suffix(".md").read_text()
+    listener.until(lambda p: any("Exported to later.md" in note for note in listener.notes))
+    assert "The morninghello world" in path.read_text()
+    assert "hello Xworld" in path.with_stem("later").read_text()
+
+
+def test_text_alone_is_exported_before_the_model_has_read_it(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    player, path = listener.player, tmp_path / "text.txt"
+    player.load(PlayRequest(str(model)))
+    listener.until(lambda p: p.distribution is not None)
+    with held_reading(monkeypatch):
+        player.do(operations.INSERT, "hello\nworld")
+        player.save_as(path, None)
+        player.save_as(path.with_stem("text.prose"), None)
+        listener.until(lambda p: any("Exported to text.prose.txt" in note for note in listener.notes))
+    assert path.read_text() == "The morninghello\nworld"
+    assert path.with_stem("text.prose").read_text() == "The morninghello world"
+
+
+def test_message_of_a_file_stays_until_it_was_shown(model: Path, listener: Listener, tmp_path: Path) -> None:
+    """Also where something is done before the screen collects it."""
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "hello")
+    listener.saved(5)
+    (tmp_path / "way").write_text("in the way")
+    release = hold(player)
+    player.save_as(tmp_path / "way" / "story.txt", None)
+    player.save_as(tmp_path / "story.txt", None)
+    player._put(lambda: player._writer.wait(60))
+    player._put(lambda: player.do(operations.INSERT, "!"))  # behind what the jobs have said by then
+    release.set()
+    state = listener.until(lambda p: p.length == 6)
+    assert "cannot be written" in state.failure
+    assert state.note == f"Exported to story.txt in {home(tmp_path)}"
+
+
+def test_closing_waits_for_an_export(
+    model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release, path, save = threading.Event(), tmp_path / "story.html", user_files.save_bytes
+    monkeypatch.setattr(thread, "WAIT_FOR_FILE", 0.01)
+    monkeypatch.setattr(user_files, "save_bytes", lambda *arguments: (release.wait(60), save(*arguments)))
+    listener.player.load(PlayRequest(str(model)))
+    listener.player.do(operations.INSERT, "hello")
+    listener.saved(5)
+    listener.player.save_as(path, None)
+    assert not listener.player.close(0.5)
+    release.set()
+    assert listener.player.close(60)
+    assert "hello" in path.read_text()
+    assert not listener.player.rescue()
+
+
+def test_export_that_fails_at_the_end_is_said(model: Path, listener: Listener, tmp_path: Path) -> None:
+    listener.player.load(PlayRequest(str(model)))
+    listener.player.do(operations.INSERT, "hello")
+    listener.saved(5)
+    (tmp_path / "way").write_text("in the way")
+    listener.player.save_as(tmp_path / "way" / "story.md", None)
+    assert listener.player.close(60)
+    failure, kept = listener.player.rescue()
+    assert "story.md cannot be written" in failure
+    assert kept.startswith("The text is kept")
 
 
 def test_a_request_for_suggestions_gives_way_to_what_is_typed(
@@ -1522,7 +1584,7 @@ def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
     goes_on: bool, model: Path, listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when another text is played. An undo of what was not done takes nothing away."""
-    player, path = listener.player, tmp_path / "text.txt"
+    player, path = listener.player, tmp_path / "text.md"
     player.load(PlayRequest(str(model)))
     listener.until(lambda p: p.distribution is not None)
     player.do(operations.INSERT, "hello")
@@ -1538,7 +1600,7 @@ def test_words_behind_what_waits_for_the_model_are_kept_at_the_end(
             listener.until(lambda p: listener.prime == "Now")
         assert player.close(60)
     assert text_in_file(first.file, model) == "hello your own"
-    assert path.read_text() == "The morninghello your own"
+    assert "The morninghello your own" in path.read_text()
 
 
 def test_a_copy_that_has_learnt_suggests_with_the_random_numbers_of_the_place(model: Path, listener: Listener) -> None:

@@ -197,6 +197,7 @@ class Playback:
         self.loaded: LoadedModel | None = None
         self.facts: ModelFacts | None = None
         self.busy = self.error = self.note = self.failure = self.stop_reason = ""
+        self.job_notes, self.job_failures = list[str](), list[str]()  # of files; shown whatever is done since
         self.running = False
         self.ended = False  # at the end of a sentence, where it was to end
         self.remaining = 0  # characters until streaming pauses; below 0 it goes on to the end of a sentence
@@ -706,8 +707,8 @@ class Playback:
             facts=self.facts,
             busy=self.busy,
             error=self.error,
-            note=self.note,
-            failure=self.failure,
+            note=" ".join(filter(None, (*self.job_notes, self.note))),
+            failure=" ".join(filter(None, (*self.job_failures, self.failure))),
             unknown=tuple(reader.session.unknown),
             version=version,
             done=self.done,
@@ -755,6 +756,8 @@ class Playback:
             unopened=self.unopened,
         )
         self.note = self.failure = ""
+        self.job_notes.clear()
+        self.job_failures.clear()
         return state
 
     def _difference(self, text: Text, prime_length: int) -> tuple[int, int, Text]:
