@@ -797,6 +797,31 @@ def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_t
     assert load_session(other, load_model(model)).read() == "first second"
 
 
+@pytest.mark.parametrize("opens", [True, False])
+def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
+    opens: bool, model: Path, listener: Listener
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "first")
+    file = listener.saved(5).file
+    assert file is not None
+    player.load(PlayRequest(str(model), prime="e"))
+    listener.until(lambda p: listener.prime == "e")
+    assert player.give_title("The bell", file)
+    assert not player.give_title("The bell", file.with_stem("another"))
+    assert saving.read_summary(file).title == "The bell"
+    if opens:
+        player.load(PlayRequest(str(model), session=file))
+    else:
+        player.do(operations.UNDO)
+    listener.until(lambda p: p.length == 5 and p.title == "The bell")
+    player.do(operations.INSERT, " second")
+    assert listener.saved(12).file == file
+    assert saving.read_summary(file).title == "The bell"
+    assert not any("Another program" in note for note in listener.notes)
+
+
 def test_session_that_is_opened_before_it_is_saved_whole_says_so(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

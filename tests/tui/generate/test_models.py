@@ -800,6 +800,13 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
         await it.pilot.press("escape")
         assert read_summary(first).title == "a storm at sea"
+        for _ in range(10):
+            if "my own words" not in it.text:
+                await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.state.title == "a storm at sea")
+        await it.pilot.press("w", *" again", "escape", "escape")
+        await it.until(lambda: it.text.endswith("again") and it.screen.view_name == "play")
+        assert it.state.file == first
     async with playing(model) as it:
         await it.pilot.press("o", *"storm", "enter")
         await it.until(lambda: "my own words" in it.text)

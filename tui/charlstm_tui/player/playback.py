@@ -6,7 +6,7 @@ import contextlib
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -409,6 +409,13 @@ class Playback:
         worth_it = replaced.has_work or not (with_work or self.request.session is not None)
         self.before = [*with_work, *([replaced] if worth_it else [])] if same else []
         self.after = []
+
+    def keep_title(self, key: Hashable, title: str) -> None:
+        """A text that is played, or that undo or redo goes to, got a title."""
+        if self.key == key:
+            self.title, self.changed = title, True
+        self.before = [replace(one, title=title) if one.key == key else one for one in self.before]
+        self.after = [replace(one, title=title) if one.key == key else one for one in self.after]
 
     def put_back(self, replaced: Replaced) -> None:
         """Play a text again."""

@@ -147,7 +147,7 @@ class Player:
         """By playback: how often something was asked for with :meth:`do`."""
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
 
-    # ---- for the screen; only close() waits
+    # ---- for the screen; only close() and give_title() wait
 
     def start(self) -> None:
         """Start the thread."""
@@ -272,9 +272,23 @@ class Player:
 
         self._put(rename)
 
-    def give_title(self, title: str) -> None:
-        """Give the session a title, by which it is listed."""
-        self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
+    def give_title(self, title: str, path: Path | None = None) -> bool:
+        """Give the session a title, by which it is listed; or the one at ``path``, if that was played before. Returns
+        whether it was. Only for such a one this waits for the disk."""
+        if path is None:
+            self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
+            return True
+        key = self._saver.give_title(path, title)
+        if key is None:
+            return False
+
+        def keep() -> None:
+            for playback in self._playbacks.values():
+                playback.keep_title(key, title)
+
+        self._put(keep)
+        self._saver.flush(path, WAIT_FOR_FILE)
+        return True
 
     def save_as(self, path: Path, colour: str | None) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
