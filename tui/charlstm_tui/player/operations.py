@@ -373,11 +373,15 @@ def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
     unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
     if unknown is not None:
         raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
-    _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
+    if playback.writing:
+        playback.document.move(playback.place(place), undoable=False)
+        playback.document.insert(chars, CHOSEN, kind="choosing")
+    else:
+        _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
 
 
 CHOOSE = Operation(_choose)
-"""Put characters at a place; the text from there on stays as a branch."""
+"""Put characters at a place; what follows stays while writing, else it stays as a branch."""
 SWITCH = Operation(lambda playback, number: playback.document.switch(number))
 """Make a branch the current text."""
 
