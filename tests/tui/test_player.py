@@ -797,6 +797,25 @@ def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_t
     assert load_session(other, load_model(model)).read() == "first second"
 
 
+def test_in_write_neither_undo_nor_redo_goes_to_another_text(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.do(operations.INSERT, "first")
+    listener.until(lambda p: p.length == 5)
+    player.load(PlayRequest(str(model), prime="e"))
+    listener.until(lambda p: listener.prime == "e")
+    player.do(operations.UNDO)
+    back = listener.until(lambda p: p.length == 5)
+    player.do(operations.SET_WRITING, True)
+    for operation in (operations.UNDO, operations.UNDO, operations.REDO, operations.REDO):
+        player.do(operation)
+    state = listener.until(lambda p: p.done == player.asked[0])
+    assert (state.length, state.session_id, state.redoable) == (5, back.session_id, "")
+    player.do(operations.SET_WRITING, False)
+    player.do(operations.REDO)
+    listener.until(lambda p: listener.prime == "e")
+
+
 @pytest.mark.parametrize("opens", [True, False])
 def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
     opens: bool, model: Path, listener: Listener

@@ -459,8 +459,10 @@ class Playback:
 
     @property
     def can_advance(self) -> bool:
-        """Whether redo goes on to the text from which undo went back."""
-        return bool(self.after) and self.is_open and self.document.changes == self._changes_then
+        """Whether redo goes on to the text from which undo went back. Not in Write, as with :attr:`can_return`."""
+        if self.writing or not self.after or not self.is_open:
+            return False
+        return self.document.changes == self._changes_then
 
     def go_to_other(self, direction: int) -> None:
         """Play the text before this one (-1), or the one from which that was done (1)."""
