@@ -305,7 +305,7 @@ def test_what_was_cut_is_pasted_into_the_text_of_another_model_as_that_knows_it(
     listener.until(lambda p: p.cut == "a你b")
     listener.player.load(PlayRequest(str(model), prime="one", speed=FULL))
     listener.until(lambda p: p.distribution is not None and p.facts is not None and p.facts.path == model)
-    listener.player.do(operations.PASTE_CUT)
+    listener.player.do(operations.PASTE, "older", 0)
     state = listener.until(lambda p: p.length == 2)
     assert listener.line == "ab"
     assert "你" in state.note

@@ -217,8 +217,14 @@ def _insert(playback: Playback, text: str) -> None:
     playback.document.insert(_known(playback, text))
 
 
-def _paste(playback: Playback) -> None:
-    playback.document.insert(_known(playback, playback.cut))  # it may have been cut from the text of another model
+def _paste(
+    playback: Playback, clipboard: str, cuts: int, start: SeenPosition | None = None, stop: SeenPosition | None = None
+) -> None:
+    text = clipboard if playback.cuts == cuts else playback.cut
+    if start is not None and stop is not None:
+        _replace(playback, start, stop, text)
+    else:
+        _insert(playback, text)
 
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
@@ -262,13 +268,16 @@ def _cut(playback: Playback, start: SeenPosition, stop: SeenPosition) -> None:
 
 
 def _cut_rest(playback: Playback) -> None:
-    _take_out(playback, playback.document.cursor, len(playback.document))
+    document = playback.document
+    if document.cursor == len(document):
+        playback.note = "There is nothing after the cursor."
+    _take_out(playback, document.cursor, len(document))
 
 
 def _take_out(playback: Playback, start: int, stop: int) -> None:
-    playback.cut = playback.document.text.read(start, stop)
-    playback.cuts += 1
     if start < stop:
+        playback.cut = playback.document.text.read(start, stop)
+        playback.cuts += 1
         playback.document.replace(start, stop)
 
 
@@ -317,8 +326,9 @@ def _known(playback: Playback, text: str) -> str:
 
 INSERT = Operation(_insert)
 """Put the user's own text in at the cursor; what follows stays."""
-PASTE_CUT = Operation(_paste)
-"""Put what was cut last in at the cursor."""
+PASTE = Operation(_paste)
+"""Put the clipboard in at the cursor, or in the place of the characters from one place to another; or what was cut
+last, where more was cut than so many times and the clipboard does not have it yet."""
 REPLACE = Operation(_replace)
 """Put the user's own text, or nothing, in the place of the characters from one place to another; what follows stays."""
 REPLACE_FOUND = Operation(_replace_found)

@@ -698,6 +698,8 @@ class Playback:
                 settings=self.settings,
                 speed=self.speed,
                 done=self.done,
+                cut=self.cut,
+                cuts=self.cuts,
                 unopened=self.unopened,
             )
         document, reader = self.document, self.reader
