@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -119,6 +120,28 @@ async def test_report_on_the_checkpoint_that_is_played(home: Path, monkeypatch: 
         assert commands == [("report", str(run.path), "--out", page, "--snapshot", "200")]
         await it.pilot.press("ctrl+s", *"inside.report.html", "enter")
         await it.until(lambda: "The disk is full" in it.status())
+
+
+async def test_pages_that_are_asked_for_one_after_the_other_are_both_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = asyncio.Event()
+
+    async def write_report(path: Path, run: Path, step: int | None) -> None:
+        await finished.wait()
+        path.write_text("the report")
+
+    monkeypatch.setattr("charlstm_tui.generate.exports.write_report", write_report)
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        for name in ("one.report.html", "two.checkpoints.html"):
+            await it.pilot.press("ctrl+s", *name, "enter")
+            await it.until(lambda: it.app.screen is it.screen)
+        await it.until(lambda: "Exported to two.checkpoints.html" in it.status())
+        finished.set()
+        await it.until(lambda: "Exported to one.report.html" in it.status())
+    assert (home / "one.report.html").read_text() == "the report"
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:
