@@ -364,6 +364,21 @@ def test_change_of_the_checkpoint_that_is_stopped_says_so(listener: Listener, mo
 
 
 @pytest.mark.usefixtures("run_that_is_played")
+def test_text_of_which_words_were_erased_stays_with_another_checkpoint(listener: Listener) -> None:
+    player = listener.player
+    player.do(operations.STREAM, 40)
+    before = listener.until(lambda p: p.length == 40 and not p.running)
+    player.do(operations.SET_WRITING, True)
+    player.do(operations.ERASE, 10, 0)
+    player.do(operations.SET_WRITING, False)
+    listener.until(lambda p: p.length == 30)
+    text = listener.line
+    player.load_checkpoint(-1)
+    listener.until(lambda p: p.session_id != before.session_id and p.distribution is not None)
+    assert listener.line == text
+
+
+@pytest.mark.usefixtures("run_that_is_played")
 def test_cells_that_are_held_stay_so_with_another_checkpoint(listener: Listener) -> None:
     held = (Clamp(1, 1, value=1.0),)
     listener.player.do(operations.CHANGE_CLAMPS, lambda clamps: held)
