@@ -39,7 +39,7 @@ from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.overlap import OverlapCheck
-from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel
+from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
@@ -233,6 +233,19 @@ def test_own_text_goes_in_and_what_is_unknown_is_named(model: Path, listener: Li
     state = listener.until(lambda p: p.length == 10)
     assert listener.line == 'hi!"I\'m"--'
     assert state.note == 'Not known to the model, put in plainly: “ as ", ’ as \', ” as ", — as --.'
+
+
+def test_other_characters_that_are_asked_for_at_once_are_all_at_one_place(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=0))
+    listener.until(lambda p: p.distribution is not None)
+    release = hold(player)
+    place = SeenPosition(len(PRIME), 0)
+    for _ in range(3):
+        player.do(operations.ALTERNATIVE, 1, place)
+    release.set()
+    state = listener.until(lambda p: p.done == player.asked[0] and len(p.branches) > 1)
+    assert (state.position, len(state.branches)) == (len(PRIME), 3)
 
 
 def test_what_a_model_of_plain_letters_does_not_know_goes_in_plainly(tmp_path: Path, listener: Listener) -> None:

@@ -111,7 +111,7 @@ def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -
     """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if it
     was not there before. Without a character there, the likeliest one is put there."""
     document, reader = playback.document, playback.reader
-    position = playback.place(place)
+    position = playback.place(place, stays=True)
     chars = [one.char for one in reader.distribution(position, len(playback.model.vocabulary)).alternatives]
     here = document.text.read(position, position + 1)
     number = chars.index(here) + direction if here in chars else 0
@@ -172,8 +172,9 @@ GENERATE_ONE = Operation(_generate_one, reads=to_end, edits=False)
 """Generate one character at the end of the text."""
 REGENERATE = Operation(_regenerate, reads=to_place)
 """Stream other text from a place on; the old one stays as a branch."""
-ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: to_place(playback, place))
-"""Show the next less likely (1) or likelier (-1) character at a place, as a branch."""
+ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: playback.place(place, stays=True))
+"""Show the next less likely (1) or likelier (-1) character at a place, as a branch. The place stays before what the one
+asked for just before put there."""
 CONTINUATIONS = Operation(
     lambda playback, *how: playback.find_continuations(*how), reads=to_cursor, edits=False, unread=leave
 )
