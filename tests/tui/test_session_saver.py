@@ -22,7 +22,7 @@ from charlstm.generation.saved_state import load
 from charlstm.generation.saving import copy_tree, save_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, SessionSummary, read
+from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, SessionSummary, give_title, read
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm_tui.player import saved_sessions, session_saver
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
@@ -520,6 +520,48 @@ def test_session_that_is_opened_again_after_its_end_goes_on_in_its_file(saver: S
     played.end()
     wait(lambda: saver._savings[0].log is None, "the end")
     saver.go_on(5, place, state_of(found.state.document), found.seen)  # read before it was compacted
+    played.key = 5
+    played.type("cd")
+    assert played.check() == path
+    assert played.status.note == ""
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_title_of_a_session_that_was_played_is_in_its_file_and_stays(
+    ended: bool, saver: SessionSaver, place: Path
+) -> None:
+    """Also where it was given before the file was made small."""
+    played = Played(saver, place)
+    played.type("ab ")
+    path = played.wait()
+    before = read(path).state.summary.saved
+    slow = SlowCache()
+    played.end(cache=slow)
+    slow.began.wait(TIMEOUT)
+    if ended:
+        slow.go_on.set()
+        wait(lambda: saver._savings[0].log is None, "the end")
+    assert saver.give_title(path, "The bell") == 0
+    slow.go_on.set()
+    wait(lambda: not played.status.unsaved and saver._savings[0].log is None, "the title")
+    summary = read(path).state.summary
+    assert (summary.title, summary.saved) == ("The bell", before)
+    assert saver.give_title(path.with_stem("another"), "None") is None
+    played.type("cd")
+    played.check(path)
+
+
+def test_session_that_got_a_title_elsewhere_goes_on_in_its_file(saver: SessionSaver, place: Path) -> None:
+    played = Played(saver, place)
+    played.type("ab ")
+    path = played.wait()
+    played.end()
+    wait(lambda: saver._savings[0].log is None, "the end")
+    give_title(path, "The bell")
+    assert saver.give_title(path, "Another") is None
+    found = read(path)
+    saver.go_on(5, place, state_of(found.state.document), found.seen)
+    assert not saver.knows(0)
     played.key = 5
     played.type("cd")
     assert played.check() == path

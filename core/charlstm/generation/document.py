@@ -300,8 +300,9 @@ class Document:
 
     @property
     def is_edited(self) -> bool:
-        """Whether the user had a part in it: wrote, chose, or made a branch."""
-        return len(self._branches) > 1 or bool((self.text.sources(self.prime_length) != GENERATED).any())
+        """Whether the user had a part in it: wrote, chose, erased, or made a branch."""
+        changed = any(change.kind not in (MOVE, GENERATE) for change in self._history.done if not change.is_nothing)
+        return changed or len(self._branches) > 1 or bool((self.text.sources(self.prime_length) != GENERATED).any())
 
     @property
     def words(self) -> int:

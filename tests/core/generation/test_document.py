@@ -131,6 +131,22 @@ def test_erasing_on_both_sides_is_one_change():
     assert (document.text.read(), document.cursor) == (start, 8)
 
 
+def test_text_is_edited_where_something_was_erased_or_accepted():
+    """What is left is all generated."""
+    edits = lambda text: text.erase(before=3), lambda text: text.insert("ab", GENERATED, kind="accepting")
+    for edit in edits:
+        document = played(10)
+        document.begin_generating()
+        document.generate("a")
+        document.move(8)
+        assert not document.is_edited
+        edit(document)
+        assert document.is_edited
+        assert Document.from_dict(document.to_dict()).is_edited
+        document.undo()
+        assert not document.is_edited
+
+
 def test_edit_of_the_prime_makes_it_text_and_undo_makes_it_the_prime_again():
     document = played(5)
     assert document.prime_length == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
@@ -119,6 +120,28 @@ async def test_report_on_the_checkpoint_that_is_played(home: Path, monkeypatch: 
         assert commands == [("report", str(run.path), "--out", page, "--snapshot", "200")]
         await it.pilot.press("ctrl+s", *"inside.report.html", "enter")
         await it.until(lambda: "The disk is full" in it.status())
+
+
+async def test_pages_that_are_asked_for_one_after_the_other_are_both_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished = asyncio.Event()
+
+    async def write_report(path: Path, run: Path, step: int | None) -> None:
+        await finished.wait()
+        path.write_text("the report")
+
+    monkeypatch.setattr("charlstm_tui.generate.exports.write_report", write_report)
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=100).run
+    async with playing(run.path) as it:
+        await it.paused(10)
+        for name in ("one.report.html", "two.checkpoints.html"):
+            await it.pilot.press("ctrl+s", *name, "enter")
+            await it.until(lambda: it.app.screen is it.screen)
+        await it.until(lambda: "Exported to two.checkpoints.html" in it.status())
+        finished.set()
+        await it.until(lambda: "Exported to one.report.html" in it.status())
+    assert (home / "one.report.html").read_text() == "the report"
 
 
 def test_slider_has_a_cell_for_each_checkpoint_as_far_as_there_is_space() -> None:
@@ -800,6 +823,13 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
         await it.pilot.press("escape")
         assert read_summary(first).title == "a storm at sea"
+        for _ in range(10):
+            if "my own words" not in it.text:
+                await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.state.title == "a storm at sea")
+        await it.pilot.press("w", *" again", "escape", "escape")
+        await it.until(lambda: it.text.endswith("again") and it.screen.view_name == "play")
+        assert it.state.file == first
     async with playing(model) as it:
         await it.pilot.press("o", *"storm", "enter")
         await it.until(lambda: "my own words" in it.text)

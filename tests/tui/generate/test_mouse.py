@@ -55,6 +55,23 @@ async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int
             await it.until(lambda wanted=wanted: it.text == wanted)
 
 
+async def test_click_on_a_candidate_in_write_leaves_what_follows(model: Path) -> None:
+    async with playing(model, (120, 36)) as it:
+        await it.paused(20)
+        before = it.text
+        await it.pilot.press("w", *["left"] * 5)
+        candidates = it.screen.query_one(Candidates)
+        await it.until(lambda: it.position == 15 and len(candidates.shown) > 2)
+        char = candidates.shown[1].char
+        rows = [line[candidates.content_region.x :] for line in it.screen_text().splitlines()]
+        y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
+        await it.pilot.click(offset=(candidates.content_region.x + 4, y))
+        await it.until(lambda: it.text == before[:-5] + char + before[-5:])
+        assert it.position == 16
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before)
+
+
 async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
     async with playing(model, (120, 36)) as it:
         await it.paused(20)

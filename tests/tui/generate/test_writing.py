@@ -239,6 +239,39 @@ async def test_a_paste_right_after_a_cut_has_what_was_cut(model: Path) -> None:
         assert it.app.clipboard == word.group()
 
 
+async def test_a_cut_of_nothing_leaves_the_clipboard(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(5)
+        before = it.text
+        await it.pilot.press("w", "left", "left", "ctrl+r")
+        await it.until(lambda: it.text == before[:-2])
+        it.app.copy_to_clipboard("copied")
+        await it.burst("ctrl+r", "ctrl+v")
+        await it.until(lambda: it.text == before[:-2] + "copied")
+        assert it.app.clipboard == "copied"
+        await it.pilot.press("ctrl+r")
+        await it.until(lambda: "nothing after the cursor" in it.status())
+
+
+async def test_clipboard_stays_while_there_is_no_text(model: Path) -> None:
+    """Also where a cut comes meanwhile."""
+    async with playing(model) as it:
+        await it.paused(5)
+        await it.pilot.press("w", "left", "left", "ctrl+r")
+        await it.until(lambda: it.state.cuts == 1)
+        it.app.copy_to_clipboard("copied")
+        played, player = it.state.request, it.screen.player
+        player._put(lambda: player._playbacks[0].fail("A test."))
+        await it.until(lambda: it.state.error == "A test.")
+        assert it.app.clipboard == "copied"
+        it.screen.play._text.cut_rest()
+        it.screen.play.load(played)
+        await it.until(lambda: it.screen.play.playing and it.state.read_to == it.state.size)
+        assert it.app.clipboard == "copied"
+        await it.pilot.press("w", "ctrl+end", "ctrl+v")
+        await it.until(lambda: it.text.endswith("copied"))
+
+
 async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(10)

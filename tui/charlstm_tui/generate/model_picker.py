@@ -48,7 +48,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     Typing narrows the list; a path may be typed in full. The sessions are those of all models, the newest first;
     ``sessions`` is the folder of those of the model ``here``. ``played`` is the session that is played, to which
-    ``give_title`` gives a title.
+    ``give_title`` gives a title, as to one that was played before: called with its path, it returns whether it was.
     """
 
     DEFAULT_CSS = """
@@ -64,7 +64,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     def __init__(
         self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None,
-        give_title: Callable[[str], object] = lambda title: None,
+        give_title: Callable[..., bool] = lambda title, path=None: False,
     ) -> None:  # fmt: skip
         super().__init__()
         self._state, self._here, self._sessions, self._played = state, here, sessions, played
@@ -188,8 +188,12 @@ class ModelPicker(SafeWorkers, Dialog):
 
     @work
     async def _write_title(self, path: Path, title: str) -> None:
+        def write(check: object) -> None:
+            if not self._give_title(title, path):
+                session_log.give_title(path, title)
+
         try:
-            await in_thread(lambda check: session_log.give_title(path, title))
+            await in_thread(write)
         except LogLostError:
             self._say("Another program has this session open: give it the title there.")
         except GenerationError:

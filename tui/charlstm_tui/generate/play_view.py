@@ -963,8 +963,6 @@ def _is_other_text(before: PlaybackState | None, state: PlaybackState) -> bool:
 
 
 def _cut_words(length: int) -> str:
-    if not length:
-        return "There is nothing after the cursor."
     return f"Cut {plural(length, 'character')}: {key_of('generate.undo_written')} brings them back."
 
 

@@ -32,7 +32,7 @@ class PlayedText:
         """Whether the player generates."""
         self.prime_length = 0
         self._version = self._done = 0  # of the state that the view shows
-        self._cuts = self._cuts_seen = 0
+        self._cuts_seen = 0
         self._waiting: deque[Callable[[], None]] = deque()
 
     # ---- the view and the player's thread
@@ -190,11 +190,7 @@ class PlayedText:
 
     def paste(self) -> None:
         """Put what was cut or copied last in at the cursor, or in the place of what is selected."""
-        if self._cuts == self._cuts_seen:
-            self.type(self.view.app.clipboard)
-        else:  # the text that was cut is not here yet
-            self._replace_selected("")
-            self.do(operations.PASTE_CUT)
+        self.do(operations.PASTE, self.view.app.clipboard, self._cuts_seen, *(self._selected() or ()))
 
     def _selected(self) -> tuple[SeenPosition, SeenPosition] | None:
         """The places of the selection, which ends; ``None`` if nothing is selected."""
@@ -218,14 +214,12 @@ class PlayedText:
         selected = self._selected()
         if selected is None:
             return False
-        self._cuts += 1
         self.do(operations.CUT, *selected)
         return True
 
     def cut_rest(self) -> None:
         """Take out what stands after the cursor, for the clipboard."""
         self.view.screen.clear_selection()
-        self._cuts += 1
         self.do(operations.CUT_REST)
 
 

@@ -87,7 +87,7 @@ class SessionFiles:
         return home(path if session_id == state.session_id else path.with_name(name))
 
     def _in_background(self, writing: Awaitable[None]) -> None:
-        self._view.run_worker(writing, group="page", exclusive=True)
+        self._view.run_worker(writing, group="page")
 
     async def _write_checkpoints(self, path: Path, state: PlaybackState, prime: str, run: Run) -> None:
         """Write the page of what every checkpoint of the run generates."""

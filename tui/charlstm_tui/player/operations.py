@@ -111,7 +111,7 @@ def _show_alternative(playback: Playback, direction: int, place: SeenPosition) -
     """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if it
     was not there before. Without a character there, the likeliest one is put there."""
     document, reader = playback.document, playback.reader
-    position = playback.place(place)
+    position = playback.place(place, stays=True)
     chars = [one.char for one in reader.distribution(position, len(playback.model.vocabulary)).alternatives]
     here = document.text.read(position, position + 1)
     number = chars.index(here) + direction if here in chars else 0
@@ -172,8 +172,9 @@ GENERATE_ONE = Operation(_generate_one, reads=to_end, edits=False)
 """Generate one character at the end of the text."""
 REGENERATE = Operation(_regenerate, reads=to_place)
 """Stream other text from a place on; the old one stays as a branch."""
-ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: to_place(playback, place))
-"""Show the next less likely (1) or likelier (-1) character at a place, as a branch."""
+ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: playback.place(place, stays=True))
+"""Show the next less likely (1) or likelier (-1) character at a place, as a branch. The place stays before what the one
+asked for just before put there."""
 CONTINUATIONS = Operation(
     lambda playback, *how: playback.find_continuations(*how), reads=to_cursor, edits=False, unread=leave
 )
@@ -217,8 +218,14 @@ def _insert(playback: Playback, text: str) -> None:
     playback.document.insert(_known(playback, text))
 
 
-def _paste(playback: Playback) -> None:
-    playback.document.insert(_known(playback, playback.cut))  # it may have been cut from the text of another model
+def _paste(
+    playback: Playback, clipboard: str, cuts: int, start: SeenPosition | None = None, stop: SeenPosition | None = None
+) -> None:
+    text = clipboard if playback.cuts == cuts else playback.cut
+    if start is not None and stop is not None:
+        _replace(playback, start, stop, text)
+    else:
+        _insert(playback, text)
 
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
@@ -262,13 +269,16 @@ def _cut(playback: Playback, start: SeenPosition, stop: SeenPosition) -> None:
 
 
 def _cut_rest(playback: Playback) -> None:
-    _take_out(playback, playback.document.cursor, len(playback.document))
+    document = playback.document
+    if document.cursor == len(document):
+        playback.note = "There is nothing after the cursor."
+    _take_out(playback, document.cursor, len(document))
 
 
 def _take_out(playback: Playback, start: int, stop: int) -> None:
-    playback.cut = playback.document.text.read(start, stop)
-    playback.cuts += 1
     if start < stop:
+        playback.cut = playback.document.text.read(start, stop)
+        playback.cuts += 1
         playback.document.replace(start, stop)
 
 
@@ -317,8 +327,9 @@ def _known(playback: Playback, text: str) -> str:
 
 INSERT = Operation(_insert)
 """Put the user's own text in at the cursor; what follows stays."""
-PASTE_CUT = Operation(_paste)
-"""Put what was cut last in at the cursor."""
+PASTE = Operation(_paste)
+"""Put the clipboard in at the cursor, or in the place of the characters from one place to another; or what was cut
+last, where more was cut than so many times and the clipboard does not have it yet."""
 REPLACE = Operation(_replace)
 """Put the user's own text, or nothing, in the place of the characters from one place to another; what follows stays."""
 REPLACE_FOUND = Operation(_replace_found)
@@ -373,11 +384,15 @@ def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
     unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
     if unknown is not None:
         raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
-    _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
+    if playback.writing:
+        playback.document.move(playback.place(place), undoable=False)
+        playback.document.insert(chars, CHOSEN, kind="choosing")
+    else:
+        _branch_off(playback, playback.place(place), chars, CHOSEN, kind="choosing")
 
 
 CHOOSE = Operation(_choose)
-"""Put characters at a place; the text from there on stays as a branch."""
+"""Put characters at a place; what follows stays while writing, else it stays as a branch."""
 SWITCH = Operation(lambda playback, number: playback.document.switch(number))
 """Make a branch the current text."""
 

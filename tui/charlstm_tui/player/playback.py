@@ -6,7 +6,7 @@ import contextlib
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -197,6 +197,7 @@ class Playback:
         self.loaded: LoadedModel | None = None
         self.facts: ModelFacts | None = None
         self.busy = self.error = self.note = self.failure = self.stop_reason = ""
+        self.job_notes, self.job_failures = list[str](), list[str]()  # of files; shown whatever is done since
         self.running = False
         self.ended = False  # at the end of a sentence, where it was to end
         self.remaining = 0  # characters until streaming pauses; below 0 it goes on to the end of a sentence
@@ -409,6 +410,13 @@ class Playback:
         self.before = [*with_work, *([replaced] if worth_it else [])] if same else []
         self.after = []
 
+    def keep_title(self, key: Hashable, title: str) -> None:
+        """A text that is played, or that undo or redo goes to, got a title."""
+        if self.key == key:
+            self.title, self.changed = title, True
+        self.before = [replace(one, title=title) if one.key == key else one for one in self.before]
+        self.after = [replace(one, title=title) if one.key == key else one for one in self.after]
+
     def put_back(self, replaced: Replaced) -> None:
         """Play a text again."""
         self.stop()
@@ -451,8 +459,10 @@ class Playback:
 
     @property
     def can_advance(self) -> bool:
-        """Whether redo goes on to the text from which undo went back."""
-        return bool(self.after) and self.is_open and self.document.changes == self._changes_then
+        """Whether redo goes on to the text from which undo went back. Not in Write, as with :attr:`can_return`."""
+        if self.writing or not self.after or not self.is_open:
+            return False
+        return self.document.changes == self._changes_then
 
     def go_to_other(self, direction: int) -> None:
         """Play the text before this one (-1), or the one from which that was done (1)."""
@@ -688,6 +698,8 @@ class Playback:
                 settings=self.settings,
                 speed=self.speed,
                 done=self.done,
+                cut=self.cut,
+                cuts=self.cuts,
                 unopened=self.unopened,
             )
         document, reader = self.document, self.reader
@@ -706,8 +718,8 @@ class Playback:
             facts=self.facts,
             busy=self.busy,
             error=self.error,
-            note=self.note,
-            failure=self.failure,
+            note=" ".join(filter(None, (*self.job_notes, self.note))),
+            failure=" ".join(filter(None, (*self.job_failures, self.failure))),
             unknown=tuple(reader.session.unknown),
             version=version,
             done=self.done,
@@ -755,6 +767,8 @@ class Playback:
             unopened=self.unopened,
         )
         self.note = self.failure = ""
+        self.job_notes.clear()
+        self.job_failures.clear()
         return state
 
     def _difference(self, text: Text, prime_length: int) -> tuple[int, int, Text]:

@@ -338,6 +338,12 @@ def copy_as(path: Path, colour: str | None, state: SessionState, session: Sessio
         def write() -> None:
             user_files.save(path, lambda file: session_log.write_state(file, state))
 
+    elif path.suffix.lower() == ".txt":
+        text = state.document.text.read()  # of which the model need not have read anything
+
+        def write() -> None:
+            saving.export_text(text, path)
+
     elif path.name.lower().endswith((".tree.html", ".tree.htm")):
 
         def write() -> None:  # it reads all branches, which may take long

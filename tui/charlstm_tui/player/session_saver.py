@@ -29,6 +29,7 @@ from charlstm.generation.session_log import (
     changes,
 )
 from charlstm.runs.folder import Run, known_runs, list_runs
+from charlstm.storage import FileStamp
 from charlstm_tui.background import JobQueue
 from charlstm_tui.choices import path_after_rename
 from charlstm_tui.error_log import LOG, sentence
@@ -231,6 +232,20 @@ class SessionSaver:
             all_of_them = (*self._replaced, *self._savings.values())
             return [saving.status for saving in all_of_them if saving.status.unsaved]
 
+    def give_title(self, path: Path, title: str) -> Hashable | None:
+        """Give the session in a file a title, if it was saved here and the file is as it was left. Returns its key."""
+        with self._changed:
+            for key, saving in self._savings.items():
+                if saving.path == path and saving.summary is not None and _is_as_left(saving):
+                    saving.written_summary = saving.written_summary or saving.summary  # so that its time stays
+                    saving.summary = replace(saving.summary, title=title)
+                    if saving.end_state is not None:
+                        saving.end_state = replace(saving.end_state, summary=saving.summary)
+                    saving.waits = True
+                    self._changed.notify_all()
+                    return key
+        return None
+
     def wait_for(self, key: Hashable, timeout: float) -> bool:
         """Wait until all that was saved of a session is in its file, ``timeout`` seconds at most. Returns whether it
         is."""
@@ -255,7 +270,8 @@ class SessionSaver:
             )
 
     def _take_up(self, key: Hashable, folder: Path, state: SessionState, seen: SeenFile, run: Path | None) -> bool:
-        """Go on with a session that was ended here, if there is one in that file with that text."""
+        """Go on with a session that was ended here, if there is one in that file with that text. Where something else
+        has changed the file since, such as a title, it goes on as it was read."""
         with self._changed:
             for saving in (*self._savings.values(), *self._replaced):
                 if saving.path == seen.path and saving.is_ending and not saving.waits and _same(saving.state, state):
@@ -266,6 +282,8 @@ class SessionSaver:
                 self._replaced.remove(saving)
             else:
                 del self._savings[saving.key]
+            if not _is_as_left(saving):
+                return False
             self._retire(key)
             saving.key, saving.folder, saving.run, saving.is_new = key, folder, run, True
             saving.is_ending, saving.end_state, saving.note = False, None, ""
@@ -541,9 +559,19 @@ class SessionSaver:
 
 
 def _is_only_named(saving: _Saving, summary: SessionSummary) -> bool:
-    """Whether nothing has changed but which saved session this one continues: it is no newer than that then."""
+    """Whether nothing has changed but the title, and which saved session this one continues: it is no newer then."""
     before = saving.written_summary
-    return before is not None and summary == replace(before, continues=summary.continues)
+    return before is not None and summary == replace(before, continues=summary.continues, title=summary.title)
+
+
+def _is_as_left(saving: _Saving) -> bool:
+    """Whether a file is open here, or has not changed since it was closed here."""
+    if saving.log is not None or saving.seen is None or saving.path is None:
+        return saving.log is not None
+    try:
+        return FileStamp.of(os.stat(saving.path)) == saving.seen.stamp
+    except OSError:
+        return False
 
 
 def _same(one: SessionState | None, other: SessionState) -> bool:

@@ -147,7 +147,7 @@ class Player:
         """By playback: how often something was asked for with :meth:`do`."""
         self._thread = threading.Thread(target=self._run, name="charlstm-player", daemon=True)
 
-    # ---- for the screen; only close() waits
+    # ---- for the screen; only close() and give_title() wait
 
     def start(self) -> None:
         """Start the thread."""
@@ -165,18 +165,20 @@ class Player:
         if self._thread.is_alive() or not self._saver.write_all(max(0.0, end - time.monotonic())):
             return False
         self._saver.close(max(0.0, end - time.monotonic()))
-        self._writer.wait(max(0.0, end - time.monotonic()))
         return True
 
     def rescue(self) -> list[str]:
-        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these
-        sessions."""
+        """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
+        and about each file that was asked for and could not be written, where the screen has not said it."""
         sentences = []
         for key, state in self._last_states.items():
             status = self._saver.status(key)
             if status.unsaved:
                 sentences.append(f"{status.failure} {saved_sessions.rescue(state)}")
-        return sentences
+        failures = [failure for playback in self._playbacks.values() for failure in playback.job_failures]
+        if failures and not sentences and (kept := saved_sessions.kept(self.file)):
+            sentences.append(kept)
+        return [*failures, *sentences]
 
     @property
     def file(self) -> Path | None:
@@ -270,14 +272,28 @@ class Player:
 
         self._put(rename)
 
-    def give_title(self, title: str) -> None:
-        """Give the session a title, by which it is listed."""
-        self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
+    def give_title(self, title: str, path: Path | None = None) -> bool:
+        """Give the session a title, by which it is listed; or the one at ``path``, if that was played before. Returns
+        whether it was. Only for such a one this waits for the disk."""
+        if path is None:
+            self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
+            return True
+        key = self._saver.give_title(path, title)
+        if key is None:
+            return False
+
+        def keep() -> None:
+            for playback in self._playbacks.values():
+                playback.keep_title(key, title)
+
+        self._put(keep)
+        self._saver.flush(path, WAIT_FOR_FILE)
+        return True
 
     def save_as(self, path: Path, colour: str | None) -> None:
         """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
         by another one; the note or the failure says what came of it."""
-        reads = nothing if path.suffix.lower() in ("", ".json") else to_end
+        reads = nothing if path.suffix.lower() in ("", ".json", ".txt") else to_end
         save = Operation(
             lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False,
             unread=lambda playback: self._save_as(playback, path, colour, reads_copy=True),
@@ -370,7 +386,7 @@ class Player:
             for playback in self._playbacks.values():
                 self._finish_waiting(playback)
             self._save()
-            self._writer.wait(WAIT_FOR_FILE)
+            self._writer.wait(threading.TIMEOUT_MAX)  # reading a long text may take minutes; Ctrl+C ends the process
             self._carry_out_commands(0)  # what came of that
             for playback in self._playbacks.values():
                 self._end_saving(playback)
@@ -604,9 +620,10 @@ class Player:
         """Save the session or export its text as it is now. With ``reads_copy`` the model reads the text for that
         beside this thread, as here it has not read all of it."""
 
-        def tell(note: str, failure: str = "") -> None:
+        def tell(sentences: list[str], sentence: str) -> None:
             def show() -> None:
-                playback.note, playback.failure, playback.changed = note, failure, True
+                sentences.append(sentence)
+                playback.changed = True
 
             self._put(show)
 
@@ -616,7 +633,11 @@ class Player:
         def read_and_save() -> str:
             return copy_as(path, colour, state, session_of(state, model))()
 
-        save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
+        try:
+            save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
+        except CharLSTMError as error:
+            playback.job_failures.append(str(error))
+            return
         is_session = path.suffix.lower() in ("", ".json")
         if is_session:
             self._save_changes(playback)
@@ -626,9 +647,11 @@ class Player:
             note = save()
             if is_session:
                 self._put(lambda: self._set_continued(playback, key, target(path)))
-            tell(note)
+            tell(playback.job_notes, note)
 
-        self._writer.add(save_after_own_file, "saving the session", lambda failure: tell("", failure))
+        self._writer.add(
+            save_after_own_file, "saving the session", lambda failure: tell(playback.job_failures, failure)
+        )
 
     def _set_continued(self, playback: Playback, key: int, path: Path) -> None:
         """The text continues the session that was saved at ``path``, unless another text is played by now."""
