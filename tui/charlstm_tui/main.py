@@ -130,7 +130,7 @@ def command(
         try:
             app.add_farewell(finish())
         except KeyboardInterrupt:
-            app.add_farewell("Stopped saving: the latest changes of the session are lost.")
+            app.add_farewell("Stopped saving: what was not in its file yet is lost.")
     if app.farewell:
         click.echo(app.farewell, err=True)
     return app.return_code or 0
