@@ -1738,7 +1738,7 @@ def test_a_save_that_is_interrupted_at_the_end_is_said(monkeypatch: pytest.Monke
 
     monkeypatch.setenv("TEXTUAL_DRIVER", "none")
     monkeypatch.setattr(CharLSTMApp, "run", lambda app, **_: app.unfinished.append(interrupted))
-    assert "changes of the session are lost" in CliRunner().invoke(command, [], standalone_mode=False).stderr
+    assert "what was not in its file yet is lost" in CliRunner().invoke(command, [], standalone_mode=False).stderr
 
 
 @pytest.mark.parametrize(
