@@ -55,6 +55,8 @@ class Plan:
             counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
             if min(*counts, plan.log_every, plan.val_every) < 1 or plan.seconds_per_step <= 0:
                 raise ValueError
+            if plan.device == "auto":  # a setting: a plan has what was chosen
+                raise ValueError
             return plan
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError("The plan that the run measured at its start cannot be read: start a new run") from error
