@@ -681,6 +681,18 @@ async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypat
     assert asked == [{"max_steps": 3400, "epochs": None}]
 
 
+@pytest.mark.parametrize("validated", [None, 0.2])
+async def test_finish_is_offered_until_the_final_validation(tmp_path: Path, validated: float | None) -> None:
+    """It was offered during it too, and then refused."""
+    with record(tmp_path, "running") as recorded:
+        recorded.beat("running", validated=validated)
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Still learning" if validated is None else "Now the best model is validated")
+            await pilot.press("x")
+            text = await shows(pilot, "stop at a checkpoint now", "continue training")
+            assert ("rate to zero" in text) == (validated is None)
+
+
 async def test_more_during_the_final_validation_resumes_the_run_after_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

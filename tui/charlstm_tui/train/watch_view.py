@@ -325,11 +325,9 @@ class WatchView(View):
                 await self._send(run.run, command)
 
         about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
-        choices = [
-            Choice("s", "stop at a checkpoint now", "stop"),
-            Choice("f", "finish: rate to zero in half a minute, then end", "finish"),
-            Choice("c", "continue training", None),
-        ]
+        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
+        if run.status.validated is None:  # else it is too late for that
+            choices.insert(1, Choice("f", "finish: rate to zero in half a minute, then end", "finish"))
         self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     async def do_finish(self) -> None:
