@@ -92,6 +92,14 @@ class Session:
         await self.until(lambda: view.scores is not None)
         return view
 
+    async def part_scored(self, count: int, start: int, stop: int) -> ScoreView:
+        """The same for the characters from ``start`` to ``stop`` of the text alone, which were selected in it."""
+        view = await self.score_shown(count)
+        view.text_view._select(start, stop)
+        await self.pilot.press("s")
+        await self.until(lambda: view.text_view.text() == self.text[start:stop])
+        return view
+
     async def burst(self, *keys: str) -> None:
         """Press keys so quickly that all have come before the app reads the first."""
         for key in keys:

@@ -846,9 +846,11 @@ async def test_a_speed_measured_beside_other_programs_is_not_scaled_and_is_measu
         await shows(pilot, "17,813", "about 2 times slower")
         slowdown[0] = 1.0
         await until(pilot, lambda: asked == ["8.00", "1.00"])
-        await until(pilot, lambda: not app.screen.setup.measuring)  # type: ignore[attr-defined]
-        await asyncio.sleep(0.3)  # six times as long as until the next look
-        assert len(asked) == 2
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        await until(pilot, lambda: not pane.measuring)
+        pane._probe_while_busy()  # as at the next look
+        await pilot.pause()
+        assert (len(asked), pane.measuring) == (2, False)
 
 
 async def test_measuring_goes_on_beside_a_paused_run(

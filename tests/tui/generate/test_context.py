@@ -109,10 +109,7 @@ async def test_context_of_a_scored_text(model: Path) -> None:
 async def test_context_in_a_part_of_a_scored_text_reads_what_is_before_it(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model) as it:
-        score = await it.score_shown(60)
-        score.text_view._select(20, 40)
-        await it.pilot.press("s")
-        await it.until(lambda: score.text_view.text() == it.text[20:40])
+        score = await it.part_scored(60, 20, 40)
         score.put_cursor(3)
         await it.pilot.press("g")
         view = it.screen.context

@@ -707,10 +707,7 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
 async def test_why_in_score_reads_what_is_before_the_part_that_is_shown(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, (130, 30)) as it:
-        view = await it.score_shown(60)
-        view.text_view._select(20, 40)
-        await it.pilot.press("s")
-        await it.until(lambda: view.text_view.text() == it.text[20:40])
+        view = await it.part_scored(60, 20, 40)
         view.put_cursor(0)
         await it.pilot.press("v")
         await it.until(lambda: in_words(influence(loaded, it.text, 20), it.text, bits=False) in it.status())
