@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from charlstm.training.settings import setting_names
-from terminal_app import TIMEOUT, Terminal, machine, restored, workers
+from terminal_app import TIMEOUT, Terminal, know_speeds, machine, restored, workers
 
 __all__ = ["machine"]  # a fixture
 
 pytestmark = pytest.mark.terminal
 
+BOTTLES = "green bottles hanging on the wall\n" * 2000
 TRAINING = 5 * TIMEOUT
 """Seconds that a training of some seconds may take beside many other programs."""
 
@@ -56,7 +57,8 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
 def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict[str, str]]) -> None:
     """The third one played the model of step 0, and that stayed after training had ended."""
     home, environment = machine
-    (home / "text.txt").write_text("green bottles hanging on the wall\n" * 2000, encoding="utf-8")
+    (home / "text.txt").write_text(BOTTLES, encoding="utf-8")
+    know_speeds(home, BOTTLES, hidden_size=48)
     app = Terminal([], home, environment)
     app.until("text.txt")
     app.key("enter")
@@ -89,8 +91,11 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
 # As when Textual's queue of writes is full, and its thread ended because there is no terminal to write to.
 BLOCKED = """
 import pathlib, time
+from charlstm_tui import process
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.main import main
+
+process.LAST_RESORT = 0.5
 
 def block():
     pathlib.Path("blocked").touch()
@@ -125,7 +130,8 @@ def test_terminal_that_goes_away_ends_an_app_whose_loop_is_blocked(machine: tupl
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:
     home, environment = machine
-    (home / "text.txt").write_text("green bottles hanging on the wall\n" * 2000, encoding="utf-8")
+    (home / "text.txt").write_text(BOTTLES, encoding="utf-8")
+    know_speeds(home, BOTTLES)
     app = Terminal(["text.txt"], home, environment)
     app.until("text.txt")
     app.key("enter")
