@@ -231,7 +231,9 @@ MORE: dict[str, Callable[[Path], Kind]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     kinds = KINDS | MORE
-    parser.add_argument("--short", action="store_true", help=f"{' and '.join(SHORT)} in turn, and half of the files of a run")
+    parser.add_argument(
+        "--short", action="store_true", help=f"{' and '.join(SHORT)} in turn, and half of the files of a run"
+    )
     parser.add_argument("--only", action="append", default=[], choices=list(kinds))
     parser.add_argument("--replay", type=int, help="try this case alone")
     asked = parser.parse_args()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from rich.color import Color
 from rich.segment import Segment
 from textual.app import App, ComposeResult
 from textual.strip import Strip
@@ -11,11 +14,9 @@ from charlstm_tui.widgets.painted import Painted
 
 
 class Lines(Painted, Widget):
-    COMPONENT = "lines"
-    COMPONENT_CLASSES = {"lines--loud"}  # noqa: RUF012
-    DEFAULT_CSS = (
-        "Lines { height: 4; & > .lines--loud { text-style: bold; } } Lines.-red > .lines--loud { color: red; }"
-    )
+    PARTS: ClassVar = {"loud": "bold", "faint": "white 50% on black 50%"}
+    ANSI_PARTS: ClassVar = {"loud": "dim"}
+    DEFAULT_CSS = "Lines { height: 4; background: white; } Lines.-red { color: red; }"
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,3 +65,19 @@ async def test_lines_are_drawn_again_in_another_style_or_size() -> None:
         await pilot.pause()
         shown(lines)
         assert lines.drawn > before
+
+
+async def test_what_is_transparent_in_a_part_shows_the_background_of_the_widget() -> None:
+    async with Host().run_test() as pilot:
+        style = pilot.app.query_one(Lines).part_style("faint")
+        assert style.bgcolor == Color.parse("#7f7f7f")
+        assert style.color == Color.parse("#bfbfbf")
+
+
+async def test_a_part_may_look_otherwise_in_the_colours_of_the_terminal() -> None:
+    async with Host().run_test() as pilot:
+        lines = pilot.app.query_one(Lines)
+        assert (lines.part_style("loud").bold, lines.part_style("loud").dim) == (True, None)
+        pilot.app.theme = "ansi-dark"
+        await pilot.pause()
+        assert (lines.part_style("loud").bold, lines.part_style("loud").dim) == (None, True)

@@ -467,6 +467,6 @@ async def test_with_many_colours_the_background_is_the_default() -> None:
 async def test_a_suggestion_is_quiet_text_and_not_dimmed_below_what_can_be_read() -> None:
     app = Host()
     async with app.run_test(size=(40, 10)):
-        style = app.view.get_component_rich_style("stream--suggestion", partial=True)
+        style = app.view.part_style("suggestion")
         assert style.italic
         assert not style.dim

@@ -34,6 +34,7 @@ from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
+from charlstm_tui.theme import DARK
 from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
@@ -374,6 +375,10 @@ async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
     samples = Samples()
 
     class Alone(App[None]):
+        def on_mount(self) -> None:
+            self.register_theme(DARK)
+            self.theme = DARK.name
+
         def compose(self) -> ComposeResult:
             yield samples
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from textual.style import Style
 from textual.widgets import Static
 
 from charlstm.display import percent, quoted
@@ -67,9 +68,8 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         text, start = it.text, len(it.text) - 4
         assert (view.before, view.following) == (text[:start], text[start:])
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
-        status = it.screen.query_one(StatusLine)
-        key = status.get_visual_style("status--key")
-        shown = status.render()
+        key = Style.parse("bold $primary")
+        shown = it.screen.query_one(StatusLine).render()
         assert {shown.plain[span.start : span.end] for span in shown.spans if span.style == key} == {"d D", "c C"}
         assert list(view.words or ()) == next_words(loaded, text[:start])
         assert "[Multiverse]" in it.screen_text()

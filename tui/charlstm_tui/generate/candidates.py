@@ -35,32 +35,18 @@ FIGURE_WIDTH = 7
 class Candidates(Painted, Widget):
     """The candidates at the cursor. Hand-made, as a ``DataTable`` is too slow to change with each character."""
 
-    COMPONENT = "candidates"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "candidates--kept",
-        "candidates--cut",
-        "candidates--drawn",
-        "candidates--quiet",
-        "candidates--number",
-        "candidates--current",
-        "candidates--chosen",
-        "candidates--chosen-sign",
-        "candidates--title",
+    PARTS: ClassVar = {
+        "kept": "$kept",
+        "cut": "$cut",
+        "drawn": "bold $accent",
+        "quiet": "$quiet",
+        "number": "bold $primary",
+        "current": "underline bold",
+        "chosen": "bold on $cursor-line",
+        "chosen-sign": "reverse",
+        "title": "bold $quiet",
     }
-    DEFAULT_CSS = """
-    Candidates {
-        height: 1fr; min-height: 4;
-        & > .candidates--kept { color: $kept; }
-        & > .candidates--cut { color: $cut; }
-        & > .candidates--drawn { color: $accent; text-style: bold; }
-        & > .candidates--quiet { color: $quiet; }
-        & > .candidates--number { color: $primary; text-style: bold; }
-        & > .candidates--current { text-style: underline bold; }
-        & > .candidates--chosen { background: $cursor-line; text-style: bold; }
-        & > .candidates--chosen-sign { text-style: reverse; }
-        & > .candidates--title { color: $quiet; text-style: bold; }
-    }
-    """
+    DEFAULT_CSS = "Candidates { height: 1fr; min-height: 4; }"
 
     choosing: reactive[bool] = reactive(False, init=False)
     """Whether one is being chosen: the list has a cursor then, and scrolls to characters that do not fit."""

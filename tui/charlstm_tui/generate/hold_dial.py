@@ -15,24 +15,14 @@ from charlstm_tui.widgets.painted import Painted
 
 BEYOND = 0.5
 """How far the line goes beyond the states that the cell has on the text, in parts of their range."""
-STYLES = ("quiet", "range", "held", "key")
 
 
 class HoldDial(Painted, Widget):
     """A heading, and a line: ``━`` where the cell's states are on the text, ``●`` where it is held. A click or a drag
     on the line holds it there."""
 
-    COMPONENT = "dial"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"dial--{name}" for name in STYLES}
-    DEFAULT_CSS = """
-    HoldDial {
-        height: 2;
-        & > .dial--quiet { color: $quiet; }
-        & > .dial--range { color: $kept; }
-        & > .dial--held { color: $accent; text-style: bold; }
-        & > .dial--key { color: $primary; text-style: bold; }
-    }
-    """
+    PARTS: ClassVar = {"quiet": "$quiet", "range": "$kept", "held": "bold $accent", "key": "bold $primary"}
+    DEFAULT_CSS = "HoldDial { height: 2; }"
 
     class Moved(Message):
         """The cell is to be held at ``value``."""

@@ -62,7 +62,6 @@ FIGURE = 7
 """Columns of a probability after a continuation, with the space before it."""
 CHARS = 10
 """Next characters that are listed, at most."""
-STYLES = ("quiet", "path", "chosen", "followed")
 SHADES = (0.01, 0.05, 0.2)
 """From these probabilities on, a block has the next darker shade."""
 
@@ -74,17 +73,13 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
     bold, and what follows in the text is underlined. The shade shows how probability falls along a single row.
     """
 
-    COMPONENT = "blocks"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"blocks--{name}" for name in STYLES}
-    DEFAULT_CSS = """
-    ContinuationBlocks {
-        width: 1fr; height: 1fr;
-        & > .blocks--quiet { color: $quiet; }
-        & > .blocks--path { color: $accent; text-style: bold; }
-        & > .blocks--chosen { color: $foreground; background: $background; text-style: reverse; }
-        & > .blocks--followed { text-style: underline; }
+    PARTS: ClassVar = {
+        "quiet": "$quiet",
+        "path": "bold $accent",
+        "chosen": "reverse $foreground on $background",
+        "followed": "underline",
     }
-    """
+    DEFAULT_CSS = "ContinuationBlocks { width: 1fr; height: 1fr; }"
 
     class Chosen(Message):
         """A block was clicked; ``again`` if it was chosen before."""
@@ -162,7 +157,7 @@ class ContinuationBlocks(Painted, Widget, can_focus=True):
 
     def draw(self) -> list[Strip]:
         width, cell, base = self.size.width, self._cell, self.look()
-        styles = {name: self.part_style(name) for name in STYLES}
+        styles = {name: self.part_style(name) for name in self.PARTS}
         self._blocks = place(self._root, self.rows, self.columns, (*self._path, *self._followed))
         chosen, followed = ({id(branch) for branch in branches} for branches in (self._path, self._followed))
         whole = self._root.probability

@@ -24,24 +24,19 @@ COUNT = 5
 SHADES = (0.05, 0.2, 0.5)
 """From these probabilities on, a character has the next darker shade. Below the first it is grey,
 from the last on bold, so that colours are not needed."""
-STYLES = ("quiet", "cursor", "followed", "sure")
 
 
 class NextChars(Painted, Widget):
     """A line of text, and under each character what the model expects after it, the likeliest first. Underlined is what
     came."""
 
-    COMPONENT = "next-chars"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"next-chars--{name}" for name in STYLES}
-    DEFAULT_CSS = """
-    NextChars {
-        height: 7;
-        & > .next-chars--quiet { color: $quiet; }
-        & > .next-chars--cursor { color: $foreground; background: $background; text-style: reverse; }
-        & > .next-chars--followed { text-style: underline; }
-        & > .next-chars--sure { text-style: bold; }
+    PARTS: ClassVar = {
+        "quiet": "$quiet",
+        "cursor": "reverse $foreground on $background",
+        "followed": "underline",
+        "sure": "bold",
     }
-    """
+    DEFAULT_CSS = "NextChars { height: 7; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -77,7 +72,7 @@ class NextChars(Painted, Widget):
 
     def draw(self) -> list[Strip]:
         width, base = self.size.width, self.look()
-        style = {name: self.part_style(name) for name in STYLES}
+        style = {name: self.part_style(name) for name in self.PARTS}
         shades = self._shades = self._shades or probability_shades(self, "success")  # the others are those of the cells
         caption = [Segment("LIKELIEST ", base + style["quiet"] + Style(bold=True))]
         for level in range(len(SHADES), 0, -1):

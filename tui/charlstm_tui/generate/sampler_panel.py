@@ -92,17 +92,8 @@ WIDEST = 46
 class SamplerPanel(Painted, Widget):
     """The settings with their keys, which can be clicked. Settings without keys are shown when they are on."""
 
-    COMPONENT = "sampler"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"sampler--key", "sampler--name", "sampler--off", "sampler--value"}
-    DEFAULT_CSS = """
-    SamplerPanel {
-        height: auto;
-        & > .sampler--key { color: $primary; text-style: bold; }
-        & > .sampler--name { color: $quiet; }
-        & > .sampler--off { color: $quiet; }
-        & > .sampler--value { color: $foreground; }
-    }
-    """
+    PARTS: ClassVar = {"key": "bold $primary", "name": "$quiet", "off": "$quiet", "value": "$foreground"}
+    DEFAULT_CSS = "SamplerPanel { height: auto; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)

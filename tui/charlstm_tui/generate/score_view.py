@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from rich.cells import cell_len
@@ -72,14 +72,7 @@ TOP_BITS = 8
 class SurpriseStrip(Widget):
     """Mean surprise along the text as a row of blocks, two cells high, with its scale; a click goes there."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"strip--calm", "strip--high", "strip--scale"}
-    DEFAULT_CSS = """
-    SurpriseStrip { height: 2;
-        & > .strip--calm { color: $kept; }
-        & > .strip--high { color: $error; }
-        & > .strip--scale { color: $quiet; }
-    }
-    """
+    DEFAULT_CSS = "SurpriseStrip { height: 2; }"
 
     class Clicked(Message):
         """A share of the text, 0 to 1."""
@@ -110,10 +103,10 @@ class SurpriseStrip(Widget):
         top = min(99, max(TOP_BITS, math.ceil(max(means))))
         rows = sparkline(means, width, 2, low=0, high=top)
         scales = (f"{top:2} bits┐", "      0┘")
-        styles = (self.get_visual_style("strip--high"), self.get_visual_style("strip--calm"))
-        scale = self.get_visual_style("strip--scale")
+        styles = ("$error", "$kept")
         return Content("\n").join(
-            Content.assemble((name, scale), (row, style)) for name, row, style in zip(scales, rows, styles, strict=True)
+            Content.assemble((name, "$quiet"), (row, style))
+            for name, row, style in zip(scales, rows, styles, strict=True)
         )
 
     def on_click(self, event: events.Click) -> None:

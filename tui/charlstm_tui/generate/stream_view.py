@@ -67,25 +67,25 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     """The text of a session. While the end is in view, it follows new text; scrolled up, it stays where it is."""
 
     ALLOW_SELECT = True
-    COMPONENT = "stream"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "stream--prime",
-        "stream--own",
-        "stream--suggestion",
-        "stream--wrapped",
-        "stream--copied",
-        "stream--copied-underlined",
-        "stream--cursor",
-        "stream--found",
-        "stream--found-current",
-        "stream--level-2",
-        "stream--level-3",
-        "stream--level-4",
-        "stream--diverging-1",
-        "stream--diverging-2",
-        "stream--diverging-4",
-        "stream--diverging-5",
+    PARTS: ClassVar = {
+        "prime": "$quiet",
+        "own": "italic $success",
+        "suggestion": "italic $quiet",
+        "wrapped": "$quiet",
+        "copied": "underline on $copied",
+        "copied-underlined": "underline",
+        "cursor": "reverse $foreground on $background",
+        "found": "reverse $accent on $background",
+        "found-current": "bold reverse $foreground on $background",
+        "level-2": "underline $primary",
+        "level-3": "bold $accent",
+        "level-4": "reverse $error",
+        "diverging-1": "bold italic $primary",
+        "diverging-2": "italic $primary",
+        "diverging-4": "underline $accent",
+        "diverging-5": "bold underline $accent",
     }
+    ANSI_PARTS: ClassVar = {"suggestion": "dim italic $quiet"}
     # The arrow keys move the cursor and are the screen's, and so may be these, which scroll.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("pageup", "page_up", "page up", show=False),
@@ -96,23 +96,6 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     DEFAULT_CSS = """
     StreamView {
         overflow-x: hidden; overflow-y: auto; scrollbar-gutter: stable; scrollbar-size-vertical: 1;
-        & > .stream--prime { color: $quiet; }
-        & > .stream--own { text-style: italic; color: $success; }
-        & > .stream--suggestion { color: $quiet; text-style: italic; }
-        &:ansi > .stream--suggestion { text-style: dim italic; }
-        & > .stream--wrapped { color: $quiet; }
-        & > .stream--copied { background: $copied; text-style: underline; }
-        & > .stream--copied-underlined { text-style: underline; }
-        & > .stream--cursor { color: $foreground; background: $background; text-style: reverse; }
-        & > .stream--found { color: $accent; background: $background; text-style: reverse; }
-        & > .stream--found-current { color: $foreground; background: $background; text-style: bold reverse; }
-        & > .stream--level-2 { color: $primary; text-style: underline; }
-        & > .stream--level-3 { color: $accent; text-style: bold; }
-        & > .stream--level-4 { color: $error; text-style: reverse; }
-        & > .stream--diverging-1 { color: $primary; text-style: bold italic; }
-        & > .stream--diverging-2 { color: $primary; text-style: italic; }
-        & > .stream--diverging-4 { color: $accent; text-style: underline; }
-        & > .stream--diverging-5 { color: $accent; text-style: bold underline; }
     }
     """
 
@@ -480,7 +463,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         styles: dict[int, Style] = {}
         for begin in self._search.places(self.text(first, min(stop + length, self._length))):
             name = "found-current" if first + begin == self._found else "found"
-            style = self.part_style(f"{name}")
+            style = self.part_style(name)
             styles |= dict.fromkeys(range(first + begin, first + begin + length), style)
         return styles
 
@@ -612,7 +595,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
             else:
                 runs.append((shown, style))
         if cursor == len(layout) and row == layout.rows - 1:
-            runs.append((" ", self.get_component_rich_style("stream--cursor")))
+            runs.append((" ", self.look("cursor")))
             width_used += 1
         width = self.size.width
         strip = Strip([Segment(text, base + style) for text, style in runs], width_used)
@@ -658,11 +641,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     def _own_on(self, level_style: Style) -> Style:
         """The colour of own text on the background of a level."""
-        own = self.get_component_styles("stream--own").color
-        background = level_style.bgcolor
-        if background is None:
+        own, background = self.part_style("own").color, level_style.bgcolor
+        if own is None or background is None:
             return Style()
-        return Style.from_color(legible(own, (Color.from_rich_color(background),), TEXT).rich_color)
+        return Style.from_color(
+            legible(Color.from_rich_color(own), (Color.from_rich_color(background),), TEXT).rich_color
+        )
 
     def _level_style(self, level: int) -> Style:
         if level in (0, self._scale.plain_level):
@@ -693,8 +677,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
 
     @property
     def _copied_style(self) -> Style:
-        name = "stream--copied-underlined" if self.shows_backgrounds else "stream--copied"
-        return self.get_component_rich_style(name, partial=True)
+        return self.part_style("copied-underlined" if self.shows_backgrounds else "copied")
 
     def _selection_style(self) -> Style:
         """Textual's own colour for what is selected, with text that can be read on it: its style has no text colour,

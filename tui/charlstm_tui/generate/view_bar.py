@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual.content import Content
 from textual.style import Style
@@ -25,15 +24,7 @@ class GenerateBar(Widget):
     The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
     """
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"generate-bar--here", "generate-bar--key", "generate-bar--other"}
-    DEFAULT_CSS = """
-    GenerateBar {
-        height: 1; padding: 0 1;
-        & > .generate-bar--here { text-style: bold; }
-        & > .generate-bar--key { color: $primary; text-style: bold; }
-        & > .generate-bar--other { color: $quiet; }
-    }
-    """
+    DEFAULT_CSS = "GenerateBar { height: 1; padding: 0 1; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -55,7 +46,7 @@ class GenerateBar(Widget):
             self.refresh()
 
     def render(self) -> Content:
-        here, key, other = (self.get_visual_style(f"generate-bar--{name}") for name in ("here", "key", "other"))
+        here, key, other = map(Style.parse, ("bold", "bold $primary", "$quiet"))
         width = self.content_size.width
         tabs, dense = [], []
         for view in self._views:
@@ -145,16 +136,7 @@ class KeyFigure:
 class StatusLine(Widget):
     """``expected <1 1–3 3–6 >6 bits surprising    ▶ 60 ch/s   mean 1.9 bits``; a note takes the legend's place."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"status--quiet", "status--note", "status--figure", "status--key"}
-    DEFAULT_CSS = """
-    StatusLine {
-        height: 1; padding: 0 1;
-        & > .status--quiet { color: $quiet; }
-        & > .status--note { color: $foreground; text-style: bold; }
-        & > .status--figure { color: $foreground; }
-        & > .status--key { color: $primary; text-style: bold; }
-    }
-    """
+    DEFAULT_CSS = "StatusLine { height: 1; padding: 0 1; }"
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -173,7 +155,7 @@ class StatusLine(Widget):
         """The legend from its longest form to its shortest, each with the number of figures that must still fit
         beside it: a legend in words is worth more than the last figures, but not than the first."""
         every, first = len(self._figures), min(1, len(self._figures))
-        legend, quiet = self._legend, self.get_visual_style("status--quiet")
+        legend, quiet = self._legend, Style.parse("$quiet")
         if legend is None:
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
@@ -239,25 +221,25 @@ class StatusLine(Widget):
         if legend.copied is None:
             return Content("")
         action = BY_ID["generate.next_copied"]
-        quiet, click = self.get_visual_style("status--quiet"), Style.from_meta({"@click": f"screen.do({action.id!r})"})
+        quiet, click = Style.parse("$quiet"), Style.from_meta({"@click": f"screen.do({action.id!r})"})
         share = (f"{percent(legend.copied)} copied", legend.text.copied_style + click)
         if not legend.copied:
             return Content.assemble("  ", (f"{share[0]}", quiet))
-        key = (action.key_label, self.get_visual_style("status--key") + click)
+        key = (action.key_label, Style.parse("bold $primary") + click)
         return Content.assemble("  ", key, " ", share, (": go to it and see where from" if explained else "", quiet))
 
     def _figure(self, figure: str | KeyFigure) -> Content:
-        look = self.get_visual_style("status--figure")
+        look = Style.parse("$foreground")
         if isinstance(figure, str):
             return Content.styled(figure, look)
-        key = self.get_visual_style("status--key")
+        key = Style.parse("bold $primary")
         return Content.assemble((figure.keys, key), (f" {figure.words}", look))
 
     def render(self) -> Content:
         width = self.content_size.width
         forms = self._forms()
         if self._note:
-            forms = [(Content.styled(self._note, self.get_visual_style("status--note")), 0)]
+            forms = [(Content.styled(self._note, "bold $foreground"), 0)]
         for form, least in forms:
             for count in range(len(self._figures), least - 1, -1):
                 right = Content("  ").join(map(self._figure, self._figures[:count]))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 from rich.cells import cell_len
 from textual import events
@@ -239,7 +239,6 @@ class RunsHeader(Widget):
     """The titles of the columns. A click sorts by one, a second click reverses the order."""
 
     DEFAULT_CSS = "RunsHeader { height: 1; }"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"runs-header--sorted"}
 
     sort: reactive[Sort] = reactive(Sort())
     longest: reactive[Longest] = reactive(NO_ENTRIES)
@@ -263,7 +262,7 @@ class RunsHeader(Widget):
         title = Content(column.title)
         if column.title == self.sort.title:
             arrow = "▾" if self.sort.falling else "▴"
-            title = Content.styled(column.title + arrow, self.get_visual_style("runs-header--sorted"))
+            title = Content.styled(column.title + arrow, "bold $accent")
         rest = " " * max(0, width - title.cell_length)
         return Content.assemble(rest, title) if column.right else Content.assemble(title, rest)
 

@@ -33,15 +33,14 @@ EXCERPT = 600  # characters of a sample that are ever laid out
 class Samples(FindTarget, Painted, ScrollView, can_focus=True):
     """The list of samples."""
 
-    COMPONENT = "samples"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "samples--step",
-        "samples--prime",
-        "samples--text",
-        "samples--selected",
-        "samples--quiet",
-        "samples--found",
-        "samples--found-current",
+    PARTS: ClassVar = {
+        "step": "$quiet",
+        "prime": "italic $quiet",
+        "text": "$foreground",
+        "selected": "on $foreground 12%",
+        "quiet": "$quiet",
+        "found": "reverse $accent",
+        "found-current": "bold reverse $foreground",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "walk(-1)", "Earlier sample", show=False),
@@ -51,13 +50,6 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
     ]
     DEFAULT_CSS = """
     Samples { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
-    Samples > .samples--step { color: $foreground 60%; }
-    Samples > .samples--prime { color: $foreground 60%; text-style: italic; }
-    Samples > .samples--text { color: $foreground; }
-    Samples > .samples--selected { background: $foreground 12%; }
-    Samples > .samples--found { color: $accent; text-style: reverse; }
-    Samples > .samples--found-current { color: $foreground; text-style: bold reverse; }
-    Samples > .samples--quiet { color: $foreground 50%; }
     """
 
     samples: reactive[tuple[Sampled, ...]] = reactive(())
@@ -173,11 +165,11 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
         if not self.samples:
             lines = Content(self.empty).wrap(max(1, width - 2))
             words = lines[row].plain if row < len(lines) else ""
-            return Strip([Segment(set_cell_size(f" {words}", width), self.get_component_rich_style("samples--quiet"))])
+            return Strip([Segment(set_cell_size(f" {words}", width), self.look("quiet"))])
         index, step, text = self._rows[row]
-        styles = {name: self.get_component_rich_style(f"samples--{name}") for name in ("step", "prime", "text")}
+        styles = {name: self.look(name) for name in ("step", "prime", "text")}
         if in_focus:
-            shade = self.get_component_rich_style("samples--selected").background_style
+            shade = self.look("selected").background_style
             styles = {name: style + shade for name, style in styles.items()}
         gutter = self._gutter()
         marker = "▸" if index == self.selected and step else " "
@@ -189,7 +181,7 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
         shown.stylize(styles["prime"], 0, prime)
         for place in self._search.places(body):
             name = "found-current" if index == self.selected else "found"
-            found = self.get_component_rich_style(f"samples--{name}")
+            found = self.look(name)
             shown.stylize(found, place, place + len(self._search.needle))
         segments = [Segment(f"{marker}{step.rjust(gutter)}  ", styles["step"]), *shown.render(self.app.console)]
         return Strip(segments).adjust_cell_length(width, styles["text"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
 
 from textual import events
 from textual.content import Content
@@ -24,7 +23,6 @@ class KeyBar(Widget):
     """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
-    COMPONENT_CLASSES: ClassVar = {"key-bar--key", "key-bar--label"}
 
     def __init__(self, actions: Callable[[], Sequence[Action]], labels: Callable[[], Mapping[str, str]]) -> None:
         super().__init__()
@@ -70,6 +68,6 @@ class KeyBar(Widget):
     def _entry(self, action: str, key: str, label: str) -> Content:
         click = Style.from_meta({"do": action})
         return Content.assemble(
-            (key, self.get_visual_style("key-bar--key") + click),
-            (f" {label}", self.get_visual_style("key-bar--label") + click),
+            (key, Style.parse("bold $primary") + click),
+            (f" {label}", Style.parse("$quiet") + click),
         )

@@ -55,34 +55,21 @@ class LossChart(Painted, Widget, can_focus=True):
 
     ALLOW_SELECT = False  # a drag that begins on it would select the words beside it
 
-    COMPONENT = "loss-chart"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "loss-chart--raw",
-        "loss-chart--train",
-        "loss-chart--validation",
-        "loss-chart--best",
-        "loss-chart--reference",
-        "loss-chart--axis",
-        "loss-chart--label",
-        "loss-chart--cursor",
+    PARTS: ClassVar = {
+        "raw": "$train 40%",
+        "train": "bold $train",
+        "validation": "bold $valid",
+        "best": "bold $success",
+        "reference": "$foreground 45%",
+        "axis": "$foreground 30%",
+        "label": "$quiet",
+        "cursor": "$quiet",
     }
+    # The terminal's own colours have no shades: what stands back is dim.
+    ANSI_PARTS: ClassVar = {"raw": "dim $train", "reference": "dim $foreground", "axis": "dim $foreground"}
     BINDINGS: ClassVar[list[BindingType]] = []
 
-    # The terminal's own colours have no shades: what stands back is dim.
-    DEFAULT_CSS = """
-    LossChart { height: 1fr; width: 1fr; }
-    LossChart > .loss-chart--raw { color: $primary 45%; }
-    LossChart > .loss-chart--train { color: $primary; text-style: bold; }
-    LossChart > .loss-chart--validation { color: $accent; text-style: bold; }
-    LossChart > .loss-chart--best { color: $success; text-style: bold; }
-    LossChart > .loss-chart--reference { color: $foreground 45%; }
-    LossChart > .loss-chart--axis { color: $foreground 30%; }
-    LossChart > .loss-chart--label { color: $foreground 60%; }
-    LossChart > .loss-chart--cursor { color: $foreground 60%; }
-    LossChart:ansi {
-        & > .loss-chart--raw, & > .loss-chart--reference, & > .loss-chart--axis { text-style: dim; }
-    }
-    """
+    DEFAULT_CSS = "LossChart { height: 1fr; width: 1fr; }"
 
     class Pointed(Message):
         """The mouse is over the place ``x`` of the x axis."""
@@ -168,7 +155,7 @@ class LossChart(Painted, Widget, can_focus=True):
             elif role in RUN_ROLES:
                 style = self._run_style(role)
             else:
-                style = self.get_component_rich_style(f"loss-chart--{role}")
+                style = self.look(role)
             self._styles[role] = style
         return style
 

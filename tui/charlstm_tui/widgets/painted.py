@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from textual.cache import LRUCache
 from textual.strip import Strip
+from textual.style import Style as PartStyle
 
 if TYPE_CHECKING:
     from textual.widget import Widget as _Widget
@@ -26,8 +27,11 @@ class Painted(_Widget):
     same key look the same, so what scrolls keeps its lines under the rows of its content.
     """
 
-    COMPONENT: ClassVar[str] = ""
-    """What the names of the component classes begin with: ``dial`` of ``dial--quiet``."""
+    PARTS: ClassVar[Mapping[str, str]] = {}
+    """How its parts look, by name, as in Textual's markup: ``bold $accent``, ``$foreground on $background``. Component
+    classes would be looked up in all style sheets whenever the widget or its focus changes."""
+    ANSI_PARTS: ClassVar[Mapping[str, str]] = {}
+    """Those that look otherwise in the terminal's own colours."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -76,15 +80,23 @@ class Painted(_Widget):
             self._kept_lines.discard(key)
 
     def look(self, *names: str) -> Style:
-        """The widget's own style with those of these component classes on it, one after another. It is kept: making
-        one takes as long as drawing a line."""
+        """The widget's own style with those of these parts on it, one after another. It is kept: making one takes as
+        long as drawing a line."""
         if (style := self._looks.get(names)) is None:
             style = self._looks[names] = Style.combine([self.rich_style, *map(self.part_style, names)])
         return style
 
     def part_style(self, name: str) -> Style:
-        """The style of a component class alone, to be put on another one."""
-        return self.get_component_rich_style(f"{self.COMPONENT}--{name}", partial=True)
+        """The style of a part alone, to be put on another one; where it is transparent it shows the widget's own
+        background."""
+        ansi = self.ANSI_PARTS if self.has_pseudo_class("ansi") else {}
+        style, behind = PartStyle.parse(ansi.get(name) or self.PARTS[name]), self.background_colors[1]
+        if style.background is not None:
+            behind += style.background
+            style += PartStyle(background=behind)
+        if style.foreground is not None:
+            style += PartStyle(foreground=behind + style.foreground)
+        return style.rich_style
 
     # ---- Textual
 

@@ -42,11 +42,7 @@ class RowList(Painted, ScrollView, can_focus=True):
 
     DEFAULT_CSS = """
     RowList { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
-    RowList > .row-list--cursor { background: $cursor-line; }
-    RowList:focus > .row-list--cursor { text-style: bold; }
     """
-    COMPONENT = "row-list"
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"row-list--cursor"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "up", show=False),
         Binding("down", "move(1)", "down", show=False),
@@ -175,7 +171,7 @@ class RowList(Painted, ScrollView, can_focus=True):
             sign = " "
         line = Content.assemble((sign, "bold $accent"), row.content)
         if at_cursor:
-            style += self.get_visual_style("row-list--cursor")
+            style += Style.parse("bold on $cursor-line" if self.has_focus else "on $cursor-line")
         return line.plain, tuple(line.spans), self.size.width, style
 
     def draw_line(self, key: _LineKey) -> Strip:

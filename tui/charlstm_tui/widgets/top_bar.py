@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import events
 from textual.content import Content
 from textual.message import Message
@@ -20,7 +18,6 @@ class TopBar(Widget):
     """`` charlstm  [1 Corpus]  2 Train …   ▶ run 42% 0:35``; names give way first when the terminal is narrow."""
 
     DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
-    COMPONENT_CLASSES: ClassVar = {"top-bar--name", "top-bar--active", "top-bar--tab", "top-bar--status"}
 
     runs_state: reactive[RunsState] = reactive(RunsState())
 
@@ -42,7 +39,7 @@ class TopBar(Widget):
         tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + least <= width), self._tabs()[-1])
         free = width - tabs.cell_length - 2
         status = next((text for text in statuses if Content(text).cell_length <= free), "")
-        style = self.get_visual_style("top-bar--tab" if status == IDLE else "top-bar--status")
+        style = Style.parse("$quiet" if status == IDLE else "$success")
         right = Content.styled(status, style) if status else Content("")
         gap = max(1, width - tabs.cell_length - right.cell_length - 1)
         return Content.assemble(tabs, " " * gap, right).truncate(width)
@@ -55,14 +52,14 @@ class TopBar(Widget):
         def tab(mode: str, title: str, full: bool) -> Content:
             active, key = mode == self._mode, key_of(f"app.mode_{mode}")
             label = f"{key} {title}" if full or active else key
-            style = self.get_visual_style("top-bar--active" if active else "top-bar--tab")
+            style = Style.parse("bold $foreground" if active else "$quiet")
             style += Style.from_meta({"mode": mode})
             return Content.styled(f"[{label}]" if active else f" {label} ", style)
 
         def row(full: bool) -> list[Content]:
             return [tab(mode, title, full) for mode, title in MODES]
 
-        name = Content.styled(" charlstm ", self.get_visual_style("top-bar--name"))
+        name = Content.styled(" charlstm ", "bold $accent")
         return [
             Content(" ").join([name, *row(True)]),
             Content("").join(row(True)),
