@@ -116,6 +116,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place.mkdir()
     monkeypatch.chdir(place)
     monkeypatch.setattr(benchmark, "BUDGET", 0.05)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.02)
     # `charlstm presets` measures networks of full size, for 8 seconds of CPU time; tests/core/cli measures them.
     monkeypatch.setattr(benchmark, "measured_speed", lambda *_: MeasuredSpeed("nn", 0.01, 1000))
     (place / "novel.txt").write_text(TEXT, encoding="utf-8")

@@ -18,6 +18,7 @@ def short_measurements() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(benchmark, "BUDGET", 0.05)
+        patch.setattr(benchmark, "SHORT_BUDGET", 0.02)
         yield
 
 

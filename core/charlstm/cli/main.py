@@ -38,7 +38,7 @@ from charlstm.errors import (
     TextError,
     is_out_of_memory,
 )
-from charlstm.system import end_quickly
+from charlstm.system import own_process
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import ErrorKind, ErrorResult
@@ -157,7 +157,7 @@ def cli(context: click.Context) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
-    end_quickly()
+    own_process()
     replace_closed()
     if "_CHARLSTM_COMPLETE" in os.environ:
         from charlstm.cli.completion import register

@@ -39,7 +39,7 @@ BUDGET = 1.2
 """Seconds to compare the kernels, and as many again to time whole steps."""
 
 SHORT_BUDGET = 0.3
-"""Seconds to time whole steps when the kernel is known: training itself soon shows its speed."""
+"""Seconds to time whole steps when the kernel is known or the only one: training itself soon shows its speed."""
 
 MOST_SECONDS = 4.0
 """Seconds after which no further step is measured, so that measuring takes 5 s at most on a busy machine. What is not
@@ -203,7 +203,7 @@ def measure(
     """Choose the fastest kernel unless ``kernel`` is given, and time whole steps: data, masks, gradients, update. Where
     other programs are in the way, also find the number of threads with which steps are fastest.
 
-    Takes about twice :data:`BUDGET` seconds, with a given kernel :data:`SHORT_BUDGET`, and at most
+    Takes about twice :data:`BUDGET` seconds, with a single kernel :data:`SHORT_BUDGET`, and at most
     :data:`MOST_SECONDS` and a step. Each rank measures with its own rows. torch's global generator is not used; its
     number of threads is that of the result.
     """
@@ -212,9 +212,8 @@ def measure(
     torch.set_num_threads(search.count)
     network = _random_network(settings, vocab_size, device)
     rows = ranks.rows(batch_size)
-    budget = BUDGET if kernel is None else SHORT_BUDGET
     names = candidates(settings, device) if kernel is None else [kernel]
-    kernel = names[0]
+    kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET
     if len(names) > 1:
         half = time.perf_counter() + MOST_SECONDS / 2
         kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half).name

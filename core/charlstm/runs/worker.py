@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--control-from", type=int, default=0, help="bytes of control.jsonl meant for earlier workers")
     parser.add_argument("--changes", type=json.loads, default={}, help="settings to change, as JSON")
     options = parser.parse_args(arguments)
-    system.end_quickly()
+    system.own_process()
     faulthandler.enable()  # a crash inside a library leaves its reason in worker.log
     run = Run(Path(options.folder).absolute())
     try:

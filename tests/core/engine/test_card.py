@@ -335,7 +335,7 @@ def test_measured_speed_on_a_card_is_that_of_most_steps(settings: Settings, queu
     now = [0.0]
     late = itertools.cycle([0.1, 0.1, 0.19, 0.01, 0.1])
     queueing.setattr(benchmark.time, "perf_counter", lambda: now[0])
-    queueing.setattr(benchmark, "BUDGET", 1.2)
+    queueing.setattr(benchmark, "SHORT_BUDGET", 1.2)
 
     def step(learner: TrainStep, number: int, rate: float) -> None:
         now[0] += next(late)

@@ -1053,6 +1053,23 @@ def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monk
         taken.clear()
 
 
+def test_a_single_kernel_is_not_measured_as_long_as_several_are_compared(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[int] = []
+    take = TrainStep.step
+
+    def step(self: TrainStep, step: int, rate: float) -> StepOutcome:
+        steps.append(step)
+        return take(self, step, rate)
+
+    monkeypatch.setattr(TrainStep, "step", step)
+    monkeypatch.setattr(benchmark, "BUDGET", 100.0)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.0)
+    benchmark.measure(settings.with_changes(kernel="nn", threads=1), 20, torch.device("cpu"), 4, 16)
+    assert len(steps) == benchmark.WARM_UP + 2
+
+
 def test_speed_measured_beside_other_programs_is_not_stored(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
