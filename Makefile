@@ -20,10 +20,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Five at once keep two cores busy, since many wait for another process or for the app.
+# Seven at once keep two cores busy, since many wait for another process or for the app.
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 5 --dist worksteal
+	$(BIN)/python -m pytest -n 7 --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 

@@ -118,12 +118,19 @@ def _parses(variables: frozenset[tuple[str, str]]) -> _KeptParses:
     return _KeptParses(1000)
 
 
+def _kept_parses(sheet: Any) -> _KeptParses:
+    """What was parsed with the variables of ``sheet``, which are compared only where it has got others."""
+    kept = sheet.__dict__.get("kept_parses")
+    if kept is None or kept[0] is not sheet._variables:
+        kept = sheet.kept_parses = (sheet._variables, _parses(frozenset(sheet._variables.items())))
+    return kept[1]
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _parse_styles_once() -> Iterator[None]:
     """Textual parses all style sheets anew for each app, and again for each of its modes; here once for each theme."""
     with pytest.MonkeyPatch.context() as patch:
-        found = property(lambda sheet: _parses(frozenset(sheet._variables.items())), lambda sheet, _: None)
-        patch.setattr(Stylesheet, "_parse_cache", found, raising=False)
+        patch.setattr(Stylesheet, "_parse_cache", property(_kept_parses, lambda sheet, _: None), raising=False)
         yield
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 import shlex
 import sys
@@ -127,7 +128,8 @@ async def test_malformed_requests_are_refused_without_a_traceback(caplog: pytest
                 line = await reader.readline()
             writer.close()
             assert int(line.split()[1]) == status, request
-        assert not caplog.records
+        # another test's process may end meanwhile, of which asyncio warns
+        assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     finally:
         await runner.cleanup()
 

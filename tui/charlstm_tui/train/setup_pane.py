@@ -777,10 +777,12 @@ class SetupPane(View):
 
     def _rate_plan(self, width: int, height: int) -> Content:
         """The rate of every step, in outline."""
+        if width <= 0 or height <= 0:
+            return Content("")
         settings = self.settings()
         steps = 500
         plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
-        rows = sparkline([plan.rate(step) for step in range(steps)], max(width, 0), max(height, 0), low=0)
+        rows = sparkline([plan.rate(step) for step in range(steps)], width, height, low=0)
         return Content.styled("\n".join(f"  {row}" for row in rows), "$train")
 
 
