@@ -60,9 +60,16 @@ SHOWN = 0.02
 """Influences below this part of the strongest are not shown."""
 
 
+def _checked_string(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("it takes at least one character")
+    return value
+
+
 find_option = click.option(
     "--find",
     metavar="STRING",
+    callback=_checked_string,
     help="Explain the last character of STRING, where it stands last in TEXT; \\n is a newline.",
 )
 

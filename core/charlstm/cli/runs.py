@@ -255,9 +255,7 @@ def _notes(run: Run) -> Notes:
 @click.option(
     "--axis",
     type=click.Choice(["step", "epochs", "characters", "seconds"]),
-    default="step",
-    show_default=True,
-    help="What the chart is drawn over.",
+    help="What the chart is drawn over.  [default: step]",
 )
 @json_option
 @runs_dir_option
@@ -265,7 +263,7 @@ def compare(
     runs: tuple[str, ...],
     csv_file: str | None,
     svg_file: str | None,
-    axis: Axis,
+    axis: Axis | None,
     as_json: bool,
     runs_dir: Path | None,
 ) -> None:
@@ -277,6 +275,8 @@ def compare(
     from charlstm.runs import comparison
 
     check_stdout(as_json, csv=csv_file, svg=svg_file)
+    if axis is not None and svg_file is None:
+        raise click.UsageError("--axis needs --svg: it is that of the chart")
     for name in (csv_file, svg_file):
         if name not in (None, user_files.STDOUT):
             user_files.check_destination(name)  # raises now what writing would raise after the other file was written
@@ -288,7 +288,7 @@ def compare(
     if csv_file is not None:
         write_text(csv_file, comparison.comparison_csv(compared))
     if svg_file is not None:
-        chart = comparison.comparison_chart(compared, axis)
+        chart = comparison.comparison_chart(compared, axis or "step")
         if not chart:
             raise RunError("These runs have no curve yet: there is nothing to draw")
         write_text(svg_file, chart)

@@ -213,8 +213,8 @@ PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
         Preset("quick", "the best text in one minute", _quick, partial(_from_model, 500_000)),
-        Preset("standard", "a good model in ten minutes", _standard, partial(_from_model, 11_000_000)),
-        Preset("best", "the best model in two hours", _best, partial(_from_model, 45_000_000)),
+        Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000)),
+        Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000)),
         Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }
