@@ -33,7 +33,6 @@ FEWEST = 5
 hundreds of cells, some separate the characters of three places from all others perfectly and mean nothing."""
 
 _OPENING, _CLOSING = "([{", ")]}"
-_SENTENCE_ENDS = ".!?"
 _VOWELS = "aeiouAEIOUäöüÄÖÜáéíóúàèìòùâêîôûåøæœ"
 
 
