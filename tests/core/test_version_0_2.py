@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import charlstm
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.saving import load_session, read_summary
 
 pytestmark = pytest.mark.numeric
@@ -37,7 +38,7 @@ def test_session_of_0_2_has_its_text_branches_and_names(name: str) -> None:
         expected["seed"],
         expected["sample"],
     )
-    assert session.settings.to_dict() == expected["settings"]
+    assert session.settings == SamplerSettings.from_dict(expected["settings"])  # later ones are off
     assert [[clamp.layer, clamp.cell, clamp.value, clamp.factor] for clamp in session.clamps] == expected["clamps"]
     for saved in expected["branches"]:
         branch = session.tree[saved["number"]]

@@ -22,6 +22,7 @@ from charlstm_tui.actions import use_keys
 from charlstm_tui.background import CommandError
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
+from charlstm_tui.generate import screen as generate_screen
 from charlstm_tui.run_watcher import Watcher
 from driven_app import LOOK
 
@@ -64,7 +65,9 @@ async def wait_until_read(least: float = 0) -> None:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The runs are looked at often; garbage is searched for as in all tests; a test waits until a key was read."""
+    """The runs are looked at often; garbage is searched for as in all tests; a message of Generate stays until another
+    one, however slow this machine is; a test waits until a key was read."""
+    monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)

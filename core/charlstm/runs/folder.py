@@ -29,7 +29,7 @@ from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
 from charlstm.runs.status import RunStatus, read_status
-from charlstm.training.settings import Settings
+from charlstm.training.settings import Settings, setting_names
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -124,6 +124,11 @@ class RunSpec:
             if int(values["format"]) > FORMAT:
                 raise NewerFormatError(
                     f"The run was written by a newer charlstm (format {values['format']}); update charlstm to read it"
+                )
+            newer = [name for name in dict(values["settings"]) if name not in setting_names()]
+            if newer:
+                raise NewerFormatError(
+                    f"The run was written by a newer charlstm (setting {newer[0]}); update charlstm to read it"
                 )
             settings = Settings.from_dict(values["settings"])
             return cls(**typed_fields(cls, {**values, "created": values["created"], "settings": settings}))

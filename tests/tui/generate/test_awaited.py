@@ -346,6 +346,7 @@ async def test_text_begins_again_with_each_clearly_better_model_until_a_key_is_p
             text = generate(app).play.text_view.text()
             await app.press("left")
             worker.advance(200)
+            generate(app).show_message("")  # as after some seconds
             await reads(app, "A better model has come: step 800, loss", "] goes on with it")
             worker.advance(100)  # this model is hardly better, but it is the one with which the key goes on
             await reads(app, "A better model has come: step 900, loss", "nats. ] goes on with it")

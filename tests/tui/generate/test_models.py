@@ -400,6 +400,7 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "mine.json" in it.screen_text())
         await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
         assert it.app.screen.query_one(Input).value == "min"
+        it.screen.show_message("")  # that it was saved
         for answer, deleted in (("n", False), ("y", True)):
             await it.pilot.press("delete")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
