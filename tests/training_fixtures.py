@@ -40,6 +40,7 @@ def settings() -> Settings:
         dropout=0.2,
         weight_drop=0.1,
         ema_decay=0.9,
+        calibrate=True,
         state_reset=0.05,
         val_every=7,
         val_chars=200,

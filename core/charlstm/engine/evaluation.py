@@ -33,6 +33,9 @@ with 16 to 128 rows)."""
 CHUNK = 100
 """Characters of each row per call of the network, for an estimate."""
 
+FACTORS = tuple(0.05 * count for count in range(12, 25))
+"""The factors of the logits that :func:`best_logit_factor` tries."""
+
 STRETCH = 250
 """The same for the exact loss; the losses of two readings of a row are compared over as many characters."""
 
@@ -151,6 +154,36 @@ def evaluate(
     return Evaluation(float(total) / chars if chars else math.nan, chars)
 
 
+def best_logit_factor(network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int) -> float:
+    """The factor by which to multiply the logits of ``network`` so that its loss on ``spans`` is the lowest, estimated
+    from about ``limit`` targets, between the first and the last of :data:`FACTORS`. It is the inverse of a temperature
+    (temperature scaling: Guo et al. 2017, arXiv 1706.04599). 1.0 where no loss is a number.
+    """
+    rows = plan_rows(spans, limit)
+
+    def losses(hidden: Tensor, targets: Tensor) -> Tensor:
+        return torch.stack([_sum(_losses(network, hidden, targets, factor)) for factor in FACTORS])
+
+    training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            parts = [
+                _read(network, ids, rows[at : at + ROWS], lambda _: None, losses) for at in range(0, len(rows), ROWS)
+            ]
+    finally:
+        network.train(training)
+    found: list[float] = torch.stack(parts).sum(0).tolist() if parts else []
+    if not found or not all(map(math.isfinite, found)):
+        return 1.0
+    place = found.index(min(found))
+    if place in (0, len(found) - 1):
+        return FACTORS[place]
+    before, here, after = found[place - 1 : place + 2]
+    # the lowest point of the parabola through the three losses
+    return FACTORS[place] + 0.5 * (FACTORS[1] - FACTORS[0]) * (before - after) / (before - 2 * here + after)
+
+
 def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     """Choose rows of about equal length, with ``limit`` targets of ``spans`` in all (or :data:`PRIMING`, if that is
     more), exceeded by less than one row.
@@ -239,11 +272,21 @@ def _read_in_order(
 
 
 def _read(
-    network: CharLSTM, ids: npt.NDArray[Any], rows: Sequence[Row], count_targets: Callable[[int], None]
+    network: CharLSTM,
+    ids: npt.NDArray[Any],
+    rows: Sequence[Row],
+    count_targets: Callable[[int], None],
+    losses: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
     """The loss in nats over all targets of ``rows``, which are read in parallel and aligned at their first target: a
-    float64 tensor on the network's device."""
+    float64 tensor on the network's device. ``losses`` takes outputs (N, H) and targets (N,), and returns what is summed
+    instead."""
     device = network.fc.weight.device
+    if losses is None:
+
+        def losses(hidden: Tensor, targets: Tensor) -> Tensor:
+            return _sum(_losses(network, hidden, targets))
+
     begin, first, last = (np.array([getattr(row, name) for row in rows]) for name in ("begin", "first", "last"))
     lead = int((first - 1 - begin).max())
     steps = lead + int((last - first).max())
@@ -264,7 +307,7 @@ def _read(
         if start >= lead:
             following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
             targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
-            total = total + _sum(_losses(network, hidden.flatten(0, 1), targets))
+            total = total + losses(hidden.flatten(0, 1), targets)
             count_targets(int(inside.sum()))
     return total
 
@@ -303,12 +346,12 @@ def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[
     return torch.stack(outputs), h, c
 
 
-def _losses(network: CharLSTM, hidden: Tensor, targets: Tensor) -> Tensor:
-    """The loss of each of ``targets`` (N,), 0 for NO_TARGET; in pieces, so that the logits of large vocabularies fit
-    into memory."""
+def _losses(network: CharLSTM, hidden: Tensor, targets: Tensor, factor: float = 1.0) -> Tensor:
+    """The loss of each of ``targets`` (N,), 0 for NO_TARGET, with the logits multiplied by ``factor``; in pieces, so
+    that the logits of large vocabularies fit into memory."""
     piece = max(1, 4_000_000 // network.config.vocab_size)
-    parts = [
-        functional.cross_entropy(network.fc(part), wanted, ignore_index=NO_TARGET, reduction="none")
-        for part, wanted in zip(torch.split(hidden, piece), torch.split(targets, piece), strict=True)
-    ]
+    parts = []
+    for part, wanted in zip(torch.split(hidden, piece), torch.split(targets, piece), strict=True):
+        logits = network.fc(part) if factor == 1 else network.fc(part) * factor
+        parts.append(functional.cross_entropy(logits, wanted, ignore_index=NO_TARGET, reduction="none"))
     return torch.cat(parts)

@@ -31,7 +31,7 @@ from charlstm.engine.benchmark import (
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import Evaluation, evaluate
+from charlstm.engine.evaluation import Evaluation, best_logit_factor, evaluate
 from charlstm.engine.event_stream import EventStream
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
@@ -951,7 +951,11 @@ class Trainer:
         held_out, limit = self._text.held_out_targets, None
         if seconds > allowed:
             limit = int(held_out * planned / seconds)
-        network = CharLSTM.from_model(self.best).to(self.plan.device)
+        best, network = self.best, CharLSTM.from_model(self.best).to(self.plan.device)
+        if self.settings.calibrate:
+            factor = best_logit_factor(network, self._text.ids, self._text.held_out, self.plan.val_chars)
+            best = _with_logits_scaled(best, factor)
+            network = CharLSTM.from_model(best).to(self.plan.device)
         figure: Evaluation | None = None
         while figure is None and (limit is None or limit > self.plan.val_chars):
             self._final_deadline = time.perf_counter() + allowed
@@ -973,6 +977,7 @@ class Trainer:
             )
         if figure is None:
             return False
+        self._best = best.weights
         if limit is not None:
             self.progress.final_val = figure.loss
         else:
@@ -1001,6 +1006,12 @@ class Trainer:
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
+
+
+def _with_logits_scaled(model: Model, factor: float) -> Model:
+    """``model`` with its logits multiplied by ``factor``."""
+    scaled = {name: factor * model.weights[name] for name in ("fc.weight", "fc.bias")}
+    return replace(model, weights={**model.weights, **scaled})
 
 
 def _check_run(corpus: Corpus, settings: Settings, logged: LoggedRun) -> None:

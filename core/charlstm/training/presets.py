@@ -119,6 +119,7 @@ def _quick(chars: int, vocab_size: int) -> Settings:
         seq_length=50,
         max_minutes=1.0,
         val_fraction=_val_fraction(chars, 300_000),
+        calibrate=True,
         dropout=dropout,
         weight_drop=weight_drop,
     )
@@ -135,6 +136,7 @@ def _standard(chars: int, vocab_size: int) -> Settings:
         seq_length=64,
         max_minutes=10.0,
         val_fraction=_val_fraction(chars, 1_000_000),
+        calibrate=True,
         dropout=dropout,
         weight_drop=weight_drop,
         patience=8,
@@ -152,6 +154,7 @@ def _best(chars: int, vocab_size: int) -> Settings:
         seq_length=64,
         max_minutes=120.0,
         val_fraction=_val_fraction(chars, 5_000_000),
+        calibrate=True,
         dropout=dropout,
         weight_drop=weight_drop,
         weight_decay=0.05,

@@ -147,6 +147,11 @@ class Settings:
         high=0.99999,
         fixed=True,
     )
+    calibrate: bool = setting(
+        False,
+        "at the end, scale the output layer so that held-out text is the most likely (temperature scaling)",
+        form="at the end, fit probabilities to held-out text",
+    )
 
     val_fraction: float = setting(
         0.1,
@@ -270,6 +275,7 @@ LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""
 
 WITHOUT_EFFECT_ON_LOSS = {
+    "calibrate",
     "patience",
     "val_every",
     "log_every",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from charlstm.engine import evaluation
-from charlstm.engine.evaluation import PRIMING, Evaluation, evaluate, plan_rows
+from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
@@ -149,6 +149,32 @@ def test_evaluate_changes_neither_network_nor_generator(network: CharLSTM, ids: 
     assert network.training
     assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
     assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_factor_of_the_logits_undoes_a_wrong_temperature(network: CharLSTM) -> None:
+    generator = torch.Generator().manual_seed(3)
+    ids, state = [0], None
+    with torch.inference_mode():
+        for _ in range(4000):
+            logits, state = network(torch.tensor([[ids[-1]]]), state)
+            ids.append(int(torch.multinomial(logits[0, 0].softmax(0), 1, generator=generator)))
+    text = np.array(ids, np.uint8)
+    for factor in (0.9, 1.0, 1.25):
+        wrong = CharLSTM(SYMBOLS, 16, 2)
+        wrong.load_state_dict(network.state_dict())
+        with torch.no_grad():
+            wrong.fc.weight.mul_(factor)
+            wrong.fc.bias.mul_(factor)
+        assert best_logit_factor(wrong, text, [(0, 4000)], 4000) * factor == pytest.approx(1, abs=0.05)
+
+
+def test_factor_of_the_logits_is_bounded_and_1_where_there_is_no_loss(network: CharLSTM, ids: np.ndarray) -> None:
+    assert best_logit_factor(network, ids, [(0, 3000)], 2000) == FACTORS[0]  # nothing in random text is predicted
+    assert best_logit_factor(network, ids, [(5, 6)], 100) == 1
+    broken = CharLSTM(SYMBOLS, 16, 2)
+    with torch.no_grad():
+        broken.fc.bias[3] = math.nan
+    assert best_logit_factor(broken, ids, [(0, 3000)], 500) == 1
 
 
 def test_loss_without_targets_is_nan(network: CharLSTM, ids: np.ndarray) -> None:

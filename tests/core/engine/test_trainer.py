@@ -523,6 +523,30 @@ def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
     assert last.reason == "done"
 
 
+def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    trainers = [
+        Trainer(corpus, settings.with_changes(calibrate=calibrate), store=store, plan=plan)
+        for calibrate, store in zip((False, True), stores, strict=True)
+    ]
+    for trainer in trainers:
+        trainer.train()
+    plain, scaled = (trainer.best for trainer in trainers)
+    assert plain.loss is not None
+    assert scaled.loss is not None
+    assert scaled.loss < plain.loss
+    factors = {float(np.mean(scaled.weights[name] / plain.weights[name])) for name in ("fc.weight", "fc.bias")}
+    assert max(factors) == pytest.approx(min(factors), abs=1e-4)
+    assert factors.pop() != pytest.approx(1, abs=1e-3)
+    for name in plain.weights.keys() - {"fc.weight", "fc.bias"}:
+        assert np.array_equal(plain.weights[name], scaled.weights[name])
+    # what training goes on with is not scaled
+    for name, tensor in stores[0].states[-1].tensors.items():
+        assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
+
+
 def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     events = Trainer(corpus, settings, store=store, plan=plan).events()
@@ -877,7 +901,7 @@ def test_stop_before_training_ends_it_before_the_first_step(corpus: Corpus, sett
 def test_network_is_what_is_validated_and_saved(
     corpus: Corpus, settings: Settings, plan: Plan, ema_decay: float | None
 ) -> None:
-    trainer = Trainer(corpus, settings.with_changes(ema_decay=ema_decay), plan=plan)
+    trainer = Trainer(corpus, settings.with_changes(ema_decay=ema_decay, calibrate=False), plan=plan)
     for event in trainer.events():
         if isinstance(event, Validated) and event.best:
             network = trainer.network
