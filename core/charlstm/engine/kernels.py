@@ -147,7 +147,7 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
     kind = KERNELS.get(current_kernel_name(name))
     if kind is not None and kind.family == "nn":
         return NNKernel(network)
-    if kind is not None and network.fc.weight.device.type == "cpu":
+    if kind is not None and kind.family == "fused" and network.fc.weight.device.type == "cpu":
         return FusedKernel(network, name, getattr(torch, kind.precision))
     raise SettingsError(f"There is no training kernel {name!r} here: the kernels are {', '.join(KERNELS)}")
 
@@ -200,7 +200,7 @@ def fast_path_problem(settings: Settings, device: torch.device) -> str | None:
 
     A torch without oneDNN (on macOS) is no problem: its plain products are the fast ones there.
     """
-    if settings.kernel == "nn" or device.type != "cpu":
+    if settings.kernel not in ("auto", "fused") or device.type != "cpu":
         return None
     problems = []
     if (problem := recurrence.loops().problem) is not None:

@@ -131,17 +131,9 @@ class RunSeries:
     def copy(self) -> Self:
         """A copy that later events do not change, for another thread."""
         twin = copy.copy(self)
-        for name in (
-            "samples",
-            "validations",
-            "warnings",
-            "controls",
-            "every_control",
-            "interruptions",
-            "inexact",
-            "_recent_progress",
-        ):
-            setattr(twin, name, list(getattr(self, name)))
+        for name, value in vars(self).items():
+            if isinstance(value, list):
+                setattr(twin, name, list(value))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
         twin._clock = self._clock.copy()
         return twin
