@@ -98,7 +98,8 @@ def losses(corpus: Corpus, settings: Settings, model: Path | None) -> dict[str, 
             if isinstance(event, Started):
                 planned.append(trainer.plan.planned_steps)
     held_out = corpus.split(settings.val_fraction, settings.split).held_out
-    return {name: evaluate(network, corpus.ids, held_out).loss for name, network in kept[0].networks()}
+    ids, _ = corpus.encoded_for(trainer.best.vocabulary)
+    return {name: evaluate(network, ids, held_out).loss for name, network in kept[0].networks()}
 
 
 def settings_of(corpus: Corpus, options: argparse.Namespace, seed: int) -> Settings:
@@ -107,7 +108,14 @@ def settings_of(corpus: Corpus, options: argparse.Namespace, seed: int) -> Setti
     if options.model is not None:
         tried = try_model("demo", options.model, corpus, corpus.split(settings.val_fraction).train)
         settings = preset_from(tried, options.preset, chars, symbols)
-    fixed: dict[str, Any] = {"max_minutes": None, "patience": None, "ema_decay": None, "threads": 1, "seed": seed}
+    fixed: dict[str, Any] = {
+        "max_minutes": None,
+        "patience": None,
+        "ema_decay": None,
+        "calibrate": False,
+        "threads": 1,
+        "seed": seed,
+    }
     return settings.with_changes(**fixed, val_chars=20_000, **settings_from_options(tuple(options.set), {}))
 
 

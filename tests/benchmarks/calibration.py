@@ -45,11 +45,12 @@ def measure(corpus: Corpus, settings: Settings, model: Path | None) -> dict[str,
     trainer.train()
     best = trainer.best
     network, held_out = CharLSTM.from_model(best), corpus.split(settings.val_fraction, settings.split).held_out
-    factor = best_logit_factor(network, corpus.ids, held_out, trainer.plan.val_chars)
+    ids, _ = corpus.encoded_for(best.vocabulary)
+    factor = best_logit_factor(network, ids, held_out, trainer.plan.val_chars)
     with torch.no_grad():
         network.fc.weight.mul_(factor)
         network.fc.bias.mul_(factor)
-    scaled = evaluate(network, corpus.ids, held_out).loss
+    scaled = evaluate(network, ids, held_out).loss
     return {"step": trainer.progress.step, "loss": best.loss, "factor": factor, "scaled": scaled}
 
 

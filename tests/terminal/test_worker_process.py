@@ -38,6 +38,7 @@ STEPS = 1000
 SETTINGS = Settings(
     hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
     dropout=0.2, checkpoint_steps=20, checkpoint_minutes=None, val_every=100, ema_decay=0.9, state_reset=0.1,
+    calibrate=True,
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=STEPS,

@@ -32,7 +32,8 @@ from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, m
 
 SETTINGS = Settings(
     hidden_size=16, num_layers=2, batch_size=4, seq_length=16, max_steps=60, device="cpu", kernel="nn", threads=1,
-    dropout=0.2, weight_drop=0.1, ema_decay=0.9, state_reset=0.05, val_every=7, val_chars=200, checkpoint_steps=9,
+    dropout=0.2, weight_drop=0.1, ema_decay=0.9, calibrate=True, state_reset=0.05, val_every=7, val_chars=200,
+    checkpoint_steps=9,
 )  # fmt: skip
 COMMANDS: dict[int, list[tuple[str, float | None]]] = {
     8: [("checkpoint", None), ("set-lr", 1e-3)],

@@ -50,6 +50,7 @@ STEPS = 60
 SETTINGS = Settings(
     hidden_size=12, num_layers=2, batch_size=8, seq_length=12, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
     dropout=0.2, checkpoint_steps=7, checkpoint_minutes=None, val_every=10, ema_decay=0.9, state_reset=0.1,
+    calibrate=True,
 )  # fmt: skip
 PLAN = Plan(
     device="cpu", kernel="nn", threads=1, batch_size=8, seq_length=12, steps_per_epoch=20, planned_steps=STEPS,
