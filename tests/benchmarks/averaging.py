@@ -22,7 +22,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from _common import RESULTS, machine
+from _common import RESULTS, known_results, machine
 from torch import Tensor
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
@@ -137,8 +137,8 @@ def main() -> None:
             settings = settings_of(corpus, options, seed)
             start = None if options.model is None else load_model(options.model).info.get("step")
             wanted = {"text": corpus.name, "model_step": start, "settings": settings.to_dict()}
-            lines = options.results.read_text().splitlines() if options.results.exists() else []
-            result = next((each for each in map(json.loads, lines) if wanted.items() <= each.items()), None)
+            known = known_results(options.results)
+            result = next((each for each in known if wanted.items() <= each.items()), None)
             if result is None:
                 result = wanted | {"losses": losses(corpus, settings, options.model), **machine()}
                 with options.results.open("a") as file:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _common import RESULTS, machine
+from _common import RESULTS, known_results, machine
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
 from charlstm.engine.evaluation import best_logit_factor, evaluate
@@ -67,8 +67,7 @@ def main() -> None:
         parser.error("--from-nothing needs --steps")
     model = None if options.from_nothing else find_model("demo")
     torch.set_num_threads(1)
-    lines = options.results.read_text().splitlines() if options.results.exists() else []
-    known = [json.loads(line) for line in lines]
+    known = known_results(options.results)
     for source in options.texts:
         corpus, gains = open_corpus(source), []
         for seed in range(options.seeds):

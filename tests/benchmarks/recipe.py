@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from _common import RESULTS, default_text
+from _common import RESULTS, default_text, known_results
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
 from charlstm.cli.training import settings_from_options
@@ -105,9 +105,7 @@ def main() -> None:
     options = parser.parse_args()
     corpus = open_corpus(options.text)
     base = {"threads": options.threads, "kernel": "fused"} | settings_from_options(tuple(options.base), {})
-    known = [json.loads(line) for line in options.results.read_text().splitlines()] if options.results.exists() else []
-    for result in known:  # settings that are newer than the result had their defaults
-        result["settings"] = Settings.from_dict(result["settings"]).to_dict()
+    known = known_results(options.results)
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")
     losses: dict[str, dict[int, float]] = {row: {} for row in options.rows}
     options.results.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _common import RESULTS, machine
+from _common import RESULTS, known_results, machine
 from torch import Tensor
 
 from charlstm import Corpus, Settings, open_corpus
@@ -246,8 +246,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS / "recipe_ideas.jsonl")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    lines = options.results.read_text().splitlines() if options.results.exists() else []
-    known = [json.loads(line) for line in lines]
+    known = known_results(options.results)
     for source in options.texts:
         corpus = open_corpus(source)
         for name in options.ideas:

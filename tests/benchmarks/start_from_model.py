@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from _common import RESULTS, machine
+from _common import RESULTS, known_results, machine
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
 from charlstm.cli.training import settings_from_options
@@ -45,7 +45,7 @@ def sides(options: argparse.Namespace) -> Iterator[str]:
 def settings_of(side: str, corpus: Corpus, options: argparse.Namespace, seed: int) -> Settings:
     """The preset's settings for this side, for so many steps."""
     chars, symbols = corpus.text_chars, len(corpus.vocabulary)
-    end: dict[str, Any] = {"max_minutes": None, "seed": seed, "threads": options.threads}
+    end: dict[str, Any] = {"max_minutes": None, "calibrate": False, "seed": seed, "threads": options.threads}
     if side == NOTHING:
         return _for_steps(preset(options.preset, chars, symbols).with_changes(**end), options.steps[0])
     changes = settings_from_options(tuple(side.split()), {})
@@ -116,8 +116,8 @@ def main() -> None:
                     "model_step": None if side == NOTHING else load_model(model).info.get("step"),
                     "settings": settings.to_dict(),
                 }
-                lines = options.results.read_text().splitlines() if options.results.exists() else []
-                result = next((each for each in map(json.loads, lines) if wanted.items() <= each.items()), None)
+                known = known_results(options.results)
+                result = next((each for each in known if wanted.items() <= each.items()), None)
                 if result is None and time.monotonic() < end:
                     result = wanted | train(corpus, settings, None if side == NOTHING else model)
                     result |= {"before": options.tried.loss, "pairs": options.tried.pairs, **machine()}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,7 +162,11 @@ def best_logit_factor(network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[
     rows = plan_rows(spans, limit)
 
     def losses(hidden: Tensor, targets: Tensor) -> Tensor:
-        return torch.stack([_sum(_losses(network, hidden, targets, factor)) for factor in FACTORS])
+        parts = [
+            torch.stack([_sum(_cross_entropy(logits * factor, wanted)) for factor in FACTORS])
+            for logits, wanted in _logits(network, hidden, targets)
+        ]
+        return torch.stack(parts).sum(0)
 
     training = network.training
     network.eval()
@@ -346,12 +350,18 @@ def _first_layer(network: CharLSTM, ids: Tensor, h: Tensor, c: Tensor) -> tuple[
     return torch.stack(outputs), h, c
 
 
-def _losses(network: CharLSTM, hidden: Tensor, targets: Tensor, factor: float = 1.0) -> Tensor:
-    """The loss of each of ``targets`` (N,), 0 for NO_TARGET, with the logits multiplied by ``factor``; in pieces, so
-    that the logits of large vocabularies fit into memory."""
+def _losses(network: CharLSTM, hidden: Tensor, targets: Tensor) -> Tensor:
+    """The loss of each of ``targets`` (N,), 0 for NO_TARGET."""
+    return torch.cat([_cross_entropy(*part) for part in _logits(network, hidden, targets)])
+
+
+def _logits(network: CharLSTM, hidden: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """The logits for outputs ``hidden`` (N, H), and their targets; in pieces, so that those of large vocabularies fit
+    into memory."""
     piece = max(1, 4_000_000 // network.config.vocab_size)
-    parts = []
     for part, wanted in zip(torch.split(hidden, piece), torch.split(targets, piece), strict=True):
-        logits = network.fc(part) if factor == 1 else network.fc(part) * factor
-        parts.append(functional.cross_entropy(logits, wanted, ignore_index=NO_TARGET, reduction="none"))
-    return torch.cat(parts)
+        yield network.fc(part), wanted
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    return functional.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="none")
