@@ -2,8 +2,7 @@
 
     python tests/benchmarks/calibration.py TEXT … [--preset quick] [--from-nothing] [--steps N] [--seeds N]
 
-The factor is fitted to about as many characters as a validation of the run reads, and both losses are on all held-out
-text. The steps are fixed, so other work on the machine does not change the results: ``--steps``, or those of the passes
+The factor is fitted to about 10,000 held-out characters, and both losses are on all of them. The steps are fixed, so other work on the machine does not change the results: ``--steps``, or those of the passes
 that a start from the model has. They are appended to ``--results``, and runs that are there already are not repeated.
 """
 
@@ -46,7 +45,7 @@ def measure(corpus: Corpus, settings: Settings, model: Path | None) -> dict[str,
     best = trainer.best
     network, held_out = CharLSTM.from_model(best), corpus.split(settings.val_fraction, settings.split).held_out
     ids, _ = corpus.encoded_for(best.vocabulary)
-    factor = best_logit_factor(network, ids, held_out, trainer.plan.val_chars)
+    factor = best_logit_factor(network, ids, held_out)
     with torch.no_grad():
         network.fc.weight.mul_(factor)
         network.fc.bias.mul_(factor)

@@ -154,7 +154,9 @@ def evaluate(
     return Evaluation(float(total) / chars if chars else math.nan, chars)
 
 
-def best_logit_factor(network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int) -> float:
+def best_logit_factor(
+    network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int = 10_000
+) -> float:
     """The factor by which to multiply the logits of ``network`` so that its loss on ``spans`` is the lowest, estimated
     from about ``limit`` targets, between the first and the last of :data:`FACTORS`. It is the inverse of a temperature
     (temperature scaling: Guo et al. 2017, arXiv 1706.04599). 1.0 where no loss is a number.

@@ -953,7 +953,7 @@ class Trainer:
             limit = int(held_out * planned / seconds)
         best, network = self.best, CharLSTM.from_model(self.best).to(self.plan.device)
         if self.settings.calibrate:
-            factor = best_logit_factor(network, self._text.ids, self._text.held_out, self.plan.val_chars)
+            factor = best_logit_factor(network, self._text.ids, self._text.held_out)
             best = _with_logits_scaled(best, factor)
             network = CharLSTM.from_model(best).to(self.plan.device)
         figure: Evaluation | None = None
