@@ -2,8 +2,9 @@
 
     python tests/benchmarks/calibration.py TEXT … [--preset quick] [--from-nothing] [--steps N] [--seeds N]
 
-The factor is fitted to about 10,000 held-out characters, and both losses are on all of them. The steps are fixed, so other work on the machine does not change the results: ``--steps``, or those of the passes
-that a start from the model has. They are appended to ``--results``, and runs that are there already are not repeated.
+The factor is fitted to about 10,000 held-out characters, and both losses are on all of them. The steps are fixed, so
+other work on the machine does not change the results: ``--steps``, or those of the passes that a start from the model
+has. They are appended to ``--results``, and runs that are there already are not repeated.
 """
 
 from __future__ import annotations
