@@ -23,6 +23,7 @@ types: $(VENV)/.dev
 # Seven at once keep two cores busy, since many wait for another process or for the app.
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
+	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of the seven would compile
 	$(BIN)/python -m pytest -n 7 --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
