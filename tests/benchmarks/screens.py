@@ -23,6 +23,7 @@ from textual.app import App as TextualApp
 from textual.app import ComposeResult
 
 from charlstm.runs.series import Curve
+from charlstm_tui.theme import DARK
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import LossChart
 
@@ -45,6 +46,10 @@ def seconds_to_first_screen(size: tuple[int, int]) -> float:
 
 
 class ChartApp(TextualApp[None]):
+    def on_mount(self) -> None:
+        self.register_theme(DARK)
+        self.theme = DARK.name
+
     def compose(self) -> ComposeResult:
         yield LossChart()
 
