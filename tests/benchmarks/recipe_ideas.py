@@ -16,6 +16,8 @@ import json
 import math
 import statistics
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +49,9 @@ class Idea:
     def prepare(self, network: CharLSTM, frequencies: Tensor) -> None:
         """Change the first weights; ``frequencies`` (V,) are those of the training part."""
 
-    def batches(self, batches: Batches, seed: int, symbols: int) -> Batches:
-        return batches
+    def changed(self, batch: Batch, step: int, seed: int, symbols: int) -> Batch:
+        """What is read in the place of ``batch``."""
+        return batch
 
     def train_step(self, *arguments: Any) -> TrainStep:
         return TrainStep(*arguments)
@@ -79,17 +82,21 @@ class InputDropout(Idea):
     def __init__(self, part: float) -> None:
         self.part = part
 
-    def batches(self, batches: Batches, seed: int, symbols: int) -> Batches:
-        draw = batches.batch
+    def changed(self, batch: Batch, step: int, seed: int, symbols: int) -> Batch:
+        inputs, random = batch.inputs.copy(), np.random.default_rng((seed, step, 77))
+        inputs[random.random(inputs.shape) < self.part] = symbols
+        return Batch(inputs, batch.targets, batch.fresh)
 
-        def batch(step: int) -> Batch:
-            whole, random = draw(step), np.random.default_rng((seed, step, 77))
-            inputs = whole.inputs.copy()
-            inputs[random.random(inputs.shape) < self.part] = symbols
-            return Batch(inputs, whole.targets, whole.fresh)
 
-        batches.batch = batch  # type: ignore[method-assign]
-        return batches
+class ChangedBatches(Batches):
+    """Batches as an idea changes them."""
+
+    def __init__(self, change: Callable[[Batch, int], Batch], *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._change = change
+
+    def batch(self, step: int) -> Batch:
+        return self._change(super().batch(step), step)
 
 
 class Phases(Idea):
@@ -205,7 +212,8 @@ def train(corpus: Corpus, idea: Idea, seed: int, steps: int) -> dict[str, Any]:
     began, done, number = time.process_time(), 0, itertools.count()
     optimizer = None
     for (_, rows, length), count in zip(idea.phases, counted, strict=True):
-        batches = idea.batches(Batches(corpus.ids, split.train, rows, length), seed, symbols)
+        change = partial(idea.changed, seed=seed, symbols=symbols)
+        batches = ChangedBatches(change, corpus.ids, split.train, rows, length)
         changed = settings.with_changes(batch_size=rows, seq_length=length)
         train_step = idea.train_step(network, batches, changed, "fused-bf16")
         if optimizer is not None:
