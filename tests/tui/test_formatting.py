@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.text.corpus import open_corpus
 from charlstm.text.statistics import describe
-from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, learning_rate, rough_clock
+from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, home, learning_rate, rough_clock
 
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 200
 
@@ -20,6 +20,20 @@ def test_baseline_name_has_a_long_and_a_short_form() -> None:
     assert baseline_name("order 2") == "last two letters (order 2)"
     assert baseline_name("xz", short=True) == "compressor"
     assert baseline_name("another") == "another"
+
+
+@pytest.mark.parametrize(
+    ("folder", "path", "written"),
+    [
+        ("/home/ada", "/home/ada", "~"),
+        ("/home/ada", "/home/ada/tales", "~/tales"),
+        ("/home/ada", "/home/adam/tales", "/home/adam/tales"),
+        ("/", "/tmp/tales", "~/tmp/tales"),  # as in a container without users
+    ],
+)
+def test_path_has_a_tilde_for_the_home(folder: str, path: str, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", folder)
+    assert home(path) == written
 
 
 @pytest.mark.parametrize(

@@ -206,10 +206,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         for a run that trains until it has learnt something."""
         self.model, self._newly_watched = ModelChoice(model, step), None
         self.play_again = True
-        here = self.mode_screen
-        self.go("generate")
-        if here is not None and here.MODE == "generate":
-            here.entered()
+        self._go_to_generate()
 
     def add_farewell(self, sentence: str) -> None:
         """Print something more after the app has exited."""
@@ -220,6 +217,10 @@ class ModeApp(SafeWorkers, OrderedKeys):
     def open_session(self, path: Path) -> None:
         """Continue a saved session."""
         self.session_to_open = path
+        self._go_to_generate()
+
+    def _go_to_generate(self) -> None:
+        """Go to Generate, which sees what it is to play when it is entered, also if it is on screen already."""
         here = self.mode_screen
         self.go("generate")
         if here is not None and here.MODE == "generate":
@@ -486,10 +487,10 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
 
             def __init__(self) -> None:
                 super().__init__()
-                self.use_views(TableView(id="runs-list"))
+                self.use_views(TableView(details, id="runs-list"))
 
             async def do_overlay(self) -> None:
-                self.views.setdefault("runs-overlay", OverlayPane(id="runs-overlay"))
+                self.views.setdefault("runs-overlay", OverlayPane(details, id="runs-overlay"))
                 await self.open_view("runs-overlay")        # Esc leaves it
 
     The first view is shown at first. Actions are carried out by the view that is shown or, if it has no method

@@ -49,7 +49,7 @@ from charlstm.cli.output import (
     terminal_width,
     truncate,
 )
-from charlstm.display import BITS_PER_NAT, plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
 from charlstm.text.reading import TextOptions
@@ -242,7 +242,7 @@ def score(
             click.echo(f"{bits:>8}  {visible(line['text'])}")
     elif per_sentence:
         for sentence in _scored_sentences(scores):
-            one_line = visible(sentence["text"].replace("\n", "↵"), keep="")
+            one_line = visible(sentence["text"], keep="")
             click.echo(f"{sentence['bits_per_char']:>8.3f}  line {sentence['line']:>6,}  {one_line}")
     else:
         _print_scores(corpus.name, scores, top)
@@ -324,12 +324,12 @@ def novelty(
         return
     longest = max(stretch["length"] for stretch in stretches)
     click.echo(
-        f"{report.share:.1%} copied: {report.copied:,} of {report.chars:,} characters are word for word in {name}, "
-        f"in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
+        f"{percent(report.share)} copied: {report.copied:,} of {report.chars:,} characters are word for word in "
+        f"{name}, in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
     )
     width = max(40, terminal_width() - 40)
     for stretch in sorted(stretches, key=lambda stretch: -stretch["length"])[:top]:
-        shown = visible(stretch["text"].replace("\n", "↵"), keep="")
+        shown = visible(stretch["text"], keep="")
         click.echo(
             f"  {stretch['length']:>6,} characters  from line {stretch['corpus_line']:>7,}  {truncate(shown, width)}"
         )
@@ -366,7 +366,9 @@ def _warn_if_trained_on(
             return
         share = overlap_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
     if share >= MIN_OVERLAP:
-        print_note(f"The model was trained on {share:.0%} of {text_name}, so the loss on it is lower than on new text")
+        print_note(
+            f"The model was trained on {percent(share)} of {text_name}, so the loss on it is lower than on new text"
+        )
 
 
 def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
@@ -547,7 +549,7 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
         click.echo(heading)
     for place in places:
         line = scores.text.count("\n", 0, place.position) + 1
-        before, after = (visible(part.replace("\n", "↵"), keep="") for part in (place.before, place.after))
+        before, after = (visible(part, keep="") for part in (place.before, place.after))
         click.echo(f"{place.bits:7.1f} bits  line {line:>6,}  {before:>{APART}}[{symbol(place.char)}]{after}")
 
 

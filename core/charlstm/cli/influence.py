@@ -334,7 +334,7 @@ def _print_ranked(found: list[Influence], text: str, count: int, as_json: bool) 
 
 def before(text: str, position: int, count: int = 40) -> str:
     """The characters before a position, on one line."""
-    return visible(text[max(0, position - count) : position].replace("\n", "↵"), keep="")
+    return visible(text[max(0, position - count) : position], keep="")
 
 
 def _probability(nats: float) -> str:

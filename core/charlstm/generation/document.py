@@ -845,7 +845,7 @@ class Document:
         else:
             branch = self._branches[self.branch]
             if in_place and moved[0] < branch.parted:
-                self._branches[self.branch] = replace(branch, parted=_carried(branch.parted, *moved))
+                self._branches[self.branch] = replace(branch, parted=_parting_after_edit(branch.parted, *moved))
             if in_place or not self._full.starts_with(text):
                 self._full, self._kept = text, len(text)
             self._kept = max(self._kept, len(text))
@@ -889,7 +889,7 @@ class Document:
         self.journal.append({"do": do, **kept})
 
 
-def _carried(position: int, start: int, removed: int, added: int) -> int:
+def _parting_after_edit(position: int, start: int, removed: int, added: int) -> int:
     """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
     return position + added - removed if position >= start + removed else min(position, start + added)
 

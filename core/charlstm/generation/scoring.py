@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +78,19 @@ class Scores:
     unpredicted: int = 1
 
     __repr__ = short_repr
+
+    def part(self, start: int, stop: int | None = None) -> Self:
+        """The scores of the characters ``start`` to ``stop``, or to the end, as predicted after what is before them."""
+        part = slice(start, stop)
+        return replace(
+            self,
+            text=self.text[part],
+            nats=self.nats[part],
+            ranks=self.ranks[part],
+            entropy=self.entropy[part],
+            unknown={},
+            unpredicted=max(0, self.unpredicted - start),
+        )
 
     @property
     def chars(self) -> int:

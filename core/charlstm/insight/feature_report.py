@@ -316,4 +316,4 @@ def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _shown(prime: str) -> str:
     """The end of a prime, as HTML."""
-    return as_html(("…" if len(prime) > 60 else "") + visible(prime[-60:].replace("\n", "↵"), keep=""))
+    return as_html(("…" if len(prime) > 60 else "") + visible(prime[-60:], keep=""))

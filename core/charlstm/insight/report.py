@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent
+from charlstm.display import as_html, percent, symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
@@ -175,10 +175,7 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     start = passage_start(text, SHOWN_CHARS)
     first = max(0, start - WARM_UP)
     whole = score(model, text[first : start + SHOWN_CHARS], stepper=stepper)
-    shown = slice(start - first, None)
-    scores = replace(
-        whole, text=whole.text[shown], nats=whole.nats[shown], ranks=whole.ranks[shown], entropy=whole.entropy[shown]
-    )
+    scores = whole.part(start - first)
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
         f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
@@ -362,7 +359,7 @@ def multiverse_picture(root: ContinuationNode, width: int = 760, height: int = 4
                 size = min(22.0, max(9.0, tall * 0.7), column * 0.8)
                 blocks.append(
                     f'<text x="{(level + 0.5) * column:.1f}" y="{top + tall / 2 + size * 0.35:.1f}" '
-                    f'font-size="{size:.1f}">{as_html(_visible(child.char))}</text>'
+                    f'font-size="{size:.1f}">{as_html(symbol(child.char))}</text>'
                 )
             draw(child, level + 1, top)
             top += tall
@@ -376,7 +373,3 @@ def _depth(branch: ContinuationNode) -> int:
     while level:
         level, depth = [below for each in level for below in each.children], depth + 1
     return depth
-
-
-def _visible(char: str) -> str:
-    return {" ": "␣", "\n": "↵", "\t": "⇥"}.get(char, char)

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments
+from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.baselines import BASELINES
@@ -192,8 +193,8 @@ def _overlap_warning(share: float, part: str) -> str | None:
     if share < MIN_OVERLAP:
         return None
     return (
-        f"{share:.0%} of the {part} is word for word in the training part too, so that the loss on it is too good: "
-        "remove text that occurs twice"
+        f"{percent(share)} of the {part} is word for word in the training part too, so that the loss on it is too "
+        "good: remove text that occurs twice"
     )
 
 
@@ -237,13 +238,12 @@ def _difference_warning(corpus: Corpus, split: Split, differing: float) -> str:
             end = part.start + part.chars
             licence += sum(max(0, min(stop, end) - max(start, part.start)) for start, stop in split.held_out)
     if licence:
-        share = 100 * licence / split.held_out_chars
         return (
-            f"{share:.0f} % of the held-out part is a Project Gutenberg licence, {licence:,} characters unlike the "
-            "text: leave it out, or hold out blocks"
+            f"{percent(licence / split.held_out_chars)} of the held-out part is a Project Gutenberg licence, "
+            f"{licence:,} characters unlike the text: leave it out, or hold out blocks"
         )
     how = (
-        f"about {100 * differing:.0f} % of it is unlike anything there"
+        f"about {percent(differing)} of it is unlike anything there"
         if differing
         else "its characters have other frequencies"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from charlstm.display import percent
 from charlstm.text.batches import TrainingText, trained_share, trained_texts
 from charlstm.text.passages import share_read
 from charlstm.text.statistics import MIN_OVERLAP, parts_overlap
@@ -29,14 +30,14 @@ def text_warnings(text: TrainingText, settings: Settings, plan: Plan, start_from
         if learnt_text is not None:
             test = f", test_fraction={learnt_text['test_fraction']:g}" if learnt_text.get("test_fraction") else ""
             yield (
-                f"The model that training starts from has learnt {share:.0%} of the {part}, since it was trained on "
-                "this text with another split, so the loss there is too low: hold out the same part with "
+                f"The model that training starts from has learnt {percent(share)} of the {part}, since it was trained "
+                "on this text with another split, so the loss there is too low: hold out the same part with "
                 f"val_fraction={learnt_text['val_fraction']:g}{test} and split={learnt_text['split']}"
             )
         elif (share := share_read(read, text.corpus, spans)) >= MIN_OVERLAP:
             yield (
-                f"The model that training starts from has read {share:.0%} of the {part}, so the loss there is too "
-                "low: start from nothing for a loss that can be compared"
+                f"The model that training starts from has read {percent(share)} of the {part}, so the loss there is "
+                "too low: start from nothing for a loss that can be compared"
             )
         if (overlap := parts_overlap(text.corpus, text.train, spans, part)) is not None:
             yield overlap

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import ClassVar, Literal
 
-from charlstm.display import as_sentence, duration, loss_figure
+from charlstm.display import as_sentence, duration, loss_figure, percent
 from charlstm.training.events import ESTIMATE
 from charlstm.training.settings import Settings
 
@@ -255,7 +255,7 @@ class Flattening(Verdict):
     """The best and the last validation loss, when the last is well above the best."""
 
     def describe(self, *, bits: bool = False) -> str:
-        moved = f"fell only {max(0.0, -self.change):.1%}" if self.change <= 0 else f"rose {self.change:.1%}"
+        moved = f"fell only {_percent(-self.change)}" if self.change <= 0 else f"rose {_percent(self.change)}"
         rest = "No overfitting." if self.validation is None else _above_best(self.validation, bits)
         return f"Flattening: validation {moved} in the last {_span(self.seconds)}. {rest}"
 
@@ -306,7 +306,7 @@ class Overfitting(Verdict):
     def describe(self, *, bits: bool = False) -> str:
         which = "best model" if self.since else "model from before training"
         return (
-            f"Overfitting since step {self.since:,}: validation rose {self.rise:.0%} while training fell. "
+            f"Overfitting since step {self.since:,}: validation rose {_percent(self.rise)} while training fell. "
             f"The {which} ({ESTIMATE}{_loss(self.best, bits)} {_unit(bits)}) is kept."
         )
 
@@ -635,7 +635,8 @@ def _loss(nats: float, bits: bool) -> str:
 
 
 def _percent(part: float) -> str:
-    return f"{part:.0%}" if part >= 0.01 else f"{part:.1%}"
+    """A change of a loss, which can be more than all of it."""
+    return percent(part, 0 if part >= 0.01 else None)
 
 
 def _span(seconds: float) -> str:

@@ -216,8 +216,8 @@ def test_watch_prints_the_verdict_when_it_changes(
         monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=lambda _: next(doings)()))
         lines = run_cli("watch", "live", "--plain", "--runs-dir", str(tmp_path))[1].splitlines()
     assert [line for line in lines if not line.startswith("step ")][2:] == [
-        "Still learning: validation fell 13% in the last 2 s. No overfitting.",
-        "Still learning: validation fell 12% in the last 2 s. No overfitting.",
+        "Still learning: validation fell 13 % in the last 2 s. No overfitting.",
+        "Still learning: validation fell 12 % in the last 2 s. No overfitting.",
         "Crashed: Its worker was killed; resume it, or if memory ran out start a new run with a smaller batch or "
         "network. Best ~2.71 nats (3.90 bits) at step 150, kept.",
     ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from charlstm.cli.output import print_result
+from charlstm.display import percent
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
@@ -172,7 +173,7 @@ def test_novelty_finds_a_copied_line(workspace: Path, run_cli: RunCli, run_json:
     assert found["copied"] == len(lines[123])
     assert found["share"] == pytest.approx(found["copied"] / found["chars"])
     out, _ = run_cli("novelty", str(text), "--corpus", str(source), "--min-length", "20")
-    assert f"{found['share']:.1%} copied" in out
+    assert f"{percent(found['share'])} copied" in out
     assert "in 1 stretch, the longest" in out
     assert "from line     124" in out
 
@@ -228,7 +229,7 @@ def test_eval_and_score_warn_about_training_text(workspace: Path, run_cli: RunCl
     part.write_text("New words.\n" + text[:1500], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert "The model was trained on 90% of own.txt" in run_cli(command, "own", "own.txt")[1]
+        assert "The model was trained on 90 % of own.txt" in run_cli(command, "own", "own.txt")[1]
         assert "% of part.txt, so the loss" in run_cli(command, "own", str(part))[1]
         assert "trained on" not in run_cli(command, "own", str(other))[1]
     assert "trained on" not in run_cli("eval", "own")[1]
@@ -243,8 +244,8 @@ def test_train_from_a_model_with_another_split_warns(workspace: Path, run_cli: R
     assert "note: The model that training starts from has learnt" in err
     assert "val_fraction=0.1 and split=tail" in err
     err = run_cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
-    assert "has learnt 100% of the held-out part" in err  # by the run before the one that it starts from
-    assert "trained on 100% of the held-out part" in run_cli("eval", "grandchild")[1]
+    assert "has learnt 100 % of the held-out part" in err  # by the run before the one that it starts from
+    assert "trained on 100 % of the held-out part" in run_cli("eval", "grandchild")[1]
     assert "learnt=" not in run_cli("info", "grandchild")[0]
 
 
@@ -252,8 +253,8 @@ def test_train_on_a_text_given_twice_warns(workspace: Path, run_cli: RunCli) -> 
     (workspace / "one.txt").write_text(prose(5), encoding="utf-8")
     (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
     err = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
-    assert "note: 100% of the held-out part is word for word in the training part" in err
-    assert "trained on 100% of the held-out part" in run_cli("eval", "twice")[1]
+    assert "note: 100 % of the held-out part is word for word in the training part" in err
+    assert "trained on 100 % of the held-out part" in run_cli("eval", "twice")[1]
 
 
 def test_eval_of_a_run_without_held_out_part_is_an_error(

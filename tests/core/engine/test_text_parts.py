@@ -95,8 +95,8 @@ def test_model_of_the_same_text_with_another_test_part_is_a_warning(
     list(Trainer(corpus, settings, plan=plan, store=parent).events())
     child = Trainer(corpus, settings.with_changes(test_fraction=0.2), plan=plan, start_from=parent.models[-1][2])
     warnings = [event.message for event in child.events() if isinstance(event, Warned)]
-    assert any("has learnt 50% of the test part" in message for message in warnings)
-    assert any("has learnt 100% of the held-out part" in message for message in warnings)
+    assert any("has learnt 50 % of the test part" in message for message in warnings)
+    assert any("has learnt 100 % of the held-out part" in message for message in warnings)
 
 
 def with_validation_text(text: str, validation: str) -> Corpus:
@@ -140,4 +140,4 @@ def test_overlap_of_training_and_validation_text_is_a_warning(settings: Settings
     corpus = with_validation_text(text, text[2000:4000])
     events = Trainer(corpus, settings.with_changes(max_steps=2), plan=plan).events()
     warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert any("100% of the validation text is word for word in the training part" in each for each in warnings)
+    assert any("100 % of the validation text is word for word in the training part" in each for each in warnings)

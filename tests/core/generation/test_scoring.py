@@ -35,6 +35,16 @@ def test_scores_are_those_of_single_steps(model):
     assert scores.perplexity == pytest.approx(2**scores.bits_per_char)
 
 
+def test_part_has_its_own_figures_and_only_the_first_character_of_the_text_is_not_predicted(model):
+    scores = score(model, "abcjihgaXbc")
+    part = scores.part(3, 7)
+    assert (part.text, part.chars, part.unpredicted, part.unknown) == ("jihg", 4, 0, {})
+    assert part.loss == pytest.approx(scores.nats[3:7].mean())
+    first = scores.part(0, 3)
+    assert (first.text, first.chars, first.unpredicted) == ("abc", 2, 1)
+    assert first.loss == pytest.approx(scores.nats[1:3].mean())
+
+
 def test_score_leaves_out_unknown_characters_and_normalises_newlines(model):
     reported = []
     scores = score(model, "aXb\r\ncX", progress=lambda done, total: reported.append((done, total)))

@@ -31,7 +31,7 @@ def run(valid: list[float], train: list[float] | None = None, every: int = 50) -
 def test_improving_run_is_learning() -> None:
     found = judge(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
     assert found.kind == "learning"
-    assert found.text == "Still learning: validation fell 7% in the last 50 s. No overfitting."
+    assert found.text == "Still learning: validation fell 7 % in the last 50 s. No overfitting."
 
 
 def test_run_with_few_events_is_starting_or_learning() -> None:
@@ -45,7 +45,7 @@ def test_flat_validation_loss_is_flattening() -> None:
     flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
     found = judge(run(flat), order0=ORDER0)
     assert found.kind == "flattening"
-    assert "fell only 0.3%" in found.text
+    assert "fell only 0.3 %" in found.text
 
 
 def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
@@ -54,7 +54,7 @@ def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     series = run(valid, train)
     found = judge(series, order0=ORDER0)
     assert found.kind == "overfitting"
-    assert found.text.startswith("Overfitting since step 200: validation rose 5% while training fell.")
+    assert found.text.startswith("Overfitting since step 200: validation rose 5 % while training fell.")
     assert "1.74" in found.text
     since = overfitting_since(series)
     assert since is not None
@@ -182,7 +182,7 @@ def test_falling_loss_far_above_its_best_is_recovering() -> None:
     found = judge(series)
     assert found.kind == "recovering"
     assert found.text == (
-        "Recovering: validation fell 52% in the last 25 s. At 4.60 nats it is still above its best, 3.47."
+        "Recovering: validation fell 52 % in the last 25 s. At 4.60 nats it is still above its best, 3.47."
     )
     rises = judge(run([4.5, 3.9, 3.47, 3.47, 4.6], [4.5, 3.9, 3.47, 3.9, 3.9]))
     assert rises.kind == "worsening"
@@ -193,13 +193,13 @@ def test_rising_validation_is_never_called_flattening() -> None:
     """A rise of 126 % was."""
     both = judge(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
     assert both.text == (
-        "Getting worse: validation rose 126% in the last 25 s, to 4.30 nats; the best is 1.90. "
+        "Getting worse: validation rose 126 % in the last 25 s, to 4.30 nats; the best is 1.90. "
         "The learning rate may be too high: a lower one would help."
     )
     by_heart = judge(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7]))
     assert by_heart.kind == "worsening"
     assert "Training fell: it learns the text by heart" in by_heart.text
-    assert judge(run([2.0, 1.9, 1.9, 1.91])).text.startswith("Flattening: validation rose 0.5% in the last 25 s.")
+    assert judge(run([2.0, 1.9, 1.9, 1.91])).text.startswith("Flattening: validation rose 0.5 % in the last 25 s.")
 
 
 def test_verdict_is_in_the_unit_asked_for() -> None:

@@ -93,4 +93,4 @@ def test_overlap_names_the_part() -> None:
     half = corpus.chars // 2
     overlap = parts_overlap(corpus, [Span(0, half)], [Span(half, corpus.chars)], "test part")
     assert overlap is not None
-    assert overlap.startswith("100% of the test part is word for word in the training part")
+    assert overlap.startswith("100 % of the test part is word for word in the training part")

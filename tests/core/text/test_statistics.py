@@ -182,7 +182,7 @@ def test_parts_differ_finds_different_tail(corpus_of) -> None:  # type: ignore[n
 def test_parts_overlap_finds_repeated_text(corpus_of) -> None:  # type: ignore[no-untyped-def]
     found = describe(corpus_of(prose(30_000) + "\n" + prose(30_000)))
     assert found.parts_overlap is not None
-    assert found.parts_overlap.startswith("100% of the held-out part is word for word in the training part too")
+    assert found.parts_overlap.startswith("100 % of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
 
 

@@ -19,6 +19,7 @@ from charlstm.training.verdict import (
     Diverging,
     Failed,
     Finished,
+    Flattening,
     Losses,
     NextStep,
     NotFalling,
@@ -60,10 +61,11 @@ BEST = Best(1.5, step=80)
             "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. It overfitted after step 80; "
             "more text or dropout would help. Others ran.",
         ),
+        (Flattening(-0.0004, 30.0), "Flattening: validation fell only <0.1 % in the last 30 s. No overfitting."),
         (NotFalling(Losses(2.0, 2.5)), "Not learning: the training loss went from 2.00 to 2.50 nats."),
         (
             Recovering(-0.1, 30.0, Losses(2.0, 3.0)),
-            "Recovering: validation fell 10% in the last 30 s. At 3.00 nats it is still above its best, 2.00.",
+            "Recovering: validation fell 10 % in the last 30 s. At 3.00 nats it is still above its best, 2.00.",
         ),
         (Failed(best=BEST, message="no disk"), "Failed: No disk. Best ~1.50 nats (2.16 bits) at step 80, kept."),
         (Crashed(best=None, message=""), "Crashed: The reason is unknown."),

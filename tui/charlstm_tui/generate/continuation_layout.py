@@ -30,11 +30,6 @@ class Block:
         """From 0, for the first character."""
         return len(self.path) - 1
 
-    @property
-    def text(self) -> str:
-        """All characters up to and with this one."""
-        return "".join(branch.char for branch in self.path)
-
 
 def place(root: ContinuationNode, rows: int, columns: int, wanted: Sequence[ContinuationNode] = ()) -> list[Block]:
     """The blocks that have a row of their own, each before those that continue it.

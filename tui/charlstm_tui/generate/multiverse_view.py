@@ -578,7 +578,7 @@ def _edge(block: Block, row: int) -> str:
 
 def _shown(text: str) -> str:
     """The end of a text in one line."""
-    return visible(text[-200:].replace("\n", "↵"), keep="")
+    return visible(text[-200:], keep="")
 
 
 def _every(root: ContinuationNode) -> Iterable[ContinuationNode]:

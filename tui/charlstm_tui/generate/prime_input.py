@@ -75,7 +75,7 @@ class PrimeInput(TextArea):
         if y == 0 and not self.text:
             empty = Segment(EMPTY, style + Style(dim=True, italic=True))
             return Strip([empty]).adjust_cell_length(self.size.width, style)
-        words = visible(self.text[: self.size.width].replace("\n", "↵"), keep="") if y == 0 else ""
+        words = visible(self.text[: self.size.width], keep="") if y == 0 else ""
         return Strip([Segment(words, style)]).adjust_cell_length(self.size.width, style)
 
     def on_key(self, event: events.Key) -> None:

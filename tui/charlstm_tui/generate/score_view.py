@@ -12,7 +12,7 @@ import os
 import time
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +135,7 @@ class ScoredText:
         """Those of a copy that learns at this strength, or with ``None`` those of the fixed weights; of all of the text
         or of a part, whose figures are those after what is before it."""
         scores = self.fixed if strength is None else self.learnt[strength]
-        if part is None:
-            return scores
-        return replace(
-            scores, text=scores.text[part], nats=scores.nats[part], ranks=scores.ranks[part],
-            entropy=scores.entropy[part], unknown={},
-            unpredicted=max(0, scores.unpredicted - part.start),
-        )  # fmt: skip
+        return scores if part is None else scores.part(part.start, part.stop)
 
 
 class ScoreView(ReadingView):
@@ -150,7 +144,7 @@ class ScoreView(ReadingView):
     by_sentence: var[bool] = var(False)
     """Whether the list has sentences, not single characters."""
 
-    class Progress(Message):
+    class ScoringProgress(Message):
         """So much of the text is scored, 0 to 1, and so many seconds are left, ``None`` while that is not known.
         ``strength`` is that of the copy that learns."""
 
@@ -316,7 +310,7 @@ class ScoreView(ReadingView):
         self._show_chosen()
 
     def _teller(self, strength: float | None) -> Callable[[int, int], None]:
-        """For a job in a thread, to be called with (done, total) characters: it posts :class:`Progress` now and
+        """For a job in a thread, to be called with (done, total) characters: it posts :class:`ScoringProgress` now and
         then."""
         begun = told = time.monotonic()
 
@@ -328,11 +322,11 @@ class ScoreView(ReadingView):
             if now - told > 0.2:
                 told = now
                 left = (now - begun) * (total - done) / done if done else None
-                self.post_message(self.Progress(done / total, left, strength))
+                self.post_message(self.ScoringProgress(done / total, left, strength))
 
         return tell
 
-    def on_score_view_progress(self, event: ScoreView.Progress) -> None:
+    def on_score_view_scoring_progress(self, event: ScoreView.ScoringProgress) -> None:
         event.stop()
         far = "" if event.left is None else f"{100 * event.share:.0f} %, left {clock(event.left)}"
         if event.strength is None:
@@ -521,7 +515,7 @@ class ScoreView(ReadingView):
     def _place_row(self, place: Place) -> Row:
         sign, figure = symbol(place.char), f"{place.bits:4.1f} "
         free = max(16, self._rows.size.width) - len(figure) - cell_len(sign) - 2
-        before, after = _line(place.before), _line(place.after)
+        before, after = visible(place.before, keep=""), visible(place.after, keep="")
         while before and cell_len(before) > free * 2 // 3:
             before = before[1:]
         while after and cell_len(before + after) > free:
@@ -531,7 +525,10 @@ class ScoreView(ReadingView):
 
     def _sentence_row(self, sentence: Sentence) -> Row:
         shown = "" if self._scores is None else self._scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
-        return Row(str(sentence.start), Content.assemble((f"{sentence.bits_per_char:4.1f} ", "$quiet"), _line(shown)))
+        return Row(
+            str(sentence.start),
+            Content.assemble((f"{sentence.bits_per_char:4.1f} ", "$quiet"), visible(shown, keep="")),
+        )
 
     def _follow_text(self) -> None:
         """Put the list's cursor on the row whose place, or sentence, is nearest to the text's cursor; on the first row
@@ -599,8 +596,3 @@ class ScoreView(ReadingView):
 def _with_stop(doing: str) -> Content:
     """What is being done, and the key that stops it."""
     return Content.assemble((f"{doing}   ", "$quiet"), (key_of("app.back"), "bold $primary"), (" stops", "$quiet"))
-
-
-def _line(text: str) -> str:
-    """``text`` in one line, safe to show."""
-    return visible(text, keep="").replace("\n", "↵")

@@ -100,16 +100,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     """
 
     class CursorMoved(Message):
-        """The mouse moved the cursor to ``position``."""
-
-        def __init__(self, view: StreamView, position: int) -> None:
-            super().__init__()
-            self.view = view
-            self.position = position
-
-        @property
-        def control(self) -> StreamView:
-            return self.view
+        """The mouse or a search moved the cursor."""
 
     def __init__(self, *, keys_scroll: bool = True, can_replace: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -448,12 +439,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         elif search.needle and place is None and self._found is not None:  # back to where it began
             self.cursor = self.search_origin
             self.reveal(self.cursor)
-            self.post_message(self.CursorMoved(self, self.cursor))
+            self.post_message(self.CursorMoved())
         self._search, self._found = search, place
         if place is not None:
             self.cursor = place
             self.reveal(place)
-            self.post_message(self.CursorMoved(self, place))
+            self.post_message(self.CursorMoved())
         self.repaint()
 
     def _found_styles(self, start: int, stop: int) -> dict[int, Style]:
@@ -474,7 +465,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if offset is not None:
             position = self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x)
             self.cursor = min(position, self._length)
-            self.post_message(self.CursorMoved(self, self.cursor))
+            self.post_message(self.CursorMoved())
 
     # ---- scrolling and size
 

@@ -43,7 +43,7 @@ class SuggestionList(SteadyOptionList, can_focus=False):
         if tuple(suggestions) != self._shown:
             self._shown = tuple(suggestions)
             self.clear_options()
-            self.add_options(Option(Content(visible(text, keep="").replace("\n", "↵"))) for text in self._shown)
+            self.add_options(Option(Content(visible(text, keep=""))) for text in self._shown)
         self.highlighted = place if self._shown else None
 
     @on(OptionList.OptionSelected)

@@ -44,7 +44,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CLOSING_PAUSE = 0.1
 """The same while the app waits to be closed."""
 MOST_NAMES = 10_000
-WAIT_STEP = 0.02
 NEVER = float("inf")
 
 _LOST = {
@@ -194,13 +193,11 @@ class SessionSaver:
 
     def write_all(self, timeout: float) -> bool:
         """Wait until all that waits is written or has failed, ``timeout`` seconds at most. Returns whether it is."""
-        end = time.monotonic() + timeout
         with self._changed:
-            while any(each.waits and not each.failure for each in (*self._replaced, *self._savings.values())):
-                if time.monotonic() >= end:
-                    return False
-                self._changed.wait(WAIT_STEP)
-        return True
+            return self._changed.wait_for(
+                lambda: not any(each.waits and not each.failure for each in (*self._replaced, *self._savings.values())),
+                timeout,
+            )
 
     def rename_run(self, old: Path, new: Path) -> None:
         """The run in the folder ``old`` was renamed to ``new``, and the files in it too. The thread finds that out by
@@ -384,6 +381,7 @@ class SessionSaver:
             )
             saving.retry_at = saving.tidy_at = time.monotonic() + (CLOSING_PAUSE if closing else saving.pause)
             saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
+            self._changed.notify_all()
 
     def _write(self, saving: _Saving) -> None:
         """Write what waits. Raises :class:`OSError`; all that is not written waits then."""

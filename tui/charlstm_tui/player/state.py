@@ -77,7 +77,6 @@ class ModelFacts:
     vocab_size: int = 0
     replacement: str | None = None
     """The symbol that replaces characters which the model does not know, if it has one."""
-    corpus: str = ""
 
     @property
     def place(self) -> int:
@@ -287,5 +286,4 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
         replacement=model.vocabulary.replacement,
-        corpus=str(info.get("corpus") or ""),
     )

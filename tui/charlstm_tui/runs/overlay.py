@@ -233,8 +233,8 @@ class OverlayPane(View):
         head = " " * 3 + shorten(self._place(cursor), name_width).ljust(name_width)
         head += "".join(title.rjust(NUMBER) for title in ("train", "valid", "best"))
         entries = [
-            self._entry(place, view, details, curves, name_width, cell, cursor)
-            for place, ((view, details), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
+            self._entry(place, view, curves, name_width, cell, cursor)
+            for place, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
         ]
         rows = math.ceil(len(entries) / number)
         columns = [entries[start : start + rows] for start in range(0, len(entries), rows or 1)]
@@ -246,7 +246,6 @@ class OverlayPane(View):
         self,
         place: int,
         view: RunView,
-        details: RunDetails,
         curves: RunCurves,
         name_width: int,
         cell: int,

@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from charlstm.display import visible
+from charlstm.runs.status import ago
 from charlstm_tui.formatting import STATE_MARKS, clock, count, loss, shorten, size
 from charlstm_tui.run_watcher import RunView
 
@@ -109,12 +110,11 @@ def created_ago(created: float) -> str:
     """When something was created, ``created`` in Unix seconds: ``5 min ago``, or the date after 100 days."""
     if not created:
         return ""
-    seconds = max(0.0, time.time() - created)
+    seconds = time.time() - created
     if seconds < 60:
         return "just now"
-    for limit, unit, name in ((3600, 60, "min"), (48 * 3600, 3600, "h"), (100 * 86400, 86400, "days")):
-        if seconds < limit:
-            return f"{int(seconds / unit)} {name} ago"
+    if seconds < 100 * 86400:
+        return f"{ago(seconds)} ago"
     return time.strftime("%Y-%m-%d", time.localtime(created))
 
 

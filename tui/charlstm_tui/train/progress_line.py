@@ -37,15 +37,13 @@ class ProgressLine(Widget):
 
     def render(self) -> Content:
         width, progress = self.size.width, self.progress
-        facts = "  ".join(
-            [
-                f"{int(100 * progress.fraction):>3} %" if progress.fraction is not None else "",
-                clock(progress.elapsed) if progress.elapsed is not None else "",
-                f"left {clock(progress.left)}" if progress.left is not None else "",
-                progress.words,
-            ]
-        ).strip()
-        facts = "  ".join(facts.split("  ")) if facts else ""
+        parts = [
+            f"{int(100 * progress.fraction)} %" if progress.fraction is not None else "",
+            clock(progress.elapsed) if progress.elapsed is not None else "",
+            f"left {clock(progress.left)}" if progress.left is not None else "",
+            progress.words,
+        ]
+        facts = "  ".join(filter(None, parts))
         space = width - len(facts) - 2
         if space < 6:
             return Content(facts[:width])

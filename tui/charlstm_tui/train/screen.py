@@ -72,7 +72,7 @@ class TrainScreen(ModeScreen):
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high, and on its text, with a smaller
         one."""
-        spec, lower_rate = self.watching.attached.spec, self.watching.lower_rate
+        spec, lower_rate = self.watching.attached.spec, self.watching.rate_for_next_run
         text = None if spec is None else _choice(spec)
         if self.charlstm.corpus is None:
             self.charlstm.corpus = text

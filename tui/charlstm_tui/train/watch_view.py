@@ -370,7 +370,7 @@ class WatchView(View):
 
     # ---- after, and more
     @property
-    def lower_rate(self) -> float | None:
+    def rate_for_next_run(self) -> float | None:
         """The learning rate for another run on this text, if that of this one was too high."""
         spec = self.attached.spec
         return lower_rate(spec.settings.lr) if spec is not None and self.pane.shown.rate_was_too_high else None

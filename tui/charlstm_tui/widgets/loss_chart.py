@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
 from textual.color import Color
 from textual.geometry import Size
 from textual.message import Message
@@ -67,7 +66,6 @@ class LossChart(Painted, Widget, can_focus=True):
     }
     # The terminal's own colours have no shades: what stands back is dim.
     ANSI_PARTS: ClassVar = {"raw": "dim $train", "reference": "dim $foreground", "axis": "dim $foreground"}
-    BINDINGS: ClassVar[list[BindingType]] = []
 
     DEFAULT_CSS = "LossChart { height: 1fr; width: 1fr; }"
 

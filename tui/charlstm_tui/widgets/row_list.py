@@ -58,33 +58,13 @@ class RowList(Painted, ScrollView, can_focus=True):
     class Moved(Message):
         """The cursor is on another row now."""
 
-        rows: RowList
         key: str | None
 
-        @property
-        def control(self) -> RowList:
-            return self.rows
-
-    @dataclass
     class Chosen(Message):
         """The row under the cursor was clicked."""
 
-        rows: RowList
-        key: str
-
-        @property
-        def control(self) -> RowList:
-            return self.rows
-
-    @dataclass
     class Resized(Message):
         """The list has another size, so that rows that depend on its width have to be made again."""
-
-        rows: RowList
-
-        @property
-        def control(self) -> RowList:
-            return self.rows
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -127,7 +107,7 @@ class RowList(Painted, ScrollView, can_focus=True):
         return min(keys, key=lambda pair: pair[0])[1] if keys else None
 
     def watch_cursor(self, old: str | None, key: str | None) -> None:
-        self.post_message(self.Moved(self, key))
+        self.post_message(self.Moved(key))
         for y, row in enumerate(self._rows):
             if row.key is not None and row.key in (old, key):
                 self.refresh_line(y)
@@ -157,7 +137,7 @@ class RowList(Painted, ScrollView, can_focus=True):
     def resized(self) -> None:
         self.virtual_size = Size(self.size.width, len(self._rows))
         self.call_after_refresh(self._show_cursor)
-        self.post_message(self.Resized(self))
+        self.post_message(self.Resized())
 
     def line_key(self, y: int) -> _LineKey | None:
         """All that a line is drawn from. Drawing one takes 0.5 ms, and after another order most are the same."""
@@ -190,5 +170,5 @@ class RowList(Painted, ScrollView, can_focus=True):
         index = offset.y + round(self.scroll_offset.y)
         if 0 <= index < len(self._rows) and (key := self._rows[index].key) is not None:
             if key == self.cursor:
-                self.post_message(self.Chosen(self, key))
+                self.post_message(self.Chosen())
             self.cursor = key

@@ -37,13 +37,8 @@ class Split(Horizontal):
     class Moved(Message):
         """The pane is to have this share from now on, or with ``None`` its usual size."""
 
-        split: Split
         name: str
         share: float | None
-
-        @property
-        def control(self) -> Split:
-            return self.split
 
     def __init__(self, resized: str, *, id: str) -> None:
         super().__init__(id=id)
@@ -112,7 +107,7 @@ class Split(Horizontal):
                 cells = int(share * self._total)
             share = self._share_of(cells + (steps if pane is not self._second else -steps))
             self._shares = {**self._shares, self.name_of_share: share}
-            self.post_message(self.Moved(self, self.name_of_share, share))
+            self.post_message(self.Moved(self.name_of_share, share))
 
     @property
     def _total(self) -> int:
@@ -156,12 +151,12 @@ class Split(Horizontal):
 
     def on_mouse_release(self) -> None:
         if self._dragged is not None:
-            self.post_message(self.Moved(self, self.name_of_share, self._dragged))
+            self.post_message(self.Moved(self.name_of_share, self._dragged))
             self._dragged = None
 
     def on_click(self, event: events.Click) -> None:
         if event.chain == 2 and self._at_border(event):
-            self.post_message(self.Moved(self, self.name_of_share, None))
+            self.post_message(self.Moved(self.name_of_share, None))
 
     def on_leave(self) -> None:
         self._highlight(self.app.mouse_captured is self)
