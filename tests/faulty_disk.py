@@ -1,4 +1,5 @@
-"""Faulty disks for ``storage.use_disk``: one that fails at the nth change, and one that loses power.
+"""Faulty disks for ``storage.use_disk``: one that fails at the nth change, and one that loses power. And a file system
+without locks.
 
 Every write, truncation, sync, rename, link and unlink of the program is a method of these classes, so that a test can
 fail or kill the program before each of them in turn.
@@ -13,6 +14,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from charlstm.storage import Disk
 
@@ -146,3 +149,13 @@ class PowerLossDisk(FaultyDisk):
 def killed() -> None:
     """Kill this process with SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def have_no_locks(monkeypatch: pytest.MonkeyPatch, answer: int = errno.ENOSYS) -> None:
+    """Make every file system one without locks, which gives the error ``answer`` to who wants one."""
+    import fcntl  # not on Windows
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(answer, os.strerror(answer))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Self, cast
 from charlstm import system
 
 if TYPE_CHECKING:
+    from filelock import BaseFileLock
     from typing_extensions import Buffer
 
 PRIVATE_FILE = 0o600
@@ -46,10 +47,6 @@ class NotAFileError(OSError):
     def __init__(self, path: Path, kind: SpecialKind) -> None:
         super().__init__(errno.EINVAL, f"{path.name} is a {kind}, not a file", str(path))
         self.kind = kind
-
-
-NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
-"""How a file system says that it has no locks."""
 
 
 class Disk:
@@ -296,24 +293,40 @@ def changing(path: Path) -> Iterator[None]:
     Raises :class:`OSError` when the folder is missing or cannot be written, and :class:`TimeoutError`, which is one,
     when another process is in the block for :data:`LOCK_SECONDS`.
     """
+    try:
+        lock = take_lock(lock_path(path), LOCK_SECONDS)
+    except BlockingIOError:
+        reason = f"another program has been changing {path.name} for {LOCK_SECONDS:g} seconds"
+        raise TimeoutError(errno.ETIMEDOUT, reason, str(path)) from None
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def take_lock(path: Path, patience: float) -> BaseFileLock | None:
+    """Take the OS lock on the file ``path``, which is created and stays, trying for ``patience`` seconds. It is held
+    until its ``release()`` or the end of the process. ``None`` where the file system has no locks.
+
+    Raises :class:`BlockingIOError` when another has it, and another :class:`OSError` when the folder is missing or
+    cannot be written, or ``path`` is not a regular file.
+    """
     from filelock import FileLock, Timeout  # 60 ms, which a start of the app does not need
 
     os.stat(path.parent)  # some versions of filelock would create it, even that of a run which was just deleted
-    place = lock_path(path)
-    refuse_special(place)
-    lock = FileLock(place, timeout=LOCK_SECONDS, mode=PRIVATE_FILE, thread_local=False)
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(lock.acquire(poll_interval=0.01))
-        except Timeout:
-            reason = f"another program has been changing {path.name} for {LOCK_SECONDS:g} seconds"
-            raise TimeoutError(errno.ETIMEDOUT, reason, str(path)) from None
-        except NotImplementedError:
-            pass
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-        yield
+    refuse_special(path)
+    # where there are no locks, filelock would take the file itself for one, which a killed process leaves behind
+    lock = FileLock(path, timeout=patience, mode=PRIVATE_FILE, thread_local=False, fallback_to_soft=False)
+    try:
+        lock.acquire(poll_interval=0.01)
+    except Timeout:
+        raise BlockingIOError(errno.EAGAIN, "another program has the lock", str(path)) from None
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            return None
+        raise
+    return lock
 
 
 def refuse_special(path: Path) -> None:

@@ -17,6 +17,7 @@ from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, delete_run
 from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes, write_notes
+from faulty_disk import have_no_locks
 from recorded_run import record
 
 PROCESSES, EACH = 4, 25
@@ -116,6 +117,15 @@ def test_changing_gives_up_when_another_holds_the_lock(tmp_path: Path, monkeypat
         leave.set()
         holder.join()
     with storage.changing(path):
+        pass
+
+
+def test_changing_takes_no_lock_on_a_file_system_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file in the place of a lock would stay when its program is killed, and keep all others away."""
+    have_no_locks(monkeypatch)
+    monkeypatch.setattr(storage, "LOCK_SECONDS", 0.05)
+    path = tmp_path / "file.json"
+    with storage.changing(path), storage.changing(path):
         pass
 
 

@@ -784,26 +784,10 @@ def _locked(path: Path) -> BaseFileLock | None:
     its run from being renamed. Raises :class:`LogLostError` if another program has it, :class:`OSError`."""
     if os.name == "nt":
         return None
-    from filelock import FileLock, SoftFileLock, Timeout  # 60 ms, which a start of the app does not need
-
-    os.stat(path.parent)  # some versions of filelock would create it
-    place = storage.lock_path(path)
-    storage.refuse_special(place)
-    lock = FileLock(place, timeout=0, mode=storage.PRIVATE_FILE, thread_local=False)
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        return storage.take_lock(storage.lock_path(path), patience=0)
+    except BlockingIOError:
         raise LogLostError(path, "in use") from None
-    except NotImplementedError:
-        return None
-    except OSError as error:
-        if error.errno not in storage.NO_LOCKS:
-            raise
-        return None
-    if isinstance(lock, SoftFileLock):  # newer filelock falls back to one where the system has no locks
-        lock.release()
-        return None
-    return lock
 
 
 def _release(lock: BaseFileLock | None) -> None:

@@ -102,7 +102,12 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"There is no run in {path.parent} any more") from None
     try:
-        lock = _take_file(path, patience)
+        try:
+            lock = storage.take_lock(path, patience)
+        except BlockingIOError:
+            raise _held(path) from None
+        if lock is None:
+            raise _no_locks(path)
         while (locked := system.lock_folder(folder)) is False:
             if time.monotonic() >= deadline:
                 lock.release()
@@ -113,22 +118,6 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
             os.close(folder)
         raise
     return RunLock(path, lock, folder, folder_locked=bool(locked))
-
-
-def _take_file(path: Path, patience: float) -> BaseFileLock:
-    from filelock import FileLock, SoftFileLock, Timeout
-
-    lock = FileLock(path, timeout=patience, mode=storage.PRIVATE_FILE, thread_local=False)
-    try:
-        lock.acquire(poll_interval=POLL)
-    except Timeout:
-        raise _held(path) from None
-    except NotImplementedError:
-        raise _no_locks(path) from None
-    if isinstance(lock, SoftFileLock):  # newer filelock falls back to one where the system has no locks
-        lock.release()
-        raise _no_locks(path)
-    return lock
 
 
 def _is_at(path: Path, folder: os.stat_result) -> bool:

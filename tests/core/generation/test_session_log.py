@@ -39,7 +39,7 @@ from charlstm.generation.session_log import (
     read_summary,
 )
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
-from faulty_disk import FaultyDisk, full
+from faulty_disk import FaultyDisk, full, have_no_locks
 from played_documents import about, everything, played
 from random_examples import examples
 
@@ -331,6 +331,15 @@ def test_two_programs_get_two_files(begun, tmp_path, model):
     assert subprocess.run(run, capture_output=True, text=True, check=True).stdout.strip() == "opened"
     with pytest.raises(FileExistsError):
         SessionLog.create(log.path, state_of(document, model))
+
+
+def test_session_is_saved_on_a_file_system_without_locks(tmp_path, model, monkeypatch):
+    have_no_locks(monkeypatch)
+    document = played()
+    log = SessionLog.create(tmp_path / "one.json", state_of(document, model))
+    seen = read(log.path).seen
+    SessionLog.open(seen).close()  # nothing that a killed program would leave behind keeps others away
+    log.close()
 
 
 def test_file_that_another_program_wrote_to_is_not_appended_to(begun):

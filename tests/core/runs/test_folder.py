@@ -31,7 +31,7 @@ from charlstm.runs.folder import (
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.names import check_name
 from charlstm.training.settings import Settings
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, have_no_locks
 from recorded_run import record
 
 
@@ -346,13 +346,8 @@ def test_delete_run_removes_files_after_closing_the_lock(tmp_path: Path) -> None
 def test_rename_run_on_a_file_system_without_locks_does_not_blame_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import filelock
-
-    def refuse(self: object) -> None:
-        raise NotImplementedError
-
     run = create_run(spec(), name="mine", folder=tmp_path)
-    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    have_no_locks(monkeypatch)
     with pytest.raises(RunError, match="has no locks"):
         rename_run(run, "other")
 

@@ -16,6 +16,7 @@ import pytest
 from charlstm import system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
+from faulty_disk import have_no_locks
 
 posix = pytest.mark.skipif(os.name == "nt", reason="there a folder whose files are open cannot be moved or removed")
 
@@ -181,14 +182,10 @@ def test_acquire_lock_creates_no_folder(tmp_path: Path) -> None:
     assert not (tmp_path / "gone").exists()
 
 
+@pytest.mark.parametrize("answer", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
 def test_acquire_lock_on_a_file_system_without_locks_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    answer: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import filelock
-
-    def refuse(self: object) -> None:
-        raise NotImplementedError
-
-    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    have_no_locks(monkeypatch, answer)
     with pytest.raises(RunError, match="has no locks"):
         liveness.acquire_lock(tmp_path / "lock")

@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pytest
 
@@ -36,7 +35,7 @@ from charlstm.training.events import Controlled, Event, Failed, Finished, Resume
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from faulty_disk import FaultyDisk
+from faulty_disk import FaultyDisk, have_no_locks
 from recorded_run import started, stepped, tiny_model, validated
 
 Script = Callable[[Any], Iterator[Event]]
@@ -788,11 +787,7 @@ def test_worker_that_ends_before_its_own_heartbeat_says_why(
     if finished:
         finish(run, train)
     write_heartbeat_of_launch(run)
-
-    def refuse(self: object) -> None:
-        raise NotImplementedError
-
-    monkeypatch.setattr(filelock.FileLock, "_acquire", refuse)
+    have_no_locks(monkeypatch)
     assert worker.main([str(run.path)]) == 1
     status = run.status()
     assert (status.state, status.alive) == (state_after, False)
