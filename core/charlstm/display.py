@@ -11,6 +11,7 @@ import math
 import reprlib
 import shlex
 import unicodedata
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -127,6 +128,26 @@ def described(char: str) -> str:
     """Code point and name of ``char``: ``U+00AD soft hyphen``."""
     name = unicodedata.name(char, "").lower() or _CONTROL_NAMES.get(char, "control character")
     return f"U+{ord(char):04X} {name}"
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
+    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right.
+
+    Rich's tables fit into a terminal's width, which would cut or wrap what a pipe gets; made as wide as their content,
+    they take as much code.
+    """
+    from rich.cells import cell_len
+
+    rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        padded = [(cell, " " * (width - cell_len(cell))) for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            pad + cell if title in right else cell + pad for title, (cell, pad) in zip(titles, padded, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def _visible_char(char: str) -> str:

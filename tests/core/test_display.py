@@ -16,6 +16,7 @@ from charlstm.display import (
     percent,
     plural,
     symbol,
+    table,
     visible,
 )
 
@@ -112,3 +113,8 @@ def test_cell_is_named_by_layer_and_number() -> None:
 )
 def test_loss_of_a_run_that_diverges_is_a_short_figure(loss: float, decimals: int, figure: str) -> None:
     assert loss_figure(loss, decimals) == figure
+
+
+def test_table_aligns_wide_and_control_characters() -> None:
+    rows = [("红楼梦", "1"), ("a\x1b[2J", "1,000")]
+    assert table(("NAME", "N"), rows, right=("N",)) == ["NAME        N", "红楼梦      1", "a␛[2J   1,000"]

@@ -20,8 +20,8 @@ from charlstm.cli.options import (
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
-from charlstm.display import cell_name, shell_command, visible
+from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
+from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen

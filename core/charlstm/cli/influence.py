@@ -22,8 +22,8 @@ from charlstm.cli.options import (
     refuse_unused,
     text_argument,
 )
-from charlstm.cli.output import ProgressBar, paragraph, print_result, table, terminal_width
-from charlstm.display import percent, plural, quoted, visible
+from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
+from charlstm.display import percent, plural, quoted, table, visible
 from charlstm.errors import GenerationError, TextError
 from charlstm.insight.sample import READ_CHARS, step_words
 from charlstm.runs.models import evenly_chosen

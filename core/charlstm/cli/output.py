@@ -10,7 +10,7 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -161,26 +161,6 @@ def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabu
 def format_size(size: float) -> str:
     """A size in bytes as megabytes."""
     return f"{size / 1e6:,.1f} MB"
-
-
-def table(titles: Sequence[str], rows: Iterable[Sequence[str]], right: Container[str] = ()) -> list[str]:
-    """The lines of a table with a header. Columns whose title is in ``right`` are aligned to the right.
-
-    Rich's tables fit into a terminal's width, which would cut or wrap what a pipe gets; made as wide as their content,
-    they take as much code.
-    """
-    from rich.cells import cell_len
-
-    rows = [list(titles), *([visible(cell, keep="") for cell in row] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        padded = [(cell, " " * (width - cell_len(cell))) for cell, width in zip(row, widths, strict=True)]
-        cells = [
-            pad + cell if title in right else cell + pad for title, (cell, pad) in zip(titles, padded, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
 
 
 class StatusLine:

@@ -31,10 +31,9 @@ from charlstm.cli.output import (
     format_size,
     print_note,
     print_result,
-    table,
     write_text,
 )
-from charlstm.display import duration, percent, plural, shell_command
+from charlstm.display import duration, percent, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
 from charlstm.training.commands import COMMANDS

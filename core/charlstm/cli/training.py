@@ -28,8 +28,8 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, print_note, print_result, table
-from charlstm.display import duration, percent, shell_command, visible
+from charlstm.cli.output import ProgressBar, print_note, print_result
+from charlstm.display import duration, percent, shell_command, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,

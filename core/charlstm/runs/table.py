@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
-from charlstm.display import visible
+from charlstm.display import table, visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
 from charlstm.training.events import ESTIMATE
@@ -15,17 +15,8 @@ FIGURES = ("loss", "step", "minutes")
 
 
 def runs_text(runs: Sequence[Run]) -> str:
-    """The runs as lines of one width: name, state, text, best validation loss, step and minutes."""
-    if not runs:
-        return "No runs"
-    rows = [COLUMNS, *map(_row, runs)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(map(_justified, COLUMNS, row, widths)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _justified(column: str, cell: str, width: int) -> str:
-    return cell.rjust(width) if column in FIGURES else cell.ljust(width)
+    """The runs as lines: name, state, text, best validation loss, step and minutes."""
+    return "\n".join(table(COLUMNS, map(_row, runs), right=FIGURES)) if runs else "No runs"
 
 
 def runs_html(runs: Sequence[Run]) -> str:

@@ -23,7 +23,7 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
-from charlstm.cli.output import StatusLine, table
+from charlstm.cli.output import StatusLine
 from charlstm.cli.training_view import EventView
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
@@ -483,11 +483,6 @@ def test_runs_and_texts_are_completed(workspace: Path) -> None:
     assert [each.type for each in complete_model(context, parameter, "da")] == ["file"]
     assert "python-reference" in [each.value for each in complete_text(context, parameter, "py")]
     assert [each.type for each in complete_text(context, parameter, "da")] == ["file"]
-
-
-def test_table_aligns_wide_and_control_characters() -> None:
-    rows = [("红楼梦", "1"), ("a\x1b[2J", "1,000")]
-    assert table(("NAME", "N"), rows, right=("N",)) == ["NAME        N", "红楼梦      1", "a␛[2J   1,000"]
 
 
 def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,9 @@ def test_list_of_runs_is_a_table(tmp_path: Path) -> None:
     assert head.split() == ["run", "state", "text", "loss", "step", "minutes"]
     assert first.split()[:2] == ["first", "finished"]
     assert second.split()[:2] == ["second", "stopped"]
+    (tmp_path / "second").rename(tmp_path / "夏目漱石")
+    head, first, _ = repr(charlstm.list_runs(tmp_path)).splitlines()
+    assert head.index("state") == first.index("finished") == len("夏目漱石") * 2 + 2
     table = runs[:1]._repr_html_()
     assert table.count("<tr>") == 2
     assert "&lt;b&gt;&amp;.txt" in table
