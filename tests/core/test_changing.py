@@ -16,7 +16,7 @@ import pytest
 from charlstm import storage
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run, delete_run
-from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes, write_notes
+from charlstm.runs.notes import Notes, change_notes, edit_tags, read_notes
 from faulty_disk import have_no_locks
 from recorded_run import record
 
@@ -144,15 +144,15 @@ def test_changing_refuses_a_lock_file_that_is_no_file(special: str, tmp_path: Pa
 
 def test_edited_tags_keep_what_others_changed_meanwhile(tmp_path: Path) -> None:
     run = record(tmp_path, "finished", name="one", steps=5).run
-    write_notes(run, tags=("a", "b", "c"), note="mine")
+    change_notes(run, lambda now: Notes(("a", "b", "c"), "mine"))
     change_notes(run, lambda now: Notes(("b", "c", "new"), now.note))  # another process removes a and adds new
     assert edit_tags(run, ("a", "b", "c"), ("c", "a", "d")) == Notes(("c", "d", "new"), "mine")
 
 
 def test_notes_of_a_deleted_run_do_not_bring_its_folder_back(tmp_path: Path) -> None:
     run = record(tmp_path, "finished", name="one", steps=5).run
-    write_notes(run, note="mine")
+    change_notes(run, lambda now: Notes(note="mine"))
     assert delete_run(run) == []
     with pytest.raises(RunError, match="cannot be written"):
-        write_notes(run, note="again")
+        change_notes(run, lambda now: Notes(note="again"))
     assert not run.path.exists()

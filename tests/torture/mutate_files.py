@@ -70,7 +70,7 @@ from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.judge import judge
 from charlstm.runs.log import read_events
-from charlstm.runs.notes import write_notes
+from charlstm.runs.notes import Notes, change_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.text import cache, catalogue, corpus, statistics
@@ -550,12 +550,12 @@ def measurements(place: Path) -> Kind:
 
 def notes(place: Path) -> Kind:
     run = record(place / "runs", steps=5, name="r").run
-    write_notes(run, tags=["good", "long"], note="the one with dropout")
+    change_notes(run, lambda now: Notes(("good", "long"), "the one with dropout"))
 
     def use() -> None:
         look_at(run)
         answered("runs", "--json", "--runs-dir", str(run.path.parent))
-        write_notes(run, tags=["other"])
+        change_notes(run, lambda now: Notes(("other",), now.note))
 
     return Kind(run.notes_path, (run.notes_path.read_bytes(),), damage_json_or_bytes, use)
 

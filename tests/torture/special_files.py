@@ -38,7 +38,7 @@ from charlstm.generation.saving import save_session, to_dict
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
-from charlstm.runs.notes import write_notes
+from charlstm.runs.notes import Notes, change_notes
 
 TARGET = "what-a-link-leads-to"
 """The name of the regular file that a link leads to, beside the one that is replaced."""
@@ -128,7 +128,7 @@ def two_runs() -> Path:
             if command_line(train) != 0:
                 raise SystemExit(err.getvalue())
     run = Run(runs / "r8")
-    write_notes(run, tags=["good"], note="mine")
+    change_notes(run, lambda now: Notes(("good",), "mine"))
     run.sessions_dir.mkdir()
     session = Session(load_model(run.model_path), "the ")
     list(session.stream(5))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from charlstm import storage
@@ -74,15 +74,6 @@ def change_notes(run: Run, change: Callable[[Notes], Notes]) -> Notes:
     except OSError as error:
         raise RunError(f"The notes of the run {run.name} cannot be written: {error.strerror}") from None
     return notes
-
-
-def write_notes(run: Run, *, tags: Iterable[str] | None = None, note: str | None = None) -> Notes:
-    """Replace the tags or the note of ``run``, and return both. What is ``None`` stays. Raises as :func:`change_notes`
-    does."""
-    new_tags = None if tags is None else tuple(tags)
-    return change_notes(
-        run, lambda now: Notes(now.tags if new_tags is None else new_tags, now.note if note is None else note)
-    )
 
 
 def edit_tags(run: Run, shown: Sequence[str], typed: Sequence[str]) -> Notes:

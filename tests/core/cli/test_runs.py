@@ -13,7 +13,7 @@ from charlstm.errors import RunError
 from charlstm.runs import folder
 from charlstm.runs.folder import Run
 from charlstm.runs.index import remember_run
-from charlstm.runs.notes import MAX_NOTE, read_notes, write_notes
+from charlstm.runs.notes import MAX_NOTE, Notes, change_notes, read_notes
 from command_line import RunCli, RunJson
 from recorded_run import record
 
@@ -70,8 +70,8 @@ def test_runs_refuses_a_tag_that_is_none(several: dict[str, Run], run_cli: RunCl
 
 
 def test_runs_are_chosen_by_state_and_tag(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
-    write_notes(several["a"], tags=("good", "paper"))
-    write_notes(several["c"], tags=("good",))
+    change_notes(several["a"], lambda now: Notes(("good", "paper")))
+    change_notes(several["c"], lambda now: Notes(("good",)))
     assert names(run_json("runs", "--state", "finished")) == "ab"
     assert names(run_json("runs", "--state", "stopped", "--state", "failed")) == "cd"
     assert names(run_json("runs", "--tag", "good")) == "ac"
@@ -122,12 +122,12 @@ def test_tags_are_added_removed_and_printed(several: dict[str, Run], run_json: R
 def test_note_is_written_printed_and_removed(
     several: dict[str, Run], run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_notes(several["a"], tags=("good",))
+    change_notes(several["a"], lambda now: Notes(("good",)))
     assert run_cli("note", "a", " less dropout ") == ("less dropout\n", "")
     assert run_json("note", "a")["notes"] == "less dropout"
     monkeypatch.setattr("sys.stdin", io.StringIO("two\nlines\n"))
     assert run_cli("note", "a", "-")[0] == "two\nlines\n"
-    assert read_notes(several["a"]) == read_notes(several["a"]).__class__(("good",), "two\nlines")
+    assert read_notes(several["a"]) == Notes(("good",), "two\nlines")
     for length, code in ((MAX_NOTE, 0), (MAX_NOTE + 1, 2)):
         run_cli("note", "b", length * "x", code=code)
     monkeypatch.setattr("sys.stdin", io.StringIO((MAX_NOTE + 1) * "x"))

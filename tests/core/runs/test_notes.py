@@ -9,15 +9,14 @@ import pytest
 
 from charlstm.errors import NewerFormatError, RunError
 from charlstm.runs.folder import Run, delete_run, rename_run
-from charlstm.runs.notes import Notes, parse_tags, read_notes, write_notes
+from charlstm.runs.notes import Notes, change_notes, parse_tags, read_notes
 from recorded_run import record
 
 
 def test_notes_stay_with_a_renamed_run_and_go_with_a_deleted_one(tmp_path: Path) -> None:
     run = record(tmp_path, "finished", name="one", steps=50).run
     assert read_notes(run) == Notes()
-    write_notes(run, tags=("good", "paper", "good"))
-    write_notes(run, note="less dropout")
+    change_notes(run, lambda now: Notes(("good", "paper", "good"), "less dropout"))
     run = rename_run(run, "two")
     assert read_notes(run) == Notes(("good", "paper"), "less dropout")
     assert delete_run(run) == []
@@ -34,7 +33,7 @@ def test_a_damaged_file_is_said_and_never_replaced(tmp_path: Path, content: byte
     run = record(tmp_path, "finished", name="one", steps=50).run
     run.notes_path.write_bytes(content)
     with pytest.raises(RunError, match=r"notes of the run one are damaged"):
-        write_notes(run, note="new")
+        change_notes(run, lambda now: Notes(now.tags, "new"))
     assert run.notes_path.read_bytes() == content
 
 
@@ -48,5 +47,5 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
 def test_notes_with_lone_surrogates_can_be_changed(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.notes_path.write_text(json.dumps({"format": 1, "tags": ["a"], "note": "x\ud800y"}))
-    write_notes(run, tags=["b"])
+    change_notes(run, lambda now: Notes(("b",), now.note))
     assert read_notes(run) == Notes(("b",), "x\ud800y")

@@ -9,6 +9,7 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from charlstm.runs.control import send_command
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
-from charlstm.runs.notes import edit_tags, parse_tags, write_notes
+from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
@@ -414,7 +415,11 @@ class TableView(View):
 
             def typed(note: str | None) -> None:
                 if note is not None and note != before:
-                    self._attempt(lambda: write_notes(run.run, note=note.strip()), f"The note on {run.name} is saved.")
+                    new = note.strip()
+                    self._attempt(
+                        lambda: change_notes(run.run, lambda now: replace(now, note=new)),
+                        f"The note on {run.name} is saved.",
+                    )
 
             about = f"on {run.name}. The filter note=WORD finds it."
             self.app.push_screen(PromptDialog("A note", about, before, wide=True), typed)
