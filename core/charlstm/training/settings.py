@@ -351,6 +351,11 @@ def parse_setting(name: str, text: str) -> Any:
     return setting_fields(Settings)[name].parse(text)
 
 
+def write_setting(name: str, value: Any) -> str:
+    """The ``value`` of the setting ``name`` as people write it: the inverse of :func:`parse_setting`."""
+    return setting_fields(Settings)[name].write(value, "none")
+
+
 def takes(name: str) -> str:
     """What values the setting ``name`` takes, as a phrase for messages, such as "a whole number of at least 1"."""
     return setting_fields(Settings)[name].takes

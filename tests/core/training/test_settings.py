@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
-from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, changed, parse_setting
+from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, changed, parse_setting, write_setting
 
 
 @pytest.mark.parametrize(
@@ -80,3 +80,4 @@ def test_a_setting_is_written_as_it_is_read(value: float | None, word: str) -> N
     field = setting_fields(Settings)["max_minutes"]
     assert field.write(value) == word
     assert field.parse(word) == value
+    assert write_setting("max_minutes", value) == ("none" if value is None else word)

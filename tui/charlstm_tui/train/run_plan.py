@@ -15,13 +15,12 @@ from typing import Any
 from charlstm.display import as_sentence, percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
-from charlstm.setting_fields import number_words
 from charlstm.text.corpus import split_text
 from charlstm.training.estimate import batch_shape, estimate
 from charlstm.training.events import ESTIMATE
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import DEFAULT, lifted_limits
-from charlstm.training.settings import Settings
+from charlstm.training.settings import Settings, write_setting
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import CorpusChoice, Stamps
 from charlstm_tui.formatting import BASELINE_NAMES, baseline_name, clock, count, learning_rate, loss, shorten, unit
@@ -165,7 +164,7 @@ def plan_lines(
     changed = choices.differences(usual)
     shown = {name for line in lines for name in line.settings}
     lines += [
-        PlanLine(name, setting_words(value), (name,))
+        PlanLine(name, write_setting(name, value), (name,))
         for name, value in changed.items()
         if name not in shown or name in ("init", "state_reset")
     ]
@@ -213,15 +212,6 @@ def read_before_words(start: StartModel | None) -> str:
     if start is None or not start.has_read_it:
         return ""
     return f"{as_sentence(start.words)[:-1]} has read {percent(start.read)} of this text: losses will be too low."
-
-
-def setting_words(value: Any) -> str:
-    """A setting's value as a person writes it: ``none``, ``true``, ``0.003``."""
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return str(value).lower()
-    return number_words(value) if isinstance(value, float) else str(value)
 
 
 def ends_words(settings: Settings) -> str:

@@ -20,11 +20,10 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
-from charlstm.training.settings import Settings, about, parse_setting, takes
+from charlstm.training.settings import Settings, about, parse_setting, takes, write_setting
 from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.ordered_keys import DrawnTitle, KeysWhenShown
-from charlstm_tui.train.run_plan import setting_words
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
 
@@ -40,7 +39,7 @@ class SettingRow(FormRow):
         return parse_setting(self.setting, text)
 
     def write(self, value: Any) -> str:
-        return setting_words(value)
+        return write_setting(self.setting, value)
 
     def about(self) -> str:
         if self.error:
@@ -163,7 +162,7 @@ class SettingsDialog(KeysWhenShown, Dialog):
     def _explain(self, event: DescendantFocus) -> None:
         row = event.widget.parent
         if isinstance(row, SettingRow):
-            usual = f"Preset {self._preset}: {setting_words(row.usual)}."
+            usual = f"Preset {self._preset}: {row.write(row.usual)}."
             effect = f" Here it has no effect: {row.without_effect}." if row.without_effect else ""
             words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}{effect}"
             self.query_one("#setting-help", Static).update(Content(words))

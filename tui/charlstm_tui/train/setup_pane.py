@@ -34,7 +34,7 @@ from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
-from charlstm.training.settings import Settings
+from charlstm.training.settings import Settings, write_setting
 from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
@@ -61,7 +61,6 @@ from charlstm_tui.train.run_plan import (
     plan_lines,
     planned_seconds,
     read_before_words,
-    setting_words,
     start_words,
     unit_words,
     without_effect_words,
@@ -270,7 +269,7 @@ class SetupPane(View):
         """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
         self.measuring = True
         self.draw()
-        words = [word for name, value in changes.items() for word in ("--set", f"{name}={setting_words(value)}")]
+        words = [word for name, value in changes.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
         words += ["--slowdown", f"{self._share_slowdown():.2f}"]
         if (start := self.choices.start_word) is not None:
             words += ["--from", start]
