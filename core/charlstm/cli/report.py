@@ -214,5 +214,5 @@ def _baselines(run: Run) -> list[tuple[str, float]]:
         corpus = reopen_corpus(spec.corpus)
     except TextError:
         return []
-    bits = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction)).bits
-    return [(baseline_words(name), value * math.log(2)) for name, value in (bits or {}).items() if value]
+    found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
+    return [(baseline_words(name), loss) for name, loss in found.losses.items()]

@@ -8,6 +8,7 @@ order 0 is add-one over the vocabulary. The distributions sum to 1 also with tho
 from __future__ import annotations
 
 import lzma
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -318,6 +319,11 @@ class Statistics:
     """A warning when the held-out part has other characters than the training part."""
     parts_overlap: str | None
     """A warning when much of the held-out part is in the training part too. Always None without ``bits``."""
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """``bits`` in nats per character, for a chart of losses; without models that predict every character."""
+        return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON object."""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -100,6 +102,9 @@ def test_describe_prose(corpus_of) -> None:  # type: ignore[no-untyped-def]
     assert list(bits) == ["order 0", "order 1", "order 2", "xz"]
     assert bits["order 0"] > bits["order 1"] > bits["order 2"]
     assert 0.5 < bits["xz"] < bits["order 0"]
+    assert found.losses == {name: each * math.log(2) for name, each in bits.items()}
+    assert replace(found, bits={**bits, "xz": 0.0}).losses.keys() == bits.keys() - {"xz"}
+    assert replace(found, bits=None).losses == {}
     assert found.parts_differ is None
     json.dumps(found.to_dict())
 

@@ -5,7 +5,6 @@ They are counted in a thread, once for each text and split.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,5 +40,5 @@ async def baseline_losses(record: Mapping[str, Any], settings: Settings) -> Base
 
 def _count(record: Mapping[str, Any], settings: Settings) -> BaselineLosses:
     corpus = reopen_corpus(record)
-    bits = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction)).bits
-    return tuple((name, value * math.log(2)) for name, value in (bits or {}).items() if value)
+    found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
+    return tuple(found.losses.items())
