@@ -457,6 +457,18 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
     raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
 
 
+def run_of_model(file: Path) -> Run | None:
+    """The run whose model, or a snapshot of it, is ``file``; ``None`` if it lies elsewhere."""
+    run = Run(file.parent.parent if file.parent.name == "snapshots" else file.parent)
+    return run if run.exists() else None
+
+
+def run_of_session(file: Path) -> Run | None:
+    """The run among whose saved sessions ``file`` is; ``None`` if it lies elsewhere."""
+    run = Run(file.parent.parent)
+    return run if run.sessions_dir == file.parent and run.exists() else None
+
+
 def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | None = None) -> Run:
     """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index.
 

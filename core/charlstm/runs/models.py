@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import charlstm
 from charlstm.errors import Advice, ModelError, RunError
-from charlstm.runs.folder import Run, find_run
+from charlstm.runs.folder import Run, find_run, run_of_model
 
 MOST_MODELS = 12
 """Models of one run that are compared with each other, at most."""
@@ -32,9 +32,8 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
             raise ModelError(f"There is no model file {text}")
         if snapshot is None:
             return path
-        home = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
-        if home.exists():
-            return home.model_file(snapshot)
+        if (run := run_of_model(path)) is not None:
+            return run.model_file(snapshot)
         raise ModelError(f"{text} is a file and has no snapshots: name a run, or give no snapshot")
     if text == DEMO:
         demo = demo_path()

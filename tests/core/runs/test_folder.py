@@ -26,6 +26,8 @@ from charlstm.runs.folder import (
     left_over,
     list_runs,
     rename_run,
+    run_of_model,
+    run_of_session,
     runs_dir,
 )
 from charlstm.runs.liveness import HeartbeatRecord
@@ -350,6 +352,16 @@ def test_rename_run_on_a_file_system_without_locks_does_not_blame_a_worker(
     have_no_locks(monkeypatch)
     with pytest.raises(RunError, match="has no locks"):
         rename_run(run, "other")
+
+
+def test_run_of_a_model_and_of_a_session_is_known_by_their_folder(tmp_path: Path) -> None:
+    run = create_run(spec(), name="mine", folder=tmp_path)
+    snapshot, session = run.snapshots_dir / "7.safetensors", run.sessions_dir / "a.json"
+    assert run_of_model(run.model_path) == run_of_model(snapshot) == run_of_session(session) == run
+    for elsewhere in (tmp_path, run.path / "other", tmp_path / "snapshots"):
+        assert run_of_model(elsewhere / "a.safetensors") is None
+    for elsewhere in (run.path, run.path / "other", tmp_path / "sessions"):
+        assert run_of_session(elsewhere / "a.json") is None
 
 
 def test_delete_run_refuses_a_link_to_a_run(tmp_path: Path) -> None:

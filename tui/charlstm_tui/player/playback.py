@@ -24,7 +24,7 @@ from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution, in_bits
 from charlstm.model.file import Model, load_model
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import run_of_session
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
@@ -61,8 +61,6 @@ OTHER_TEXT = "playing another text"
 MOST_BEFORE = 4
 """Earlier sessions with work in them to which undo goes back, besides the last one."""
 PAUSE_AFTER = 1000
-BEGINNING = 80
-"""Characters of the text that a summary has."""
 ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
 LEARNT_CONTEXT = 1024
@@ -363,7 +361,7 @@ class Playback:
         text = document.text
         return SessionSummary(
             len(text) - document.prime_length,
-            text.read(0, BEGINNING),
+            text.read(0, saving.BEGINNING),
             self.edited,
             self.continues,
             self.model_name,
@@ -486,8 +484,8 @@ class Playback:
         facts = self.facts
         if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
             return
-        run = Run(file.parent.parent)
-        if run.exists() and run.sessions_dir == file.parent and facts.path.is_relative_to(facts.run):
+        run = run_of_session(file)
+        if run is not None and facts.path.is_relative_to(facts.run):
             self.rename_run(facts.run, run.path)
 
     def rename_run(self, old: Path, new: Path) -> None:

@@ -24,7 +24,7 @@ from charlstm.generation import saving, session_log
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState, SessionSummary
-from charlstm.runs.folder import Run, find_run, list_runs
+from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
 from charlstm.user_files import is_private
@@ -106,8 +106,7 @@ class SavedSession:
     @property
     def model(self) -> str:
         """The model, for a list: the name of its run, or of its file."""
-        run = Run(self.path.absolute().parent.parent)
-        if run.sessions_dir == self.path.absolute().parent and run.exists():
+        if (run := run_of_session(self.path.absolute())) is not None:
             return run.name
         return "" if self.summary is None else Path(self.summary.model).name.removesuffix(".safetensors")
 
@@ -140,8 +139,13 @@ def folder(run: Path | None, model: Path) -> Path:
     """The folder for sessions of a model; it may not exist yet."""
     if run is not None:
         return Run(run).sessions_dir
-    place = hashlib.sha256(os.fsencode(model.absolute())).hexdigest()[:8]  # others may have its name elsewhere
-    return paths.state_dir(make=False) / "sessions" / f"{model.stem}-{place}"
+    return own_folder(model, model.stem)
+
+
+def own_folder(place: Path, name: str) -> Path:
+    """The app's own folder for sessions of the model or run at ``place``, which is called ``name``."""
+    digest = hashlib.sha256(os.fsencode(place.absolute())).hexdigest()[:8]  # others may have its name elsewhere
+    return paths.state_dir(make=False) / "sessions" / f"{name}-{digest}"
 
 
 def saved(place: Path) -> list[SavedSession]:
@@ -171,9 +175,8 @@ def left_off(runs_dir: Path | None = None) -> SavedSession | None:
 
 def is_in_own_folder(path: Path) -> bool:
     """Whether a session lies in a folder of the app's: beside a run, or in the user's state folder."""
-    run = Run(path.absolute().parent.parent)
-    beside = run.sessions_dir == path.absolute().parent and run.exists()
-    return beside or path.absolute().is_relative_to(paths.state_dir(make=False).absolute() / "sessions")
+    path = path.absolute()
+    return run_of_session(path) is not None or path.is_relative_to(paths.state_dir(make=False).absolute() / "sessions")
 
 
 def elsewhere(sessions: Iterable[SavedSession]) -> list[SavedSession]:
@@ -207,8 +210,7 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
 def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool = False) -> str | None:
     """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is there,
     else that of the session which it continues."""
-    run = Run(session.absolute().parent.parent)
-    if run.exists() and run.sessions_dir == session.absolute().parent:
+    if (run := run_of_session(session.absolute())) is not None:
         return str(run.path)
     with contextlib.suppress(CharLSTMError, OSError):
         summary = saving.read_summary(session, MOST_BYTES)

@@ -7,7 +7,6 @@ are written at once then, and are on the disk within two seconds. What fails is 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import time
@@ -15,7 +14,6 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from charlstm import paths
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Entry
@@ -467,8 +465,7 @@ class SessionSaver:
             if _identity(other.path) == saving.run_identity:
                 saving.run, saving.folder = other.path, other.sessions_dir
                 return saving.folder
-        place = hashlib.sha256(os.fsencode(run.absolute())).hexdigest()[:8]  # others may have its name elsewhere
-        saving.folder = paths.state_dir(make=False) / "sessions" / f"{run.name}-{place}"
+        saving.folder = saved_sessions.own_folder(run, run.name)
         saving.run, saving.deleted_run = None, run.name
         return saving.folder
 

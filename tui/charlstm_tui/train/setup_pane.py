@@ -26,7 +26,7 @@ from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, run_of_model
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
@@ -848,5 +848,5 @@ def _model_name(path: Path) -> str:
     """What the model in this file is called: by its run, or by its file if it belongs to none."""
     if path == demo_path():
         return DEMO
-    run = Run(path.parent.parent if path.parent.name == "snapshots" else path.parent)
-    return run.name if run.exists() else path.name
+    run = run_of_model(path)
+    return path.name if run is None else run.name
