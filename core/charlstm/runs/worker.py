@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +172,7 @@ def _work(
             log_stack.callback(_restore_log, run, guard)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
             recorder = EventRecorder(run, log, heartbeat, series, inbox)
+            changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             training = _Training(run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
@@ -195,35 +196,23 @@ def _work(
     return recorder.any_recorded
 
 
+@dataclass(slots=True)
 class _Training:
     """The training of a run by one worker, which holds the run's lock."""
 
-    def __init__(
-        self,
-        run: Run,
-        spec: RunSpec,
-        changes: Mapping[str, Any],
-        versions: dict[str, str],
-        log: EventLog,
-        heartbeat: Heartbeat,
-        guard: FolderGuard,
-        inbox: CommandInbox,
-        recorder: EventRecorder,
-        join_ranks: Callable[[], Ranks],
-    ) -> None:
-        self._run = run
-        self._spec = spec
-        self._changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
-        self._versions = versions
-        self._log = log
-        self._heartbeat = heartbeat
-        self._guard = guard
-        self._inbox = inbox
-        self._recorder = recorder
-        self._join_ranks = join_ranks
-        self._started = time.perf_counter()
-        self._is_watched = True
-        """Whether the caller still takes events."""
+    _run: Run
+    _spec: RunSpec
+    _changes: Mapping[str, Any]
+    _versions: dict[str, str]
+    _log: EventLog
+    _heartbeat: Heartbeat
+    _guard: FolderGuard
+    _inbox: CommandInbox
+    _recorder: EventRecorder
+    _join_ranks: Callable[[], Ranks]
+    _started: float = field(default_factory=time.perf_counter)
+    _is_watched: bool = True
+    """Whether the caller still takes events."""
 
     def events(self) -> Iterator[Event]:
         """Train; every event is yielded once it is in the log."""
