@@ -36,8 +36,8 @@ from charlstm.cli.output import (
 from charlstm.display import duration, percent, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
+from charlstm.runs.table import best_words, state_words
 from charlstm.training.commands import COMMANDS
-from charlstm.training.events import ESTIMATE
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
@@ -217,13 +217,12 @@ class ListedRun:
     def cells(self) -> tuple[str, ...]:
         """The cells of the table."""
         status = self.status
-        running = status.alive and status.percent is not None
         return (
             self.run.name,
-            f"{status.state} {status.percent}%" if running else status.state,
+            state_words(status),
             self.text,
             self.started_from,
-            _best(status),
+            best_words(status) or "–",
             f"{status.step:,}",
             duration(status.work_seconds),
             format_size(self.run.size()),
@@ -300,7 +299,7 @@ def compare(
     }
     rows = [
         ["state", *(each.status.state for each in compared)],
-        ["best loss", *(_best(each.status) for each in compared)],
+        ["best loss", *(best_words(each.status) or "–" for each in compared)],
         ["steps", *(f"{each.status.step:,}" for each in compared)],
         ["time", *(duration(each.status.work_seconds) for each in compared)],
         *([each.name, *("–" if value in (None, "") else str(value) for value in each.values)] for each in differing),
@@ -312,12 +311,6 @@ def compare(
     for name in (csv_file, svg_file):
         if name is not None:
             print_note(f"Wrote {name}")
-
-
-def _best(status: RunStatus) -> str:
-    if status.best_val is None:
-        return "–"
-    return f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
 
 
 @click.command()

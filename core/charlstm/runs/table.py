@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from charlstm.display import table, visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
+from charlstm.runs.status import RunStatus
 from charlstm.training.events import ESTIMATE
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
@@ -35,11 +36,20 @@ def _cell_html(column: str, cell: str) -> str:
 
 def _row(run: Run) -> tuple[str, ...]:
     status = run.status()
-    state = f"{status.state} {status.percent}%" if status.alive and status.percent is not None else status.state
-    loss = "" if status.loss is None else f"{'' if status.best_whole else ESTIMATE}{status.loss:.4f}"
     try:
         text = run.spec().corpus_name
     except RunError:  # a damaged run.json, which the state shows
         text = ""
-    cells = (run.name, state, text, loss, f"{status.step:,}", f"{status.work_seconds / 60:.1f}")
+    minutes = f"{status.work_seconds / 60:.1f}"
+    cells = (run.name, state_words(status), text, best_words(status), f"{status.step:,}", minutes)
     return tuple(visible(cell, keep="") for cell in cells)
+
+
+def state_words(status: RunStatus) -> str:
+    """The state of a run, and how far it has come while it trains: ``running 40%``."""
+    return f"{status.state} {status.percent}%" if status.alive and status.percent is not None else status.state
+
+
+def best_words(status: RunStatus) -> str:
+    """The best validation loss in nats per character, marked if it is an estimate; empty before there is one."""
+    return "" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
