@@ -26,7 +26,14 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, check_stdout, print_result, report_unknown_characters, write_page
+from charlstm.cli.output import (
+    ProgressBar,
+    check_output_file,
+    check_stdout,
+    print_result,
+    report_unknown_characters,
+    write_page,
+)
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -269,11 +276,10 @@ def _generate_at_checkpoints(
     stop: Sequence[str],
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
-    from charlstm import user_files
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
 
-    if out not in (None, user_files.STDOUT):
-        user_files.check_destination(out)  # raises now what writing would raise after the work
+    if out is not None:
+        check_output_file(out, ".html")
     with ProgressBar() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

@@ -111,6 +111,18 @@ def write_stdout(write: Callable[[BinaryIO], object]) -> None:
     sys.stdout.buffer.flush()
 
 
+def check_output_file(name: str, suffix: str) -> None:
+    """Raise before the work what :func:`write_text` would raise after it. A file that exists is replaced if it has the
+    ``suffix``, such as ``.html``, as what was written last time has; another one may be a text of the user's."""
+    from charlstm import user_files
+
+    if name == user_files.STDOUT:
+        return
+    file = user_files.check_destination(name)
+    if file.is_file() and file.suffix.lower() != suffix:
+        raise CharLSTMError(f"{name} exists and is no {suffix} file: choose another name, so that it is not lost")
+
+
 def write_text(name: str, text: str) -> int:
     """Write ``text`` in UTF-8 to the file ``name``, or to stdout for ``-``; returns how many bytes it has."""
     from charlstm import user_files

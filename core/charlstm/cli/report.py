@@ -18,7 +18,7 @@ from charlstm.cli.options import (
     model_argument,
     optional_text_argument,
 )
-from charlstm.cli.output import ProgressBar, check_stdout, write_page
+from charlstm.cli.output import ProgressBar, check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import READ_CHARS
@@ -78,7 +78,6 @@ def report(
 
     Prints the path of the page. With --json: {"out", "bytes"}.
     """
-    from charlstm import user_files
     from charlstm.generation.prime import prepare_prime
     from charlstm.insight.feature_report import feature_report
     from charlstm.insight.features import pattern_feature, text_features
@@ -88,8 +87,7 @@ def report(
     check_stdout(as_json, out=out)
     if find is not None and feature is None:
         raise click.UsageError("--find needs --feature: the page about a feature explains one place")
-    if out != user_files.STDOUT:
-        user_files.check_destination(out)  # raises now what writing would raise after the work
+    check_output_file(out, ".html")
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = given.run

@@ -27,6 +27,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     StatusLine,
+    check_output_file,
     check_stdout,
     format_size,
     print_note,
@@ -269,15 +270,14 @@ def compare(
 
     With --json: {"runs", "differences"}; a difference has one value for each run.
     """
-    from charlstm import user_files
     from charlstm.runs import comparison
 
     check_stdout(as_json, csv=csv_file, svg=svg_file)
     if axis is not None and svg_file is None:
         raise click.UsageError("--axis needs --svg: it is that of the chart")
-    for name in (csv_file, svg_file):
-        if name not in (None, user_files.STDOUT):
-            user_files.check_destination(name)  # raises now what writing would raise after the other file was written
+    for name, suffix in ((csv_file, ".csv"), (svg_file, ".svg")):
+        if name is not None:
+            check_output_file(name, suffix)
     found = [find_run(name, runs_dir) for name in runs]
     places = [run.path.resolve() for run in found]
     if twice := [run.name for run, place in zip(found, places, strict=True) if places.count(place) > 1]:
@@ -504,13 +504,18 @@ def rename(run: str, name: str, as_json: bool, runs_dir: Path | None) -> None:
 def delete(runs: tuple[str, ...], yes: bool, as_json: bool, runs_dir: Path | None) -> None:
     """Delete RUN: its model, states, snapshots, sessions and logs. Other files in its folder are kept.
 
-    With several runs, one that cannot be deleted does not keep the others from it; the exit code is 1 then.
+    With several runs, one that cannot be deleted does not keep the others from it; the exit code is 1 then. Where a
+    name is that of no run, nothing is deleted.
 
     With --json: {"name", "path", "left"}; with several runs a list of these, for those that were deleted.
     """
     from charlstm.runs.folder import delete_run, left_over
 
-    found = list({run.path.resolve(): run for run in (find_run(name, runs_dir) for name in runs)}.values())
+    try:
+        found = list({run.path.resolve(): run for run in (find_run(name, runs_dir) for name in runs)}.values())
+    except RunError:
+        print_note("Nothing was deleted")
+        raise
     names = ", ".join(run.name for run in found)
     if not yes:
         if not sys.stdin.isatty():

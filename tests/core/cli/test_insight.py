@@ -430,6 +430,25 @@ def test_a_report_is_one_page_that_loads_nothing(
     assert len(TEXT) > 200
 
 
+def test_result_does_not_replace_a_file_of_another_kind(
+    workspace: Path, run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
+) -> None:
+    novel, page, table, chart = (tmp_path / name for name in ("novel.txt", "page.HTML", "losses.csv", "losses.svg"))
+    for file in (novel, page, table, chart):
+        file.write_text(TEXT)
+    for words in (
+        ("report", "fox", str(novel), "--out"),
+        ("generate", "fox", "--checkpoints", "--length", "5", "--out"),
+        ("compare", "fox", "--csv"),
+        ("compare", "fox", "--svg"),
+    ):
+        assert "choose another name, so that it is not lost" in error_of(*words, str(novel))
+    assert novel.read_text() == TEXT
+    run_cli("generate", "fox", "--checkpoints", "--length", "5", "--out", str(page))
+    run_cli("compare", "fox", "--csv", str(table), "--svg", str(chart))
+    assert all(file.read_text() != TEXT for file in (page, table, chart))
+
+
 def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
     workspace: Path, run_json: RunJson, error_of: ErrorOf, text: str, tmp_path: Path
 ) -> None:

@@ -158,7 +158,8 @@ def test_the_question_before_deleting_counts_the_texts_that_go_too(
 
 def test_several_runs_are_deleted(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
     assert "Deleting a, b needs your confirmation" in run_cli("delete", "a", "b", code=2)[1]
-    assert run_cli("delete", "a", "nobody", "--yes", code=1)[0] == ""
+    out, err = run_cli("delete", "a", "nobody", "--yes", code=1)
+    assert (out, err.splitlines()[0]) == ("", "Nothing was deleted")
     assert several["a"].exists()  # all names are looked up first
     runs_dir = several["a"].path.parent
     gone = [{"name": name, "path": str(runs_dir / name), "left": []} for name in ("a", "b")]

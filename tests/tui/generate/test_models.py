@@ -412,6 +412,10 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         await it.pilot.press("ctrl+u", *"novel", "delete")  # no session
         assert isinstance(it.app.screen, ModelPicker)
         assert run.model_path.exists()
+        await it.pilot.press("ctrl+u", *"continued")
+        await it.until(lambda: "● mine.json, continued" in it.screen_text())
+        await it.pilot.press("delete")
+        await it.until(lambda: "This session is being played" in it.screen_text())
 
 
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])

@@ -606,6 +606,7 @@ async def test_focus_mode_shows_only_the_text_and_escape_or_its_key_leaves_it(
             assert it.screen.play.text_only  # also while writing
             await it.pilot.press(back)
             await it.until(lambda: not it.screen.play.text_only and "SUGGESTIONS" not in it.screen_text())
+            assert "all panes again" not in it.screen_text()
             assert it.screen.view_name == "write"
             await it.pilot.press("escape", "escape")
             await it.until(lambda: it.screen.view_name == "play")

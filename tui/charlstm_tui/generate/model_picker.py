@@ -161,9 +161,7 @@ class ModelPicker(SafeWorkers, Dialog):
         if action != "delete_session":
             return super().check_action(action, parameters)
         line = next(iter(self.query(Input)), None)  # else the key is the line's, and deletes what is after its cursor
-        path = self._session_chosen
-        own = path is not None and path != self._played and saved_sessions.is_in_own_folder(path)
-        return line is not None and line.cursor_position == len(line.value) and own
+        return line is not None and line.cursor_position == len(line.value) and self._session_chosen is not None
 
     def action_give_title(self) -> None:
         """Ask for a title of the session under the cursor."""
@@ -220,6 +218,12 @@ class ModelPicker(SafeWorkers, Dialog):
         """Delete the session under the cursor, if the user says so again."""
         path = self._session_chosen
         if path is None:
+            return
+        if path == self._played:
+            self._say("This session is being played: play another one, then it can be deleted.")
+            return
+        if not saved_sessions.is_in_own_folder(path):
+            self._say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
             return
         about = next(f"{name} · {about}" for word, name, about in self._shown if word == str(path))
         choices = [Choice("n", "no, keep it", False), Choice("y", "yes, delete it", True)]

@@ -693,10 +693,12 @@ class PlayView(ExplainingView):
         self.screen.minimize()
         self.screen.set_class(text_only, "-text-only")
         self.text_view.shows_levels = self.explaining or not text_only
+        way_back = f"{key_of('app.back')} or {key_of('generate.text_only')} shows all panes again."
         if text_only:
             self.focus_main()
-            key, back = key_of("generate.text_only"), key_of("app.back")
-            self.say(f"{back} or {key} shows all panes again.")
+            self.say(way_back)
+        else:
+            self.unsay(way_back)
 
     def do_colour(self) -> None:
         """Colour the text by another figure; in focus mode, which has no colours, first by the one that is chosen."""
