@@ -147,7 +147,7 @@ def _checked(name: str, value: Any) -> Any:
         near = difflib.get_close_matches(name, ENTRIES, n=1)
         raise SettingsError(f"There is no entry {name!r}{f': did you mean {near[0]}?' if near else ''}")
     if not entry.fits(value):
-        raise SettingsError(f"It is {entry.takes}, not {value!r}")
+        raise SettingsError(f"{name} is {entry.takes}, not {value!r}")
     return entry.kind(value)
 
 
@@ -163,7 +163,9 @@ def _keys(file: TomlFile, value: Any) -> tuple[Mapping[str, tuple[str, ...]], li
         if isinstance(listed, list) and all(isinstance(key, str) and key for key in listed):
             found[action] = tuple(listed)
         else:
-            problems.append(file.located("keys", action, f"It is a key in quotes, or a list of them, not {keys!r}"))
+            problems.append(
+                file.located("keys", action, f"{action} is a key in quotes, or a list of them, not {keys!r}")
+            )
     return MappingProxyType(found), problems
 
 

@@ -47,7 +47,7 @@ def test_entries_are_read(path: Path) -> None:
     ("content", "line", "says"),
     [
         ('theme = "nord"\nloss_units = "bits"\n', 2, "did you mean loss_unit"),
-        ('loss_unit = "octets"\n', 1, "It is nats or bits, not 'octets'"),
+        ('loss_unit = "octets"\n', 1, "loss_unit is nats or bits, not 'octets'"),
         ("\nspeed = true\n", 2, "a number from 0"),
         ("speed = -1\n", 1, "a number from 0"),
         ('preset = "quik"\n', 1, "quick"),

@@ -216,6 +216,16 @@ async def test_key_bar_names_keys_that_are_bound(places: Path) -> None:
                     assert shown in bound.get(action, {shown})
 
 
+async def test_key_bar_names_the_keys_of_a_line_that_is_typed_in(places: Path) -> None:
+    with record(places, "running"):
+        async with driven(places) as app:
+            for mode in "14":
+                await app.press(mode, "slash")
+                await app.shows("Enter to the list  Esc show all")
+                await app.press("escape")
+                await app.lacks("Enter to the list")
+
+
 async def test_escape_never_quits_and_ctrl_c_says_how_to(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")

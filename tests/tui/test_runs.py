@@ -398,7 +398,7 @@ async def test_a_table_with_runs_of_other_folders_says_so(three: list[Recorded],
     index.remember_run(tmp_path / "other" / "away")
     async with driven(places, (120, 36)) as app:
         app.app.go("runs")
-        await app.shows("4 runs, 1 in other folders")
+        await app.shows("4 runs, 1 of them in other folders")
 
 
 # ---- what there is to say of one, and of several

@@ -200,6 +200,22 @@ async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
             await until(pilot, lambda: "Asked to" not in screen_text(app))  # the worker said that it did
 
 
+async def test_r_asks_before_it_sets_a_rate_far_above_that_of_the_run(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+            for answer in ("n", "y"):
+                await pilot.press("r")
+                await until(pilot, lambda: isinstance(app.screen, PromptDialog))
+                app.screen.query_one(Input).value = "1.8"
+                await pilot.press("enter")
+                await shows(pilot, "Set a rate of 1.8?", "the loss may run away")
+                assert recorded.obey() == []
+                await pilot.press(answer)
+            found = []
+            await until(pilot, lambda: bool(found.extend(recorded.obey()) or found))
+            assert [(each.command, each.value) for each in found] == [("set-lr", 1.8)]
+
+
 async def test_o_draws_other_runs_on_the_same_text_behind_the_run(tmp_path: Path) -> None:
     record(tmp_path, "finished", name="novel-long-1").close()
     record(tmp_path, "finished", name="anna-1", text="anna.txt").close()

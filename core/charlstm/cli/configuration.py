@@ -27,9 +27,12 @@ class _OrderedGroup(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=_OrderedGroup)
-def config() -> None:
+@click.group(cls=_OrderedGroup, invoke_without_command=True)
+@click.pass_context
+def config(context: click.Context) -> None:
     """Show, create or check the configuration of the app, a TOML file that the program never changes."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @config.command("path")

@@ -10,7 +10,7 @@ import click
 from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, StatsResult, TextRow
 from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
 from charlstm.cli.output import format_size, print_note, print_result
-from charlstm.display import described, plural, symbol, visible
+from charlstm.display import BITS_PER_NAT, described, plural, symbol, visible
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
 
@@ -101,14 +101,15 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         click.echo(found.too_little)
         return
     click.echo(
-        f"bits per character of the {found.held_out_chars:,} held-out characters"
+        f"bits and nats per character of the {found.held_out_chars:,} held-out characters"
         + (" (from a part of the text)" if found.sampled else "")
     )
     most = max(found.bits.values()) or 1.0
     names = [baseline_words(name) for name in found.bits]
     label = max(map(len, names))
     for name, value in zip(names, found.bits.values(), strict=True):
-        click.echo(f"  {name:<{label}} {'█' * max(1, round(BAR_WIDTH * value / most)):<{BAR_WIDTH}} {value:.3f}")
+        bar = "█" * max(1, round(BAR_WIDTH * value / most))
+        click.echo(f"  {name:<{label}} {bar:<{BAR_WIDTH}} {value:.3f}  {value / BITS_PER_NAT:.3f}")
 
 
 @click.command()

@@ -951,6 +951,8 @@ class Trainer:
         held_out, limit = self._text.held_out_targets, None
         if seconds > allowed:
             limit = int(held_out * planned / seconds)
+        if self._hooks.validation_progress is not None:
+            self._hooks.validation_progress(0.0)  # on a busy machine the first report of evaluate takes a while
         best, network = self.best, CharLSTM.from_model(self.best).to(self.plan.device)
         if self.settings.calibrate:
             factor = best_logit_factor(network, self._text.ids, self._text.held_out)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-_END = r"(?<![.!?])[.!?]+[\"'”’)\]]*"
+_ABBREVIATED = (
+    *("Mr", "Mrs", "Ms", "Dr", "Prof", "Rev", "Hon", "St", "Messrs", "Mme", "Mlle"),
+    *("Capt", "Col", "Gen", "Lieut", "Lt", "Maj", "Sgt"),
+    "[A-HJ-Z]",  # an initial; “I” does end sentences
+)
+"""Words before whose dot no sentence of English ends, since a name follows."""
+
+_END = r"(?=[.!?])(?<![.!?])" + "".join(rf"(?<!\b{word})" for word in _ABBREVIATED) + r"[.!?]+[\"'”’)\]]*"
 """Of several marks in a row only the first can begin an end: tried from each of them, 20,000 dots took 4 s."""
 
 _ENDS = re.compile(rf"{_END}(?=\s)")

@@ -547,6 +547,15 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
         assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
 
 
+def test_final_validation_is_reported_from_its_beginning_to_its_end(
+    corpus: Corpus, settings: Settings, plan: Plan
+) -> None:
+    reported: list[float] = []
+    Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)).train()
+    assert (reported[0], reported[-1]) == (0.0, 1.0)
+    assert reported == sorted(reported)
+
+
 def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     events = Trainer(corpus, settings, store=store, plan=plan).events()

@@ -40,7 +40,7 @@ from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
-from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import ReadProgress
@@ -66,7 +66,7 @@ class TextsView(View):
         super().__init__(id=id)
         self.texts = TextList(id="texts")
         self._welcome = Static(id="welcome")
-        self._filter = TextInput(placeholder="part of a name", id="texts-filter", compact=True)
+        self._filter = TextInput(placeholder="part of a name", id="texts-filter", compact=True, typing_keys=FILTER_KEYS)
         self._browsed = self.charlstm.first_folder()
         self._recent: tuple[tuple[float, str], ...] = ()
         self._given: str | None = None

@@ -29,7 +29,7 @@ from textual.widgets import Static
 from textual.worker import Worker
 
 from charlstm.display import plural, quoted, symbol, visible
-from charlstm.errors import CharLSTMError, TextError
+from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
@@ -42,6 +42,7 @@ from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
 from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 
@@ -241,8 +242,6 @@ class ScoreView(ReadingView):
         """Score a file."""
 
         def read() -> tuple[str, str]:
-            if not os.path.isfile(path):
-                raise TextError(f"There is no file {path}")
             found = preview(path, chars=MOST_CHARS)
             return found.text, path.name if found.complete else f"{path.name}, its beginning"
 
@@ -557,12 +556,18 @@ class ScoreView(ReadingView):
     # ---- actions
 
     def do_score_open(self) -> None:
+        def check(typed: str) -> str | None:
+            if not typed.strip():
+                return "Type the path of a text file."
+            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip()}."
+
         def named(path: str | None) -> None:
-            if path:
+            if path is not None:
                 self.open(typed_path(path))
 
         about = "The path of a text; or paste a text into the view."
-        self.app.push_screen(PromptDialog("Score a text", about, wide=True), named)
+        dialog = PromptDialog("Score a text", about, placeholder="path", check=check, suggester=PathSuggester())
+        self.app.push_screen(dialog, named)
 
     def do_score_list(self) -> None:
         """List the sentences, or single characters again."""

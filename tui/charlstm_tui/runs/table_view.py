@@ -46,7 +46,7 @@ from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
-from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
 
 FILTER_HINT = "part of a name, or lr<0.01 text=anna state=finished tag=good"
 
@@ -87,7 +87,7 @@ class TableView(View):
         self._head = ChangingText(id="runs-head")
         self._header = table.RunsHeader(id="runs-header")
         self._empty = Static(id="runs-empty")
-        self._filter_line = TextInput(placeholder=FILTER_HINT, id="runs-filter", compact=True)
+        self._filter_line = TextInput(placeholder=FILTER_HINT, id="runs-filter", compact=True, typing_keys=FILTER_KEYS)
         self._filter_words = ChangingText(id="runs-filter-words")
         self._pane = DetailsPane(self._runs_dir, id="runs-details")
         self._details = details
@@ -202,7 +202,7 @@ class TableView(View):
         total, shown = len(self.runs), len(self._rows.rows)
         number = f"{shown} of {plural(total, 'run')}" if shown != total else plural(total, "run")
         elsewhere = sum(run.path.parent != self._runs_dir for run in self.runs)
-        facts = f"{number}{f', {elsewhere:,} in other folders' if elsewhere else ''}"
+        facts = f"{number}{f', {elsewhere:,} of them in other folders' if elsewhere else ''}"
         facts += f" · {size(sum(run.size for run in self.runs))}"
         place = visible(home(self._runs_dir), keep="")
         head = self._head

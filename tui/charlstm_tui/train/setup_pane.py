@@ -67,6 +67,7 @@ from charlstm_tui.train.run_plan import (
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.widgets.bars import bar, sparkline
+from charlstm_tui.widgets.path_input import PathSuggester
 
 MODELS_OFFERED = 7
 READING = "reading …"
@@ -462,7 +463,9 @@ class SetupPane(View):
         def answered(answer: Any) -> None:
             if answer == "path":
                 about = "A .safetensors file, or the name or folder of a run."
-                dialog = PromptDialog("A model file", about, check=lambda text: _check_model(text, runs_dir), wide=True)
+                dialog = PromptDialog(
+                    "A model file", about, check=lambda text: _check_model(text, runs_dir), suggester=PathSuggester()
+                )
                 self.app.push_screen(dialog, path_chosen)
             elif answer is not None:
                 self.start_from(*answer)

@@ -6,6 +6,7 @@ What is shown is drawn by ``run_pane``.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 START = 3600.0
 """Seconds that a run may take to read its text before its reference lines are given up."""
 
+RISKY_FACTOR = 10
+"""A rate above so many times the run's own is asked for again: most likely its exponent was forgotten."""
 CLIMBS = "The learning rate climbs again, then follows its schedule to the new end."
 
 
@@ -354,8 +357,21 @@ class WatchView(View):
             f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
             learning_rate(offered) if offered else "",
             check_rate,
-            lambda text: self._send(run.run, "set-lr", float(text)),
+            lambda text: self._set_rate(run.run, float(text)),
         )
+
+    async def _set_rate(self, run: Run, rate: float) -> None:
+        """Set the learning rate of a run, after a question if it is far above the one that the run was made for."""
+        spec = self.attached.spec
+        usual = math.inf if spec is None or run.path != self.attached.path else spec.settings.lr
+        if rate > RISKY_FACTOR * usual:
+            title = f"Set a rate of {learning_rate(rate)}?"
+            times = f"That is {rate / usual:,.0f} times the highest that the run was made for"
+            about = f"{times}, {learning_rate(usual)}: the loss may run away."
+            choices = [Choice("n", "no, keep the rate as it is", False), Choice("y", "yes, set it", True)]
+            if not await self.app.push_screen_wait(ChoiceDialog(title, about, choices)):
+                return
+        await self._send(run, "set-lr", rate)
 
     def do_play(self) -> None:
         """Play the run in Generate, which waits until it has learnt something."""

@@ -11,6 +11,7 @@ from textual.style import Style
 from textual.widget import Widget
 
 from charlstm_tui.actions import Action
+from charlstm_tui.widgets.text_input import TextInput
 
 
 class KeyBar(Widget):
@@ -19,7 +20,7 @@ class KeyBar(Widget):
     Textual's Footer shows all bindings in the order of the code and scrolls sideways; here the most important ones
     come first, and what does not fit is left to the help. ``actions`` gives the actions that would act now, and
     ``labels`` the labels that differ from the table's now, by action id, as "licence: kept" does from "licence". One
-    whose label is empty is left out.
+    whose label is empty is left out. The keys of a line that is typed in come first.
     """
 
     DEFAULT_CSS = "KeyBar { height: 1; width: 100%; }"
@@ -51,9 +52,13 @@ class KeyBar(Widget):
         if not items:
             return Content("")
         right = self._entry(*items.pop())
+        focused = self.screen.focused
+        typing = focused.typing_keys if isinstance(focused, TextInput) else ()
+        entries = [Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing]
+        entries += [self._entry(*item) for item in items]
         line = Content(" ")
-        for index, item in enumerate(items):
-            entry = Content.assemble("  " if index else "", self._entry(*item))
+        for index, shown in enumerate(entries):
+            entry = Content.assemble("  " if index else "", shown)
             if line.cell_length + entry.cell_length + right.cell_length + 2 > width:
                 break
             line = line + entry

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
 from textual.suggester import Suggester
@@ -31,7 +32,7 @@ def complete(typed: str) -> str | None:
     names = []
     try:
         with os.scandir(place) as entries:
-            for _, entry in zip(range(MOST), entries, strict=False):
+            for entry in islice(entries, MOST):
                 if entry.name.startswith(begun) and entry.name.isprintable():
                     names.append(entry.name + ("/" if entry.is_dir() else ""))
     except OSError:

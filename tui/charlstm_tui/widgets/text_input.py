@@ -12,15 +12,18 @@ LONGEST = 4096
 mistake would keep the app busy."""
 
 
+FILTER_KEYS = (("Enter", "to the list"), ("Esc", "show all"))
+"""The keys of a line that filters a list, for the key bar."""
 LINE_BREAK = "↵"
 """What stands for a line break in a line in which one can be typed."""
 
 
 class TextInput(Input):
-    """Textual's line with an end."""
+    """Textual's line with an end. ``typing_keys`` are its own keys and what they do, for the key bar."""
 
-    def __init__(self, *args: Any, **named: Any) -> None:
+    def __init__(self, *args: Any, typing_keys: tuple[tuple[str, str], ...] = (), **named: Any) -> None:
         super().__init__(*args, max_length=LONGEST, **named)
+        self.typing_keys = typing_keys
 
     def on_key(self, event: events.Key) -> None:
         if has_alt(event):
