@@ -227,6 +227,9 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "from older")
             assert app.screen.setup.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
+            await pilot.press("f", "enter")  # on what is chosen now, so that Enter changes nothing
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert app.screen.setup.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("by", ["name", "folder", "file"])

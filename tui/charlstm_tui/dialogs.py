@@ -97,10 +97,12 @@ class Dialog(CoveringScreen, ModalScreen[Any]):
 
 
 class ChoiceDialog(Dialog):
-    """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``."""
+    """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``. ``cursor`` is
+    the choice that is highlighted at first."""
 
-    def __init__(self, title: str, about: str | Content, choices: Sequence[Choice]) -> None:
+    def __init__(self, title: str, about: str | Content, choices: Sequence[Choice], cursor: int = 0) -> None:
         super().__init__()
+        self._cursor = cursor
         self._title = visible(title, keep="")
         self._about = about if isinstance(about, Content) else Content(visible(about))
         self._choices = tuple(choices)
@@ -123,7 +125,7 @@ class ChoiceDialog(Dialog):
             yield Static(Content("Enter choose   Esc cancel"), classes="dialog-keys")
 
     def opened(self) -> None:
-        self.query_one(OptionList).highlighted = 0
+        self.query_one(OptionList).highlighted = self._cursor
 
     def on_key(self, event: Any) -> None:
         for choice in self._choices:

@@ -474,7 +474,10 @@ class SetupPane(View):
             "A run that starts from a model has its weights and its size. Characters that the model does not know are "
             "added."
         )
-        self.app.push_screen(ChoiceDialog("Start from", about, choices), answered)
+        chosen = self.choices.start(self.text_facts)
+        path = None if chosen is None else chosen.path
+        cursor = next((at for at, each in enumerate(choices[:-1]) if each.value[1] == path), 0)
+        self.app.push_screen(ChoiceDialog("Start from", about, choices, cursor), answered)
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones."""
