@@ -122,7 +122,9 @@ def test_useless_run_is_no_loss_to_beat_and_a_poor_one_is_not_green() -> None:
 
 def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_from_nothing() -> None:
     losses = [LossToBeat("anew", 1.3, is_run=True), LossToBeat("on", 1.1, is_run=True, started_from="demo")]
-    assert [each.name(short=True) for each in losses] == ["anew", "on (demo)"]
+    assert [each.name(30, short=True) for each in losses] == ["anew", "on (demo)"]
+    names = [LossToBeat(f"novel-quick-{number}", 1.5, is_run=True, started_from="demo") for number in (1, 2)]
+    assert [each.name(16, short=True) for each in names] == ["novel…k-1 (demo)", "novel…k-2 (demo)"]
     assert unit_words("nats", losses[:1]) == "nats per character, less is better"
     assert unit_words("nats", losses).endswith("; (started from)")
     assert all(len(unit_words("nats", losses[:count])) <= 35 for count in range(len(losses) + 1))
@@ -130,7 +132,7 @@ def test_run_that_started_from_a_model_is_told_apart_from_those_that_started_fro
 
 def test_simple_models_have_names_in_words() -> None:
     losses = losses_to_beat((("order 2", 1.7), ("xz", 1.0), ("order 0", 3.2), ("odd", float("inf"))), (), "")
-    assert [loss.name(short=False) for loss in losses] == [
+    assert [loss.name(80, short=False) for loss in losses] == [
         "letter frequencies (order 0)",
         "last two letters (order 2)",
         "compressor (xz)",

@@ -313,14 +313,17 @@ class LossToBeat:
     started_from: str = ""
     """The model that a run started from; empty for random weights."""
 
-    def name(self, *, short: bool) -> str:
-        """What it is called on the screen."""
+    def name(self, longest: int, *, short: bool) -> str:
+        """What it is called on the screen, in ``longest`` characters at most. The end of a run's name, in which it
+        differs from others, stays."""
         if not self.is_run:
-            return baseline_name(self.label, short=short)
-        return visible(f"{self.label} ({self.started_from})" if self.started_from else self.label, keep="")
+            return shorten(baseline_name(self.label, short=short), longest)
+        start = f" ({visible(self.started_from, keep='')})" if self.started_from else ""
+        return shorten(shorten(visible(self.label, keep=""), max(longest - len(start), SHORTEST_NAME)) + start, longest)
 
 
 MOST_RUNS = 3
+SHORTEST_NAME = 8
 LONGEST_NAME = max(len(name) for name, _ in BASELINE_NAMES.values())
 
 

@@ -766,12 +766,12 @@ class SetupPane(View):
             words = "counting …" if self.references is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$quiet")
         most = max(each.nats for each in losses)
-        names = [each.name(short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
-        longest = min(max(map(len, names)), max(width - SHORT_BAR, 8))
+        names = [each.name(max(width - SHORT_BAR, 8), short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
+        longest = max(map(len, names))
         cells = max(width - longest - 10, 4)
         lines = [
             Content.assemble(
-                (f" {shorten(name, longest).ljust(longest)} ", "bold" if each.is_run else "$quiet"),
+                (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
                 (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
                 f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
             )
