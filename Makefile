@@ -66,12 +66,12 @@ pictures: $(VENV)/.dev
 
 # Trains the model that comes with charlstm again, on the books of checkpoints/books.csv, which are in BOOKS as text files.
 # The wheel takes the model from checkpoints/.
-DEMO_MINUTES ?= 92
+DEMO_MINUTES ?= 95
 demo: $(VENV)/.app
 	@test -d "$(BOOKS)" || { echo "Name the folder with the books: make demo BOOKS=FOLDER"; exit 1; }
 	rm -rf build/demo
 	$(BIN)/python checkpoints/prepare_books.py "$(BOOKS)" build/demo/books
-	$(BIN)/charlstm train build/demo/books --from none --preset standard --batch-size 32 --seq-length 80 --lr 3e-3 \
+	$(BIN)/charlstm train build/demo/books --from none --preset standard --batch-size 64 --seq-length 100 --lr 4e-3 \
 		--set head_lr=5 --set dropout=0 --set weight_drop=0 --set ema_decay=0.999 --set patience=none \
 		--split blocks --val-fraction 0.01 --fold-rare 100 --max-minutes $(DEMO_MINUTES) --name prose \
 		--runs-dir build/demo/runs

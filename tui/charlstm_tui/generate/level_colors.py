@@ -11,7 +11,7 @@ from textual.color import Color
 
 from charlstm_tui.theme import contrast, luminance
 
-STEPS = (1.3, 1.62, 2.1)
+STEPS = (1.35, 1.6, 2.1)
 """Contrast of each level's background with the plain background."""
 BLACK, WHITE = Color(0, 0, 0), Color(255, 255, 255)
 
