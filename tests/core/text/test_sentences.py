@@ -13,6 +13,7 @@ from charlstm.text.sentences import ends_sentence, sentences
         ("She left. He stayed!  “Why?” he said.", ["She left.", "He stayed!", "“Why?”", "he said."]),
         ("He met Mr. Brown at St. Paul today. So did I.", ["He met Mr. Brown at St. Paul today.", "So did I."]),
         ("So did I. Then came Dr. J. Smith.", ["So did I.", "Then came Dr. J. Smith."]),
+        ("Plan B! Who is X? She.", ["Plan B!", "Who is X?", "She."]),  # it is the dot that may not end one
         ("Firm. AM. Yes", ["Firm.", "AM.", "Yes"]),  # only whole words are abbreviations
         ("A title\n\nA sentence", ["A title", "A sentence"]),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 from textual import events
 from textual.content import Content
@@ -54,8 +55,8 @@ class KeyBar(Widget):
         right = self._entry(*items.pop())
         focused = self.screen.focused
         typing = focused.typing_keys if isinstance(focused, TextInput) else ()
-        entries = [Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing]
-        entries += [self._entry(*item) for item in items]
+        keys = (Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing)
+        entries = chain(keys, (self._entry(*item) for item in items))  # those that do not fit are not made
         line = Content(" ")
         for index, shown in enumerate(entries):
             entry = Content.assemble("  " if index else "", shown)
