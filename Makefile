@@ -20,11 +20,11 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Five at once keep two cores busy, since many wait for another process or for the app.
+# Four at once keep two cores busy, since many wait for another process or for the app; more cost each other time.
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
-	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of the five would compile
-	$(BIN)/python -m pytest -n 5 --dist worksteal
+	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of the four would compile
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 

@@ -14,6 +14,7 @@ import pytest
 from rich.console import RenderableType
 from textual._compositor import Compositor
 from textual._context import active_app
+from textual.app import App
 from textual.cache import LRUCache
 from textual.css.stylesheet import Stylesheet
 
@@ -48,16 +49,25 @@ def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
 
 
+def _draws_later(app: App[Any]) -> bool:
+    """Whether what was changed has yet to be laid out, or something is called after that. A timer does it, up to a
+    frame later."""
+    screen = app.screen
+    pending = screen._layout_required or screen._scroll_required or screen._recompose_required or screen._callbacks
+    return app._resize_event is not None or bool(pending and screen.is_current)
+
+
 async def wait_until_read(least: float = 0) -> None:
-    """Wait until the app has read every key and nothing has had a message to read for longer than a frame, which while
-    text streams is never so. Textual waits until the process is idle, which on a busy machine may come too early."""
+    """Wait until the app has read every key and every message, and has laid out what they changed. Where text streams
+    at full speed this never comes, and a test goes on. Textual waits until the process is idle, which on a busy machine
+    may come too early."""
     app, end, quiet = active_app.get(), time.monotonic() + LONGEST_WAIT, 0
-    while quiet < 5 and time.monotonic() < end:
-        await asyncio.sleep(0.005)
+    while quiet < 2 and time.monotonic() < end:
+        await asyncio.sleep(0.003)
         if getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
             end = time.monotonic() + LONGEST_WAIT
             quiet = 0
-        elif any(node.message_queue_size for node in (app, *app._registry)):
+        elif any(node.message_queue_size for node in (app, *app._registry)) or _draws_later(app):
             quiet = 0
         else:
             quiet += 1
