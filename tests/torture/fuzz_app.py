@@ -436,13 +436,13 @@ def escapes(app: App, setup: Setup) -> bool:
         app.pause(1.0)  # an Escape that is still on its way would make another key of the next
         app.type(setup.key(HELP).encode())
         app.pause(1.0)
+    app.type(b"\x1b")
+    app.pause(0.3)
     return app.process.poll() is None
 
 
 def finish(app: App, setup: Setup, told: Told) -> None:
     """A key quits; while a run trains, after a question."""
-    app.type(b"\x1b")
-    app.pause(0.3)
     status = Path(f"/proc/{app.process.pid}/status").read_text()
     told.memory = 1024 * int(status.partition("VmRSS:")[2].split()[0])
     before = app.drawn
