@@ -116,7 +116,7 @@ def test_exact_loss_of_trained_networks(name: str) -> None:
         path = demo_path()
         assert path is not None
         model = load_model(path)
-        text = "".join(char for char in open_corpus("python-reference").text()[-5000:] if char in model.vocabulary)
+        text = "".join(char for char in open_corpus("python-reference").text()[-9000:] if char in model.vocabulary)
     elif not (SHARED / "anna.txt").exists():
         pytest.skip("the data set is not on this machine")
     else:

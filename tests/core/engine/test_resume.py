@@ -655,7 +655,7 @@ def test_resume_repeats_the_logged_numbers_of_threads(
     assert [(event.step, event.value) for event in whole if isinstance(event, Controlled)] == [(17, 2.0), (33, 1.0)]
     assert log_of(whole) != log_of(one_thread), "or else this test shows nothing"
 
-    for killed in (12, 17, 18, 34):
+    for killed in (12, 17, 18, 30, 34, 45):
         store = MemoryStore()
         first = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample), store=store, plan=fused), until=killed)
         log = RunSeries.of(first)

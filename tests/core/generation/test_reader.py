@@ -180,7 +180,7 @@ def test_what_is_kept_is_bounded(model, monkeypatch):
     monkeypatch.setattr(reader_module, "MOST_KEPT", 1000)
     document, reader = played(model, 300)
     numbers = random.Random(3)
-    for _ in range(100):
+    for _ in range(200):
         document.move(numbers.randrange(3, 60))
         document.insert(numbers.choice("abc"))
         reader.read(len(document))
