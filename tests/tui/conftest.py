@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 from rich.console import RenderableType
@@ -29,6 +30,10 @@ from driven_app import LOOK
 
 LONGEST_WAIT = 0.1
 """Seconds after which a test goes on although messages wait to be read, as they do while text streams."""
+JUST_NOW = 0.001
+"""Seconds for which an app that had read everything is known to have, if nothing came since."""
+_READ: WeakKeyDictionary[App[Any], float] = WeakKeyDictionary()
+"""When an app had read everything."""
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +66,18 @@ async def wait_until_read(least: float = 0) -> None:
     """Wait until the app has read every key and every message, and has laid out what they changed. Where text streams
     at full speed this never comes, and a test goes on. Textual waits until the process is idle, which on a busy machine
     may come too early."""
-    app, end, quiet = active_app.get(), time.monotonic() + LONGEST_WAIT, 0
+    app, loop, end, quiet = active_app.get(), asyncio.get_running_loop(), time.monotonic() + LONGEST_WAIT, 0
     while quiet < 2 and time.monotonic() < end:
-        await asyncio.sleep(0.003)
-        if getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
+        await asyncio.sleep(0 if loop._ready or quiet else 0.002)  # type: ignore[attr-defined]
+        if loop._ready:  # type: ignore[attr-defined]
+            quiet = 0
+        elif getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
             end = time.monotonic() + LONGEST_WAIT
             quiet = 0
-        elif any(node.message_queue_size for node in (app, *app._registry)) or _draws_later(app):
+        elif _draws_later(app):
+            app.screen._on_timer_update()  # as Textual's own timer, which would do it up to a frame later
+            quiet = 0
+        elif any(node.message_queue_size for node in (app, *app._registry)):
             quiet = 0
         else:
             quiet += 1

@@ -108,6 +108,14 @@ class Listener:
         raise AssertionError(f"not within {seconds} s: {self.state}")
 
 
+def close(player: Player) -> None:
+    """Close as the app does: again and again until all is saved or cannot be. What cannot be is tried for the whole
+    time of each call, so that is short."""
+    deadline = time.monotonic() + 60
+    while not player.close(0.1):
+        assert time.monotonic() < deadline, "it does not end"
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.safetensors"
@@ -601,6 +609,19 @@ def test_a_long_prime_says_how_far_it_is_and_can_be_stopped(
     assert (listener.prime, state.request.prime, state.running) == ("Now", "Now", False)  # what was played before
 
 
+def test_how_far_a_long_prime_is_read_is_said_while_other_commands_wait(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(thread, "PROGRESS_AFTER", 0.0)
+    reading = HeldReading(monkeypatch)
+    reading.hold()
+    listener.player.load(PlayRequest(str(model), prime="The morning and the sea. " * 20_000))
+    listener.player._put(lambda: None)  # as of the thread that saves what was played before
+    listener.until(lambda p: "Reading the prime" in p.busy, 20)
+    listener.player.cancel()
+    reading.go_on()
+
+
 def test_a_newer_wish_ends_the_reading_of_a_long_prime(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), prime="The morning and the sea. " * 20_000))
     listener.player.load(PlayRequest(str(model), prime="Now"))
@@ -938,7 +959,7 @@ def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
     player.do(operations.UNDO)
     player.do(operations.UNDO)
     listener.until(lambda p: p.length == 5)
-    assert player.close(2)
+    close(player)
     assert len(player.rescue()) == 2
     kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     documents = [saved_state.load(path, load_model(run.model_path)).document for path in kept]
@@ -961,7 +982,7 @@ def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_els
         player.do(operations.STREAM, 5)
         listener.until(lambda p: bool(p.error))
     assert unexpected_errors
-    assert player.close(2)
+    close(player)
     assert len(player.rescue()) == 1
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert load_session(kept, load_model(run.model_path)).read() == "first"
@@ -1203,7 +1224,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     listener.until(lambda p: bool(p.not_saved))
     listener.player.do(operations.INSERT, "second")
     second = listener.until(lambda p: p.length == 6 and p.file is not None)
-    assert listener.player.close(2)
+    close(listener.player)
     assert second.file is not None
     assert load_session(second.file, load_model(model)).read() == "second"
     (sentence,) = listener.player.rescue()
@@ -1218,7 +1239,7 @@ def test_what_can_be_saved_nowhere_is_said_at_the_end(model: Path, own_home: Pat
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.INSERT, "own")
     listener.until(lambda p: p.length == 3)
-    assert listener.player.close(2)
+    close(listener.player)
     (sentence,) = listener.player.rescue()
     assert "cannot be saved" in sentence
     assert sentence.endswith("Its latest changes are lost.")

@@ -491,12 +491,13 @@ class Player:
             playback.stop()
             playback.ended = True
 
-    def _publish(self, now: float) -> None:
+    def _publish(self, now: float, *, in_command: bool = False) -> None:
         """Deliver states, if there is something new, it is time for it and the last ones were collected.
 
         Not while a command waits: the screen would draw a state without the command's effect first, and then another.
+        ``in_command``: how far a command is that takes long, which is seen although others wait for its end.
         """
-        if self._commands:
+        if self._commands and not in_command:
             return
         changed = [playback for playback in self._playbacks.values() if playback.changed]
         if not changed:
@@ -805,7 +806,7 @@ class Player:
                 left = formatting.clock((now - begin) * (total - done) / done)
                 playback.busy = f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %, left {left}"
                 playback.changed = True
-                self._publish(now)
+                self._publish(now, in_command=True)
 
         model = loaded.model
         prime = prime_suggestion(model) if request.prime is None else request.prime
@@ -848,7 +849,7 @@ class Player:
         if self._stopped(playback, job):
             raise Cancelled("")
         playback.continuations, playback.changed = found, True
-        self._publish(time.monotonic())
+        self._publish(time.monotonic(), in_command=True)
 
     def _fail(self, playback: Playback, error: Exception) -> None:
         """End a playback for an error that charlstm does not expect, and log it. What was written is saved first."""
