@@ -57,6 +57,8 @@ def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
 def _draws_later(app: App[Any]) -> bool:
     """Whether what was changed has yet to be laid out, or something is called after that. A timer does it, up to a
     frame later."""
+    if not app._screen_stack:  # it ends
+        return False
     screen = app.screen
     pending = screen._layout_required or screen._scroll_required or screen._recompose_required or screen._callbacks
     return app._resize_event is not None or bool(pending and screen.is_current)
@@ -75,8 +77,8 @@ async def wait_until_read(least: float = 0) -> None:
             end = time.monotonic() + LONGEST_WAIT
             quiet = 0
         elif _draws_later(app):
-            app.screen._on_timer_update()  # as Textual's own timer, which would do it up to a frame later
             quiet = 0
+            app.screen._on_timer_update()  # as Textual's own timer, which would do it up to a frame later
         elif any(node.message_queue_size for node in (app, *app._registry)):
             quiet = 0
         else:

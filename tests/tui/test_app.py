@@ -262,6 +262,24 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, 
         assert [command.command for command in run.commands()] == asked
 
 
+async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app ended with a traceback: its screens were gone when it saw that no run trained any more."""
+    with record(places, "running") as run:
+        async with driven(places) as app:
+            await app.in_mode("train")
+            await app.until(lambda: app.app.runs_state.live)
+            close_screens = app.app._close_all
+
+            async def end_the_run() -> None:
+                await close_screens()
+                run.end("finished")
+                monkeypatch.setattr(app.app.watcher, "latest", RunsState)
+                app.app.on_runs_changed()
+
+            monkeypatch.setattr(app.app, "_close_all", end_the_run)
+        assert not app.app.screen_stack
+
+
 async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(places: Path) -> None:
     with record(places, "running") as run:
         async with driven(places) as app:

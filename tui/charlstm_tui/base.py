@@ -232,7 +232,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.post_message(RunsChanged())
 
     def on_runs_changed(self) -> None:
-        self.runs_state = self.watcher.latest()
+        if self.is_running:  # not while the app ends, when its screens are gone one after another
+            self.runs_state = self.watcher.latest()
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
         if state.failure not in ("", before.failure):
