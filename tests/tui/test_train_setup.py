@@ -168,9 +168,9 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await until(pilot, lambda: app.focused is rows["num_layers"].query_one(Input))
         rows["num_layers"].query_one(Input).value = "3"
         rows["lr"].query_one(Input).value = "0.5"
-        await until(pilot, lambda: rows["lr"].has_class("-changed"))
+        await until(pilot, lambda: rows["lr"].changed)
         rows["lr"].reset()
-        await until(pilot, lambda: not rows["lr"].has_class("-changed"))
+        await until(pilot, lambda: not rows["lr"].changed)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
@@ -636,7 +636,7 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         form = app.screen.query_one(SettingsForm)
         await until(pilot, lambda: above.region in form.region and above.region.height > 0)
         await pilot.pause()
-        await pilot.click(above.query_one(".form--name"))
+        await pilot.click(above, offset=(1, 0))
         await until(pilot, lambda: app.focused is above.query_one(Input))
         await pilot.press("slash", *"lr", "enter")
         rows["lr"].query_one(Input).value = "0.5"

