@@ -679,7 +679,7 @@ async def test_a_session_that_is_opened_again_goes_on_in_its_file(model: Path) -
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("w", *"one", "escape", "escape")
-        await it.until(lambda: it.text.endswith("one"))
+        await it.until(lambda: it.text.endswith("one") and it.state.file is not None)
         assert it.state.file is not None
         folder = it.state.file.parent
     for letter in "xyz":
@@ -828,9 +828,10 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
         await it.pilot.press("escape")
         assert read_summary(first).title == "a storm at sea"
-        for _ in range(10):
-            if "my own words" not in it.text:
-                await it.pilot.press("ctrl+z")
+        while "my own words" not in it.text:
+            before = it.text
+            await it.pilot.press("ctrl+z")
+            await it.until(lambda: it.text != before)  # noqa: B023
         await it.until(lambda: it.state.title == "a storm at sea")
         await it.pilot.press("w", *" again", "escape", "escape")
         await it.until(lambda: it.text.endswith("again") and it.screen.view_name == "play")

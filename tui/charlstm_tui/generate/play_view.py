@@ -84,11 +84,12 @@ class PlayView(ExplainingView):
 
     def __init__(self, player: Player, insight: InsightJobs, usual: Preferences, *, id: str | None = None) -> None:
         super().__init__(player, insight, id=id)
-        self.update_classes({"-no-model": True, "-empty": True}, update=False)
+        self._is_empty = True  # whether a sentence stands in the place of the text
         self._usual = usual  # how a model is played that was not played before
         self._notice: Content | None = None
         self._stream = StreamView(keys_scroll=False, can_replace=True, id="stream")
         self.prime_input = PrimeInput(id="prime")
+        self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
         self._prime_hint = Static(id="prime-hint", classes="quiet")
         self._unknown = Static(id="unknown")
         self._empty = Empty(id="empty")
@@ -116,7 +117,7 @@ class PlayView(ExplainingView):
         self.saving = SessionFiles(self)
 
     def compose(self) -> ComposeResult:
-        with Horizontal(id="prime-row"):
+        with self._prime_row:
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
             yield self.prime_input
             yield self._prime_hint
@@ -124,7 +125,7 @@ class PlayView(ExplainingView):
         with Split("#side", id="play-body"):
             yield self._empty
             yield self._stream
-            with Vertical(id="side"):
+            with self._side:
                 yield self._candidates.data_bind(PlayView.choosing)
                 with Vertical(id="suggestions-pane"):
                     yield Static(Content("SUGGESTIONS"), classes="caption")
@@ -335,7 +336,7 @@ class PlayView(ExplainingView):
             self.explaining = False
         elif self.state is not None and self.state.busy:
             self.player.cancel()
-        elif self.screen.focused is not self.text_view and not self.has_class("-empty"):
+        elif self.screen.focused is not self.text_view and not self._is_empty:
             self.remove_class("-tree")
             self.focus_main()
         else:
@@ -346,7 +347,7 @@ class PlayView(ExplainingView):
         """Give the focus to the text, or to what stands in its place."""
         if self.screen.has_class("-tiny"):
             self.remove_class("-tree")  # which takes the text's place there
-        (self._empty if self.has_class("-empty") else self.text_view).focus()
+        (self._empty if self._is_empty else self.text_view).focus()
 
     def leave(self) -> None:
         """Another view or mode is shown: leave what is only for this one."""
@@ -568,11 +569,16 @@ class PlayView(ExplainingView):
         empty = self._empty
         if words is not None:
             empty.update(words)
-        changes = self.has_class("-empty") != (words is not None)
+        changes = self._is_empty != (words is not None)
         # Textual would give the focus of a text that is hidden to the prime, and letters would be typed there.
         moves = self.screen.focused in (None, self.text_view, empty, self._tree)
         no_model = self._notice is not None or state is None or state.facts is None
-        self.update_classes({"-no-model": no_model, "-empty": words is not None})
+        self._is_empty = words is not None
+        for part, hidden in (
+            (self._prime_row, no_model), (empty, not self._is_empty),
+            (self._stream, self._is_empty), (self._side, self._is_empty),
+        ):  # fmt: skip
+            part.styles.display = "none" if hidden else None  # a class of the view would style all of it anew
         if changes and moves and self.app.app_focus and self.screen.is_current:
             self.focus_main()
 
