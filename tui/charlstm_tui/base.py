@@ -462,6 +462,10 @@ class View(SafeWorkers, Widget):
         """What is copied while nothing is selected; ``None`` for nothing."""
         return None
 
+    def in_turn(self, action: Callable[[], None]) -> None:
+        """Do something with what is selected, when the keys before have acted."""
+        action()
+
     def focus_main(self) -> None:
         """Give the focus to the main pane."""
         for pane in self.query(self.MAIN_PANE) if self.MAIN_PANE else ():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from textual.selection import Selection
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.player import operations
+from charlstm_tui.player.playback import Playback
+from charlstm_tui.player.thread import Player
 from playing_app import PRIME, Session, at, playing
 
 LINES = "a line of text\n" * 60
@@ -110,6 +114,41 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         assert "The prime is part of the text now" in it.status()
         await it.pilot.press("shift+left", "right", "x")
         await it.until(lambda: it.text == "Tx")
+
+
+async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their_order(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Player._publish_now
+
+    def publish_late(player: Player, playbacks: Iterable[Playback]) -> None:
+        time.sleep(0.02)
+        publish(player, playbacks)
+
+    monkeypatch.setattr(Player, "_publish_now", publish_late)
+    async with playing(model, size=(100, 30)) as it:
+        await it.paused(2)
+        it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
+        await it.until(lambda: it.text.endswith("four"))
+        before = it.text
+        copied: list[str] = []
+        monkeypatch.setattr(it.app, "copy_to_clipboard", copied.append)
+        await it.pilot.press("w")
+        await it.until(lambda: it.screen.view_name == "write")
+        await it.burst("ctrl+end", *["shift+left"] * 4, "x", "y")
+        await it.until(lambda: it.text == before.replace("four", "xy"))
+        await it.burst("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
+        await it.until(lambda: it.text == before.replace("four", "xzy"))
+        assert copied == ["xy", "y"]
+
+
+async def test_a_click_is_not_undone_by_what_the_view_is_told_before_it_acts(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(20)
+        text = it.screen.play.text_view
+        text.post_message(text.CursorMoved(len(PRIME) + 5))
+        text.cursor = None  # as by a state that comes before the message is handled
+        await it.until(lambda: it.position == 5)
 
 
 async def test_in_play_the_cursor_moves_by_words_lines_pages_and_to_the_ends(model: Path) -> None:

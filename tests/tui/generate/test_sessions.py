@@ -111,6 +111,7 @@ async def test_an_edited_session_goes_on_with_the_checkpoint_that_was_chosen_las
         await it.paused(10)
         await it.pilot.press("w", *" words", "escape", "escape", "[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
+        await it.until(lambda: it.state.file is not None)
         text, file = it.text, it.state.file
         assert file is not None
     async with opened(file) as it:

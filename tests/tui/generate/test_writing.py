@@ -539,8 +539,8 @@ async def test_a_continuation_put_in_at_the_top_of_the_view_is_seen(model: Path)
         await it.until(lambda: it.screen.view_name == "write" and it.state.position == it.state.size)
         text = it.screen.play.text_view
         place = text._text_layout.row_span(text.scroll_offset.y + 1)[0]  # there the view ends with the text
-        text.post_message(text.CursorMoved())
         text.cursor = place
+        text.post_message(text.CursorMoved(place))
         await it.until(lambda: it.state.position == place)
         new = "the first line\nthe second line\nthe third"
         it.screen.player.do(operations.PUT_IN, new)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +169,9 @@ class PlayView(ExplainingView):
 
     def copyable(self) -> Copyable:
         return Copyable("the text with its prime", self.text_view.text())
+
+    def in_turn(self, action: Callable[[], None]) -> None:
+        self._text.in_turn(action)
 
     @property
     def place(self) -> SeenPosition:
@@ -659,10 +662,11 @@ class PlayView(ExplainingView):
     @on(StreamView.CursorMoved)
     def _cursor_moved(self, event: StreamView.CursorMoved) -> None:
         event.stop()
+        position = self.text_view.length if event.position is None else event.position
         if any(bar.has_class("-replacing") for bar in self.screen.query(FindBar)):  # undo is for what is replaced
-            self._text.do(operations.SHOW_PLACE, self._text.cursor)
+            self._text.do(operations.SHOW_PLACE, self._text.at(position))
         else:
-            self._text.move_to(self.text_view.cursor)
+            self._text.move_to(position)
 
     def _go_to(self, position: int) -> None:
         """Put the cursor before the character at ``position`` of the view, and show it."""
@@ -744,16 +748,6 @@ class PlayView(ExplainingView):
     def do_alternative(self, direction: int) -> None:
         self.say("")
         self.player.do(operations.ALTERNATIVE, direction, self._text.cursor)
-
-    # ---- actions: undo
-
-    def do_undo(self) -> None:
-        self._writing.expect_suggestion()
-        self.player.do(operations.UNDO)
-
-    def do_redo(self) -> None:
-        self._writing.expect_suggestion()
-        self.player.do(operations.REDO)
 
     # ---- actions: choosing and branching
 

@@ -34,6 +34,7 @@ class PlayedText:
         self._version = self._done = 0  # of the state that the view shows
         self._cuts_seen = 0
         self._waiting: deque[Callable[[], None]] = deque()
+        self._is_its_turn = False  # of what has waited and is done now
 
     # ---- the view and the player's thread
 
@@ -69,7 +70,11 @@ class PlayedText:
             self._cuts_seen = state.cuts
             self.view.app.copy_to_clipboard(state.cut)
         while self._waiting and self._is_shown:
-            self._waiting.popleft()()
+            action, self._is_its_turn = self._waiting.popleft(), True
+            try:
+                action()
+            finally:
+                self._is_its_turn = False
 
     @property
     def _is_shown(self) -> bool:
@@ -77,7 +82,14 @@ class PlayedText:
 
     def when_shown(self, action: Callable[[], None]) -> None:
         """Do something once the view shows what was asked for before."""
-        if self._is_shown and not self._waiting:
+        if self._is_shown:
+            self.in_turn(action)
+        else:
+            self._waiting.append(action)
+
+    def in_turn(self, action: Callable[[], None]) -> None:
+        """Do something after what waits for the view, as the keys for that were pressed before."""
+        if self._is_its_turn or not self._waiting:
             action()
         else:
             self._waiting.append(action)
@@ -153,10 +165,7 @@ class PlayedText:
             act = self._types(event.character)
         else:
             return False
-        if self._waiting:  # in the order of the keys
-            self._waiting.append(act)
-        else:
-            act()
+        self.in_turn(act)
         return True
 
     def _moves(self, moves: Callable[[PlayedText], None]) -> Callable[[], None]:

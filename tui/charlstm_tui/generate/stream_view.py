@@ -100,7 +100,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
     """
 
     class CursorMoved(Message):
-        """The mouse or a search moved the cursor."""
+        """The mouse or a search moved the cursor: to the end, or before the character at ``position``. When the message
+        is handled, the view may show a text that has its cursor elsewhere still."""
+
+        def __init__(self, position: int | None) -> None:
+            super().__init__()
+            self.position = position
 
     def __init__(self, *, keys_scroll: bool = True, can_replace: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -439,12 +444,12 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         elif search.needle and place is None and self._found is not None:  # back to where it began
             self.cursor = self.search_origin
             self.reveal(self.cursor)
-            self.post_message(self.CursorMoved())
+            self.post_message(self.CursorMoved(self._cursor))
         self._search, self._found = search, place
         if place is not None:
             self.cursor = place
             self.reveal(place)
-            self.post_message(self.CursorMoved())
+            self.post_message(self.CursorMoved(self._cursor))
         self.repaint()
 
     def _found_styles(self, start: int, stop: int) -> dict[int, Style]:
@@ -465,7 +470,7 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         if offset is not None:
             position = self._text_layout.position_at(offset.y + self.scroll_offset.y, offset.x)
             self.cursor = min(position, self._length)
-            self.post_message(self.CursorMoved())
+            self.post_message(self.CursorMoved(self._cursor))
 
     # ---- scrolling and size
 

@@ -74,11 +74,22 @@ class Writing:
         self.expect_suggestion()
 
     def do_cut(self) -> None:
-        if not self._text.cut_selected():
-            self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
+        def cut() -> None:
+            if not self._text.cut_selected():
+                self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
+
+        self._text.in_turn(cut)
 
     def do_cut_rest(self) -> None:
-        self._text.cut_rest()
+        self._text.in_turn(self._text.cut_rest)
+
+    def do_undo(self) -> None:
+        self.expect_suggestion()
+        self._text.in_turn(lambda: self._text.do(operations.UNDO))
+
+    def do_redo(self) -> None:
+        self.expect_suggestion()
+        self._text.in_turn(lambda: self._text.do(operations.REDO))
 
     # ---- suggestions
 
@@ -94,8 +105,8 @@ class Writing:
             self._accept(word.end())
 
     def _accept(self, length: int) -> None:
-        self._text.do(operations.ACCEPT, self._unaccepted[:length])
-        self._unaccepted = self._unaccepted[length:]
+        accepted, self._unaccepted = self._unaccepted[:length], self._unaccepted[length:]
+        self._text.in_turn(lambda: self._text.do(operations.ACCEPT, accepted))
 
     def do_another_suggestion(self, direction: int) -> None:
         if not self._text.view.at_end:
@@ -103,4 +114,4 @@ class Writing:
             self._view.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
             return
         self.expect_suggestion()
-        self._text.do(operations.ANOTHER_SUGGESTION, direction)
+        self._text.in_turn(lambda: self._text.do(operations.ANOTHER_SUGGESTION, direction))
