@@ -455,6 +455,10 @@ class View(SafeWorkers, Widget):
     def begin_action(self, action: Action) -> None:
         """An action is about to be carried out."""
 
+    async def settle(self, action: Action) -> None:
+        """Wait until the view shows what the keys before did, if the action depends on it. Keys that come meanwhile
+        wait too."""
+
     def leave(self) -> None:
         """Another view is shown from now on."""
 
@@ -732,6 +736,7 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
         action = BY_ID[name]
         LOG.info("action %s", name)
         try:
+            await self.view.settle(action)
             self.view.begin_action(action)
             outcome = self.handler(action)(*action.args)
             if inspect.isawaitable(outcome):

@@ -300,7 +300,7 @@ async def test_duel_does_not_open_a_run_that_has_learnt_nothing(runs: Path, home
             await app.in_mode("generate")
             await app.until(lambda: generate(app).play.playing)
             await app.press("d")
-            await app.until(lambda: generate(app).view_name == "duel")
+            await app.until(lambda: generate(app).view_name == "duel" and len(generate(app).duel.sides) == 2)
             await app.press("o")
             await app.until(lambda: isinstance(app.screen, ModelPicker))
             app.screen.query_one(Input).value = worker.run.name

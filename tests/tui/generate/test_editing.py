@@ -13,6 +13,7 @@ from textual.selection import Selection
 
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.branch_tree import BranchTree
+from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.player import operations
 from charlstm_tui.player.playback import Playback
 from charlstm_tui.player.thread import Player
@@ -116,9 +117,9 @@ async def test_in_write_what_is_selected_is_erased_replaced_and_cut(model: Path)
         await it.until(lambda: it.text == "Tx")
 
 
-async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their_order(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def late_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The view is told of what the player does as late as on a busy machine."""
     publish = Player._publish_now
 
     def publish_late(player: Player, playbacks: Iterable[Playback]) -> None:
@@ -126,6 +127,12 @@ async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their
         publish(player, playbacks)
 
     monkeypatch.setattr(Player, "_publish_now", publish_late)
+
+
+@pytest.mark.usefixtures("late_states")
+async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their_order(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with playing(model, size=(100, 30)) as it:
         await it.paused(2)
         it.screen.player.do(operations.INSERT_AT, "one two three four", at(2))
@@ -140,6 +147,23 @@ async def test_keys_that_come_before_the_view_shows_what_others_did_act_in_their
         await it.burst("ctrl+shift+left", "ctrl+c", "home", "end", "shift+left", "ctrl+x", "ctrl+z", "z")
         await it.until(lambda: it.text == before.replace("four", "xzy"))
         assert copied == ["xy", "y"]
+
+
+@pytest.mark.usefixtures("late_states")
+@pytest.mark.parametrize("key", ["full_stop", "r", "n"])
+async def test_actions_act_where_the_keys_before_have_put_the_cursor(model: Path, key: str) -> None:
+    """On a busy machine "←←← r" regenerated from the end of the text."""
+    async with playing(model) as it:
+        await it.paused(20)
+        before = it.text
+        await it.burst("left", "left", "left", key)
+        if key == "n":
+            await it.until(lambda: isinstance(it.app.screen, ContinuationsDialog))
+            await it.until(lambda: f"{before[-6:-3]}”" in it.screen_text())
+        else:
+            await it.until(lambda: it.text != before)
+            assert it.text[: len(before) - 3] == before[:-3]
+            assert it.text[len(before) - 3] != before[-3]
 
 
 async def test_a_click_is_not_undone_by_what_the_view_is_told_before_it_acts(model: Path) -> None:

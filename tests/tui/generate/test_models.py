@@ -233,7 +233,7 @@ async def test_settings_are_remembered_for_each_model(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)
         await it.pilot.press("T", "minus", "c")  # from full
-        await it.until(lambda: it.state.settings.temperature == 0.85)
+        await it.until(lambda: (it.state.settings.temperature, it.state.speed) == (0.85, 1000))
     async with playing(model, speed=None) as it:
         await it.until(lambda: it.screen.play.playing)
         assert (it.state.settings.temperature, it.state.speed) == (0.85, 1000)
@@ -393,9 +393,12 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
     async with playing(run.path) as it:
         await it.paused(10)
+        await it.until(lambda: it.state.file is not None)
+        own = it.state.file
+        assert own is not None
         session = run.sessions_dir / "mine.json"
         it.screen.player.save_as(session, "rank")
-        await it.until(session.is_file)
+        await it.until(lambda: session.is_file() and bool(read_summary(own).continues))
         await it.pilot.press("o", *"mine")
         await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "mine.json" in it.screen_text())
         await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
@@ -769,6 +772,7 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         await it.paused(10)
         await it.pilot.press("w", *" my own words", "escape", "escape")
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
+        await it.until(lambda: it.text.endswith("my own words"))
         text = it.text
     async with playing(model) as it:
         await it.until(lambda: "l continues the last session of novel-quick-1" in it.screen.message)

@@ -31,8 +31,16 @@ from charlstm_tui.player.state import FULL, PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
-from playing_app import playing
+from playing_app import Session, playing
 from recorded_run import record
+
+
+async def found_suggestion(it: Session) -> str:
+    """Wait for the suggestion. Until it is found, what is left of the one before is shown."""
+    (playback,) = it.screen.player._playbacks.values()
+    await it.until(lambda: playback._suggestions_for == playback._suggestions_key())
+    await it.until(lambda: it.screen.play.suggested == it.state.suggestion == playback.suggestion())
+    return it.state.suggestion
 
 
 async def test_write_together(model: Path) -> None:
@@ -43,18 +51,14 @@ async def test_write_together(model: Path) -> None:
         await it.until(lambda: bool(it.state.suggestion))
         await it.pilot.press(*"q? 1")
         await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
-        assert "never seen" in it.status()
-        (playback,) = it.screen.player._playbacks.values()
-        # until it is found, what is left of the one before is shown
-        await it.until(lambda: playback._suggestions_for == playback._suggestions_key())
-        await it.until(lambda: it.state.suggestion == playback.suggestion())
-        suggestion = it.state.suggestion
+        await it.until(lambda: "never seen" in it.status())
+        suggestion = await found_suggestion(it)
         assert suggestion[:5] in it.screen_text()
         await it.pilot.press("tab")
         await it.until(lambda: it.text == before + "q? " + suggestion)
         await it.pilot.press("backspace")
         await it.until(lambda: it.text == before + "q? " + suggestion[:-1])
-        word = it.state.suggestion
+        word = await found_suggestion(it)
         await it.pilot.press("ctrl+right")
         await it.until(lambda: len(it.text) > len(before + "q? " + suggestion[:-1]))
         assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? ") :])
@@ -100,6 +104,7 @@ async def test_digits_are_shown_only_while_they_choose_and_in_write_no_tree_offe
         await it.until(lambda: "NEXT" in it.screen_text() and "BRANCHES" not in it.screen_text())
         assert it.screen.query_one(Candidates).render_line(1).text == first
         assert "paused" not in it.status()
+        await it.until(lambda: bool(it.screen.play.suggested))
         await it.pilot.press("f1")
         await it.until(lambda: "Write: keys" in it.screen_text())
         # All keys of an action are on its line. (How far from its help is up to rich.)
@@ -126,7 +131,7 @@ async def test_text_is_edited_anywhere_and_undone_word_by_word(model: Path) -> N
         assert changed.startswith(it.text.replace("Q", "", 1))
         it.app.post_message(events.Paste("and\nthe sea"))
         await it.until(lambda: it.text.endswith("and\nthe sea"))
-        assert it.state.suggestion
+        await it.until(lambda: bool(it.state.suggestion))
         written = it.text
         for _ in range(20):
             await it.pilot.press("ctrl+z")

@@ -5,6 +5,7 @@ Write is the same text with the keys of a writer: letters are typed into it, and
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -72,6 +73,12 @@ LEFT_OUT_SHOWN = 3
 """Different characters that were left out and are named: as many as fit on a line."""
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
+
+AT_CURSOR = frozenset({
+    "stream", "choices", "pick", "pick_chosen", "alternative", "regenerate", "continuations", "own_text", "why",
+    "next_copied", "find", "replace", "write", "score", "duel", "cells", "multiverse", "context",
+})  # fmt: skip
+"""The actions that act at the view's cursor, or look at whether text streams."""
 
 
 class PlayView(ExplainingView):
@@ -169,6 +176,11 @@ class PlayView(ExplainingView):
 
     def copyable(self) -> Copyable:
         return Copyable("the text with its prime", self.text_view.text())
+
+    async def settle(self, action: Action) -> None:
+        # In the screen's own task it would wait for itself.
+        if action.handler in AT_CURSOR and asyncio.current_task() is not self.screen.task:
+            await self._text.shown()
 
     def in_turn(self, action: Callable[[], None]) -> None:
         self._text.in_turn(action)

@@ -6,6 +6,8 @@ the text as it is when their turn comes. Those that need rows wait until the vie
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +23,10 @@ from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.text_input import has_alt
 
+LONGEST_WAIT = 1.0
+"""Seconds for which an action waits until the view shows what the keys before did: reading a long text again after an
+edit may take longer."""
+
 
 class PlayedText:
     """The text of ``player``, as ``view`` shows it. In Write, ``writing``, the cursor goes into the prime too."""
@@ -32,9 +38,11 @@ class PlayedText:
         """Whether the player generates."""
         self.prime_length = 0
         self._version = self._done = 0  # of the state that the view shows
+        self._placed = 0  # how much was asked for when the cursor was put somewhere: before that it was elsewhere
         self._cuts_seen = 0
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_its_turn = False  # of what has waited and is done now
+        self._shown = asyncio.Event()
 
     # ---- the view and the player's thread
 
@@ -58,9 +66,10 @@ class PlayedText:
             view.clear()
         view.replace(state.start, state.start + state.removed, state.text, state.marks)
         view.set_marks(state.figures_start, state.figures, state.read_to)
-        if (not view.at_end or state.position < state.size) and view.cursor != state.position:
+        is_later = is_new or state.done >= self._placed
+        if is_later and (not view.at_end or state.position < state.size) and view.cursor != state.position:
             view.cursor = state.position
-        if moves_cursor(before, state):
+        if is_later and moves_cursor(before, state):
             if not is_new and state.start < state.position <= state.start + len(state.text):
                 view.reveal(state.start)  # what came in before the cursor, or as much of it as the view can show
             view.reveal(view.cursor)
@@ -75,10 +84,25 @@ class PlayedText:
                 action()
             finally:
                 self._is_its_turn = False
+        if self.is_shown:
+            self._shown.set()
 
     @property
     def _is_shown(self) -> bool:
         return self._done >= self.player.asked.get(0, 0)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the view shows what was asked for before, and nothing waits for that."""
+        return self._is_shown and not self._waiting
+
+    async def shown(self) -> None:
+        """Wait until :attr:`is_shown`, :data:`LONGEST_WAIT` at most."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_WAIT):
+                while not self.is_shown:
+                    self._shown.clear()
+                    await self._shown.wait()
 
     def when_shown(self, action: Callable[[], None]) -> None:
         """Do something once the view shows what was asked for before."""
@@ -109,6 +133,7 @@ class PlayedText:
             self.do(operations.MOVE_TO_END)
         else:
             self.do(operations.MOVE_TO, self.cursor)
+        self._placed = self.player.asked.get(0, 0)
 
     def do_walk(self, characters: int, lines: int) -> None:
         """Move the cursor by characters or rows; beyond the end, generate a character."""
