@@ -20,11 +20,12 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
-# Four at once keep two cores busy, since many wait for another process or for the app; more cost each other time.
+# Two at once for each core keep it busy, since many wait for another process or for the app; more cost each other time.
+TESTERS = $$($(BIN)/python -c 'import os; print(min(16, 2 * (os.cpu_count() or 1)))')
 unit: export PYTHONDONTWRITEBYTECODE = # Python is started hundreds of times: it keeps what it compiled
 unit: $(VENV)/.dev
-	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of the four would compile
-	$(BIN)/python -m pytest -n 4 --dist worksteal
+	@$(BIN)/python -m pytest --collect-only -q > /dev/null || true # compiles what else each of them would compile
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal
 	OPENBLAS_CORETYPE=Haswell $(BIN)/python -m pytest -n 2 --dist worksteal -m numeric \
 		tests/core/generation tests/core/insight/test_insight.py tests/core/insight/test_duel.py
 
