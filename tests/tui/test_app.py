@@ -262,6 +262,17 @@ async def test_quitting_beside_a_live_run_asks_what_becomes_of_it(places: Path, 
         assert [command.command for command in run.commands()] == asked
 
 
+async def test_a_palette_that_is_left_before_it_is_there_breaks_nothing(places: Path) -> None:
+    """The app ended with an IndexError: Textual looked for the screen below it."""
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app.do_palette()
+        app.app.do_palette()  # closes it again
+        await app.until(lambda: app.screen is app.mode)
+        await app.press("ctrl+p")
+        await app.until(lambda: isinstance(app.screen, Palette) and "Ctrl+F" in app.text())
+
+
 async def test_a_run_that_ends_while_the_app_ends_breaks_nothing(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app ended with a traceback: its screens were gone when it saw that no run trained any more."""
     with record(places, "running") as run:

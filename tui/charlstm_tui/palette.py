@@ -11,7 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.events import Click
+from textual.events import Click, Mount
 from textual.theme import Theme
 from textual.widgets import OptionList
 
@@ -40,6 +40,11 @@ class Palette(CoveringScreen, CommandPalette):
         for widget in super().compose():
             yield SteadyCommandList() if type(widget) is CommandList else widget
 
+    def on_mount(self, event: Mount) -> None:
+        """Pass over the rest if it was left before it was there: Textual would look for the screen below it."""
+        if self not in self.app.screen_stack:
+            event.prevent_default()
+
     def on_click(self, event: Click) -> None:
         """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
         if not self.region.contains(event.screen_x, event.screen_y):
@@ -61,7 +66,7 @@ class ThemePicker(Palette):
         super().__init__([Themes], placeholder="Which theme?")
         self._kept = ""  # the theme that stays: the one before, until another is chosen
 
-    def on_mount(self) -> None:
+    def on_mount(self, event: Mount) -> None:
         self._kept = self.app.theme
         self.app.theme_changed_signal.subscribe(self, self._restyle)
 

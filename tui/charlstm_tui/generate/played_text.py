@@ -131,8 +131,13 @@ class PlayedText:
         self.view.reveal(self.view.cursor)
         if self.view.at_end:
             self.do(operations.MOVE_TO_END)
+            self._placed = self.player.asked.get(0, 0)
         else:
-            self.do(operations.MOVE_TO, self.cursor)
+            self._follow_view()
+
+    def _follow_view(self) -> None:
+        """Put the player's cursor where the view's is."""
+        self.do(operations.MOVE_TO, self.cursor)
         self._placed = self.player.asked.get(0, 0)
 
     def do_walk(self, characters: int, lines: int) -> None:
@@ -152,7 +157,7 @@ class PlayedText:
     def _walk_rows(self, lines: int) -> None:
         if self.view.walk(0, lines) < self._first:
             self.view.cursor = self._first
-        self.do(operations.MOVE_TO, self.cursor)
+        self._follow_view()
 
     def do_walk_words(self, direction: int) -> None:
         """Move the cursor by a word."""
@@ -203,7 +208,7 @@ class PlayedText:
     def _selects(self, selects_to: Callable[[StreamView, int], int]) -> Callable[[], None]:
         def select() -> None:
             self.view.extend_selection(max(0, selects_to(self.view, self.view.selection_end)))
-            self.do(operations.MOVE_TO, self.cursor)
+            self._follow_view()
 
         return lambda: self.when_shown(select)
 
