@@ -180,7 +180,7 @@ class PlayView(ExplainingView):
     async def settle(self, action: Action) -> None:
         # In the screen's own task it would wait for itself.
         if action.handler in AT_CURSOR and asyncio.current_task() is not self.screen.task:
-            await self._text.shown()
+            await self._text.settled()
 
     def in_turn(self, action: Callable[[], None]) -> None:
         self._text.in_turn(action)

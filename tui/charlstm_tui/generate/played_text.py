@@ -42,7 +42,7 @@ class PlayedText:
         self._cuts_seen = 0
         self._waiting: deque[Callable[[], None]] = deque()
         self._is_its_turn = False  # of what has waited and is done now
-        self._shown = asyncio.Event()
+        self._settled = asyncio.Event()
 
     # ---- the view and the player's thread
 
@@ -84,25 +84,25 @@ class PlayedText:
                 action()
             finally:
                 self._is_its_turn = False
-        if self.is_shown:
-            self._shown.set()
+        if self.is_settled:
+            self._settled.set()
 
     @property
     def _is_shown(self) -> bool:
         return self._done >= self.player.asked.get(0, 0)
 
     @property
-    def is_shown(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the view shows what was asked for before, and nothing waits for that."""
         return self._is_shown and not self._waiting
 
-    async def shown(self) -> None:
-        """Wait until :attr:`is_shown`, :data:`LONGEST_WAIT` at most."""
+    async def settled(self) -> None:
+        """Wait until :attr:`is_settled`, :data:`LONGEST_WAIT` at most."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_WAIT):
-                while not self.is_shown:
-                    self._shown.clear()
-                    await self._shown.wait()
+                while not self.is_settled:
+                    self._settled.clear()
+                    await self._settled.wait()
 
     def when_shown(self, action: Callable[[], None]) -> None:
         """Do something once the view shows what was asked for before."""
