@@ -43,7 +43,6 @@ from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
-from charlstm_tui.player.typography import with_plain_marks
 from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
 
@@ -292,14 +291,6 @@ def test_pruning_says_what_is_gone_and_how_it_comes_back(model: Path, listener: 
     listener.player.do(operations.PRUNE, 1)
     state = listener.until(lambda p: len(p.branches) == 1)
     assert state.note == "Pruned branch 1 (3 characters) and 1 that parted from it: Ctrl+Z brings them back."
-
-
-def test_plain_marks_are_those_that_are_known() -> None:
-    assert with_plain_marks("é", "e\u0301") == ("e\u0301", {})  # the same letter, written in another way
-    assert with_plain_marks("e\u0301", "eé") == ("é", {})
-    assert with_plain_marks("…ﬁn", "fin.") == ("...fin", {"…": "...", "ﬁ": "fi"})
-    assert with_plain_marks("a–b☃", "ab-") == ("a-b☃", {"–": "-"})
-    assert with_plain_marks("“é”", '“é”"e') == ("“é”", {})
 
 
 def test_text_of_another_model_is_put_in_as_this_one_knows_it(model: Path, listener: Listener) -> None:

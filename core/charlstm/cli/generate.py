@@ -31,7 +31,7 @@ from charlstm.cli.output import (
     check_output_file,
     check_stdout,
     print_result,
-    report_unknown_characters,
+    with_known_marks,
     write_page,
 )
 from charlstm.display import symbol, visible
@@ -170,6 +170,7 @@ def generate(
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
+    text = with_known_marks(loaded, text)
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
@@ -179,7 +180,6 @@ def generate(
     with ProgressBar() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
-    report_unknown_characters(session.unknown, "the model reads the prime without them", loaded.vocabulary)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = []
@@ -247,10 +247,7 @@ def _generate_samples(
 ) -> list[str]:
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
-    from charlstm.generation.prime import prepare_prime
 
-    unknown = prepare_prime(model, prime).unknown
-    report_unknown_characters(unknown, "the model reads the prime without them", model.vocabulary)
     with ProgressBar() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
@@ -277,9 +274,11 @@ def _generate_at_checkpoints(
 ) -> None:
     """Continue the prime with all models of a run, and print the texts or write them to a page."""
     from charlstm.insight.checkpoints import checkpoint_texts, checkpoints_page
+    from charlstm.model.file import load_model
 
     if out is not None:
         check_output_file(out, ".html")
+    prime = with_known_marks(load_model(models[0][1]), prime)
     with ProgressBar() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

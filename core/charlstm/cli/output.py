@@ -20,6 +20,7 @@ from charlstm.errors import CharLSTMError
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import PageResult
+    from charlstm.model.file import Model
     from charlstm.text.corpus import ReadProgress
     from charlstm.text.vocabulary import Vocabulary
 
@@ -150,6 +151,20 @@ def write_page(name: str, page: str, as_json: bool) -> None:
 def print_note(message: str) -> None:
     """Print a line for the user to stderr. Control characters, which may come from a name, are made visible."""
     click.echo(visible(message), err=True)
+
+
+def with_known_marks(model: Model, text: str) -> str:
+    """``text`` with plain marks in the place of typographic ones that ``model`` does not know. Notes say which these
+    are, and which characters the model reads it without."""
+    from charlstm.generation.prime import prepare_prime
+    from charlstm.generation.typography import in_words, with_plain_marks
+
+    plain, replaced = with_plain_marks(model.text_options.apply(text), model.vocabulary)
+    if note := in_words(replaced):
+        print_note(note)
+    unknown = prepare_prime(model, plain).unknown
+    report_unknown_characters(unknown, "the model reads the text without them", model.vocabulary)
+    return plain
 
 
 def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabulary: Vocabulary) -> None:

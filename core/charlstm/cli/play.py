@@ -31,7 +31,7 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import ProgressBar, print_note, report_unknown_characters, write_stdout
+from charlstm.cli.output import ProgressBar, print_note, with_known_marks, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -161,8 +161,11 @@ class Player(cmd.Cmd):
 
     def _add(self, text: str) -> None:
         """Add the user's text at the cursor, and let the model continue it."""
-        unknown = self._begin(text).unknown if self._session is None else self._session.type(text)
-        report_unknown_characters(unknown, "they are left out", self._model.vocabulary)
+        text = with_known_marks(self._model, text)
+        if self._session is None:
+            self._begin(text)
+        else:
+            self._session.type(text)
         self._continue(text)
 
     def _continue(self, start: str = "") -> None:

@@ -50,6 +50,26 @@ def test_model_from_before_training_is_said_to_be_one(workspace: Path, run_cli: 
     assert run_cli("generate", str(early.model_path), "--length", "3")[1] == ""
 
 
+@pytest.mark.parametrize(
+    "ask",
+    [
+        ("generate", "fox", "--length", "20"),
+        ("generate", "fox", "--length", "20", "--samples", "2"),
+        ("generate", "fox", "--length", "20", "--checkpoints"),
+        ("multiverse", "fox", "--depth", "3"),
+    ],
+)
+def test_letter_with_an_accent_that_the_model_does_not_know_is_read_plainly(
+    workspace: Path, run_cli: RunCli, ask: tuple[str, ...]
+) -> None:
+    """As the app reads it; what has no plain form is left out."""
+    out, err = run_cli(*ask, "--prime", "thé 你")
+    assert out.replace("你", "") == run_cli(*ask, "--prime", "the ")[0]
+    assert "put in plainly: é as e." in err
+    assert "你" in err
+    assert err.rstrip().endswith("the model reads the text without them")
+
+
 def test_unescaped_replaces_escapes() -> None:
     assert unescaped(r"a\nb\tc\\n\x41\u00e9\q") == "a\nb\tc\\nAé\\q"
 

@@ -17,12 +17,12 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
 from charlstm_tui.player.playback import Playback, leave
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
-from charlstm_tui.player.typography import in_words, with_plain_marks
 
 ALTERNATIVE_LENGTH = 80
 """Characters that follow another character at the cursor, at most: to the end of the line."""

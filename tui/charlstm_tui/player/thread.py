@@ -31,6 +31,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
+from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
@@ -49,7 +50,6 @@ from charlstm_tui.player.state import (
     checkpoints,
     other_model_words,
 )
-from charlstm_tui.player.typography import in_words, with_plain_marks
 
 SLICE = 0.008
 """Seconds of generating before the thread looks for commands and releases the interpreter."""

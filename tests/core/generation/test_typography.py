@@ -1,0 +1,13 @@
+"""Plain marks in the place of typographic ones that a model does not know."""
+
+from __future__ import annotations
+
+from charlstm.generation.typography import with_plain_marks
+
+
+def test_plain_marks_are_those_that_are_known() -> None:
+    assert with_plain_marks("é", "e\u0301") == ("e\u0301", {})  # the same letter, written in another way
+    assert with_plain_marks("e\u0301", "eé") == ("é", {})
+    assert with_plain_marks("…ﬁn", "fin.") == ("...fin", {"…": "...", "ﬁ": "fi"})
+    assert with_plain_marks("a–b☃", "ab-") == ("a-b☃", {"–": "-"})
+    assert with_plain_marks("“é”", '“é”"e') == ("“é”", {})
