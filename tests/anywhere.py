@@ -1,7 +1,8 @@
 """``make anywhere``: run the tests that matter under other conditions than those of this machine, and print a table.
 
 Conditions: Python 3.13; the lowest versions that ``pyproject.toml`` allows; other kernels of OpenBLAS and oneDNN; the
-locale C; folders whose names have spaces and letters beyond ASCII; and other processes that keep the processor busy.
+locale C; folders whose names have spaces and letters beyond ASCII; a player that answers Generate late; and other
+processes that keep the processor busy.
 
 What a condition needs and this machine lacks is said in a line, at the start and at the end. The virtual environments
 and the whole output of each condition are in ``build/anywhere``. Exits with 1 if something failed. Takes about 20
@@ -38,6 +39,7 @@ SCREENS = (
     "tests/tui/test_save_dialog.py",
     "tests/terminal/test_app.py",
 )
+GENERATE = ("tests/tui/generate", "tests/tui/test_find.py", "tests/tui/test_mouse.py", "tests/tui/test_stream_view.py")
 TRAINING = ("tests/core/engine", "tests/core/runs", "tests/core/cli")
 
 OPENBLAS = ("Haswell", "Prescott", "SkylakeX")
@@ -98,6 +100,7 @@ CONDITIONS = (
     ),
     Condition("LC_ALL=C", (*FILES, *SCREENS), {"LANG": "C", "LC_ALL": "C"}),
     Condition("folders with spaces and other letters", (*FILES, *SCREENS), {"HOME": str(ODD), "TMPDIR": str(ODD)}),
+    Condition("a player that answers late", GENERATE, {"CHARLSTM_LATE_PLAYER": "1"}),
     Condition(f"beside {BUSY} busy processes", TRAINING, busy=BUSY),
 )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from charlstm_tui.background import CommandError
 from charlstm_tui.error_log import RECENT
 from charlstm_tui.generate import play_view
 from charlstm_tui.generate import screen as generate_screen
+from charlstm_tui.player.thread import Player
 from charlstm_tui.run_watcher import Watcher
 from driven_app import LOOK
 
@@ -97,6 +100,25 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):
         monkeypatch.setattr(f"textual.{module}.wait_for_idle", wait_until_read)
+
+
+@pytest.fixture(autouse=True)
+def _late_player(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``CHARLSTM_LATE_PLAYER`` set, the player begins with commands and shows its state up to 50 ms late, as on a
+    machine with other work: ``make anywhere`` runs the tests of Generate so, too."""
+    if "CHARLSTM_LATE_PLAYER" in os.environ:
+        for name in ("_publish_now", "_carry_out_commands"):
+            monkeypatch.setattr(Player, name, _late(getattr(Player, name)))
+
+
+def _late(method: Callable[..., Any]) -> Callable[..., Any]:
+    """``method``, begun up to 25 ms late."""
+
+    def begin_late(*arguments: Any) -> Any:
+        time.sleep(0.025 * random.random())
+        return method(*arguments)
+
+    return begin_late
 
 
 @pytest.fixture(autouse=True)
