@@ -171,7 +171,9 @@ def test_another_limit_in_the_form_lifts_the_minutes_and_both_stay_when_both_are
 
 
 def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
-    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    box = StartModel(
+        "demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95
+    )
     facts = TextFacts(1_000_000, 90, {}, box)
     expected = expected_losses(box, "quick", 1_000_000, 450_000, False)
     from_model, from_nothing = (
@@ -201,5 +203,7 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
 def test_no_loss_is_expected_where_none_was_measured(
     change: dict[str, Any], preset: str, text_chars: int, chars: float
 ) -> None:
-    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    box = StartModel(
+        "demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95
+    )
     assert expected_losses(replace(box, **change), preset, text_chars, chars, False) is None

@@ -270,7 +270,9 @@ async def test_typing_demo_chooses_the_model_in_the_box(
 @pytest.fixture
 def helpful_box(monkeypatch: pytest.MonkeyPatch) -> StartModel:
     """The model in the box helps on every text."""
-    box = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0)
+    box = StartModel(
+        "demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95
+    )
     monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: box)
     return box
 
@@ -289,6 +291,7 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
         await shows(
             pilot, "of the model in the box", "1.30 nats on this text now. n starts", "2 layers of 512", "23,456"
         )
+        assert app.screen.setup.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters  # type: ignore[attr-defined]
         assert "--from" not in answers[-1]
         assert app.screen.setup.changes_count == 0  # type: ignore[attr-defined]
         await pilot.press("enter")

@@ -171,10 +171,9 @@ def presets(
         starts.append("" if begins_with is None else begins_with.name)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
-        measured = _measured_speed(split, chars, symbols)
-        estimated = estimate(
-            split, chars, symbols, measured, val_chars=val_chars, slowdown=contention.slowdown
-        ).to_dict()
+        known = symbols if begins_with is None else begins_with.symbols
+        measured = _measured_speed(split, chars, known)
+        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown).to_dict()
         figures = {**estimated, "slowdown": contention.slowdown, "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))

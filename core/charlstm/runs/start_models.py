@@ -69,6 +69,8 @@ class StartModel:
     """The loss of the text's own pairs of letters."""
     read: float
     """The share of the text, 0 to 1, that the model has read before, as far as its file can tell."""
+    symbols: int
+    """Characters that a run on the text knows which starts from the model: its own and those of the text."""
 
     @property
     def helps(self) -> bool:
@@ -131,7 +133,8 @@ def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> S
 
 def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
     read = share_read(passages_read(model), corpus, spans)
-    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read)
+    symbols = len(model.vocabulary.extended(corpus.vocabulary))
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read, symbols)
 
 
 def best_start(

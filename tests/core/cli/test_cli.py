@@ -25,6 +25,7 @@ from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.output import StatusLine
 from charlstm.cli.training_view import EventView
+from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
 from charlstm.training.estimate import START_SECONDS
@@ -108,6 +109,18 @@ def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
 
     monkeypatch.setattr("charlstm.runs.start_models.find_start", refuse)
     assert "2 × 64" in run_cli(*words)[0]
+
+
+def test_presets_count_the_characters_of_text_and_model(
+    workspace: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that starts from a model knows the characters of both."""
+    monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
+    Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
+    of_model = run_json("info", "fox")
+    quick, *_ = run_json("presets", "greek.txt", "--slowdown", "1", "--from", "fox")
+    both = ModelConfig(of_model["vocab_size"] + 4, of_model["hidden_size"], of_model["num_layers"])
+    assert quick["parameters"] == both.parameters
 
 
 def test_presets_scale_with_what_other_programs_take(

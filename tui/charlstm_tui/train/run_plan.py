@@ -69,6 +69,11 @@ class RunChoices:
             return self.start_from
         return facts.box if starts_from_model(None, name or self.preset, self.changes) else None
 
+    def symbols(self, facts: TextFacts, name: str | None = None) -> int:
+        """How many characters the network of such a run knows."""
+        start = self.start(facts, name)
+        return facts.symbols if start is None else start.symbols
+
     @property
     def start_word(self) -> str | None:
         """What ``--from`` says of these choices; ``None`` where it is left out, which takes the model in the box where
@@ -281,15 +286,16 @@ def number(costs: Mapping[str, Any], name: str) -> Any:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts) -> dict[str, Any]:
-    """What was measured of a preset, for training steps that take ``change`` times as long."""
+def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts, symbols: int) -> dict[str, Any]:
+    """What was measured of a preset with a network that knows so many ``symbols``, for training steps that take
+    ``change`` times as long."""
     settings, validation = Settings.from_dict(costs["settings"]), facts.record.get("validation")
     if validation is not None:
         settings = settings.with_changes(val_fraction=0.0)  # nothing is held out
     batch = math.prod(batch_shape(settings, facts.chars))
     measured = MeasuredSpeed(costs["kernel"], batch / costs["chars_per_second"], batch)
     val_chars = None if validation is None else validation["chars"]
-    estimated = estimate(settings, facts.chars, facts.symbols, measured, val_chars=val_chars, slowdown=change)
+    estimated = estimate(settings, facts.chars, symbols, measured, val_chars=val_chars, slowdown=change)
     return {**costs, **estimated.to_dict()}
 
 

@@ -296,13 +296,13 @@ class SetupPane(View):
         disturbed = (row.get("crowded") or (number(row, "slowdown") or 1.0) > 1.0 for row in rows)
         return self._share_slowdown() == 1.0 and any(disturbed)
 
-    def _costs_now(self, costs: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The measured ``costs`` of a preset, for a processor that is as busy as it is now. A speed that was measured
-        beside other programs stays as it is: how much slower they made it is not known."""
+    def _costs_now(self, costs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+        """The measured ``costs`` of the preset ``name``, for a processor that is as busy as it is now. A speed that was
+        measured beside other programs stays as it is: how much slower they made it is not known."""
         facts, change = self.text_facts, self._share_slowdown() / (number(costs, "slowdown") or 1.0)
         if not costs or facts is None or change == 1.0 or costs.get("crowded"):
             return costs
-        return costs_when_slowed(costs, change, facts)
+        return costs_when_slowed(costs, change, facts, self.choices.symbols(facts, name))
 
     async def _probe(self) -> None:
         """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
@@ -357,7 +357,7 @@ class SetupPane(View):
     def costs(self) -> Mapping[str, Any]:
         """What the chosen settings cost here; empty until it is measured."""
         measured = self.costs_with_changes if self.differences else self.costs_of_presets
-        return self._costs_now(measured.get(self.preset_name, {}))
+        return self._costs_now(measured.get(self.preset_name, {}), self.preset_name)
 
     @property
     def live_runs(self) -> tuple[RunView, ...]:
@@ -651,22 +651,26 @@ class SetupPane(View):
 
     def preset_facts(self) -> list[PresetFacts]:
         """What each preset costs, as far as it is known."""
-        found = []
+        found, facts = [], self.text_facts
         for name in PRESETS:
-            chosen, known = name == self.preset_name, self.choices.knows_start(self.text_facts, name)
+            chosen, known = name == self.preset_name, self.choices.knows_start(facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
-            costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}))
+            costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}), name)
+            network = None
+            if facts is not None:
+                symbols = self.choices.symbols(facts, name)
+                network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
             found.append(
                 PresetFacts(
                     name=name,
                     about=f"changed from {name}" if chosen and self.changes_count else PRESETS[name].about,
                     network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
-                    parameters=self._parameters(settings),
+                    parameters=None if network is None else network.parameters,
                     seconds=number(costs, "seconds") or planned_seconds(settings),
                     memory=number(costs, "memory_bytes"),
                     chars_per_second=number(costs, "chars_per_second"),
                     changed=chosen and bool(self.changes_count),
-                    measuring=self.measuring or (self.text_facts is None and not self.problem),
+                    measuring=self.measuring or (facts is None and not self.problem),
                 )
             )
         return found
@@ -678,11 +682,6 @@ class SetupPane(View):
         if facts is None or facts.box is None or choices.changes or not seconds or not speed:
             return None
         return expected_losses(facts.box, self.preset_name, facts.chars, seconds * speed, choices.from_nothing)
-
-    def _parameters(self, settings: Settings) -> int | None:
-        if self.text_facts is None:
-            return None
-        return ModelConfig(self.text_facts.symbols, settings.hidden_size, settings.num_layers).parameters
 
     def draw(self) -> None:
         """Bring the pane up to date."""
