@@ -200,12 +200,19 @@ class StatusLine:
 
     INTERVAL = 0.1
     """Least seconds between two drawings."""
+    BAR = 6
+    """Columns of the shortest bar; it has a percentage after it."""
 
     def __init__(self, *, enabled: bool = True, delay: float = 0.0) -> None:
         """Draw nothing in the first ``delay`` seconds."""
         self.enabled = enabled and sys.stderr.isatty()
         self._next = time.monotonic() + delay
         self._shown = ""
+
+    @property
+    def room(self) -> int:
+        """Columns for words beside the shortest bar."""
+        return terminal_width() - 3 - self.BAR - len(" 100%  ")
 
     def draw(self, fraction: float | None, words: str) -> None:
         """Show a bar filled to ``fraction`` (0 to 1; None: no bar) and ``words``, unless drawn just before."""
@@ -216,8 +223,8 @@ class StatusLine:
         self._next = time.monotonic() + self.INTERVAL
         width = terminal_width() - 3
         words = truncate(words, width)
-        bar_width = min(60, width - cell_len(words) - 7)
-        if fraction is not None and bar_width >= 8:
+        bar_width = min(60, width - cell_len(words) - len(" 100%  "))
+        if fraction is not None and bar_width >= self.BAR:
             full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
             filled = round(bar_width * min(max(fraction, 0.0), 1.0))
             words = f"{full * filled}{empty * (bar_width - filled)} {fraction:4.0%}  {words}"

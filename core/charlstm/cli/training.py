@@ -525,11 +525,11 @@ def _start_of(like: str, spec: RunSpec) -> str:
 def _print_start(start: StartModel) -> None:
     """Say which weights the run starts from, and what they know of the text."""
     read = (
-        f" It has read {percent(start.read, 0)} of this text, so all losses are too low." if start.has_read_it else ""
+        f"It has read {percent(start.read, 0)} of this text, so all losses are too low\n" if start.has_read_it else ""
     )
     print_note(
-        f"Starts from {start.words}, whose loss on this text is {start.loss:.2f} nats per character before training."
-        f"{read} --from none starts from nothing"
+        f"Starts from {start.words}: {start.loss:.2f} nats per character of this text before training\n"
+        f"{read}--from none starts from nothing"
     )
 
 

@@ -62,10 +62,10 @@ class Limits:
     """Where the others come from, in words."""
 
     def planned(self, limit: str, step: int) -> str:
-        """Which ``limit`` will end the run at ``step``, and which others there are, in a sentence."""
+        """Which ``limit`` will end the run at ``step``, and in a line below it which others there are."""
         others = [self._words(name) for name in LIMITS if name != limit and self._is_set(name)]
         about = "about " if limit == "max_minutes" else ""
-        more = f"; other limits: {', '.join(others)}" if others else ""
+        more = f"\nother limits: {', '.join(others)}" if others else ""
         return f"ends by {self._words(limit)} at {about}step {step:,}{more}"
 
     def listed(self) -> str:
@@ -182,24 +182,28 @@ class EventView:
     def _show_progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
         if self._line.enabled:
-            self._line.draw(self.series.progress(), self._figures(event))
+            self._line.draw(self.series.progress(), self._figures(event, self._line.room))
         elif event.train_seconds - self._last_printed >= PLAIN_INTERVAL or event.train_seconds < self._last_printed:
             self._last_printed = event.train_seconds
             self.print_line(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
 
-    def _figures(self, event: Stepped) -> str:
-        best = self.series.best
-        parts = [f"loss {loss_figure(event.train_loss, 3)}"]
-        if best is not None:
-            parts.append(f"best {ESTIMATE}{best.val_loss:.3f}")
-        if (ending := self._prediction()) is not None:
-            parts.append(f"{ending.low:.2f} to {ending.high:.2f} at the end")
-        parts.append(f"{event.chars_per_second:,.0f} characters/s")
-        left, planned = self.series.seconds_left(), self.series.planned_steps
-        if left is not None:
-            after = " for the final validation" if planned and event.step >= planned else ""
-            parts.append(f"{duration(left)} left{after}")
-        return " · ".join(parts)
+    def _figures(self, event: Stepped, room: int | None = None) -> str:
+        """Where the run is: as many of its figures as fit into ``room`` columns, or all."""
+        best, ending, left = self.series.best, self._prediction(), self.series.seconds_left()
+        planned = self.series.planned_steps
+        after = " for the final validation" if planned and event.step >= planned else ""
+        figures = {
+            "loss": f"loss {loss_figure(event.train_loss, 3)}",
+            "best": "" if best is None else f"best {ESTIMATE}{best.val_loss:.3f}",
+            "end": "" if ending is None else f"{ending.low:.2f} to {ending.high:.2f} at the end",
+            "speed": f"{event.chars_per_second:,.0f} characters/s",
+            "left": "" if left is None else f"{duration(left)} left{after}",
+        }
+        for name in ("speed", "end", "best"):
+            if room is None or len(" · ".join(filter(None, figures.values()))) <= room:
+                break
+            figures[name] = ""
+        return " · ".join(filter(None, figures.values()))
 
     def _prediction(self) -> Prediction | None:
         if self._spec is None:

@@ -23,7 +23,7 @@ def test_limit_of_the_preset_that_ends_a_run_is_shown(workspace: Path, run_cli: 
     asked = ["--preset", "reference", "--max-steps", "100000", "--set", "epochs=0.5"]
     err = run_cli("train", "data/fox.txt", *SMALL, *asked, "--name", "both")[1]
     assert "ends by epochs=0.5 at step " in err
-    assert "; other limits: max_steps=100000\n" in err
+    assert "\nother limits: max_steps=100000\n" in err
     assert "was not reached" not in err  # both were given
     err = run_cli("resume", "both", "--max-steps", "90000", "--set", "epochs=0.6", "--plain")[1]
     assert "(limit: epochs)" in err
@@ -48,7 +48,7 @@ def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli, monkeyp
     monkeypatch.setattr(TimeLimit, "new_steps_left", lambda *some: None)
     given = ["--max-steps", "20", "--max-minutes", "1"]
     err = run_cli("train", "data/fox.txt", *SMALL[:-7], *given, "--plain", "--name", "given")[1]
-    assert "ends by max_steps=20 at step 20; other limits: max_minutes=1\n" in err
+    assert "ends by max_steps=20 at step 20\nother limits: max_minutes=1\n" in err
     assert "(limit: max_steps)" in err
     assert "was not reached" not in err
 
