@@ -168,7 +168,8 @@ def main() -> None:
     runs = [json.loads(line) for line in options.results.read_text(encoding="utf-8").splitlines()]
     print("\n".join(table(runs)))
     for start, rule in ((NOTHING, FROM_NOTHING), ("demo", FROM_MODEL)) if options.fit else ():
-        print("\n".join(fitted([run for run in runs if run["start"] == start and run["fitted"]], rule)))
+        if some := [run for run in runs if run["start"] == start and run["fitted"]]:
+            print("\n".join(fitted(some, rule)))
 
 
 if __name__ == "__main__":
