@@ -180,7 +180,7 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         start_words(RunChoices(from_nothing=nothing), facts, False, expected) for nothing in (False, True)
     )
     assert from_model.endswith(
-        "1.30 nats on this text now, about 1.14 in the end. n starts from nothing, to watch it learn: about 1.43."
+        "~1.30 nats on this text now, about 1.14 in the end. n starts from nothing, to watch it learn: about 1.43."
     )
     assert from_nothing == (
         "Starts from nothing, to watch it learn: about 1.43 nats in the end. "

@@ -289,7 +289,7 @@ async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_s
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(
-            pilot, "of the model in the box", "1.30 nats on this text now. n starts", "2 layers of 512", "23,456"
+            pilot, "of the model in the box", "~1.30 nats on this text now. n starts", "2 layers of 512", "23,456"
         )
         assert app.screen.setup.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters  # type: ignore[attr-defined]
         assert "--from" not in answers[-1]

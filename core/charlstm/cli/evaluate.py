@@ -545,7 +545,7 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
         if unlisted >= least:
             heading = f"most surprising; of the others none needs more than {unlisted:.1f} bits"
         if unlisted > places[-1].bits:
-            heading = f"most surprising, without neighbours within {APART} characters (up to {unlisted:.1f} bits)"
+            heading = f"most surprising; neighbours within {APART} characters, up to {unlisted:.1f} bits, are left out"
         click.echo(heading)
     for place in places:
         line = scores.text.count("\n", 0, place.position) + 1

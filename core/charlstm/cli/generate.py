@@ -28,10 +28,10 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import (
     ProgressBar,
+    as_known,
     check_output_file,
     check_stdout,
     print_result,
-    with_known_marks,
     write_page,
 )
 from charlstm.display import symbol, visible
@@ -170,7 +170,7 @@ def generate(
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
-    text = with_known_marks(loaded, text)
+    text = as_known(loaded, text)
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
@@ -278,7 +278,7 @@ def _generate_at_checkpoints(
 
     if out is not None:
         check_output_file(out, ".html")
-    prime = with_known_marks(load_model(models[0][1]), prime)
+    prime = as_known(load_model(models[0][1]), prime)
     with ProgressBar() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

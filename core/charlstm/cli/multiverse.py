@@ -25,7 +25,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width, truncate, with_known_marks
+from charlstm.cli.output import ProgressBar, as_known, paragraph, print_result, terminal_width, truncate
 from charlstm.display import symbol, visible
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def multiverse(
     columns: list[list[str]] = []
     missed = 0.0
     for prime in primes or ("",):
-        prime = with_known_marks(loaded, prime)
+        prime = as_known(loaded, prime)
         with ProgressBar() as bar:
             progress = bar.stage("computing")
             if words is not None:

@@ -153,18 +153,18 @@ def print_note(message: str) -> None:
     click.echo(visible(message), err=True)
 
 
-def with_known_marks(model: Model, text: str) -> str:
-    """``text`` with plain marks in the place of typographic ones that ``model`` does not know. Notes say which these
-    are, and which characters the model reads it without."""
+def as_known(model: Model, text: str) -> str:
+    """``text`` as ``model`` reads it: with plain marks in the place of typographic ones that it does not know, and
+    without other characters that it does not know. Notes say which they are."""
     from charlstm.generation.prime import prepare_prime
     from charlstm.generation.typography import in_words, with_plain_marks
 
     plain, replaced = with_plain_marks(model.text_options.apply(text), model.vocabulary)
     if note := in_words(replaced):
         print_note(note)
-    unknown = prepare_prime(model, plain).unknown
-    report_unknown_characters(unknown, "the model reads the text without them", model.vocabulary)
-    return plain
+    read = prepare_prime(model, plain)
+    report_unknown_characters(read.unknown, "they are left out", model.vocabulary)
+    return read.text
 
 
 def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabulary: Vocabulary) -> None:

@@ -31,7 +31,7 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import ProgressBar, print_note, with_known_marks, write_stdout
+from charlstm.cli.output import ProgressBar, as_known, print_note, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -161,7 +161,7 @@ class Player(cmd.Cmd):
 
     def _add(self, text: str) -> None:
         """Add the user's text at the cursor, and let the model continue it."""
-        text = with_known_marks(self._model, text)
+        text = as_known(self._model, text)
         if self._session is None:
             self._begin(text)
         else:
@@ -305,7 +305,7 @@ class Player(cmd.Cmd):
     def do_help(self, argument: str) -> None:
         """List the commands."""
         print_note(
-            "A line of text is added at the cursor, exactly as typed, and the model continues it. \\n in it is a\n"
+            "A line of text is added at the cursor as the model knows it, and the model continues it. \\n in it is a\n"
             "newline, \\\\ a backslash, and \\x2f at its beginning a slash. An empty line continues the text.\n"
             "Ctrl-C stops the generation, Ctrl-D or /quit ends the program."
         )

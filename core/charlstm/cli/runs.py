@@ -104,8 +104,8 @@ def runs(
     """List the runs: state, text, best validation loss (nats per character), step, time and size on disk.
 
     START is the model whose weights a run began with; the losses of such runs are not those of training from nothing.
-    A loss with ~ is an estimate from slices of the held-out part: runs have it until they finish. A loss without ~ is
-    over the whole part, as that of `eval`.
+    A loss with ~ is an estimate from slices of the held-out part, which a run has until it finishes, or to the end
+    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`.
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
     `best_loss` and will be dropped in the next version.

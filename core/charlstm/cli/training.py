@@ -40,6 +40,7 @@ from charlstm.runs.contention import (
 )
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
+from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, PRESETS, with_given
 from charlstm.training.settings import Settings, parse_setting
 from charlstm.training.settings_file import SettingsFile, load_settings
@@ -528,7 +529,7 @@ def _print_start(start: StartModel) -> None:
         f"It has read {percent(start.read, 0)} of this text, so all losses are too low\n" if start.has_read_it else ""
     )
     print_note(
-        f"Starts from {start.words}: {start.loss:.2f} nats per character of this text before training\n"
+        f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
         f"{read}--from none starts from nothing"
     )
 

@@ -45,7 +45,8 @@ def with_plain_marks(text: str, known: Container[str]) -> tuple[str, dict[str, s
 
 def in_words(replaced: Mapping[str, str]) -> str:
     """What was replaced by what, in a sentence; nothing if it all looks alike, such as spaces."""
-    pairs = ", ".join(f"{char} as {plain}" for char, plain in replaced.items() if char.isprintable())
+    seen = {"tab" if char == "\t" else char: "space" if plain == " " else plain for char, plain in replaced.items()}
+    pairs = ", ".join(f"{name} as {plain}" for name, plain in seen.items() if name.isprintable())
     return f"Not known to the model, put in plainly: {pairs}." if pairs else ""
 
 

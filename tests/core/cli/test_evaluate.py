@@ -105,7 +105,7 @@ def test_score_lists_as_many_places_as_asked_and_says_what_is_left_out(
     out = run_cli("score", "fox", str(text), "--top", "12")[0]
     assert out.count(" bits  line ") == 12, "a text of 96 characters has no 12 places that are 24 apart"
     few = run_cli("score", "fox", str(text), "--top", "2")[0]
-    assert re.search(r"most surprising, without neighbours within 24 characters \(up to \d+\.\d bits\)", few)
+    assert re.search(r"most surprising; neighbours within 24 characters, up to \d+\.\d bits, are left out", few)
     assert re.search(
         r"most surprising; all others are below \d+\.\d bits", run_cli("score", "fox", str(text), "--top", "96")[0]
     )

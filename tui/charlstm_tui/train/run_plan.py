@@ -207,7 +207,7 @@ def start_words(
         return words + f"{key} starts from {box}{ends and f': {ends}'}."
     if choices.start(facts) is None:
         return ""
-    words = f"Starts from {box}: {loss(facts.box.loss, bits)} {unit(bits)} on this text now"
+    words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
     words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
