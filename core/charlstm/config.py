@@ -41,7 +41,8 @@ class Config:
     loss_unit: LossUnit = setting("nats", 'the unit of losses: "nats" or "bits" per character')
     start_folder: str = setting(
         "",
-        'the folder whose texts are listed first, such as "~/texts"; without it the one that the app is started in, or what was listed last when it was started there',
+        'the folder whose texts are listed first, such as "~/texts"; without it the one that the app is started in, or '
+        "what was listed last when it was started there",
         text=WORD,
     )
     preset: str = setting(DEFAULT, f"the preset for a new text: {', '.join(PRESETS)}", words=tuple(PRESETS))

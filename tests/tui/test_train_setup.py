@@ -974,7 +974,7 @@ async def test_a_limit_of_the_rate_never_raises_it(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel
 ) -> None:
     """Before the text was read it was compared with the preset's rate from nothing, 1.2e-2; from the model in the box
-    that is 1e-3."""
+    that is 1.5e-3."""
     read, known = setup_pane.read_text_facts, threading.Event()
 
     def wait_and_read(*arguments: Any) -> Any:
@@ -990,7 +990,7 @@ async def test_a_limit_of_the_rate_never_raises_it(
         pane.limit_rate(3e-3)
         known.set()
         await until(pilot, lambda: pane.ready)
-        assert pane.settings().lr == 1e-3
+        assert pane.settings().lr == 1.5e-3
         pane.limit_rate(5e-4)
         assert pane.settings().lr == 5e-4
 
