@@ -250,6 +250,20 @@ async def test_the_picker_opens_at_the_model_that_is_played_however_it_was_named
         assert options.highlighted == 0, "what fits best"
 
 
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_the_model_that_is_played_is_in_view_in_a_long_list(home: Path, size: tuple[int, int]) -> None:
+    for number in range(20):
+        record(home / "runs", "finished", name=f"novel-{number}", steps=100)
+    async with playing("novel-0", size) as it:
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 20)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "● novel-0 " in it.screen_text())
+        await it.pilot.press(*"novel-7")
+        await it.until(lambda: "● novel-0 " not in it.screen_text())
+        await it.pilot.press("ctrl+u")
+        await it.until(lambda: "● novel-0 " in it.screen_text())
+
+
 async def test_settings_are_remembered_for_each_model(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)

@@ -145,6 +145,7 @@ class ModelPicker(SafeWorkers, Dialog):
         if self._shown:
             played = (place for place, (word, _, _) in enumerate(self._shown) if word in self._is_played)
             options.highlighted = 0 if needle else next(played, 0)
+            self.call_after_refresh(options.scroll_to_highlight)  # when the list is as high as it will be
         elif self._entries:
             words = Content(f"  Nothing here is called “{visible(needle, keep='')}”. A path may be typed in full.")
             options.add_option(Option(words, disabled=True))
