@@ -539,7 +539,8 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
         sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
-        here = set() if state is None else _names(state)
+        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else state
+        here = set() if shown is None else _names(shown)
         played = None if state is None else state.file
         picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
         self.app.push_screen(picker, chosen)
