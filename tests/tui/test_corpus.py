@@ -275,6 +275,7 @@ async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) ->
         await app.shows("Nothing is called “xyz”.", "Esc shows all.")
         await app.press("escape")
         await app.shows("python-reference", "python-source")
+        assert getattr(view(app).texts.current, "name", "") == "python-source", "where the cursor was"
 
 
 async def test_folders_are_walked_with_enter(places: Path) -> None:

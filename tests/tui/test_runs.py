@@ -856,6 +856,26 @@ async def test_a_second_escape_after_filtering_keeps_the_marks(three: list[Recor
         await app.lacks("✓")
 
 
+async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: list[Recorded], places: Path) -> None:
+    async with driven(places, (100, 40)) as app:
+        await onto(app, "anna-standard-1")
+        table = screen(app).table
+        await app.press("slash", *"zzz")
+        await app.shows("No run has")
+        await app.press("escape")
+        await app.until(lambda: table.current is not None and table.current.name == "anna-standard-1")
+        await app.press("slash", *"novel")
+        await app.until(lambda: table.current is not None and table.current.name == "novel-quick-1")
+        app.burst("escape", "space")  # before the line has told that it is empty
+        await app.until(lambda: table.marked == (three[0].run.path,))
+        await app.press("slash", *"novel", "enter")  # which goes to that run
+        await app.shows("1 of 3 runs")
+        await app.press("escape")
+        await app.shows("anna-standard-1")
+        assert table.current is not None
+        assert table.current.name == "novel-quick-1"
+
+
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:
     async with driven(places, (100, 40)) as app:
         await onto(app, "novel-quick-1")

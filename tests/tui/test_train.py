@@ -294,11 +294,17 @@ def test_run_is_playable_while_it_trains_and_then_if_it_has_learnt_something(tmp
     assert playable(run) == ModelChoice(str(run.path))
 
 
-async def test_enter_on_a_run_that_ended_before_it_learnt_anything_says_so(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "stopped", steps=0)
+@pytest.mark.parametrize("state", ["crashed", "stopped"])
+async def test_what_a_run_that_ended_before_its_first_step_cannot_do_is_not_offered(
+    tmp_path: Path, state: RunState
+) -> None:
+    recorded = record(tmp_path, state, steps=0)
     async with app_on(tmp_path, recorded.run.name) as (app, pilot):
+        await until(pilot, lambda: " play" not in screen_text(app))
+        footer = screen_text(app).splitlines()[-1]
+        assert footer.startswith(" Space resume  n new run ")
+        assert "more minutes" not in footer
         await pilot.press("enter")
-        await shows(pilot, "has no model that has learnt anything: it ended too early.")
         assert app.current_mode == "train"
 
 

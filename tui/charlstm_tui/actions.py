@@ -317,8 +317,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.duel", "duel_before", "R", "seed before", "Generate both sides again, with the seed before.",
       footer=7, words="same again previous"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
-    A("generate.score", "score_next", "enter", "next surprise", "Go to the next surprising place, or sentence.",
-      footer=2),
+    A("generate.score", "score_next", "enter", "next surprise", "Go to the place, or sentence, marked in the "
+      "list, then to the next of the list.", footer=2),
     A("generate.score", "score_list", "l", "sentences", "List the hardest sentences, or the most surprising "
       "characters.", footer=5, words="order sentences characters list"),
     A("generate.score", "score_learn", "d", "learn", "Let the model learn while it reads, or score with its fixed "

@@ -695,8 +695,8 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         assert found.strongest is not None
         assert in_words(found, it.text, bits=False) in it.status()
         assert f"{found.loss:.2f} nats" in it.status(), "the surprise is in the unit of the influence"
-        await it.pilot.press("right")
-        found = influence(load_model(model), it.text, position + 1)
+        await it.pilot.press("left")
+        found = influence(load_model(model), it.text, position - 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
         await it.until(lambda: [level(mark, INFLUENCE) for mark in view.text_view.marks()][: len(levels)] == levels)
         await it.pilot.press("escape")

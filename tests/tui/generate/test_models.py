@@ -229,6 +229,55 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "tiny")
 
 
+@pytest.mark.parametrize("named", ["novel-1", "runs/novel-1", "runs/novel-1/model.safetensors", "tiny.safetensors"])
+async def test_the_picker_opens_at_the_model_that_is_played_however_it_was_named(
+    model: Path, home: Path, named: str
+) -> None:
+    record(home / "runs", "finished", name="novel-1", steps=200)
+    record(home / "runs", "finished", name="novel-2", steps=200)
+    async with playing(named) as it:
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 2)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "novel-2" in it.screen_text())
+        options, name = it.app.screen.query_one(OptionList), named.split("/")[min(1, named.count("/"))]
+        shown = [str(option.prompt) for option in options.options]
+        assert [row.split()[1] for row in shown if row.startswith("●")] == [name]
+        assert shown[options.highlighted or 0].startswith(f"● {name} ")
+        await it.pilot.press(*"novel-2")
+        await it.until(lambda: options.option_count == 1 and options.highlighted == 0)
+        await it.pilot.press("backspace")
+        await it.until(lambda: options.option_count == 2)
+        assert options.highlighted == 0, "what fits best"
+
+
+async def test_the_picker_in_duel_opens_at_the_model_of_the_side(home: Path) -> None:
+    for name in ("novel-1", "novel-2"):
+        record(home / "runs", "finished", name=name, steps=200)
+    async with playing("novel-1", (120, 30)) as it:
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 2)
+        await it.pilot.press("d")
+        for name in ("novel-1", "novel-2"):
+            await it.until(lambda: it.screen.view_name == "duel" and len(it.screen.duel.sides) == 2)
+            await it.pilot.press("o")
+            await it.until(lambda name=name: f"● {name} " in it.screen_text())  # type: ignore[misc]
+            await it.pilot.press(*"novel-2", "enter")
+            await it.until(lambda: it.screen.duel.sides[it.screen.duel.chosen].request.model_name.endswith("novel-2"))
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30)])
+async def test_the_model_that_is_played_is_in_view_in_a_long_list(home: Path, size: tuple[int, int]) -> None:
+    for number in range(20):
+        record(home / "runs", "finished", name=f"novel-{number}", steps=100)
+    async with playing("novel-0", size) as it:
+        await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 20)
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "● novel-0 " in it.screen_text())
+        await it.pilot.press(*"novel-7")
+        await it.until(lambda: "● novel-0 " not in it.screen_text())
+        await it.pilot.press("ctrl+u")
+        await it.until(lambda: "● novel-0 " in it.screen_text())
+
+
 async def test_settings_are_remembered_for_each_model(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(3)

@@ -189,7 +189,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
         await it.pilot.press("enter")
         await it.until(lambda: "rank" in it.status())
-        assert view.text_view.cursor == min(place.position for place in expected.places(40))
+        assert view.text_view.cursor == expected.places(1)[0].position
         shown = it.screen_text()
         assert "8 bits┐" in shown
         assert "MOST SURPRISING, in bits" in shown
@@ -247,6 +247,49 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
         await it.pilot.press("l")
         await it.until(lambda: "MOST SURPRISING" in it.screen_text())
+
+
+async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(model: Path) -> None:
+    async with playing(model, (100, 30)) as it:
+        await it.paused(5)
+        await it.pilot.press("s")
+        view = it.screen.score
+        text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
+        view.score(text, "the text")
+        await it.until(lambda: view.text_view.text() == text)
+        rows, stream = view.query_one(RowList), view.text_view
+        listed = [int(row.key) for row in rows.rows if row.key]
+        assert listed != sorted(listed)
+
+        async def went_to(position: int) -> None:
+            await it.until(lambda: stream.cursor == position == int(rows.cursor or 0))
+
+        for position in listed[:3]:
+            await it.pilot.press("enter")
+            await went_to(position)
+        rows.focus()
+        await it.pilot.press("down", "down")
+        await went_to(listed[4])
+        await it.pilot.press("enter")
+        await went_to(listed[5])
+        await it.pilot.press("end", "enter")  # after the last
+        await went_to(listed[0])
+        stream.focus()
+        await it.pilot.press("right")
+        assert stream.cursor == listed[0] + 1
+        await it.pilot.press("enter")  # the marked row is the nearest
+        await went_to(listed[0])
+        await it.pilot.press("right")
+        await it.pilot.click(rows, offset=(8, 0))
+        await went_to(listed[0])
+        await it.pilot.press("l")
+        await it.until(lambda: view.by_sentence)
+        here = [int(row.key) for row in rows.rows if row.key].index(int(rows.cursor or 0))
+        await it.pilot.press("enter")
+        sentences = [int(row.key) for row in rows.rows if row.key]
+        await went_to(sentences[here])
+        await it.pilot.press("enter")
+        await went_to(sentences[(here + 1) % len(sentences)])
 
 
 async def test_score_is_about_what_is_selected(model: Path) -> None:

@@ -345,6 +345,7 @@ class TextsView(View):
 
     @on(Input.Submitted, "#texts-filter")
     def _filter_done(self) -> None:
+        self.texts.stay()
         self.focus_main()
 
     def copyable(self) -> Copyable:
@@ -353,12 +354,17 @@ class TextsView(View):
     def handle_escape(self) -> bool:
         if self._filter.display:
             self._filter.value, self._filter.display = "", False
+            self.texts.typed = ""  # at once: the next key acts on the text that the cursor comes back to
             self.focus_main()
         elif self._welcome.display:
             self._welcome.display = False
         else:
             return False
         return True
+
+    def begin_action(self, action: Action) -> None:
+        if action.handler not in ("back", "find"):  # what is done is done to the text that the cursor is on now
+            self.texts.stay()
 
 
 def _seconds_left(todo: int, done: int, seconds: float) -> float | None:

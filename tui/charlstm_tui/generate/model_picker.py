@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -47,8 +47,9 @@ class ModelPicker(SafeWorkers, Dialog):
     """Returns MODEL as on the command line or the path of a saved session, or ``None``.
 
     Typing narrows the list; a path may be typed in full. The sessions are those of all models, the newest first;
-    ``sessions`` is the folder of those of the model ``here``. ``played`` is the session that is played, to which
-    ``give_title`` gives a title, as to one that was played before: called with its path, it returns whether it was.
+    ``sessions`` is the folder of those of the model that is played, which has one of the names ``here``. ``played`` is
+    the session that is played, to which ``give_title`` gives a title, as to one that was played before: called with its
+    path, it returns whether it was.
     """
 
     DEFAULT_CSS = """
@@ -63,11 +64,12 @@ class ModelPicker(SafeWorkers, Dialog):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (28, "-medium")]  # noqa: RUF012
 
     def __init__(
-        self, state: RunsState, here: str, sessions: Path | None = None, played: Path | None = None,
+        self, state: RunsState, here: Set[str], sessions: Path | None = None, played: Path | None = None,
         give_title: Callable[..., bool] = lambda title, path=None: False,
     ) -> None:  # fmt: skip
         super().__init__()
-        self._state, self._here, self._sessions, self._played = state, here, sessions, played
+        self._state, self._sessions, self._played = state, sessions, played
+        self._is_played = {*here, str(played)}
         self._give_title = give_title
         self._entries: list[tuple[str, str, str]] = []
         self._shown = self._entries
@@ -132,7 +134,7 @@ class ModelPicker(SafeWorkers, Dialog):
         options.add_options(
             Option(
                 Content.assemble(
-                    ("● " if word in (self._here, str(self._played)) else "  ", "$accent"),
+                    ("● " if word in self._is_played else "  ", "$accent"),
                     f"{name:<{width}}",
                     (f"  {about}", "$quiet"),
                 ),
@@ -141,7 +143,9 @@ class ModelPicker(SafeWorkers, Dialog):
             for (word, _, about), name in zip(self._shown, names, strict=True)
         )
         if self._shown:
-            options.highlighted = 0
+            played = (place for place, (word, _, _) in enumerate(self._shown) if word in self._is_played)
+            options.highlighted = 0 if needle else next(played, 0)
+            self.call_after_refresh(options.scroll_to_highlight)  # when the list is as high as it will be
         elif self._entries:
             words = Content(f"  Nothing here is called “{visible(needle, keep='')}”. A path may be typed in full.")
             options.add_option(Option(words, disabled=True))

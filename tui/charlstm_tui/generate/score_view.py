@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import time
-from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -553,6 +552,13 @@ class ScoreView(ReadingView):
         if event.key is not None:
             self._show_position(int(event.key))
 
+    @on(RowList.Chosen)
+    def _row_clicked(self, event: RowList.Chosen) -> None:
+        """The row was marked before, which the text's cursor need not have followed."""
+        event.stop()
+        if self._rows.cursor is not None:
+            self._show_position(int(self._rows.cursor))
+
     # ---- actions
 
     def do_score_open(self) -> None:
@@ -574,10 +580,14 @@ class ScoreView(ReadingView):
         self.by_sentence = not self.by_sentence
 
     def do_score_next(self) -> None:
-        """Put the cursor on the next place, or sentence, of the list in the text; after the last on the first."""
-        positions = sorted(int(row.key) for row in self._rows.rows if row.key is not None)
-        if positions:
-            self._show_position(positions[bisect_right(positions, self.text_view.cursor) % len(positions)])
+        """Go to the place, or sentence, of the row that is marked; from there to that of the next row, after the last
+        to the first."""
+        keys = [row.key for row in self._rows.rows if row.key is not None]
+        if self._rows.cursor in keys:
+            row = keys.index(self._rows.cursor)
+            if self.text_view.cursor == int(keys[row]):
+                row = (row + 1) % len(keys)
+            self._show_position(int(keys[row]))
             self._follow_text()
 
     def _show_position(self, position: int) -> None:

@@ -539,9 +539,10 @@ class GenerateScreen(ModeScreen):
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
         sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
-        current = "" if state is None else state.request.model_name
+        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else state
+        here = set() if shown is None else _names(shown)
         played = None if state is None else state.file
-        picker = ModelPicker(self.charlstm.runs_state, current, sessions, played, self.player.give_title)
+        picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
         self.app.push_screen(picker, chosen)
 
     @work(exclusive=True, group="session")
@@ -549,7 +550,7 @@ class GenerateScreen(ModeScreen):
         """Continue a saved session: on its own model, else on the one that is played."""
         runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
         model = await in_thread(lambda check: model_of_session(path, runs_dir))
-        played = None if state is None or state.facts is None else {state.request.model_name, *_paths(state.facts)}
+        played = None if state is None or state.facts is None else _names(state)
         if model is not None and (played is None or model[0] not in played):
             self.workers.cancel_group(self, "choice")
             self.charlstm.model = choice = ModelChoice(model[0])
@@ -705,9 +706,10 @@ class GenerateScreen(ModeScreen):
         self.context.enter(state.facts.run, source.whole_text(start, stop), cursor - start)
 
 
-def _paths(facts: ModelFacts) -> set[str]:
-    """What may be the name of a model in a session."""
-    return {str(path.absolute()) for path in (facts.run, facts.path) if path is not None}
+def _names(state: PlaybackState) -> set[str]:
+    """What may be the name of the model that is played, in a session or a list: as it was asked for, and its paths."""
+    paths = () if state.facts is None else (state.facts.run, state.facts.path)
+    return {state.request.model_name, *(str(path.absolute()) for path in paths if path is not None)}
 
 
 def first_choice(state: RunsState) -> ModelChoice | None:

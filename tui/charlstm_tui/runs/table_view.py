@@ -502,6 +502,7 @@ class TableView(View):
 
     @on(Input.Submitted, "#runs-filter")
     def _filter_done(self) -> None:
+        self._rows.stay()
         self.focus_main()
 
     def copyable(self) -> Copyable | None:
@@ -512,6 +513,7 @@ class TableView(View):
         line = self._filter_line
         if line.display:
             line.value, line.display = "", False
+            self.typed = ""  # at once: the next key acts on the run that the cursor comes back to
             self._left_filter = True
             self.focus_main()
         elif self.comparing:
@@ -527,6 +529,8 @@ class TableView(View):
 
     def begin_action(self, action: Action) -> None:
         self._left_filter &= action.handler == "back"
+        if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
+            self._rows.stay()
 
     @work(group="attempt")
     async def _attempt(

@@ -43,7 +43,8 @@ LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 @dataclass(frozen=True)
 class ShownRun:
     """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict, and
-    ``refusal``, an error message about the last command, in place of both."""
+    ``refusal``, an error message about the last command, in place of both. ``unplayable``: it has ended without a model
+    that has learnt anything."""
 
     state: RunsState = field(default_factory=RunsState)
     spec: RunSpec | None = None
@@ -51,6 +52,7 @@ class ShownRun:
     references: tuple[tuple[str, float], ...] = ()
     remark: str = ""
     refusal: str = ""
+    unplayable: bool = False
 
     @property
     def view(self) -> RunView | None:
@@ -185,10 +187,10 @@ STEP_ACTIONS = {
 
 def keys_for(shown: ShownRun) -> list[str]:
     """The keys that matter for the run, each with what it does."""
-    steps, run = shown.verdict.next_steps, None if shown.view is None else shown.view.run
+    steps = shown.verdict.next_steps
     if shown.flaw is not None and shown.flaw.lower_rate:
         steps = (NextStep.PLAY, NextStep.NEW_LOWER)
-    if run is None or not run.model_path.is_file():
+    if shown.unplayable:
         steps = tuple(step for step in steps if step is not NextStep.PLAY)
     return [f"{key_of(STEP_ACTIONS[step])} {step.value}" for step in steps]
 

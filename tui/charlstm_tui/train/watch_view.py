@@ -61,6 +61,8 @@ class _Attached:
     """The last command that was sent and has not been carried out yet."""
     refusal: str = ""
     """Why the last action was impossible."""
+    unplayable: bool = False
+    """Whether it has ended without a model that has learnt anything."""
 
 
 def _command_words(command: Command) -> str:
@@ -94,6 +96,7 @@ class WatchView(View):
         self.pane = RunPane(smoothing, id="run-pane")
         self._shows_others = False
         self._drawn_others: tuple[Path, ...] = ()
+        self._looked_into: Path | None = None  # the run that has ended, once its models were looked for
 
     def compose(self) -> ComposeResult:
         yield self.pane
@@ -122,8 +125,10 @@ class WatchView(View):
                 return run is not None and run.live
             case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
                 return run is not None and run.live and run.status.validated is None
-            case "more":
-                return run is not None and (run.live or run.status.state in NO_WORKER)
+            case "play":
+                return not (self.over and self.attached.unplayable)
+            case "more":  # how long a step takes is not known before the first one
+                return run is not None and (run.live or (self.over and run.status.step > 0))
             case "resume":
                 return run is not None and (run.status.state != "finished" or self._diverged)
             case _:
@@ -139,13 +144,15 @@ class WatchView(View):
     def watch_run_path(self, path: Path | None) -> None:
         """Show another run."""
         self.pane.clear()
-        self.attached = _Attached(path)
+        self.attached, self._looked_into = _Attached(path), None
         self.workers.cancel_group(self, "spec")
+        self._look_for_model()
         if path is not None:
             self.run_worker(self._read_spec(path), group="spec", exclusive=True)
             self._show_others()
 
     def watch_runs_state(self) -> None:
+        self._look_for_model()
         self._update()
         if self._shows_others and self._drawn_others != _paths(self._others):  # one has begun, or is in the list now
             self._show_others()
@@ -183,7 +190,22 @@ class WatchView(View):
         late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
         when = "after the final validation" if late else "between two steps"
         remark = f"Asked to {_command_words(last)}; it acts {when}." if last is not None else ""
-        self.pane.shown = ShownRun(runs_state, attached.spec, self.bits, attached.references, remark, attached.refusal)
+        self.pane.shown = ShownRun(
+            runs_state, attached.spec, self.bits, attached.references, remark, attached.refusal, attached.unplayable
+        )
+
+    def _look_for_model(self) -> None:
+        """Find out whether a run that has ended left a model to play."""
+        run = self.run
+        ended = None if run is None or not self.over else run.path
+        if run is not None and ended is not None and ended != self._looked_into:
+            self.run_worker(self._find_model(run.run), group="model", exclusive=True)
+        self._looked_into = ended
+
+    async def _find_model(self, run: Run) -> None:
+        found = await in_thread(lambda check: playable(run))
+        if run.path == self.attached.path:
+            self._change(unplayable=found is None)
 
     @staticmethod
     def _is_answered(command: Command, runs_state: RunsState) -> bool:

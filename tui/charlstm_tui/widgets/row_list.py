@@ -69,6 +69,7 @@ class RowList(Painted, ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._rows: tuple[Row, ...] = ()
+        self._home: str | None = None  # the row to which the cursor comes back when that was hidden for a while
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -76,7 +77,8 @@ class RowList(Painted, ScrollView, can_focus=True):
         return self._rows
 
     def show(self, rows: Sequence[Row]) -> None:
-        """Show these rows. The cursor stays on its row, or near where that was, and in view if it was."""
+        """Show these rows. The cursor stays on its row, or near where that was, and in view if it was. To a
+        row that was hidden it comes back, unless it was moved meanwhile."""
         index, before = self._index(), self._rows
         in_view = index is not None and 0 <= index - round(self.scroll_offset.y) < self.size.height
         self._rows = tuple(rows)
@@ -87,8 +89,12 @@ class RowList(Painted, ScrollView, can_focus=True):
             for y, (row, old) in enumerate(zip(self._rows, before, strict=True)):
                 if row.key != old.key or not row.content.is_same(old.content):  # == passes over styles
                     self.refresh_line(y)
+        if self._home != self.cursor and any(row.key == self._home for row in self._rows):
+            self.cursor, in_view = self._home, True
         if self._index() is None:
             self.cursor = self._near(index or 0)
+        if self._home is None:
+            self.stay()
         if in_view:
             self._show_cursor()
 
@@ -96,7 +102,13 @@ class RowList(Painted, ScrollView, can_focus=True):
         """Put the cursor on the row with this key, if there is one."""
         if any(row.key == key for row in self._rows):
             self.cursor = key
+            self.stay()
             self._show_cursor()
+
+    def stay(self) -> None:
+        """Leave the cursor on the row that it is on, even if the one that it was on before comes back."""
+        if self.cursor is not None:
+            self._home = self.cursor
 
     # ---- the cursor
     def _index(self) -> int | None:
@@ -117,6 +129,7 @@ class RowList(Painted, ScrollView, can_focus=True):
         if keys:
             now = keys.index(self.cursor) if self.cursor in keys else 0
             self.cursor = keys[max(0, min(len(keys) - 1, now + by))]
+            self.stay()
             self._show_cursor()
 
     def action_page(self, pages: int) -> None:
@@ -172,3 +185,4 @@ class RowList(Painted, ScrollView, can_focus=True):
             if key == self.cursor:
                 self.post_message(self.Chosen())
             self.cursor = key
+            self.stay()
