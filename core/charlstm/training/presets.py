@@ -218,7 +218,7 @@ DEFAULT = "quick"
 PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
-        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 500_000, 1.5e-3)),
+        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 1_300_000, 1.5e-3)),
         Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000, 1e-3)),
         Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000, 1e-3)),
         Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
