@@ -163,9 +163,9 @@ def _best(chars: int, vocab_size: int) -> Settings:
     )
 
 
-def _from_model(read: int, lr: float, settings: Settings, chars: int) -> Settings:
+def _from_model(read: int, lr: float, growth: int, settings: Settings, chars: int) -> Settings:
     """``settings`` for weights that have learnt already, in a preset that reads about ``read`` characters, at the rate
-    ``lr``.
+    ``lr``, with ``growth`` epochs more for a text of ten times the size.
 
     Such weights need few epochs, fewer in a small text, and little dropout: after more they forget what they knew, and
     strong regularisation makes it worse. `docs/presets.md` has what was tried. There is no ``patience``: the epochs are
@@ -173,7 +173,7 @@ def _from_model(read: int, lr: float, settings: Settings, chars: int) -> Setting
     model was the best.
     """
     text = 0.9 * max(chars, 1)
-    epochs = max(2, round(4 * math.log10(max(1.0, text / 100_000))))
+    epochs = max(2, round(growth * math.log10(max(1.0, text / 100_000))))
     dropout = 0.05 * math.log2(max(1.0, min(epochs, read / text)))
     return settings.with_changes(
         lr=lr,
@@ -218,9 +218,9 @@ DEFAULT = "quick"
 PRESETS: dict[str, Preset] = {
     each.name: each
     for each in (
-        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 1_300_000, 1.5e-3)),
-        Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000, 1e-3)),
-        Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000, 1e-3)),
+        Preset("quick", "the best text in one minute", _quick, partial(_from_model, 1_300_000, 1.5e-3, 3)),
+        Preset("standard", "a good model in ten minutes at most", _standard, partial(_from_model, 11_000_000, 1e-3, 4)),
+        Preset("best", "the best model in two hours at most", _best, partial(_from_model, 45_000_000, 1e-3, 4)),
         Preset("reference", "the settings of the well-known script: 2 × 512, Adam, three epochs", _reference),
     )
 }
