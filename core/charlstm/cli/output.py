@@ -210,7 +210,7 @@ class StatusLine:
         self._shown = ""
 
     @property
-    def room(self) -> int:
+    def columns(self) -> int:
         """Columns for words beside the shortest bar."""
         return terminal_width() - 3 - self.BAR - len(" 100%  ")
 

@@ -182,13 +182,13 @@ class EventView:
     def _show_progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
         if self._line.enabled:
-            self._line.draw(self.series.progress(), self._figures(event, self._line.room))
+            self._line.draw(self.series.progress(), self._figures(event, self._line.columns))
         elif event.train_seconds - self._last_printed >= PLAIN_INTERVAL or event.train_seconds < self._last_printed:
             self._last_printed = event.train_seconds
             self.print_line(f"step {event.step:>6,} of {f'{planned:,}' if planned else '?'}  {self._figures(event)}")
 
-    def _figures(self, event: Stepped, room: int | None = None) -> str:
-        """Where the run is: as many of its figures as fit into ``room`` columns, or all."""
+    def _figures(self, event: Stepped, columns: int | None = None) -> str:
+        """Where the run is: as many of its figures as fit into so many columns, or all."""
         best, ending, left = self.series.best, self._prediction(), self.series.seconds_left()
         planned = self.series.planned_steps
         after = " for the final validation" if planned and event.step >= planned else ""
@@ -200,7 +200,7 @@ class EventView:
             "left": "" if left is None else f"{duration(left)} left{after}",
         }
         for name in ("speed", "end", "best"):
-            if room is None or len(" · ".join(filter(None, figures.values()))) <= room:
+            if columns is None or len(" · ".join(filter(None, figures.values()))) <= columns:
                 break
             figures[name] = ""
         return " · ".join(filter(None, figures.values()))

@@ -255,13 +255,17 @@ async def test_the_picker_in_duel_opens_at_the_model_of_the_side(home: Path) -> 
         record(home / "runs", "finished", name=name, steps=200)
     async with playing("novel-1", (120, 30)) as it:
         await it.until(lambda: it.screen.play.playing and len(it.app.runs_state.runs) == 2)
-        await it.pilot.press("d")
-        for name in ("novel-1", "novel-2"):
+
+        async def is_marked_and_changes(name: str) -> None:
             await it.until(lambda: it.screen.view_name == "duel" and len(it.screen.duel.sides) == 2)
             await it.pilot.press("o")
-            await it.until(lambda name=name: f"● {name} " in it.screen_text())  # type: ignore[misc]
+            await it.until(lambda: f"● {name} " in it.screen_text())
             await it.pilot.press(*"novel-2", "enter")
             await it.until(lambda: it.screen.duel.sides[it.screen.duel.chosen].request.model_name.endswith("novel-2"))
+
+        await it.pilot.press("d")
+        await is_marked_and_changes("novel-1")
+        await is_marked_and_changes("novel-2")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30)])

@@ -23,7 +23,7 @@ from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
-from charlstm_tui.generate.score_view import ScoredText
+from charlstm_tui.generate.score_view import ScoredText, ScoreView
 from charlstm_tui.player import operations
 from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.playback import LONGEST_SENTENCE
@@ -212,14 +212,20 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         assert "of own.txt" in it.screen_text()
 
 
+async def many_sentences(it: Session) -> ScoreView:
+    """Score with a text of 104 sentences."""
+    await it.paused(5)
+    await it.pilot.press("s")
+    view = it.screen.score
+    text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
+    view.score(text, "the text")
+    await it.until(lambda: view.text_view.text() == text)
+    return view
+
+
 async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:
     async with playing(model, (100, 30)) as it:
-        await it.paused(5)
-        await it.pilot.press("s")
-        view = it.screen.score
-        text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
-        view.score(text, "the text")
-        await it.until(lambda: view.text_view.text() == text)
+        view = await many_sentences(it)
         rows, stream = view.query_one(RowList), view.text_view
         assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
         assert rows.scroll_offset.y == 0
@@ -251,12 +257,7 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
 
 async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(model: Path) -> None:
     async with playing(model, (100, 30)) as it:
-        await it.paused(5)
-        await it.pilot.press("s")
-        view = it.screen.score
-        text = "".join(f"Sentence {number} is here. " for number in "abcdefghijklmnopqrstuvwxyz" * 4)
-        view.score(text, "the text")
-        await it.until(lambda: view.text_view.text() == text)
+        view = await many_sentences(it)
         rows, stream = view.query_one(RowList), view.text_view
         listed = [int(row.key) for row in rows.rows if row.key]
         assert listed != sorted(listed)
