@@ -96,6 +96,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generate_screen, "INFO_SECONDS", 600.0)
     monkeypatch.setattr(Watcher, "INTERVAL", 0.05)
     monkeypatch.setattr(Watcher, "LIST_EVERY", 1)
+    monkeypatch.setattr(Watcher, "FIGURES_EVERY", 1)
     monkeypatch.setattr(play_view, "settle_garbage", lambda: None)
     monkeypatch.setattr("charlstm_tui.app.search_garbage_rarely", lambda: None)
     for module in ("app", "pilot"):

@@ -37,7 +37,7 @@ from charlstm_tui.palette import Palette
 from charlstm_tui.run_watcher import RunsReader, RunsState, Watcher
 from charlstm_tui.widgets.key_bar import KeyBar
 from driven_app import driven
-from recorded_run import NASTY, record
+from recorded_run import NASTY, STEP_EVERY, record
 
 
 @pytest.fixture(autouse=True)
@@ -423,6 +423,28 @@ def test_watcher_reports_a_change_once_until_its_state_is_read(places: Path) -> 
         assert watcher.latest().series.step == 120  # type: ignore[union-attr]
 
 
+def test_watcher_tells_of_figures_less_often_than_of_other_changes(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Watcher, "FIGURES_EVERY", 3)
+    with record(places, "running", steps=100) as run:
+        reports: list[int] = []
+
+        def told() -> None:
+            reports.append(watcher.latest().series.step)  # type: ignore[union-attr]
+
+        watcher = Watcher(told, places)
+        watcher.attach(run.run.path)
+        watcher.read()
+        for _ in range(4):
+            run.advance(STEP_EVERY)
+            watcher.read()
+        assert reports == [100, 100 + 3 * STEP_EVERY]
+        run.beat("paused")
+        watcher.read()
+        assert reports == [100, 100 + 3 * STEP_EVERY, 100 + 4 * STEP_EVERY]
+
+
 def test_watcher_thread_ends_on_close(places: Path) -> None:
     changed = threading.Event()
     watcher = Watcher(changed.set, places)
@@ -530,9 +552,14 @@ def test_the_frame_rate_is_chosen_before_textual_reads_it() -> None:
 
 async def test_leaving_does_not_wait_for_a_slow_disk(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
+
+    def reads_late(*_: object) -> RunsState:
+        release.wait(30)
+        return RunsState()
+
     async with driven(places) as app:
         await app.in_mode("corpus")
-        monkeypatch.setattr(RunsReader, "read", lambda *_: release.wait(30))
+        monkeypatch.setattr(RunsReader, "read", reads_late)
         await app.pilot.pause(0.2)
         began = time.monotonic()
         app.app.exit()

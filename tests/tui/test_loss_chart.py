@@ -13,6 +13,7 @@ from textual.containers import Horizontal
 from textual.widgets import Static
 
 from charlstm.runs.series import Curve
+from charlstm_tui.theme import DARK
 from charlstm_tui.widgets.chart_painting import (
     ROLE,
     ChartData,
@@ -215,6 +216,10 @@ def test_short_numbers() -> None:
 
 
 class ChartApp(App[None]):
+    def on_mount(self) -> None:
+        self.register_theme(DARK)
+        self.theme = DARK.name
+
     def compose(self) -> ComposeResult:
         yield LossChart()
 

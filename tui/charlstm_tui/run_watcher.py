@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunStatus
 from charlstm.storage import FileStamp
 from charlstm.training.commands import Command
+from charlstm.training.events import Stepped
 from charlstm.training.settings import Settings
 from charlstm_tui.error_log import LOG, sentence
 
@@ -85,14 +86,16 @@ class RunsState:
 
     ``series`` holds the events that were logged until this state was read; a later state has another ``RunSeries``.
     ``pending`` are the commands, from wherever they were sent, that the attached run's worker has not handled yet.
-    ``error`` is a message if the log of the attached run cannot be read, else empty. ``failure`` is one if the last
-    reading failed altogether: then the rest of the state is that of the reading before.
+    ``other_events`` counts those events that are no figures of steps. ``error`` is a message if the log of the attached
+    run cannot be read, else empty. ``failure`` is one if the last reading failed altogether: then the rest of the state
+    is that of the reading before.
     """
 
     runs: tuple[RunView, ...] = ()
     attached: Path | None = None
     series: RunSeries | None = None
     pending: tuple[Command, ...] = ()
+    other_events: int = 0
     error: str = ""
     failure: str = ""
 
@@ -100,6 +103,15 @@ class RunsState:
     def live(self) -> tuple[RunView, ...]:
         """The runs that train on this machine now."""
         return tuple(run for run in self.runs if run.live)
+
+    @property
+    def without_figures(self) -> Hashable:
+        """What is to be shown at once when it changes: all but the figures that change with every step."""
+        runs = tuple(
+            (run.path, run.status.state, run.status.alive, run.status.message, run.notes, run.problem)
+            for run in self.runs
+        )
+        return runs, self.attached, self.pending, self.other_events, self.error, self.failure
 
     @property
     def attached_run(self) -> RunView | None:
@@ -129,6 +141,7 @@ class RunsReader:
         self._series: RunSeries | None = None
         self._control: ControlReader | None = None
         self._commands: list[Command] = []
+        self._other_events = 0
 
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
         """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
@@ -142,7 +155,7 @@ class RunsReader:
                 self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
             )
         error = self._read_log(attached)
-        return RunsState(self._runs, attached, self._series, self._pending(), error)
+        return RunsState(self._runs, attached, self._series, self._pending(), self._other_events, error)
 
     def _view(self, run: Run, sizes: bool) -> RunView:
         return replace(
@@ -219,7 +232,7 @@ class RunsReader:
         if attached != self._attached:
             self._attached = attached
             self._tail = self._series = self._control = None
-            self._commands = []
+            self._commands, self._other_events = [], 0
             if attached is not None:
                 from charlstm.runs.series import RunSeries  # 0.2 s, for numpy: not before the first paint of the table
 
@@ -235,6 +248,7 @@ class RunsReader:
         if events:
             self._series = self._series.copy()  # the series of earlier states must not change
             self._series.feed(events)
+            self._other_events += sum(not isinstance(event, Stepped) for event in events)
         return ""
 
     def _pending(self) -> tuple[Command, ...]:
@@ -264,6 +278,9 @@ class Watcher(threading.Thread):
 
     INTERVAL = 0.15
     """Seconds between two reads of the attached run's log."""
+    FIGURES_EVERY = 4
+    """When only figures have changed, the app is told after four reads. To draw them is most of what it costs a run to
+    be watched (tests/benchmarks/watching.py)."""
     LIST_EVERY = 5
     """Every fifth of these reads, all runs are read."""
 
@@ -274,7 +291,8 @@ class Watcher(threading.Thread):
         self._lock = threading.Lock()
         self._attached: Path | None = None
         self._latest = RunsState()
-        self._announced = False
+        self._changed = self._urgent = self._announced = False  # since the app has asked for the latest state
+        self._reads = 0
         self._wake = threading.Event()
         self._ended = threading.Event()
 
@@ -291,7 +309,8 @@ class Watcher(threading.Thread):
     def latest(self) -> RunsState:
         """The newest state."""
         with self._lock:
-            self._announced = False
+            self._changed = self._urgent = self._announced = False
+            self._reads = 0
             return self._latest
 
     def read(self, all_runs: bool = True) -> None:
@@ -310,9 +329,12 @@ class Watcher(threading.Thread):
             if state != self._latest:  # one that lasts is logged once, not several times a second
                 LOG.exception("reading the runs")
         with self._lock:
-            changed = state != self._latest
+            self._changed = self._changed or state != self._latest
+            self._urgent = self._urgent or state.without_figures != self._latest.without_figures
             self._latest = state
-            announce = changed and not self._announced
+            self._reads += 1
+            due = self._urgent or (self._changed and self._reads >= self.FIGURES_EVERY)
+            announce = due and not self._announced
             self._announced = self._announced or announce
         if announce:
             self._on_change()

@@ -74,6 +74,7 @@ class RunPane(Vertical):
         self._upper = Horizontal(self.chart, self._figures, id="upper")
         self._card = ResultCard(id="card")
         self._verdict_line = ChangingText(id="verdict", markup=False)
+        self._title = Content("")
 
     def compose(self) -> ComposeResult:
         yield self._headline
@@ -151,7 +152,7 @@ class RunPane(Vertical):
         self._progress.progress = done
         side = self._figures
         curves = side.size.height > HEIGHT_FOR_CURVES
-        side.figures = tuple(figures(series, view, shown.bits, curves, shown.prediction))
+        side.show(figures(series, view, shown.bits, curves, shown.prediction))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
@@ -165,8 +166,9 @@ class RunPane(Vertical):
         state = self.shown.state
         words = self._doing(state.attached_run)
         upper, how = self._upper, self._chart_words()
-        known = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4)
-        upper.border_title = known + Content(how)
+        title = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4) + Content(how)
+        if not title.is_same(self._title):  # setting it draws all that it stands above
+            upper.border_title = self._title = title
         self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:

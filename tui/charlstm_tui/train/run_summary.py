@@ -114,9 +114,9 @@ def figures(
     best = formatting.loss(best_loss, bits, whole=series.best_whole, decimals=3)
     rate = formatting.learning_rate(last.lr if last else None)
     found = [
-        Figure("train", train, "·", "$train", short=True),
-        Figure("valid", validation, "o", "$valid", short=True),
-        Figure("best", best, "◆", "$success", short=True),
+        Figure("train", train, "·", "train", short=True),
+        Figure("valid", validation, "o", "validation", short=True),
+        Figure("best", best, "◆", "best", short=True),
         Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
         Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
     ]

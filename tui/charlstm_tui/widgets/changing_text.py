@@ -9,11 +9,19 @@ from textual.widgets import Static
 
 class ChangingText(Static):
     """A Static that is drawn anew only when its content differs, and has the screen laid out anew only when its height
-    follows from its content."""
+    follows from its content and changes with it."""
 
     def update(self, content: VisualType = "", *, layout: bool = True) -> None:
-        shown = self.content
+        shown, before = self.content, self._content_height()
         if isinstance(content, Content) and isinstance(shown, Content) and content.is_same(shown):
             return
-        height = self.styles.height
-        super().update(content, layout=layout and (height is None or height.is_auto))
+        super().update(content, layout=False)
+        if layout and (before is None or self._content_height() != before):
+            self.refresh(layout=True)
+
+    def _content_height(self) -> int | None:
+        """The height that its content needs; 0 where that does not matter, ``None`` before its width is known."""
+        height, width = self.styles.height, self.content_size.width
+        if height is not None and not height.is_auto:
+            return 0
+        return self.get_content_height(self.container_size, self.app.size, width) if width else None

@@ -29,12 +29,14 @@ class KeyBar(Widget):
     def __init__(self, actions: Callable[[], Sequence[Action]], labels: Callable[[], Mapping[str, str]]) -> None:
         super().__init__()
         self._actions, self._labels = actions, labels
+        self._drawn: object = None
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
 
     def _bindings_updated(self, screen: Screen[object]) -> None:
-        self.refresh()
+        if (self.items(), self._typing_keys()) != self._drawn:
+            self.refresh()
 
     def items(self) -> list[tuple[str, str, str]]:
         """Id, key and label of each action to show, the most important first, help last."""
@@ -49,14 +51,13 @@ class KeyBar(Widget):
 
     def render(self) -> Content:
         width = self.size.width - 1
-        items = self.items()
+        items, typing = self.items(), self._typing_keys()
+        self._drawn = (items, typing)
         if not items:
             return Content("")
-        right = self._entry(*items.pop())
-        focused = self.screen.focused
-        typing = focused.typing_keys if isinstance(focused, TextInput) else ()
+        right = self._entry(*items[-1])
         keys = (Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing)
-        entries = chain(keys, (self._entry(*item) for item in items))  # those that do not fit are not made
+        entries = chain(keys, (self._entry(*item) for item in items[:-1]))  # those that do not fit are not made
         line = Content(" ")
         for index, shown in enumerate(entries):
             entry = Content.assemble("  " if index else "", shown)
@@ -66,6 +67,11 @@ class KeyBar(Widget):
         return Content.assemble(line, " " * max(1, width - line.cell_length - right.cell_length), right).truncate(
             width + 1
         )
+
+    def _typing_keys(self) -> tuple[tuple[str, str], ...]:
+        """The keys of the line that is typed in, if one is."""
+        focused = self.screen.focused
+        return focused.typing_keys if isinstance(focused, TextInput) else ()
 
     async def on_click(self, event: events.Click) -> None:
         if action := event.style.meta.get("do"):

@@ -97,7 +97,7 @@ class LossChart(Painted, Widget, can_focus=True):
         if x != self.cursor:
             self.cursor = x
             self._pointed = None
-            self.repaint()
+            self.repaint_changed()
 
     def set_view(self, **changes: Any) -> None:
         """Change fields of the view, a :class:`ChartView`, such as ``log_y``. ``zoom`` is kept within its limits."""
@@ -169,4 +169,4 @@ class LossChart(Painted, Widget, can_focus=True):
 
     def _paint_again(self) -> None:
         self._painted = None
-        self.repaint()
+        self.repaint_changed()

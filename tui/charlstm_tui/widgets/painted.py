@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.style import Style
 from textual.cache import LRUCache
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.style import Style as PartStyle
 
@@ -73,6 +74,14 @@ class Painted(_Widget):
         """Draw all lines anew."""
         self._kept_lines.clear()
         self.refresh()
+
+    def repaint_changed(self) -> None:
+        """Draw all lines anew, and have the terminal get only those that differ. For what changes several times a
+        second, and mostly a little."""
+        before, self._kept_lines = self._kept_lines, LRUCache(MOST_LINES)
+        for y in range(self.size.height):
+            if self.render_line(y) != before.get(self.line_key(y)):
+                self.refresh(Region(0, y, self.size.width, 1))
 
     def forget_lines(self, *keys: Hashable) -> None:
         """Draw the lines with these keys anew when they are shown next."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual import events
 from textual.content import Content
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.style import Style
 from textual.widget import Widget
 
@@ -19,7 +19,9 @@ class TopBar(Widget):
 
     DEFAULT_CSS = "TopBar { height: 1; width: 100%; }"
 
-    runs_state: reactive[RunsState] = reactive(RunsState())
+    runs_state: var[RunsState] = var(RunsState())
+    statuses: reactive[tuple[str, ...]] = reactive((IDLE,))
+    """What it says of training, from the fullest wording to the shortest."""
 
     class ModeChosen(Message):
         """The tab of a mode was clicked."""
@@ -32,9 +34,12 @@ class TopBar(Widget):
         super().__init__()
         self._mode = mode
 
+    def watch_runs_state(self) -> None:
+        self.statuses = status_words(self.runs_state)
+
     def render(self) -> Content:
         """The tabs, and the fullest wording of the status that fits beside them."""
-        width, statuses = self.size.width, status_words(self.runs_state)
+        width, statuses = self.size.width, self.statuses
         least = Content(statuses[-1]).cell_length + 2
         tabs = next((tabs for tabs in self._tabs() if tabs.cell_length + least <= width), self._tabs()[-1])
         free = width - tabs.cell_length - 2
