@@ -166,6 +166,18 @@ async def test_space_pauses_and_goes_on(tmp_path: Path) -> None:
             await shows(pilot, "Space pause", "left ")
 
 
+async def test_space_takes_a_pause_back_that_has_not_begun(tmp_path: Path) -> None:
+    """On a busy machine it takes a while to the next step, and a second Space asked for the pause again."""
+    with record(tmp_path, "starting") as recorded:
+        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
+            await shows(pilot, "Space pause")
+            await pilot.press("space")
+            await shows(pilot, "Asked to pause", "Space continue")
+            await pilot.press("space")
+            await shows(pilot, "Asked to continue", "Space pause")
+            assert [each.command for each in recorded.commands()] == ["pause", "resume"]
+
+
 async def test_x_asks_before_it_stops(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -409,6 +421,20 @@ async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
         lines = [samples.render_line(y) for y in range(8)]
         assert all("sea" in line.text for line in lines)
         assert all(segment.style and segment.style.bgcolor for line in lines for segment in line if segment.text)
+
+
+@pytest.mark.parametrize("width", [119, 120])
+async def test_no_letter_of_a_sample_is_left_out_where_its_lines_break(tmp_path: Path, width: int) -> None:
+    letters = list("abcdefghijklmnopqrstuvwxyz" * 4)
+    with record(tmp_path, "running", steps=100) as recorded:
+        recorded.append(Sampled(step=101, prime="a", text=" " + " ".join(letters[1:])))
+        async with app_on(tmp_path, recorded.run.name, (width, 36)) as (app, pilot):
+            samples = app.screen.query_one(Samples)
+            await until(pilot, lambda: bool(samples.samples) and samples.samples[-1].step == 101)
+            lines = [samples.render_line(y).text[9:].rstrip() for y in range(samples.size.height)]
+            shown = " ".join(lines[[line.startswith("a b c") for line in lines].index(True) :]).split()
+            assert len(shown) > 60
+            assert shown == letters[: len(shown)]
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

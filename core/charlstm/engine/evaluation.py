@@ -6,9 +6,11 @@ loss is estimated from slices of the text, which is cheaper. Losses of single ch
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +22,7 @@ from torch.nn import functional
 
 from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
+from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
 
 PRIMING = 200
@@ -29,6 +32,12 @@ on the network: see :data:`SETTLED`."""
 ROWS = 32
 """Maximum number of rows in a batch: float32 products on CPUs gain nothing from more (28,000 characters/s at 2 × 512
 with 16 to 128 rows)."""
+
+ROWS_PER_THREAD = 4
+"""Minimum number of rows for a thread."""
+
+FEWEST_ROWS = 8
+"""An estimate is from so many places of the text, or from as many as its limit allows."""
 
 CHUNK = 100
 """Characters of each row per call of the network, for an estimate."""
@@ -199,8 +208,8 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     """
     targets = sum(max(0, stop - start - 1) for start, stop in spans)
     wanted = min(limit, targets)
-    # Short rows would spend most of their time on priming.
-    count = max(1, min(ROWS, wanted // (3 * PRIMING)))
+    # Short rows spend most of their time on priming, but what a single place of a text is like says little of the rest.
+    count = max(1, min(ROWS, wanted // (3 * PRIMING)), min(FEWEST_ROWS, wanted // PRIMING))
     length = max(PRIMING, math.ceil(wanted / count))
     pieces = [
         Row(max(start, first - 1 - PRIMING), first, min(first + length, stop))
@@ -324,7 +333,29 @@ def _sum(losses: Tensor) -> Tensor:
 
 
 def _hidden(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
-    """The last layer's output (T, B, H) for ``ids`` (T, B), and the new state."""
+    """The last layer's output (T, B, H) for ``ids`` (T, B), and the new state. On a processor the rows are divided
+    among threads."""
+    if ids.device.type != "cpu" or torch.get_num_threads() == 1:
+        return _run(network, ids, state)
+    parts = max(1, min(torch.get_num_threads(), ids.size(1) // ROWS_PER_THREAD))
+
+    def run(ids: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, LSTMState]:
+        with torch.inference_mode():
+            return _run(network, ids, (h.contiguous(), c.contiguous()))
+
+    divided = (part.tensor_split(parts, 1) for part in (ids, *state))
+    outputs, states = zip(*_pool(torch.get_num_threads()).map(run, *divided), strict=True)
+    h, c = (torch.cat(part, 1) for part in zip(*states, strict=True))
+    return torch.cat(outputs, 1), (h, c)
+
+
+@functools.lru_cache(maxsize=2)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return thread_pool("evaluation", threads)
+
+
+def _run(network: CharLSTM, ids: Tensor, state: LSTMState) -> tuple[Tensor, LSTMState]:
+    """The same for all rows at once."""
     if network.config.vocab_size < LOOKUP_ABOVE:
         inputs = functional.one_hot(ids, network.config.vocab_size).to(network.fc.weight.dtype)
         output, new_state = network.lstm(inputs, state)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
-from threading import Barrier
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ from charlstm.engine import recurrence
 from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.recurrence import GATE_FACTORS, GATE_SCALES, Loops
+from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
 
 GATE_GRADIENTS = tuple(scale * factor for scale, factor in zip(GATE_SCALES, GATE_FACTORS, strict=True))
@@ -116,17 +116,11 @@ class FusedKernel:
         parts = max(1, min(threads, rows // ROWS_PER_THREAD))
         if self._pool is not None:
             self._pool.shutdown()
-        started = Barrier(parts + 1)
-        self._pool = ThreadPoolExecutor(parts, "fused", _start_thread, (threads // parts,))
+        self._pool = thread_pool("fused", parts, threads // parts)
         bounds = [rows * part // parts for part in range(parts + 1)]
         self._shards = [
             _Shard(self._network, self._dtype, self._loops, start, stop) for start, stop in pairwise(bounds)
         ]
-        for _ in range(parts):
-            self._pool.submit(started.wait)  # each waits for all, so that every thread of the pool is started now
-        started.wait()
-        # A thread that sets its number of threads also changes the default of later threads: restore it.
-        torch.set_num_threads(threads)
         self._layout = (rows, threads)
         self._capacity = 0
 
@@ -347,12 +341,6 @@ class _Shard:
         for first in range(0, len(ids), at_once):
             some = slice(first, first + at_once)
             self.symbol_gradients.index_add_(0, ids[some], gradients[some].to(self._master))
-
-
-def _start_thread(threads: int) -> None:
-    # The first call in a thread returns, and keeps, the number that another thread set last: so call it before setting.
-    torch.get_num_threads()
-    torch.set_num_threads(threads)
 
 
 def path(dtype: torch.dtype) -> str:

@@ -348,7 +348,9 @@ class RunSeries:
         self.samples = [each for each in self.samples if each.step <= event.step]
         # a loss on the whole held-out part belongs to an end that no longer counts
         self.validations = [each for each in self.validations if each.step <= event.step and not each.whole]
-        self.warnings = [each for each in self.warnings if each.step <= event.step]
+        # so do the warnings of that end, such as that its loss is an estimate
+        ended = event.step if was_complete else math.inf
+        self.warnings = [each for each in self.warnings if each.step <= event.step and each.step < ended]
         self.controls = [each for each in self.controls if each.step <= event.step]
         self.interruptions = [*(each for each in self.interruptions if each.step <= event.step), event]
         if self.last_step is not None and self.last_step.step > event.step:

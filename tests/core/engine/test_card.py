@@ -186,7 +186,7 @@ def test_validation_on_a_card_waits_for_nothing_before_its_end(
     monkeypatch.setattr(evaluation, "PRIMING", 40)  # rows of 175 characters instead of 868
     network = CharLSTM(5, 8, 2).to(META)
     rows = evaluation.plan_rows([(0, 1000)], 400)
-    assert len(rows) == 3
+    assert len(rows) == evaluation.FEWEST_ROWS
     with torch.inference_mode(), OnlyQueued():
         nats = evaluation._read(network, np.arange(1000) % 5, rows, lambda count: None)
     assert (nats.device, nats.dtype) == (META, torch.float64)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from charlstm.engine import fused, recurrence
+from charlstm.engine import fused, recurrence, thread_pool
 from charlstm.engine import kernels as kernels
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import (
@@ -112,7 +112,7 @@ def test_fused_gradients_in_float64_equal_finite_differences() -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 def test_fused_threads_do_not_start_further_threads(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network, inputs, targets, state = problem(11, 16, 2, 13, 6)
-    run, start, seen = fused._Shard.run, fused._start_thread, []
+    run, start, seen = fused._Shard.run, thread_pool.start_thread, []
 
     def watched(*arguments: Any) -> float:
         seen.append(torch.get_num_threads())
@@ -125,7 +125,7 @@ def test_fused_threads_do_not_start_further_threads(threads: int, monkeypatch: p
         together.wait(30)
 
     monkeypatch.setattr(fused._Shard, "run", watched)
-    monkeypatch.setattr(fused, "_start_thread", all_at_once)
+    monkeypatch.setattr(thread_pool, "start_thread", all_at_once)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charlstm.runs.log import read_events
 from charlstm.runs.series import SMOOTHED_TOGETHER, RunSeries, smooth
-from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled
+from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned
 from recorded_run import record, started, stepped, validated
 
 LOSSES = st.floats(0, 10) | st.just(math.nan)
@@ -163,6 +163,15 @@ def test_seconds_left_of_a_log_of_0_1_follows_its_steps() -> None:
 def test_samples_are_in_order() -> None:
     series = RunSeries.of([started(), *life(range(12))])
     assert [sample.step for sample in series.samples] == [0, 5, 10]
+
+
+def test_warnings_of_an_end_go_when_the_run_goes_on() -> None:
+    warned = Warned(step=11, message="The loss is an estimate")
+    finished = Finished(step=11, reason="done", best_val=1.0, best_step=10, train_seconds=1.0)
+    series = RunSeries.of([started(), *life(range(12)), warned, finished])
+    assert series.warnings == [warned]
+    series.feed([Resumed(step=11, planned_steps=20, changes="max_steps 11 → 20", changed=("max_steps",))])
+    assert series.warnings == []
 
 
 def slow_smooth(values: list[float], weight: float) -> list[float]:

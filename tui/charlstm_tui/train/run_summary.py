@@ -164,7 +164,7 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
-        if 0 <= (age := time.time() - view.created) < LONG_START:
+        if not status.step and 0 <= (age := time.time() - view.created) < LONG_START:  # else it is a resume
             words = f"{mark} starting {clock(age)}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
     return Progress(done, worked, words=words), styles.get(state, "-broken")
@@ -289,6 +289,8 @@ def remarks(series: RunSeries) -> list[str]:
     if series.inexact:
         event = series.inexact[-1]
         changes = event.changes
+        if not event.inexact and LENGTH.issuperset(event.changed) and series.finished is not None:
+            return found  # that it was lengthened matters no more when it has ended
         if event.changed and LENGTH.issuperset(event.changed) and event.planned_steps is not None:
             changes = f"the run was lengthened to {event.planned_steps:,} steps"
         notes = "; ".join(note for note in (changes, event.inexact) if note)

@@ -121,11 +121,10 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
         if not force and self._laid == (width, height):
             return
         self._laid = (width, height)
-        gutter = self._gutter()
+        gutter, space = self._gutter(), self._space()
         self._rows = []
         for index, sample in enumerate(self.samples):
             step = f"{sample.step:,}".rjust(gutter)
-            space = max(width - gutter - 2, 4)
             text = self._prime(sample, space) + _line(sample.text[:EXCERPT])
             lines = [text]
             if height >= FULL_FROM:
@@ -144,6 +143,10 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
             return shown
         tail = shown[-most:]
         return "…" + (tail[tail.index(" ") + 1 :] if " " in tail.rstrip() else tail)
+
+    def _space(self) -> int:
+        """Cells of a line for text, beside the mark of the selected sample, the step and two blanks."""
+        return max(self._laid[0] - self._gutter() - 3, 4)
 
     def _gutter(self) -> int:
         return max([len(f"{sample.step:,}") for sample in self.samples[-1:]] + [5]) + 1
@@ -173,8 +176,8 @@ class Samples(FindTarget, Painted, ScrollView, can_focus=True):
             styles = {name: style + shade for name, style in styles.items()}
         gutter = self._gutter()
         marker = "▸" if index == self.selected and step else " "
-        prime = len(self._prime(self.samples[index], max(self._laid[0] - gutter - 2, 4))) if step else 0
-        space = max(width - gutter - 3, 0)
+        space = self._space()
+        prime = len(self._prime(self.samples[index], space)) if step else 0
         body = set_cell_size(text, space) if cell_len(text) > space else text
         shown = Text(body)
         shown.stylize(styles["text"])  # as a span: Text.render() leaves the base style out where there is no span

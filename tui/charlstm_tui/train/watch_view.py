@@ -135,9 +135,8 @@ class WatchView(View):
                 return True
 
     def labels(self) -> dict[str, str]:
-        run = self.run
         return {
-            "train.pause": "continue" if run is not None and run.status.state == "paused" else "pause",
+            "train.pause": "continue" if self._pauses else "pause",
             "train.others": "hide other runs" if self._shows_others else "other runs",
         }
 
@@ -333,12 +332,18 @@ class WatchView(View):
         self.charlstm.watcher.read_soon()
         return True
 
+    @property
+    def _pauses(self) -> bool:
+        """Whether the run is paused, or will be once it has done what was asked of it."""
+        asked = [command.command for command in (*self.runs_state.pending, self.attached.asked) if command is not None]
+        last = next((command for command in reversed(asked) if command in ("pause", "resume")), None)
+        run = self.run
+        return last == "pause" if last is not None else run is not None and run.status.state == "paused"
+
     async def do_pause(self) -> None:
         run = self.run
-        if run is not None and run.status.state == "paused":
-            await self._send(run.run, "resume")
-        elif run is not None:
-            await self._send(run.run, "pause")
+        if run is not None:
+            await self._send(run.run, "resume" if self._pauses else "pause")
 
     def do_stop(self) -> None:
         run = self.run
