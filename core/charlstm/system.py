@@ -30,7 +30,8 @@ KEPT_MEMORY = 64 << 20
 SPIN_COUNT = "20000"
 """How often a thread of libgomp looks for work before it sleeps, instead of for some milliseconds. Where other programs
 want the processor, that is what it does while the thread that it waits for does not run: `charlstm eval` of 40,000
-characters took 299 s beside two busy processes on two cores, and takes 11."""
+characters took 299 s beside two busy processes on two cores. With this it takes 10 to 45, and with rows that threads
+read alone (`engine/thread_pool.py`) 11 to 12."""
 
 
 @functools.cache

@@ -431,7 +431,9 @@ def test_watcher_tells_of_figures_less_often_than_of_other_changes(
         reports: list[int] = []
 
         def told() -> None:
-            reports.append(watcher.latest().series.step)  # type: ignore[union-attr]
+            series = watcher.latest().series
+            assert series is not None
+            reports.append(series.step)
 
         watcher = Watcher(told, places)
         watcher.attach(run.run.path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
 from rich.color import Color
 from rich.segment import Segment
 from textual.app import App, ComposeResult
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -47,6 +49,20 @@ async def test_lines_are_drawn_once_and_blank_below() -> None:
         lines.words = ("three",)
         lines.repaint()
         assert shown(lines) == ["three", "", "", ""]
+
+
+async def test_only_lines_that_changed_are_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Host().run_test() as pilot:
+        lines = pilot.app.query_one(Lines)
+        assert shown(lines) == ["one", "two", "", ""]
+        sent: list[Region] = []
+        monkeypatch.setattr(lines, "refresh", lambda *regions: sent.extend(regions))
+        lines.repaint_changed()
+        assert sent == []
+        lines.words = ("one", "2", "three")
+        lines.repaint_changed()
+        assert [(region.y, region.height) for region in sent] == [(1, 1), (2, 1)]
+        assert shown(lines) == ["one", "2", "three", ""]
 
 
 async def test_lines_are_drawn_again_in_another_style_or_size() -> None:

@@ -8,8 +8,8 @@ from textual.widgets import Static
 
 
 class ChangingText(Static):
-    """A Static that is drawn anew only when its content differs, and has the screen laid out anew only when its height
-    follows from its content and changes with it."""
+    """A Static that is drawn anew only when its content differs, and has the screen laid out anew only when its size
+    follows from its content and may change with it."""
 
     def update(self, content: VisualType = "", *, layout: bool = True) -> None:
         shown, before = self.content, self._content_height()
@@ -20,8 +20,11 @@ class ChangingText(Static):
             self.refresh(layout=True)
 
     def _content_height(self) -> int | None:
-        """The height that its content needs; 0 where that does not matter, ``None`` before its width is known."""
-        height, width = self.styles.height, self.content_size.width
-        if height is not None and not height.is_auto:
+        """The height that its content needs; 0 where that does not matter, ``None`` where its width is not known, or
+        follows from the content too."""
+        styles, width = self.styles, self.content_size.width
+        if styles.width is not None and styles.width.is_auto:
+            return None
+        if styles.height is not None and not styles.height.is_auto:
             return 0
         return self.get_content_height(self.container_size, self.app.size, width) if width else None
