@@ -46,7 +46,7 @@ from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
-from charlstm.training.hooks import NOTHING_LOGGED, Hooks, LoggedRun
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE
 from charlstm.training.torchrun import torchrun_rank
 
@@ -359,6 +359,7 @@ class _Training:
                 validation_progress=self._recorder.report_validation,
             ),
             "ranks": ranks,
+            "logged_until": self._recorder.series.step,
             "info": {
                 "run": self._run.name,
                 "corpus": corpus.name,
@@ -369,8 +370,6 @@ class _Training:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
-        log = self._recorder.series
-        logged = LoggedRun(log.every_control, log.step)
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
             trainer = Trainer(
@@ -379,11 +378,10 @@ class _Training:
                 start_from=first_model,
                 plan=known_plan,
                 spent=self._start_seconds(settings),
-                logged=NOTHING_LOGGED if changes else logged,
                 **connected,
             )
         else:
-            trainer = Trainer.resume(corpus, settings, state, logged=logged, **connected)
+            trainer = Trainer.resume(corpus, settings, state, **connected)
         return trainer, new_spec
 
 

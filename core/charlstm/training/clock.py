@@ -86,11 +86,6 @@ class Clock:
         self._last = self._timer.read()
         self._pace_start = (progress.work_seconds, progress.step)
 
-    def count_into(self, progress: Progress) -> None:
-        """Count into another ``progress`` from now on."""
-        self._progress = progress
-        self._pace_start = (progress.work_seconds, progress.step)
-
     def start(self) -> None:
         """Start to count. The time before is not work."""
         self._timer.start()

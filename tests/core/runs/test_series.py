@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from charlstm.runs.log import read_events
 from charlstm.runs.series import SMOOTHED_TOGETHER, RunSeries, smooth
-from charlstm.training.events import Controlled, Event, Finished, Paused, Resumed, Sampled, Warned
+from charlstm.training.events import Event, Finished, Paused, Resumed, Sampled, Warned
 from recorded_run import record, started, stepped, validated
 
 LOSSES = st.floats(0, 10) | st.just(math.nan)
@@ -109,17 +109,6 @@ def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, said: bool
     assert series.best_whole == whole
     series.feed([Resumed(step=20, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
     assert not series.best_whole
-
-
-def test_resume_with_changed_settings_drops_the_commands_it_overrides() -> None:
-    asked = [Controlled(step=9, id=word, command=word, value=1.0) for word in ("set-lr", "finish", "checkpoint")]
-    series = RunSeries.of([started(), *life(range(10)), *asked])
-    series.feed([Resumed(step=5, planned_steps=200, changed=("head_lr",))])
-    assert [each.command for each in series.every_control] == ["set-lr", "finish", "checkpoint"]
-    series.feed([Resumed(step=5, planned_steps=200, changed=("lr", "patience"))])
-    assert [each.command for each in series.every_control] == ["finish", "checkpoint"]
-    series.feed([Resumed(step=5, planned_steps=200, changed=("epochs",))])
-    assert [each.command for each in series.every_control] == ["checkpoint"]
 
 
 def test_second_started_event_clears_the_series() -> None:
