@@ -7,7 +7,6 @@ run. ``training.estimate`` stores them for the next run; ``training.plan`` compu
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 
 from charlstm import system
-from charlstm.engine import devices
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import candidates, choose_kernel
@@ -205,10 +203,8 @@ def measure(
     torch.set_num_threads(threads)
     timed = seconds[threads] or seconds[search.chosen]
     # The fastest step, because other work on the machine only ever makes steps slower. A plan that is too optimistic is
-    # corrected after some seconds; one measured in a busy moment could end after a single step. On a card, a time is
-    # from the end of one queued step to that of the next: where one is late, the next is short, so the median counts.
-    typical = statistics.median if devices.queues_work(device) else min
-    return MeasuredSpeed(kernel, typical(timed[1:] or timed), batch_size * seq_length, threads, crowded)
+    # corrected after some seconds; one measured in a busy moment could end after a single step.
+    return MeasuredSpeed(kernel, min(timed[1:] or timed), batch_size * seq_length, threads, crowded)
 
 
 def _was_crowded(before: system.ProcessorTimes | None) -> bool:

@@ -763,7 +763,7 @@ class Trainer:
                 self._propose(event, schedule=self.schedule.amended(amendment))
                 return []
             case "finish":
-                steps = min(max(1, round(FINISH_SECONDS / self._step_seconds)), self._steps_left)
+                steps = min(self._finish_steps(), self._steps_left)
                 amendment = Amendment(event.step, "finish", float(steps), event.id)
                 self._propose(replace(event, value=float(steps)), schedule=self.schedule.amended(amendment))
                 return []
@@ -837,6 +837,9 @@ class Trainer:
     def _step_seconds(self) -> float:
         """Seconds per step at the present pace, validations included."""
         return self._clock.pace() or self.plan.seconds_per_step
+
+    def _finish_steps(self) -> int:
+        return max(1, round(FINISH_SECONDS / self._step_seconds))
 
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""

@@ -60,7 +60,7 @@ def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.M
     run.resume(max_steps=900)
     run.more(1)
     assert started[:2] == [{}, {"max_steps": 900}]
-    assert started[2].keys() == {"max_steps"}
+    assert started[2].keys() == {"max_steps", "max_minutes"}
     with pytest.raises(charlstm.CharLSTMError, match="did you mean max_steps"):
         run.resume(max_step=900)
     with pytest.raises(charlstm.CharLSTMError, match="above zero"):
