@@ -314,7 +314,6 @@ class Trainer:
         if self._iterating:
             raise RunError("This trainer is already being iterated: continue with that iterator, or close it first")
         self._iterating = True
-        self._clock.start()
         try:
             while self._pending or not self.over:
                 if not self._pending:
@@ -326,7 +325,6 @@ class Trainer:
                     self._pending.popleft()
         finally:
             self._iterating = False
-            self._clock.close()
             self._checkpoint_writer.close()
 
     def advance(self) -> list[AnyEvent]:
@@ -1032,6 +1030,7 @@ class Trainer:
         return events
 
     def _report_validation(self, done: int, total: int) -> None:
+        self._clock.count_work()
         if self._hooks.validation_progress is not None:
             self._hooks.validation_progress(done / max(total, 1))
         self._commands.poll()
