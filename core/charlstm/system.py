@@ -176,8 +176,7 @@ def own_process() -> None:
 
 
 def prepare_for_torch() -> None:
-    """Configure OpenMP and glibc for training, before torch is imported. The effect is measured in
-    tests/benchmarks/README.md.
+    """Configure OpenMP and glibc for training, before torch is imported.
 
     OpenMP's threads spin for milliseconds after each task, on cores that the training kernel's own threads need by
     then, or another program; they shall stop sooner. OpenMP reads this once, when torch is imported. glibc returns
