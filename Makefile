@@ -11,6 +11,7 @@ run: $(VENV)/.app
 	$(BIN)/charlstm-tui
 
 test: lint types unit
+	@$(BIN)/python tests/weight.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
