@@ -6,8 +6,8 @@
   ``make`` lines the targets, of ``python tests/…`` lines the file.
 - ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
   values of the same types.
-- ``docs/json.md`` is generated from the types that the commands build, and so are the tables of configuration, actions,
-  events and sampler settings from their declarations (:data:`GENERATED`). ``make documents`` writes them again.
+- The tables of configuration, events, sampler settings and JSON are generated from declarations (:data:`GENERATED`).
+  ``make documents`` writes them again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import click
 import pytest
@@ -45,7 +45,6 @@ from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.training.events import AnyEvent, Event
 from charlstm.training.plan import MeasuredSpeed
-from charlstm_tui.actions import ACTIONS, key_name
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -367,77 +366,62 @@ def with_events(text: str) -> str:
 
 
 def with_configuration(text: str) -> str:
-    """The entries of the configuration, and the actions whose keys it may change."""
+    """The entries of the configuration."""
     rows = [
         (f"`{name}`", f"`{written(each.default)}`", re.sub('("[^"]+")', r"`\1`", each.about))
         for name, each in setting_fields(Config).items()
     ]
-    text = with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
-    return with_actions(text)
+    return with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
 
 
-def with_actions(text: str) -> str:
-    """The actions of the app, with their keys."""
-    rows = [
-        (f"`{each.id}`", " ".join(f"`{key_name(key)}`" for key in each.default_keys), each.help) for each in ACTIONS
-    ]
-    return with_table(text, ("action", "keys", "what"), *rows)
-
-
-def json_reference(text: str) -> str:
-    """``docs/json.md``: every object that a command prints, its fields, their types and what they mean."""
-    lines = [
-        "# What `--json` prints",
-        "",
-        "Generated from `core/charlstm/cli/json_schemas.py`, whose types the commands build. A field marked `?` may be",
-        "missing. Deprecated fields are kept for one version. `train`, `resume` and `watch` print",
-        "[events](files.md#events), one JSON object per line; `started` and `resumed` also have `run`, the name of the",
-        "run, and `path`, its folder.",
-        "",
-        "| command | prints |",
-        "|---|---|",
-    ]
+def with_json(text: str) -> str:
+    """The fields that each command prints with --json, and when some of them are null or missing."""
+    commands: dict[tuple[str, str], list[str]] = {}
     for command, schema in json_schemas.SCHEMAS.items():
-        lines.append(f"| `{command}` | {linked(schema)} |")
-    lines.append("| a command that fails | [ErrorResult](#errorresult), on stderr |")
-    for cls in ast.parse(inspect.getsource(json_schemas)).body:
-        if isinstance(cls, ast.ClassDef) and is_typeddict(getattr(json_schemas, cls.name)):
-            lines += ["", f"## {cls.name}", "", code(ast.get_docstring(cls) or ""), ""]
-            lines += ["| field | type | |", "|---|---|---|"]
-            for base in cls.bases:
-                if isinstance(base, ast.Name) and base.id != "TypedDict":
-                    lines.append(f"| … | | the fields of [{base.id}](#{base.id.lower()}) |")
-            for at, field in enumerate(cls.body):
-                if isinstance(field, ast.AnnAssign):
-                    follows = cls.body[at + 1] if at + 1 < len(cls.body) else None
-                    about = follows.value.value if isinstance(follows, ast.Expr) else ""  # type: ignore[attr-defined]
-                    lines.append(row_of(ast.unparse(field.target), ast.unparse(field.annotation), str(about)))
-    return "\n".join(lines) + "\n"
+        absences: dict[str, list[str]] = {}
+        printed = shown_fields(schema, absences, command)
+        when = "; ".join(f"{', '.join(names)}: {words}" for words, names in absences.items())
+        commands.setdefault((printed, when), []).append(f"`{command}`")
+    rows = [(", ".join(names), *row) for row, names in commands.items()]
+    return with_table(text, ("command", "prints", "null or missing"), *rows)
 
 
-def row_of(name: str, kind: str, about: str) -> str:
-    optional = kind.startswith("NotRequired[")
-    kind = re.sub(r"^NotRequired\[(.*)\]$", r"\1", kind)
-    if found := re.fullmatch(r"Annotated\[(.*), Deprecated\('(.*)'\)\]", kind):
-        kind, about = found[1], f"deprecated: read ``{found[2]}`` instead"
-    kind = "one of the kinds below" if kind == "ErrorKind" else kind.replace("'", '"').replace("|", "\\|")
-    return f"| `{name}`{'?' if optional else ''} | `{kind}` | {code(about)} |".replace(
-        "`one of the kinds below`", "string"
-    )
+def shown_fields(schema: Any, absences: dict[str, list[str]], command: str) -> str:
+    """The fields of a schema and of the objects within it, without deprecated ones; ``{…}`` is an object, ``[…]`` a
+    list. ``absences`` gets those that may be null or missing, by the words in which their description says when."""
+    if not is_typeddict(schema):
+        found = [part for each in get_args(schema) if (part := shown_fields(each, absences, command))]
+        return f"[{found[0]}]" if found and get_origin(schema) is list else "".join(found)
+    printed_by = next((name for name, other in json_schemas.SCHEMAS.items() if schema in get_args(other)), command)
+    if printed_by.split()[0] != command.split()[0]:
+        return f"as `{printed_by}`"
+    about = descriptions(schema)
+    parts = []
+    for name, hint in get_type_hints(schema, include_extras=True).items():
+        if "Deprecated" not in str(hint):
+            if re.search("None|Optional|NotRequired", str(hint)):
+                sentences = re.split(r"(?<=\.)\s+|;\s+", about.get(name, ""))
+                when = next((each for each in sentences if "null" in each or each.startswith("Only")), "")
+                assert when, f"{schema.__name__}.{name}: its description does not say when it is null or missing"
+                when = re.sub("^Only", "only", when.rstrip(".").replace("``", "`"))
+                absences.setdefault(when, []).append(f"`{name}`")
+            parts.append(f"`{name}` {shown_fields(hint, absences, command)}".strip())
+    return f"{{{', '.join(parts)}}}"
 
 
-def code(text: str) -> str:
-    return " ".join(text.replace("``", "`").split())
-
-
-def linked(schema: Any) -> str:
-    listed = get_args(schema)
-    name = (listed[0] if listed else schema).__name__
-    return ("a list of " if listed else "") + f"[{name}](#{name.lower()})"
+def descriptions(schema: type) -> dict[str, str]:
+    """The strings below the fields of a class."""
+    [cls] = [each for each in ast.parse(inspect.getsource(schema)).body if isinstance(each, ast.ClassDef)]
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in zip(cls.body, cls.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 GENERATED: dict[str, Callable[[str], str]] = {
-    "docs/json.md": json_reference,
+    "docs/json.md": with_json,
     "docs/command-line.md": with_sampler_settings,
     "docs/configuration.md": with_configuration,
     "docs/files.md": with_events,
