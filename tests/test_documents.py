@@ -4,10 +4,8 @@
   document. A line that trains gets a small network, and one without a limit ``--max-steps``; a line whose comment names
   Ctrl-C gets one after a moment. Of ``torchrun`` and ``torch.distributed.run`` lines the options are checked, of
   ``make`` lines the targets, of ``python tests/…`` lines the file.
-- ``json`` blocks show what the ``--json`` command before them prints: the same fields, but for deprecated ones, with
-  values of the same types.
-- ``docs/json.md`` is generated from the types that the commands build, and so are the tables of configuration, actions,
-  events and sampler settings from their declarations (:data:`GENERATED`). ``make documents`` writes them again.
+- The tables of configuration, events, sampler settings and JSON are generated from declarations (:data:`GENERATED`).
+  ``make documents`` writes them again.
 - ``python`` blocks of a document run in order, in one namespace, with fewer steps of a small network where they train.
 - In text between backticks, ``path/module.py: name`` says that this file defines this name.
 """
@@ -17,7 +15,6 @@ from __future__ import annotations
 import ast
 import inspect
 import io
-import json
 import os
 import re
 import shlex
@@ -31,7 +28,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints, is_typeddict
+from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import click
 import pytest
@@ -45,7 +42,6 @@ from charlstm.runs.folder import list_runs
 from charlstm.setting_fields import setting_fields
 from charlstm.training.events import AnyEvent, Event
 from charlstm.training.plan import MeasuredSpeed
-from charlstm_tui.actions import ACTIONS, key_name
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -54,15 +50,6 @@ DOCUMENTS = [
 ]
 SOURCES = (ROOT, ROOT / "core" / "charlstm", ROOT / "tui" / "charlstm_tui")
 """Where a path that a document names may begin, beside the document's own folder."""
-
-DEPRECATED = {
-    name
-    for schema in vars(json_schemas).values()
-    if is_typeddict(schema)
-    for name, hint in get_type_hints(schema, include_extras=True).items()
-    if any(isinstance(each, json_schemas.Deprecated) for each in getattr(hint, "__metadata__", ()))
-}
-"""Fields that are printed for one more version."""
 
 TEXT = "the quick brown fox jumps over the lazy dog, and the dog sleeps on.\nThe sea was calm.\n\n" * 60
 LETTER = "The sea was calm, and the quick dog sleeps.\nThe fox jumps.\n"
@@ -79,16 +66,7 @@ STRICT = (
 """The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
-EXTERNAL = (
-    "python3 -m venv",
-    "OPENBLAS_CORETYPE=",
-    ".venv/bin/",
-    "source ",
-    "pip install",
-    "charlstm-tui",
-    "git ",
-    "eval ",
-)
+EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui")
 """Lines that the suite does not run: they install something, or open the full-screen app."""
 
 
@@ -96,13 +74,12 @@ def text_of(document: str) -> str:
     return (ROOT / document).read_text(encoding="utf-8")
 
 
-def blocks(document: str, *languages: str) -> list[tuple[str, str]]:
-    found = re.findall(r"^```(\w*)\n(.*?)^```", text_of(document), re.M | re.S)
-    return [(language, content) for language, content in found if language in languages]
+def blocks(document: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text_of(document), re.M | re.S)
 
 
-def with_blocks(*languages: str) -> list[str]:
-    return [document for document in DOCUMENTS if blocks(document, *languages)]
+def with_blocks(language: str) -> list[str]:
+    return [document for document in DOCUMENTS if blocks(document, language)]
 
 
 @pytest.fixture
@@ -131,31 +108,21 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             os.kill(status.pid, signal.SIGKILL)
 
 
-def run_line(line: str, folder: Path) -> str:
-    """Run a line with ``charlstm`` commands, pipes and redirections; returns what it prints."""
+def run_line(line: str) -> None:
+    """Run a line with ``charlstm`` commands and pipes between them."""
     line, _, comment = line.partition("  #")
-    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>")
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|")
     lexer.whitespace_split = True
     commands: list[list[str]] = [[]]
-    read = write = None
-    tokens = iter(lexer)
-    for token in tokens:
+    for token in lexer:
         if token == "|":
             commands.append([])
-        elif token == "<":
-            read = folder / next(tokens)
-        elif token == ">":
-            write = folder / next(tokens)
         else:
             commands[-1].append(token)
-    content = read.read_bytes() if read else b""
+    printed = b""
     for words in commands:
         assert words[0] == "charlstm", line
-        content = run_command(words[1:], content, interrupted="Ctrl-C" in comment)
-    if write:
-        write.write_bytes(content)
-        return ""
-    return content.decode()
+        printed = run_command(words[1:], printed, interrupted="Ctrl-C" in comment)
 
 
 def run_command(words: list[str], content: bytes, *, interrupted: bool) -> bytes:
@@ -208,52 +175,12 @@ def check_other(line: str) -> None:
         assert line.startswith(EXTERNAL), f"nothing checks the line {line!r}"
 
 
-def shape(value: Any) -> Any:
-    """The fields and types of JSON: numbers are alike, and so are the items of a list."""
-    if isinstance(value, dict):
-        return "any fields" if "…" in value else {key: shape(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [shape(value[0])] if value else []
-    return {bool: "bool", int: "number", float: "number", str: "text", type(None): "null"}[type(value)]
-
-
-def check_shape(documented: Any, printed: Any, where: str) -> None:
-    """``null`` in the document stands for a value that may be null, ``{"…": …}`` for an object with any fields."""
-    if documented is None or printed is None:
-        return
-    if isinstance(documented, dict) and isinstance(printed, dict):
-        if "…" in documented:
-            return
-        assert set(documented) == {key for key in printed if key in documented or key not in DEPRECATED}, where
-        for key in documented:
-            check_shape(documented[key], printed[key], f"{where}.{key}")
-    elif isinstance(documented, list) and isinstance(printed, list):
-        if documented and all(isinstance(item, dict) for item in documented):  # one of these for each item
-            alternatives = {tuple(item): item for item in documented}
-            for item in printed:
-                check_shape(alternatives.get(tuple(item), documented[0]), item, f"{where}[]")
-        elif len({str(shape(item)) for item in documented if item is not None}) > 1:  # a tuple
-            assert len(documented) == len(printed), where
-            for one, other in zip(documented, printed, strict=True):
-                check_shape(one, other, f"{where}[]")
-        elif documented:
-            for item in printed:
-                check_shape(documented[-1], item, f"{where}[]")
-    else:
-        assert shape(documented) == shape(printed), f"{where}: {documented!r} in the document, {printed!r} printed"
-
-
 @pytest.mark.parametrize("document", with_blocks("sh"))
-def test_commands_in_documents_run_and_print_documented_json(document: str, folder: Path) -> None:
-    printed = last = ""
-    for language, content in blocks(document, "sh", "json"):
-        if language == "json":
-            assert "--json" in last, f"the JSON in {document} follows no command with --json"
-            check_shape(json.loads(content), json.loads(printed.splitlines()[0]), last)
-            continue
+def test_commands_in_documents_run(document: str, folder: Path) -> None:
+    for content in blocks(document, "sh"):
         for line in content.replace("\\\n", " ").splitlines():
             if line.startswith("charlstm "):
-                printed, last = run_line(line, folder), line
+                run_line(line)
             elif line.strip() and not line.startswith("#"):
                 check_other(line)
 
@@ -261,14 +188,14 @@ def test_commands_in_documents_run_and_print_documented_json(document: str, fold
 @pytest.mark.parametrize("document", with_blocks("python"))
 def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "__main__"}
-    for _, content in blocks(document, "python"):
+    for content in blocks(document, "python"):
         content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16, niceness=0", content)
         exec(compile(content, document, "exec"), names)
 
 
 def test_python_in_documents_passes_strict_mypy(tmp_path: Path) -> None:
     """With the settings and the cache of the project, since others would make mypy check all of it again each time."""
-    examples = {document: "".join(content for _, content in blocks(document, "python")) for document in DOCUMENTS}
+    examples = {document: "".join(blocks(document, "python")) for document in DOCUMENTS}
     examples |= {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.py")}
     files = []
     for name, content in examples.items():
@@ -367,77 +294,62 @@ def with_events(text: str) -> str:
 
 
 def with_configuration(text: str) -> str:
-    """The entries of the configuration, and the actions whose keys it may change."""
+    """The entries of the configuration."""
     rows = [
         (f"`{name}`", f"`{written(each.default)}`", re.sub('("[^"]+")', r"`\1`", each.about))
         for name, each in setting_fields(Config).items()
     ]
-    text = with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
-    return with_actions(text)
+    return with_table(text, ("entry", "default", "what"), *rows, ("`keys`", "none", "keys by action, see below"))
 
 
-def with_actions(text: str) -> str:
-    """The actions of the app, with their keys."""
-    rows = [
-        (f"`{each.id}`", " ".join(f"`{key_name(key)}`" for key in each.default_keys), each.help) for each in ACTIONS
-    ]
-    return with_table(text, ("action", "keys", "what"), *rows)
-
-
-def json_reference(text: str) -> str:
-    """``docs/json.md``: every object that a command prints, its fields, their types and what they mean."""
-    lines = [
-        "# What `--json` prints",
-        "",
-        "Generated from `core/charlstm/cli/json_schemas.py`, whose types the commands build. A field marked `?` may be",
-        "missing. Deprecated fields are kept for one version. `train`, `resume` and `watch` print",
-        "[events](files.md#events), one JSON object per line; `started` and `resumed` also have `run`, the name of the",
-        "run, and `path`, its folder.",
-        "",
-        "| command | prints |",
-        "|---|---|",
-    ]
+def with_json(text: str) -> str:
+    """The fields that each command prints with --json, and when some of them are null or missing."""
+    commands: dict[tuple[str, str], list[str]] = {}
     for command, schema in json_schemas.SCHEMAS.items():
-        lines.append(f"| `{command}` | {linked(schema)} |")
-    lines.append("| a command that fails | [ErrorResult](#errorresult), on stderr |")
-    for cls in ast.parse(inspect.getsource(json_schemas)).body:
-        if isinstance(cls, ast.ClassDef) and is_typeddict(getattr(json_schemas, cls.name)):
-            lines += ["", f"## {cls.name}", "", code(ast.get_docstring(cls) or ""), ""]
-            lines += ["| field | type | |", "|---|---|---|"]
-            for base in cls.bases:
-                if isinstance(base, ast.Name) and base.id != "TypedDict":
-                    lines.append(f"| … | | the fields of [{base.id}](#{base.id.lower()}) |")
-            for at, field in enumerate(cls.body):
-                if isinstance(field, ast.AnnAssign):
-                    follows = cls.body[at + 1] if at + 1 < len(cls.body) else None
-                    about = follows.value.value if isinstance(follows, ast.Expr) else ""  # type: ignore[attr-defined]
-                    lines.append(row_of(ast.unparse(field.target), ast.unparse(field.annotation), str(about)))
-    return "\n".join(lines) + "\n"
+        absences: dict[str, list[str]] = {}
+        printed = shown_fields(schema, absences, command)
+        when = "; ".join(f"{', '.join(names)}: {words}" for words, names in absences.items())
+        commands.setdefault((printed, when), []).append(f"`{command}`")
+    rows = [(", ".join(names), *row) for row, names in commands.items()]
+    return with_table(text, ("command", "prints", "null or missing"), *rows)
 
 
-def row_of(name: str, kind: str, about: str) -> str:
-    optional = kind.startswith("NotRequired[")
-    kind = re.sub(r"^NotRequired\[(.*)\]$", r"\1", kind)
-    if found := re.fullmatch(r"Annotated\[(.*), Deprecated\('(.*)'\)\]", kind):
-        kind, about = found[1], f"deprecated: read ``{found[2]}`` instead"
-    kind = "one of the kinds below" if kind == "ErrorKind" else kind.replace("'", '"').replace("|", "\\|")
-    return f"| `{name}`{'?' if optional else ''} | `{kind}` | {code(about)} |".replace(
-        "`one of the kinds below`", "string"
-    )
+def shown_fields(schema: Any, absences: dict[str, list[str]], command: str) -> str:
+    """The fields of a schema and of the objects within it, without deprecated ones; ``{…}`` is an object, ``[…]`` a
+    list. ``absences`` gets those that may be null or missing, by the words in which their description says when."""
+    if not is_typeddict(schema):
+        found = [part for each in get_args(schema) if (part := shown_fields(each, absences, command))]
+        return f"[{found[0]}]" if found and get_origin(schema) is list else "".join(found)
+    printed_by = next((name for name, other in json_schemas.SCHEMAS.items() if schema in get_args(other)), command)
+    if printed_by.split()[0] != command.split()[0]:
+        return f"as `{printed_by}`"
+    about = descriptions(schema)
+    parts = []
+    for name, hint in get_type_hints(schema, include_extras=True).items():
+        if "Deprecated" not in str(hint):
+            if re.search("None|Optional|NotRequired", str(hint)):
+                sentences = re.split(r"(?<=\.)\s+|;\s+", about.get(name, ""))
+                when = next((each for each in sentences if "null" in each or each.startswith("Only")), "")
+                assert when, f"{schema.__name__}.{name}: its description does not say when it is null or missing"
+                when = re.sub("^Only", "only", when.rstrip(".").replace("``", "`"))
+                absences.setdefault(when, []).append(f"`{name}`")
+            parts.append(f"`{name}` {shown_fields(hint, absences, command)}".strip())
+    return f"{{{', '.join(parts)}}}"
 
 
-def code(text: str) -> str:
-    return " ".join(text.replace("``", "`").split())
-
-
-def linked(schema: Any) -> str:
-    listed = get_args(schema)
-    name = (listed[0] if listed else schema).__name__
-    return ("a list of " if listed else "") + f"[{name}](#{name.lower()})"
+def descriptions(schema: type) -> dict[str, str]:
+    """The strings below the fields of a class."""
+    [cls] = [each for each in ast.parse(inspect.getsource(schema)).body if isinstance(each, ast.ClassDef)]
+    return {
+        field.target.id: " ".join(text.value.value.split())
+        for field, text in zip(cls.body, cls.body[1:], strict=False)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
 
 
 GENERATED: dict[str, Callable[[str], str]] = {
-    "docs/json.md": json_reference,
+    "docs/json.md": with_json,
     "docs/command-line.md": with_sampler_settings,
     "docs/configuration.md": with_configuration,
     "docs/files.md": with_events,

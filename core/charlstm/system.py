@@ -176,12 +176,12 @@ def own_process() -> None:
 
 
 def prepare_for_torch() -> None:
-    """Configure OpenMP and glibc for training, before torch is imported. The effect is measured in
-    tests/benchmarks/README.md.
+    """Configure OpenMP and glibc for training, before torch is imported.
 
     OpenMP's threads spin for milliseconds after each task, on cores that the training kernel's own threads need by
     then, or another program; they shall stop sooner. OpenMP reads this once, when torch is imported. glibc returns
-    freed memory to the system at the end of every step and gets it back as zeroed pages; it shall keep some.
+    freed memory to the system at the end of every step and gets it back as zeroed pages; it shall keep some. A step
+    of 2 × 512, 16 × 50 on two vCPUs went from 76 to 69 ms by the first, from 84 to 78 by the second.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
     if sys.platform == "linux":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import platform
@@ -17,11 +16,8 @@ import torch
 
 from charlstm.system import prepare_for_torch
 from charlstm.text.corpus import open_corpus
-from charlstm.training.settings import Settings
 
 ANNA = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "anna.txt"
-RESULTS = Path(__file__).resolve().parent / "results"
-"""The folder for results that are kept."""
 
 
 def default_text() -> str:
@@ -32,16 +28,6 @@ def default_text() -> str:
 def read_text(source: str) -> str:
     """The text of a file or a built-in corpus, with ``\\n`` as newline."""
     return open_corpus(source).text()
-
-
-def known_results(path: Path) -> list[dict[str, Any]]:
-    """The results in the lines of ``path``, if there are any. Settings that are newer than one had their defaults."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    results: list[dict[str, Any]] = [json.loads(line) for line in lines]
-    for result in results:
-        if "settings" in result:
-            result["settings"] = Settings.from_dict(result["settings"]).to_dict()
-    return results
 
 
 TURN_SECONDS = 0.5

@@ -1,4 +1,4 @@
-"""Train a run as a user would and print what came of it: a row of the table in docs/quality.md.
+"""Train a run as a user would and print what came of it; docs/quality.md has such figures.
 
     python tests/benchmarks/quality.py TEXT [--preset quick] [--from none|auto|MODEL] [--seed N] [--set KEY=VALUE …]
 

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from _common import RESULTS, known_results, machine
+from _common import machine
 
 from charlstm import Corpus, Settings, Trainer, open_corpus
 from charlstm.cli.training import settings_from_options
@@ -81,6 +81,16 @@ def table(losses: dict[str, dict[str, list[float]]], before: dict[str, float]) -
     return "\n".join(lines)
 
 
+def known_results(path: Path) -> list[dict[str, Any]]:
+    """The results in the lines of ``path``, if there are any. Settings that are newer than one had their defaults."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    results: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    for result in results:
+        if "settings" in result:
+            result["settings"] = Settings.from_dict(result["settings"]).to_dict()
+    return results
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--texts", nargs="+", required=True, help="files or built-in texts")
@@ -94,7 +104,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, help="start no run after that long")
-    parser.add_argument("--results", type=Path, default=RESULTS / "start_from_model.jsonl")
+    parser.add_argument("--results", type=Path, default=Path("start_from_model.jsonl"))
     options = parser.parse_args()
     model = find_model(options.model)
     end = time.monotonic() + 60 * options.minutes if options.minutes else float("inf")

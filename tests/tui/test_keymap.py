@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from textual.binding import BindingsMap
 
+from charlstm.config import load_config
 from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_name, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
+from charlstm_tui.main import command
 from charlstm_tui.palette import relevance
 from driven_app import driven
 from recorded_run import record
@@ -317,3 +319,12 @@ def test_keys_of_actions_that_have_another_name_now_are_kept() -> None:
     assert chosen == {"generate.read_left": ("f5", "f6"), "generate.report": ("f7",)}
     assert problems == []
     assert checked(generate__cells_why="f5", generate__why="f6")[0] == {"generate.why": ("f6",)}
+
+
+def test_printed_keys_are_a_configuration_of_the_default_ones(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["--keys"], standalone_mode=False) == 0
+    config.write_text(capsys.readouterr().out, encoding="utf-8")
+    problems: list[str] = []
+    chosen = checked_keys(load_config()[0].keys, lambda name, problem: problems.append(problem))
+    assert (load_config()[1], problems) == ((), [])
+    assert chosen == {action.id: action.default_keys for action in ACTIONS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import string
 from collections.abc import Callable, Iterable, Mapping
 
@@ -97,6 +98,16 @@ def checked_keys(
         stays = " ".join(map(key_name, dropped.default_keys))
         problem(dropped.id, f"{key_name(code)} is the key of {other.id} already; {dropped.id} stays on {stays}")
     return chosen
+
+
+def written_keys() -> str:
+    """The keys of all actions as a part of a configuration, which may be pasted there and changed."""
+    characters = {code: char for char, code in _TYPING.items() if char != " "}
+    lines = ["[keys]"]
+    for action in ACTIONS:
+        keys = [characters.get(key, key) for key in action.default_keys]
+        lines += [f"# {action.help}", f'"{action.id}" = {json.dumps(keys[0] if len(keys) == 1 else keys)}']
+    return "\n".join(lines)
 
 
 def _by_present_name(configured: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

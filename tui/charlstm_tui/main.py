@@ -59,6 +59,7 @@ process.set_frame_rate()  # before anything imports Textual
     metavar="[HOST:PORT]",
     help=f"Serve the app to browsers instead, at {Address()} unless told otherwise. Needs the package textual-serve.",
 )
+@click.option("--keys", is_flag=True, help="Print the keys of all actions, to be pasted into the configuration.")
 @click.version_option(package_name="charlstm-tui", prog_name="charlstm-tui", message="%(prog)s %(version)s")
 def command(
     text: str | None,
@@ -68,6 +69,7 @@ def command(
     config: Path | None,
     log: Path | None,
     serve: str | None,
+    keys: bool,
 ) -> int:
     """Train a character-level LSTM on any text, follow the training, and generate text with it.
 
@@ -75,6 +77,11 @@ def command(
     instead. Without arguments the app opens where you left off: at the run that is training, else at your
     runs, else at the texts to choose from.
     """
+    if keys:
+        from charlstm_tui.keymap import written_keys  # which imports Textual
+
+        click.echo(written_keys())
+        return 0
     if serve is None and not (os.environ.get("TEXTUAL_DRIVER") or (sys.stdin.isatty() and sys.stderr.isatty())):
         raise click.ClickException("it needs a terminal to draw on; without one, use the command `charlstm`")
     try:

@@ -71,7 +71,9 @@ class TextRow(TypedDict):
     name: str
     about: str
     bytes: NotRequired[int]
+    """Only with a file."""
     chars: NotRequired[int | None]
+    """Only with a built-in text: about so many, or ``null`` where that is not known."""
 
 
 class Baseline(TypedDict):
@@ -105,13 +107,13 @@ class StatsResult(TypedDict):
     text is too short."""
     bits: Annotated[dict[str, float] | None, Deprecated("baselines")]
     too_little: str | None
-    """Why there are no baselines."""
+    """Why there are no baselines; ``null`` with baselines."""
     sampled: bool
     """Whether the baselines come from a part of a large text."""
     parts_differ: str | None
-    """A warning when the held-out part is made of other characters than the training part."""
+    """A warning when the held-out part is made of other characters than the training part; ``null`` if it is not."""
     parts_overlap: str | None
-    """A warning when much of the held-out part is in the training part too."""
+    """A warning when much of the held-out part is in the training part too; ``null`` if it is not."""
     skipped: list[str]
     """Files and folders that could not be read."""
 
@@ -203,25 +205,28 @@ class RunRow(TypedDict):
     ``crashed``."""
     step: int
     planned_steps: int | None
+    """``null`` until the run is planned."""
     loss: float | None
-    """The lowest validation loss, in nats per character."""
+    """The lowest validation loss, in nats per character; ``null`` before the first validation."""
     best_loss: float | None
-    """The same."""
+    """The same; ``null`` before the first validation."""
     best_val: Annotated[float | None, Deprecated("best_loss")]
     best_kind: Literal["whole", "estimate"] | None
-    """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains."""
+    """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains; ``null`` before
+    the first validation."""
     train_seconds: float
     """Seconds spent in training steps."""
     work_seconds: float
     """Seconds of the run without pauses: training, validations and samples."""
     progress: float | None
-    """The fraction of the run that is done, 0 to 1, the final validation included."""
+    """The fraction of the run that is done, 0 to 1, the final validation included; ``null`` until the run is
+    planned."""
     seconds_left: float | None
-    """Estimated seconds until a running run ends."""
+    """Estimated seconds until a running run ends; ``null`` if it does not train."""
     text: str
     preset: str
     started_from: str | None
-    """The run or the file of the model whose weights it began with; ``null``: random ones."""
+    """The run or the file of the model whose weights it began with; ``null`` for a run from nothing."""
     bytes: int
     """Size of the run's folder."""
     message: str
@@ -272,13 +277,15 @@ class ControlResult(TypedDict):
     """The ``id`` of the ``control`` event that the run logs when it carries the command out."""
     command: str
     value: float | None
+    """``null`` for a command without one."""
     done: bool
     """Whether the command was carried out; always false without --wait, which does not ask. With --wait it is false
     when the run came to its own end before it read ``stop`` or ``finish``."""
     step: int | None
-    """With --wait: the step at which it was carried out; for ``stop`` and ``finish``, the last step of the run."""
+    """The step at which it was carried out; for ``stop`` and ``finish``, the last step of the run; ``null`` without
+    --wait."""
     state: str | None
-    """With --wait: the state of the run afterwards."""
+    """The state of the run afterwards; ``null`` without --wait."""
 
 
 class RenameResult(TypedDict):
@@ -312,7 +319,7 @@ class InfoResult(TypedDict):
     loss: float | None
     """Validation loss of the model, in nats per character; ``null`` when the file does not say."""
     loss_kind: Literal["whole", "estimate"] | None
-    """As ``best_kind`` of ``runs``."""
+    """As ``best_kind`` of ``runs``; ``null`` where the file does not say."""
     vocabulary: list[str]
     text_options: dict[str, Any]
     info: dict[str, Any]
@@ -351,7 +358,7 @@ class SessionResult(TypedDict):
 
     path: str
     out: str | None
-    """The file that was written with ``--out``."""
+    """The file that was written; ``null`` without --out."""
     title: str
     model: str
     """The model that wrote it, as the file names it; empty if it does not."""
@@ -389,21 +396,26 @@ class CheckpointResult(TypedDict):
 
     step: int
     loss: float | None
-    """Its validation loss in nats, where it was measured."""
+    """Its validation loss in nats; ``null`` where it was not measured."""
     text: str
     """Without the prime."""
 
 
 class GenerateResult(TypedDict):
-    """From ``generate``: ``text``, or ``texts`` with --samples, or ``checkpoints`` with --checkpoints. The prime is not
-    included. ``out`` and ``bytes`` are those of the page that --out wrote."""
+    """From ``generate``. The prime is not included. ``out`` and ``bytes`` are those of the page that --out wrote."""
 
     text: NotRequired[str]
+    """Only without --samples and --checkpoints."""
     texts: NotRequired[list[str]]
+    """Only with --samples."""
     steps: NotRequired[list[GeneratedStep]]
+    """Only with --show-probs."""
     checkpoints: NotRequired[list[CheckpointResult]]
+    """Only with --checkpoints."""
     out: NotRequired[str]
+    """Only with --checkpoints --out."""
     bytes: NotRequired[int]
+    """Only with --checkpoints --out."""
 
 
 # -- evaluation --------------------------------------------------------------------------------------------------
@@ -435,7 +447,7 @@ class EvalResult(LossFigures):
     """How well a model predicts a text, from ``eval``."""
 
     dynamic: NotRequired[DynamicResult]
-    """With ``--dynamic``; the other figures are those of the fixed weights."""
+    """Only with --dynamic; the other figures are those of the fixed weights."""
 
 
 class ScoredPlace(TypedDict):
@@ -461,6 +473,7 @@ class ScoredLine(TypedDict):
     loss: float | None
     """``null`` for a line without a predicted character."""
     bits_per_char: float | None
+    """``null`` for a line without a predicted character."""
     text: str
 
 
@@ -481,15 +494,16 @@ class ScoreResult(LossFigures):
     figures are ``null``. With ``--dynamic`` all of them are those of the model that learns while it reads."""
 
     strength: NotRequired[float]
-    """With ``--dynamic``: as given with ``--strength``."""
+    """Only with --dynamic: as given with --strength."""
     text: str
     """What was scored; the lists below have one entry for each of its characters."""
     losses: list[float | None]
+    """``null`` for the first character."""
     bits: Annotated[list[float | None], Deprecated("losses")]
     ranks: list[int | None]
-    """1 for the most likely character."""
+    """1 for the most likely character; ``null`` for the first character."""
     entropy: list[float | None]
-    """Bits that the model expected."""
+    """Bits that the model expected; ``null`` for the first character."""
     places: list[ScoredPlace]
     lines: list[ScoredLine]
     sentences: list[ScoredSentence]
@@ -540,15 +554,15 @@ class NamedCellRow(TypedDict):
     """The upper end: the 99th percentile."""
     where_true: float | None
     """The mean of the cell's state, at the same characters, where a yes/no feature is true; ``null`` for a graded
-    one."""
+    feature."""
     where_false: float | None
-    """The same where it is not true."""
+    """The same where it is not true; ``null`` for a graded feature."""
     chars: int
     """Characters of the text that were read."""
     places: int
     """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None
-    """Training steps of the model; ``null`` where its file does not say."""
+    """Training steps of the model; ``null`` where the model's file does not say."""
 
 
 class CellScoreRow(TypedDict):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterable
 from dataclasses import replace
@@ -609,16 +607,3 @@ def test_a_word_that_has_begun_is_completed(random_model: Model) -> None:
 def test_next_words_follow_what_the_model_reads_of_the_prime(random_model: Model, prime: str, read: str) -> None:
     """It decided by the last character of the prime, which the model may not know, whether a word has begun."""
     assert next_words(random_model, prime, count=4) == next_words(random_model, read, count=4)
-
-
-def test_figures_of_the_commands_are_those_of_plain_numpy(random_model: Model, tmp_path: Path) -> None:
-    """The script imports nothing of charlstm; it is run on trained models by hand."""
-    save_model(tmp_path / "random.safetensors", random_model)
-    words = np.random.default_rng(2).choice(["a", "bad", "face", "hid", "cab", "jig", "beach\n"], 1200)
-    (tmp_path / "words.txt").write_text(" ".join(words))
-    script = Path(__file__).parents[2] / "benchmarks" / "recompute_insight.py"
-    files = [str(tmp_path / "random.safetensors"), str(tmp_path / "words.txt")]
-    done = subprocess.run([sys.executable, str(script), *files], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    for figure in ("“blank”: AUC of cell", "probe of “blank”: AUC", "rise of the loss", "context: characters used"):
-        assert figure in done.stdout

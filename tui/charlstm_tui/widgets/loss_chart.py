@@ -2,7 +2,7 @@
 
 The drawing itself is ``chart_painting``'s; the series come ready from ``charlstm.runs.series``. Our own and not a
 plotting library's, because a loss chart needs a logarithm, gaps at not-a-number, labelled reference lines and
-validation on top, at some milliseconds a redraw (tests/benchmarks/screens.py).
+validation on top, at some milliseconds a redraw.
 """
 
 from __future__ import annotations
