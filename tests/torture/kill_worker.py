@@ -41,7 +41,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
-from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
+from charlstm.training.events import Decided, Event, Sampled, Stepped, Validated
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from faulty_disk import FaultyDisk, PowerLossDisk, killed
@@ -296,7 +296,7 @@ def main() -> int:
             print(f"the untouched run failed with {status}:\n{untouched.log_path.read_text()}", file=sys.stderr)
             return 1
         if asked.thread_changes:
-            changes = [e.value for e in read_events(untouched.events_path) if isinstance(e, Controlled)]
+            changes = [e.threads for e in read_events(untouched.events_path) if isinstance(e, Decided)]
             assert changes == list(THREADS_FROM.values()), changes
         total = int(beside(untouched, "calls").read_text())
 

@@ -48,6 +48,7 @@ from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
+    Decided,
     Finished,
     Paused,
     Resumed,
@@ -114,7 +115,7 @@ class _Change:
     """A change of the course of a run, which acts once a state that names it is on disk: then no resume forgets it, and
     none has to repeat it. No step is taken until then."""
 
-    event: Controlled
+    event: Controlled | Decided
     settings: Settings
     plan: Plan
     schedule: LearningRate
@@ -724,7 +725,7 @@ class Trainer:
         left = self._time_limit.new_steps_left(self.plan, self.schedule, progress, last)
         if left is None:
             return
-        yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
+        yield Decided(step=progress.step, steps_left=left)
         self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
         spread = spread_validations(self.plan, self.settings, left)
         if spread.val_every >= MUCH_RARER * self.plan.val_every:
@@ -741,8 +742,7 @@ class Trainer:
         self._thread_search.add(*self._last_step)
         count = self._thread_search.count
         if count != self.plan.threads:
-            step = self.progress.step
-            event = Controlled(step=step, id=f"threads-{step}", command="threads", value=float(count))
+            event = Decided(step=self.progress.step, threads=count)
             self._propose(event, plan=replace(self.plan, threads=count))
 
     # ── commands and changes ──────────────────────────────────────────────────────────────────────────────────────
@@ -796,7 +796,7 @@ class Trainer:
 
     def _propose(
         self,
-        event: Controlled,
+        event: Controlled | Decided,
         *,
         settings: Settings | None = None,
         plan: Plan | None = None,
@@ -815,11 +815,11 @@ class Trainer:
         self._change = None
         self.settings, self._plan, self._schedule = change.settings, change.plan, change.schedule
         self._time_limit = TimeLimit(self.settings, self._clock)
-        if change.event.command == "threads":
+        if isinstance(change.event, Decided):
             torch.set_num_threads(change.plan.threads)
             self._thread_search.price = time.perf_counter() - change.since
         events: list[AnyEvent] = [replace(change.event, time=time.time())]
-        if change.event.command == "finish" and self.paused:
+        if isinstance(change.event, Controlled) and change.event.command == "finish" and self.paused:
             events.append(self._end_pause())
         return events
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from charlstm.runs.liveness import RunFigures
 from charlstm.training.events import (
     Controlled,
+    Decided,
     Event,
     Failed,
     Finished,
@@ -324,8 +325,10 @@ class RunSeries:
             case Controlled():
                 self.controls.append(event)
                 self.handled.add(event.id)
-                if event.command in ("finish", "more", "replan"):  # the value is how many steps are left
+                if event.command in ("finish", "more"):  # the value is how many steps are left
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
+            case Decided() if event.steps_left is not None:
+                self.planned_steps = event.step + event.steps_left
             case Paused():
                 self.paused = event
                 self.interruptions.append(event)

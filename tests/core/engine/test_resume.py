@@ -23,7 +23,7 @@ from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
-from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped, Validated
+from charlstm.training.events import Controlled, Decided, Event, Finished, Resumed, Started, Stepped, Validated
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
@@ -525,7 +525,7 @@ def test_run_whose_threads_change_is_continued_exactly_after_a_kill(
     one_thread, _ = untouched(corpus, settings, fused)
     ForcedThreads(monkeypatch, {17: 2, 33: 1})
     whole, reference = untouched(corpus, settings, fused)
-    assert [(event.step, event.value) for event in whole if isinstance(event, Controlled)] == [(17, 2.0), (33, 1.0)]
+    assert [(event.step, event.threads) for event in whole if isinstance(event, Decided)] == [(17, 2), (33, 1)]
     assert log_of(whole) != log_of(one_thread), "or else this test shows nothing"
     for killed in (12, 17, 18, 30, 34, 45):
         store = MemoryStore()
@@ -547,7 +547,7 @@ def test_resumed_search_that_wants_a_change_at_once_waits_until_the_log_ends(
     assert store.states[-1].step == 20
     forced.changes = {step: 2 - step % 2 for step in range(20, 61)}
     second = resumed_after(first, corpus, settings, store)
-    changes = [event.step for event in second if isinstance(event, Controlled)]
+    changes = [event.step for event in second if isinstance(event, Decided)]
     assert changes
     assert min(changes) == first[-1].step == 28
     again = [line for line in log_of(second) if json.loads(line)["step"] <= 28]

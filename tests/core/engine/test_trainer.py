@@ -34,6 +34,7 @@ from charlstm.training import estimate as estimates
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
+    Decided,
     Event,
     Finished,
     Paused,
@@ -243,9 +244,8 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, m
     events = run(trainer)
     last = events[-1]
     assert isinstance(last, Finished)
-    replans = [event for event in events if isinstance(event, Controlled)]
+    replans = [event for event in events if isinstance(event, Decided)]
     assert replans
-    assert {event.command for event in replans} == {"replan"}
     assert 1.8 <= trainer.progress.work_seconds <= 2.0
     assert last.reason == "done"
     assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
@@ -261,7 +261,7 @@ def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(
     plan = make_plan(planned_steps=85, val_every=3, snapshot_steps=(0,), seconds_per_step=0.35)
     trainer = Trainer(corpus, settings, plan=plan, store=(store := MemoryStore()))
     events = run(trainer)
-    moved = [event.step for event in events if isinstance(event, Controlled)]
+    moved = [event.step for event in events if isinstance(event, Decided)]
     assert moved == [3]
     validated = [event.step for event in events if isinstance(event, Validated) and not event.whole]
     assert trainer.progress.step == 480
@@ -301,7 +301,7 @@ def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
-    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
     assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
     assert 190 < again.progress.step <= 240
 
@@ -322,7 +322,7 @@ def test_resumed_trainer_does_not_count_loading_in_its_pace(
         clock.now += 100.0
 
     monkeypatch.setattr(TrainStep, "load", slowly)
-    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
     assert ends[0] > 400  # at 6 seconds a step it would have been 140
 
 
@@ -944,12 +944,12 @@ def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(
     trainer = Trainer(corpus, settings.with_changes(threads=None), plan=replace(plan, threads=2), store=store)
     changes = []
     for event in trainer.events():
-        if isinstance(event, Controlled):
-            assert (event.command, event.step) == ("threads", len(used))
+        if isinstance(event, Decided):
+            assert event.step == len(used)
             saved = store.states[-1]
-            assert (saved.step, saved.record["plan"]["threads"]) == (event.step, event.value)
-            changes.append(event.value)
-    assert changes[0] == 1.0
+            assert (saved.step, saved.record["plan"]["threads"]) == (event.step, event.threads)
+            changes.append(event.threads)
+    assert changes[0] == 1
     assert used[:7] == [2] * 7
     assert used[-1] == 1
     assert len(used) == 60
