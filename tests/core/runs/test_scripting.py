@@ -13,7 +13,7 @@ import pytest
 import charlstm
 from charlstm.runs import launch
 from charlstm.runs.status import RunState
-from charlstm.training.events import Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
 from recorded_run import record
 
