@@ -102,7 +102,7 @@ class Disk:
             os.unlink(name, dir_fd=folder)
 
     def sync_folder(self, folder: Path) -> None:
-        """Flush the names in ``folder`` to the disk. Does nothing on Windows, which has no such call."""
+        """Flush the names in ``folder`` to the disk."""
         system.sync_folder(*_at(folder))
 
 
@@ -124,15 +124,11 @@ _anchors: dict[str, int] = {}
 
 
 @contextlib.contextmanager
-def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
+def anchored(folder: Path, descriptor: int) -> Iterator[None]:
     """Inside the block, make every change below the path ``folder`` in the folder that ``descriptor`` has open.
 
     So a folder that is moved away, or replaced by another of the same name, still gets its own files and no others.
-    Without a descriptor (Windows) paths are used as they are.
     """
-    if descriptor is None:
-        yield
-        return
     _anchors[str(folder)] = descriptor
     try:
         yield
@@ -206,7 +202,7 @@ def open_file(path: Path) -> io.BufferedReader:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in ``folder`` to the disk (not on Windows)."""
+    """Flush the names in ``folder`` to the disk."""
     disk.sync_folder(folder)
 
 

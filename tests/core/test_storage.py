@@ -95,7 +95,6 @@ def test_truncate_torn_line_removes_incomplete_last_line(tmp_path: Path, content
     assert path.read_bytes() == expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
 @pytest.mark.parametrize("supported", [True, False])
 def test_sync_on_macos_flushes_drive_cache(tmp_path: Path, supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated: records the calls that would be made on macOS, for a file and for its folder."""
@@ -192,7 +191,6 @@ def make_special(path: Path, kind: str) -> None:
             path.mkdir()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_open_file_refuses_what_is_no_file_without_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
@@ -205,7 +203,6 @@ def test_open_file_refuses_what_is_no_file_without_waiting(tmp_path: Path, kind:
         storage.read_json(path)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
 @pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
 def test_disk_refuses_to_write_to_what_is_no_file(tmp_path: Path, flags: int) -> None:
     """A pipe that nobody reads takes 64 kB, and then the writer waits."""

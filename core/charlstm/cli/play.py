@@ -388,7 +388,7 @@ def converse(player: Player) -> None:
 
 def _typed_lines(player: Player) -> Iterator[str]:
     """Lines from a terminal, with history, editing and completion where the system has readline."""
-    with contextlib.suppress(ImportError):  # Windows
+    with contextlib.suppress(ImportError):
         import readline
 
         readline.set_completer(cast("Callable[[str, int], str | None]", player.complete))  # typeshed says a list

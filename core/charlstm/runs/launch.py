@@ -222,7 +222,7 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
                     stdout=log,
                     stderr=log,
                     close_fds=True,
-                    **system.detached_popen_options(),
+                    start_new_session=True,  # it outlives its parent, terminal and connection
                 )
             except OSError:  # restore what was there
                 if before is None:

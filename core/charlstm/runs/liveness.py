@@ -43,17 +43,15 @@ class LockHeldError(RunError):
 class RunLock:
     """A held lock. The run's folder is kept open, so that another folder at its path is recognised."""
 
-    def __init__(self, path: Path, lock: BaseFileLock, folder: int | None, folder_locked: bool) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock, folder: int, folder_locked: bool) -> None:
         self._path = path
         self._lock = lock
         self.folder = folder
-        """Descriptor of the run's folder; ``None`` on Windows."""
-        self._inode = None if folder is None or folder_locked else self._inode_of(path.name)
+        """Descriptor of the run's folder."""
+        self._inode = None if folder_locked else self._inode_of(path.name)
 
     def folder_problem(self) -> FolderProblem | None:
         """Why the holder must not continue writing, or ``None``. Cheap enough for between two steps."""
-        if self.folder is None:
-            return None
         try:
             if not _is_at(self._path.parent, os.fstat(self.folder)):
                 return "moved" if self.is_a_run else "deleted"
@@ -67,16 +65,14 @@ class RunLock:
     def is_a_run(self) -> bool:
         """Whether the folder, wherever it is now, has its ``run.json``."""
         try:
-            return self.folder is None or self._inode_of("run.json") is not None
+            return self._inode_of("run.json") is not None
         except OSError:  # a disk that does not answer proves nothing
             return True
 
     def release(self) -> None:
         """Release the lock and close the folder."""
         self._lock.release()
-        if self.folder is not None:
-            os.close(self.folder)
-            self.folder = None
+        os.close(self.folder)
 
     def _inode_of(self, name: str) -> int | None:
         try:
@@ -114,8 +110,7 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
                 raise _held(path)
             time.sleep(POLL)
     except BaseException:
-        if folder is not None:
-            os.close(folder)
+        os.close(folder)
         raise
     return RunLock(path, lock, folder, folder_locked=bool(locked))
 

@@ -536,7 +536,6 @@ def test_missing_device_creates_no_run(
     assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a current folder cannot be deleted there")
 @pytest.mark.parametrize(
     "words", [("stats", "a.txt"), ("runs",), ("corpora",), ("train", "a.txt"), ("import", "a.net"), ("generate", "no")]
 )

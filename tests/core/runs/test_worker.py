@@ -230,7 +230,6 @@ def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], 
     assert run.status().state == "stopped"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
@@ -238,7 +237,6 @@ def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script],
     assert not run.path.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(
     run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -272,7 +270,6 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
 @pytest.mark.parametrize("replaced", [True, False])
 def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], replaced: bool
@@ -323,7 +320,6 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     assert made[0].state.step == 8
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -339,7 +335,6 @@ def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
     assert content(run.path) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be moved")
 def test_moved_folder_ends_the_wait_for_a_full_disk(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,7 +357,6 @@ def test_moved_folder_ends_the_wait_for_a_full_disk(
     assert waited
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
 def test_removed_log_is_written_again(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], how: str, monkeypatch: pytest.MonkeyPatch
@@ -386,7 +380,6 @@ def test_removed_log_is_written_again(
     assert run.status().state == "stopped"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_log_removed_after_the_last_step_is_written_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
@@ -400,7 +393,6 @@ def test_log_removed_after_the_last_step_is_written_again(run: Run, train: Calla
     assert worker.LOG_RESTORED in run.log_path.read_text()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
 def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -415,7 +407,6 @@ def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     assert Run(tmp_path / "moved").status().state == "finished"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -430,7 +421,6 @@ def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
     assert not run.heartbeat_path.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_heartbeat_that_was_written_again_in_a_folder_that_is_being_deleted_is_removed(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,7 +440,6 @@ def test_heartbeat_that_was_written_again_in_a_folder_that_is_being_deleted_is_r
     assert not run.heartbeat_path.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_second_worker_is_refused_after_the_lock_file_was_removed(
     run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -472,7 +461,6 @@ def test_second_worker_is_refused_after_the_lock_file_was_removed(
     assert not system.is_locked(run.lock_path)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
 def test_worker_stops_without_its_lock_file_where_folders_have_no_locks(
     run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
