@@ -168,7 +168,7 @@ def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
 
 def test_version_is_that_of_the_installed_package() -> None:
     assert charlstm.__version__ == version("charlstm-tui")
-    assert "__version__" in dir(charlstm)
+    assert dir(charlstm) == sorted([*charlstm.__all__, "__version__"])
 
 
 def test_models_and_arrays_have_a_short_repr() -> None:

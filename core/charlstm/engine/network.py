@@ -52,8 +52,8 @@ class CharLSTM(nn.Module):
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
         with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator
-            self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers)
-            self.fc = nn.Linear(hidden_size, vocab_size)
+            self.lstm = nn.LSTM(self.config.vocab_size, self.config.hidden_size, self.config.num_layers)
+            self.fc = nn.Linear(self.config.hidden_size, self.config.vocab_size)
         # to_empty() would compute with meta tensors, for which torch imports sympy: 1 s at the start of every run
         empty = {name: torch.empty(weight.shape, dtype=weight.dtype) for name, weight in self.state_dict().items()}
         self.load_state_dict(empty, assign=True)

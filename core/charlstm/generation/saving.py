@@ -26,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage, user_files
+from charlstm.arguments import whole_number
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.clamp import check_clamps, parse_clamp
-from charlstm.generation.document import whole_number
 from charlstm.generation.prime import Prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings

@@ -207,6 +207,7 @@ def resume_run(run: _folder.Run, *, changes: Mapping[str, Any] | None = None) ->
         arguments.instance("changes", changes, Mapping, "settings by name", error=SettingsError)
         for name in changes:
             check_name(name)
+        changes = {name: arguments.of_python(value) for name, value in changes.items()}  # the worker gets them as JSON
     return Run(launch.resume_run(run, changes=changes).path)
 
 
