@@ -100,6 +100,20 @@ def test_generate_and_score_take_a_model_or_its_name() -> None:
     assert charlstm.score("demo", "a text").mean_nats == charlstm.score(demo, "a text").mean_nats
 
 
+def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLSTM_RUNS", str(RUNS))
+    run, corpus, file = charlstm.load_model("finished"), make_corpus(words(100)), tmp_path / "copy.safetensors"
+    charlstm.save_model(file, "finished")
+    for given in ("finished", file, str(file), RUNS / "finished"):
+        assert charlstm.Session(given).model.vocabulary == run.vocabulary
+        assert charlstm.CharLSTM.from_model(given).config == run.config
+        assert charlstm.preset("quick", start_from=given) == charlstm.preset("quick", start_from=run.config)
+        trainer = charlstm.Trainer(corpus, charlstm.Settings(max_steps=1), start_from=given)
+        assert trainer.settings.hidden_size == run.config.hidden_size
+    with pytest.raises(charlstm.CharLSTMError, match="There is no run 'finnished'.*did you mean finished"):
+        charlstm.Session("finnished")
+
+
 def test_evaluate_reads_the_part_that_is_named() -> None:
     corpus = make_corpus(words(600))
     network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)

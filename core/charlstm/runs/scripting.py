@@ -193,16 +193,21 @@ def start_run(
     return Run(run.path)
 
 
-def resume_run(run: _folder.Run, *, changes: Mapping[str, Any] | None = None) -> Run:
+def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | None = None) -> Run:
     """Start a process that resumes ``run`` from its last checkpoint, with changed settings if given.
 
+    Args:
+        run: a run, or what :func:`find_run` takes.
+        changes: settings by name, such as ``{"max_steps": 2000}``.
+
     Raises:
-        RunError: it has a process already, or it is finished and ``changes`` do not extend it.
+        RunError: there is no such run, it has a process already, or it is finished and ``changes`` do not extend it.
         SettingsError: ``changes`` have an unknown name, a wrong value, or a setting that is fixed once a run has begun.
     """
     from charlstm.runs import launch  # numpy, which listing runs does not need
 
-    arguments.instance("run", run, _folder.Run, "a Run, such as charlstm.find_run gives", error=RunError)
+    if not isinstance(run, _folder.Run):
+        run = find_run(arguments.path("run", run, takes="a Run, its name or its folder", error=RunError))
     if changes is not None:
         arguments.instance("changes", changes, Mapping, "settings by name", error=SettingsError)
         for name in changes:
