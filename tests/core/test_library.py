@@ -110,7 +110,7 @@ def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, mo
         assert charlstm.preset("quick", start_from=given) == charlstm.preset("quick", start_from=run.config)
         trainer = charlstm.Trainer(corpus, charlstm.Settings(max_steps=1), start_from=given)
         assert trainer.settings.hidden_size == run.config.hidden_size
-    with pytest.raises(charlstm.CharLSTMError, match="There is no run 'finnished'.*did you mean finished"):
+    with pytest.raises(charlstm.CharLSTMError, match=r"There is no run 'finnished'.*did you mean finished"):
         charlstm.Session("finnished")
 
 
