@@ -21,7 +21,7 @@ from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
-from charlstm.text.batches import TrainingText
+from charlstm.text.batches import TrainingText, known_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
 from charlstm.training.settings import Settings, SplitMode
@@ -265,7 +265,7 @@ def evaluate(
         characters has N − 1.
 
     Raises:
-        TextError: the part is empty, or the text has to be split and holds characters that the model does not know.
+        TextError: the part has fewer than two characters that the model knows.
         ModelError: the network does not have as many outputs as ``corpus`` has symbols, or the weights are too large.
         ModelError, RunError: as :func:`load_model`.
     """
@@ -294,27 +294,21 @@ def evaluate(
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
         if isinstance(model.info.get("settings"), dict):
             settings = Settings.from_dict(model.info["settings"])
-    ids, unknown = corpus.encoded_for(vocabulary)
-    spans: Sequence[tuple[int, int]] = [(0, len(ids))]
-    if corpus.validation is not None and len(ids) == corpus.chars:
-        spans = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
+    ids, _ = corpus.encoded_for(vocabulary)
+    spans: Sequence[tuple[int, int]] = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
     if part != "all":
-        if len(ids) != corpus.chars:
-            raise TextError(
-                f"{corpus.name} has {sum(unknown.values()):,} characters that the model does not know, so it cannot be "
-                'split as in training: evaluate part="all"'
-            )
         parts = TrainingText.of(
             corpus,
-            vocabulary,
+            corpus.vocabulary,
             settings.val_fraction if val_fraction is None else val_fraction,
             split or settings.split,
             settings.test_fraction if test_fraction is None else test_fraction,
         )
         spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
-    if not any(stop - start > 1 for start, stop in spans):
+    read, _ = known_spans(corpus, vocabulary, spans)
+    if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    return evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    return evaluate_spans(network, ids, read, max_chars, progress=progress)
 
 
 def activations(model: GivenModel, text: str) -> Activations:

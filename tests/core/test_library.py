@@ -138,11 +138,18 @@ def test_evaluate_refuses_what_has_no_figure() -> None:
         charlstm.evaluate(network, corpus, val_fraction=0.0)
     with pytest.raises(charlstm.CharLSTMError, match="outputs"):
         charlstm.evaluate(charlstm.CharLSTM(3, 8, 1), corpus)
-    model = network.to_model(corpus.vocabulary)
-    other = make_corpus(words(100) + "€€")
-    with pytest.raises(charlstm.CharLSTMError, match="2 characters that the model does not know"):
-        charlstm.evaluate(model, other)
-    assert charlstm.evaluate(model, other, "all").chars == corpus.chars - 1
+    with pytest.raises(charlstm.CharLSTMError, match="nothing to evaluate"):
+        charlstm.evaluate(network.to_model(corpus.vocabulary), make_corpus("€" * 100))
+
+
+def test_evaluate_divides_a_text_with_unknown_characters_where_they_stand() -> None:
+    """Such a text could not be divided."""
+    corpus, text = make_corpus(words(100)), words(100)
+    model = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1).to_model(corpus.vocabulary)
+    other = make_corpus("€" * 100 + text[:100] + "€" + text[100:300])
+    for part, known in (("train", text[:259]), ("validation", text[259:300]), ("all", text[:300])):
+        expected, found = charlstm.evaluate(model, make_corpus(known), "all"), charlstm.evaluate(model, other, part)  # type: ignore[arg-type]
+        assert (found.chars, found.loss) == (len(known) - 1, pytest.approx(expected.loss, rel=1e-5))
 
 
 def test_novelty_finds_what_is_copied_from_a_corpus() -> None:

@@ -451,7 +451,6 @@ def test_failure_prints_one_sentence(workspace: Path, run_cli: RunCli, words: li
         (["train", "data/fox.txt", "--lr", "-1"], "lr takes a number above 0"),
         (["generate", "fox", "--top-k", "0"], "top_k"),
         (["control", "fox", "dance"], "dance"),
-        (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part"),
         (["dance"], "dance"),
     ],
 )
