@@ -74,10 +74,16 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
 
 
 def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
-    """The model file that ``word`` names: a ``.safetensors`` file, the name or folder of a run (its best model so far,
-    or its snapshot after ``snapshot`` steps), or ``demo``.
+    """The model file that ``word`` names.
 
-    Raises :class:`ModelError` or :class:`RunError`, with a sentence that says what exists instead.
+    Args:
+        word: a ``.safetensors`` file, the name or folder of a run, or ``"demo"``, which is included.
+        runs_dir: the folder in which runs are looked for by name; None is the default one.
+        snapshot: of a run, the snapshot after this many training steps; None is the best model so far.
+
+    Raises:
+        ModelError: there is no such file or snapshot.
+        RunError: there is no such run, or it has no model yet. The sentence says what exists instead.
     """
     arguments.path("word", word, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
     snapshot = None if snapshot is None else arguments.whole("The step of a snapshot", snapshot, 0, error=ModelError)

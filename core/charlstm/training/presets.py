@@ -42,12 +42,18 @@ def preset(
     vocab_size: int = 100,
     start_from: ModelConfig | GivenModel | None = None,
 ) -> Settings:
-    """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct.
+    """The settings of the preset ``name`` for a text.
 
-    ``start_from`` is a model that predicts the text already and that training will start from: the model, what
-    :func:`charlstm.load_model` takes, such as ``"demo"``, or its shape. None is a start from random weights.
+    Args:
+        name: ``"quick"``, ``"standard"``, ``"best"`` or ``"reference"``.
+        chars: characters of the text, with the held-out part.
+        vocab_size: how many of them are distinct.
+        start_from: a model that predicts the text already and that training will start from: the model, what
+            :func:`charlstm.load_model` takes, such as ``"demo"``, or its shape. None is a start from random weights.
 
-    Raises :class:`SettingsError` for an unknown name or a wrong size, and as :func:`charlstm.load_model` does.
+    Raises:
+        SettingsError: an unknown name, or a size that is not a whole number of at least 0.
+        ModelError, RunError: as :func:`charlstm.load_model`.
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
