@@ -175,12 +175,12 @@ def _serve(written: str, arguments: list[str]) -> None:
 def main() -> None:
     """Run the app with the arguments of this process, and exit with its code."""
     replace_closed()
-    code = run(sys.argv[1:])
+    code = run()
     discard_unwritten()
     process.exit_now(code)
 
 
-def run(argv: list[str]) -> int:
+def run(argv: list[str] | None = None) -> int:
     """Run the app and return its exit code. What is wrong with the arguments is said in one sentence."""
     try:
         code = command.main(args=argv, prog_name="charlstm-tui", standalone_mode=False)
