@@ -41,6 +41,20 @@ def number(
     raise error(f"{name} takes a number{_between(low, high)}, not {short(value)}")
 
 
+def of_python(value: Any) -> Any:
+    """``value``, or if it is a number of another kind, such as numpy's, the same number as an int or a float."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return value
+    return int(value) if isinstance(value, numbers.Integral) else float(value)
+
+
+def whole_number(value: Any, least: int, most: int) -> int:
+    """A number of a JSON file, if it is a whole one in these limits. Raises :class:`ValueError`."""
+    if type(value) is not int or not least <= value <= most:
+        raise ValueError(f"{str(value)[:50]} is not a whole number from {least} to {most}")
+    return value
+
+
 def text(name: str, value: object, *, error: Error = GenerationError) -> str:
     """``value``, if it is a string."""
     if not isinstance(value, str):

@@ -19,8 +19,9 @@ from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSetting
 from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
+from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
-from charlstm.text.batches import TrainingText
+from charlstm.text.batches import TrainingText, known_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
 from charlstm.training.settings import Settings, SplitMode
@@ -46,8 +47,6 @@ _MOST_BACK = 100_000
 _MOST_PLACES = 1_000_000
 
 _CORPUS = "a Corpus, such as charlstm.open_corpus gives"
-
-_MODEL = "a Model, the file of one, the name of a run or 'demo'"
 
 
 def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Path | None = None) -> Model:
@@ -75,10 +74,16 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
 
 
 def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot: int | None = None) -> Path:
-    """The model file that ``word`` names: a ``.safetensors`` file, the name or folder of a run (its best model so far,
-    or its snapshot after ``snapshot`` steps), or ``demo``.
+    """The model file that ``word`` names.
 
-    Raises :class:`ModelError` or :class:`RunError`, with a sentence that says what exists instead.
+    Args:
+        word: a ``.safetensors`` file, the name or folder of a run, or ``"demo"``, which is included.
+        runs_dir: the folder in which runs are looked for by name; None is the default one.
+        snapshot: of a run, the snapshot after this many training steps; None is the best model so far.
+
+    Raises:
+        ModelError: there is no such file or snapshot.
+        RunError: there is no such run, or it has no model yet. The sentence says what exists instead.
     """
     arguments.path("word", word, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
     snapshot = None if snapshot is None else arguments.whole("The step of a snapshot", snapshot, 0, error=ModelError)
@@ -88,15 +93,19 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
         return models.find_model(word, runs_dir, snapshot=snapshot)
 
 
-def save_model(path: str | Path, model: Model) -> None:
+def save_model(path: str | Path, model: GivenModel) -> None:
     """Create or replace the file ``path`` atomically. Equal models give equal bytes.
 
+    Args:
+        model: a model, or what :func:`load_model` takes.
+
     Raises:
+        ModelError, RunError: as :func:`load_model`.
         CharLSTMError: the weights do not fit the configuration or are not finite, ``info`` is not JSON, or the file
             cannot be written.
     """
     arguments.path("path", path)
-    arguments.instance("model", model, Model, "a Model", error=ModelError)
+    model = given_model(model)
     try:
         with arguments.disk_errors("The file", path, error=ModelError):
             file.save_model(path, model)
@@ -128,7 +137,7 @@ def load_state(path: str | Path) -> TrainingState:
 
 
 def generate(
-    model: Model | str | Path,
+    model: GivenModel,
     prime: str = "",
     length: int = 1000,
     *,
@@ -159,11 +168,11 @@ def generate(
         ModelError, RunError: as :func:`load_model`.
     """
     recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
-    return _generate.generate(_loaded(model), prime, length, recipe, stop=stop)
+    return _generate.generate(given_model(model), prime, length, recipe, stop=stop)
 
 
 def generate_many(
-    model: Model | str | Path,
+    model: GivenModel,
     prime: str = "",
     length: int = 1000,
     *,
@@ -187,7 +196,7 @@ def generate_many(
         ``samples`` texts, without the prime.
     """
     return _generate.generate_many(
-        _loaded(model),
+        given_model(model),
         prime,
         length,
         Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps),
@@ -197,7 +206,7 @@ def generate_many(
     )
 
 
-def score(model: Model | str | Path, text: str) -> scoring.Scores:
+def score(model: GivenModel, text: str) -> scoring.Scores:
     """Compute how surprising each character of ``text`` is for a model, and where it is surprised most.
 
     Args:
@@ -210,12 +219,10 @@ def score(model: Model | str | Path, text: str) -> scoring.Scores:
         GenerationError: the text has fewer than two characters that the model knows.
         ModelError, RunError: as :func:`load_model`.
     """
-    return scoring.score(_loaded(model), arguments.text("text", text))
+    return scoring.score(given_model(model), arguments.text("text", text))
 
 
-def score_dynamic(
-    model: Model | str | Path, text: str, *, strength: float = 1.0, segment: int | None = None
-) -> scoring.Scores:
+def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segment: int | None = None) -> scoring.Scores:
     """Compute how surprising each character of ``text`` is for a model that learns from those before it.
 
     A copy of the model learns (dynamic evaluation); the model does not change.
@@ -232,11 +239,11 @@ def score_dynamic(
         GenerationError: the text has fewer than two characters that the model knows, or an argument is out of range.
         ModelError, RunError: as :func:`load_model`.
     """
-    return dynamic.score_dynamic(_loaded(model), arguments.text("text", text), strength=strength, segment=segment)
+    return dynamic.score_dynamic(given_model(model), arguments.text("text", text), strength=strength, segment=segment)
 
 
 def evaluate(
-    model: Model | CharLSTM | str | Path,
+    model: GivenModel | CharLSTM,
     corpus: Corpus,
     part: Part = "validation",
     *,
@@ -264,7 +271,7 @@ def evaluate(
         characters has N − 1.
 
     Raises:
-        TextError: the part is empty, or the text has to be split and holds characters that the model does not know.
+        TextError: the part has fewer than two characters that the model knows.
         ModelError: the network does not have as many outputs as ``corpus`` has symbols, or the weights are too large.
         ModelError, RunError: as :func:`load_model`.
     """
@@ -289,34 +296,28 @@ def evaluate(
                 "symbols: evaluate it on the text that it was trained on, or pass a Model, which has a vocabulary"
             )
     else:
-        model = _loaded(model)
+        model = given_model(model)
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
         if isinstance(model.info.get("settings"), dict):
             settings = Settings.from_dict(model.info["settings"])
-    ids, unknown = corpus.encoded_for(vocabulary)
-    spans: Sequence[tuple[int, int]] = [(0, len(ids))]
-    if corpus.validation is not None and len(ids) == corpus.chars:
-        spans = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
+    ids, _ = corpus.encoded_for(vocabulary)
+    spans: Sequence[tuple[int, int]] = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
     if part != "all":
-        if len(ids) != corpus.chars:
-            raise TextError(
-                f"{corpus.name} has {sum(unknown.values()):,} characters that the model does not know, so it cannot be "
-                'split as in training: evaluate part="all"'
-            )
         parts = TrainingText.of(
             corpus,
-            vocabulary,
+            corpus.vocabulary,
             settings.val_fraction if val_fraction is None else val_fraction,
             split or settings.split,
             settings.test_fraction if test_fraction is None else test_fraction,
         )
         spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
-    if not any(stop - start > 1 for start, stop in spans):
+    read, _ = known_spans(corpus, vocabulary, spans)
+    if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    return evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    return evaluate_spans(network, ids, read, max_chars, progress=progress)
 
 
-def activations(model: Model | str | Path, text: str) -> Activations:
+def activations(model: GivenModel, text: str) -> Activations:
     """Compute the outputs h and the cell states c of every cell after every character of ``text``.
 
     Args:
@@ -331,11 +332,11 @@ def activations(model: Model | str | Path, text: str) -> Activations:
     """
     from charlstm.insight.activations import activations
 
-    return activations(_loaded(model), arguments.text("text", text))
+    return activations(given_model(model), arguments.text("text", text))
 
 
 def name_cells(
-    model: Model | str | Path,
+    model: GivenModel,
     text: str,
     *,
     per_feature: int = 1,
@@ -380,11 +381,11 @@ def name_cells(
         return own + text_features(read)
 
     max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
-    sample = sample_cells(_loaded(model), arguments.text("text", text)[:max_chars], features)
+    sample = sample_cells(given_model(model), arguments.text("text", text)[:max_chars], features)
     return name_cells(sample, per_feature=per_feature)
 
 
-def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100) -> Influence:
+def influence(model: GivenModel, text: str, at: int, *, back: int = 100) -> Influence:
     """Measure how much each earlier character influences the character of ``text`` at position ``at``.
 
     Args:
@@ -402,11 +403,11 @@ def influence(model: Model | str | Path, text: str, at: int, *, back: int = 100)
     from charlstm.insight.influence import influence
 
     at, back = arguments.whole("at", at), arguments.whole("back", back, 0, _MOST_BACK)
-    return influence(_loaded(model), arguments.text("text", text), at, back=back)
+    return influence(given_model(model), arguments.text("text", text), at, back=back)
 
 
 def context(
-    model: Model | str | Path,
+    model: GivenModel,
     text: str,
     *,
     at: int | None = None,
@@ -434,12 +435,10 @@ def context(
     places = arguments.whole("places", places, 1, _MOST_PLACES)
     max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
     text = arguments.text("text", text)
-    return context(_loaded(model), text if at is not None else text[:max_chars], at=at, places=places)
+    return context(given_model(model), text if at is not None else text[:max_chars], at=at, places=places)
 
 
-def multiverse(
-    model: Model | str | Path, prime: str = "", *, depth: int = 20, cutoff: float = 0.005
-) -> ContinuationNode:
+def multiverse(model: GivenModel, prime: str = "", *, depth: int = 20, cutoff: float = 0.005) -> ContinuationNode:
     """Compute all continuations of ``prime`` of up to ``depth`` characters with a probability of at least ``cutoff``.
 
     Args:
@@ -456,10 +455,10 @@ def multiverse(
     from charlstm.insight.multiverse import multiverse
 
     depth, cutoff = arguments.whole("depth", depth), arguments.number("cutoff", cutoff)
-    return multiverse(_loaded(model), arguments.text("prime", prime), depth=depth, cutoff=cutoff)
+    return multiverse(given_model(model), arguments.text("prime", prime), depth=depth, cutoff=cutoff)
 
 
-def next_words(model: Model | str | Path, prime: str = "", *, count: int = 8) -> list[NextWord]:
+def next_words(model: GivenModel, prime: str = "", *, count: int = 8) -> list[NextWord]:
     """The ``count`` most likely next words after ``prime``, most likely first, with their probabilities, each at most
     ``missed`` too low.
 
@@ -474,10 +473,10 @@ def next_words(model: Model | str | Path, prime: str = "", *, count: int = 8) ->
     from charlstm.insight.multiverse import next_words
 
     count = arguments.whole("count", count, 1, 1000)
-    return next_words(_loaded(model), arguments.text("prime", prime), count=count)
+    return next_words(given_model(model), arguments.text("prime", prime), count=count)
 
 
-def lesions(model: Model | str | Path, text: str) -> Lesions:
+def lesions(model: GivenModel, text: str) -> Lesions:
     """Estimate for every cell how much the loss of ``text`` rises when the cell is silenced.
 
     Args:
@@ -489,11 +488,4 @@ def lesions(model: Model | str | Path, text: str) -> Lesions:
     """
     from charlstm.insight.lesions import estimate_lesions
 
-    return estimate_lesions(_loaded(model), arguments.text("text", text))
-
-
-def _loaded(model: Model | str | Path) -> Model:
-    if isinstance(model, Model):
-        return model
-    arguments.path("model", model, takes=_MODEL, error=ModelError)
-    return load_model(model)
+    return estimate_lesions(given_model(model), arguments.text("text", text))

@@ -16,6 +16,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
+from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
 from charlstm.json_fields import MAX_INTEGER
 
@@ -212,9 +213,11 @@ def _setting_fields(kind: type) -> dict[str, SettingField]:
 
 
 def check_settings(settings: Any, error: type[CharLSTMError] = SettingsError) -> None:
-    """Raise ``error`` unless each setting of a dataclass has a value that it takes."""
+    """Raise ``error`` unless each setting of a dataclass has a value that it takes. Numbers become those of Python."""
     for name, each in setting_fields(type(settings)).items():
-        each.check(getattr(settings, name), error)
+        value = arguments.of_python(getattr(settings, name))
+        object.__setattr__(settings, name, value)  # it may be frozen
+        each.check(value, error)
 
 
 def unknown_setting(name: object, known: Collection[str]) -> str:

@@ -190,7 +190,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     else:
         reference = estimated_reference(corpus, goal, settings, options.seconds)
     if not options.resume:
-        run = start_run(corpus, settings, options.preset, name=folder.name, runs_dir=folder.parent)
+        run = start_run(corpus, settings, options.preset, name=folder.name, runs_dir=folder.parent, model_from="none")
     else:
         run = find_run(folder)
         if first_at(RunSeries.of(read_events(run.events_path)), goal.loss) is None:

@@ -300,6 +300,28 @@ def test_methods_refuse_absurd_arguments_with_an_error_of_the_library(place: Pat
     assert not found, "\n".join(found)
 
 
+def test_numbers_of_numpy_are_taken_where_python_s_are(place: Path) -> None:
+    found = []
+    for name, (function, usual) in {**functions(place), **methods(place)}.items():
+        for parameter, value in usual.items():
+            numbers = {int: (np.int64, np.uint16), float: (np.float64, np.float32)}.get(type(value), ())
+            for kind in numbers:
+                expected = outcome(function, usual, parameter)
+                got = outcome(function, usual | {parameter: kind(value)}, parameter)
+                if got != expected:
+                    found.append(f"{name}({parameter}={kind.__name__}): {got} instead of {expected}")
+    assert not found, "\n".join(found)
+
+
+def outcome(function: Callable[..., Any], given: dict[str, Any], parameter: str) -> str:
+    """The error of a call, or of which type ``parameter`` is in what it makes."""
+    try:
+        made = function(**given)
+    except charlstm.CharLSTMError as error:
+        return str(error)
+    return type(getattr(made, parameter, None)).__name__
+
+
 @pytest.mark.parametrize(
     "call",
     [

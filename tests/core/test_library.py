@@ -100,6 +100,20 @@ def test_generate_and_score_take_a_model_or_its_name() -> None:
     assert charlstm.score("demo", "a text").mean_nats == charlstm.score(demo, "a text").mean_nats
 
 
+def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHARLSTM_RUNS", str(RUNS))
+    run, corpus, file = charlstm.load_model("finished"), make_corpus(words(100)), tmp_path / "copy.safetensors"
+    charlstm.save_model(file, "finished")
+    for given in ("finished", file, str(file), RUNS / "finished"):
+        assert charlstm.Session(given).model.vocabulary == run.vocabulary
+        assert charlstm.CharLSTM.from_model(given).config == run.config
+        assert charlstm.preset("quick", start_from=given) == charlstm.preset("quick", start_from=run.config)
+        trainer = charlstm.Trainer(corpus, charlstm.Settings(max_steps=1), start_from=given)
+        assert trainer.settings.hidden_size == run.config.hidden_size
+    with pytest.raises(charlstm.CharLSTMError, match=r"There is no run 'finnished'.*did you mean finished"):
+        charlstm.Session("finnished")
+
+
 def test_evaluate_reads_the_part_that_is_named() -> None:
     corpus = make_corpus(words(600))
     network = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1)
@@ -124,11 +138,18 @@ def test_evaluate_refuses_what_has_no_figure() -> None:
         charlstm.evaluate(network, corpus, val_fraction=0.0)
     with pytest.raises(charlstm.CharLSTMError, match="outputs"):
         charlstm.evaluate(charlstm.CharLSTM(3, 8, 1), corpus)
-    model = network.to_model(corpus.vocabulary)
-    other = make_corpus(words(100) + "€€")
-    with pytest.raises(charlstm.CharLSTMError, match="2 characters that the model does not know"):
-        charlstm.evaluate(model, other)
-    assert charlstm.evaluate(model, other, "all").chars == corpus.chars - 1
+    with pytest.raises(charlstm.CharLSTMError, match="nothing to evaluate"):
+        charlstm.evaluate(network.to_model(corpus.vocabulary), make_corpus("€" * 100))
+
+
+def test_evaluate_divides_a_text_with_unknown_characters_where_they_stand() -> None:
+    """Such a text could not be divided."""
+    corpus, text = make_corpus(words(100)), words(100)
+    model = charlstm.CharLSTM(len(corpus.vocabulary), 8, 1).to_model(corpus.vocabulary)
+    other = make_corpus("€" * 100 + text[:100] + "€" + text[100:300])
+    for part, known in (("train", text[:259]), ("validation", text[259:300]), ("all", text[:300])):
+        expected, found = charlstm.evaluate(model, make_corpus(known), "all"), charlstm.evaluate(model, other, part)  # type: ignore[arg-type]
+        assert (found.chars, found.loss) == (len(known) - 1, pytest.approx(expected.loss, rel=1e-5))
 
 
 def test_novelty_finds_what_is_copied_from_a_corpus() -> None:
@@ -168,7 +189,7 @@ def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
 
 def test_version_is_that_of_the_installed_package() -> None:
     assert charlstm.__version__ == version("charlstm-tui")
-    assert "__version__" in dir(charlstm)
+    assert dir(charlstm) == sorted([*charlstm.__all__, "__version__"])
 
 
 def test_models_and_arrays_have_a_short_repr() -> None:

@@ -20,7 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, WSServerHandshakeError, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from charlstm.errors import CharLSTMError
-from charlstm_tui.main import main
+from charlstm_tui.main import run
 from charlstm_tui.web.address import Address, parse_address
 from charlstm_tui.web.server import HERE, SERVER_LOG, AppServer, FailureReport
 
@@ -179,7 +179,5 @@ def test_without_textual_serve_it_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "textual_serve", None)
     monkeypatch.delitem(sys.modules, "charlstm_tui.web.server")
-    with pytest.raises(SystemExit) as end:
-        main(["--serve"])
-    assert end.value.code == 1
+    assert run(["--serve"]) == 1
     assert capsys.readouterr().err.strip().endswith("is not installed: pip install textual-serve")

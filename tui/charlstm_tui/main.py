@@ -179,9 +179,16 @@ def _serve(written: str, arguments: list[str]) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run the app and exit with its code. What is wrong with the arguments is said in one sentence."""
+def main() -> None:
+    """Run the app with the arguments of this process, and exit with its code."""
     replace_closed()
+    code = run()
+    discard_unwritten()
+    process.exit_now(code)
+
+
+def run(argv: list[str] | None = None) -> int:
+    """Run the app and return its exit code. What is wrong with the arguments is said in one sentence."""
     try:
         code = command.main(args=argv, prog_name="charlstm-tui", standalone_mode=False)
     except click.UsageError as error:
@@ -190,8 +197,7 @@ def main(argv: list[str] | None = None) -> None:
         code = _refuse(error.format_message(), ExitCode.FAILED)
     except PipeClosedError:
         code = PIPE_CLOSED
-    discard_unwritten()
-    process.exit_now(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _refuse(sentence: str, code: ExitCode) -> int:

@@ -71,8 +71,8 @@ def _version(package: str) -> str:
 
 
 def _machine(notes: list[str]) -> dict[str, str]:
+    from charlstm.memory import machine_memory
     from charlstm.system import cpu_count
-    from charlstm.training.memory import machine_memory
 
     found = {"system": platform.platform(), "cores": str(cpu_count())}
     memory = machine_memory()

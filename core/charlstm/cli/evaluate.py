@@ -114,7 +114,7 @@ def _dynamic_options(command: _F) -> _F:
     "--part",
     type=click.Choice([*_PARTS, *_OLD_PARTS]),
     metavar="[" + "|".join(_PARTS) + "]",
-    help="Which part of the run's own text, without TEXT.  [default: validation]",
+    help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; validation]",
 )
 @_dynamic_options
 @model_and_text_options
@@ -127,7 +127,8 @@ def eval_(
     """Measure how well MODEL predicts TEXT: loss (nats per character), bits per character, perplexity.
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
-    Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
+    With TEXT, --part divides it by the fractions that MODEL was trained with, or if it does not say holds out the last
+    tenth. Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
 
     --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
     learns is forgotten afterwards: MODEL does not change.
@@ -135,26 +136,30 @@ def eval_(
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}, and with --dynamic {"dynamic"}, an object
     with "strength" and the same figures. `nats` is the old name of `loss` and will be dropped in the next version.
     """
+    from charlstm.text.batches import known_spans
+
     loaded = given.open_model()
     part = _OLD_PARTS.get(part or "", part)
     spans, part_name = None, ""
     if given.text:
-        if part is not None:
-            raise click.UsageError("--part selects a part of the run's own text: remove it, or remove TEXT")
         corpus = given.open_text(loaded)
+        if part is not None:
+            spans = _spans_of(part, corpus, _settings_of(loaded), visible(corpus.name, keep=""))
     else:
         corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
-        part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
         if given.encoding is not None or given.max_chars is not None:
             raise click.UsageError(
                 "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
             )
+    if part is not None or not given.text:
+        part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
     if given.text or part in (None, "validation", "test"):
         _warn_if_trained_on(given, loaded, corpus, spans, part or "validation")
-    if spans is not None and unknown:
+    if not given.text and spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
-    if len(ids) < 2:
+    read, unknown = known_spans(corpus, loaded.vocabulary, spans or [(0, corpus.chars)])
+    if not read:
         raise TextError(
             f"{corpus.name} has fewer than two characters that the model knows, so there is nothing to predict"
         )
@@ -162,7 +167,6 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    read = spans or [(0, len(ids))]
     with ProgressBar() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
@@ -376,7 +380,6 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
 
     Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model without a text.
     """
-    from charlstm.text.batches import TrainingText
     from charlstm.text.corpus import reopen_corpus
 
     if name == "demo" or name.endswith(".safetensors"):
@@ -385,21 +388,34 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
         run = find_run(name, runs_dir)
         spec = run.spec()
         name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
+    return corpus, _spans_of(part, corpus, settings, name)
+
+
+def _settings_of(model: Model) -> Settings:
+    """Those that a model was trained with, or the defaults if it does not say."""
+    settings = model.info.get("settings")
+    return Settings.from_dict(settings) if isinstance(settings, dict) else Settings()
+
+
+def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
+    """The spans of a part of ``corpus``, which ``settings`` divide; None: all. Raises as :func:`_own_text`."""
+    from charlstm.text.batches import TrainingText
+
     if part == "all":
         both = (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
-        return corpus, None if corpus.validation is None else both
+        return None if corpus.validation is None else both
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     if part == "train":
-        return corpus, parts.train
+        return parts.train
     if part == "test":
         if not parts.test:
             reason = "the text was too short" if settings.test_fraction else "test_fraction was 0"
             raise RunError(f"{name} has no test part, because {reason}: use --part validation")
-        return corpus, parts.test
+        return parts.test
     if not parts.held_out:
         reason = "the text was too short" if settings.val_fraction else "val_fraction was 0"
         raise RunError(f"{name} has no held-out part, because {reason}: use --part train")
-    return corpus, parts.held_out
+    return parts.held_out
 
 
 def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:

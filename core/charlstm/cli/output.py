@@ -190,7 +190,7 @@ def format_size(size: float) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-class StatusLine:
+class TerminalLine:
     """A line at the bottom of stderr that is drawn again and again and cleared at the end.
 
     Draws nothing when stderr is not a terminal. The last cells of the row stay free, so that the ^C which a terminal
@@ -256,7 +256,7 @@ class ProgressBar:
     """Seconds before the bar appears; shorter work needs none."""
 
     def __init__(self) -> None:
-        self._line = StatusLine(delay=self.DELAY)
+        self._line = TerminalLine(delay=self.DELAY)
         self._stage, self._began = "", 0.0
 
     def __enter__(self) -> ProgressBar:

@@ -89,10 +89,10 @@ def play(
         f"{visible(model, keep='')}, a {size}. Type the beginning of a text; Enter alone continues it. "
         "/help lists the commands."
     )
-    converse(Player(loaded, settings, seed=seed, length=length, until=UNTIL.get(until or "", "")))
+    converse(Conversation(loaded, settings, seed=seed, length=length, until=UNTIL.get(until or "", "")))
 
 
-class Player(cmd.Cmd):
+class Conversation(cmd.Cmd):
     """Carries out the lines of a conversation on one session.
 
     ``do_back`` is the command /back, and its docstring is what /help prints. Lines come from :func:`converse` and not
@@ -370,15 +370,15 @@ def _until_interrupted(steps: Iterator[Step]) -> Generator[Step, None, None]:
         signal.signal(signal.SIGINT, before)
 
 
-def converse(player: Player) -> None:
-    """Pass each line of stdin to ``player`` until /quit or the end.
+def converse(conversation: Conversation) -> None:
+    """Pass each line of stdin to ``conversation`` until /quit or the end.
 
     On a terminal an error is printed and the next line is read; elsewhere it is raised.
     """
     on_terminal = sys.stdin.isatty()
-    for line in _typed_lines(player) if on_terminal else (line.removesuffix("\n") for line in sys.stdin):
+    for line in _typed_lines(conversation) if on_terminal else (line.removesuffix("\n") for line in sys.stdin):
         try:
-            if player.onecmd(line):
+            if conversation.onecmd(line):
                 return
         except CharLSTMError as error:
             if not on_terminal:
@@ -386,12 +386,12 @@ def converse(player: Player) -> None:
             print_note(str(error))
 
 
-def _typed_lines(player: Player) -> Iterator[str]:
+def _typed_lines(conversation: Conversation) -> Iterator[str]:
     """Lines from a terminal, with history, editing and completion where the system has readline."""
     with contextlib.suppress(ImportError):
         import readline
 
-        readline.set_completer(cast("Callable[[str, int], str | None]", player.complete))  # typeshed says a list
+        readline.set_completer(cast("Callable[[str, int], str | None]", conversation.complete))  # typeshed says a list
         readline.set_completer_delims(" ")
         readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
     while True:

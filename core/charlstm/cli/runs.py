@@ -26,7 +26,7 @@ from charlstm.cli.options import (
     usage_errors,
 )
 from charlstm.cli.output import (
-    StatusLine,
+    TerminalLine,
     check_output_file,
     check_stdout,
     format_size,
@@ -429,7 +429,7 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     from charlstm.training.events import Checkpointed, Controlled, Paused, Resumed, Started
 
     tail = EventTail(run.events_path)
-    line = StatusLine()
+    line = TerminalLine()
     began = time.monotonic()
     logged_at: int | None = None  # the step at which the run logged the command
     paused = done = False

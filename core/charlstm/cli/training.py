@@ -354,6 +354,8 @@ def resume(
     """
     from charlstm.cli.training_view import Limits
     from charlstm.runs import launch
+    from charlstm.runs.control import unread_commands
+    from charlstm.runs.series import RunSeries
 
     _train_as_other_rank(detach)
     found = find_run(run, runs_dir)
@@ -361,6 +363,9 @@ def resume(
     settings = launch.settings_to_continue(found, found.spec().settings.with_changes(**changes))
     limits = Limits(settings, frozenset(changes), "as before")
     if detach:
+        unread = unread_commands(found, RunSeries.of(found.events()), launch.control_size(found))
+        if unread and not as_json:
+            print_note(unread)
         _print_detached(launch.resume_run(found, changes=changes), limits, as_json)
         return
     _train_in_foreground(found, changes, limits, as_json=as_json, plain=plain)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import StatusLine, print_json, terminal_width, truncate
+from charlstm.cli.output import TerminalLine, print_json, terminal_width, truncate
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.contention import Contention
@@ -114,7 +114,7 @@ class EventView:
         self._spec: RunSpec | None = None
         self._json = json
         self._limits = limits
-        self._line = StatusLine(enabled=not json and not plain)
+        self._line = TerminalLine(enabled=not json and not plain)
         self._last_printed = -math.inf
         self._verdict: Verdict | None = None
         self._diverges, self._judged_at = False, -math.inf

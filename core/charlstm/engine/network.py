@@ -18,6 +18,7 @@ from torch.nn import functional
 from charlstm import arguments
 from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig
+from charlstm.model.given import GivenModel, given_model
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -52,8 +53,8 @@ class CharLSTM(nn.Module):
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
         with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator
-            self.lstm = nn.LSTM(vocab_size, hidden_size, num_layers)
-            self.fc = nn.Linear(hidden_size, vocab_size)
+            self.lstm = nn.LSTM(self.config.vocab_size, self.config.hidden_size, self.config.num_layers)
+            self.fc = nn.Linear(self.config.hidden_size, self.config.vocab_size)
         # to_empty() would compute with meta tensors, for which torch imports sympy: 1 s at the start of every run
         empty = {name: torch.empty(weight.shape, dtype=weight.dtype) for name, weight in self.state_dict().items()}
         self.load_state_dict(empty, assign=True)
@@ -107,9 +108,10 @@ class CharLSTM(nn.Module):
         return parameter.new_zeros(shape), parameter.new_zeros(shape)
 
     @classmethod
-    def from_model(cls, model: Model) -> Self:
-        """A network with copies of ``model``'s weights. Raises :class:`ModelError` for weights that are too large."""
-        arguments.instance("model", model, Model, "a Model", error=ModelError)
+    def from_model(cls, model: GivenModel) -> Self:
+        """A network with copies of the weights of ``model``, which may be what :func:`charlstm.load_model` takes.
+        Raises :class:`ModelError` for weights that are too large, and as that function does."""
+        model = given_model(model)
         model.check_computable()
         config = model.config
         network = cls(config.vocab_size, config.hidden_size, config.num_layers, init="none")

@@ -39,6 +39,7 @@ from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import Model, Weights
+from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
 from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.text.corpus import Corpus
@@ -152,7 +153,7 @@ class Trainer:
         corpus: Corpus,
         settings: Settings,
         *,
-        start_from: Model | None = None,
+        start_from: GivenModel | None = None,
         plan: Plan | None = None,
         spent: float = 0.0,
         store: CheckpointStore | None = None,
@@ -164,7 +165,8 @@ class Trainer:
     ) -> None:
         """A run on ``corpus``.
 
-        ``start_from`` gives the first weights and the size of the network; characters that it lacks are added.
+        ``start_from`` gives the first weights and the size of the network: a model, or what
+        :func:`charlstm.load_model` takes; characters that it lacks are added. Without it they are random.
         ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``spent`` seconds of
         ``max_minutes`` were used up before, to start the process. ``store`` and ``hooks`` are described in
         ``training.hooks``. ``info`` goes into every model that is saved; its ``lineage``, with the texts that
@@ -176,7 +178,7 @@ class Trainer:
         is not what it has to be.
         """
         _check_run(corpus, settings)
-        arguments.instance("start_from", start_from, (Model, type(None)), "a Model", error=ModelError)
+        start_from = None if start_from is None else given_model(start_from)
         arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
         arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
         arguments.instance("hooks", hooks, Hooks, "Hooks", error=RunError)

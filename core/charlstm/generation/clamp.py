@@ -36,10 +36,14 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        arguments.whole("layer", self.layer)
-        arguments.whole("cell", self.cell)
-        arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
-        arguments.number("The factor of a clamp", self.factor)
+        checked = {
+            "layer": arguments.whole("layer", self.layer),
+            "cell": arguments.whole("cell", self.cell),
+            "value": arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE),
+            "factor": arguments.number("The factor of a clamp", self.factor),
+        }
+        for name, number in checked.items():
+            object.__setattr__(self, name, number)
         if abs(self.factor) > 1:
             raise GenerationError(
                 f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation.sampling import check_seed
 from charlstm.generation.text_pieces import Sources, Text
@@ -964,13 +965,6 @@ def _change_from_dict(values: Mapping[str, Any]) -> Change:
         text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
         bool(values["in_place"]),
     )  # fmt: skip
-
-
-def whole_number(value: Any, least: int, most: int) -> int:
-    """A number of a file, if it is a whole one in these limits. Raises :class:`ValueError`."""
-    if type(value) is not int or not least <= value <= most:
-        raise ValueError(f"{str(value)[:50]} is not a whole number from {least} to {most}")
-    return value
 
 
 def merged(first: Change, second: Change) -> Change:

@@ -14,6 +14,7 @@ import errno
 import hashlib
 import json
 import math
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +27,11 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import storage, user_files
+from charlstm.arguments import whole_number
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation import session_log
 from charlstm.generation.clamp import check_clamps, parse_clamp
-from charlstm.generation.document import whole_number
 from charlstm.generation.prime import Prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -40,6 +41,7 @@ from charlstm.generation.session_log import SessionState
 from charlstm.generation.session_log import SessionSummary as SessionSummary
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import CHOSEN, GENERATED, STATE_INTERVAL, Branch, Pending, Rows, in_bits
+from charlstm.memory import machine_memory
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -48,9 +50,11 @@ if TYPE_CHECKING:
 FORMAT = 2
 """Format 1, of version 0.1, has mirostat's limit (``mu``) in the statistics of every character. It can be read."""
 
+READING_MEMORY = 4
+"""Bytes of memory that reading takes for each byte of a file: the bytes, their text, and what it says."""
+
 MAX_BYTES = 2**36
-"""A larger file is refused before it is read, and none is written. Reading one takes some three times as much memory;
-where there is less, a sentence says so."""
+"""A larger file is refused before it is read, and none is written."""
 
 MAX_STATES = 256
 """Most hidden states that are saved, spread over the text; a loaded session computes the others from them."""
@@ -146,7 +150,12 @@ def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = No
 def reading(path: Path) -> Iterator[None]:
     """Say in one sentence why the session file ``path`` cannot be read. Raises :class:`GenerationError`."""
     try:
+        size, memory = os.stat(path).st_size, machine_memory()
+        if memory is not None and READING_MEMORY * size > memory.total:  # the kernel would end the process
+            raise ValueError(f"it has {size:,} bytes, and this machine has not enough memory to read so much")
         yield
+    except MemoryError:
+        raise GenerationError(f"The session file {path} cannot be read: there is not enough memory for it") from None
     except storage.NotAFileError as error:
         raise GenerationError(f"{path} is a {error.kind}, not a file: name a session file") from None
     except FileNotFoundError:

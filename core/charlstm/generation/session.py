@@ -61,6 +61,7 @@ from charlstm.generation.tree import (
 from charlstm.generation.tree import BranchInfo as BranchInfo
 from charlstm.generation.tree import NextCharDistribution as NextCharDistribution
 from charlstm.model.file import Model
+from charlstm.model.given import GivenModel, given_model
 
 STATE_BYTES = 150_000_000
 """Most memory for stored hidden states. Beyond it every second one is dropped, and rewinding computes more again."""
@@ -97,7 +98,7 @@ class Session:
     Positions count its characters, without the prime: at position p the cursor has p characters before it.
 
     Args:
-        model: the model that generates.
+        model: the model that generates, or what :func:`charlstm.load_model` takes, such as the name of a run.
         prime: the text to continue; the model's text options apply. Empty: see :func:`prepare_prime`.
         seed: a whole number of at most 64 bits. The same seed, settings and prime give the same text on one machine.
         sample: which of several texts of one seed; each has random numbers of its own.
@@ -112,7 +113,8 @@ class Session:
     Raises:
         GenerationError: the seed is not a whole number of at most 64 bits, the model has no such cell to clamp, or
             another argument is not what it has to be; so do the methods.
-        ModelError: the weights are so large that logits would not be finite.
+        ModelError: the weights are so large that logits would not be finite, or there is no such model.
+        RunError: there is no such run, or it has no model yet.
 
     Attributes:
         prime: the prime without unknown characters; ``prime_ids`` ``(N,)`` are the ids that the model read, at least
@@ -125,7 +127,7 @@ class Session:
 
     def __init__(
         self,
-        model: Model,
+        model: GivenModel,
         prime: str = "",
         *,
         seed: int = 0,
@@ -136,7 +138,7 @@ class Session:
         progress: Callable[[int, int], None] | None = None,
         **sampler: Unpack[SamplerKeywords],
     ) -> None:
-        arguments.instance("model", model, Model, "a Model, such as charlstm.load_model gives")
+        model = given_model(model)
         arguments.function("progress", progress)
         settings = changed_settings(settings, sampler)
         prepared = prepare_prime(model, prime)

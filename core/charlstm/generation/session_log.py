@@ -32,16 +32,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, cast
 
 from charlstm import storage
+from charlstm.arguments import whole_number
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.document import (
-    MOST_CHANGES,
-    Document,
-    Entry,
-    text_from_dict,
-    text_to_dict,
-    whole_number,
-)
+from charlstm.generation.document import MOST_CHANGES, Document, Entry, text_from_dict, text_to_dict
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.text_pieces import Text
 from charlstm.storage import FileStamp

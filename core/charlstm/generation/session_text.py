@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from charlstm import storage
+from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation import saving, session_log
-from charlstm.generation.document import whole_number
 from charlstm.generation.session_log import ERRORS
 
 

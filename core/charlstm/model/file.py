@@ -50,9 +50,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         limits = {"vocab_size": 0x110000, "hidden_size": 2**16, "num_layers": 64}
         for name, limit in limits.items():
-            value = getattr(self, name)
-            if type(value) is not int or not 1 <= value <= limit:
-                raise ModelError(f"{name} must be a whole number from 1 to {limit:,}, not {value!r}")
+            object.__setattr__(self, name, arguments.whole(name, getattr(self, name), 1, limit, error=ModelError))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.errors import ModelError, UnreadableFileError
+from charlstm.memory import machine_memory
 from charlstm.storage import NotAFileError, open_file, replace_file
 
 MAX_HEADER = 32 * 2**20
@@ -119,6 +120,13 @@ def read_tensors(path: Path, what: str = "model") -> tuple[dict[str, npt.NDArray
     """
     with _open(path, what) as file:
         header = _parse_header(file, path, what)
+        memory = machine_memory()
+        if memory is not None and header.size > memory.total:  # the kernel would end the process, or another one
+            raise UnreadableFileError(
+                f"The {what} file {path} needs {header.size:,} bytes of memory, and this machine has {memory.total:,}: "
+                "use a larger machine",
+                "memory",
+            )
         metadata = dict(header.metadata)
         expected = metadata.pop(_CHECKSUM, None)
         checksum = _start_checksum(metadata, header.tensors)

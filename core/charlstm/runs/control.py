@@ -6,6 +6,7 @@ Any process that may write into the folder appends; the worker reads. What each 
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import time
@@ -76,10 +77,11 @@ def check_command(command: str, value: float | None) -> None:
 
 
 class ControlReader:
-    """Reads the commands that are appended to ``path``, from byte ``position`` on."""
+    """Reads the commands that are appended to ``path``, from byte ``position`` on, up to byte ``until`` if given."""
 
-    def __init__(self, path: Path, position: int = 0) -> None:
+    def __init__(self, path: Path, position: int = 0, *, until: float = math.inf) -> None:
         self._path = path
+        self._until = until
         self.position = position
         self._skipping = False
 
@@ -87,14 +89,14 @@ class ControlReader:
         """The commands that were completed since the last call, in order; other lines are skipped. Without new lines it
         costs one call of stat."""
         try:
-            size = os.stat(self._path).st_size
+            size = int(min(os.stat(self._path).st_size, self._until))
             if size < self.position:  # it is another file now
                 self.position, self._skipping = 0, False
             if size == self.position:
                 return ()
             with storage.open_file(self._path) as file:
                 file.seek(self.position)
-                content = file.read(CHUNK)
+                content = file.read(min(CHUNK, size - self.position))
         except OSError:  # not created yet, or on a disk that is not connected
             return ()
         commands = []
@@ -119,6 +121,22 @@ def pending_commands(commands: Iterable[Command], series: RunSeries) -> tuple[Co
     marks = (series.started, *series.interruptions[-1:], series.finished, series.failed)
     since = max((event.time for event in marks if event is not None), default=0.0)
     return tuple(command for command in commands if command.id not in series.handled and command.sent >= since)
+
+
+def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:
+    """A sentence that names the commands to a worker of ``run`` that died before it read them, if there are any; no
+    later worker carries them out. They are in the first ``until`` bytes of the file; ``series`` are the run's events.
+    """
+    reader, position, sent = ControlReader(run.control_path, until=until), -1, list[Command]()
+    while reader.position != position:
+        position = reader.position
+        sent += reader.read()
+    unread = [
+        each.command + ("" if each.value is None else f" {each.value:g}") for each in pending_commands(sent, series)
+    ]
+    if not unread:
+        return None
+    return f"Not carried out, because the process that trained died before it read them: {', '.join(unread)}"
 
 
 def _parse(line: bytes) -> Command | None:

@@ -449,11 +449,15 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
             raise RunError(
                 f"Several runs are called {text}: name one by its folder", Advice("use_folder", str(others[0].path))
             )
-    names = [run.name for run in list_runs(folder, elsewhere=True)]
-    if not names:
+    names = [run.name for run in list_runs(folder)]
+    known = dict(zip(names, names, strict=True))
+    for run in known_runs():
+        known.setdefault(run.name, str(run.path))  # found by its name as well, but not one of this folder
+    near = [name for name in known if text in name][:1] or difflib.get_close_matches(text, known, n=1)
+    if not names and not near:
         raise RunError(f"There is no run {text!r}, and no other in {runs_dir(folder)}: train one", Advice("train"))
-    near = [name for name in names if text in name][:1] or difflib.get_close_matches(text, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"the runs are {', '.join(names[:8])}{', …' * (len(names) > 8)}"
+    listed = f"the runs there are {', '.join(names[:8])}{', …' * (len(names) > 8)}"
+    hint = f"did you mean {known[near[0]]}?" if near else listed
     raise RunError(f"There is no run {text!r} in {runs_dir(folder)}; {hint}")
 
 

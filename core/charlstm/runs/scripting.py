@@ -6,6 +6,7 @@ trains it. Each function checks its arguments, so that a wrong one is a :class:`
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from charlstm.errors import RunError, SettingsError
 from charlstm.runs import control
 from charlstm.runs import folder as _folder
 from charlstm.runs.log import EventTail
+from charlstm.runs.models import find_model
 from charlstm.runs.status import RunStatus
 from charlstm.runs.table import runs_html, runs_text
+from charlstm.training.presets import DEFAULT, PRESETS, with_given
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.settings import Settings, check_name
+from charlstm.training.settings import LENGTH, Settings, check_name
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
@@ -137,8 +140,8 @@ class RunList(list[Run]):
 
 def start_run(
     source: Source | Mapping[str, Any] | Corpus,
-    settings: Settings,
-    preset: str = "custom",
+    settings: Settings | Mapping[str, Any] | None = None,
+    preset: str | None = None,
     *,
     text_options: TextOptions | None = None,
     validation: Source | None = None,
@@ -146,39 +149,63 @@ def start_run(
     runs_dir: str | Path | None = None,
     model_from: str | Path | None = None,
 ) -> Run:
-    """Create a run and start its process, which opens the text itself, so that this returns at once.
+    """Create a run and start its process, as ``charlstm train`` does. Returns as soon as the text is read; a text for
+    ``settings`` of no preset is read by the process.
+
+    With a preset, training starts from the model in the box where that predicts the text well and the preset does so,
+    unless the size or the initial weights of the network are set; what such a start changes in the settings of the
+    preset is changed. Settings of no preset are taken as they are, and start from random weights unless ``model_from``
+    is given.
 
     Args:
         source: what :func:`charlstm.open_corpus` takes (a path, several, a folder, the name of a built-in text), or an
-            open corpus, which standard input must be.
-        settings: such as :func:`charlstm.preset` gives.
-        preset: the name of the preset that they come from, for lists and for the name of the run.
+            open corpus.
+        settings: those that differ from the preset, by name, such as ``{"max_minutes": 5}``; or all of them, as
+            :class:`charlstm.Settings`: where a preset is named too, what differs from it is what was asked for.
+        preset: the name of a preset, or for complete settings any other, for lists and for the name of the run. None is
+            ``"quick"``, or of no preset for complete settings.
         text_options, validation: as :func:`charlstm.open_corpus` takes them, for a text that is not open yet.
         name: of the run; None makes one of text and preset.
         runs_dir: the folder of runs; None is the default one.
-        model_from: the file of a model whose weights training starts from.
+        model_from: the model whose weights training starts from: what :func:`charlstm.load_model` takes, ``"none"`` for
+            random weights, or ``"auto"`` for that of the model in the box and the runs in ``runs_dir`` that predicts
+            the text best. The network has its size.
 
     Raises:
-        RunError: the run cannot be created.
-        SettingsError: the settings set no end, or this machine does not have their device.
+        RunError: the run cannot be created, or there is no run ``model_from``.
+        SettingsError: the settings set no end, this machine does not have their device, there is no such preset or
+            setting, or ``settings`` by name ask for another network than that of ``model_from``.
         TextError: there is no such text.
         ModelError: ``model_from`` is not a model.
     """
     from charlstm.runs import launch  # numpy, which listing runs does not need
-    from charlstm.text.corpus import Corpus
+    from charlstm.runs.start_models import BEST, NOTHING
+    from charlstm.text.corpus import Corpus, open_corpus, reopen_corpus
     from charlstm.text.reading import TextOptions
 
     takes = "a path, several paths, a folder, the name of a built-in text or a Corpus"
     arguments.instance("source", source, (str, Path, list, tuple, Mapping, Corpus), takes, error=RunError)
-    arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)
-    arguments.text("preset", preset, error=RunError)
+    settings = {} if settings is None else settings
+    takes = "Settings, such as charlstm.preset gives, or settings by name"
+    arguments.instance("settings", settings, (Settings, Mapping), takes, error=SettingsError)
     arguments.instance("text_options", text_options, (TextOptions, type(None)), "TextOptions", error=RunError)
-    if name is not None:
-        arguments.text("name", name, error=RunError)
+    if preset is None:
+        preset = DEFAULT if isinstance(settings, Mapping) else "custom"
+    for what, text in (("preset", preset), ("name", name)):
+        if text is not None:
+            arguments.text(what, text, error=RunError)
     for what, path in (("runs_dir", runs_dir), ("model_from", model_from)):
         if path is not None:
             arguments.path(what, path, error=RunError)
     with arguments.disk_errors("The folder of runs", "" if runs_dir is None else runs_dir, error=RunError):
+        if preset in PRESETS or model_from == BEST or not isinstance(settings, Settings):
+            if isinstance(source, Mapping):
+                source = reopen_corpus(source)
+            elif not isinstance(source, Corpus):
+                source, validation = open_corpus(source, text_options, validation=validation), None
+            settings, model_from = _as_the_command(source, settings, preset, model_from, runs_dir)
+        elif model_from is not None:
+            model_from = None if model_from == NOTHING else find_model(model_from, runs_dir)
         new = launch.NewRun(
             source,
             settings,
@@ -193,20 +220,74 @@ def start_run(
     return Run(run.path)
 
 
-def resume_run(run: _folder.Run, *, changes: Mapping[str, Any] | None = None) -> Run:
+def _as_the_command(
+    corpus: Corpus,
+    asked: Settings | Mapping[str, Any],
+    preset: str,
+    model_from: str | Path | None,
+    runs_dir: str | Path | None,
+) -> tuple[Settings, Path | None]:
+    """The settings of a new run on ``corpus`` and the file of the model that it starts from, for the arguments of
+    :func:`start_run`."""
+    from charlstm.runs.start_models import OWN_NETWORK, find_start, preset_from, starts_from_model
+
+    own = asked if isinstance(asked, Settings) else None
+    folder = None if runs_dir is None else Path(runs_dir)
+    word = None if model_from is None else os.fspath(model_from)
+    if own is not None and preset not in PRESETS:
+        start = find_start(word, corpus, own, folder)
+        return own, None if start is None else start.path
+    sizes = corpus.text_chars, len(corpus.vocabulary)
+    usual = preset_from(None, preset, *sizes)
+    given = _differences(usual, asked) if isinstance(asked, Settings) else dict(asked)
+    for name in given:
+        check_name(name)
+    settings = own or with_given(usual, given)
+    may_start = starts_from_model(word, preset, given if own is None else ())
+    start = find_start(word, corpus, settings, folder) if may_start else None
+    if start is None:
+        return settings, None
+    usual = preset_from(start, preset, *sizes)
+    if own is not None:
+        given = min(given, _differences(usual, own), key=len)  # they may have been made for such a start
+        if not starts_from_model(word, preset, given):
+            return settings, None
+        given = {name: value for name, value in given.items() if name not in OWN_NETWORK}
+    for name in OWN_NETWORK & given.keys():
+        if given[name] != getattr(start.config, name, None):
+            raise SettingsError(f"{name} has no effect where training starts from {start.words}: leave it out")
+    return with_given(usual, given), start.path
+
+
+def _differences(usual: Settings, asked: Settings) -> dict[str, Any]:
+    """The settings in ``asked`` that are not the ``usual`` ones; of the limits all, if one of them is another."""
+    before, after = usual.to_dict(), asked.to_dict()
+    different = {name for name, value in after.items() if before[name] != value}
+    if LENGTH & different:
+        different |= LENGTH
+    return {name: after[name] for name in sorted(different)}
+
+
+def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | None = None) -> Run:
     """Start a process that resumes ``run`` from its last checkpoint, with changed settings if given.
 
+    Args:
+        run: a run, or what :func:`find_run` takes.
+        changes: settings by name, such as ``{"max_steps": 2000}``.
+
     Raises:
-        RunError: it has a process already, or it is finished and ``changes`` do not extend it.
+        RunError: there is no such run, it has a process already, or it is finished and ``changes`` do not extend it.
         SettingsError: ``changes`` have an unknown name, a wrong value, or a setting that is fixed once a run has begun.
     """
     from charlstm.runs import launch  # numpy, which listing runs does not need
 
-    arguments.instance("run", run, _folder.Run, "a Run, such as charlstm.find_run gives", error=RunError)
+    if not isinstance(run, _folder.Run):
+        run = find_run(arguments.path("run", run, takes="a Run, its name or its folder", error=RunError))
     if changes is not None:
         arguments.instance("changes", changes, Mapping, "settings by name", error=SettingsError)
         for name in changes:
             check_name(name)
+        changes = {name: arguments.of_python(value) for name, value in changes.items()}  # the worker gets them as JSON
     return Run(launch.resume_run(run, changes=changes).path)
 
 
@@ -222,7 +303,8 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> RunList:
     """The runs in ``folder``, by name; with ``elsewhere`` also those that were started in other folders by this user
-    and are still there. The default folder is the one that ``charlstm paths`` names."""
+    and are still there. The default folder is the one that ``charlstm paths`` names; one that does not exist has no
+    runs. Raises :class:`RunError` for what is no name of a folder."""
     arguments.flag("elsewhere", elsewhere, error=RunError)
     with arguments.disk_errors("The folder", "" if folder is None else folder, error=RunError):
         return RunList(Run(each.path) for each in _folder.list_runs(_checked(folder), elsewhere=elsewhere))

@@ -27,7 +27,7 @@ from charlstm.errors import CharLSTMError, ExitCode, RunError
 from charlstm.generation.samples import make_sampler, sample_prime, text_start
 from charlstm.runs import launch, liveness
 from charlstm.runs.contention import BACKGROUND_NICENESS, FOREGROUND_NICENESS
-from charlstm.runs.control import ControlReader
+from charlstm.runs.control import ControlReader, unread_commands
 from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
@@ -173,7 +173,11 @@ def _work(
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
             recorder = EventRecorder(run, log, heartbeat, series, inbox)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
-            training = _Training(run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks)
+            unread = unread_commands(run, series, control_from)
+            warnings = [] if unread is None else [unread]
+            training = _Training(
+                run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, join_ranks, warnings
+            )
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
             problem = lock.folder_problem()
@@ -210,6 +214,8 @@ class _Training:
     _inbox: CommandInbox
     _recorder: EventRecorder
     _join_ranks: Callable[[], Ranks]
+    _warnings: list[str]
+    """To be logged after the first event."""
     _started: float = field(default_factory=time.perf_counter)
     _is_watched: bool = True
     """Whether the caller still takes events."""
@@ -263,7 +269,7 @@ class _Training:
     def _trainer_events(self) -> Iterator[Event]:
         """Read the text, load torch, build the trainer and run it."""
         state, warning = load_state(self._run)
-        warnings = [] if warning is None else [warning]
+        warnings = self._warnings + ([] if warning is None else [warning])
         corpus = self._open_corpus()
         self._heartbeat.update(message="loading torch")
         system.prepare_for_torch()

@@ -175,6 +175,24 @@ def trained_spans(
     return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).train
 
 
+def known_spans(
+    corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]
+) -> tuple[Sequence[tuple[int, int]], dict[str, int]]:
+    """Where ``spans`` of the text are in the ids that :meth:`Corpus.encoded_for` gives for ``vocabulary``, which lack
+    the characters that it does not know, and how often each of these occurs in ``spans``. What has no character to
+    predict is left out."""
+    symbols = corpus.vocabulary.symbols
+    missing = [number for number, symbol in enumerate(symbols) if symbol not in vocabulary]
+    places = np.flatnonzero(np.isin(corpus.ids, missing)) if missing else np.empty(0, np.intp)
+    inside = [np.searchsorted(places, span).tolist() for span in spans]
+    if vocabulary.replacement is None:  # else that stands in their place
+        spans = [(span[0] - first, span[1] - last) for span, (first, last) in zip(spans, inside, strict=True)]
+    found = np.concatenate([np.empty(0, np.intp), *(corpus.ids[places[first:last]] for first, last in inside)])
+    numbers, counts = np.unique(found, return_counts=True)
+    unknown = {symbols[number]: count for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
+    return [span for span in spans if span[1] - span[0] > 1], unknown
+
+
 @dataclass(frozen=True, eq=False)
 class TrainingText:
     """A text encoded in ``vocabulary``, ``ids`` (N,), and its training, validation and test spans.

@@ -137,7 +137,8 @@ class Corpus:
         return ended + int(self.ids[-1] != newline)
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
+        """The characters from ``start`` to ``stop``, which may be negative as in a slice. Raises :class:`TextError` for
+        anything but whole numbers."""
         start = arguments.whole("start", start, error=TextError)
         stop = None if stop is None else arguments.whole("stop", stop, error=TextError)
         return self.vocabulary.decode(self.ids[start:stop])

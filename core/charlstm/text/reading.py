@@ -66,8 +66,7 @@ class TextOptions:
             value = getattr(self, name)
             if name == "max_chars" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise TextError(f"{name} takes a whole number of at least {low}, not {value!r:.60}")
+            object.__setattr__(self, name, arguments.whole(name, value, low, error=TextError))
         if not isinstance(self.pattern, str) or not self.pattern.strip():
             raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r:.60}")
         if self.encoding is not None:

@@ -335,6 +335,8 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
 
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 20 ms for each million characters to
     find overlaps; they are cached. The rest is immediate.
+
+    Raises :class:`TextError` for an argument that is not what it has to be.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
     arguments.flag("bits", bits, error=TextError)

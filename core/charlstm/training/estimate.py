@@ -18,9 +18,9 @@ from typing import Any
 
 from charlstm import storage, system
 from charlstm.errors import SettingsError
+from charlstm.memory import machine_memory
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
-from charlstm.training.memory import machine_memory
 from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan, planned_final
 from charlstm.training.settings import KERNELS, Settings
 

@@ -19,6 +19,7 @@ from charlstm.training.settings import LENGTH, Settings
 
 if TYPE_CHECKING:
     from charlstm.model.file import ModelConfig
+    from charlstm.model.given import GivenModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +36,24 @@ class Preset:
     from_model: Callable[[Settings, int], Settings] | None = None
 
 
-def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from: ModelConfig | None = None) -> Settings:
-    """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct, and for
-    a start from a model of the shape ``start_from`` that predicts the text already.
+def preset(
+    name: str,
+    chars: int = 1_000_000,
+    vocab_size: int = 100,
+    start_from: ModelConfig | GivenModel | None = None,
+) -> Settings:
+    """The settings of the preset ``name`` for a text.
 
-    Raises :class:`SettingsError` for an unknown name.
+    Args:
+        name: ``"quick"``, ``"standard"``, ``"best"`` or ``"reference"``.
+        chars: characters of the text, with the held-out part.
+        vocab_size: how many of them are distinct.
+        start_from: a model that predicts the text already and that training will start from: the model, what
+            :func:`charlstm.load_model` takes, such as ``"demo"``, or its shape. None is a start from random weights.
+
+    Raises:
+        SettingsError: an unknown name, or a size that is not a whole number of at least 0.
+        ModelError, RunError: as :func:`charlstm.load_model`.
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
@@ -47,8 +61,9 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from:
     vocab_size = arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
     if start_from is not None:
         from charlstm.model.file import ModelConfig  # numpy: the command's help needs the presets without it
+        from charlstm.model.given import given_model
 
-        arguments.instance("start_from", start_from, ModelConfig, "the shape of a network", error=SettingsError)
+        start_from = start_from if isinstance(start_from, ModelConfig) else given_model(start_from).config
     return _known(name, chars, vocab_size, start_from)
 
 

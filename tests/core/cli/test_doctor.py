@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.training.memory import Memory
+from charlstm.memory import Memory
 from command_line import TINY, RunCli, RunJson
 
 
@@ -47,7 +47,7 @@ def test_busy_moment_is_a_note_and_nothing_wrong(
 ) -> None:
     """A script that checks a new machine by the exit code was told that something was wrong while it was busy."""
     monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0), raising=False)
-    monkeypatch.setattr("charlstm.training.memory.machine_memory", lambda: Memory(total=8 << 30, available=1 << 20))
+    monkeypatch.setattr("charlstm.memory.machine_memory", lambda: Memory(total=8 << 30, available=1 << 20))
     monkeypatch.setattr("charlstm.cli.doctor._terminal", lambda problems: {})  # which may be too small here
     monkeypatch.setattr("charlstm.cli.doctor.LOW_SPACE", 0)
     code, result = doctor(capsys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 from dataclasses import replace
@@ -26,6 +27,25 @@ def test_eval_without_text_uses_the_validation_part(workspace: Path, run_json: R
     assert run_json("eval", "fox") == run_json("eval", "fox", "--part", "validation")
     assert run_json("eval", "fox", "--part", "all")["chars"] == len(TEXT) - 1
     assert "the held-out part of fox.txt" in run_cli("eval", "fox")[0]
+
+
+def test_eval_of_a_part_of_another_text_divides_it_as_the_run(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
+    """By the fractions that the model was trained with, else its last tenth. It counts the unknown characters there."""
+    run_cli("train", "data/fox.txt", *TINY, "--name", "fifth", "--val-fraction", "0.2", "--test-fraction", "0.1")
+    (workspace / "other.txt").write_text("€€" + LINE * 20 + "€" + LINE[:-2], encoding="utf-8")
+    chars = len("€€" + LINE * 20 + "€" + LINE[:-2])
+    found = {part: run_json("eval", "fifth", "other.txt", "--part", part) for part in ("train", "validation", "test")}
+    cuts = [0, int(chars * 0.7), int(chars * 0.9), chars]
+    sizes = [stop - start - 1 for start, stop in itertools.pairwise(cuts)]
+    assert [each["chars"] for each in found.values()] == [sizes[0] - 2, sizes[1], sizes[2] - 1]
+    assert [each["unknown"] for each in found.values()] == [{"€": 2}, {}, {"€": 1}]
+    assert "of the held-out part of other.txt" in run_cli("eval", "fifth", "other.txt", "--part", "validation")[0]
+    model = load_model(workspace / "runs/fifth/model.safetensors")
+    save_model(workspace / "plain.safetensors", replace(model, info={}))
+    plain = run_json("eval", "plain.safetensors", "other.txt", "--part", "validation")
+    assert plain["chars"] == chars - int(chars * 0.9) - 1 - 1
 
 
 def test_eval_dynamic_shows_the_figures_with_and_without_learning(
@@ -290,7 +310,7 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["eval", "fox", "data/fox.txt", "--part", "validation"], "--part selects a part of the run's own text"),
+        (["eval", "fox", "data/fox.txt", "--part", "test"], "fox.txt has no test part, because test_fraction was 0"),
         (["eval", "fox", "--max-chars", "9"], "need a TEXT"),
         (["eval", "runs/fox/model.safetensors"], "was trained on (fox.txt) does not come with the model: give a text"),
         (["eval", "fox", "nowhere.txt"], "nowhere.txt"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from charlstm.cli.main import cli, run
-from charlstm.cli.output import StatusLine
+from charlstm.cli.output import TerminalLine
 from charlstm.insight.multiverse import ContinuationNode
 from command_line import RunCli, RunJson
 
@@ -108,7 +108,7 @@ def test_long_work_shows_progress(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append(words))
+    monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words: drawn.append(words))
     run_cli(*words.split())
     assert stage in drawn
 

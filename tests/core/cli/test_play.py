@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from charlstm.cli.play import Player
+from charlstm.cli.play import Conversation
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import load_model
@@ -211,11 +211,11 @@ def test_play_has_the_errors_of_generate(workspace: Path, error_of: ErrorOf) -> 
 def test_commands_and_arguments_are_completed() -> None:
     found = demo_path()
     assert found is not None
-    player = Player(load_model(found), SamplerSettings(), seed=0, length=5, until="")
-    assert player.completenames("/s") == ["/save ", "/seed ", "/settings "]
-    assert {"/top-k ", "/top-p "} <= set(player.completenames("/top"))
-    assert player.completenames("") == []
-    assert player.complete_until("p") == ["paragraph"]
+    conversation = Conversation(load_model(found), SamplerSettings(), seed=0, length=5, until="")
+    assert conversation.completenames("/s") == ["/save ", "/seed ", "/settings "]
+    assert {"/top-k ", "/top-p "} <= set(conversation.completenames("/top"))
+    assert conversation.completenames("") == []
+    assert conversation.complete_until("p") == ["paragraph"]
 
 
 @pytest.mark.terminal

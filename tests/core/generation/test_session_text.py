@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import saving, session_log, session_text
 from charlstm.generation.session import Session
 from charlstm.generation.session_log import SessionState
+from charlstm.memory import Memory
 from charlstm.model.file import Model
 from played_documents import about, played
 
@@ -50,6 +52,21 @@ def test_text_of_what_is_no_session_is_refused(tmp_path: Path) -> None:
     for name, words in (("a", "not a saved session"), ("b", "newer charlstm"), ("c", "damaged"), ("d", "no session")):
         with pytest.raises(GenerationError, match=words):
             session_text.read(tmp_path / f"{name}.json")
+
+
+@pytest.mark.parametrize("begins", [session_log.HEAD, '{"kind": "charlstm session"'])
+def test_file_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
+    begins: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read until memory ran out, and the message then asked for a smaller network."""
+    monkeypatch.setattr(saving, "machine_memory", lambda: Memory(total=2**30, available=2**20))
+    path = tmp_path / "a.json"
+    path.write_text(begins)
+    os.truncate(path, 2**29)
+    with pytest.raises(GenerationError, match=r"536,870,912 bytes, and this machine has not enough memory to read so"):
+        session_text.read(path)
+    with pytest.raises(GenerationError, match="not enough memory"), saving.reading(tmp_path):
+        raise MemoryError
 
 
 def test_text_is_exported_below_its_title(tmp_path: Path) -> None:

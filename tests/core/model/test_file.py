@@ -20,6 +20,8 @@ from safetensors import numpy as safetensors
 from charlstm import storage
 from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
+from charlstm.memory import Memory
+from charlstm.model import tensors
 from charlstm.model.file import Model, ModelConfig, load_model, read_info, save_model
 from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.text.reading import TextOptions
@@ -39,6 +41,16 @@ def saved(tmp_path: Path) -> Path:
     path = tmp_path / "model.safetensors"
     save_model(path, make())
     return path
+
+
+def test_model_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of zeros with a right header takes no room on the disk, and the kernel ended the process that read it."""
+    size = read_header(saved).size
+    monkeypatch.setattr(tensors, "machine_memory", lambda: Memory(total=size - 1, available=0))
+    with pytest.raises(ModelError, match=f"needs {size:,} bytes of memory, and this machine has {size - 1:,}"):
+        load_model(saved)
 
 
 def test_load_model_returns_what_was_saved(saved: Path) -> None:

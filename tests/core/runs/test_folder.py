@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import stat
 import sys
 import threading
@@ -144,6 +145,12 @@ def test_find_run_by_name_by_folder_and_from_elsewhere(tmp_path: Path, monkeypat
     assert list_runs("a", elsewhere=True) == [here, there]
     with pytest.raises(RunError, match="did you mean here"):
         find_run("hree", "a")
+    with pytest.raises(RunError, match=f"did you mean {re.escape(str(there.path))}"):
+        find_run("ther", "a")
+    with pytest.raises(RunError, match=r"the runs there are here$"):  # and not those elsewhere
+        find_run("nothing", "a")
+    with pytest.raises(RunError, match=r"no other in .*: train one"):
+        find_run("nothing", "empty")
     for nothing in ("", ".", "..", "../a", "a"):
         with pytest.raises(RunError):
             find_run(nothing, "a")

@@ -187,6 +187,44 @@ def test_progress_line_says_that_training_waits_for_the_disk_and_continues() -> 
     assert file.getvalue() == ("Training waits: nothing can be written: No space left on device\nTraining continues\n")
 
 
+def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``charlstm train`` starts from the model in the box where that predicts the text well, and ``start_run`` did not.
+    No worker is started here."""
+    monkeypatch.setattr(launch, "launch", lambda *_: 0)
+    monkeypatch.chdir(tmp_path)
+    text = charlstm.generate("demo", length=2000, seed=1, temperature=0.6)
+    Path("text.txt").write_text(text, encoding="utf-8")
+    Path("other.txt").write_text("01101001" * 500, encoding="utf-8")
+
+    def started(*given: Any, source: str = "text.txt", **named: Any) -> tuple[str | None, Settings]:
+        spec = charlstm.start_run(source, *given, runs_dir=tmp_path, **named).spec()
+        return None if spec.lineage is None else spec.lineage["run"], spec.settings
+
+    sizes = len(text), len(set(text))
+    usual, from_demo = charlstm.preset("quick", *sizes), charlstm.preset("quick", *sizes, start_from="demo")
+    assert started() == started(usual, "quick") == started(from_demo, "quick") == ("demo", from_demo)
+    assert started({"dropout": 0.3}) == ("demo", from_demo.with_changes(dropout=0.3))
+    limits = {"max_steps": 5, "max_minutes": None, "epochs": None}
+    assert started(usual.with_changes(**limits), "quick") == ("demo", from_demo.with_changes(**limits))
+    assert started({"max_steps": 5}) == ("demo", from_demo.with_changes(**limits))
+    assert started({"hidden_size": 9}) == (None, usual.with_changes(hidden_size=9))
+    assert started(usual.with_changes(hidden_size=9), "quick") == (None, usual.with_changes(hidden_size=9))
+    assert started(usual) == started(usual, "quick", model_from="none") == (None, usual), "settings of no preset"
+    assert started(usual, model_from="demo")[0] == started(usual, model_from="auto")[0] == "demo"
+    assert started(source="other.txt")[0] is None
+    for wrong, words in (
+        ({"settings": {"hiden_size": 9}}, "did you mean hidden_size"),
+        (
+            {"settings": {"hidden_size": 9}, "model_from": "demo"},
+            "hidden_size has no effect where training starts from",
+        ),
+        ({"preset": "slow"}, "There is no preset 'slow'"),
+        ({"model_from": "nothing"}, "There is no run 'nothing'"),
+    ):
+        with pytest.raises(charlstm.CharLSTMError, match=words):
+            started(**wrong)
+
+
 def wait_for(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + DEADLINE
     while not condition():

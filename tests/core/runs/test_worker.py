@@ -25,10 +25,11 @@ from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, recording, worker
-from charlstm.runs.control import send_command
+from charlstm.runs.control import send_command, unread_commands
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
+from charlstm.runs.series import RunSeries
 from charlstm.runs.store import RunStore, load_state
 from charlstm.text.sources import ReadProgress
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
@@ -843,6 +844,31 @@ def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Scr
             signal.raise_signal(signal.SIGTERM)
     assert run.status().step == 51
     assert made
+
+
+def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
+    run: Run, train: Callable[[Script], list[Any]]
+) -> None:
+    """They were shown as sent, and nothing ever said what became of them."""
+    log = [started(), Controlled(step=1, id="read", command="checkpoint")]  # of a worker that was killed after that
+    run.events_path.write_text("".join(f"{to_line(event)}\n" for event in log))
+    RunStore(run, run.spec(), lambda: None).save_state(state(1))
+    for sent, command, value in (("read", "checkpoint", None), ("one", "set-lr", 1e-3), ("two", "finish", None)):
+        line = {"id": sent, "time": time.time(), "command": command, "value": value}
+        storage.append_line(run.control_path, json.dumps(line).encode())
+
+    def script(trainer: Any) -> Iterator[Event]:
+        yield Resumed(step=trainer.state.step)
+        assert trainer.hooks.commands() == [], "none is carried out"
+        yield ended(30)
+
+    train(script)
+    warned = [event.message for event in worker.run_foreground(run) if isinstance(event, Warned)]
+    assert warned == [
+        "Not carried out, because the process that trained died before it read them: set-lr 0.001, finish"
+    ]
+    again = RunSeries.of(read_events(run.events_path))
+    assert unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
 
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:

@@ -10,12 +10,12 @@ from charlstm.engine.benchmark import measured_speed
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
+from charlstm.memory import Memory, machine_memory
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.text.corpus import Corpus
 from charlstm.training import estimate as estimates
 from charlstm.training.estimate import check_memory, estimate
 from charlstm.training.events import Resumed, Started, Warned
-from charlstm.training.memory import Memory, machine_memory
 from charlstm.training.plan import MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
 from small_training import MemoryStore

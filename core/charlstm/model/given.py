@@ -1,0 +1,24 @@
+"""A model as the public library takes it: itself, its file, or its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import charlstm
+from charlstm import arguments
+from charlstm.errors import ModelError
+from charlstm.model.file import Model
+
+GivenModel = Model | str | Path
+"""A model, or what :func:`charlstm.load_model` takes: the file of one, the name or folder of a run, or ``"demo"``."""
+
+
+def given_model(model: GivenModel) -> Model:
+    """``model``, loaded if it is given by its file or name.
+
+    Raises :class:`ModelError` or :class:`RunError` as :func:`charlstm.load_model` does.
+    """
+    if isinstance(model, Model):
+        return model
+    arguments.path("model", model, takes="a Model, the file of one, the name of a run or 'demo'", error=ModelError)
+    return charlstm.load_model(model)  # the public function, since the packages above this one know the names of runs
