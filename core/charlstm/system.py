@@ -191,29 +191,12 @@ def open_folder(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def lock_folder(descriptor: int) -> bool | None:
-    """Take the OS lock on an open folder. ``False`` when another process holds it, ``None`` where folders have no
-    locks."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
 def is_locked(path: Path) -> bool | None:
-    """Whether a process holds the OS lock on ``path`` or on its folder; ``None`` when this cannot be determined.
+    """Whether a process holds the OS lock on ``path``; ``None`` when this cannot be determined.
 
-    On POSIX this takes a shared lock for an instant: several readers do not disturb each other, and a worker that
-    starts in that instant tries again.
+    This takes a shared lock for an instant: several readers do not disturb each other, and a worker that starts in that
+    instant tries again.
     """
-    answers = (_probe(path), _probe(path.parent))
-    return True if True in answers else None if None in answers else False
-
-
-def _probe(path: Path) -> bool | None:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:

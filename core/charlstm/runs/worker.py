@@ -33,12 +33,9 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import (
-    FOLDER_PROBLEMS,
-    LOG_RESTORED,
     CommandInbox,
     EventRecorder,
     FolderGuard,
-    FolderLostError,
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
@@ -169,7 +166,6 @@ def _work(
             log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
             guard = FolderGuard(lock, log, signals)
-            log_stack.callback(_restore_log, run, guard)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
             recorder = EventRecorder(run, log, heartbeat, series, inbox)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
@@ -180,9 +176,8 @@ def _work(
             )
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
-            problem = lock.folder_problem()
-            lost = f"The run ended: {FOLDER_PROBLEMS[problem]}" if problem else ""
-            message = lost or describe_failure(error, spec.settings)
+            problem = lock.problem()
+            message = f"The run ended: {problem}" if problem else describe_failure(error, spec.settings)
             heartbeat.update(state="failed", message=message)
             raise RunError(message) from error
         except CharLSTMError as error:
@@ -224,16 +219,13 @@ class _Training:
         """Train; every event is yielded once it is in the log."""
         try:
             yield from self._recorded_events()
-            if self._guard.moved and self._heartbeat.record.state == "stopped":
-                raise FolderLostError("moved")
         except StoppedEarlyError as stopped:
-            message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
-            if isinstance(stopped, FolderLostError) and not self._guard.moved:
-                self._heartbeat.stop_writing(remove=stopped.problem == "deleted")
             state = "finished" if self._state_before() == "finished" else "stopped"
-            self._heartbeat.update(state=state, message=message)
-            if self._is_watched and (self._guard.moved or isinstance(stopped, FolderLostError)):
-                raise RunError(f"The run {self._run.name} ended: {message}") from None
+            self._heartbeat.update(state=state, message=str(stopped))
+        if self._guard.problem and self._heartbeat.record.state == "stopped":
+            self._heartbeat.update(message=self._guard.problem)
+            if self._is_watched:
+                raise RunError(f"The run {self._run.name} ended: {self._guard.problem}")
 
     def _recorded_events(self) -> Iterator[Event]:
         """The events of the trainer, each recorded before it is yielded. An exception becomes a last event,
@@ -252,6 +244,8 @@ class _Training:
         except BaseException as error:
             if storage.is_disk_trouble(error) and self._inbox.stop_requested():
                 raise StoppedEarlyError(f"it was stopped while nothing could be written ({error})") from None
+            if isinstance(error, OSError) and self._guard.check():
+                raise StoppedEarlyError(self._guard.problem) from None
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
@@ -282,7 +276,6 @@ class _Training:
             state = None  # the trainer frees its arrays once it has loaded them
             for event in trainer.events():
                 yield event
-                warnings += self._guard.take_warnings()
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
 
@@ -419,12 +412,6 @@ def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
         if storage.exists(run.state_path) or storage.exists(run.previous_state_path):
             return state_in_log(RunSeries.of(read_events(run.events_path)) if series is None else series)
     return None
-
-
-def _restore_log(run: Run, guard: FolderGuard) -> None:
-    """The worker's last write: no event can report it any more."""
-    if guard.restore_log():
-        _append_to_worker_log(run, LOG_RESTORED)
 
 
 def _append_to_worker_log(run: Run, text: str) -> None:

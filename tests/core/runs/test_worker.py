@@ -14,7 +14,6 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,9 @@ import pytest
 from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, recording, worker
+from charlstm.runs import launch, liveness, worker
 from charlstm.runs.control import send_command, unread_commands
-from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.folder import Run, delete_run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
@@ -358,40 +357,28 @@ def test_moved_folder_ends_the_wait_for_a_full_disk(
     assert waited
 
 
-@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
-def test_removed_log_is_written_again(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], how: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["events.jsonl", "lock"])
+@pytest.mark.parametrize("replaced", [True, False])
+def test_worker_whose_log_or_lock_was_removed_saves_its_state_and_stops(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], name: str, replaced: bool
 ) -> None:
     def remove() -> None:
-        if how == "removed":
-            run.events_path.unlink()
-        else:
-            run.events_path.rename(tmp_path / "aside")
-        if how == "replaced":
-            shutil.copy(tmp_path / "aside", run.events_path)
+        (run.path / name).rename(tmp_path / "aside")
+        if replaced:
+            shutil.copy(tmp_path / "aside", run.path / name)
 
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
-    steps = act_at_step_7(run, remove)
-    events = list(read_events(run.events_path))
-    assert [event.step for event in events] == steps
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert warnings == ["The event log was removed while the run trained; it was written again"]
-    assert events[-1].name == "finished"
-    assert run.status().state == "stopped"
-
-
-def test_log_removed_after_the_last_step_is_written_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        run.events_path.unlink()
-        yield ended(1)
-
-    train(script)
-    events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["started", "finished"]
-    assert list(read_events(run.events_path)) == events
-    assert worker.LOG_RESTORED in run.log_path.read_text()
+    steps = act_at_step_7(run, remove, match=r"ended: its (event log|file `lock`) was removed")
+    assert steps[-1] == 8
+    kept, _ = load_state(run)
+    assert kept is not None
+    assert kept.step == 8
+    status = run.status()
+    assert (status.state, status.alive) == ("stopped", False)
+    assert "was removed while it trained; resume it" in status.message
+    made = train(until_stopped)
+    act_at_step_7(run, lambda: None)
+    assert made[0].state.step == 8
 
 
 def test_run_that_finishes_while_its_folder_is_moved_is_finished(
@@ -408,70 +395,17 @@ def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     assert Run(tmp_path / "moved").status().state == "finished"
 
 
-def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+def test_worker_creates_no_file_in_a_folder_that_is_being_deleted(
+    run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
     def delete_slowly() -> None:
         for path in (run.heartbeat_path, run.events_path, run.spec_path):
             path.unlink()
 
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
     act_at_step_7(run, delete_slowly, match="its folder was deleted")
     assert not run.events_path.exists()
     assert not run.heartbeat_path.exists()
-
-
-def test_heartbeat_that_was_written_again_in_a_folder_that_is_being_deleted_is_removed(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def delete_slowly() -> None:
-        run.heartbeat_path.unlink()
-        deadline = time.monotonic() + 60
-        while not run.heartbeat_path.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        for path in (run.events_path, run.spec_path):
-            path.unlink()
-
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "Heartbeat", partial(liveness.Heartbeat, interval=0.02))
-    train(until_stopped)
-    act_at_step_7(run, delete_slowly, match="its folder was deleted")
-    assert not run.heartbeat_path.exists()
-
-
-def test_second_worker_is_refused_after_the_lock_file_was_removed(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
-    def remove_lock() -> None:
-        run.lock_path.unlink()
-        assert run.status().state == "running"
-        for start in (launch.resume_run, lambda run: next(worker.run_foreground(run))):
-            with pytest.raises(RunError, match="is running already"):
-                start(run)
-        assert worker.main([str(run.path)]) == 1
-        for change in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
-            with pytest.raises(RunError, match="is being trained"):
-                change()
-
-    train(until_stopped)
-    steps = act_at_step_7(run, remove_lock)
-    assert steps[-1] > 20
-    assert run.status().state == "stopped"
-    assert not system.is_locked(run.lock_path)
-
-
-def test_worker_stops_without_its_lock_file_where_folders_have_no_locks(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(system, "lock_folder", lambda _: None)
-    train(until_stopped)
-    steps = act_at_step_7(run, run.lock_path.unlink, match="its file `lock` was removed")
-    assert steps[-1] < 10
-    beat = liveness.read_heartbeat(run.heartbeat_path)
-    assert beat is not None
-    assert beat.state == "running"  # not its own to say any more
 
 
 def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
