@@ -24,6 +24,7 @@ from charlstm.engine.network import CharLSTM
 from charlstm.model.file import load_model
 from charlstm.runs.models import find_model
 from charlstm.runs.start_models import preset_from, try_model
+from charlstm.training.plan import CALIBRATION_CHARS
 from charlstm.training.presets import preset
 
 
@@ -46,7 +47,7 @@ def measure(corpus: Corpus, settings: Settings, model: Path | None) -> dict[str,
     best = trainer.best
     network, held_out = CharLSTM.from_model(best), corpus.split(settings.val_fraction, settings.split).held_out
     ids, _ = corpus.encoded_for(best.vocabulary)
-    factor = best_logit_factor(network, ids, held_out)
+    factor = best_logit_factor(network, ids, held_out, CALIBRATION_CHARS)
     with torch.no_grad():
         network.fc.weight.mul_(factor)
         network.fc.bias.mul_(factor)

@@ -21,7 +21,15 @@ from charlstm.errors import SettingsError
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
 from charlstm.training.memory import machine_memory
-from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan, planned_final
+from charlstm.training.plan import (
+    SAMPLE_SECONDS,
+    VALIDATION_SPEED,
+    MeasuredSpeed,
+    final_chars,
+    fit_batch,
+    make_plan,
+    planned_final,
+)
 from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
@@ -101,6 +109,7 @@ def estimate(
     validations = plan.planned_steps // plan.val_every
     validated = VALIDATION_SPEED * measured.chars_per_second
     work = START_SECONDS + plan.planned_steps * measured.seconds + validations * plan.val_chars / validated
+    final = planned_final(settings, final_chars(settings, held_out) / validated, work)
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     weights = 4 * config.parameters
     return Estimate(
@@ -109,7 +118,7 @@ def estimate(
         memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length, on_card)),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=work + validations * SAMPLE_SECONDS + planned_final(settings, held_out / validated, work),
+        seconds=work + validations * SAMPLE_SECONDS + final,
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,
