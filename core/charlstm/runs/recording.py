@@ -137,14 +137,15 @@ class EventRecorder:
         self._validates_since: float | None = None
 
     def record(self, event: Event) -> Event:
-        """Write ``event``, and return it as it is in the log: the last one also says what other programs took. Those
-        that a resume or a person relies on are synced at once.
+        """Write ``event``, and return it as it is in the log: the last one also says where the run began, how much it
+        has read and what other programs took. Those that a resume or a person relies on are synced at once.
 
         Raises :class:`StoppedEarlyError` when a stop is requested while the disk is full.
         """
-        contention = self._heartbeat.contention
-        if isinstance(event, Finished) and contention is not None:
-            event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
+        if isinstance(event, Finished):
+            event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs)
+            if (contention := self._heartbeat.contention) is not None:
+                event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
         if sync:

@@ -170,6 +170,26 @@ class RunSeries:
         return next((each for each in reversed(self.validations) if each.best), None)
 
     @property
+    def first_val(self) -> float | None:
+        """The validation loss from before the first step, nats per character."""
+        first = next(iter(self.validations), None)
+        return None if first is None or first.step else _number(first.val_loss)
+
+    @property
+    def epochs(self) -> float | None:
+        """The number of passes over the training text."""
+        return None if self.started is None else self.step / self.started.steps_per_epoch
+
+    @property
+    def next_rate(self) -> float | None:
+        """The learning rate that was set and acts from the next step on; ``None`` unless one was set since the last
+        step that is logged."""
+        set_last = next((each for each in reversed(self.controls) if each.command == "set-lr"), None)
+        if set_last is None or (self.last_step is not None and set_last.step < self.last_step.step):
+            return None
+        return set_last.value
+
+    @property
     def best_val(self) -> float | None:
         """The best validation loss, nats per character; at the end, the best model's on the whole held-out part."""
         if self.finished is not None and self.finished.best_val is not None:

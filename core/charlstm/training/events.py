@@ -190,6 +190,10 @@ class Finished(Event):
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
     slowdown: float | None = None
     others_first: bool = False
+    first_val: float | None = None
+    """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
+    epochs: float | None = None
+    """The number of passes over the training text; ``None`` as above."""
 
     @property
     def loss(self) -> float | None:
