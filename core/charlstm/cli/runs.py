@@ -34,7 +34,7 @@ from charlstm.cli.output import (
     print_result,
     write_text,
 )
-from charlstm.display import duration, percent, plural, shell_command, table
+from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
@@ -342,8 +342,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()
                 if status.validated is not None:
-                    left = duration(status.seconds_left or 0.0)
-                    view.show_waiting(f"final validation {percent(status.validated, 0)} · {left} left")
+                    view.show_final_validation(status.validated, status.seconds_left)
                 elif status.state != "running":
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_INTERVAL)

@@ -410,8 +410,8 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
-        contextlib.closing(run_foreground(run, changes=changes)) as events,
         EventView(run, json=as_json, plain=plain, limits=limits, before=run.events()) as view,
+        contextlib.closing(run_foreground(run, changes=changes, show_validation=view.show_final_validation)) as events,
     ):
         for event in events:
             last = event

@@ -507,6 +507,7 @@ class Trainer:
             kernel_path=self._train_step.kernel.path,
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
+            max_minutes=settings.max_minutes,
         )
         yield from self._machine_warnings(memory_warning)
         for message in warnings:
@@ -822,7 +823,12 @@ class Trainer:
             if command.command in ("resume", "finish"):
                 break
         if self.progress.ended is None:
-            yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+            yield self._resumed()
+
+    def _resumed(self) -> Resumed:
+        """Training goes on after a pause."""
+        planned, minutes = self.schedule.planned_steps, self.settings.max_minutes
+        return Resumed(step=self.progress.step, planned_steps=planned, max_minutes=minutes)
 
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
@@ -870,7 +876,7 @@ class Trainer:
                 yield from self._yield_if_requested()
             else:
                 if attempt:
-                    yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+                    yield self._resumed()
                 return
 
     def _keep_as_best(self, val_loss: float | None) -> Model:

@@ -90,7 +90,8 @@ def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float |
     if state == "paused" or (state is None and series.paused is not None):
         return Paused(series.step, series.next_rate)
     if state == "starting" or series.started is None or not series.step:
-        return Starting(message)
+        validates = state == "running" and series.started is not None
+        return Starting("the model is validated before its first step" if validates and not message else message)
     if status is not None and status.validated is not None:
         return Validating()
     return _live(series, order0)
@@ -163,7 +164,8 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
 def _from_model(series: RunSeries) -> FromModel | None:
     """How far a run came whose network was better than guessing before its first step: it began with a trained model.
     Both losses are of the same slices; the whole held-out part may be harder to predict."""
-    first, guessing, best, epochs = series.first_val, series.guessing_loss, series.best, series.epochs
+    first, guessing, best = series.first_val, series.guessing_loss, series.best
+    epochs = series.epochs(series.step)
     if first is None or guessing is None or best is None or epochs is None or not first <= (1 - STUCK_NEAR) * guessing:
         return None
     return FromModel(Losses(first, best.val_loss), epochs)
@@ -240,6 +242,8 @@ def _live(series: RunSeries, order0: float | None) -> Verdict:
     change, seconds = _change(since.val_loss, points[-1].val_loss), points[-1].train_seconds - since.train_seconds
     validation = Losses(min(each.val_loss for each in points), points[-1].val_loss)
     lost = validation.after > validation.before * (1 + ABOVE_BEST)
+    if 0 < change <= WORSE_RISE and series.step < STUCK_AFTER and _from_model(series) is not None:
+        return FirstSteps(None)  # a trained model gets a little worse at first
     if change > WORSE_RISE:
         train_falls = _reads_again(series) and _train_change(series, since.step) < 0
         return Worsening(change, seconds, validation, train_falls)

@@ -94,8 +94,7 @@ def estimate(
     if not measured.crowded:
         measured = replace(measured, seconds=measured.seconds * slowdown)
     rows, length = fit_batch(settings, targets)
-    on_card = has_card(settings.device)
-    check_memory(settings, vocab_size, rows * length, on_card=on_card, loaded=False)
+    check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     plan = make_plan(
         settings,
         measured=measured,
@@ -115,7 +114,7 @@ def estimate(
     return Estimate(
         parameters=config.parameters,
         model_bytes=weights,
-        memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length, on_card)),
+        memory_bytes=memory_bytes(settings, chars, vocab_size),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
         seconds=work + validations * SAMPLE_SECONDS + final,
@@ -123,6 +122,13 @@ def estimate(
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,
     )
+
+
+def memory_bytes(settings: Settings, chars: int, vocab_size: int) -> int:
+    """The peak memory of a worker that trains on a text of ``chars`` characters, ``vocab_size`` of them distinct."""
+    config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
+    batch = math.prod(batch_shape(settings, chars))
+    return BASE_MEMORY + sum(_memory(settings, config, batch, has_card(settings.device)))
 
 
 def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:

@@ -238,6 +238,21 @@ def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], bes
     assert judge(ended(train, best), order0=ORDER0).needs_lower_rate == too_high
 
 
+def test_first_steps_from_a_model_are_not_called_flattening() -> None:
+    """After a single step the loss was 0.7 % above that of the model, and a lower rate was advised."""
+    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.03, best=False)]
+    assert judge(RunSeries.of(events)).text == "Learning: these are the first steps."
+    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.1, best=False)]
+    assert judge(RunSeries.of(events)).kind == "worsening"
+
+
+def test_validation_before_the_first_step_is_named() -> None:
+    running = RunStatus(state="running", alive=True)
+    series = RunSeries.of([started()])
+    assert judge(series, running).text == "Starting: the model is validated before its first step."
+    assert judge(RunSeries(), running).text == "Starting."
+
+
 def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() -> None:
     events = [started(symbols=98, steps_per_epoch=500), validated(0, 1.108), stepped(3, 1.3), validated(3, 1.094)]
     series = RunSeries.of(events)

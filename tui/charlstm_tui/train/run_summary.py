@@ -159,13 +159,16 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     if status.elsewhere and status.alive:
         return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
-        words = "" if status.validated is None else f"final validation {int(100 * status.validated)} %"
+        words = "" if status.step else "validation before the first step"
+        if status.validated is not None:
+            words = f"final validation {int(100 * status.validated)} %"
         return Progress(status.progress, worked, status.seconds_left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
         if not status.step and 0 <= (age := time.time() - view.created) < LONG_START:  # else it is a resume
-            words = f"{mark} starting {clock(age)}"
+            doing = visible(status.message, keep="")
+            words = f"{mark} starting {clock(age)}{doing and f': {doing}'}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
     return Progress(done, worked, words=words), styles.get(state, "-broken")
 
