@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
@@ -39,7 +40,7 @@ from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
-from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, run_result, train_curve_words
+from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, progress, run_result, train_curve_words
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
@@ -479,6 +480,19 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_pa
     assert "~2.200 → ~1.800 nats after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"step": 0}, "validation before the first step"),
+        ({"step": 9}, ""),
+        ({"step": 9, "validated": 0.42}, "final validation 42 %"),
+    ],
+)
+def test_phase_without_steps_is_named_beside_the_progress(tmp_path: Path, status: dict[str, Any], words: str) -> None:
+    run = record(tmp_path, "finished", steps=50).run
+    assert progress(RunView(run, RunStatus(state="running", alive=True, **status)))[0].words == words
 
 
 def test_card_of_a_run_whose_model_no_step_improved_repeats_no_sample(tmp_path: Path) -> None:

@@ -376,8 +376,8 @@ def control(
     `more` adds minutes to the run without stopping it: the rest of its schedule is stretched to the new end. A run that
     has ended is lengthened by `resume` with a higher limit.
 
-    `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
-    at once.
+    `finish` lowers the learning rate to zero in about 30 seconds, then the best model is validated and the run ends;
+    `stop` writes a checkpoint and ends it at once.
 
     With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the
     checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 1 when the run ended
