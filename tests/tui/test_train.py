@@ -486,13 +486,16 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_pa
     ("status", "words"),
     [
         ({"step": 0}, "validation before the first step"),
-        ({"step": 9}, ""),
+        ({"step": 9, "planned_steps": 20, "seconds_left": 8.0}, ""),
+        ({"step": 20, "planned_steps": 20, "seconds_left": 3.0}, "validation after the last step"),
         ({"step": 9, "validated": 0.42}, "final validation 42 %"),
     ],
 )
 def test_phase_without_steps_is_named_beside_the_progress(tmp_path: Path, status: dict[str, Any], words: str) -> None:
     run = record(tmp_path, "finished", steps=50).run
-    assert progress(RunView(run, RunStatus(state="running", alive=True, **status)))[0].words == words
+    shown, _ = progress(RunView(run, RunStatus(state="running", alive=True, **status)))
+    assert shown.words == words
+    assert (shown.left is None) == bool(words)
 
 
 def test_card_of_a_run_whose_model_no_step_improved_repeats_no_sample(tmp_path: Path) -> None:
@@ -511,7 +514,7 @@ def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(tmp_path: 
         ended = Finished(step=3, reason="time", best_val=2.0, best_step=3, train_seconds=6.0, best_whole=whole)
         series.feed([ended])
         card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
-        assert (f"charlstm eval {run.path} reads all of it" in card.facts) is not whole
+        assert (f"charlstm eval {run.path} reads all of the held-out text" in card.facts) is not whole
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:

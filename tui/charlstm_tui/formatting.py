@@ -49,7 +49,7 @@ def rough_clock(seconds: float) -> str:
 def reads_all_words(path: Path) -> str:
     """What evaluates the model of the run in ``path``, whose loss is an estimate, on all held-out text."""
     word = path.name if path.parent == runs_dir() else str(path)
-    return f"{shell_command('eval', word)} reads all of it"
+    return f"{shell_command('eval', word)} reads all of the held-out text"
 
 
 def count(number: float) -> str:

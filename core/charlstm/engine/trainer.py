@@ -217,7 +217,7 @@ class Trainer:
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
         """Seconds for a character of the last validation."""
-        self._final_deadline = math.inf
+        self._final_start, self._final_allowed = 0.0, math.inf
         self._fastest_step = math.inf
         self._stream = EventStream(
             self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
@@ -971,7 +971,7 @@ class Trainer:
         best = self.best
         figure: Evaluation | None = None
         while figure is None and (limit is None or limit > self.plan.val_chars):
-            self._final_deadline = time.perf_counter() + allowed
+            self._final_start, self._final_allowed = time.perf_counter(), allowed
             try:
                 best, figure = self._calibrate_and_evaluate(limit, int(CALIBRATION_CHARS * part))
             except _ValidationTooSlow:
@@ -1033,12 +1033,15 @@ class Trainer:
         return best, figure
 
     def _report_validation(self, done: int, total: int) -> None:
+        """Report how far the final validation is: by its characters or, where it is too slow, by the time it may
+        take."""
+        seconds = time.perf_counter() - self._final_start
         if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(done / max(total, 1))
+            self._hooks.validation_progress(min(1.0, max(done / max(total, 1), seconds / self._final_allowed)))
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
-        if time.perf_counter() > self._final_deadline and done < total:
+        if seconds > self._final_allowed and done < total:
             raise _ValidationTooSlow
         if self._stream.yield_requested:
             raise _InterruptRequested

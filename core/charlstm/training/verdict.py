@@ -197,12 +197,12 @@ class Paused(Verdict):
 
 @dataclass(frozen=True, slots=True)
 class Validating(Verdict):
-    """Training is over, and the best model is measured on all held-out text."""
+    """Training is over, and the best model is measured on the held-out text."""
 
     kind, mark, usual_steps = "validating", "▶", (NextStep.STOP,)
 
     def describe(self, *, bits: bool = False) -> str:
-        return "Training has ended. Now the best model is validated on all of the held-out text."
+        return "Training has ended. Now the best model is validated on the held-out text."
 
 
 # ---- while it trains

@@ -1018,9 +1018,11 @@ def test_final_validation_that_becomes_slow_is_given_up(
 
     monkeypatch.setattr(trainer_module, "evaluate", evaluated)
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
-    finished = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))[-1]
+    plan, reported = make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,)), [0.0]
+    finished = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)))[-1]
     assert isinstance(finished, Finished)
     assert finished.best_whole is False
+    assert reported[-1] == 1.0  # of the time: "left 6:10" stood there after the first 4 % of the characters
     assert clock.now < 60 + 65  # the first tenth of it was enough to see
 
 

@@ -159,10 +159,14 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     if status.elsewhere and status.alive:
         return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
-        words = "" if status.step else "validation before the first step"
+        words, left = "", status.seconds_left
         if status.validated is not None:
             words = f"final validation {int(100 * status.validated)} %"
-        return Progress(status.progress, worked, status.seconds_left, words), ""
+        elif not status.step:
+            words, left = "validation before the first step", None
+        elif status.planned_steps and status.step >= status.planned_steps:
+            words, left = "validation after the last step", None
+        return Progress(status.progress, worked, left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
