@@ -514,7 +514,7 @@ def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(tmp_path: 
         ended = Finished(step=3, reason="time", best_val=2.0, best_step=3, train_seconds=6.0, best_whole=whole)
         series.feed([ended])
         card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
-        assert (f"charlstm eval {run.path} reads all of the held-out text" in card.facts) is not whole
+        assert (f"an estimate: charlstm eval {run.name} reads all of the held-out text" in card.facts) is not whole
 
 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ import math
 import os
 from pathlib import Path
 
-from charlstm.display import duration, loss_figure, scientific, shell_command, visible
+from charlstm.display import duration, loss_figure, scientific, visible
 from charlstm.errors import CharLSTMError
-from charlstm.runs.folder import runs_dir
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
@@ -44,12 +43,6 @@ def rough_clock(seconds: float) -> str:
     """An estimate of ``seconds`` to 5 s, half a minute or five minutes, so that measuring again hardly changes it."""
     step = 1 if seconds < 20 else 5 if seconds < 300 else 30 if seconds < 3600 else 300
     return clock(step * round(seconds / step))
-
-
-def reads_all_words(path: Path) -> str:
-    """What evaluates the model of the run in ``path``, whose loss is an estimate, on all held-out text."""
-    word = path.name if path.parent == runs_dir() else str(path)
-    return f"{shell_command('eval', word)} reads all of the held-out text"
 
 
 def count(number: float) -> str:

@@ -10,9 +10,9 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 
-from charlstm.display import plural, visible
+from charlstm.display import plural, shell_command, visible
 from charlstm.training.events import ESTIMATE
-from charlstm_tui.formatting import clock, home, loss, reads_all_words, shorten, unit
+from charlstm_tui.formatting import clock, home, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails
@@ -123,7 +123,7 @@ def run_lines(
         lines += [best + facts] if fits else [best, facts[3:]]
         if not status.best_whole:
             words = f"{ESTIMATE} estimated from slices of the held-out text"
-            words += "" if status.alive else f"; {reads_all_words(view.path)}"
+            words += "" if status.alive else f"; {shell_command('eval', view.name)} reads all of it"
             lines.append(Content.styled(words, "$quiet"))
     if series is None:
         lines.append(Content.styled("Reading the log …", "$quiet"))

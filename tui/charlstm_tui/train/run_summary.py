@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charlstm.display import BITS_PER_NAT, as_sentence, visible
+from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.judge import STUCK_NEAR, judge
 from charlstm.runs.prediction import Prediction, predict
@@ -31,7 +31,7 @@ from charlstm.training.verdict import (
 )
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
-from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, reads_all_words, size
+from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
@@ -238,7 +238,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     if flaw is None:
         lines.append(judged.overfitted)
     if isinstance(judged, Finished) and best is not None and not best.whole:
-        lines.append(reads_all_words(view.path))
+        lines.append(f"an estimate: {shell_command('eval', view.name)} reads all of the held-out text")
     before, sample = _samples(series, judged)
     words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
     return RunResult(
