@@ -27,6 +27,7 @@ from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.train import setup_pane
+from charlstm_tui.train.preset_list import PresetFacts, _values
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
@@ -858,6 +859,45 @@ async def test_a_speed_measured_beside_other_programs_is_not_scaled_and_is_measu
         pane._probe_while_busy()  # as at the next look
         await pilot.pause()
         assert (len(asked), pane.measuring) == (2, False)
+
+
+def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
+    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
+    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
+    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
+    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
+
+
+async def test_measuring_goes_on_while_the_processor_is_busy(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the busy processor ended the count of the simple models, and speeds were unknown for ever."""
+    looked, counted, free = [], [], asyncio.Event()
+
+    async def count(*_: Any) -> Any:
+        counted.append(len(looked))
+        await free.wait()
+        return (("order 0", 3.0),)
+
+    async def answer(*argv: str) -> Any:
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 17_813.0, "kernel": "nn"}
+        figures |= {"slowdown": float(argv[-1]), "crowded": True, "settings": preset("quick").to_dict()}
+        return [{"name": name, **figures} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: looked.append(8.0) or 8.0)
+    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+    monkeypatch.setattr(setup_pane, "baseline_losses", count)
+    monkeypatch.setattr(setup_pane, "run_command", answer)
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        await until(pilot, lambda: counted and pane.busy)
+        assert all(each.measuring and each.memory for each in pane.preset_facts())  # memory needs no measuring
+        for _ in range(3):
+            pane._probe_while_busy()
+            await pilot.pause()
+        free.set()
+        await shows(pilot, "~17,813", "~1:00")
+        assert counted == [1]
 
 
 async def test_measuring_goes_on_beside_a_paused_run(

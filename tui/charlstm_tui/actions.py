@@ -177,7 +177,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
     A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
     A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
-    A("train.live", "finish", "f", "finish", "Lower the rate to zero within half a minute, then end.", footer=7),
+    A("train.live", "finish", "f", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
     A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
     A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after

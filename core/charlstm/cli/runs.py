@@ -34,7 +34,7 @@ from charlstm.cli.output import (
     print_result,
     write_text,
 )
-from charlstm.display import duration, percent, plural, shell_command, table
+from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
@@ -342,8 +342,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()
                 if status.validated is not None:
-                    left = duration(status.seconds_left or 0.0)
-                    view.show_waiting(f"final validation {percent(status.validated, 0)} · {left} left")
+                    view.show_final_validation(status.validated, status.seconds_left)
                 elif status.state != "running":
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_INTERVAL)
@@ -377,8 +376,8 @@ def control(
     `more` adds minutes to the run without stopping it: the rest of its schedule is stretched to the new end. A run that
     has ended is lengthened by `resume` with a higher limit.
 
-    `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
-    at once.
+    `finish` lowers the learning rate to zero in about 30 seconds, then the best model is validated and the run ends;
+    `stop` writes a checkpoint and ends it at once.
 
     With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the
     checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 1 when the run ended

@@ -55,6 +55,10 @@ if TYPE_CHECKING:
     from charlstm.training.plan import MeasuredSpeed
 
 
+LONGER = 5
+"""A run that has hardly read its text is offered so many times its minutes."""
+
+
 def shortcuts(command: Any) -> Any:
     """Add an option for each of the most used settings; the command receives them by name."""
     for each in reversed(setting_fields(Settings).values()):
@@ -402,7 +406,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import Diverged, lower_rate
+    from charlstm.training.verdict import Diverged, Ended, lower_rate
     from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
@@ -411,8 +415,8 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
-        contextlib.closing(run_foreground(run, changes=changes)) as events,
         EventView(run, json=as_json, plain=plain, limits=limits, before=run.events()) as view,
+        contextlib.closing(run_foreground(run, changes=changes, show_validation=view.show_final_validation)) as events,
     ):
         for event in events:
             last = event
@@ -435,6 +439,13 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
             print_note(f"{missed}. To train longer: {without}")
         if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
             print_note(judged.text)
+        elif isinstance(judged, Ended) and judged.from_model is not None:
+            print_note(judged.from_model.describe(bits=False))
+            if judged.from_model.hardly_changed and last.limit == "max_minutes":
+                minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
+                print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
+        if isinstance(judged, FinishedVerdict) and last.best_val is not None and not last.is_whole:
+            print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
         if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number

@@ -164,13 +164,25 @@ def evaluate(
 
 
 def best_logit_factor(
-    network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int = 10_000
+    network: CharLSTM,
+    ids: npt.NDArray[Any],
+    spans: Sequence[tuple[int, int]],
+    limit: int,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> float:
     """The factor by which to multiply the logits of ``network`` so that its loss on ``spans`` is the lowest, estimated
     from about ``limit`` targets, between the first and the last of :data:`FACTORS`. It is the inverse of a temperature
     (temperature scaling: Guo et al. 2017, arXiv 1706.04599). 1.0 where no loss is a number.
+
+    ``progress`` is called with the number of targets that are done and may raise to cancel.
     """
-    rows = plan_rows(spans, limit)
+    rows, done = plan_rows(spans, limit), 0
+
+    def count_targets(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done)
 
     def losses(hidden: Tensor, targets: Tensor) -> Tensor:
         parts = [
@@ -184,7 +196,7 @@ def best_logit_factor(
     try:
         with torch.inference_mode():
             parts = [
-                _read(network, ids, rows[at : at + ROWS], lambda _: None, losses) for at in range(0, len(rows), ROWS)
+                _read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)
             ]
     finally:
         network.train(training)

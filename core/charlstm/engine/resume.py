@@ -95,6 +95,7 @@ def continue_run(
             device=plan.device,
             kernel=plan.kernel,
             limit=_limit(now, plan, new_schedule, changes),
+            max_minutes=now.max_minutes,
         )
         replay = commands_to_repeat(log, state.step, schedule, changes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:

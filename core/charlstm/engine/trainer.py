@@ -59,9 +59,11 @@ from charlstm.training.events import (
 )
 from charlstm.training.hooks import NO_HOOKS, NOTHING_LOGGED, CheckpointStore, Hooks, LoggedRun
 from charlstm.training.plan import (
+    CALIBRATION_CHARS,
     MOST_START_SHARE,
     VALIDATION_SPEED,
     Plan,
+    final_chars,
     final_seconds,
     fit_batch,
     limit_at,
@@ -80,7 +82,7 @@ from charlstm.training.time_limit import TimeLimit
 from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
-"""Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
+"""Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
 
 CHECK_KERNEL_SECONDS = 3.0
 """Seconds of training after which the choice of the kernel is checked."""
@@ -217,7 +219,7 @@ class Trainer:
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
         """Seconds for a character of the last validation."""
-        self._final_deadline = math.inf
+        self._final_start, self._final_allowed = 0.0, math.inf
         self._fastest_step = math.inf
         self._stream = EventStream(
             self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
@@ -507,6 +509,7 @@ class Trainer:
             kernel_path=self._train_step.kernel.path,
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
+            max_minutes=settings.max_minutes,
         )
         yield from self._machine_warnings(memory_warning)
         for message in warnings:
@@ -822,7 +825,12 @@ class Trainer:
             if command.command in ("resume", "finish"):
                 break
         if self.progress.ended is None:
-            yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+            yield self._resumed()
+
+    def _resumed(self) -> Resumed:
+        """Training goes on after a pause."""
+        planned, minutes = self.schedule.planned_steps, self.settings.max_minutes
+        return Resumed(step=self.progress.step, planned_steps=planned, max_minutes=minutes)
 
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
@@ -870,7 +878,7 @@ class Trainer:
                 yield from self._yield_if_requested()
             else:
                 if attempt:
-                    yield Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+                    yield self._resumed()
                 return
 
     def _keep_as_best(self, val_loss: float | None) -> Model:
@@ -903,12 +911,16 @@ class Trainer:
     def _end(self) -> Iterator[AnyEvent | None]:
         """Validate the best model on all held-out text, and save the last state.
 
-        There is no such validation for a run that was stopped, and for a model from before the first step.
+        There is no such validation for a run that was stopped.
         """
         progress = self.progress
         progress.ended = reason = progress.ended or "done"
         diverged = reason == "diverged"  # nothing is saved then, so that a resume starts from the last good state
-        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None and progress.best_step:
+        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
+            if self._hooks.validation_progress is not None:
+                self._hooks.validation_progress(
+                    0.0
+                )  # to write the state and the first report take long on a busy machine
             if not diverged:
                 self._checkpoint()  # the final validation may take long
                 yield from self._collect_writes(wait=True)
@@ -939,32 +951,31 @@ class Trainer:
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
     def _final_validation_seconds(self) -> float:
-        """Seconds that the final validation would take, at the pace of the last one or else that of the steps."""
-        plan, held_out = self.plan, self._text.held_out_targets
+        """Seconds that calibration and the final validation would take, at the pace of the last validation or else that
+        of the steps."""
+        plan, chars = self.plan, final_chars(self.settings, self._text.held_out_targets)
         if self._validation_pace is not None:
-            return held_out * self._validation_pace
-        return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+            return chars * self._validation_pace
+        return chars * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
 
     def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
-        """Validate the best model on all held-out text, or on as much of it as may be read in time. Returns whether a
-        stop ended this early; a resume then does it again, as does another iterator after an interrupt."""
+        """Calibrate the best model and validate it on all held-out text, or on as much of it as may be read in time.
+        Returns whether a stop ended this early; a resume then does it again, as does another iterator after an
+        interrupt."""
         seconds, worked = self._final_validation_seconds(), self._clock.count_work()
         allowed, planned = final_seconds(self.settings, worked), planned_final(self.settings, seconds, worked)
         held_out, limit = self._text.held_out_targets, None
-        if seconds > allowed:
-            limit = int(held_out * planned / seconds)
-        if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(0.0)  # on a busy machine the first report of evaluate takes a while
-        best, network = self.best, CharLSTM.from_model(self.best).to(self.plan.device)
-        if self.settings.calibrate:
-            factor = best_logit_factor(network, self._text.ids, self._text.held_out)
-            best = _with_logits_scaled(best, factor)
-            network = CharLSTM.from_model(best).to(self.plan.device)
+        part = min(1.0, planned / seconds) if seconds > allowed else 1.0
+        if self.plan.val_chars >= held_out:  # every validation has read all of it
+            part, allowed = 1.0, math.inf
+        if part < 1.0:
+            limit = int(held_out * part)
+        best = self.best
         figure: Evaluation | None = None
         while figure is None and (limit is None or limit > self.plan.val_chars):
-            self._final_deadline = time.perf_counter() + allowed
+            self._final_start, self._final_allowed = time.perf_counter(), allowed
             try:
-                figure = evaluate(network, self._text.ids, self._text.held_out, limit, progress=self._report_validation)
+                best, figure = self._calibrate_and_evaluate(limit, int(CALIBRATION_CHARS * part))
             except _ValidationTooSlow:
                 break
             except _InterruptRequested:
@@ -977,7 +988,7 @@ class Trainer:
             read = self.plan.val_chars if figure is None else figure.chars
             yield self._warning(
                 f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: all of them would take "
-                f"about {max(seconds, allowed):,.0f} s. Evaluate the model to read them"
+                f"about {max(seconds, allowed):,.0f} s"
             )
         if figure is None:
             return False
@@ -997,13 +1008,42 @@ class Trainer:
         self._checkpoint_writer.queue_model(self.best)
         return False
 
+    def _calibrate_and_evaluate(self, limit: int | None, calibration_chars: int) -> tuple[Model, Evaluation]:
+        """The best model, its logits scaled with ``calibrate``, and its loss on ``limit`` held-out characters or all of
+        them."""
+        best, text, device = self.best, self._text, self.plan.device
+        reads = text.held_out_targets if limit is None else limit
+        first = min(calibration_chars, text.held_out_targets) if self.settings.calibrate else 0
+        network = CharLSTM.from_model(best).to(device)
+        if first:
+            factor = best_logit_factor(
+                network,
+                text.ids,
+                text.held_out,
+                first,
+                progress=lambda done: self._report_validation(min(done, first), first + reads),
+            )
+            best = _with_logits_scaled(best, factor)
+            network = CharLSTM.from_model(best).to(device)
+        figure = evaluate(
+            network,
+            text.ids,
+            text.held_out,
+            limit,
+            progress=lambda done, total: self._report_validation(first + done, first + total),
+        )
+        return best, figure
+
     def _report_validation(self, done: int, total: int) -> None:
+        """Report how far the final validation is: by its characters or, where it is too slow, by the time it may
+        take."""
+        seconds = time.perf_counter() - self._final_start
         if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(done / max(total, 1))
+            self._hooks.validation_progress(min(1.0, max(done / max(total, 1), seconds / self._final_allowed)))
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
-        if time.perf_counter() > self._final_deadline and done < total:
+        if seconds > self._final_allowed and done < total:
             raise _ValidationTooSlow
         if self._stream.yield_requested:
             raise _InterruptRequested

@@ -196,7 +196,7 @@ def _progress(beat: HeartbeatRecord) -> float | None:
 
 
 def _seconds_left(beat: HeartbeatRecord) -> float | None:
-    if beat.seconds_left is not None or not beat.step or not beat.planned_steps:
+    if beat.seconds_left is not None or beat.validated is not None or not beat.step or not beat.planned_steps:
         return beat.seconds_left
     return beat.train_seconds * max(0, beat.planned_steps - beat.step) / beat.step  # of version 0.1
 

@@ -39,6 +39,7 @@ from charlstm.runs.recording import (
     EventRecorder,
     FolderGuard,
     FolderLostError,
+    ShowValidation,
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
@@ -59,9 +60,11 @@ if TYPE_CHECKING:
     from charlstm.training.state import TrainingState
 
 
-def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
+def run_foreground(
+    run: Run, *, changes: Mapping[str, Any] | None = None, show_validation: ShowValidation | None = None
+) -> Generator[Event]:
     """Train ``run`` in this process, from its start or from its last checkpoint, and yield every event once it is in
-    the log.
+    the log. ``show_validation`` is called in the final validation, which has no events.
 
     The last event is ``finished`` or ``failed``, unless the run is stopped before training begins or while nothing can
     be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second, or one before there
@@ -72,7 +75,8 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        began = yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0, FOREGROUND_NICENESS)
+        read, niceness = launch.control_size(run), FOREGROUND_NICENESS
+        began = yield from _work(run, changes, read, signals, _join_as_rank_0, niceness, show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
@@ -140,6 +144,7 @@ def _work(
     signals: StopSignals,
     join_ranks: Callable[[], Ranks],
     niceness: int,
+    show_validation: ShowValidation | None = None,
 ) -> Generator[Event, None, bool]:
     """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
     an event.
@@ -171,7 +176,7 @@ def _work(
             guard = FolderGuard(lock, log, signals)
             log_stack.callback(_restore_log, run, guard)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
-            recorder = EventRecorder(run, log, heartbeat, series, inbox)
+            recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             unread = unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]

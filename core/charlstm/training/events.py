@@ -53,6 +53,8 @@ class Started(Event):
     limit: str = ""
     """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes`` (empty in logs of
     0.1)."""
+    max_minutes: float | None = None
+    """The time limit; ``None`` without one (and in logs of 0.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Resumed(Event):
     kernel: str | None = None
     limit: str = ""
     """As of ``started``; of a new process alone."""
+    max_minutes: float | None = None
+    """As of ``started``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +194,10 @@ class Finished(Event):
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
     slowdown: float | None = None
     others_first: bool = False
+    first_val: float | None = None
+    """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
+    epochs: float | None = None
+    """The number of passes over the training text; ``None`` as above."""
 
     @property
     def loss(self) -> float | None:

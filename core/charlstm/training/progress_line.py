@@ -101,7 +101,9 @@ class ProgressLine:
             parts.append(f"held out {self._loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         worked = event.train_seconds if event.work_seconds is None else event.work_seconds
-        if self._planned and event.step:
+        if self._planned and event.step >= self._planned:
+            parts.append("final validation")
+        elif self._planned and event.step:
             parts.append(f"{duration(worked * max(0, self._planned - event.step) / event.step)} left")
         return " · ".join(parts)
 

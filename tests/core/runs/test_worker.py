@@ -112,6 +112,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
         trainer.store.save_plan(PLAN)
         yield started()
         assert run.status().state == "running"
+        yield validated(0, 4.5)
         yield stepped(5)
         yield validated(5, 2.5)
         trainer.store.save_model(tiny_model())
@@ -123,8 +124,11 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
 
     made = train(script)
     events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["started", "step", "validation", "finished"]
+    assert [event.name for event in events] == ["started", "validation", "step", "validation", "finished"]
     assert events == list(read_events(run.events_path))
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert (last.first_val, last.epochs) == (4.5, 1.0)
     status = run.status()
     assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
@@ -932,11 +936,14 @@ def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[S
         while run.status().validated is None and time.monotonic() < deadline:  # it is written each second
             time.sleep(0.02)
         status = run.status()
-        assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, pytest.approx(1.5))
+        # "left 0:03" stood there for 40 s: the pace of the steps says little of it
+        assert (status.validated, status.percent, status.seconds_left) == (0.4, 80, None)
         yield ended(10)
 
+    shown: list[tuple[float, float | None]] = []
     train(script)
-    events = list(worker.run_foreground(run))
+    events = list(worker.run_foreground(run, show_validation=lambda *args: shown.append(args)))
+    assert shown == [(0.4, None)]
     assert [event.name for event in events] == ["started", "step", "finished"]
     status = run.status()
     assert (status.validated, status.percent, status.seconds_left) == (None, 100, None)

@@ -12,6 +12,7 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.model.file import save_model
+from charlstm.runs.contention import Contention
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import Finished, Paused
 from charlstm.training.verdict import Diverging
@@ -323,8 +324,25 @@ def test_sentence_says_step_and_loss_and_never_step_0(home: Path) -> None:
     assert replace(awaited, training_loss=math.nan, trouble=Diverging()).sentence(False) == (
         f"{begins}step 120 of 1,400. Diverging: the training loss is not a number any more."
     )
+    yielding = replace(awaited, status=replace(status, slowdown=4.0, others_first=True))
+    assert yielding.sentence(False) == (
+        f"{begins}step 120 of 1,400, loss 2.90 on its way to 2.00 nats. Other programs are using the processor and go "
+        "first: training is about 4 times slower. It helps to close them; 2, then m, gives it more minutes."
+    )
     early = replace(awaited, status=replace(status, step=0), training_loss=None)
     assert early.sentence(False) == f"{begins}its first steps are still to come."
+
+
+async def test_run_that_yields_to_other_programs_is_told_where_it_is_played(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(4.0, True))
+    with record(runs, "running", steps=600) as worker:
+        async with watching(runs, worker) as app:
+            await app.press("enter")
+            words = "training is about 4 times slower. It helps to close them; 2, then m, gives it more minutes."
+            await app.until(lambda: any(words in each.message for each in app.app._notifications))
+            await plays(app, 600)
 
 
 @pytest.fixture

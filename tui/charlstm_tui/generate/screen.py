@@ -29,7 +29,14 @@ from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import home, loss, shorten, unit
-from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
+from charlstm_tui.generate.awaited import (
+    Awaited,
+    BetterModel,
+    RunToPlay,
+    better_model,
+    run_to_play,
+    yielding_words,
+)
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
@@ -59,6 +66,8 @@ from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
+YIELDING_SECONDS = 12.0
+"""How long it is said that training yields to other programs: two sentences."""
 TITLE, SHORT_TITLE = 30, 15
 """The most characters of the session's title, which stands before the model's name, in a wide and a narrow terminal."""
 SHORT_NAME = 10
@@ -112,6 +121,7 @@ class GenerateScreen(ModeScreen):
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
+        self._told_yielding: Path | None = None
         """What is shown of the chosen run while it has no model to play."""
         self._is_untouched = False
         """Whether nothing was done in Generate since the text began, by which it stays as it is."""
@@ -364,6 +374,15 @@ class GenerateScreen(ModeScreen):
     def watch_runs_state(self) -> None:
         if self.play.state is None and not self._choosing:
             self.entered()
+        self._tell_yielding()
+
+    def _tell_yielding(self) -> None:
+        """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
+        run = self.runs_state.attached_run
+        words = "" if run is None or self._awaited is not None else yielding_words(run.status)
+        if run is not None and words and run.path != self._told_yielding:
+            self._told_yielding = run.path
+            self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
 
     def watch_bits(self) -> None:
         self._draw_bar()

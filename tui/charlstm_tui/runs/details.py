@@ -10,7 +10,7 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 
-from charlstm.display import plural, visible
+from charlstm.display import plural, shell_command, visible
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.formatting import clock, home, loss, shorten, unit
 from charlstm_tui.run_watcher import RunView
@@ -122,7 +122,9 @@ def run_lines(
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]
         if not status.best_whole:
-            lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
+            words = f"{ESTIMATE} estimated from slices of the held-out text"
+            words += "" if status.alive else f"; {shell_command('eval', view.name)} reads all of it"
+            lines.append(Content.styled(words, "$quiet"))
     if series is None:
         lines.append(Content.styled("Reading the log …", "$quiet"))
     elif len(curve := series.points("validation")) > 2:

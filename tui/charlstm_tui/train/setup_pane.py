@@ -32,6 +32,7 @@ from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
+from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings, write_setting
@@ -116,7 +117,7 @@ class SetupPane(View):
         """``None`` until they are counted; empty for a text that is too short, or gone."""
         self.slowdown: float | None = None
         """How many times as long training takes now because of other programs; ``None`` until it is measured."""
-        self.measuring = False
+        self._measurements = 0  # a cancelled one may end after the next has begun
         self.starting = False
         """Whether a run is being made."""
         self.note, self.note_is_error = "", False
@@ -243,6 +244,11 @@ class SetupPane(View):
             self._head_line.update(self._head(choice))
 
     # ---- what is measured
+    @property
+    def measuring(self) -> bool:
+        """Whether it is being measured what the presets cost."""
+        return self._measurements > 0
+
     def _measure_what_is_missing(self) -> None:
         if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
             self.run_worker(self._measure_all, group="measure", exclusive=True)
@@ -252,24 +258,26 @@ class SetupPane(View):
         choice, facts = self.corpus, self.text_facts
         if choice is None or facts is None:
             return
-        await self._probe()
-        again = self._costs_are_rough
-        if self.references is None:
-            self.references = await baseline_losses(facts.record, self.settings()) or ()
+        self._measurements += 1  # all the time, since the next look at the processor cancels what is not measuring
+        try:
+            await self._probe()
+            again = self._costs_are_rough
+            if self.references is None:
+                self.references = await baseline_losses(facts.record, self.settings()) or ()
+                self.draw()
+            if again or not self.costs_of_presets:
+                self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
+            changes = self.differences
+            if changes and (again or not self.costs_with_changes):
+                measured = await self._measure_costs(choice, changes)
+                if measured and changes == self.differences:
+                    self.costs_with_changes = measured
+        finally:
+            self._measurements -= 1
             self.draw()
-        if again or not self.costs_of_presets:
-            self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
-        changes = self.differences
-        if changes and (again or not self.costs_with_changes):
-            measured = await self._measure_costs(choice, changes)
-            if measured and changes == self.differences:
-                self.costs_with_changes = measured
-        self.draw()
 
     async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
-        self.measuring = True
-        self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
         words += ["--slowdown", f"{self._share_slowdown():.2f}"]
         if (start := self.choices.start_word) is not None:
@@ -279,8 +287,6 @@ class SetupPane(View):
             return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             return {}
-        finally:
-            self.measuring = False
 
     def _share_slowdown(self) -> float:
         """How many times as long a new run would take now, because of other runs or, if that is notable, of other
@@ -656,10 +662,11 @@ class SetupPane(View):
             chosen, known = name == self.preset_name, self.choices.knows_start(facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
             costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}), name)
-            network = None
+            network = memory = None
             if facts is not None:
                 symbols = self.choices.symbols(facts, name)
                 network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
+                memory = memory_bytes(settings, facts.chars, symbols)
             found.append(
                 PresetFacts(
                     name=name,
@@ -667,8 +674,10 @@ class SetupPane(View):
                     network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
                     parameters=None if network is None else network.parameters,
                     seconds=number(costs, "seconds") or planned_seconds(settings),
-                    memory=number(costs, "memory_bytes"),
+                    most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+                    memory=number(costs, "memory_bytes") or memory,
                     chars_per_second=number(costs, "chars_per_second"),
+                    rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
                     changed=chosen and bool(self.changes_count),
                     measuring=self.measuring or (facts is None and not self.problem),
                 )

@@ -72,7 +72,7 @@ def _command_words(command: Command) -> str:
         "pause": "pause",
         "resume": "continue",
         "stop": "stop at a checkpoint",
-        "finish": "finish: the rate falls to zero within half a minute, then it ends",
+        "finish": "finish: the rate falls to zero in about half a minute, then the best model is validated",
         "checkpoint": "save its exact state",
         "set-lr": f"set the rate to {value:g}",
         "more": f"train {value:g} minute{'s' * (value != 1)} more",
@@ -357,7 +357,7 @@ class WatchView(View):
         about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
         choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
         if run.status.validated is None:  # else it is too late for that
-            choices.insert(1, Choice("f", "finish: rate to zero in half a minute, then end", "finish"))
+            choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
         self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     async def do_finish(self) -> None:
