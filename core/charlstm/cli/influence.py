@@ -24,8 +24,8 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
 from charlstm.display import percent, plural, quoted, table, visible
-from charlstm.errors import GenerationError, TextError
-from charlstm.insight.sample import READ_CHARS, step_words
+from charlstm.errors import GenerationError
+from charlstm.insight.sample import TEXT_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def context(
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
-    them, at evenly spaced places of the first 50,000 characters of TEXT. Without TEXT, a run is measured on its own
+    them, at evenly spaced places of TEXT. Without TEXT, a run is measured on its own
     held-out part. --at may name any position of either. The margin of error comes from drawing these places again with
     repetition.
 
@@ -186,18 +186,9 @@ def context(
 
     if at is not None:
         refuse_unused("--at", "places")
-    usual = None if at is not None else READ_CHARS  # a position may lie anywhere in the text
     loaded = given.open_model()
-    run = None if given.text else given.run
-    if run is not None:
-        if given.encoding is not None:
-            raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        own = text_for_context(run, given.max_chars or usual)
-        content, source = own.text, own.words
-    elif not given.text:
-        raise TextError(f"Give a TEXT to measure {given.model} on: it is not a run, so it has no text of its own")
-    else:
-        content, source = given.start_of_text(loaded, usual)
+    usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
+    content, source = given.own_or_start_of_text(loaded, text_for_context, given.max_chars or usual)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
