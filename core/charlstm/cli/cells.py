@@ -235,8 +235,8 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
             f"{_sample_words(best, source)} Score: the AUC (0.50 guessing, 1.00 perfect) and whether the cell is high "
             "or low where the feature is true; r: Pearson's correlation; ±: two standard errors. Chance: what the best "
             "of all cells reaches for shifted copies of the feature; (chance) stands where no cell is better by more "
-            f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS} (too few) nothing "
-            "can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first cell at the "
+            f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS} (too few) "
+            "nothing can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first cell at the "
             "end of it:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
@@ -322,7 +322,9 @@ def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> No
     lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight")) if shown else []
     count = len(found.cells)
     first = f"these {PROBE_CELLS} {found.scores[PROBE_CELLS - 1]:.3f}; " if count > PROBE_CELLS else ""
-    together = f"{first}all {count} together {found.score:.3f} ±{found.margin:.3f}" if count else "no cells together do better"
+    together = (
+        f"{first}all {count} together {found.score:.3f} ±{found.margin:.3f}" if count else "no cells together do better"
+    )
     lines += [
         f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f} ±{one.margin:.3f}; {together}",
         f"on {one.spans_words}",

@@ -259,14 +259,16 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
     strongest = found.strongest
     if strongest is None:
         return lines
-    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability"]
+    half = max(5, min(20, (terminal_width() - 43) // 2))
+    heads = f"{'against it':>{half}}│for it"
+    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability  {heads}"]
     largest = float(abs(found.changes).max())
-    width = max(10, min(40, terminal_width() - 42))
     shown = 0
     for n, change in enumerate(found.changes.tolist()):
         if abs(change) >= SHOWN * largest:
             shown += 1
-            bar = "█" * max(1, round(width * abs(change) / largest))
+            bar = "█" * max(1, round(half * abs(change) / largest))
+            bar = f"{'':>{half}}│{bar}" if change > 0 else f"{bar:>{half}}│"
             char, without = quoted(text[found.start + n]), _probability(found.nats + change)
             lines.append(f"{found.start + n:>9,}  {char:<4}  {change:+7.3f}  {without:>11}  {bar}")
     change = found.changes[strongest - found.start]

@@ -246,7 +246,9 @@ class ModelAndText:
         run = None if self.text else self.run
         if run is None:
             if not self.text:
-                raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
+                raise TextError(
+                    f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own"
+                )
             return self.start_of_text(model, usual)
         if self.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")

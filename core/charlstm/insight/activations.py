@@ -233,9 +233,7 @@ def iterate_activations(
                 progress(which.stop, len(ids))
 
 
-def _in_streams(
-    stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None
-) -> Iterator[Block]:
+def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None) -> Iterator[Block]:
     """As :func:`iterate_activations`, with a stream for each of ``parts`` ``(B, 2)``."""
     streams, (starts, stops) = len(parts), parts.T
     longest, total = int((stops - starts).max()), int((stops - starts).sum())

@@ -218,7 +218,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class CellSample:
-    """Cell states and features at evenly spaced characters of both halves of a text: every second block, and the others.
+    """Cell states and features at evenly spaced characters of both halves of a text: every second block, and others.
 
     Attributes:
         first, second: ``(n, L·H)`` float32, the cell states c in the two halves.

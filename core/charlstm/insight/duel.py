@@ -37,9 +37,6 @@ some texts. With temperatures of 1.2 and 0.8 it was found rightly in 100 %, and 
 LOOP = 0.25
 """Repeated share from which on a text is called a loop."""
 
-ENOUGH = 1000
-"""Characters of each text from which rates in them are compared."""
-
 READ_BEFORE = 4000
 """Characters of the prime that are read before a text, at most."""
 
@@ -187,18 +184,6 @@ def repeated_chars(text: str, length: int = REPEAT) -> npt.NDArray[np.bool_]:
             repeated[start : start + length] = True
         seen.add(passage)
     return repeated
-
-
-def rates_differ(counts: tuple[int, int], chars: tuple[int, int]) -> bool:
-    """Whether something that was counted in two texts is more frequent in one of them than chance explains.
-
-    The counts are taken as Poisson: the rates differ by more than two standard deviations. Texts below
-    :data:`ENOUGH` characters never suffice.
-    """
-    if min(chars) < ENOUGH:
-        return False
-    (one, other), (length, other_length) = counts, chars
-    return abs(one / length - other / other_length) > 2 * math.sqrt(one / length**2 + other / other_length**2)
 
 
 def to_markdown(sides: Sequence[Side]) -> str:

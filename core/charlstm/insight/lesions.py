@@ -167,7 +167,11 @@ def _rises_in_blocks(
         rises = []
         for first in range(0, len(cells), SIDE_BY_SIDE):
             some = cells[first : first + SIDE_BY_SIDE]
-            losses = network.losses(part, some, lambda at: report(first + at * len(some) // length), before[..., block])
+
+            def tell(at: int, first: int = first, count: int = len(some)) -> None:
+                report(first + at * count // length)
+
+            losses = network.losses(part, some, tell, before[..., block])
             rises.append(losses[1:, settling:].mean(1) - losses[0, settling:].mean())
         return np.concatenate(rises)
 

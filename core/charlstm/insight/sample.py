@@ -6,6 +6,7 @@ text, and where they do not, the text or the training step is another one, which
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +28,7 @@ def spread_blocks(chars: int, read: int, count: int) -> list[tuple[int, int]]:
     characters together, or all of the text if it is shorter."""
     edges = np.linspace(0, chars, count + 1).astype(int).tolist()
     length = max(1, read // count) if read < chars else chars
-    return [(start, min(stop, start + length)) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [(start, min(stop, start + length)) for start, stop in pairwise(edges)]
 
 
 def model_step(model: Model) -> int | None:

@@ -30,7 +30,6 @@ from charlstm.insight.duel import (
     Side,
     TextFigures,
     in_words,
-    rates_differ,
     text_figures,
     to_html,
     to_markdown,
@@ -44,8 +43,10 @@ from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
+from charlstm_tui.player.thread import Player
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.widgets.split import Split
 
@@ -75,8 +76,9 @@ class DuelView(GenerateView):
             super().__init__()
             self.text = text
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self._insight = insight
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
         self.seed: int | None = None
@@ -218,26 +220,19 @@ class DuelView(GenerateView):
             head.update(content + "\n" * (highest - content.plain.count("\n")))  # the texts begin on the same row
 
     def _rates(self) -> dict[int, list[str]]:
-        """For each side how often the features of the held cells begin in it, and whether that tells anything."""
+        """For each side how often the features of the held cells begin in it."""
         words: dict[int, list[str]] = {number: [] for number in self.sides}
         if not self._holds:
             return words
         texts = {number: self._generated(state) for number, state in self.sides.items()}
         for name in self._features:
-            if BUILT_IN[name][0] == "graded":
-                for number, text in texts.items():
+            for number, state in self.sides.items():
+                text = texts[number]
+                if BUILT_IN[name][0] == "graded":
                     words[number].append(f"{name} {feature_mean(name, text):.1f}")
-                continue
-            counts = {
-                number: feature_starts(name, self._prime(state)[-READ_BEFORE:], texts[number])
-                for number, state in self.sides.items()
-            }
-            tells = len(counts) == len(SIDES) and rates_differ(
-                (counts[SIDES[0]], counts[SIDES[1]]), (len(texts[SIDES[0]]), len(texts[SIDES[1]]))
-            )
-            for number, text in texts.items():
-                words[number] += rate_words(name, counts[number], len(text))
-                words[number].append("beyond chance" if tells else "too little text")
+                else:
+                    begins = feature_starts(name, self._prime(state)[-READ_BEFORE:], text)
+                    words[number] += rate_words(name, begins, len(text))
         return words
 
     def _head(self, number: int, state: PlaybackState, rates: list[str]) -> Content:
@@ -287,8 +282,16 @@ class DuelView(GenerateView):
             return found
 
         figures = await in_thread(job)
-        if _ended(self.sides):
-            self._show_figures(figures)
+        if not _ended(self.sides):
+            return
+        self._show_figures(figures)
+        held, model = self.sides[SIDES[1]], models[SIDES[1]]
+        if held.clamps and self._features and model is not None:  # two texts are too few to tell
+            effects = await self._insight.held(model, self._prime(held), held.recipe, self._features, lambda done: None)
+            sentences = " ".join(each.sentence for each in effects)
+            self.query_one("#duel-words", Static).update(
+                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]])} In more texts after the same: {sentences}")
+            )
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
         """The search in the training text of a side's run. Not on the message loop."""
