@@ -356,8 +356,8 @@ def name_cells(
     Returns:
         Cells with their score on the half of the text that had no part in the choice, its ``margin`` of two standard
         errors, on how many ``spans`` it rests, the score that ``chance`` reaches and a ``verdict``; the feature
-        furthest above chance first. Layers and cells count from 1. Each says on how many ``chars``, at how many ``places`` of
-        each half and in the model of which ``step`` it was found.
+        furthest above chance first. Layers and cells count from 1. Each says on how many ``chars``, at how many
+        ``places`` of each half and in the model of which ``step`` it was found.
 
     Raises:
         GenerationError: the text is too short, or a pattern or function is of no use for it.

@@ -22,6 +22,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ CHARS = 50_000
 
 PLACES = 10_000
 """Characters of each half at which ``cells`` compares, at most."""
+
+BLOCKS = 40
+"""Parts of a text: cells are chosen on every second one, and scored on the others."""
 
 PENALTY = 0.003
 """Of the probe."""
@@ -177,11 +181,24 @@ def after_sentence(text: str) -> Doubles:
 
 
 def compared(count: int) -> tuple[Ids, Ids]:
-    """The characters of both halves of a text at which cells are compared with features."""
-    half = count // 2
-    first = np.linspace(0, half - 1, min(PLACES, half)).astype(np.intp)
-    second = np.linspace(half, count - 1, min(PLACES, count - half)).astype(np.intp)
-    return np.unique(first), np.unique(second)
+    """The characters of both halves of a text at which cells are compared with features: those of every second block,
+    and those of the others."""
+    edges = np.linspace(0, count, max(2, min(BLOCKS, count // 500 * 2)) + 1).astype(np.intp)
+    blocks = [np.arange(start, stop) for start, stop in pairwise(edges)]
+    halves = np.concatenate(blocks[::2]), np.concatenate(blocks[1::2])
+    first, second = (half[np.linspace(0, len(half) - 1, min(PLACES, len(half))).astype(np.intp)] for half in halves)
+    return first, second
+
+
+def margin(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
+    """Two standard errors of an AUC: 20 segments of the text are drawn again with repetition, 400 times."""
+    random, parts = np.random.default_rng(1), np.array_split(np.arange(len(states)), 20)
+    scores = []
+    for _ in range(400):
+        drawn = np.concatenate([parts[part] for part in random.integers(0, 20, 20)])
+        if 0 < true[drawn].sum() < len(drawn):
+            scores.append(auc(states[drawn], true[drawn]))
+    return float(2 * np.std(scores) * np.sqrt(20 / 19))
 
 
 def auc(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
@@ -249,7 +266,8 @@ def cells_and_probe(network: Network, text: str, ids: Ids, ask: Callable[..., An
     wanted = np.zeros(len(ids), bool)
     wanted[first] = wanted[second] = True
     kept = np.array([states.ravel() for at, states in enumerate(network.states(ids)) if wanted[at]])
-    on_first, on_second = kept[: len(first)], kept[len(first) :]
+    read = np.flatnonzero(wanted)
+    on_first, on_second = kept[np.searchsorted(read, first)], kept[np.searchsorted(read, second)]
     rows = [row for row in ask("cells") if row["feature"] in FEATURES][:2]
     for row in rows:
         true = FEATURES[row["feature"]](text) > 0
@@ -259,6 +277,8 @@ def cells_and_probe(network: Network, text: str, ids: Ids, ask: Callable[..., An
         name = f"“{row['feature']}”: "
         yield Figure(f"{name}number of the best of all cells", best, (layer - 1) * network.hidden + cell - 1, 0)
         yield Figure(f"{name}AUC of cell {layer}:{cell}", auc(on_second[:, best], true[second]), row["score"], 1e-3)
+        own = margin(on_second[:, best], true[second])
+        yield Figure(f"{name}two standard errors of it", own, row["margin"], 0.2 * own + 1e-3)
     feature = rows[0]["feature"]
     true = FEATURES[feature](text) > 0
     mean, deviation = on_first.mean(0), on_first.std(0)

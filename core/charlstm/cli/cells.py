@@ -236,8 +236,8 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
             "or low where the feature is true; r: Pearson's correlation; ±: two standard errors. Chance: what the best "
             "of all cells reaches for shifted copies of the feature; (chance) stands where no cell is better by more "
             f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS} (too few) "
-            "nothing can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first cell at the "
-            "end of it:"
+            "nothing can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first "
+            "cell at the end of it:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
     ]

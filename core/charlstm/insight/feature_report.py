@@ -283,7 +283,8 @@ def _ends(model: Model, text: str, name: str, values: Floats, holds: Sequence[_H
     about = (
         f"The mean probability of {quoted(char)}, with which “{name}” ends, after one of "
         f"{' '.join(map(quoted, sorted(before)))}: at the {int(groups[0].sum()):,} places of {places.size:,} "
-        f"characters from all over the text where “{name}” is true, and at the {int(groups[1].sum()):,} where it is not."
+        f"characters from all over the text where “{name}” is true, and at the {int(groups[1].sum()):,} where it is "
+        "not."
     )
     said = []
     for hold, found in list(zip(holds, shares, strict=True))[1:]:

@@ -169,7 +169,7 @@ def _rises_in_blocks(
             some = cells[first : first + SIDE_BY_SIDE]
 
             def tell(at: int, first: int = first, count: int = len(some)) -> None:
-                report(first + at * count // length)
+                report(first + at * count // (length - 1))
 
             losses = network.losses(part, some, tell, before[..., block])
             rises.append(losses[1:, settling:].mean(1) - losses[0, settling:].mean())
