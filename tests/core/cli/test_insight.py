@@ -59,7 +59,7 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
     printed, remarks = run_cli("cells", "fox", text)
     assert not remarks
     assert "position in word" in printed
-    assert "1,320 characters from all over 1,320 characters of x.txt" in " ".join(printed.split())
+    assert "1,170 characters from all over 1,320 characters of x.txt" in " ".join(printed.split())
     assert "±" in printed
     best = run_json("cells", "fox", text)[0]
     low = best["score"] < (0.5 if best["kind"] == "auc" else 0)

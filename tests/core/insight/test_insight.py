@@ -591,7 +591,7 @@ def test_lesions_are_measured_in_blocks_from_all_over_a_text_with_the_standard_e
             stepper.consume(ids[:start], state)
             stepper.clamps = clamps
             logits = np.stack(
-                [stepper.step(ids[start + at : start + at + 1], state)[0] for at in range(len(block) - 1)]
+                [stepper.step(ids[start + at : start + at + 1], state)[0].copy() for at in range(len(block) - 1)]
             )
             losses.append(cross_entropy(logits, block[1:])[SETTLING:].mean())
         rises.append([each - losses[0] for each in losses[1:]])

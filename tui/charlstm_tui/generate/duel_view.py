@@ -35,6 +35,7 @@ from charlstm.insight.duel import (
     to_markdown,
 )
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
+from charlstm.insight.holding import PAIRS
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
@@ -290,7 +291,7 @@ class DuelView(GenerateView):
             effects = await self._insight.held(model, self._prime(held), held.recipe, self._features, lambda done: None)
             sentences = " ".join(each.sentence for each in effects)
             self.query_one("#duel-words", Static).update(
-                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]])} In more texts after the same: {sentences}")
+                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]])} In {PAIRS} pairs of texts: {sentences}")
             )
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
