@@ -169,7 +169,7 @@ class Candidates(Painted, Widget):
             self._chars[len(rows)] = one.char
             rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
         more = len(lines) - self._top - space
-        foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width)
+        foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width, self._settings.temperature)
         rows.append(self._line([(foot, self.look("quiet"))], width))
         return rows
 
@@ -221,7 +221,7 @@ class Candidates(Painted, Widget):
         return self._line(parts, width)
 
     @staticmethod
-    def _foot(distribution: NextCharDistribution, width: int) -> str:
+    def _foot(distribution: NextCharDistribution, width: int, temperature: float) -> str:
         """How many characters the sampler keeps and the model's probability of them, in words that fit."""
         if distribution.kept == distribution.total:
             kept = f"all {distribution.total:,} kept"
@@ -230,6 +230,8 @@ class Candidates(Painted, Widget):
             kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
             forms = [f"{kept} of the probability", kept]
         forms.insert(0, f"{forms[0]} · entropy {distribution.entropy:.1f} bits")
+        if distribution.kept == 1 and temperature:
+            forms.insert(0, f"{kept} · temperature does nothing here")
         return next((form for form in forms if len(form) <= width), kept)
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:
