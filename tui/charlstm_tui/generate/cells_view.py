@@ -48,7 +48,7 @@ from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
-from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, in_unit, uniform
+from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
@@ -454,7 +454,7 @@ class CellsView(ReadingView):
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
-            self.scale = replace(in_unit(DAMAGE, self.bits), title=f"WITHOUT {self._full_name(self.cell)}")
+            self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
         elif (values := self._shown_values()) is not None:
             title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:

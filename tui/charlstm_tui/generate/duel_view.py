@@ -38,6 +38,7 @@ from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm.insight.holding import PAIRS
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
+from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
@@ -84,6 +85,7 @@ class DuelView(GenerateView):
         self._length = LENGTH  # of each side
         self.seed: int | None = None
         """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
+        self._held = ""  # what the held cells change
         self._figures: dict[int, TextFigures] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
@@ -250,7 +252,8 @@ class DuelView(GenerateView):
             if (value := getattr(settings, name))
         ]
         values += other_settings(settings)
-        mean = "" if state.bits_per_char is None else f"{state.bits_per_char:.2f} bits"
+        figure = state.bits_per_char
+        mean = "" if figure is None else f"{from_bits(figure, self.bits):.2f} {unit(self.bits)}"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
         width = max(10, self.query_one(f"#head-{number}").content_size.width - len(mark[0]))
         name, bits = _model_name(state), f"  mean {mean}" if mean else ""
@@ -285,14 +288,18 @@ class DuelView(GenerateView):
         figures = await in_thread(job)
         if not _ended(self.sides):
             return
+        self._held = ""
         self._show_figures(figures)
         held, model = self.sides[SIDES[1]], models[SIDES[1]]
         if held.clamps and self._features and model is not None:  # two texts are too few to tell
             effects = await self._insight.held(model, self._prime(held), held.recipe, self._features, lambda done: None)
-            sentences = " ".join(each.sentence for each in effects)
-            self.query_one("#duel-words", Static).update(
-                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]])} In {PAIRS} pairs of texts: {sentences}")
-            )
+            self._held = f"In {PAIRS} pairs of texts: {' '.join(each.sentence for each in effects)}"
+            self._show_figures(figures)
+
+    def watch_bits(self) -> None:
+        self._draw_heads()
+        self._show_figures(self._figures)
+        super().watch_bits()
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
         """The search in the training text of a side's run. Not on the message loop."""
@@ -320,12 +327,14 @@ class DuelView(GenerateView):
         words = self.query_one("#duel-words", Static)
         words.display = bool(figures)
         if figures:
-            words.update(Content(in_words(figures[SIDES[0]], figures[SIDES[1]])))
+            words.update(
+                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]], bits=self.bits)} {self._held}".strip())
+            )
         for number in SIDES:
             pane = self.query_one(f"#verdict-{number}", Static)
             pane.display = bool(figures)
             if figures:
-                rows = figures[number].rows()
+                rows = figures[number].rows(self.bits)
                 width = max(len(value) for value, _ in rows)
                 lines = [
                     Content.assemble((f"{value:>{width}}", "bold"), (f" {words}", "$quiet")) for value, words in rows
