@@ -92,7 +92,7 @@ async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest(
 
 async def test_foot_says_in_words_what_is_kept_of_what() -> None:
     async with rows(SamplerSettings(temperature=1, top_k=4, min_p=None), width=60) as shown:
-        assert "4 of 5 kept: 97 % of the probability · entropy 1.7 bits" in shown
+        assert "4 of 5 kept: 97 % of the probability · entropy 1.2 nats" in shown
 
 
 @pytest.mark.parametrize("width", [12, 18, 23, 28, 37, 53])

@@ -36,6 +36,7 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
+from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player import cell_names, insight_jobs, operations
 from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
@@ -563,7 +564,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         assert play.text_view.scale == INFLUENCE
         await it.pilot.press("u")
         await it.until(lambda: in_words(found, it.text, bits=True) in it.status())
-        assert play.text_view.scale == in_unit(INFLUENCE, bits=True)
+        assert play.legend() == Legend(in_unit(INFLUENCE, bits=True), play.text_view, copied=None)
         await it.pilot.press("u")
         await it.until(lambda: in_words(found, it.text, bits=False) in it.status())
         await it.pilot.press("escape")
@@ -728,7 +729,7 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         found = influence(load_model(model), it.text, position)
         assert found.strongest is not None
         assert in_words(found, it.text, bits=False) in it.status()
-        assert f"{found.loss:.2f} nats" in it.status(), "the surprise is in the unit of the influence"
+        assert f"{found.loss:.1f} nats" in it.status(), "the surprise is in the unit of the influence"
         await it.pilot.press("left")
         found = influence(load_model(model), it.text, position - 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()

@@ -213,7 +213,7 @@ class ScoreView(ReadingView):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return [f"{quoted(char)} is the first character: not predicted"]
+            return ["the first character: not predicted"]
         return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, self.bits)]
 
     def hint(self) -> str:

@@ -128,7 +128,8 @@ def in_unit(scale: Scale, bits: bool) -> Scale:
     wanted = "bits" if bits else "nats"
     if scale.unit in ("", wanted):
         return scale
-    limits = [f"{limit * (1 / math.log(2) if bits else math.log(2)):.2g}" for limit in scale.limits]
+    size = 1 / math.log(2) if bits else math.log(2)
+    limits = [f"{limit * size:.{2 if scale.diverging else 1}f}" for limit in scale.limits]
     if scale.diverging:
         low, lower, higher, high = limits
         labels: tuple[str, ...] = (f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}")
