@@ -25,7 +25,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import cell_name, quoted, visible
+from charlstm.display import cell_name, plural, quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
@@ -118,6 +118,11 @@ class CellList(SideList):
         """How well it follows its feature, as the command prints it, on how many spans that rests, and chance."""
         style = "" if named.above_chance else "$quiet"
         cell = cell_name(named.cell)
+        if named.verdict == "too few to tell":
+            few = f"{cell:<6} too few to tell: {plural(named.spans, 'span')}"
+            if self.scrollable_content_region.width >= ONE_LINE:
+                return Content.styled(f"{named.feature:<20} {few}", style)
+            return Content.styled(f"{named.feature}\n {few}", style)
         score = f"{named.score_words:<16}"
         chance, spans = f"chance {named.chance:.2f}", named.spans_words
         if self.scrollable_content_region.width >= ONE_LINE:

@@ -27,7 +27,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from charlstm.display import plural, quoted, symbol, visible
+from charlstm.display import plural, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model

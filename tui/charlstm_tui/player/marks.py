@@ -135,7 +135,7 @@ def in_unit(scale: Scale, bits: bool) -> Scale:
         labels: tuple[str, ...] = (f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}")
     else:
         low, middle, high = limits
-        labels = (f"<{low}", f"{low}–{middle}", f"{middle}–{high}", f">{high}")
+        labels = (f"<{low}", f"<{middle}", f"<{high}", f">{high}")
     return replace(scale, labels=labels, unit=wanted)
 
 
