@@ -287,6 +287,32 @@ def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorO
     assert "200 are needed" in error_of("cells", "fox", str(tmp_path / "short.txt"))
 
 
+def test_cells_without_a_text_are_those_of_what_the_run_held_out_where_that_is_long_enough(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = " ".join(run_cli("cells", "fox")[0].split())
+    assert f"all over {len(TEXT):,} characters of fox.txt, which it was trained on: chosen" in printed
+    monkeypatch.setattr("charlstm.runs.own_text.LEAST_HELD_OUT", 500)
+    assert "all over 540 characters of the held-out part of fox.txt: chosen" in " ".join(
+        run_cli("cells", "fox")[0].split()
+    )
+    assert {row["chars"] for row in run_json("cells", "fox")} == {540}
+    assert "Give a TEXT" in error_of("cells", "demo")
+
+
+def test_influence_is_drawn_in_both_directions(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+    """A bar did not say which way a character counts."""
+    lines = run_cli("influence", "fox", text)[0].splitlines()
+    axis = next(line for line in lines if line.endswith("against it│for it")).index("│")
+    changes = {row["position"]: row["change"] for row in run_json("influence", "fox", text)}
+    drawn = [line for line in lines if "█" in line]
+    assert {changes[int(line.split()[0].replace(",", ""))] > 0 for line in drawn} == {True, False}
+    for line in drawn:
+        assert line[axis] == "│"
+        assert (line.index("█") > axis) == (changes[int(line.split()[0].replace(",", ""))] > 0)
+    assert max(map(len, lines)) <= 80
+
+
 def test_influence_names_each_earlier_character(
     workspace: Path, run_json: RunJson, run_cli: RunCli, tmp_path: Path
 ) -> None:
@@ -511,6 +537,16 @@ def test_passages_begin_at_a_paragraph_after_enough_text() -> None:
     assert start <= 1400
     assert start + 200 > 1500
     assert passage_start("short", 200) == 0
+
+
+@pytest.mark.parametrize("place", [60_000, 95_000])
+def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
+    """Passages were looked for in the first 20,000 characters, so that a rare feature was in none of them."""
+    for text in ("One line here.\nAnother one.\n\n" * 3500, "no end of words " * 6500):
+        values = np.zeros(len(text), np.float32)
+        values[place : place + 9] = 1
+        start = passage_start(text, 200, values)
+        assert start < place < start + 190
 
 
 def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(
