@@ -60,17 +60,16 @@ class HoldEffect:
 
     @property
     def sentence(self) -> str:
-        """``It writes more “inside quotes”: that begins 7.1 times in 1,000 characters, not 4.2 (+2.9 ±0.9).``"""
+        """``It writes more “inside quotes”: 15.2 times in 1,000 characters, not 8.2 (+7.1 ±1.3).``"""
         graded = BUILT_IN[self.feature].kind == "graded"
-        verdict = "Holding it changes nothing that can be told from chance"
-        if self.tells:
-            more, less = ("raises", "lowers") if graded else ("writes more", "writes fewer")
-            verdict = f"It {more if self.held > self.free else less} “{self.feature}”"
-        figures = f"its mean is {self.held:.2f}" if graded else f"it begins {self.held:.1f} times in 1,000 characters"
         digits = 2 if graded else 1
-        subject = "" if self.tells else f"“{self.feature}”: "
+        figures = f"a mean of {self.held:.2f}" if graded else f"{self.held:.1f} times in 1,000 characters"
         change = f"{self.held - self.free:+.{digits}f} ±{TELLS * self.error:.{digits}f}"
-        return f"{verdict}: {subject}{figures}, not {self.free:.{digits}f} ({change})."
+        figures = f"{figures}, not {self.free:.{digits}f} ({change})"
+        if not self.tells:
+            return f"Holding it changes nothing that can be told from chance: “{self.feature}” {figures}."
+        more, less = ("raises", "lowers") if graded else ("writes more", "writes fewer")
+        return f"It {more if self.held > self.free else less} “{self.feature}”: {figures}."
 
 
 def hold_effects(

@@ -135,6 +135,6 @@ def test_holding_the_cell_of_quotes_ends_in_a_sentence_and_another_cell_changes_
     assert any(each.tells and each.sentence.startswith("It writes ") for each in held)
     same = HoldEffect(QUOTES, 4.0, 4.5, 0.3, 32_000)
     assert same.sentence == (
-        "Holding it changes nothing that can be told from chance: “inside quotes”: it begins 4.5 times in 1,000 "
-        "characters, not 4.0 (+0.5 ±0.6)."
+        "Holding it changes nothing that can be told from chance: “inside quotes” 4.5 times in 1,000 characters, "
+        "not 4.0 (+0.5 ±0.6)."
     )
