@@ -64,7 +64,7 @@ class HoldEffect:
         graded = BUILT_IN[self.feature].kind == "graded"
         digits = 2 if graded else 1
         figures = f"a mean of {self.held:.2f}" if graded else f"{self.held:.1f} times in 1,000 characters"
-        change = f"{self.held - self.free:+.{digits}f} ±{TELLS * self.error:.{digits}f}"
+        change = f"{self.held - self.free:+.2f} ±{TELLS * self.error:.2f}"
         figures = f"{figures}, not {self.free:.{digits}f} ({change})"
         if not self.tells:
             return f"Holding it changes nothing that can be told from chance: “{self.feature}” {figures}."

@@ -55,7 +55,7 @@ WORDS = (
     ),
     (
         "±",
-        "Two standard errors: on another part of the text the figure would be within it in some 95 of 100 cases.",
+        "Two standard errors: the figure of all of a novel was within it in 9 of 10 cases.",
     ),
     (
         "span",

@@ -136,5 +136,5 @@ def test_holding_the_cell_of_quotes_ends_in_a_sentence_and_another_cell_changes_
     same = HoldEffect(QUOTES, 4.0, 4.5, 0.3, 32_000)
     assert same.sentence == (
         "Holding it changes nothing that can be told from chance: “inside quotes” 4.5 times in 1,000 characters, "
-        "not 4.0 (+0.5 ±0.6)."
+        "not 4.0 (+0.50 ±0.60)."
     )

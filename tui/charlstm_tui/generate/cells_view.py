@@ -133,7 +133,7 @@ class CellList(SideList):
         if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
             figures += f" {chance}"
         else:
-            figures += f"({named.chance:.2f})"
+            figures += f" ({named.chance:.2f})"
         return Content.assemble((named.feature, style), (f"  {spans}\n{figures}", "$quiet"))
 
     def on_resize(self) -> None:
