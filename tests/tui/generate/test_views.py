@@ -795,3 +795,18 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         assert it.screen.maximized is not None
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.maximized is None)
+
+
+async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
+    """Beside a loss in nats stood surprises in bits."""
+    async with playing(model, (120, 36)) as it:
+        await it.paused(60)
+        for unit, other in (("nats", "bits"), ("bits", "nats")):
+            it.app.bits = unit == "bits"
+            await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("s")
+            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("escape")
+            await it.until(lambda: it.screen.view_name == "play")

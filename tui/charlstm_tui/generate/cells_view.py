@@ -582,7 +582,8 @@ class CellsView(ReadingView):
     def watch_lesions(self, lesions: bool) -> None:
         had_focus = self._list_had_focus()
         self._draw_caption()
-        self.workers.cancel_group(self, "lesions")
+        for group in ("lesions", "damage"):
+            self.workers.cancel_group(self, group)
         self.measured, self._lesions_failure, self._damage = None, "", None
         self.lesion_list.show(None, str, self.bits)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
