@@ -104,6 +104,11 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
     return f"{'' if whole else ESTIMATE}{loss_figure(nats / math.log(2) if bits else nats, decimals)}"
 
 
+def from_bits(value: float, bits: bool) -> float:
+    """A surprise or an entropy, which is given in bits, in bits or in nats."""
+    return value if bits else value * math.log(2)
+
+
 def unit(bits: bool) -> str:
     """The name of the unit that losses per character are shown in."""
     return "bits" if bits else "nats"

@@ -546,8 +546,14 @@ class NamedCellRow(TypedDict):
     score: float
     """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
     cell is low where the feature is high."""
+    margin: float
+    """Two standard errors of the score."""
+    spans: int
+    """How often the feature was true, or above its mean, without a break, in that half."""
     chance: float
     """What the best cell reaches for copies of the feature that are shifted along the text."""
+    verdict: Literal["follows", "no better than chance", "too few to tell"]
+    """``follows`` where the score is above ``chance`` by more than ``margin``; below 20 spans nothing is said."""
     low: float
     """The lower end of the cell's range: the 1st percentile of its state at the characters that were compared."""
     high: float
@@ -558,7 +564,7 @@ class NamedCellRow(TypedDict):
     where_false: float | None
     """The same where it is not true; ``null`` for a graded feature."""
     chars: int
-    """Characters of the text that were read."""
+    """Characters that were read, in blocks from all over the text."""
     places: int
     """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None

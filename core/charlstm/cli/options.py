@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.runs.models import MOST_MODELS
 from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import TextOptions
@@ -24,6 +24,7 @@ from charlstm.text.reading import TextOptions
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
+    from charlstm.runs.own_text import OwnText
     from charlstm.setting_fields import SettingField
     from charlstm.text.corpus import Corpus
 
@@ -236,6 +237,23 @@ class ModelAndText:
         """Open the text with the options that ``model`` was trained with, except those that concern only its own
         text."""
         return self._open(model, self.max_chars)
+
+    def own_or_start_of_text(
+        self, model: Model, own: Callable[[Run, int | None], OwnText], usual: int | None = None
+    ) -> tuple[str, str]:
+        """The text, of a longer one the first ``usual`` characters, and what it is in words; without a text, that of
+        the run which ``own`` gives. Raises :class:`TextError` where the model is not a run."""
+        run = None if self.text else self.run
+        if run is None:
+            if not self.text:
+                raise TextError(
+                    f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own"
+                )
+            return self.start_of_text(model, usual)
+        if self.encoding is not None:
+            raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
+        found = own(run, usual)
+        return found.text, found.words
 
     def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
         """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in

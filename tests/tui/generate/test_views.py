@@ -184,6 +184,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         expected = score(load_model(model), it.text)
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
@@ -225,6 +226,7 @@ async def many_sentences(it: Session) -> ScoreView:
 
 async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         view = await many_sentences(it)
         rows, stream = view.query_one(RowList), view.text_view
         assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
@@ -296,6 +298,7 @@ async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(mod
 async def test_score_is_about_what_is_selected(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         await it.paused(300)
         text = it.screen.play.text_view
         text._select(100, 180)
@@ -349,6 +352,7 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
 
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         nats = np.full(61, 0.2, np.float32)
         nats[30] = 4
@@ -388,6 +392,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
 
 async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         nats = np.full(61, 1, np.float32)
         nats[30] = 15.7 * np.log(2)
@@ -421,6 +426,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
     fixed = score(loaded, text)
     learnt = {strength: score_dynamic(loaded, text, strength=strength) for strength in (1.0, 2.0)}
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         await it.paused(5)
         await it.pilot.press("s")
         view = it.screen.score
@@ -487,6 +493,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         fixed = view.scores
         await it.pilot.press("d")
@@ -669,6 +676,7 @@ async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_p
 
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
     async with playing(model, speed=FULL) as it:
+        it.app.bits = True
         await it.until(lambda: it.screen.play.playing)
         await it.pilot.press("d")
         duel = it.screen.duel
@@ -787,3 +795,18 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         assert it.screen.maximized is not None
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.maximized is None)
+
+
+async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
+    """Beside a loss in nats stood surprises in bits."""
+    async with playing(model, (120, 36)) as it:
+        await it.paused(60)
+        for unit, other in (("nats", "bits"), ("bits", "nats")):
+            it.app.bits = unit == "bits"
+            await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("s")
+            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("escape")
+            await it.until(lambda: it.screen.view_name == "play")

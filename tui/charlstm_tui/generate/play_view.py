@@ -28,7 +28,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import from_bits, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -286,11 +286,10 @@ class PlayView(ExplainingView):
         elif not self.writing and not state.reading:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
         if state.current_char is not None and state.current_probability is not None:
-            bits = self.bits or not self.explaining  # as what is said beside it
             known = state.current_probability, state.current_rank
-            figures.insert(0, char_figures(state.current_char, *known, bits=bits))
+            figures.insert(0, char_figures(state.current_char, *known, self.bits))
         elif state.bits_per_char is not None:
-            figures.append(f"mean {state.bits_per_char:.2f} bits")
+            figures.append(f"mean {from_bits(state.bits_per_char, self.bits):.2f} {unit(self.bits)}")
         if self.overlap is not None and self.writing:
             figures.append(f"{percent(self.overlap.share)} copied")
         if state.clamps:
@@ -550,9 +549,12 @@ class PlayView(ExplainingView):
         self._panels_at = time.monotonic()
         self._sampler.show(state.settings, state.speed)
         cursor = text.cursor
-        self._candidates.show(
-            state.distribution, state.settings, state.current_char, text.text(max(0, cursor - TITLE_CONTEXT), cursor)
-        )
+        before = text.text(max(0, cursor - TITLE_CONTEXT), cursor)
+        self._candidates.show(state.distribution, state.settings, state.current_char, before, self.bits)
+
+    def watch_bits(self) -> None:
+        self._draw_panels()
+        super().watch_bits()
 
     def _draw_unknown(self) -> None:
         line, state = self._unknown, self.state
@@ -754,6 +756,7 @@ class PlayView(ExplainingView):
         self._continuations = ContinuationsDialog(
             self.text_view.text(max(0, cursor - CONTEXT), cursor),
             lambda first: self.player.find_continuations(COUNT, LENGTH, LINES, first),
+            self.bits,
         )
         self.app.push_screen(self._continuations, picked)
 

@@ -113,7 +113,7 @@ class GenerateScreen(ModeScreen):
         usual = Preferences(speed=config.speed, colour=colouring)
         self.play = PlayView(self.player, self.insight, usual, id="play")
         self.score = ScoreView(self.player, self.insight, id="score")
-        self.duel = DuelView(self.player, id="duel")
+        self.duel = DuelView(self.player, self.insight, id="duel")
         self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self.context = ContextView(self.player, self.insight, id="context")
