@@ -53,6 +53,11 @@ class Started(Event):
     limit: str = ""
     """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes`` (empty in logs of
     0.1)."""
+    read_share: float | None = None
+    """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` where that
+    is not known, as in logs of 0.3."""
+    read_by: str | None = None
+    """Which model has read it: that which training starts from; empty where the training part has the same words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,6 +195,9 @@ class Finished(Event):
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
     slowdown: float | None = None
     others_first: bool = False
+    read_share: float | None = None
+    read_by: str | None = None
+    """Both as of ``started``."""
 
     @property
     def loss(self) -> float | None:
