@@ -6,6 +6,7 @@ Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
@@ -20,6 +21,7 @@ from charlstm.insight.sample import READ_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.runs import models
+from charlstm.runs.start_models import share_read
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
@@ -261,7 +263,8 @@ def evaluate(
 
     Returns:
         ``nats`` and ``bits`` per character and ``perplexity``, over ``chars`` predicted characters: a span of N
-        characters has N − 1.
+        characters has N − 1. ``read_share`` of the text the model had read before, so far as that is known: a loss on
+        text that was read is lower than on new text.
 
     Raises:
         TextError: the part is empty, or the text has to be split and holds characters that the model does not know.
@@ -313,7 +316,11 @@ def evaluate(
         spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
     if not any(stop - start > 1 for start, stop in spans):
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    return evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    found = evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    if isinstance(model, CharLSTM):
+        return found
+    share, by = share_read(model, corpus, spans if len(ids) == corpus.chars else [(0, corpus.chars)])
+    return replace(found, read_share=share, read_by=by)
 
 
 def activations(model: Model | str | Path, text: str) -> Activations:

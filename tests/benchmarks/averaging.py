@@ -106,7 +106,7 @@ def settings_of(corpus: Corpus, options: argparse.Namespace, seed: int) -> Setti
     chars, symbols = corpus.text_chars, len(corpus.vocabulary)
     settings = preset(options.preset, chars, symbols)
     if options.model is not None:
-        tried = try_model("demo", options.model, corpus, corpus.split(settings.val_fraction).train)
+        tried = try_model("demo", options.model, corpus, corpus.split(settings.val_fraction))
         settings = preset_from(tried, options.preset, chars, symbols)
     fixed: dict[str, Any] = {
         "max_minutes": None,

@@ -31,7 +31,7 @@ def settings_of(corpus: Corpus, model: Path | None, options: argparse.Namespace,
     chars, symbols = corpus.text_chars, len(corpus.vocabulary)
     settings = preset(options.preset, chars, symbols)
     if model is not None:
-        tried = try_model("demo", model, corpus, corpus.split(settings.val_fraction).train)
+        tried = try_model("demo", model, corpus, corpus.split(settings.val_fraction))
         settings = preset_from(tried, options.preset, chars, symbols)
     fixed: dict[str, Any] = {"max_minutes": None, "patience": None, "threads": 1, "seed": seed, "calibrate": False}
     if options.steps:

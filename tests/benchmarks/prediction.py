@@ -47,10 +47,10 @@ def train(text: str, start: str, steps: int, seed: int) -> dict[str, Any]:
         model, settings = None, preset("quick", chars, symbols)
     else:
         path = find_model(start)
-        train_part = corpus.split(preset("quick", chars).val_fraction).train
+        split = corpus.split(preset("quick", chars).val_fraction)
         model, settings = (
             load_model(path),
-            preset_from(try_model(start, path, corpus, train_part), "quick", chars, symbols),
+            preset_from(try_model(start, path, corpus, split), "quick", chars, symbols),
         )
     if settings.epochs is not None:
         steps = min(steps, int(settings.epochs * 0.9 * chars / (settings.batch_size * settings.seq_length)))

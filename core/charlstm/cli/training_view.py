@@ -247,13 +247,14 @@ def milestone(event: Event) -> str | None:
         case Finished():
             best = ""
             if event.best_val is not None:
-                mark = "" if event.is_whole else ESTIMATE
+                mark = read_before.mark(event.read_share) + ("" if event.is_whole else ESTIMATE)
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
-            return f"{at}{word} after {duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
+            notes = [busy, read_before.words(event.read_share, event.read_by or "")]
+            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, notes)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -104,13 +104,17 @@ def _divisor(known: Passages) -> int:
 def _plain_words(text: str) -> tuple[str, npt.NDArray[np.intp]]:
     """``text`` as :func:`_plain` gives it, and for each of its characters the position in ``text``."""
     words: list[str] = []
-    origin: list[npt.NDArray[np.intp]] = []
+    origin: list[int] = []
     for found in re.finditer(r"\S+", text):
         start, stop = found.span()
         if word := _normalised(found[0]):
-            origin.append(np.linspace(start - bool(words), stop - 1, len(word) + bool(words)).astype(np.intp))
+            origin += [start - 1] if words else []
+            if len(word) == stop - start:
+                origin += range(start, stop)
+            else:
+                origin += (start + at * (stop - start) // len(word) for at in range(len(word)))
             words.append(word)
-    return " ".join(words), np.concatenate([np.zeros(0, np.intp), *origin])
+    return " ".join(words), np.array(origin, np.intp)
 
 
 def _passages_of_pieces(pieces: Iterable[str]) -> Passages:

@@ -213,10 +213,11 @@ def start_words(
 
 
 def read_before_words(start: StartModel | None) -> str:
-    """A warning when the model that a run starts from has read the text; else empty."""
+    """A warning when the model that a run starts from has read the held-out part; else empty."""
     if start is None or not start.has_read_it:
         return ""
-    return f"{as_sentence(start.words)[:-1]} has read {percent(start.read)} of this text: losses will be too low."
+    share = percent(start.read or 0)
+    return f"{as_sentence(start.words)[:-1]} has read {share} of the held-out part: losses will be too low."
 
 
 def ends_words(settings: Settings) -> str:

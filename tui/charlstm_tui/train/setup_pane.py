@@ -837,7 +837,7 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     """What the model in the file ``path`` makes of the text of ``record``. Raises :class:`CharLSTMError`."""
     corpus = reopen_corpus(record)
     held_out = preset(DEFAULT, corpus.text_chars).val_fraction
-    return try_model(name, path, corpus, corpus.split(held_out, split).train)
+    return try_model(name, path, corpus, corpus.split(held_out, split))
 
 
 def _check_model(text: str, runs_dir: Path | None) -> str | None:
