@@ -134,9 +134,10 @@ def eval_(
     --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
     learns is forgotten afterwards: MODEL does not change.
 
-    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with --dynamic
-    {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to 1, that the
-    model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is the old name of `loss` and will be dropped in the next version.
+    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
+    --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
+    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is
+    the old name of `loss` and will be dropped in the next version.
     """
     loaded = given.open_model()
     part = _OLD_PARTS.get(part or "", part)
@@ -153,14 +154,7 @@ def eval_(
                 "--encoding and --max-chars need a TEXT: a run's own text is read as it was for training"
             )
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    share, by = _read_before(given, loaded, corpus, spans)
-    if is_much(share) and (given.text or part in (None, "validation", "test")):
-        name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part or "validation")
-        through = f", as {visible(by, keep='')}, from which training started" if by else ""
-        print_note(
-            f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on new "
-            "text"
-        )
+    share, by = _what_was_read(given, loaded, corpus, spans, part or "validation")
     if spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     if len(ids) < 2:
@@ -235,7 +229,7 @@ def score(
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = given.open_model()
     corpus = given.open_text(loaded)
-    _warn_if_trained_on(given, loaded, corpus)
+    _what_was_read(given, loaded, corpus)
     with ProgressBar() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
@@ -369,12 +363,18 @@ def novelty(
 # -- input -------------------------------------------------------------------------------------------------------
 
 
-def _read_before(
-    given: ModelAndText, model: Model, corpus: Corpus, spans: Sequence[tuple[int, int]] | None
+def _what_was_read(
+    given: ModelAndText,
+    model: Model,
+    corpus: Corpus,
+    spans: Sequence[tuple[int, int]] | None = None,
+    part: str = "validation",
 ) -> tuple[float | None, str | None]:
-    """How much of ``spans`` of a text, ``None`` for all of it, the model has read, and which model did: see
-    :func:`~charlstm.runs.start_models.share_read`. A model of version 0.3 has no passages: its training text is searched
-    for, if it is here."""
+    """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note.
+
+    A model of version 0.3 has no passages: its training text is searched for, if it is here.
+    """
     from charlstm.runs.start_models import share_read, with_passages
     from charlstm.text.passages import joined, passages_in
 
@@ -383,7 +383,15 @@ def _read_before(
             own, train = _own_text(given.model, given.runs_dir, "train")
             known = joined([with_passages(model).passages, passages_in(own, train or [(0, own.chars)])])
             model = dataclasses.replace(model, passages=known)
-    return share_read(model, corpus, spans or [(0, corpus.chars)])
+    share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
+    if is_much(share) and (spans is None or part in ("validation", "test")):
+        name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
+        through = f", as {visible(by, keep='')}, from which training started" if by else ""
+        print_note(
+            f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
+            "new text"
+        )
+    return share, by
 
 
 def _model_with_passages(name: str, runs_dir: Path | None) -> Model | None:

@@ -19,6 +19,7 @@ from charlstm.runs.judge import judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.text import read_before
 from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
@@ -253,8 +254,8 @@ def milestone(event: Event) -> str | None:
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
-            notes = [busy, read_before.words(event.read_share, event.read_by or "")]
-            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, notes)])
+            lines = [busy, read_before.words(event.read_share, event.read_by or "")]
+            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

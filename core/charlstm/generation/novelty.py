@@ -108,8 +108,8 @@ def _report(text: str, matches: Sequence[Match]) -> NoveltyReport:
 def with_known_passages(
     report: NoveltyReport | None, text: str, known: Passages | None, min_length: int = MIN_LENGTH
 ) -> NoveltyReport:
-    """``report`` on ``text``, ``None`` where there is no corpus to search, with those stretches that a model has read in
-    texts which are not here: it has kept only hashes of some passages, ``known``. Of such stretches of
+    """``report`` on ``text``, ``None`` where there is no corpus to search, with the stretches that a model has read in
+    texts which are not here: only hashes of some passages are ``known`` of those. Of stretches of
     :data:`~charlstm.text.passages.SURE` characters one in fifteen is not found, of shorter ones more.
     """
     exact = () if report is None else report.matches

@@ -8,7 +8,7 @@ MUCH = 0.05
 """The share of a text from which on a loss on it is marked. Between two of 86 books it was 2 % at most. Read text costs
 about a fifth less, so that of so much of it lowers the loss by 1 %."""
 MARK = "†"
-LEGEND = f"{MARK} read: the model had read much of the {part}, so the loss is lower than on new text"
+LEGEND = f"{MARK} read: the model had read much of the held-out part, so the loss is lower than on new text"
 
 
 def is_much(share: float | None) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm import arguments
+from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.baselines import BASELINES
@@ -128,6 +129,7 @@ _RATIO = 2.0
 """Parts differ when their divergence is larger than that within the training part by this factor."""
 _MIN_DIVERGENCE = 0.001
 """A smaller divergence in bits is not reported."""
+
 
 def parts_differ(corpus: Corpus, split: Split) -> str | None:
     """A warning when the character counts of the two parts differ much, else None. Counts at most 3.5 million."""
