@@ -348,6 +348,8 @@ def novelty(
         click.echo(f"Nothing is copied: no {min_length} characters in a row of {report.chars:,} are in {name}")
         return
     longest = max(stretch["length"] for stretch in stretches)
+    if corpus is not None and known is not None:
+        name += f", or known from what {run} had read before"
     click.echo(
         f"{percent(report.share)} copied: {report.copied:,} of {report.chars:,} characters are word for word in "
         f"{name}, in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
@@ -386,7 +388,7 @@ def _what_was_read(
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
-        through = f", as {visible(by, keep='')}, from which training started" if by else ""
+        through = f", through {visible(by, keep='')}, from which it started" if by else ""
         print_note(
             f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
             "new text"
