@@ -314,10 +314,11 @@ def train(
         with ProgressBar() as bar:
             left_out: list[StartModel] = []
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
-        for model in left_out:
+        if left_out:
+            names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
             print_note(
-                f"{model.words} is left out: it has read {percent(model.read or 0)} of the held-out part. "
-                f"--from {shell_word(model.name)} takes it all the same"
+                f"Left out, since the held-out part was read in training: {names}. "
+                f"--from {shell_word(left_out[0].name)} takes it all the same"
             )
     if start is not None:
         _check_own_network(start.config, changes)
