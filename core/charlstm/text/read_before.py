@@ -28,8 +28,8 @@ def words(share: float | None, by: str, part: str = "held-out part") -> str:
         return ""
     if not by:
         return (
-            f"{percent(share or 0)} of the {part} is word for word in the training part too, so the loss on it is too low: "
-            "remove text that occurs twice"
+            f"{percent(share or 0)} of the {part} is word for word in the training part too, so the loss on it is too "
+            "low: remove text that occurs twice"
         )
     name = visible(by, keep="")
     return (
