@@ -342,7 +342,7 @@ def novelty(
         print_result(True, result)
         return
     if not stretches and corpus is None:
-        click.echo(f"Nothing was found in {report.chars:,} characters of which it is known that {run} has read it")
+        click.echo(f"Nothing was found in {report.chars:,} characters that {run} is known to have read")
         return
     if not stretches:
         click.echo(f"Nothing is copied: no {min_length} characters in a row of {report.chars:,} are in {name}")

@@ -781,13 +781,13 @@ async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_
         assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
         await it.pilot.press("y")
         await it.until(
-            lambda: "of that nothing was found, but stretches below some 500 characters" in it.screen.message
+            lambda: "Nothing found; its texts are not here: below 500 characters may be missed." in it.screen_text()
         )
         await it.pilot.press("w")
         it.screen.player.do(operations.INSERT, f" {book[1000:2500]}")
         await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
         await it.pilot.press("escape", "escape", "y")
-        await it.until(lambda: "characters or more that the model has read" in it.status())
+        await it.until(lambda: "characters or more that it has read" in it.status())
         strips = [play.text_view.render_line(y) for y in range(10)]
         assert any(style.underline for strip in strips for _, style, _ in strip if style)
 

@@ -75,17 +75,14 @@ class Search:
 
     @property
     def nothing_found(self) -> str:
-        """What is true of a text in which nothing was found, in a sentence or two."""
-        words = []
-        if self.novelty is not None:
-            words.append(f"No {self.min_length} characters in a row stand in {self.corpus_name}.")
-        if self.known is not None:
-            others = "What the models before it read" if words else "What this model has read"
-            words.append(f"{others} is not here: of that nothing was found, but {MAY_BE_MISSED}.")
-        return " ".join(words)
+        """What is true of a text in which nothing was found, in the columns that a terminal of 80 has for it."""
+        if self.known is None:
+            return f"No {self.min_length} characters in a row stand in {self.corpus_name}."
+        where = "its texts are not here:" if self.novelty is None else "of what it read before,"
+        return f"Nothing found; {where} {MAY_BE_MISSED}."
 
 
-MAY_BE_MISSED = f"stretches below some {SURE} characters may be missed"
+MAY_BE_MISSED = f"below {SURE} characters may be missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +105,7 @@ class Overlap:
     def source(self, match: Match) -> str:
         """Where a copied passage comes from, in words."""
         if match.where is None or self.search.lines is None:
-            return f"{match.length} characters or more that the model has read; {MAY_BE_MISSED}"
+            return f"{match.length} characters or more that it has read; {MAY_BE_MISSED}"
         line = self.search.lines.line(match.where)
         return f"{match.length} characters as in line {line:,} of {self.search.corpus_name}"
 
