@@ -228,9 +228,9 @@ def test_losses_on_text_that_was_read_are_marked_and_explained(places: Path) -> 
         run = record(places, "stopped", name=name, read=read).run
         view = RunView(run, run.status())
         shown = run_lines(view, read_details(run), 120, bits=False).plain
-        assert ("best †~" in shown) == (name == "reader")
+        assert ("best †" in shown) == (name == "reader")
         assert ("† parent, from which training starts, has read 94 % of the held-out" in shown) == (name == "reader")
-        assert ("†~" in best_loss(view.status, False)) == (name == "reader")
+        assert ("†" in best_loss(view.status, False)) == (name == "reader")
         (loss,) = [each for each in losses_to_beat((), (view,), view.text) if each.is_run]
         assert ("† read" in unit_words("nats", [loss])) == (name == "reader")
 

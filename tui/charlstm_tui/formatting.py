@@ -106,10 +106,10 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
 
 
 def best_loss(status: RunStatus, bits: bool, *, decimals: int = 2) -> str:
-    """The best loss of a run, with all its marks: ``†`` where its model had read the held-out part, ``~`` before an
+    """The best loss of a run, with its mark: ``†`` where its model had read the held-out part, else ``~`` before an
     estimate."""
     figure = loss(status.best_val, bits, decimals=decimals)
-    return f"{status.marks}{figure}" if figure[0].isdigit() else figure
+    return f"{status.mark}{figure}" if figure[0].isdigit() else figure
 
 
 def unit(bits: bool) -> str:

@@ -248,7 +248,7 @@ def milestone(event: Event) -> str | None:
         case Finished():
             best = ""
             if event.best_val is not None:
-                mark = read_before.mark(event.read_share) + ("" if event.is_whole else ESTIMATE)
+                mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""

@@ -70,9 +70,9 @@ class RunStatus(RunFigures):
         return Contention(self.slowdown or 1.0, self.others_first).describe()
 
     @property
-    def marks(self) -> str:
-        """What stands before ``best_val``: that its model has read the held-out part, and that it is an estimate."""
-        return read_before.mark(self.read_share) + ("" if self.best_whole else ESTIMATE)
+    def mark(self) -> str:
+        """What stands before ``best_val``: that its model has read the held-out part, or that it is an estimate."""
+        return read_before.mark(self.read_share) or ("" if self.best_whole else ESTIMATE)
 
     @property
     def loss(self) -> float | None:

@@ -50,5 +50,5 @@ def state_words(status: RunStatus) -> str:
 
 
 def best_words(status: RunStatus) -> str:
-    """The best validation loss in nats per character, with its marks; empty before there is one."""
-    return "" if status.best_val is None else f"{status.marks}{status.best_val:.4f}"
+    """The best validation loss in nats per character, with its mark; empty before there is one."""
+    return "" if status.best_val is None else f"{status.mark}{status.best_val:.4f}"

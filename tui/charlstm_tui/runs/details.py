@@ -122,7 +122,7 @@ def run_lines(
         facts = Content.styled(f" · {clock(status.work_seconds)}{snapshots}", "$quiet")
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]
-        if not status.best_whole:
+        if status.mark == ESTIMATE:
             lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
         if sentence := read_before.words(status.read_share, status.read_by or ""):
             lines.append(Content.styled(f"{read_before.MARK} {sentence}", "$warning"))

@@ -261,8 +261,8 @@ class OverlayPane(View):
         best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
         figures = [
             _figure(train, self.bits),
-            _figure(validation, self.bits, marks=ESTIMATE),  # its points are estimates from slices
-            _figure(best, self.bits, marks=status.marks),
+            _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices
+            _figure(best, self.bits, mark=status.mark),
         ]
         name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
         chosen = place == self.selected
@@ -360,5 +360,5 @@ def _last(values: Sequence[float]) -> float:
     return values[-1] if values else math.nan
 
 
-def _figure(value: float, bits: bool, marks: str = "") -> str:
-    return "–" if not math.isfinite(value) else f"{marks}{loss(value, bits, decimals=3)}"
+def _figure(value: float, bits: bool, mark: str = "") -> str:
+    return "–" if not math.isfinite(value) else f"{mark}{loss(value, bits, decimals=3)}"

@@ -320,7 +320,7 @@ class LossToBeat:
     label: str
     nats: float
     is_run: bool = False
-    marks: str = ""
+    mark: str = ""
     started_from: str = ""
     """The model that a run started from; empty for random weights."""
 
@@ -350,7 +350,7 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
             view.name,
             view.status.best_val or 0,
             is_run=True,
-            marks=view.status.marks,
+            mark=view.status.mark,
             started_from=view.started_from,
         )
         for view in earlier[:MOST_RUNS]
@@ -365,7 +365,7 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
     """What the figures beside the bars are, in the 35 columns that a terminal of 80 has for it."""
-    signs = [f"{mark} {word}" for mark, word in MARKS.items() if any(mark in each.marks for each in losses)]
+    signs = [f"{mark} {word}" for mark, word in MARKS.items() if any(mark == each.mark for each in losses)]
     signs += ["(started from)"] if any(each.started_from for each in losses) else []
     words = (f"{unit} per character, less is better", f"{unit} per character", unit)[min(len(signs), 2)]
     return "; ".join([words, *signs[:2]])

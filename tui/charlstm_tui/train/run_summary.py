@@ -110,10 +110,10 @@ def figures(
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS_PER_NAT)
     read = read_before.mark(None if series.started is None else series.started.read_share)
-    mark = read + ("" if series.best_whole else ESTIMATE)
+    mark = read or ("" if series.best_whole else ESTIMATE)
     train = formatting.loss(series.train_loss, bits, decimals=3)
     validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
-    best = read + formatting.loss(best_loss, bits, whole=series.best_whole, decimals=3)
+    best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read), decimals=3)
     rate = formatting.learning_rate(last.lr if last else None)
     found = [
         Figure("train", train, "·", "train", short=True),
@@ -223,7 +223,8 @@ def run_result(shown: ShownRun) -> RunResult | None:
     lines.append(read_before.words(view.status.read_share, view.status.read_by or ""))
     lines.append(_times(series, shown.spec))
     beaten = []
-    if best is not None:  # by enough that nothing else here calls it no better
+    if best is not None and not read_before.is_much(view.status.read_share):
+        # by enough that nothing else here calls it no better
         beaten = [baseline_name(name) for name, nats in shown.references if best.loss <= nats * (1 - STUCK_NEAR)]
     if beaten:
         lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))

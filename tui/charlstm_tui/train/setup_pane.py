@@ -772,7 +772,7 @@ class SetupPane(View):
             Content.assemble(
                 (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
                 (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
-                f" {each.marks + loss(each.nats, self.bits):>6}",
+                f" {each.mark + loss(each.nats, self.bits):>6}",
             )
             for name, each in zip(names, losses, strict=True)
         ]
