@@ -214,7 +214,8 @@ def find_start(
     models = [] if demo is None else [(DEMO, demo)]
     if word == BEST:
         models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
-    return best_start(models, corpus, split, progress, left_out if word == BEST else None)
+    leave_out = left_out or (lambda model: None)
+    return best_start(models, corpus, split, progress, leave_out if word == BEST else None)
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:

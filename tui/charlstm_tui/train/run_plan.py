@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
-from charlstm.display import as_sentence, percent, plural, visible
+from charlstm.display import percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
@@ -217,8 +217,7 @@ def read_before_words(start: StartModel | None) -> str:
     """A warning when the model that a run starts from has read the held-out part; else empty."""
     if start is None or not start.has_read_it:
         return ""
-    share = percent(start.read or 0)
-    return f"{as_sentence(start.words)[:-1]} has read {share} of the held-out part: losses will be too low."
+    return f"Losses will be too low: {start.words} has read {percent(start.read or 0)} of the held-out part."
 
 
 def ends_words(settings: Settings) -> str:
