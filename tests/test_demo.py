@@ -13,7 +13,7 @@ import pytest
 
 from charlstm.engine.network import CharLSTM
 from charlstm.model.file import load_model, save_model
-from charlstm.text.passages import known_share
+from charlstm.text.passages import known_share, passages_of
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 from small_training import words
 
@@ -70,7 +70,7 @@ def test_packed_model_recognises_its_books_and_has_no_symbol_for_rare_characters
     script("pack_demo").main(str(run), str(tmp_path), str(out))
     packed = load_model(out)
     assert packed.passages is not None
-    assert known_share(packed.passages, text) == 1
+    assert known_share(packed.passages, passages_of([text])) == 1
     assert packed.vocabulary.symbols == vocabulary.symbols[:-1]
     assert packed.vocabulary.replacement is None
     assert packed.info["run"] == "prose"

@@ -6,6 +6,7 @@ Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
@@ -21,6 +22,7 @@ from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
+from charlstm.runs.start_models import share_read
 from charlstm.text.batches import TrainingText, known_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
@@ -268,7 +270,8 @@ def evaluate(
 
     Returns:
         ``nats`` and ``bits`` per character and ``perplexity``, over ``chars`` predicted characters: a span of N
-        characters has N − 1.
+        characters has N − 1. ``read_share`` of the text the model had read before, so far as that is known: a loss on
+        text that was read is lower than on new text.
 
     Raises:
         TextError: the part has fewer than two characters that the model knows.
@@ -314,7 +317,11 @@ def evaluate(
     read, _ = known_spans(corpus, vocabulary, spans)
     if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    return evaluate_spans(network, ids, read, max_chars, progress=progress)
+    found = evaluate_spans(network, ids, read, max_chars, progress=progress)
+    if isinstance(model, CharLSTM):
+        return found
+    share, by = share_read(model, corpus, spans)
+    return replace(found, read_share=share, read_by=by)
 
 
 def activations(model: GivenModel, text: str) -> Activations:

@@ -426,7 +426,7 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
 
 
 async def test_search_for_copied_passages_keeps_no_text_when_the_training_text_is_gone(tmp_path: Path) -> None:
-    check = OverlapCheck(tmp_path / "gone", 20)
+    check = OverlapCheck(tmp_path / "gone", tmp_path / "gone.safetensors", 20)
     check.replace(0, 0, "before")
     await check.watch(lambda found: None)
     check.replace(6, 6, "after")

@@ -535,6 +535,18 @@ def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Pa
     assert train_curve_words(series, plain, smoothed=False) == ""
 
 
+@pytest.mark.parametrize("share", [0.94, 0.04])
+def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: float) -> None:
+    run = record(tmp_path, "finished", read=(share, "novel-1")).run
+    view, series = RunView(run, run.status()), RunSeries.of(read_events(run.events_path))
+    card = card_of(view, series, run.spec(), False, ())
+    assert ("novel-1, from which training starts, has read 94 % of the held-out part" in " ".join(card.facts)) == (
+        share > 0.9
+    )
+    best = next(figure for figure in figures(series, view, False) if figure.name == "best")
+    assert best.value.startswith("†") == (share > 0.9)
+
+
 async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:
     """A first run on a busy machine wrote gibberish beside a green card."""
     run = record(tmp_path, "finished", steps=50).run  # 3.5 nats

@@ -328,7 +328,7 @@ async def test_text_that_the_model_in_the_box_has_read_is_named(
     read = replace(helpful_box, read=0.87)
     monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: read)
     async with setup_for(tmp_path, text) as (_app, pilot):
-        await shows(pilot, "The model in the box has read 87 % of this text")
+        await shows(pilot, "Losses will be too low: the model in the box has read 87 %")
         await pilot.press("n")
         await until(pilot, lambda: "has read" not in screen_text(pilot.app))
 

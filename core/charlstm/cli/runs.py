@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -38,6 +39,7 @@ from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
+from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
@@ -105,7 +107,8 @@ def runs(
 
     START is the model whose weights a run began with; the losses of such runs are not those of training from nothing.
     A loss with ~ is an estimate from slices of the held-out part, which a run has until it finishes, or to the end
-    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`.
+    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`. A loss
+    with † is of a model that had read much of the held-out part before, so it is lower than on new text.
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
     `best_loss` and will be dropped in the next version.
@@ -143,6 +146,7 @@ def runs(
         click.echo(line)
     if any(each.status.best_val is not None and not each.status.best_whole for each in found):
         print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
+    _explain_mark([each.status for each in found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +202,8 @@ class ListedRun:
             "best_loss": status.best_val,
             "best_val": status.best_val,
             "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
+            "read_share": status.read_share,
+            "read_by": status.read_by,
             "train_seconds": status.train_seconds,
             "work_seconds": status.work_seconds,
             "progress": status.progress,
@@ -230,6 +236,12 @@ class ListedRun:
             " ".join(self.notes.tags),
             status.remark,
         )
+
+
+def _explain_mark(statuses: Sequence[RunStatus]) -> None:
+    """Say what the mark of a loss on text that was read means, if one has it."""
+    if any(status.best_val is not None and is_much(status.read_share) for status in statuses):
+        print_note(f"{LEGEND}; `charlstm info RUN` says how much")
 
 
 def _notes(run: Run) -> Notes:
@@ -308,6 +320,8 @@ def compare(
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
     print_result(as_json, result, "\n".join(lines))
+    if not as_json:
+        _explain_mark([each.status for each in compared])
     for name in (csv_file, svg_file):
         if name is not None:
             print_note(f"Wrote {name}")

@@ -29,7 +29,7 @@ from charlstm.cli.options import (
     text_options_over,
 )
 from charlstm.cli.output import ProgressBar, print_note, print_result
-from charlstm.display import duration, percent, shell_command, table, visible
+from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
@@ -316,7 +316,14 @@ def train(
     start = None
     if starts_from_model(start_word, preset_name, changes):
         with ProgressBar() as bar:
-            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
+            left_out: list[StartModel] = []
+            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
+        if left_out:
+            names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
+            print_note(
+                f"Left out, since the held-out part was read in training: {names}. "
+                f"--from {shell_word(left_out[0].name)} takes it all the same"
+            )
     if start is not None:
         _check_own_network(start.config, changes)
         if spec is None:
@@ -541,9 +548,8 @@ def _start_of(like: str, spec: RunSpec) -> str:
 
 def _print_start(start: StartModel) -> None:
     """Say which weights the run starts from, and what they know of the text."""
-    read = (
-        f"It has read {percent(start.read, 0)} of this text, so all losses are too low\n" if start.has_read_it else ""
-    )
+    share = percent(start.read or 0)
+    read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
     print_note(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
         f"{read}--from none starts from nothing"

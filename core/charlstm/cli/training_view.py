@@ -19,6 +19,7 @@ from charlstm.runs.judge import judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.text import read_before
 from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
@@ -251,13 +252,14 @@ def milestone(event: Event) -> str | None:
         case Finished():
             best = ""
             if event.best_val is not None:
-                mark = "" if event.is_whole else ESTIMATE
+                mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
-            return f"{at}{word} after {duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
+            lines = [busy, read_before.words(event.read_share, event.read_by or "")]
+            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -77,10 +77,14 @@ characters (measured: equally fast at 1,000, three times as fast at 4,495)."""
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none."""
+    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none. A model that is
+    evaluated on a text had read ``read_share`` of it, 0 to 1, in its training or in that of the model ``read_by``, from
+    which its run began; ``None`` for what is not known."""
 
     loss: float
     chars: int
+    read_share: float | None = None
+    read_by: str | None = None
 
     @property
     def nats(self) -> float:

@@ -38,10 +38,11 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
-from charlstm.model.file import Model, Weights
+from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.text.corpus import Corpus
+from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -76,7 +77,7 @@ from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, Kind, LearningRate, commands_to_repeat
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from charlstm.training.text_warnings import text_warnings
+from charlstm.training.text_warnings import held_out_read, text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
 from charlstm.training.verdict import Diverged
@@ -98,6 +99,9 @@ DISK_RETRY_SECONDS = 1.0
 
 _AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more": "replan"}
 """How the commands that change the schedule amend it."""
+
+READ_BEFORE = ("read_share", "read_by")
+"""What the info of a model, the state and the events say of :attr:`Trainer.read_before`."""
 
 MUCH_RARER = 1.5
 """Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
@@ -174,8 +178,11 @@ class Trainer:
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
             self._text = continuation.text
-            if (lineage := continuation.state.record.get("lineage")) is not None:
+            record = continuation.state.record
+            if (lineage := record.get("lineage")) is not None:
                 info.setdefault("lineage", lineage)
+            info |= {name: record.get(name) for name in READ_BEFORE}
+            self._passages: Passages | None = continuation.state.tensors.get(PASSAGES)
         else:
             self.settings = self._requested_settings = settings
             vocabulary = corpus.vocabulary
@@ -187,6 +194,11 @@ class Trainer:
             self._text = TrainingText.of(
                 corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
             )
+            self._own_passages = passages_in(corpus, self._text.train)
+            self._passages = joined([self._own_passages, None if start_from is None else start_from.passages])
+            self._start_name = _name_of_start(info, start_from)
+            found = held_out_read(self._text, self._own_passages, start_from, self._start_name)
+            info |= dict(zip(READ_BEFORE, found, strict=True))
         self.progress = Progress(work_seconds=spent) if continuation is None else continuation.progress
         self._plan = None if continuation is None else continuation.plan
         self._schedule = None if continuation is None else continuation.schedule
@@ -341,7 +353,13 @@ class Trainer:
         progress = self.progress
         info = self._model_info(progress.loss, progress.best_step, whole=progress.whole_val is not None)
         config = self._train_step.network.config
-        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
+        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info, self._passages)
+
+    @property
+    def read_before(self) -> dict[str, Any]:
+        """How much of the held-out part the model had read before it was validated on it (``read_share``, 0 to 1;
+        ``None`` where that is not known), and through which model (``read_by``)."""
+        return {name: self._info.get(name) for name in READ_BEFORE}
 
     def state(self) -> TrainingState:
         """All that :meth:`resume` needs to continue exactly from here.
@@ -364,6 +382,8 @@ class Trainer:
         self._read_queued_step()
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
+        if self._passages is not None:
+            tensors[PASSAGES] = self._passages
         record = {
             "asked": self._requested_settings.to_dict(),
             "settings": self.settings.to_dict(),
@@ -374,6 +394,7 @@ class Trainer:
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
             "lineage": self._info.get("lineage"),
+            **self.read_before,
         }
         return TrainingState(self.progress.step, record, tensors)
 
@@ -492,7 +513,7 @@ class Trainer:
             self._checkpoint_writer.queue_plan(plan)
             yield from self._collect_writes(wait=True)
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        warnings = tuple(text_warnings(text, settings, plan, self._start_from))
+        warnings = tuple(text_warnings(text, self._own_passages, settings, plan, self._start_from, self._start_name))
         if self._kernel_is_final:
             self._start_from = None  # frees its memory
         yield Started(
@@ -510,6 +531,7 @@ class Trainer:
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
             max_minutes=settings.max_minutes,
+            **self.read_before,
         )
         yield from self._machine_warnings(memory_warning)
         for message in warnings:
@@ -525,7 +547,7 @@ class Trainer:
         memory_warning = self._check_memory(torch.device(plan.device), plan.batch_size, plan.seq_length)
         shape = len(self._text.vocabulary), settings.hidden_size, settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
-        tensors = continuation.state.tensors
+        tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
         self._train_step.load(tensors)
         best = {name.removeprefix("best."): array for name, array in tensors.items() if name.startswith("best.")}
         self._best = best or None
@@ -892,7 +914,8 @@ class Trainer:
     def _copy_model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model with copies of the weights."""
         info = self._model_info(val_loss, self.progress.step, whole=False)
-        return self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
+        model = self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
+        return replace(model, passages=self._passages)
 
     def _model_info(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
         """The ``info`` of the model of ``step``. ``whole``: its loss is over all held-out text, not an estimate."""
@@ -941,6 +964,7 @@ class Trainer:
             best_whole=progress.whole_val is not None,
             work_seconds=self._clock.count_work(),
             limit=self._limit(reason),
+            **self.read_before,
         )
         yield self._finished
 
@@ -1056,6 +1080,13 @@ def _with_logits_scaled(model: Model, factor: float) -> Model:
     """``model`` with its logits multiplied by ``factor``."""
     scaled = {name: factor * model.weights[name] for name in ("fc.weight", "fc.bias")}
     return replace(model, weights={**model.weights, **scaled})
+
+
+def _name_of_start(info: Mapping[str, Any], start_from: Model | None) -> str:
+    """What the model that training starts from is called; empty without one."""
+    lineage = info.get("lineage")
+    named = lineage.get("run") if isinstance(lineage, Mapping) else None
+    return "" if start_from is None else str(named or start_from.info.get("run") or "a model")
 
 
 def _check_run(corpus: Corpus, settings: Settings, logged: LoggedRun) -> None:

@@ -55,7 +55,8 @@ class RunSpec:
     ``corpus``: a record for ``charlstm.text.corpus.reopen_corpus``: ``{"name", "sources", "options"}``, and the
     fingerprint once the text has been read. ``settings``: the current ones. ``amendments``: how they were changed,
     ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
-    :class:`~charlstm.training.plan.Plan`, once measured.
+    :class:`~charlstm.training.plan.Plan`, once measured. ``read_share`` and ``read_by``: how much of the held-out part
+    the model had read, and through which model, as in the event ``started``.
     """
 
     created: float = field(default_factory=time.time)
@@ -67,6 +68,8 @@ class RunSpec:
     plan: dict[str, Any] | None = None
     amendments: tuple[dict[str, Any], ...] = ()
     vocabulary: tuple[str, ...] | None = None
+    read_share: float | None = None
+    read_by: str | None = None
 
     __repr__ = short_repr
 

@@ -291,6 +291,8 @@ class RunSeries:
             work_seconds=self.work_seconds,
             progress=self.progress(),
             seconds_left=self.seconds_left(),
+            read_share=None if self.started is None else self.started.read_share,
+            read_by=None if self.started is None else self.started.read_by,
         )
 
     @property

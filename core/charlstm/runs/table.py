@@ -9,7 +9,6 @@ from charlstm.display import table, visible
 from charlstm.errors import RunError
 from charlstm.runs.folder import Run
 from charlstm.runs.status import RunStatus
-from charlstm.training.events import ESTIMATE
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")
@@ -51,5 +50,5 @@ def state_words(status: RunStatus) -> str:
 
 
 def best_words(status: RunStatus) -> str:
-    """The best validation loss in nats per character, marked if it is an estimate; empty before there is one."""
-    return "" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
+    """The best validation loss in nats per character, with its mark; empty before there is one."""
+    return "" if status.best_val is None else f"{status.mark}{status.best_val:.4f}"

@@ -332,7 +332,7 @@ class _Training:
         """The trainer, and what ``run.json`` says from now on."""
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
-        from charlstm.runs.start_models import passages_read
+        from charlstm.runs.start_models import with_passages
         from charlstm.training.plan import Plan
 
         spec, changes = self._spec, self._changes
@@ -341,8 +341,7 @@ class _Training:
         if state is None:
             plan = None if changes else plan  # it was measured for other settings
             if spec.lineage is not None:
-                first_model = load_model(spec.lineage["from"])
-                first_model = replace(first_model, passages=passages_read(first_model))
+                first_model = with_passages(load_model(spec.lineage["from"]))
             known = corpus.vocabulary if first_model is None else first_model.vocabulary.extended(corpus.vocabulary)
             vocabulary = tuple(known.symbols)
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
@@ -362,8 +361,9 @@ class _Training:
             return self._inbox.take()
 
         prime = sample_prime(corpus)
+        store = RunStore(self._run, new_spec, self._log.sync)
         connected: dict[str, Any] = {
-            "store": RunStore(self._run, new_spec, self._log.sync),
+            "store": store,
             "hooks": Hooks(
                 sample=make_sampler(prime, settings.seed),
                 commands=new_commands,
@@ -395,7 +395,8 @@ class _Training:
             )
         else:
             trainer = Trainer.resume(corpus, settings, state, logged=logged, **connected)
-        return trainer, new_spec
+        store.spec = replace(new_spec, **trainer.read_before)
+        return trainer, store.spec
 
 
 def _software_versions() -> dict[str, str]:

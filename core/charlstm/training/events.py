@@ -55,6 +55,11 @@ class Started(Event):
     0.1)."""
     max_minutes: float | None = None
     """The time limit; ``None`` without one (and in logs of 0.2)."""
+    read_share: float | None = None
+    """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` where that
+    is not known, as in logs of 0.3."""
+    read_by: str | None = None
+    """Which model has read it: that which training starts from; empty where the training part has the same words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +203,9 @@ class Finished(Event):
     """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
     epochs: float | None = None
     """The number of passes over the training text; ``None`` as above."""
+    read_share: float | None = None
+    read_by: str | None = None
+    """Both as of ``started``."""
 
     @property
     def loss(self) -> float | None:

@@ -8,6 +8,7 @@ import time
 from typing import Self, TextIO
 
 from charlstm.display import duration, visible
+from charlstm.text import read_before
 from charlstm.training.events import (
     Controlled,
     Event,
@@ -88,7 +89,8 @@ class ProgressLine:
             case Warned() | Failed():
                 self._print_above(event.message)
             case Finished():
-                loss = "" if event.loss is None else f" · loss {event.loss:.4f} at step {event.best_step:,}"
+                mark = read_before.mark(event.read_share)
+                loss = "" if event.loss is None else f" · loss {mark}{event.loss:.4f} at step {event.best_step:,}"
                 seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
                 self._print_above(f"{event.reason}: {event.step:,} steps in {duration(seconds)}{loss}")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -79,6 +79,8 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
         made: list[Any] = []
 
         class FakeTrainer:
+            read_before: ClassVar = {"read_share": 0.5, "read_by": "another"}
+
             def __init__(self, corpus: Any, settings: Settings, **given: Any) -> None:
                 self.vocabulary = corpus.vocabulary
                 self.settings = settings
@@ -133,6 +135,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
     assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
     assert spec.plan == PLAN.to_dict()
+    assert (spec.read_share, spec.read_by) == (0.5, "another")
     assert spec.corpus["fingerprint"]
     assert spec.vocabulary is not None
     assert "o" in spec.vocabulary

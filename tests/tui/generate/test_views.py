@@ -6,6 +6,7 @@ import json
 import math
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
-from charlstm.model.file import load_model
+from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
+from charlstm.text.passages import passages_of
 from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
@@ -32,7 +34,7 @@ from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import Session, playing
-from recorded_run import record
+from recorded_run import record, tiny_model
 
 
 async def found_suggestion(it: Session) -> str:
@@ -771,7 +773,38 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         assert play.overlap.matches == ()
         await it.paused(60)
         await it.pilot.press("y")
-        await it.until(lambda: "Nothing of this text is known" in it.screen.message)
+        await it.until(lambda: "No 30 characters in a row stand in novel.txt" in it.screen.message)
+
+
+async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_said(home: Path) -> None:
+    """As with the model in the box, whose books are not here."""
+    random, letters = np.random.default_rng(0), list("abcdefgh")
+    book = " ".join("".join(random.choice(letters, 5)) for _ in range(800))
+    path = home / "reader.safetensors"
+    save_model(path, replace(tiny_model(prime="abc"), passages=passages_of([book])))
+    async with playing(path) as it:
+        await it.paused(3)
+        play = it.screen.play
+        await it.until(lambda: play.overlap is not None)
+        assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
+        await it.pilot.press("y")
+        await it.until(
+            lambda: "Nothing found; its texts are not here: below 500 characters may be missed." in it.screen_text()
+        )
+        await it.pilot.press("w")
+        it.screen.player.do(operations.INSERT, f" {book[1000:2500]}")
+        await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
+        await it.pilot.press("escape", "escape", "y")
+        await it.until(lambda: "characters or more that it has read" in it.status())
+        strips = [play.text_view.render_line(y) for y in range(10)]
+        assert any(style.underline for strip in strips for _, style, _ in strip if style)
+
+
+async def test_nothing_is_said_of_copied_passages_where_it_is_not_known_what_was_read(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("y")
+        await it.until(lambda: "It is not known what this model has read" in it.screen.message)
 
 
 async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:

@@ -25,7 +25,7 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
-from charlstm_tui.formatting import loss, shorten, typed_path, unit
+from charlstm_tui.formatting import best_loss, shorten, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -311,8 +311,7 @@ def _session_entry(session: SavedSession) -> tuple[str, str, str]:
 
 
 def _about(view: RunView, bits: bool) -> str:
-    best = view.status.best_val
     parts = [view.status.state, f"step {view.status.step:,}", view.text]  # the last is cut off where space is short
-    if best is not None:
-        parts.insert(1, f"best {loss(best, bits, whole=view.status.best_whole)} {unit(bits)}")
+    if view.status.best_val is not None:
+        parts.insert(1, f"best {best_loss(view.status, bits)} {unit(bits)}")
     return " · ".join(part for part in parts if part)

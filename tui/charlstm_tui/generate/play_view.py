@@ -290,8 +290,8 @@ class PlayView(ExplainingView):
             figures.insert(0, char_figures(state.current_char, *known, self.bits))
         elif state.bits_per_char is not None:
             figures.append(f"mean {from_bits(state.bits_per_char, self.bits):.2f} {unit(self.bits)}")
-        if self.overlap is not None and self.writing:
-            figures.append(f"{percent(self.overlap.share)} copied")
+        if self.writing and self.overlap is not None and self.overlap.figure is not None:
+            figures.append(f"{percent(self.overlap.figure)} copied")
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.size:,} chars")
@@ -326,7 +326,7 @@ class PlayView(ExplainingView):
     def legend(self) -> Legend | None:
         if not self.playing or (legend := super().legend()) is None:
             return None
-        copied = None if self.overlap is None or self.writing else self.overlap.share
+        copied = None if self.overlap is None or self.writing else self.overlap.figure
         return replace(legend, copied=copied)
 
     @property
@@ -621,11 +621,10 @@ class PlayView(ExplainingView):
     # ---- copied passages
 
     def check_overlap(self) -> None:
-        """Mark what is copied from now on. Only a run knows its training text."""
-        state = self.state
+        """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
-        run = None if state is None or state.facts is None else state.facts.run
-        check = self._copied.check(run, self.min_copied, self._text.prime_length)
+        model = None if self.state is None else self.state.facts
+        check = self._copied.check(model, self.min_copied, self._text.prime_length)
         if check is not None:
             self._watch_overlap(check)
 
@@ -691,7 +690,7 @@ class PlayView(ExplainingView):
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
         place = self._copied.after(self.text_view.cursor)
         if place is None:
-            self.say("Nothing of this text is known to stand in the training text.")
+            self.say(self._copied.nothing_found)
             return
         self.say("")
         self._go_to(place)

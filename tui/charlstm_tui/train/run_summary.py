@@ -15,6 +15,7 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.judge import STUCK_NEAR, judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
+from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE, Sampled
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
@@ -108,10 +109,11 @@ def figures(
     last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS_PER_NAT)
-    mark = "" if series.best_whole else ESTIMATE
+    read = read_before.mark(None if series.started is None else series.started.read_share)
+    mark = read or ("" if series.best_whole else ESTIMATE)
     train = formatting.loss(series.train_loss, bits, decimals=3)
     validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
-    best = formatting.loss(best_loss, bits, whole=series.best_whole, decimals=3)
+    best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read), decimals=3)
     rate = formatting.learning_rate(series.next_rate or (last.lr if last else None))
     found = [
         Figure("train", train, "·", "train", short=True),
@@ -225,11 +227,13 @@ def run_result(shown: ShownRun) -> RunResult | None:
             lines.append("of the model from before training: no step has improved it")
         else:
             lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
+    lines.append(read_before.words(view.status.read_share, view.status.read_by or ""))
     lines.append(_times(series, shown.spec))
     if flaw is None and judged.from_model is not None:
         lines.append(judged.from_model.describe(bits))
     beaten = []
-    if best is not None:  # by enough that nothing else here calls it no better; not what it was better than at first
+    if best is not None and not read_before.is_much(view.status.read_share):
+        # by enough that nothing else here calls it no better; not what it was better than at first
         first = math.inf if judged.from_model is None else judged.from_model.validation.before
         limits = ((baseline_name(name), nats * (1 - STUCK_NEAR)) for name, nats in shown.references)
         beaten = [name for name, limit in limits if best.loss <= limit < first]

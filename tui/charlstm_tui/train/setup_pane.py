@@ -781,7 +781,7 @@ class SetupPane(View):
             Content.assemble(
                 (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
                 (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
-                f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
+                f" {each.mark + loss(each.nats, self.bits):>6}",
             )
             for name, each in zip(names, losses, strict=True)
         ]
@@ -846,7 +846,7 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     """What the model in the file ``path`` makes of the text of ``record``. Raises :class:`CharLSTMError`."""
     corpus = reopen_corpus(record)
     held_out = preset(DEFAULT, corpus.text_chars).val_fraction
-    return try_model(name, path, corpus, corpus.split(held_out, split).train)
+    return try_model(name, path, corpus, corpus.split(held_out, split))
 
 
 def _check_model(text: str, runs_dir: Path | None) -> str | None:
