@@ -20,7 +20,9 @@ from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.text import builtin, cache, encoding
+from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
+from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare, usual_chars
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
@@ -135,6 +137,16 @@ class Corpus:
         newline = self.vocabulary.index("\n")
         ended = 0 if newline is None else int(self.counts[newline])
         return ended + int(self.ids[-1] != newline)
+
+    def line_numbers(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The lines, from 1, in which the characters at ``positions`` stand in the files, whose lines may have been
+        joined and whose headers left out. Lines of several files are counted on from one to the next."""
+        ended = np.flatnonzero(self.ids == self.vocabulary.index("\n"))
+        name, begins = self.report.line_begins, None
+        if name and (begins := cache.load_line_begins(self.fingerprint, name)) is None:
+            raise TextError(f"The lines of {self.name} are no longer in the cache: open the text again")
+        gone = 0 if begins is None else np.searchsorted(begins, positions, "right")
+        return 1 + np.searchsorted(ended, positions) + gone
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
@@ -357,6 +369,8 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     if stored is None:
         return None
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
+    if report.line_begins and cache.load_line_begins(stored.fingerprint, report.line_begins) is None:
+        return None
     validation = None
     if stored.validation_chars:
         about = record["validation"]
@@ -437,13 +451,13 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     found = resolve(source, options)
     if found.is_stdin:
         raise TextError("Standard input has no preview: open it")
-    tally, text = Tally(), ""
+    tally, joined, text = Tally(), Joined(), ""
     for item in found.items:
         if len(text) > chars:
             break
         if text and not text.endswith("\n"):
             text += "\n"
-        text += _beginning(item, options, tally, chars + 1 - len(text))
+        text += _beginning(item, options, tally, joined, chars + 1 - len(text))
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
         found.name,
@@ -456,12 +470,18 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     )
 
 
-def _beginning(item: Item, options: TextOptions, tally: Tally, chars: int) -> str:
-    text = ""
-    for piece in item_text(item, options, tally, block=max(4 * chars, 4096)):
-        text += piece
-        if len(text) >= chars:
-            break
+def _beginning(item: Item, options: TextOptions, tally: Tally, joined: Joined, chars: int) -> str:
+    """The first ``chars`` characters of ``item`` at least, or all of it, without a header if that is left out."""
+    stripped = options.strip_boilerplate and item.builtin is None
+    most = chars + REACH if stripped else chars
+    text = "".join(item_text(item, options, tally, joined, block=max(4 * most, 4096), most=most))
+    if not stripped:
+        return text
+    ends = Ends(0)
+    ends.feed(text)
+    for part in reversed(ends.boilerplate()):
+        if part.kind == "header" or len(text) < most:
+            text = text[: part.start] + text[part.start + part.chars :]
     return text
 
 

@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -24,6 +24,7 @@ from charlstm.errors import TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
+from charlstm.text.paragraphs import DECIDED_BY, Joined, read_paragraphs
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
 STDIN = "-"
@@ -292,6 +293,7 @@ def item_text(
     item: Item,
     options: TextOptions,
     tally: Tally,
+    joined: Joined,
     *,
     progress: ProgressCallback | None = None,
     stamps: list[FileStamp] | None = None,
@@ -300,9 +302,30 @@ def item_text(
 ) -> Iterator[str]:
     """Read the characters of ``item``, at most ``most``, ``block`` bytes at a time.
 
-    Findings are added to ``tally`` and the file's stamp to ``stamps``; ``progress`` counts the bytes of this item.
-    Raises :class:`TextError`.
+    Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
+    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
+    if options.lines == "keep":
+        yield from _characters(item, options, tally, progress, stamps, block, most)
+        return
+    # What decides is read also where fewer characters are wanted, and what is joined becomes shorter, by far less than
+    # a half. All of this is in the tally.
+    needed = None if most is None else 2 * most + DECIDED_BY
+    if options.max_chars is not None:
+        options = replace(options, max_chars=2 * options.max_chars + DECIDED_BY)
+    yield from read_paragraphs(_characters(item, options, tally, progress, stamps, block, needed), joined, most)
+
+
+def _characters(
+    item: Item,
+    options: TextOptions,
+    tally: Tally,
+    progress: ProgressCallback | None,
+    stamps: list[FileStamp] | None,
+    block: int | None,
+    most: int | None,
+) -> Iterator[str]:
+    """The characters of ``item`` with its own lines: see :func:`item_text`."""
     if item.builtin is not None:
         yield from _converted(builtin.pieces(item.builtin), options, tally, most)
         return
