@@ -142,11 +142,16 @@ class Corpus:
         """The lines, from 1, in which the characters at ``positions`` stand in the files, whose lines may have been
         joined and whose headers left out. Lines of several files are counted on from one to the next."""
         ended = np.flatnonzero(self.ids == self.vocabulary.index("\n"))
-        name, begins = self.report.line_begins, None
-        if name and (begins := cache.load_line_begins(self.fingerprint, name)) is None:
+        return 1 + np.searchsorted(ended, positions) + np.searchsorted(self.joined_lines(), positions, "right")
+
+    def joined_lines(self) -> npt.NDArray[np.int64]:
+        """The positions at which lines of the files begin that no line end precedes any more."""
+        if not self.report.line_begins:
+            return np.zeros(0, np.int64)
+        begins = cache.load_line_begins(self.fingerprint, self.report.line_begins)
+        if begins is None:
             raise TextError(f"The lines of {self.name} are no longer in the cache: open the text again")
-        gone = 0 if begins is None else np.searchsorted(begins, positions, "right")
-        return 1 + np.searchsorted(ended, positions) + gone
+        return begins
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""

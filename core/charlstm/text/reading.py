@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from charlstm import arguments
+from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.text.encoding import check_encoding
 
@@ -143,6 +144,13 @@ class ReadReport:
     paragraphs: int = 0
     line_begins: str = ""
     """The name in the cache of the places at which lines of the files begin that do not follow a line end any more."""
+
+    @property
+    def joined(self) -> str:
+        """``29,546 lines joined into 5,711 paragraphs``; empty when none were."""
+        if not self.paragraphs:
+            return ""
+        return f"{plural(self.joined_lines, 'line')} joined into {plural(self.paragraphs, 'paragraph')}"
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
