@@ -46,9 +46,8 @@ def test_books_are_gathered_without_header_and_compared_with_the_list(
     prepare, folder, out = script("prepare_books"), tmp_path / "folder", tmp_path / "out"
     listed = tmp_path / "books.csv"
     same = sha256(b"A story.\n").hexdigest()
-    listed.write_text(
-        f"number,title,sha256,use\n84,Frankenstein,{same},train\n345,Dracula,{same},train\n19,Hiawatha,{same},held out\n"
-    )
+    books = ("84,Frankenstein,{},train", "345,Dracula,{},train", "19,Hiawatha,{},held out")
+    listed.write_text("\n".join(["number,title,sha256,use", *(book.format(same) for book in books)]))
     monkeypatch.setattr(prepare, "BOOKS", listed)
     folder.mkdir()
     (folder / "00084-frankenstein.txt").write_bytes(

@@ -204,6 +204,11 @@ def read_paragraphs(pieces: Iterable[str], joined: Joined, most: int | None = No
             return
 
 
+def is_wrapped(pieces: Iterable[str]) -> bool:
+    """Whether a text is wrapped prose, which :func:`read_paragraphs` joins."""
+    return join_first(code_points(next(_parts(pieces), ""))) is not None
+
+
 def _parts(pieces: Iterable[str]) -> Iterator[str]:
     """The text in parts of up to :data:`DECIDED_BY` characters that end with a paragraph, or with a line if there is no
     end of a paragraph in so many."""

@@ -24,7 +24,7 @@ from charlstm.errors import TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
-from charlstm.text.paragraphs import DECIDED_BY, Joined, read_paragraphs
+from charlstm.text.paragraphs import DECIDED_BY, Joined, is_wrapped, read_paragraphs
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
 
 STDIN = "-"
@@ -305,15 +305,15 @@ def item_text(
     Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
     ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
-    if options.lines == "keep":
-        yield from _characters(item, options, tally, progress, stamps, block, most)
-        return
-    # What decides is read also where fewer characters are wanted, and what is joined becomes shorter, by far less than
-    # a half. All of this is in the tally.
-    needed = None if most is None else 2 * most + DECIDED_BY
-    if options.max_chars is not None:
-        options = replace(options, max_chars=2 * options.max_chars + DECIDED_BY)
-    yield from read_paragraphs(_characters(item, options, tally, progress, stamps, block, needed), joined, most)
+    needed, prose = most, options.lines == "auto"
+    if prose and most is not None:
+        # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
+        # half: of such a text the tally has more than is given.
+        more = replace(options, max_chars=2 * most + DECIDED_BY)
+        prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
+        needed, options = (more.max_chars, more) if prose else (most, options)
+    pieces = _characters(item, options, tally, progress, stamps, block, needed)
+    yield from read_paragraphs(pieces, joined, most) if prose else pieces
 
 
 def _characters(

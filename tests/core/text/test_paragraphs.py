@@ -12,41 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.runs.folder import RunSpec, text_names
 from charlstm.text import cache, paragraphs
 from charlstm.text.corpus import Corpus, open_corpus, preview, reopen_corpus
 from charlstm.text.paragraphs import Joined, read_paragraphs
+from charlstm.text.passages import known_share, passages_of
 from charlstm.text.reading import TextOptions
+from charlstm.training.settings import Settings
 from random_examples import examples
+from wrapped_prose import WORDS, paragraph, prose, sentence, verse
 
 AUTO = TextOptions(lines="auto")
-WORDS = (
-    *("the", "old", "house", "stood", "near", "a", "river", "where", "two", "brothers", "had", "lived", "since"),
-    *("their", "mother", "left", "it", "in", "autumn"),
-)
-
-
-def sentence(chance: random.Random, words: int) -> str:
-    return " ".join(chance.choices(WORDS, k=words)).capitalize() + "."
-
-
-def paragraph(chance: random.Random, words: int = 80) -> str:
-    """A paragraph of about so many words, in one line."""
-    return " ".join(sentence(chance, 8) for _ in range(max(1, words // 8)))
-
-
-def prose(count: int = 12, width: int = 70, seed: int = 1) -> str:
-    """Paragraphs in lines of ``width`` characters."""
-    chance = random.Random(seed)
-    return "\n\n".join(textwrap.fill(paragraph(chance), width) for _ in range(count)) + "\n"
 
 
 def read(text: str) -> str:
     return "".join(read_paragraphs([text], Joined()))
-
-
-def verse(lines: int, seed: int = 2) -> str:
-    chance = random.Random(seed)
-    return "\n".join(" ".join(chance.choices(WORDS, k=8)).capitalize() for _ in range(lines))
 
 
 def test_prose_is_read_as_paragraphs() -> None:
@@ -227,3 +207,28 @@ def test_record_without_lines_keeps_them_and_primes_are_never_joined(book: Path)
     assert TextOptions.from_dict({}).lines == "keep"
     assert open_corpus(book).text() == book.read_text(encoding="utf-8")
     assert AUTO.apply(prose()) == prose()
+
+
+def test_limited_reading_of_another_text_counts_only_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "poem.txt"
+    path.write_text(f"{verse(100)}\n\u00ad", encoding="utf-8")
+    assert open_corpus(path, TextOptions(lines="auto", max_chars=100)).report.cleanable == {}
+    assert open_corpus(path, AUTO).report.cleanable == {"\u00ad": 1}
+
+
+def test_passages_are_recognised_in_both_readings() -> None:
+    text = prose(60)
+    assert known_share(passages_of([text]), read(text)) == known_share(passages_of([read(text)]), text) == 1
+
+
+def test_runs_that_read_one_text_differently_say_so(book: Path) -> None:
+    def spec(path: Path, **options: object) -> RunSpec:
+        return RunSpec(corpus=open_corpus(path, TextOptions.from_dict(options)).to_record(), settings=Settings())
+
+    other = book.with_name("other.txt")
+    other.write_text(book.read_text(encoding="utf-8"), encoding="utf-8")
+    kept, joined = spec(book), spec(book, lines="auto")
+    assert text_names([kept, joined, spec(other)]) == ["book.txt (as it is)", "book.txt (as paragraphs)", "other.txt"]
+    assert text_names([joined, joined]) == ["book.txt", "book.txt"]
+    both = spec(book, lines="auto", strip_boilerplate=True)
+    assert both.reading == "as paragraphs and without its licence"
