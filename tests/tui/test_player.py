@@ -32,7 +32,7 @@ from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm.runs.folder import Run, delete_run, rename_run
-from charlstm.text.corpus import open_corpus
+from charlstm.text.corpus import line_numbers, open_corpus
 from charlstm.text.reading import TextOptions
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import Cancelled
@@ -433,7 +433,7 @@ def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
     corpus = open_corpus(tmp_path / "house.txt", TextOptions(lines="auto"))
     places = np.arange(0, corpus.chars, 37)
     lines = LineIndex(corpus)
-    assert [lines.line(place) for place in places.tolist()] == corpus.line_numbers(places).tolist()
+    assert [lines.line(place) for place in places.tolist()] == line_numbers(corpus, places).tolist()
     assert lines.line(corpus.chars - 1) == prose(20).count("\n")
 
 

@@ -446,9 +446,11 @@ def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
     """For each character of the text that was scored, which may lack unknown ones, its line in the file."""
     import numpy as np
 
+    from charlstm.text.corpus import line_numbers
+
     known = np.array([symbol not in scores.unknown for symbol in corpus.vocabulary.symbols])
     left_out = len(scores.text) < corpus.chars
-    return corpus.line_numbers(np.flatnonzero(known[corpus.ids]) if left_out else np.arange(corpus.chars))
+    return line_numbers(corpus, np.flatnonzero(known[corpus.ids]) if left_out else np.arange(corpus.chars))
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
@@ -557,10 +559,12 @@ def _copied_stretches(searched: Corpus, corpus: Corpus, matches: tuple[Match, ..
     """The matches with their positions, and line numbers in the files, in the searched text and in the corpus."""
     import numpy as np
 
+    from charlstm.text.corpus import line_numbers
+
     if not matches:
         return []
     starts = np.array([(match.start, match.where) for match in matches]).T
-    lines = zip(searched.line_numbers(starts[0]).tolist(), corpus.line_numbers(starts[1]).tolist(), strict=True)
+    lines = zip(line_numbers(searched, starts[0]).tolist(), line_numbers(corpus, starts[1]).tolist(), strict=True)
     return [
         {
             "start": match.start,

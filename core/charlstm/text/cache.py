@@ -205,8 +205,8 @@ def store_text(
 
 
 def store_line_begins(fingerprint: str, begins: npt.NDArray[np.int64]) -> str:
-    """Store where lines of its files begin in a prepared text (:meth:`Corpus.line_numbers`), and return its name: texts
-    of the same characters can come from files with other lines."""
+    """Store where in a prepared text the lines of its files begin (:func:`~charlstm.text.corpus.line_numbers`), and
+    return its name: texts of the same characters can come from files with other lines."""
     name = hashlib.sha256(begins.data).hexdigest()[:16]
     path = _line_begins(fingerprint, name)
     if not path.exists():

@@ -49,6 +49,7 @@ __all__ = [
     "Split",
     "ValidationText",
     "encoding_choices",
+    "line_numbers",
     "open_corpus",
     "preview",
     "reopen_corpus",
@@ -138,12 +139,6 @@ class Corpus:
         ended = 0 if newline is None else int(self.counts[newline])
         return ended + int(self.ids[-1] != newline)
 
-    def line_numbers(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """The lines, from 1, in which the characters at ``positions`` stand in the files, whose lines may have been
-        joined and whose headers left out. Lines of several files are counted on from one to the next."""
-        ended = np.flatnonzero(self.ids == self.vocabulary.index("\n"))
-        return 1 + np.searchsorted(ended, positions) + np.searchsorted(self.joined_lines(), positions, "right")
-
     def joined_lines(self) -> npt.NDArray[np.int64]:
         """The positions at which lines of the files begin that no line end precedes any more."""
         if not self.report.line_begins:
@@ -203,6 +198,13 @@ class Corpus:
         if self.validation is not None:
             record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
         return record
+
+
+def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The lines, from 1, in which the characters at ``positions`` of ``corpus`` stand in its files, whose lines may
+    have been joined and whose headers left out. Lines of several files are counted on from one to the next."""
+    ended = np.flatnonzero(corpus.ids == corpus.vocabulary.index("\n"))
+    return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
 def split_text(

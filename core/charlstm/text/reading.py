@@ -69,7 +69,7 @@ class TextOptions:
         for name in ("normalize", "strip_boilerplate", "clean"):
             if not isinstance(getattr(self, name), bool):
                 raise TextError(f"{name} takes true or false, not {getattr(self, name)!r:.60}")
-        if self.lines not in get_args(Lines):
+        if not isinstance(self.lines, str) or self.lines not in get_args(Lines):
             raise TextError(f"lines takes auto or keep, not {self.lines!r:.60}")
         for name, low in (("fold_rare", 0), ("max_chars", 1)):
             value = getattr(self, name)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from charlstm.runs.folder import RunSpec, text_names
 from charlstm.text import cache, paragraphs
-from charlstm.text.corpus import Corpus, open_corpus, preview, reopen_corpus
+from charlstm.text.corpus import Corpus, line_numbers, open_corpus, preview, reopen_corpus
 from charlstm.text.paragraphs import Joined, read_paragraphs
 from charlstm.text.passages import known_share, passages_of
 from charlstm.text.reading import TextOptions
@@ -167,7 +167,7 @@ def book(tmp_path: Path) -> Path:
 def lines_of(corpus: Corpus, word: str) -> list[int]:
     text = corpus.text()
     places = [at for at in range(len(text)) if text.startswith(word, at)]
-    return corpus.line_numbers(np.array(places, np.int64)).tolist()
+    return line_numbers(corpus, np.array(places, np.int64)).tolist()
 
 
 @pytest.mark.parametrize("strip", [False, True])
