@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from charlstm import arguments
 from charlstm.display import visible
@@ -24,8 +24,10 @@ from charlstm.errors import TextError
 from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, special_kind
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
-from charlstm.text.paragraphs import DECIDED_BY, Joined, is_wrapped, read_paragraphs
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
+
+if TYPE_CHECKING:
+    from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
@@ -305,8 +307,13 @@ def item_text(
     Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
     ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
-    needed, prose = most, options.lines == "auto"
-    if prose and most is not None:
+    if options.lines == "keep":
+        yield from _characters(item, options, tally, progress, stamps, block, most)
+        return
+    from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
+
+    needed, prose = most, True
+    if most is not None:
         # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
         # half: of such a text the tally has more than is given.
         more = replace(options, max_chars=2 * most + DECIDED_BY)
