@@ -49,12 +49,14 @@ def _lines(codes: Codes) -> _Lines:
     start = np.concatenate([[0], stop[:-1] + 1])
     length = stop - start
     indent = np.zeros(len(start), np.int64)
-    for column in range(10):
-        here = np.flatnonzero((indent == column) & (length > column))
-        begin = codes[start[here] + column]
-        indent[here[begin == _SPACE]] += 1
-        if column == 0:
-            indent[here[begin == ord("\t")]] = 10
+    filled = np.flatnonzero(length)
+    begin = codes[start[filled]]
+    indent[filled[begin == ord("\t")]] = 10
+    spaced = filled[begin == _SPACE]
+    for column in range(1, 11):  # of lines that begin with so many spaces
+        indent[spaced] = column
+        spaced = spaced[length[spaced] > column]
+        spaced = spaced[codes[start[spaced] + column] == _SPACE]
     kept = np.flatnonzero(indent < length)
     apart = np.diff(kept, prepend=-2) > 1
     start, length, indent = start[kept], length[kept], indent[kept]
@@ -104,11 +106,11 @@ def _width(lines: _Lines) -> int | None:
     if len(inner) < LEAST_LINES or lines.length[inner].sum() < LEAST_SHARE * lines.length.sum():
         return None
     width = int(np.percentile(lines.length[inner], 95))
-    full = _full(lines, 0.85 * width)[inner].mean()
     small = (lines.initial[inner + 1] == 1).mean()
     letters = _kinds(lines.codes[(lines.start + lines.length)[inner] - 1], str.isalpha).mean()
-    inside = min(small, letters) >= 0.55 and small + letters >= 1.36
-    return width if 45 <= width <= 100 and full >= 0.75 and inside else None
+    if not (45 <= width <= 100 and min(small, letters) >= 0.55 and small + letters >= 1.36):
+        return None
+    return width if _full(lines, 0.85 * width)[inner].mean() >= 0.75 else None
 
 
 class Part(NamedTuple):
@@ -135,10 +137,10 @@ def _join(lines: _Lines, width: int) -> Part:
     begin = lines.start[chosen]
     before, earlier = codes[begin - 2], codes[np.maximum(begin - 3, 0)]
     whole = (before == _SPACE) | (((before == _HYPHEN) | (before == _DASH)) & (earlier != _SPACE))
-    changed = codes.copy()
-    changed[begin - 1] = _SPACE
     dropped = np.sort(np.concatenate([begin[whole] - 1, begin[codes[begin] == _SPACE]]))
-    return Part(np.delete(changed, dropped), begin - np.searchsorted(dropped, begin), lines.first[chosen - 1])
+    text, begins = np.delete(codes, dropped), begin - np.searchsorted(dropped, begin)
+    text[begins[~whole] - 1] = _SPACE
+    return Part(text, begins, lines.first[chosen - 1])
 
 
 def join_first(codes: Codes) -> tuple[int, Part] | None:
