@@ -27,6 +27,7 @@ from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
+from wrapped_prose import prose
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
 LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
@@ -151,6 +152,22 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
         await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
 
 
+@pytest.mark.usefixtures("counted")
+async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places: Path) -> None:
+    Path("house.txt").write_text(prose(30, width=48))
+    lines = prose(30, width=48).splitlines()
+    async with driven(places, text="house.txt") as app:
+        await app.shows("lines: kept", f"{lines[0]}", lines[1])
+        await app.press("p")
+        await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
+        state = view(app).text
+        assert state is not None
+        assert state.beginning is not None
+        assert state.beginning.startswith(f"{lines[0]} {lines[1]} {lines[2]}")
+        await app.press("p")
+        await app.shows("lines: kept", lines[1])
+
+
 async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
     places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,13 +271,13 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
         await app.shows("licence: kept", "held out: end of text", "clean: no")
-        await app.press("l", "h", "n")
-        await app.shows("licence: left out", "held out: blocks", "clean: yes")
+        await app.press("l", "h", "n", "p")
+        await app.shows("licence: left out", "held out: blocks", "clean: yes", "lines: auto")
         await app.press("enter")
         await app.in_mode("train")
         chosen = app.app.corpus
         assert chosen is not None
-        assert (chosen.strip_boilerplate, chosen.clean, chosen.split) == (True, True, "blocks")
+        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (True, "auto", True, "blocks")
         assert chosen.options().strip_boilerplate
 
 

@@ -147,9 +147,10 @@ ACTIONS: tuple[Action, ...] = (
       words="load text"),
     A("corpus", "find", "slash", "filter", "Show only the texts whose name has this in it.", footer=3),
     A("corpus", "licence", "l", "licence", "Leave out a Project Gutenberg header and licence, or keep them.", footer=4),
-    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=5),
-    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=6),
-    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=7),
+    A("corpus", "lines", "p", "lines", "Join the lines of wrapped prose into paragraphs, or keep them.", footer=5),
+    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=6),
+    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=7),
+    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8),
     # ---- Train, in all of its states
     A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8),
     A("train", "next_run", "full_stop", "next run", "Look at the next run."),

@@ -58,6 +58,7 @@ from charlstm.text.reading import TextOptions
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from charlstm.generation.novelty import Match
@@ -240,21 +241,22 @@ def score(
         else:
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
+    lines = _file_lines(corpus, scores)
     if as_json:
-        result = _score_result(scores, top)
+        result = _score_result(scores, lines, top)
         if strength is not None:
             result["strength"] = strength
         print_result(True, result)
     elif per_line:
-        for line in _scored_lines(scores):
+        for line in _scored_lines(scores, lines):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
             click.echo(f"{bits:>8}  {visible(line['text'])}")
     elif per_sentence:
-        for sentence in _scored_sentences(scores):
+        for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
             click.echo(f"{sentence['bits_per_char']:>8.3f}  line {sentence['line']:>6,}  {one_line}")
     else:
-        _print_scores(corpus.name, scores, top)
+        _print_scores(corpus.name, scores, lines, top)
 
 
 @click.command(
@@ -310,15 +312,9 @@ def novelty(
                 raise
         if model is not None and (corpus is None or model.info.get("lineage")):
             known, read_as = model.passages, model.text_options
-    options = dataclasses.replace(
-        read_as if corpus is None else corpus.options,
-        encoding=encoding,
-        max_chars=None,
-        fold_rare=0,
-        strip_boilerplate=False,
-        pattern=TextOptions().pattern,  # the run's own may not fit the files of another folder
-    )
-    searched = load_corpus(text, options).text()
+    own = read_as if corpus is None else corpus.options
+    searched_text = load_corpus(text, dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False))
+    searched = searched_text.text()
     report, name = None, f"what {run} has read"
     if corpus is not None:
         index, name = NoveltyIndex(corpus, min_length, spans), visible(corpus.name, keep="")
@@ -334,7 +330,7 @@ def novelty(
             f"What {run} has read {'besides ' if corpus is not None else ''}is not here: stretches below some {SURE} "
             "characters may be missed"
         )
-    stretches = _copied_stretches(searched, corpus, report.matches)
+    stretches = _copied_stretches(searched_text, corpus, report.matches)
     if as_json:
         result: NoveltyResult = {
             "chars": report.chars,
@@ -497,7 +493,18 @@ def _dynamic_result(
     }
 
 
-def _score_result(scores: Scores, top: int) -> ScoreResult:
+def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
+    """For each character of the text that was scored, which may lack unknown ones, its line in the file."""
+    import numpy as np
+
+    from charlstm.text.corpus import line_numbers
+
+    known = np.array([symbol not in scores.unknown for symbol in corpus.vocabulary.symbols])
+    left_out = len(scores.text) < corpus.chars
+    return line_numbers(corpus, np.flatnonzero(known[corpus.ids]) if left_out else np.arange(corpus.chars))
+
+
+def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
     losses = scores.nats[1:].tolist()
     return {
         "loss": scores.mean_nats,
@@ -512,8 +519,8 @@ def _score_result(scores: Scores, top: int) -> ScoreResult:
         "ranks": [None, *scores.ranks[1:].tolist()],
         "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
         "places": _scored_places(scores, top),
-        "lines": _scored_lines(scores),
-        "sentences": _scored_sentences(scores),
+        "lines": _scored_lines(scores, file_lines),
+        "sentences": _scored_sentences(scores, file_lines),
     }
 
 
@@ -533,16 +540,16 @@ def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
     ]
 
 
-def _scored_lines(scores: Scores) -> list[ScoredLine]:
-    """Each line with the mean loss of its characters, the newline included."""
+def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
+    """Each line, or each paragraph that was joined, with the mean loss of its characters, the newline included."""
     lines: list[ScoredLine] = []
     start = 0
-    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", scores.text), 1):
+    for line in re.findall(r"[^\n]*\n|[^\n]+", scores.text):
         nats = scores.nats[max(start, 1) : start + len(line)]
         loss = float(nats.mean(dtype="float64")) if len(nats) else None
         lines.append(
             {
-                "line": number,
+                "line": int(file_lines[start]),
                 "chars": len(nats),
                 "loss": loss,
                 "bits_per_char": None if loss is None else loss * BITS_PER_NAT,
@@ -553,26 +560,22 @@ def _scored_lines(scores: Scores) -> list[ScoredLine]:
     return lines
 
 
-def _scored_sentences(scores: Scores) -> list[ScoredSentence]:
+def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredSentence]:
     """Each sentence with the mean loss of its characters."""
-    found: list[ScoredSentence] = []
-    line, counted = 1, 0
-    for sentence in scores.sentences():
-        line, counted = line + scores.text.count("\n", counted, sentence.start), sentence.start
-        found.append(
-            {
-                "line": line,
-                "start": sentence.start,
-                "stop": sentence.stop,
-                "loss": sentence.bits_per_char / BITS_PER_NAT,
-                "bits_per_char": sentence.bits_per_char,
-                "text": scores.text[sentence.start : sentence.stop],
-            }
-        )
-    return found
+    return [
+        {
+            "line": int(file_lines[sentence.start]),
+            "start": sentence.start,
+            "stop": sentence.stop,
+            "loss": sentence.bits_per_char / BITS_PER_NAT,
+            "bits_per_char": sentence.bits_per_char,
+            "text": scores.text[sentence.start : sentence.stop],
+        }
+        for sentence in scores.sentences()
+    ]
 
 
-def _print_scores(name: str, scores: Scores, top: int) -> None:
+def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
     from charlstm.generation.scoring import APART
 
     click.echo(
@@ -598,30 +601,30 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
             heading = f"most surprising; neighbours within {APART} characters, up to {unlisted:.1f} bits, are left out"
         click.echo(heading)
     for place in places:
-        line = scores.text.count("\n", 0, place.position) + 1
+        line = file_lines[place.position]
         before, after = (visible(part, keep="") for part in (place.before, place.after))
         click.echo(f"{place.bits:7.1f} bits  line {line:>6,}  {before:>{APART}}[{symbol(place.char)}]{after}")
 
 
-def _copied_stretches(text: str, corpus: Corpus | None, matches: tuple[Match, ...]) -> list[CopiedStretch]:
-    """The matches with their positions and line numbers (from 1) in the text and in the corpus."""
+def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Match, ...]) -> list[CopiedStretch]:
+    """The matches with their positions, and line numbers in the files, in the searched text and in the corpus."""
     import numpy as np
 
-    breaks = np.empty(0, np.intp)
-    if corpus is not None and matches and (newline := corpus.vocabulary.index("\n")) is not None:
-        breaks = np.flatnonzero(corpus.ids == newline)
-    line, position = 1, 0
-    stretches: list[CopiedStretch] = []
-    for match in matches:
-        line, position = line + text.count("\n", position, match.start), match.start
-        stretches.append(
-            {
-                "start": match.start,
-                "length": match.length,
-                "line": line,
-                "corpus_start": match.where,
-                "corpus_line": None if match.where is None else int(np.searchsorted(breaks, match.where)) + 1,
-                "text": text[match.start : match.stop],
-            }
-        )
-    return stretches
+    from charlstm.text.corpus import line_numbers
+
+    if not matches:
+        return []
+    lines = line_numbers(searched, np.array([match.start for match in matches])).tolist()
+    places = np.array([match.where or 0 for match in matches])
+    corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, places).tolist()
+    return [
+        {
+            "start": match.start,
+            "length": match.length,
+            "line": line,
+            "corpus_start": match.where,
+            "corpus_line": None if match.where is None else corpus_line,
+            "text": searched.text(match.start, match.stop),
+        }
+        for match, line, corpus_line in zip(matches, lines, corpus_lines, strict=True)
+    ]

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
 import click
 from click.core import ParameterSource
@@ -19,7 +19,7 @@ from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.runs.models import MOST_MODELS
 from charlstm.text.encoding import check_encoding
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import Lines, TextOptions
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -268,9 +268,7 @@ class ModelAndText:
         return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:
-        own = model.text_options
-        options = replace(own, encoding=self.encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern)
-        return load_corpus(self.text, options)
+        return load_corpus(self.text, model.text_options.for_another_text(self.encoding, max_chars))
 
 
 def model_and_text_options(command: F) -> F:
@@ -288,6 +286,15 @@ def model_and_text_options(command: F) -> F:
     return cast(F, result)
 
 
+class _AsIs(TypedDict):
+    lines: Lines
+    strip_boilerplate: bool
+
+
+AS_IS = _AsIs(lines="keep", strip_boilerplate=False)
+"""The text options that --as-is sets."""
+
+
 def text_options(command: F) -> F:
     """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 
@@ -300,8 +307,13 @@ def text_options(command: F) -> F:
         normalize: bool,
         fold_rare: int,
         max_chars: int | None,
+        lines: Lines,
+        as_is: bool,
         **rest: Any,
     ) -> Any:
+        if as_is:
+            refuse_unused("--as-is", "lines", "strip_boilerplate")
+            lines, strip_boilerplate = AS_IS["lines"], AS_IS["strip_boilerplate"]
         with usage_errors():
             options = TextOptions(
                 encoding=encoding,
@@ -311,6 +323,7 @@ def text_options(command: F) -> F:
                 normalize=normalize,
                 fold_rare=fold_rare,
                 max_chars=max_chars,
+                lines=lines,
             )
         return command(*args, options=options, **rest)
 
@@ -325,8 +338,16 @@ def text_options(command: F) -> F:
                 "--pattern", metavar="GLOB", default="*.txt", show_default=True, help="Which files of a folder to read."
             ),
             click.option(
+                "--lines",
+                type=click.Choice(get_args(Lines)),
+                default="keep",
+                show_default=True,
+                help="Join the lines of wrapped prose into paragraphs (auto), or keep them.",
+            ),
+            click.option(
                 "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
             ),
+            click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate."),
             click.option(
                 "--clean/--no-clean", help="Remove soft hyphens, replace unusual spaces by spaces, and the like."
             ),
@@ -352,7 +373,7 @@ def text_options_over(base: TextOptions) -> TextOptions:
         for spec in fields(TextOptions)
         if context.get_parameter_source(spec.name) is ParameterSource.COMMANDLINE
     }
-    return replace(base, **given)
+    return replace(base, **(given | AS_IS if context.params["as_is"] else given))
 
 
 def refuse_unused(option: str, *names: str) -> None:

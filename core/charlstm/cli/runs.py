@@ -44,7 +44,7 @@ from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
-    from charlstm.runs.folder import Run
+    from charlstm.runs.folder import Run, RunSpec
     from charlstm.runs.notes import Notes
     from charlstm.runs.status import RunStatus
     from charlstm.training.commands import Command
@@ -135,7 +135,8 @@ def runs(
         start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
         print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
         return
-    rows = [each.cells() for each in found]
+    texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
+    rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
     titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
     for title in ("TAGS", "START"):
         which = titles.index(title)
@@ -156,6 +157,7 @@ class ListedRun:
     run: Run
     status: RunStatus
     notes: Notes
+    spec: RunSpec | None = None
     text: str = ""
     preset: str = ""
     started_from: str = ""
@@ -169,7 +171,7 @@ class ListedRun:
             spec = run.spec()
         except RunError:
             return cls(run, status, notes)
-        return cls(run, status, notes, spec.corpus_name, spec.preset, spec.started_from, spec.created)
+        return cls(run, status, notes, spec, spec.corpus_name, spec.preset, spec.started_from, spec.created)
 
     def sort_key(self, sort: str) -> str | float:
         """What ``--sort`` compares."""
@@ -221,13 +223,13 @@ class ListedRun:
             "created": self.created,
         }
 
-    def cells(self) -> tuple[str, ...]:
-        """The cells of the table."""
+    def cells(self, text: str) -> tuple[str, ...]:
+        """The cells of the table, with this name of the text."""
         status = self.status
         return (
             self.run.name,
             state_words(status),
-            self.text,
+            text,
             self.started_from,
             best_words(status) or "–",
             f"{status.step:,}",
@@ -317,6 +319,9 @@ def compare(
         *([each.name, *("–" if value in (None, "") else str(value) for value in each.values)] for each in differing),
     ]
     lines = table(["", *(each.run.name for each in compared)], rows)
+    texts = {name for each in differing if each.name == "text" for name in each.values}
+    if len(texts) > len({each.spec.corpus_name for each in compared}):
+        lines.append("One text was read in different ways, so these losses cannot be compared.")
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
     print_result(as_json, result, "\n".join(lines))

@@ -313,6 +313,8 @@ def train(
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
+    if not as_json:
+        _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
         with ProgressBar() as bar:
@@ -546,13 +548,37 @@ def _start_of(like: str, spec: RunSpec) -> str:
     )
 
 
+def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
+    """Say what was joined in the text and left out of it, and if the run that the new one is to be ``like`` has read
+    the same text in another way."""
+    from charlstm.runs.folder import text_names
+
+    name, report = visible(corpus.name, keep=""), corpus.report
+    if report.joined:
+        print_note(f"{name}: {report.joined}; --lines keep keeps them")
+    if corpus.options.strip_boilerplate and report.boilerplate:
+        chars = sum(part.chars for part in report.boilerplate)
+        print_note(
+            f"{name}: {chars:,} characters of Project Gutenberg header and licence left out; --no-strip-boilerplate "
+            "keeps them"
+        )
+    if like is not None:
+        new = replace(like, corpus=corpus.to_record())
+        if text_names([like, new]) != [like.corpus_name, new.corpus_name]:
+            print_note(
+                f"The run of --like read {name} {like.reading}, this one reads it {new.reading}: their losses cannot "
+                "be compared"
+            )
+
+
 def _print_start(start: StartModel) -> None:
     """Say which weights the run starts from, and what they know of the text."""
     share = percent(start.read or 0)
     read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
+    reading = f"{start.reading}\n" if start.reading else ""
     print_note(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
-        f"{read}--from none starts from nothing"
+        f"{read}{reading}--from none starts from nothing"
     )
 
 

@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -90,6 +91,14 @@ class RunSpec:
         return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
 
     @property
+    def reading(self) -> str:
+        """How the text was read, to show: ``as it is``, ``as paragraphs``, ``without its licence``."""
+        options, report = (_mapping(self.corpus.get(name)) for name in ("options", "report"))
+        left_out = options.get("strip_boilerplate") and report.get("boilerplate")
+        words = ["as paragraphs"] * bool(report.get("paragraphs")) + ["without its licence"] * bool(left_out)
+        return " and ".join(words) or "as it is"
+
+    @property
     def validation_name(self) -> str | None:
         """The name of the separate text to validate on, for people; None when there is none."""
         name = self._validation.get("name")
@@ -112,8 +121,7 @@ class RunSpec:
 
     @property
     def _validation(self) -> dict[str, Any]:
-        about = self.corpus.get("validation")
-        return about if isinstance(about, dict) else {}
+        return _mapping(self.corpus.get("validation"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -137,6 +145,17 @@ class RunSpec:
             return cls(**typed_fields(cls, {**values, "created": values["created"], "settings": settings}))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError("its run.json is damaged: delete the run or restore the file") from error
+
+
+def text_names(specs: Sequence[RunSpec]) -> list[str]:
+    """The names of the texts of runs, to show. Where some have read the same files in different ways, so that their
+    losses cannot be compared, it is added how: ``anna.txt (as paragraphs)``."""
+    sources, readings = [str(spec.corpus.get("sources")) for spec in specs], [spec.reading for spec in specs]
+    found = Counter(place for place, _ in set(zip(sources, readings, strict=True)))
+    return [
+        f"{spec.corpus_name} ({reading})" if found[place] > 1 else spec.corpus_name
+        for spec, place, reading in zip(specs, sources, readings, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -580,6 +599,10 @@ def _make(run: Run, *, given: bool) -> bool:
             raise RunError(f"There is {_taken(run)} already: choose another name") from None
         return False  # another process took this number first
     return True
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text_name(sources: Any) -> str:

@@ -71,6 +71,8 @@ class StartModel:
     """The share of what is held out, 0 to 1, that the model has read before; ``None`` if its file does not tell."""
     symbols: int
     """Characters that a run on the text knows which starts from the model: its own and those of the text."""
+    reading: str = ""
+    """What differs in how its own text and this one were read, as a sentence; empty where nothing does."""
 
     @property
     def helps(self) -> bool:
@@ -141,7 +143,12 @@ def try_model(name: str, path: Path, corpus: Corpus, split: Split) -> StartModel
 def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, split: Split) -> StartModel:
     read = read_share(with_passages(model), corpus, (*split.held_out, *split.test))
     symbols = len(model.vocabulary.extended(corpus.vocabulary))
-    return StartModel(name, path, model.config, loss, pairs_loss(corpus, split.train), read, symbols)
+    reading = ""
+    if model.text_options.lines == "keep" and corpus.report.paragraphs:
+        reading = "It has learnt from texts with their lines, and this one is read as paragraphs"
+    elif model.text_options.lines == "auto" and corpus.options.lines == "keep":
+        reading = "It has learnt from texts that were read as paragraphs, and the lines of this one are kept"
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, split.train), read, symbols, reading)
 
 
 def best_start(

@@ -21,6 +21,7 @@ from charlstm.insight.duel import bits_after
 from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
 from charlstm.text.passages import passages_of
+from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
@@ -35,6 +36,7 @@ from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import Session, playing
 from recorded_run import record, tiny_model
+from wrapped_prose import prose
 
 
 async def found_suggestion(it: Session) -> str:
@@ -213,6 +215,18 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.pilot.press("escape")
         assert view.text_view.text().startswith("The morning, red and ")  # and what is shown stays
         assert "of own.txt" in it.screen_text()
+
+
+async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_path: Path) -> None:
+    model = tmp_path / "paragraphs.safetensors"
+    symbols = tuple(sorted(set(prose())))
+    save_model(model, replace(tiny_model(symbols=symbols), text_options=TextOptions(lines="auto")))
+    (home / "own.txt").write_text(prose())
+    async with playing(model) as it:
+        view = await it.score_shown(60)
+        view.open(home / "own.txt")
+        first = prose().partition("\n\n")[0]
+        await it.until(lambda: view.text_view.text().startswith(first.replace("\n", " ") + "\n\n"))
 
 
 async def many_sentences(it: Session) -> ScoreView:

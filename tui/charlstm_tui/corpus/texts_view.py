@@ -232,7 +232,7 @@ class TextsView(View):
     # ---- the table of actions
     def can(self, action: Action) -> bool:
         match action.handler:
-            case "licence" | "clean" | "held_out":
+            case "licence" | "lines" | "clean" | "held_out":
                 return self.text is not None
             case "encoding":
                 return self.text is not None and len(self.text.encodings) > 1
@@ -246,6 +246,7 @@ class TextsView(View):
             choice = self.text.choice
             labels |= {
                 "corpus.licence": f"licence: {'left out' if choice.strip_boilerplate else 'kept'}",
+                "corpus.lines": f"lines: {'kept' if choice.lines == 'keep' else 'auto'}",
                 "corpus.held_out": f"held out: {'end of text' if choice.split == 'tail' else 'blocks'}",
                 "corpus.clean": f"clean: {'yes' if choice.clean else 'no'}",
                 "corpus.encoding": f"encoding: {self.text.encoding}",
@@ -309,6 +310,10 @@ class TextsView(View):
     def do_licence(self) -> None:
         if (choice := self._choice()) is not None:
             self._choose(replace(choice, strip_boilerplate=not choice.strip_boilerplate))
+
+    def do_lines(self) -> None:
+        if (choice := self._choice()) is not None:
+            self._choose(replace(choice, lines="auto" if choice.lines == "keep" else "keep"))
 
     def do_clean(self) -> None:
         if (choice := self._choice()) is not None:

@@ -240,8 +240,8 @@ class ScoreView(ReadingView):
     def open(self, path: Path) -> None:
         """Score a file."""
 
-        def read() -> tuple[str, str]:
-            found = preview(path, chars=MOST_CHARS)
+        def read(model: Model) -> tuple[str, str]:
+            found = preview(path, MOST_CHARS, model.text_options.for_another_text())
             return found.text, path.name if found.complete else f"{path.name}, its beginning"
 
         self._job = self._score(read, path.name)
@@ -249,7 +249,7 @@ class ScoreView(ReadingView):
     def score(self, text: str, name: str, part: tuple[int, int] | None = None) -> None:
         """Score a text, and show the figures of all of it or of a part."""
         words = f"{name}, its beginning" if len(text) > MOST_CHARS else name
-        self._job = self._score(lambda: (text[:MOST_CHARS], words), name, part)
+        self._job = self._score(lambda model: (text[:MOST_CHARS], words), name, part)
 
     @property
     def escape_label(self) -> str:
@@ -273,8 +273,10 @@ class ScoreView(ReadingView):
         self.score(event.text, "the pasted text")
 
     @work(exclusive=True)
-    async def _score(self, read: Callable[[], tuple[str, str]], name: str, part: tuple[int, int] | None = None) -> None:
-        """Score what ``read`` gives, a text and what it is, in words, and show all of it or a part."""
+    async def _score(
+        self, read: Callable[[Model], tuple[str, str]], name: str, part: tuple[int, int] | None = None
+    ) -> None:
+        """Score what ``read`` gives for the model, a text and what it is, in words, and show all of it or a part."""
         facts, model = self._facts, self._model
         if facts is None:
             return
@@ -283,14 +285,14 @@ class ScoreView(ReadingView):
         self.head.update(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Model, ScoredText]:
-            text, words = read()
+            loaded = model or load_model(facts.path)
+            text, words = read(loaded)
             tell = self._teller(None)
 
             def progress(done: int, total: int) -> None:
                 check()
                 tell(done, total)
 
-            loaded = model or load_model(facts.path)
             return loaded, ScoredText(visible(words, keep=""), text, score(loaded, text, progress=progress))
 
         try:

@@ -41,16 +41,18 @@ class LineIndex:
         starts = range(0, len(corpus.ids), BLOCK)
         counts = [0 if self._newline is None else self._newlines(start, start + BLOCK) for start in starts]
         self._before: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._joined = corpus.joined_lines()
 
     def _newlines(self, start: int, stop: int) -> int:
         return int(np.count_nonzero(self._ids[start:stop] == self._newline))
 
     def line(self, position: int) -> int:
-        """The number of the line with ``position``, from 1."""
+        """The number of the line of the files with ``position``, from 1."""
+        joined = int(np.searchsorted(self._joined, position, "right"))
         if self._newline is None:
-            return 1
+            return 1 + joined
         block = position // BLOCK
-        return 1 + int(self._before[block]) + self._newlines(block * BLOCK, position)
+        return 1 + joined + int(self._before[block]) + self._newlines(block * BLOCK, position)
 
 
 @dataclass(frozen=True, slots=True)

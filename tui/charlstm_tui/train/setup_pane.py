@@ -810,6 +810,7 @@ def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
     return [
         *(["--strip-boilerplate"] if choice.strip_boilerplate else []),
+        *(["--lines", choice.lines] if choice.lines != "keep" else []),
         *(["--clean"] if choice.clean else []),
         *(["--encoding", choice.encoding] if choice.encoding is not None else []),
         *(word for source in choice.validation for word in ("--val-file", source)),
