@@ -89,44 +89,55 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     assert app.end() == 0
 
 
-# As when Textual's queue of writes is full, and its thread ended because there is no terminal to write to.
+# As when Textual's queue of writes is full, and the terminal takes no output.
 BLOCKED = """
 import pathlib, time
 from charlstm_tui import process
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.main import main
+from charlstm_tui.player import operations
 
 process.LAST_RESORT = 0.5
 
-def block():
-    pathlib.Path("blocked").touch()
-    time.sleep(1000)
+def look(app):
+    play = app.mode_screen.play
+    if play.playing and play.text_view.text().endswith("Last words"):
+        pathlib.Path("blocked").touch()
+        time.sleep(1000)
+    elif play.playing:
+        play.player.do(operations.INSERT, "Last words")
 
 mount = CharLSTMApp.on_mount
-CharLSTMApp.on_mount = lambda app: (mount(app), app.set_timer(0.1, block))[0]
-main()
+CharLSTMApp.on_mount = lambda app: (mount(app), app.set_interval(0.1, lambda: look(app)))[0]
+main(["--model", "demo"])
 """
 
 
-def test_terminal_that_goes_away_ends_an_app_whose_loop_is_blocked(machine: tuple[Path, dict[str, str]]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, None], ids=["SIGTERM", "SIGHUP", "closed"])
+def test_blocked_app_ends_and_its_session_is_saved(how: int | None, machine: tuple[Path, dict[str, str]]) -> None:
     home, environment = machine
     pid, terminal = os.forkpty()
     if pid == 0:
         os.chdir(home)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from a wrapper that keeps it
+        if how is None:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from a wrapper that keeps it
         os.execve(sys.executable, [sys.executable, "-c", BLOCKED], environment)
     deadline = time.monotonic() + TIMEOUT
     while not (home / "blocked").exists():
         assert time.monotonic() < deadline, "the app did not begin"
         if select.select([terminal], [], [], 0.05)[0]:
             os.read(terminal, 65536)
-    os.close(terminal)
+    if how is None:
+        os.close(terminal)
+    else:
+        os.kill(pid, how)
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise AssertionError("the app does not end")
         time.sleep(0.05)
+    assert [path for path in home.rglob("*.json") if "Last words" in path.read_text(encoding="utf-8")]
 
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:

@@ -21,7 +21,7 @@ from textual.color import Color
 from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.errors import NoWidget
-from textual.events import Event, MouseDown
+from textual.events import Event, MouseDown, Paste
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Input, TextArea
@@ -40,6 +40,7 @@ from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
+from charlstm_tui.pastes import without_controls
 from charlstm_tui.palette import Actions, Palette, ThemePicker
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -138,7 +139,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in self.unfinished])
+        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in list(self.unfinished)])
         switch_threads_quickly()
         search_garbage_rarely()
         self.watcher.read()
@@ -181,8 +182,12 @@ class CharLSTMApp(ModeApp):
             )
 
     async def on_event(self, event: Event) -> None:
-        """Pass over a press of the mouse on what is just being taken away, such as a notification whose time is up:
-        Textual would look for its parent."""
+        """Take the control characters out of a paste. Pass over a press of the mouse on what is just being taken away,
+        such as a notification whose time is up: Textual would look for its parent."""
+        if isinstance(event, Paste) and not event.is_forwarded:
+            event.text, left_out = without_controls(event.text)
+            if left_out:
+                self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
         if isinstance(event, MouseDown) and not event.is_forwarded:
             with contextlib.suppress(NoWidget):
                 widget, _ = self.get_widget_at(event.x, event.y)
@@ -308,6 +313,7 @@ class CharLSTMApp(ModeApp):
             "Quit although a session is not saved?",
             f"{self.not_saved} At the end a copy is put into the app's own folder, if that is possible.",
             [Choice("l", "leave without it", "leave"), Choice("c", "stay", None)],
+            cursor=1,
         )
         self.push_screen(self._quitting, lambda answer: None if answer is None else self._quit_unless_training())
 

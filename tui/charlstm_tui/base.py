@@ -90,8 +90,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.not_saved = ""
         """Why a session of Generate is not saved, as long as it is not."""
         self.unfinished: list[Callable[[], str]] = []
-        """What takes longer than an exit may take: to be called after the app has exited, one after the other, each of
-        which gives a sentence to print."""
+        """What is to be called before the process ends, one after the other, each of which gives a sentence to print:
+        it saves what is not saved, which may take longer than an exit may take."""
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None

@@ -134,6 +134,7 @@ class GenerateScreen(ModeScreen):
         for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
+        self.charlstm.unfinished.append(self._finish)
         if not self.detached:
             self.player.start()
 
@@ -145,16 +146,16 @@ class GenerateScreen(ModeScreen):
                 remember(*played)
             return self._saved_words() if self.player.close(SAVE_WITHIN) else None
 
-        def finish() -> str:
-            while not self.player.close(SAVE_WITHIN):
-                pass  # it goes on in threads; Ctrl+C ends the process
-            return self._saved_words()
-
         words = await in_thread(save)
-        if words is None:
-            self.charlstm.unfinished.append(finish)
-        else:
+        if words is not None:
+            self.charlstm.unfinished.remove(self._finish)
             self.charlstm.add_farewell(words)
+
+    def _finish(self) -> str:
+        """Wait until all is saved."""
+        while not self.player.close(SAVE_WITHIN):
+            pass  # it goes on in threads; Ctrl+C ends the process
+        return self._saved_words()
 
     def _saved_words(self) -> str:
         """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
