@@ -40,8 +40,8 @@ from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
-from charlstm_tui.pastes import without_controls
 from charlstm_tui.palette import Actions, Palette, ThemePicker
+from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import Format

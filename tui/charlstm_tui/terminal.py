@@ -46,7 +46,7 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
 
     def signalled(number: int, frame: object) -> None:
         if loop.is_closed():
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
             signal.raise_signal(number)
         else:
             end_app(128 + number)
@@ -58,8 +58,9 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
 
     web = os.environ.get("TEXTUAL_DRIVER")  # its input is a pipe, which the server closes when it ends
     if sys.__stdin__ is not None and (web or sys.__stdin__.isatty()):
+        hung_up = partial(end_app, 128 + signal.SIGHUP)
         watch = threading.Thread(
-            target=_watch, args=(sys.__stdin__.fileno(), lambda: end_app(128 + signal.SIGHUP)), name="charlstm-hangup", daemon=True
+            target=_watch, args=(sys.__stdin__.fileno(), hung_up), name="charlstm-hangup", daemon=True
         )
         watch.start()
 

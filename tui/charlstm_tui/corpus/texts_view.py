@@ -70,6 +70,7 @@ class TextsView(View):
         self._browsed = self.charlstm.first_folder()
         self._recent: tuple[tuple[float, str], ...] = ()
         self._given: str | None = None
+        self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
         self._states: dict[CorpusChoice, TextState] = {}  # at most MAX_STATES, the last used at the end
 
@@ -128,6 +129,8 @@ class TextsView(View):
         if is_detached(self):
             return
         self.texts.sections = found
+        self._listed = self._browsed == browsed
+        self.post_message(self.Changed())
         if came_from is not None:
             listed = next(section.entries for section in found if section.title == "FOLDER")
             inside = [entry for entry in listed if not (isinstance(entry, Folder) and entry.up)]
@@ -230,7 +233,13 @@ class TextsView(View):
         return report
 
     # ---- the table of actions
+    @property
+    def opens(self) -> bool:
+        return not self._listed
+
     def can(self, action: Action) -> bool:
+        if self.opens:
+            return False
         match action.handler:
             case "licence" | "clean" | "held_out":
                 return self.text is not None
@@ -277,7 +286,7 @@ class TextsView(View):
         self.reload(came_from)
 
     def _list(self, folder: Path) -> None:
-        self._browsed = folder
+        self._browsed, self._listed = folder, False
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:

@@ -23,7 +23,7 @@ from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import demo_path
 from charlstm.training.verdict import Broken
-from charlstm_tui.actions import BY_ID, bindings, key_of
+from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
@@ -385,9 +385,16 @@ class GenerateScreen(ModeScreen):
         self.player.rename_run(*folders)
 
     @property
+    def opens(self) -> bool:
+        return (self._choosing and self._awaited is None) or super().opens
+
+    def can(self, action: Action) -> bool:
+        return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
+
+    @property
     def _choosing(self) -> bool:
         """Whether it is being found out what to play."""
-        return any(each.group == "choice" and each.node is self and not each.is_finished for each in self.workers)
+        return self.works_at("choice")
 
     @work(exclusive=True, group="choice")
     async def _open_choice(self, *, anew: bool = False) -> None:
@@ -647,7 +654,7 @@ class GenerateScreen(ModeScreen):
         state, text = self.play.state, self.copyable()
         if state is None or state.facts is None or text is None:
             return
-        if any(each.group == "report" and each.node is self and not each.is_finished for each in self.workers):
+        if self.works_at("report"):
             self.show_message("The page is being made: it opens when it is done.")
             return
         self._make_report(state.facts, state.request, text.text)
