@@ -15,8 +15,8 @@ from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
+from charlstm_tui.choices import CorpusChoice, ModelChoice
+from charlstm_tui.corpus.sources import BoxModel, Folder, Text, first_entry, sections
 from charlstm_tui.corpus.summary import enough_for, held_out_words
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
@@ -76,24 +76,30 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
-    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "BUILT IN"]
+    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "PLAY AT ONCE", "BUILT IN"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
         ["mine.txt", "..", "data/"],
         ["anna.txt", "notes.md"],
         ["novel.txt"],
     ]
-    assert first_text(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
+    assert first_entry(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
 
 
 @pytest.mark.parametrize("names", [(), ("README.md", "Makefile")])
-def test_sections_of_a_folder_without_txt_files_begin_with_the_built_in_texts(names: tuple[str, ...]) -> None:
+def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(names: tuple[str, ...]) -> None:
     for name in names:
         Path(name).write_text("x")
     found = sections(Path.cwd(), [])
-    assert [section.title for section in found] == ["BUILT IN", "FOLDER"]
-    text = first_text(found)
-    assert text is not None
-    assert text.name == "python-reference"
+    assert [section.title for section in found] == ["PLAY AT ONCE", "BUILT IN", "FOLDER"]
+    assert first_entry(found) == BoxModel()
+
+
+async def test_model_in_the_box_says_what_it_is_and_is_played_at_once(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("▸ the model in the box", "has read English books", "Enter play")
+        await app.press("enter")
+        await app.in_mode("generate")
+        assert app.app.model == ModelChoice("demo")
 
 
 def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Input, TextArea
 
-from charlstm import user_files
+from charlstm import paths, user_files
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.control import send_command
@@ -166,7 +166,31 @@ class CharLSTMApp(ModeApp):
         elif self.runs_state.live:
             self.attach(self.runs_state.live[0].path)
         else:
-            self.go("runs" if runs else "corpus")
+            self._open_last()
+
+    def _open_last(self) -> None:
+        """Open what was worked on last, a text or a run, and without any the texts to choose from."""
+        used = {run.path: max(run.created, run.status.updated) for run in self.runs_state.runs if not run.problem}
+        last = max(used, key=lambda path: used[path], default=None)
+        text = self._last_text(0.0 if last is None else used[last])
+        if text is not None:
+            self.open_session(text)
+        elif last is not None:
+            self.attach(last)
+        else:
+            self.go("corpus")
+
+    def _last_text(self, since: float) -> Path | None:
+        """The session that was worked on last, if that was after ``since`` (Unix seconds)."""
+        folders = [*(paths.state_dir(make=False) / "sessions").glob("*")]
+        folders += [run.run.sessions_dir for run in self.runs_state.runs]
+        with contextlib.suppress(OSError):
+            if any(path.stat().st_mtime > since for folder in folders for path in folder.glob("*.json")):
+                from charlstm_tui.player.saved_sessions import left_off  # 0.2 s, which Generate takes anyway
+
+                session = left_off(self.start_options.runs_dir, since)
+                return None if session is None else session.path
+        return None
 
     def _show_missing_run(self, run: str) -> None:
         if self.mode_screen is not None:

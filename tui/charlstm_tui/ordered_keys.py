@@ -141,7 +141,7 @@ class OrderedKeys(App[None]):
             await self._handle_keys()
 
     async def _check_target(self) -> None:
-        """Handle the next key if what it waits for is there, or the widget has gone that was to handle the one before."""
+        """Handle the next key if what it waits for is there, or the widget has gone that had the one before."""
         if not self.screen_stack:  # the app is ending
             return
         self._put_off_drawing()
