@@ -241,7 +241,8 @@ async def test_hostile_text_is_shown_literally(places: Path) -> None:
 # ---- keys
 async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
     async with driven(places) as app:
-        await app.shows("Welcome", "python-reference")
+        await app.shows("Welcome")
+        await onto(app, "python-reference")
         await app.press("enter")
         await app.in_mode("train")
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
@@ -252,13 +253,14 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
 ) -> None:
     monkeypatch.setattr(TextsView, "show_current", lambda self: None)
     async with driven(places) as app:
-        await app.shows("▸ python-reference")
+        await onto(app, "python-reference")
         await app.press("enter")
         await app.in_mode("train")
 
 
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
+        await onto(app, "python-reference")
         await app.shows("licence: kept", "held out: end of text", "clean: no")
         await app.press("l", "h", "n")
         await app.shows("licence: left out", "held out: blocks", "clean: yes")
@@ -340,8 +342,8 @@ async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
     for demo in (None, Path("demo.safetensors")):
         monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda demo=demo: demo)
         async with driven(places) as app:
-            text = await app.shows("Welcome. Enter takes this text")
-            assert ("3 plays a ready model" in text) == (demo is not None)
+            text = await app.shows("Welcome. Enter takes a text")
+            assert ("or the ready model to play" in text) == (demo is not None)
 
 
 async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
@@ -384,7 +386,7 @@ async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(
     async with driven(places) as app:
         await app.shows("Welcome")
         await app.pilot.resize_terminal(60, 20)
-        await app.shows("Enter takes this text; 3 plays a ready model.", "Esc hide")
+        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
         await app.pilot.resize_terminal(80, 24)
         await app.shows("Welcome", "Esc hide")
         await app.press("escape")
@@ -491,6 +493,7 @@ def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> N
 @pytest.mark.usefixtures("counted")
 async def test_the_built_in_text_has_no_warning(places: Path) -> None:
     async with driven(places, (120, 40)) as app:
+        await onto(app, "python-reference")
         text = await app.shows("compressor (xz)", "✓ Enough text")
         assert not any(line.startswith("!") for line in map(str.strip, text.splitlines()))
 

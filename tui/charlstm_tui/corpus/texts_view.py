@@ -98,8 +98,8 @@ class TextsView(View):
 
     def on_resize(self) -> None:
         width = self.app.size.width
-        ready = ", or the ready model to play" if demo_path() is not None else ""
-        words, hide = f"{key_of('corpus.use')} takes a text to train on{ready}.", f"{key_of('app.back')} hide"
+        what = "a text, or the ready model to play" if demo_path() is not None else "a text to train on"
+        words, hide = f"{key_of('corpus.use')} takes {what}.", f"{key_of('app.back')} hide"
         if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
             words = greeting
         gap = max(1, width - len(words) - len(hide) - 2)

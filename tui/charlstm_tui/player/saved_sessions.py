@@ -157,11 +157,11 @@ def saved(place: Path, since: float = 0.0) -> list[SavedSession]:
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
-def everywhere(place: Path, since: float = 0.0) -> list[SavedSession]:
+def everywhere(place: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
     """The sessions of all models that were saved after ``since``, newest first: those in the folder ``place``, of the
     runs that are known and of other models, and those that the user saved elsewhere and that one of these continues."""
     own = paths.state_dir(make=False) / "sessions"
-    folders = {place, *(run.sessions_dir for run in list_runs(elsewhere=True))}
+    folders = {place, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
     with contextlib.suppress(OSError):
         folders.update(each for each in own.iterdir() if each.is_dir())
     found = [session for each in folders for session in saved(each, since)]
@@ -171,7 +171,7 @@ def everywhere(place: Path, since: float = 0.0) -> list[SavedSession]:
 def left_off(runs_dir: Path | None = None, since: float = 0.0) -> SavedSession | None:
     """The last session with work in it that was saved after ``since`` (Unix seconds), of whichever model, if the model
     is there."""
-    found = everywhere(paths.state_dir(make=False) / "sessions", since)
+    found = everywhere(paths.state_dir(make=False) / "sessions", runs_dir, since)
     return next((each for each in found if each.has_work and model_of(each.path, runs_dir) is not None), None)
 
 
