@@ -656,7 +656,8 @@ async def test_model_files_and_folders_are_read_in_threads(home: Path, monkeypat
     noted("charlstm_tui.generate.screen", "first_choice")
     noted("charlstm_tui.generate.model_picker", "entries")
     run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
-    app = CharLSTMApp(StartOptions())
+    (home / "text.txt").write_text("a text")
+    app = CharLSTMApp(StartOptions(text=str(home / "text.txt")))
     async with app.run_test(size=(80, 24)) as pilot:
         it = Session(app, pilot)
         app.go("generate")
