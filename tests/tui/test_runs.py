@@ -122,6 +122,7 @@ async def test_losses_of_the_curves_stay_in_one_row_when_the_terminal_gets_wider
     for name in ("one", "two"):
         record(places, "finished", name=name, steps=100).close()
     async with driven(places, (80, 24)) as app:
+        await app.press("4")
         await app.in_mode("runs")
         await app.shows("one", "two")
         await app.press("a", "v")
@@ -138,6 +139,7 @@ async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: P
     name = "the-collected-letters-standard-1"  # 32 characters
     record(places, "finished", name=name, steps=100)
     async with driven(places, size) as app:
+        await app.press("4")
         await app.in_mode("runs")
         text = await app.shows(name, "BEST", "STEP")
         row = next(each for each in text.splitlines() if "■ finished" in each)

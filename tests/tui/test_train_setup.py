@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -586,36 +585,6 @@ async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: P
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "50 % of the text")
-
-
-async def test_keys_that_were_pressed_before_the_form_is_there_reach_no_field(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a busy machine the form opened after 8 s, and what was typed meanwhile stood in its first field."""
-    note_drawn = SettingsDialog.note_drawn
-    monkeypatch.setattr(SettingsDialog, "note_drawn", lambda dialog: None)  # as long as the form is not drawn
-    monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.0)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
-        dialog = app.screen
-        assert isinstance(dialog, SettingsDialog)
-        before = [field.value for field in dialog.query(Input)]
-        early = [Key(key, key if len(key) == 1 else None) for key in (*"77", "enter", "down", *"5")]
-        early.append(Paste("99"))
-        note_drawn(dialog)
-        await until(pilot, lambda: isinstance(app.focused, Input))
-        for event in early:  # they were pressed before it was shown, and are handled after
-            app.post_message(event)
-        await pilot.press("8")
-        first = dialog.query(SettingRow).first().query_one(Input)
-        await until(pilot, lambda: first.value == "8")
-        assert [field.value for field in dialog.query(Input) if field is not first] == [
-            value for field, value in zip(dialog.query(Input), before, strict=True) if field is not first
-        ]
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])

@@ -3,7 +3,6 @@ models that come while it trains."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from charlstm.runs.folder import Run, find_run
 from charlstm.runs.judge import judge
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
-from charlstm.runs.playable import goal_loss, is_clearly_better, playable_model
+from charlstm.runs.playable import expected_step, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.training.verdict import Paused, Verdict, Waiting
@@ -40,10 +39,8 @@ class Awaited:
 
     run: Run
     status: RunStatus
-    training_loss: float | None = None
-    """Logged last; ``None`` before the first step."""
-    goal: float | None = None
-    """The loss at which the run has learnt something; ``None`` while that is not known."""
+    expected: int | None = None
+    """About the step after which the run has learnt something; ``None`` while that is not known."""
     trouble: Verdict | None = None
     """What is wrong with the training; ``None`` when nothing is."""
     problem: str = ""
@@ -61,19 +58,11 @@ class Awaited:
         if self.problem or self.over:
             why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
-        begins = f"The text begins as soon as {name} has learnt something"
-        if not status.step:
-            doing = visible(status.message, keep="") or "its first steps are still to come"
-            return f"{begins}: {doing}. {trouble}".rstrip()
-        figures = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
-        now = self.training_loss
-        if now is not None and math.isfinite(now):
-            if self.goal is None or now <= self.goal:
-                figures += f", loss {loss(now, bits)} {unit(bits)}"
-                figures += "" if self.goal is None else " at the next validation"
-            else:
-                figures += f", loss {loss(now, bits)} on its way to {loss(self.goal, bits)} {unit(bits)}"
-        return f"{begins}: {figures}. {trouble}".rstrip()
+        doing = visible(status.message, keep="") or "its first steps are still to come"
+        if status.step:
+            about = "" if self.expected is None else f" of about {max(self.expected, status.step):,}"
+            doing = f"step {status.step:,}{about}"
+        return f"{name} takes over as soon as it has learnt something: {doing}. {trouble}".rstrip()
 
 
 class RunToPlay:
@@ -106,7 +95,7 @@ class RunToPlay:
         judged = self.judge()
         long_wait = judged.is_trouble or isinstance(judged, Paused | Waiting)
         trouble = judged if not status.alive or long_wait else None
-        return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
+        return Awaited(self.run, status, expected_step(status, series), trouble)
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,9 +206,10 @@ class PlayView(ExplainingView):
         return self._notice is None and self.state is not None and self.state.distribution is not None
 
     @property
-    def _opens(self) -> bool:
-        """Whether a session is being opened."""
-        return self._notice is None and self.state is not None and bool(self.state.busy)
+    def opens(self) -> bool:
+        if self._notice is not None:
+            return False
+        return self._opening is not None if self.state is None else bool(self.state.busy)
 
     @property
     def running(self) -> bool:
@@ -246,7 +247,7 @@ class PlayView(ExplainingView):
         if action.handler == "last_session":
             return self.playing
         if action.handler == "checkpoint":
-            comes = self.playing or self._opens  # what is being opened: the player answers afterwards
+            comes = self.playing or self.opens  # what is being opened: the player answers afterwards
             return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "save":
             return self.playing or (state is not None and state.unopened is not None)
@@ -915,8 +916,7 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def on_key(self, event: events.Key) -> None:
-        """In Write, keys without a binding are typed into the text. The choices scroll by pages. While a session is
-        being opened, say of a key that it comes too early."""
+        """In Write, keys without a binding are typed into the text. The choices scroll by pages."""
         if self.choosing and event.key in ("pageup", "pagedown"):
             event.stop()
             event.prevent_default()
@@ -925,8 +925,6 @@ class PlayView(ExplainingView):
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
         if any(map(self.can, actions)):
             return
-        if self._opens and any(action.mode for action in actions) and not self.prime_input.has_focus:
-            self.say("That key acts once the text is there: press it again then.")
         if not self.writing or self.screen.focused is not self.text_view:
             return
         if self._writing.handle(event):

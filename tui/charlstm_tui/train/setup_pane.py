@@ -157,7 +157,13 @@ class SetupPane(View):
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     # ---- the keys
+    @property
+    def opens(self) -> bool:
+        return self.works_at("start") or (self.startable and not self.ready)
+
     def can(self, action: Action) -> bool:
+        if self.works_at("start"):
+            return False
         match action.handler:
             case "start":
                 return self.startable
@@ -556,7 +562,7 @@ class SetupPane(View):
     # ---- the start
     def do_start(self) -> None:
         """Start the run; beside one that trains only when that is confirmed."""
-        if self.starting:  # its thread could not be called back, and would start a second run
+        if self.works_at("start"):  # as by a click: its thread could not be called back, and would start a second run
             return
         live = self.live_runs
         if not live:

@@ -116,6 +116,10 @@ class WatchView(View):
     def scopes_key(self) -> str:
         return "watch, over" if self.over else "watch"
 
+    @property
+    def opens(self) -> bool:
+        return self.run_path is not None and self.run is None
+
     def can(self, action: Action) -> bool:
         run = self.run
         match action.handler:
@@ -126,7 +130,7 @@ class WatchView(View):
             case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
                 return run is not None and run.live and run.status.validated is None
             case "play":
-                return not (self.over and self.attached.unplayable)
+                return run is not None and not (self.over and self.attached.unplayable)
             case "more":  # how long a step takes is not known before the first one
                 return run is not None and (run.live or (self.over and run.status.step > 0))
             case "resume":
