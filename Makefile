@@ -45,6 +45,7 @@ $(VENV)/bin/python:
 	$(PY) -m venv $(VENV)
 
 $(VENV)/.app: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing charlstm and what it needs, such as PyTorch, into $(VENV): one to five minutes, this once ..."
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

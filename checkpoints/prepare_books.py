@@ -4,8 +4,8 @@
 
 ``FOLDER`` has the books as plain texts of Project Gutenberg, in files whose names begin with the number of the book
 there: ``84.txt``, ``pg84.txt``, ``84-0.txt`` or ``00084-frankenstein.txt``. Header and licence are cut off. A book that
-is not letter for letter the one of the list is named, and used: editions differ in notes and prefaces. ``make demo``
-calls this.
+is not letter for letter the one of the list is named, and used: editions differ in notes and prefaces. Books that the
+list marks as held out are left out. ``make demo`` calls this.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def plain(file: Path) -> str:
 def main(folder: str, out: str) -> None:
     found = {int(match[1]): file for file in Path(folder).glob("*.txt") if (match := NUMBER.match(file.name))}
     with BOOKS.open(encoding="utf-8", newline="") as lines:
-        books = {int(row["number"]): row for row in csv.DictReader(lines)}
+        books = {int(row["number"]): row for row in csv.DictReader(lines) if row["use"] == "train"}
     if missing := sorted(books.keys() - found.keys()):
         sys.exit(
             f"{folder} lacks {len(missing)} of {len(books)} books, by their numbers {', '.join(map(str, missing))}"

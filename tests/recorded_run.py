@@ -85,6 +85,8 @@ class Recorded:
         self.planned = planned
         self._overfits = overfits
         self._sample = sample
+        self.read: dict[str, Any] = {}
+        """What the model had read of the held-out part: ``read_share`` and ``read_by``."""
         self._best = math.inf
         self._best_step = 0
         self._best_is_saved = True
@@ -191,6 +193,7 @@ class Recorded:
                     best_step=self._best_step,
                     train_seconds=self.step * 0.05,
                     best_whole=self._whole,
+                    **self.read,
                 ),
             )
         elif state == "failed":
@@ -218,6 +221,7 @@ class Recorded:
             "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,
             "train_seconds": self.step * 0.05,
+            **self.read,
         }
 
     def start(self) -> None:
@@ -236,6 +240,7 @@ class Recorded:
                 device="cpu",
                 kernel="fused-bf16",
                 threads=2,
+                **self.read,
             )
         )
         self._validate()
@@ -299,11 +304,13 @@ def record(
     message: str = "",
     last_words: str = "",
     lineage: dict[str, Any] | None = None,
+    read: tuple[float, str] | None = None,
 ) -> Recorded:
     """Make a run in ``folder`` that has come to ``state`` after ``steps`` of ``planned`` steps.
 
-    ``sample`` replaces the text that the model wrote (try ``NASTY``); ``message`` is what the heartbeat says, and
-    ``last_words`` what stands in ``worker.log``. The run's own texts need not exist.
+    ``sample`` replaces the text that the model wrote (try ``NASTY``); ``message`` is what the heartbeat says,
+    ``last_words`` what stands in ``worker.log``, and ``read`` how much of the held-out part which model had read. The
+    run's own texts need not exist.
     """
     if steps is None:
         steps = {"finished": planned, "starting": 0}.get(state, planned * 2 // 5)
@@ -321,6 +328,8 @@ def record(
         versions={"charlstm": "0.1.0", "torch": "2.13.0", "python": "3.11"},
     )
     recorded = Recorded(create_run(spec, name=name, folder=folder), state, planned, overfits, sample)
+    if read is not None:
+        recorded.read = {"read_share": read[0], "read_by": read[1]}
     if last_words:
         recorded.run.log_path.write_text(last_words + "\n", encoding="utf-8")
     if state != "starting":

@@ -13,7 +13,7 @@ import pytest
 
 from charlstm.engine.network import CharLSTM
 from charlstm.model.file import load_model, save_model
-from charlstm.text.passages import known_share
+from charlstm.text.passages import known_share, passages_of
 from charlstm.text.vocabulary import REPLACEMENT, Vocabulary
 from small_training import words
 
@@ -36,6 +36,7 @@ def test_list_has_the_books_that_the_model_has_read() -> None:
     demo = load_model(DEMO)
     assert demo.passages is not None
     assert len(books) == len({book["number"] for book in books}) == 79
+    assert [book["use"] for book in books if book["use"] != "train"] == ["held out"] * 8
     assert sum(int(book["characters"]) for book in books) == pytest.approx(160 * len(demo.passages), rel=0.02)
 
 
@@ -45,7 +46,8 @@ def test_books_are_gathered_without_header_and_compared_with_the_list(
     prepare, folder, out = script("prepare_books"), tmp_path / "folder", tmp_path / "out"
     listed = tmp_path / "books.csv"
     same = sha256(b"A story.\n").hexdigest()
-    listed.write_text(f"number,title,sha256\n84,Frankenstein,{same}\n345,Dracula,{same}\n")
+    books = ("84,Frankenstein,{},train", "345,Dracula,{},train", "19,Hiawatha,{},held out")
+    listed.write_text("\n".join(["number,title,sha256,use", *(book.format(same) for book in books)]))
     monkeypatch.setattr(prepare, "BOOKS", listed)
     folder.mkdir()
     (folder / "00084-frankenstein.txt").write_bytes(
@@ -54,8 +56,10 @@ def test_books_are_gathered_without_header_and_compared_with_the_list(
     with pytest.raises(SystemExit, match="lacks 1 of 2 books, by their numbers 345"):
         prepare.main(str(folder), str(out))
     (folder / "pg345.txt").write_text("Another story.\n")
+    (folder / "19.txt").write_text("A song.\n")
     prepare.main(str(folder), str(out))
     assert (out / "00084.txt").read_bytes() == b"A story.\n"
+    assert sorted(file.name for file in out.iterdir()) == ["00084.txt", "00345.txt"]
     assert capsys.readouterr().err == "Dracula (345) is not the text that was used\n"
 
 
@@ -70,7 +74,7 @@ def test_packed_model_recognises_its_books_and_has_no_symbol_for_rare_characters
     script("pack_demo").main(str(run), str(tmp_path), str(out))
     packed = load_model(out)
     assert packed.passages is not None
-    assert known_share(packed.passages, text) == 1
+    assert known_share(packed.passages, passages_of([text])) == 1
     assert packed.vocabulary.symbols == vocabulary.symbols[:-1]
     assert packed.vocabulary.replacement is None
     assert packed.info["run"] == "prose"

@@ -6,6 +6,7 @@ Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack, get_args
 
@@ -16,11 +17,12 @@ from charlstm.generation import generate as _generate
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
-from charlstm.insight.sample import READ_CHARS
+from charlstm.insight.sample import READ_CHARS, TEXT_CHARS
 from charlstm.model import file
 from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
+from charlstm.runs.start_models import share_read
 from charlstm.text.batches import TrainingText, known_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
@@ -268,7 +270,8 @@ def evaluate(
 
     Returns:
         ``nats`` and ``bits`` per character and ``perplexity``, over ``chars`` predicted characters: a span of N
-        characters has N − 1.
+        characters has N − 1. ``read_share`` of the text the model had read before, so far as that is known: a loss on
+        text that was read is lower than on new text.
 
     Raises:
         TextError: the part has fewer than two characters that the model knows.
@@ -314,7 +317,11 @@ def evaluate(
     read, _ = known_spans(corpus, vocabulary, spans)
     if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    return evaluate_spans(network, ids, read, max_chars, progress=progress)
+    found = evaluate_spans(network, ids, read, max_chars, progress=progress)
+    if isinstance(model, CharLSTM):
+        return found
+    share, by = share_read(model, corpus, spans)
+    return replace(found, read_share=share, read_by=by)
 
 
 def activations(model: GivenModel, text: str) -> Activations:
@@ -351,13 +358,14 @@ def name_cells(
         per_feature: how many cells to give for each feature.
         patterns: more features by name: regular expressions; the feature is true on every character of a match.
         functions: more features by name: functions that take the text and return a number for each of its characters.
-        max_chars: only the first characters of ``text`` are read, as many as by the command and the app, so that all
-            name the same cells; None reads all of it.
+        max_chars: so many characters are read, in blocks from all over ``text``, as by the command and the app, so that
+            all name the same cells; None reads all of it.
 
     Returns:
-        Cells with their score on the half of the text that had no part in the choice, and the score that chance
-        reaches; the feature furthest above it first. Layers and cells count from 1. Each says on how many ``chars``, at
-        how many ``places`` of each half and in the model of which ``step`` it was found.
+        Cells with their score on the half of the text that had no part in the choice, its ``margin`` of two standard
+        errors, on how many ``spans`` it rests, the score that ``chance`` reaches and a ``verdict``; the feature
+        furthest above chance first. Layers and cells count from 1. Each says on how many ``chars``, at how many
+        ``places`` of each half and in the model of which ``step`` it was found.
 
     Raises:
         GenerationError: the text is too short, or a pattern or function is of no use for it.
@@ -381,7 +389,8 @@ def name_cells(
         return own + text_features(read)
 
     max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
-    sample = sample_cells(given_model(model), arguments.text("text", text)[:max_chars], features)
+    text = arguments.text("text", text)[: None if max_chars is None else TEXT_CHARS]
+    sample = sample_cells(given_model(model), text, features, max_chars=max_chars)
     return name_cells(sample, per_feature=per_feature)
 
 
@@ -412,7 +421,7 @@ def context(
     *,
     at: int | None = None,
     places: int = 200,
-    max_chars: int | None = READ_CHARS,
+    max_chars: int | None = TEXT_CHARS,
 ) -> Context:
     """Measure the loss of ``text`` by how many characters of context the model has read.
 

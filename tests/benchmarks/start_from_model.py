@@ -114,7 +114,7 @@ def main() -> None:
         corpus = open_corpus(source)
         found = losses.setdefault(corpus.name, {side: [] for side in sides(options)})
         split = preset(options.preset, corpus.text_chars).val_fraction
-        options.tried = try_model(options.model, model, corpus, corpus.split(split).train)
+        options.tried = try_model(options.model, model, corpus, corpus.split(split))
         before[corpus.name] = options.tried.loss
         for seed in range(options.seeds):
             for side in sides(options):

@@ -224,6 +224,10 @@ def methods(folder: Path) -> dict[str, Call]:
         "Settings.with_changes": (SETTINGS.with_changes, SETTINGS.to_dict()),
         "SettingsFile.settings": (charlstm.SettingsFile().settings, {"chars": 100, "vocab_size": 30}),
         "TextOptions.apply": (charlstm.TextOptions().apply, {"text": "a"}),
+        "TextOptions.for_another_text": (
+            charlstm.TextOptions().for_another_text,
+            {"encoding": "utf-8", "max_chars": 5},
+        ),
         "TextOptions.from_dict": (charlstm.TextOptions.from_dict, {"values": {}}),
         "Trainer.resume": (
             charlstm.Trainer.resume,

@@ -26,7 +26,7 @@ TRAINING = 5 * TIMEOUT
 
 def waits_or_plays(app: Terminal) -> bool:
     """Whether the app waits for a model, or has one already, as when a busy machine has shown the run late."""
-    return "The text begins as soon as" in app.text or "█ model" in app.text
+    return "takes over as soon as" in app.text or "█ model" in app.text
 
 
 def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]]) -> None:
@@ -34,7 +34,7 @@ def test_first_run_in_three_enters_then_quit(machine: tuple[Path, dict[str, str]
     app = Terminal([], home, environment)
     app.until("python-reference")
     app.until("Welcome")
-    app.key("enter")  # this text
+    app.key("down", "enter")  # past the model in the box, this text
     app.until("quick")
     app.until("Enter start")
     app.key("enter")  # this preset
@@ -76,12 +76,12 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     steps: set[int] = set()
 
     def shows(words: str) -> bool:
-        found = re.search(r"@ (?:step )?([\d,]+)", app.text)
+        found = re.search(r"(?<!demo) @ (?:step )?([\d,]+)", app.text)
         steps.update([int(found[1].replace(",", ""))] if found else [])
         return words in app.text
 
     app.until(lambda: shows("█ model"), TRAINING)
-    app.until(lambda: shows("not training"), TRAINING)
+    app.until(lambda: shows("not training") and "takes over" not in app.text, TRAINING)
     app.until(lambda: shows(" bottles "))  # not only in the prime: text of real words
     assert steps
     assert min(steps) > 0
@@ -89,44 +89,55 @@ def test_three_enters_never_play_the_untrained_network(machine: tuple[Path, dict
     assert app.end() == 0
 
 
-# As when Textual's queue of writes is full, and its thread ended because there is no terminal to write to.
+# As when Textual's queue of writes is full, and the terminal takes no output.
 BLOCKED = """
 import pathlib, time
 from charlstm_tui import process
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.main import main
+from charlstm_tui.main import run
+from charlstm_tui.player import operations
 
 process.LAST_RESORT = 0.5
 
-def block():
-    pathlib.Path("blocked").touch()
-    time.sleep(1000)
+def look(app):
+    play = app.mode_screen.play
+    if play.playing and play.text_view.text().endswith("Last words"):
+        pathlib.Path("blocked").touch()
+        time.sleep(1000)
+    elif play.playing:
+        play.player.do(operations.INSERT, "Last words")
 
 mount = CharLSTMApp.on_mount
-CharLSTMApp.on_mount = lambda app: (mount(app), app.set_timer(0.1, block))[0]
-main()
+CharLSTMApp.on_mount = lambda app: (mount(app), app.set_interval(0.1, lambda: look(app)))[0]
+run(["--model", "demo"])
 """
 
 
-def test_terminal_that_goes_away_ends_an_app_whose_loop_is_blocked(machine: tuple[Path, dict[str, str]]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, None], ids=["SIGTERM", "SIGHUP", "closed"])
+def test_blocked_app_ends_and_its_session_is_saved(how: int | None, machine: tuple[Path, dict[str, str]]) -> None:
     home, environment = machine
     pid, terminal = os.forkpty()
     if pid == 0:
         os.chdir(home)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from a wrapper that keeps it
+        if how is None:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as from a wrapper that keeps it
         os.execve(sys.executable, [sys.executable, "-c", BLOCKED], environment)
     deadline = time.monotonic() + TIMEOUT
     while not (home / "blocked").exists():
         assert time.monotonic() < deadline, "the app did not begin"
         if select.select([terminal], [], [], 0.05)[0]:
             os.read(terminal, 65536)
-    os.close(terminal)
+    if how is None:
+        os.close(terminal)
+    else:
+        os.kill(pid, how)
     while os.waitpid(pid, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             raise AssertionError("the app does not end")
         time.sleep(0.05)
+    assert [path for path in home.rglob("*.json") if "Last words" in path.read_text(encoding="utf-8")]
 
 
 def test_killing_the_app_leaves_the_run_and_a_new_app_finds_it(machine: tuple[Path, dict[str, str]]) -> None:

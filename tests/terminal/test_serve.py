@@ -51,6 +51,13 @@ def test_two_pages_have_an_app_each_and_all_end_with_the_server(machine: tuple[P
                 async with asyncio.timeout(DEADLINE):
                     while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
                         pass
+            async with session.ws_connect(f"{address[0]}ws?width=100&height=30") as page:
+                await until_shown(page, b"[Play]")
+                for process in psutil.Process(server.pid).children(recursive=True):
+                    process.kill()  # as the system does when memory is short
+                async with asyncio.timeout(DEADLINE):
+                    while (await page.receive()).type == aiohttp.WSMsgType.BINARY:
+                        pass
             for _ in range(2):
                 page = await session.ws_connect(f"{address[0]}ws?width=100&height=30")
                 await until_shown(page, b"[Play]")

@@ -78,7 +78,7 @@ async def wait_until_read(least: float = 0) -> None:
         if loop._ready:  # type: ignore[attr-defined]
             quiet = 0
         elif getattr(app, "_keys", ()):  # until they have been read, the first of them may open something
-            end = time.monotonic() + LONGEST_WAIT
+            end = end if app._waits_since else time.monotonic() + LONGEST_WAIT  # type: ignore[attr-defined]
             quiet = 0
         elif _draws_later(app):
             quiet = 0

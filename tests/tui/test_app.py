@@ -50,14 +50,20 @@ def _texts_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_opens_on_corpus_with_a_welcome_when_there_is_nothing(places: Path) -> None:
     async with driven(places) as app:
         await app.in_mode("corpus")
-        await app.shows("Welcome. Enter takes this text", "[1 Corpus]", "not training")
+        await app.shows("Welcome. Enter takes a text", "[1 Corpus]", "not training")
 
 
-async def test_opens_on_runs_when_all_are_finished(places: Path) -> None:
-    record(places, "finished").close()
+@pytest.mark.parametrize(("age", "mode"), [(60, "train"), (-60, "generate")])
+async def test_opens_on_the_text_or_the_run_that_was_worked_on_last(age: float, mode: str, places: Path) -> None:
+    run = record(places, "finished").run
+    written = run.sessions_dir / "page.json"
+    written.parent.mkdir(exist_ok=True)
+    written.write_text("{}")  # which cannot be read, and counts as work
+    moment = time.time() - age
+    os.utime(written, (moment, moment))
     async with driven(places) as app:
-        await app.in_mode("runs")
-        await app.shows("novel-quick-1", "■ finished")
+        await app.in_mode(mode)
+        assert app.app.run_path == (run.path if mode == "train" else None)
 
 
 async def test_opens_on_train_when_a_run_is_live_and_says_so_in_every_mode(places: Path) -> None:
@@ -394,6 +400,7 @@ async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) 
 async def test_hostile_names_are_shown_literally(places: Path) -> None:
     record(places, "crashed", text=NASTY, last_words=NASTY, sample=NASTY, name="[red] run").close()
     async with driven(places, (120, 40)) as app:
+        await app.press("4")
         text = await app.shows("[red] run", "✗ crashed", "[/red]", "SAMPLE")
         assert "\x1b" not in text
         assert "\x00" not in text

@@ -111,6 +111,7 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
     (Path.cwd() / "inner").mkdir()
     (Path.cwd() / "inner" / "diary.txt").write_text("a b c\n" * 400)
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await choose_theme(app, "gruvbox")
         await app.press("s")
@@ -125,6 +126,7 @@ async def test_theme_sort_smoothing_and_folder_are_remembered(places: Path, tmp_
         app.mode.texts_view.browse(Path.cwd() / "inner")
         await app.shows("diary.txt")
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         assert app.app.theme == "gruvbox"
         assert isinstance(app.mode, RunsScreen)

@@ -15,8 +15,8 @@ from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
 from charlstm.training.presets import PRESETS, preset
-from charlstm_tui.choices import CorpusChoice
-from charlstm_tui.corpus.sources import Folder, Text, first_text, sections
+from charlstm_tui.choices import CorpusChoice, ModelChoice
+from charlstm_tui.corpus.sources import BoxModel, Folder, Text, first_entry, sections
 from charlstm_tui.corpus.summary import enough_for, held_out_words
 from charlstm_tui.corpus.text_state import TextState, read_whole
 from charlstm_tui.corpus.texts_view import TextsView
@@ -27,6 +27,7 @@ from charlstm_tui.widgets.path_input import complete
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import NASTY, record
+from wrapped_prose import prose
 
 PROSE = "It was the best of times, it was the worst of times.\n" * 400
 LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK TIMES ***\n" + "You may copy it, give it away or re-use it.\n" * 40
@@ -76,24 +77,30 @@ def test_sections_of_the_users_texts_come_before_the_built_in_ones(tmp_path: Pat
     other.write_text("x")
     gone = tmp_path / "gone.txt"
     found = sections(Path.cwd(), [(1.0, str(other)), (3.0, str(gone)), (2.0, "python-source")])
-    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "BUILT IN"]
+    assert [section.title for section in found] == ["FOLDER", "DATA/", "RECENT", "PLAY AT ONCE", "BUILT IN"]
     assert [[entry.name for entry in section.entries] for section in found[:3]] == [
         ["mine.txt", "..", "data/"],
         ["anna.txt", "notes.md"],
         ["novel.txt"],
     ]
-    assert first_text(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
+    assert first_entry(found) == Text(str(Path("mine.txt").absolute()), "mine.txt", octets=1)
 
 
 @pytest.mark.parametrize("names", [(), ("README.md", "Makefile")])
-def test_sections_of_a_folder_without_txt_files_begin_with_the_built_in_texts(names: tuple[str, ...]) -> None:
+def test_sections_of_a_folder_without_txt_files_begin_with_the_model_in_the_box(names: tuple[str, ...]) -> None:
     for name in names:
         Path(name).write_text("x")
     found = sections(Path.cwd(), [])
-    assert [section.title for section in found] == ["BUILT IN", "FOLDER"]
-    text = first_text(found)
-    assert text is not None
-    assert text.name == "python-reference"
+    assert [section.title for section in found] == ["PLAY AT ONCE", "BUILT IN", "FOLDER"]
+    assert first_entry(found) == BoxModel()
+
+
+async def test_model_in_the_box_says_what_it_is_and_is_played_at_once(places: Path) -> None:
+    async with driven(places) as app:
+        await app.shows("▸ the model in the box", "has read English books", "Enter play")
+        await app.press("enter")
+        await app.in_mode("generate")
+        assert app.app.model == ModelChoice("demo")
 
 
 def test_a_folder_shows_what_may_be_text_and_neither_pipes_nor_hidden_files_nor_archives(tmp_path: Path) -> None:
@@ -149,6 +156,22 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
         assert "█" in text
         await app.press("l")
         await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
+
+
+@pytest.mark.usefixtures("counted")
+async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places: Path) -> None:
+    Path("house.txt").write_text(prose(30, width=48))
+    lines = prose(30, width=48).splitlines()
+    async with driven(places, text="house.txt") as app:
+        await app.shows("lines: kept", f"{lines[0]}", lines[1])
+        await app.press("p")
+        await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
+        state = view(app).text
+        assert state is not None
+        assert state.beginning is not None
+        assert state.beginning.startswith(f"{lines[0]} {lines[1]} {lines[2]}")
+        await app.press("p")
+        await app.shows("lines: kept", lines[1])
 
 
 async def test_while_a_text_is_read_it_is_told_how_much_time_is_left(
@@ -235,7 +258,8 @@ async def test_hostile_text_is_shown_literally(places: Path) -> None:
 # ---- keys
 async def test_enter_takes_the_text_and_goes_to_train(places: Path) -> None:
     async with driven(places) as app:
-        await app.shows("Welcome", "python-reference")
+        await app.shows("Welcome")
+        await onto(app, "python-reference")
         await app.press("enter")
         await app.in_mode("train")
         assert app.app.corpus == CorpusChoice("python-reference", "python-reference")
@@ -246,21 +270,22 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
 ) -> None:
     monkeypatch.setattr(TextsView, "show_current", lambda self: None)
     async with driven(places) as app:
-        await app.shows("▸ python-reference")
+        await onto(app, "python-reference")
         await app.press("enter")
         await app.in_mode("train")
 
 
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
+        await onto(app, "python-reference")
         await app.shows("licence: kept", "held out: end of text", "clean: no")
-        await app.press("l", "h", "n")
-        await app.shows("licence: left out", "held out: blocks", "clean: yes")
+        await app.press("l", "h", "n", "p")
+        await app.shows("licence: left out", "held out: blocks", "clean: yes", "lines: auto")
         await app.press("enter")
         await app.in_mode("train")
         chosen = app.app.corpus
         assert chosen is not None
-        assert (chosen.strip_boilerplate, chosen.clean, chosen.split) == (True, True, "blocks")
+        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (True, "auto", True, "blocks")
         assert chosen.options().strip_boilerplate
 
 
@@ -334,8 +359,8 @@ async def test_the_welcome_names_a_ready_model_only_where_there_is_one(
     for demo in (None, Path("demo.safetensors")):
         monkeypatch.setattr("charlstm_tui.corpus.texts_view.demo_path", lambda demo=demo: demo)
         async with driven(places) as app:
-            text = await app.shows("Welcome. Enter takes this text")
-            assert ("3 plays a ready model" in text) == (demo is not None)
+            text = await app.shows("Welcome. Enter takes a text")
+            assert ("or the ready model to play" in text) == (demo is not None)
 
 
 async def test_a_text_that_was_used_is_on_offer_anywhere(places: Path, tmp_path: Path) -> None:
@@ -378,7 +403,7 @@ async def test_welcome_fits_a_narrow_terminal_and_escape_hides_it(
     async with driven(places) as app:
         await app.shows("Welcome")
         await app.pilot.resize_terminal(60, 20)
-        await app.shows("Enter takes this text; 3 plays a ready model.", "Esc hide")
+        await app.shows("Enter takes a text, or the ready model to play.", "Esc hide")
         await app.pilot.resize_terminal(80, 24)
         await app.shows("Welcome", "Esc hide")
         await app.press("escape")
@@ -485,6 +510,7 @@ def test_corpus_and_train_hold_out_the_same(places: Path, preset_name: str) -> N
 @pytest.mark.usefixtures("counted")
 async def test_the_built_in_text_has_no_warning(places: Path) -> None:
     async with driven(places, (120, 40)) as app:
+        await onto(app, "python-reference")
         text = await app.shows("compressor (xz)", "✓ Enough text")
         assert not any(line.startswith("!") for line in map(str.strip, text.splitlines()))
 

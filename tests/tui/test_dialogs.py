@@ -123,6 +123,7 @@ async def test_a_dialog_that_is_left_while_it_opens_harms_nothing(tmp_path: Path
 async def test_keys_and_a_paste_reach_what_the_key_before_them_opens(tmp_path: Path) -> None:
     record(tmp_path, "finished", name="first", steps=10).close()
     async with driven(tmp_path) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await app.until(lambda: [view.name for view in app.app.runs_state.runs] == ["first"])
         app.burst("e", Paste("a note x"), "backspace", "q", "enter", "D", "escape")

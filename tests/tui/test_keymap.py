@@ -41,11 +41,12 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         '"app.mode_generate" = "5"\n"app.help" = "f4"\n"app.quit" = "f6"\n"app.mode_corpus" = "0"\n'
     )
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await app.press("1")  # has no meaning any more
         await app.press("0")
         await app.in_mode("corpus")
-        await app.shows("Ctrl+G use", "y open path")
+        await app.shows("Ctrl+G play", "y open path")
         await app.press("o")
         await app.pilot.pause()
         assert app.screen is app.mode
@@ -110,6 +111,7 @@ async def test_no_view_names_a_key_that_was_changed(places: Path, config: Path) 
         async def press(*names: str) -> None:
             await app.press(*(keys[name] for name in names))
 
+        app.app.go("runs")
         await app.in_mode("runs")
         await look(f"{key_of('runs.open')} open", f"{key_of('app.mode_train')} Train")
         await press("runs.mark_all", "runs.overlay")
@@ -153,6 +155,7 @@ async def test_key_moves_without_taking_it_from_actions_of_other_times(places: P
     record(places, "finished").close()
     config.write_text('[keys]\n"train.pause" = "p"\n"runs.mark" = "enter"\n"runs.open" = "space"\n')
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await app.press("enter")
         await app.shows("✓ novel-quick-1")
@@ -168,7 +171,7 @@ async def test_wrong_keys_are_sentences_and_the_default_stays(places: Path, conf
     config.write_text('[keys]\n"corpus.use" = "strg+x"\ncorpus.finde = "f"\n')
     async with driven(places, (160, 40)) as app:
         await app.in_mode("corpus")
-        await app.shows("Enter use")
+        await app.shows("Enter play")
         await app.until(lambda: len(list(app.app._notifications)) == 2)
         first, second = (notification.message for notification in app.app._notifications)
         assert f"{config}, line 2: There is no key 'strg+x'" in first
@@ -299,6 +302,7 @@ async def test_palette_knows_other_words_and_other_modes(places: Path, config: P
 async def test_palette_carries_out_an_action_of_another_mode(places: Path, config: Path) -> None:
     record(places, "finished").close()
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await app.press("1")
         await app.in_mode("corpus")

@@ -32,19 +32,22 @@ from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.text.corpus import line_numbers, open_corpus
+from charlstm.text.reading import TextOptions
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import Origin, pack
-from charlstm_tui.player.overlap import OverlapCheck
+from charlstm_tui.player.overlap import LineIndex, OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
+from wrapped_prose import prose
 
 
 class Listener:
@@ -425,8 +428,17 @@ def test_checkpoint_beside_a_model_that_is_none_any_more_is_the_next_one(
     assert state.facts.step == step
 
 
+def test_lines_of_copied_passages_are_those_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "house.txt").write_text(prose(20), encoding="utf-8")
+    corpus = open_corpus(tmp_path / "house.txt", TextOptions(lines="auto"))
+    places = np.arange(0, corpus.chars, 37)
+    lines = LineIndex(corpus)
+    assert [lines.line(place) for place in places.tolist()] == line_numbers(corpus, places).tolist()
+    assert lines.line(corpus.chars - 1) == prose(20).count("\n")
+
+
 async def test_search_for_copied_passages_keeps_no_text_when_the_training_text_is_gone(tmp_path: Path) -> None:
-    check = OverlapCheck(tmp_path / "gone", 20)
+    check = OverlapCheck(tmp_path / "gone", tmp_path / "gone.safetensors", 20)
     check.replace(0, 0, "before")
     await check.watch(lambda found: None)
     check.replace(6, 6, "after")

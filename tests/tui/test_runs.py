@@ -27,7 +27,7 @@ from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.events import Finished
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
-from charlstm_tui.formatting import learning_rate
+from charlstm_tui.formatting import best_loss, learning_rate
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.run_watcher import RunsReader, RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
@@ -36,6 +36,7 @@ from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, Longest, fitting, line, longest_entries
 from charlstm_tui.runs.table_view import TableView
+from charlstm_tui.train.run_plan import losses_to_beat, unit_words
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, tiny_model, with_settings
@@ -121,6 +122,7 @@ async def test_losses_of_the_curves_stay_in_one_row_when_the_terminal_gets_wider
     for name in ("one", "two"):
         record(places, "finished", name=name, steps=100).close()
     async with driven(places, (80, 24)) as app:
+        await app.press("4")
         await app.in_mode("runs")
         await app.shows("one", "two")
         await app.press("a", "v")
@@ -137,6 +139,7 @@ async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: P
     name = "the-collected-letters-standard-1"  # 32 characters
     record(places, "finished", name=name, steps=100)
     async with driven(places, size) as app:
+        await app.press("4")
         await app.in_mode("runs")
         text = await app.shows(name, "BEST", "STEP")
         row = next(each for each in text.splitlines() if "■ finished" in each)
@@ -219,7 +222,20 @@ def test_details_say_what_the_mark_of_an_estimate_means(places: Path, state: Run
     run = record(places, state).run
     shown = run_lines(RunView(run, run.status()), read_details(run), 120, bits=False).plain
     assert ("best ~" in shown) == (state == "stopped")
-    assert ("~ estimated from slices of the held-out text" in shown) == (state == "stopped")
+    reads_all = f"~ estimated from slices of the held-out text; charlstm eval {run.name} reads all of it"
+    assert (reads_all in shown) == (state == "stopped")
+
+
+def test_losses_on_text_that_was_read_are_marked_and_explained(places: Path) -> None:
+    for name, read in (("new", (0.0, "")), ("reader", (0.94, "parent"))):
+        run = record(places, "stopped", name=name, read=read).run
+        view = RunView(run, run.status())
+        shown = run_lines(view, read_details(run), 120, bits=False).plain
+        assert ("best †" in shown) == (name == "reader")
+        assert ("† parent, from which training starts, has read 94 % of the held-out" in shown) == (name == "reader")
+        assert ("†" in best_loss(view.status, False)) == (name == "reader")
+        (loss,) = [each for each in losses_to_beat((), (view,), view.text) if each.is_run]
+        assert ("† read" in unit_words("nats", [loss])) == (name == "reader")
 
 
 async def test_details_are_read_again_when_the_run_went_on_unseen(three: list[Recorded], places: Path) -> None:

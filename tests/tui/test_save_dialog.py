@@ -81,6 +81,7 @@ async def test_charts_and_screenshots_are_saved(places: Path, monkeypatch: pytes
         await app.until(lambda: app.screen is app.mode and Path(name).exists())
 
     async with driven(places, (120, 30)) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         await app.shows("one", "two")
         await app.press("a", "ctrl+s")

@@ -190,6 +190,7 @@ async def test_a_mode_gets_the_theme_that_was_chosen_while_it_was_hidden(
         reparse(sheet)
 
     async with driven(places) as app:
+        app.app.go("runs")
         await app.in_mode("runs")
         app.app.go("train")
         await app.in_mode("train")

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.app import App, ComposeResult
@@ -22,7 +23,7 @@ from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.training.commands import Command
-from charlstm.training.events import Finished, Resumed, Sampled, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
 from charlstm.training.verdict import NextStep
@@ -39,7 +40,7 @@ from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
-from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, run_result
+from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, progress, run_result, train_curve_words
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
@@ -456,6 +457,94 @@ def card_of(
 def test_each_step_that_a_verdict_names_has_a_key() -> None:
     assert set(STEP_ACTIONS) == set(NextStep)
     assert {BY_ID[action].mode for action in STEP_ACTIONS.values()} == {"train"}
+
+
+def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_path: Path) -> None:
+    """Three steps from a model, from 1.108 to 1.094, had a green card: "better than … compressor"."""
+    run = record(tmp_path, "finished", steps=50).run
+    view, references = RunView(run, run.status()), (("order 2", 2.9), ("xz", 2.25))
+
+    def card(last: float, steps: int) -> RunResult:
+        series = RunSeries.of([started(symbols=98, steps_per_epoch=500), validated(0, 2.2)])
+        series.feed([Sampled(step=0, prime="Anna", text=" of the box"), stepped(steps, 2.3), validated(steps, last)])
+        series.feed([Sampled(step=steps, prime="Anna", text=" and the sea")])
+        series.feed([Finished(step=steps, reason="time", best_val=last, best_step=steps, train_seconds=60.0)])
+        return card_of(view, series, run.spec(), False, references)
+
+    poor, good = card(2.19, 3), card(1.8, 600)
+    assert poor.state == "poor"
+    like = "~2.200 → ~2.190 nats after reading 0.6 % of your text: it still writes like the model it began with"
+    assert poor.words == f"{like}. m trains it for more minutes."
+    assert not any(fact.startswith("better than") for fact in poor.facts)
+    assert good.state == "good"
+    assert "~2.200 → ~1.800 nats after reading your text 1.2 times" in good.facts
+    assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
+    assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"step": 0}, "validation before the first step"),
+        ({"step": 9, "planned_steps": 20, "seconds_left": 8.0}, ""),
+        ({"step": 20, "planned_steps": 20, "seconds_left": 3.0}, "validation after the last step"),
+        ({"step": 9, "validated": 0.42}, "final validation 42 %"),
+    ],
+)
+def test_phase_without_steps_is_named_beside_the_progress(tmp_path: Path, status: dict[str, Any], words: str) -> None:
+    run = record(tmp_path, "finished", steps=50).run
+    shown, _ = progress(RunView(run, RunStatus(state="running", alive=True, **status)))
+    assert shown.words == words
+    assert (shown.left is None) == bool(words)
+
+
+def test_card_of_a_run_whose_model_no_step_improved_repeats_no_sample(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", steps=50).run
+    series = RunSeries.of([started(symbols=98), validated(0, 2.2), Sampled(step=0, prime="A", text="b")])
+    series.feed([stepped(3, 2.3), validated(3, 2.4, best=False), Sampled(step=3, prime="A", text="c")])
+    series.feed([Finished(step=3, reason="time", best_val=2.2, best_step=0, train_seconds=60.0, best_whole=True)])
+    card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
+    assert (card.before, card.sample) == ("", "")
+
+
+def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", steps=50).run
+    for whole in (False, True):
+        series = RunSeries.of([started(), validated(0, 4.5), stepped(3, 3.0), validated(3, 2.0)])
+        ended = Finished(step=3, reason="time", best_val=2.0, best_step=3, train_seconds=6.0, best_whole=whole)
+        series.feed([ended])
+        card = card_of(RunView(run, run.status()), series, run.spec(), False, ())
+        assert (f"an estimate: charlstm eval {run.name} reads all of the held-out text" in card.facts) is not whole
+
+
+def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:
+    series = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), Paused(step=7)])
+    series.feed([Controlled(step=7, id="a", command="set-lr", value=0.001)])
+    [rate] = [figure.value for figure in figures(series, None, bits=False) if figure.name == "rate"]
+    assert rate == learning_rate(0.001)
+
+
+def test_training_loss_beside_validation_is_said_to_be_with_dropout(tmp_path: Path) -> None:
+    spec = record(tmp_path, "finished", steps=50, settings=Settings(dropout=0.2)).run.spec()
+    series = RunSeries.of([started(), stepped(5, 4.4)])
+    assert train_curve_words(series, spec, smoothed=True) == ""
+    series.feed([validated(5, 4.0)])
+    words = "train, with dropout and smoothed, may lie above valid"
+    assert train_curve_words(series, spec, smoothed=True) == words
+    plain = replace(spec, settings=Settings(dropout=0.0, weight_drop=0.0))
+    assert train_curve_words(series, plain, smoothed=False) == ""
+
+
+@pytest.mark.parametrize("share", [0.94, 0.04])
+def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: float) -> None:
+    run = record(tmp_path, "finished", read=(share, "novel-1")).run
+    view, series = RunView(run, run.status()), RunSeries.of(read_events(run.events_path))
+    card = card_of(view, series, run.spec(), False, ())
+    assert ("novel-1, from which training starts, has read 94 % of the held-out part" in " ".join(card.facts)) == (
+        share > 0.9
+    )
+    best = next(figure for figure in figures(series, view, False) if figure.name == "best")
+    assert best.value.startswith("†") == (share > 0.9)
 
 
 async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.events import Key, Paste
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
@@ -27,6 +26,7 @@ from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.train import setup_pane
+from charlstm_tui.train.preset_list import PresetFacts, _values
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
@@ -327,7 +327,7 @@ async def test_text_that_the_model_in_the_box_has_read_is_named(
     read = replace(helpful_box, read=0.87)
     monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: read)
     async with setup_for(tmp_path, text) as (_app, pilot):
-        await shows(pilot, "The model in the box has read 87 % of this text")
+        await shows(pilot, "Losses will be too low: the model in the box has read 87 %")
         await pilot.press("n")
         await until(pilot, lambda: "has read" not in screen_text(pilot.app))
 
@@ -587,36 +587,6 @@ async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: P
         await shows(pilot, "50 % of the text")
 
 
-async def test_keys_that_were_pressed_before_the_form_is_there_reach_no_field(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a busy machine the form opened after 8 s, and what was typed meanwhile stood in its first field."""
-    note_drawn = SettingsDialog.note_drawn
-    monkeypatch.setattr(SettingsDialog, "note_drawn", lambda dialog: None)  # as long as the form is not drawn
-    monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.0)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
-        dialog = app.screen
-        assert isinstance(dialog, SettingsDialog)
-        before = [field.value for field in dialog.query(Input)]
-        early = [Key(key, key if len(key) == 1 else None) for key in (*"77", "enter", "down", *"5")]
-        early.append(Paste("99"))
-        note_drawn(dialog)
-        await until(pilot, lambda: isinstance(app.focused, Input))
-        for event in early:  # they were pressed before it was shown, and are handled after
-            app.post_message(event)
-        await pilot.press("8")
-        first = dialog.query(SettingRow).first().query_one(Input)
-        await until(pilot, lambda: first.value == "8")
-        assert [field.value for field in dialog.query(Input) if field is not first] == [
-            value for field, value in zip(dialog.query(Input), before, strict=True) if field is not first
-        ]
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-
-
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
 async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own(
     tmp_path: Path, text: Path, size: tuple[int, int]
@@ -858,6 +828,45 @@ async def test_a_speed_measured_beside_other_programs_is_not_scaled_and_is_measu
         pane._probe_while_busy()  # as at the next look
         await pilot.pause()
         assert (len(asked), pane.measuring) == (2, False)
+
+
+def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
+    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
+    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
+    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
+    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
+
+
+async def test_measuring_goes_on_while_the_processor_is_busy(
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at the busy processor ended the count of the simple models, and speeds were unknown for ever."""
+    looked, counted, free = [], [], asyncio.Event()
+
+    async def count(*_: Any) -> Any:
+        counted.append(len(looked))
+        await free.wait()
+        return (("order 0", 3.0),)
+
+    async def answer(*argv: str) -> Any:
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 17_813.0, "kernel": "nn"}
+        figures |= {"slowdown": float(argv[-1]), "crowded": True, "settings": preset("quick").to_dict()}
+        return [{"name": name, **figures} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: looked.append(8.0) or 8.0)
+    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+    monkeypatch.setattr(setup_pane, "baseline_losses", count)
+    monkeypatch.setattr(setup_pane, "run_command", answer)
+    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
+        pane = app.screen.setup  # type: ignore[attr-defined]
+        await until(pilot, lambda: counted and pane.busy)
+        assert all(each.measuring and each.memory for each in pane.preset_facts())  # memory needs no measuring
+        for _ in range(3):
+            pane._probe_while_busy()
+            await pilot.pause()
+        free.set()
+        await shows(pilot, "~17,813", "~1:00")
+        assert counted == [1]
 
 
 async def test_measuring_goes_on_beside_a_paused_run(

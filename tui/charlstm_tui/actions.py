@@ -147,9 +147,10 @@ ACTIONS: tuple[Action, ...] = (
       words="load text"),
     A("corpus", "find", "slash", "filter", "Show only the texts whose name has this in it.", footer=3),
     A("corpus", "licence", "l", "licence", "Leave out a Project Gutenberg header and licence, or keep them.", footer=4),
-    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=5),
-    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=6),
-    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=7),
+    A("corpus", "lines", "p", "lines", "Join the lines of wrapped prose into paragraphs, or keep them.", footer=5),
+    A("corpus", "held_out", "h", "held out", "Hold out the end of the text, or blocks spread over it.", footer=6),
+    A("corpus", "clean", "n", "clean", "Clean the text: soft hyphens, odd spaces and form feeds.", footer=7),
+    A("corpus", "encoding", "e", "encoding", "Choose the encoding by how a line of the text reads in it.", footer=8),
     # ---- Train, in all of its states
     A("train", "previous_run", "comma", "previous run", "Look at the previous run.", footer=8),
     A("train", "next_run", "full_stop", "next run", "Look at the next run."),
@@ -177,7 +178,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
     A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
     A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
-    A("train.live", "finish", "f", "finish", "Lower the rate to zero within half a minute, then end.", footer=7),
+    A("train.live", "finish", "f", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
     A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
     A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after

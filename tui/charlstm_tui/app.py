@@ -21,12 +21,12 @@ from textual.color import Color
 from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.errors import NoWidget
-from textual.events import Event, MouseDown
+from textual.events import Event, MouseDown, Paste
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Input, TextArea
 
-from charlstm import user_files
+from charlstm import paths, user_files
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.control import send_command
@@ -41,6 +41,7 @@ from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
 from charlstm_tui.palette import Actions, Palette, ThemePicker
+from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import Format
@@ -138,7 +139,7 @@ class CharLSTMApp(ModeApp):
 
     # ---- in
     def on_mount(self) -> None:
-        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in self.unfinished])
+        exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in list(self.unfinished)])
         switch_threads_quickly()
         search_garbage_rarely()
         self.watcher.read()
@@ -165,7 +166,31 @@ class CharLSTMApp(ModeApp):
         elif self.runs_state.live:
             self.attach(self.runs_state.live[0].path)
         else:
-            self.go("runs" if runs else "corpus")
+            self._open_last()
+
+    def _open_last(self) -> None:
+        """Open what was worked on last, a text or a run, and without any the texts to choose from."""
+        used = {run.path: max(run.created, run.status.updated) for run in self.runs_state.runs if not run.problem}
+        last = max(used, key=lambda path: used[path], default=None)
+        text = self._last_text(0.0 if last is None else used[last])
+        if text is not None:
+            self.open_session(text)
+        elif last is not None:
+            self.attach(last)
+        else:
+            self.go("corpus")
+
+    def _last_text(self, since: float) -> Path | None:
+        """The session that was worked on last, if that was after ``since`` (Unix seconds)."""
+        folders = [*(paths.state_dir(make=False) / "sessions").glob("*")]
+        folders += [run.run.sessions_dir for run in self.runs_state.runs]
+        with contextlib.suppress(OSError):
+            if any(path.stat().st_mtime > since for folder in folders for path in folder.glob("*.json")):
+                from charlstm_tui.player.saved_sessions import left_off  # 0.2 s, which Generate takes anyway
+
+                session = left_off(self.start_options.runs_dir, since)
+                return None if session is None else session.path
+        return None
 
     def _show_missing_run(self, run: str) -> None:
         if self.mode_screen is not None:
@@ -181,8 +206,12 @@ class CharLSTMApp(ModeApp):
             )
 
     async def on_event(self, event: Event) -> None:
-        """Pass over a press of the mouse on what is just being taken away, such as a notification whose time is up:
-        Textual would look for its parent."""
+        """Take the control characters out of a paste. Pass over a press of the mouse on what is just being taken away,
+        such as a notification whose time is up: Textual would look for its parent."""
+        if isinstance(event, Paste) and not event.is_forwarded:
+            event.text, left_out = without_controls(event.text)
+            if left_out:
+                self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
         if isinstance(event, MouseDown) and not event.is_forwarded:
             with contextlib.suppress(NoWidget):
                 widget, _ = self.get_widget_at(event.x, event.y)
@@ -308,6 +337,7 @@ class CharLSTMApp(ModeApp):
             "Quit although a session is not saved?",
             f"{self.not_saved} At the end a copy is put into the app's own folder, if that is possible.",
             [Choice("l", "leave without it", "leave"), Choice("c", "stay", None)],
+            cursor=1,
         )
         self.push_screen(self._quitting, lambda answer: None if answer is None else self._quit_unless_training())
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.events import Event, Resize, ScreenResume
+from textual.events import Event, Key, Paste, Resize, ScreenResume
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
@@ -35,7 +35,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
-from charlstm_tui.ordered_keys import OrderedKeys
+from charlstm_tui.ordered_keys import OrderedKeys, TakesKeys
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
@@ -90,8 +90,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.not_saved = ""
         """Why a session of Generate is not saved, as long as it is not."""
         self.unfinished: list[Callable[[], str]] = []
-        """What takes longer than an exit may take: to be called after the app has exited, one after the other, each of
-        which gives a sentence to print."""
+        """What is to be called before the process ends, one after the other, each of which gives a sentence to print:
+        it saves what is not saved, which may take longer than an exit may take."""
         self.play_again = False
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None
@@ -466,6 +466,11 @@ class View(SafeWorkers, Widget):
         """What is copied while nothing is selected; ``None`` for nothing."""
         return None
 
+    @property
+    def opens(self) -> bool:
+        """Whether something is being opened here that is not there yet: a key that nothing acts on now waits for it."""
+        return False
+
     def in_turn(self, action: Callable[[], None]) -> None:
         """Do something with what is selected, when the keys before have acted."""
         action()
@@ -484,7 +489,7 @@ class View(SafeWorkers, Widget):
         self.post_message(self.Said("", only=sentence))
 
 
-class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
+class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::
@@ -714,6 +719,16 @@ class ModeScreen(SafeWorkers, CoveringScreen, Screen[None]):
     def ready(self) -> bool:
         """Whether keys can do something: the screen has all of its parts, and the app is not about to exit."""
         return self.is_mounted and not self.charlstm.exiting and not self.detached and self.view.is_mounted
+
+    @property
+    def opens(self) -> bool:
+        """See :attr:`View.opens`."""
+        return self.view.opens
+
+    def keys_wait(self, event: Key | Paste) -> bool:
+        if self.charlstm.exiting or self.detached or (self.ready and not self.opens):
+            return False
+        return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
         return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))

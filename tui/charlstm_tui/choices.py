@@ -13,7 +13,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
 from charlstm.storage import FileStamp
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import Lines, TextOptions
 from charlstm.text.sources import folder_files
 
 Stamps = tuple[tuple[str, FileStamp], ...]
@@ -41,6 +41,7 @@ class CorpusChoice:
     source: str
     name: str
     strip_boilerplate: bool = False
+    lines: Lines = "keep"
     clean: bool = False
     split: Literal["tail", "blocks"] = "tail"
     encoding: str | None = None
@@ -50,7 +51,9 @@ class CorpusChoice:
 
     def options(self) -> TextOptions:
         """The same for ``open_corpus``."""
-        return TextOptions(strip_boilerplate=self.strip_boilerplate, clean=self.clean, encoding=self.encoding)
+        return TextOptions(
+            strip_boilerplate=self.strip_boilerplate, lines=self.lines, clean=self.clean, encoding=self.encoding
+        )
 
 
 def file_stamps(choice: CorpusChoice) -> Stamps | None:

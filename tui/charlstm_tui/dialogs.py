@@ -20,6 +20,7 @@ from textual.widgets.option_list import Option
 
 from charlstm.display import visible
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
@@ -41,7 +42,7 @@ USUAL_WIDTH, MOST_WIDTH = 64, 100
 """Columns of a dialog, and of one with long lines, where the terminal has as many."""
 
 
-class Dialog(CoveringScreen, ModalScreen[Any]):
+class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from charlstm.display import duration, loss_figure, scientific, visible
 from charlstm.errors import CharLSTMError
+from charlstm.runs.status import RunStatus
 from charlstm.text.baselines import BASELINES
 from charlstm.training.events import ESTIMATE
 from charlstm_tui.run_watcher import RunsState
@@ -102,6 +103,18 @@ def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 
     if not math.isfinite(nats):
         return "not finite"
     return f"{'' if whole else ESTIMATE}{loss_figure(nats / math.log(2) if bits else nats, decimals)}"
+
+
+def from_bits(value: float, bits: bool) -> float:
+    """A surprise or an entropy, which is given in bits, in bits or in nats."""
+    return value if bits else value * math.log(2)
+
+
+def best_loss(status: RunStatus, bits: bool, *, decimals: int = 2) -> str:
+    """The best loss of a run, with its mark: ``†`` where its model had read the held-out part, else ``~`` before an
+    estimate."""
+    figure = loss(status.best_val, bits, decimals=decimals)
+    return f"{status.mark}{figure}" if figure[0].isdigit() else figure
 
 
 def unit(bits: bool) -> str:

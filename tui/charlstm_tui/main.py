@@ -74,8 +74,8 @@ def command(
     """Train a character-level LSTM on any text, follow the training, and generate text with it.
 
     TEXT is a file, a folder of texts, or a built-in text such as python-reference; a saved session (.json) is continued
-    instead. Without arguments the app opens where you left off: at the run that is training, else at your
-    runs, else at the texts to choose from.
+    instead. Without arguments the app opens where you left off: at the run that is training, else at the text or
+    the run that you worked on last, else at the texts to choose from.
     """
     if keys:
         from charlstm_tui.keymap import written_keys  # which imports Textual

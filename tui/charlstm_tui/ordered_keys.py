@@ -7,7 +7,6 @@ next keys of a quick typist, or a paste, and sent them to the widget that had th
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from contextlib import ExitStack
@@ -16,15 +15,15 @@ from textual.app import App
 from textual.events import Event, Key, Paste
 from textual.message import Message
 from textual.message_pump import MessagePump
-from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, TextArea
 
-LONGEST_WAIT = 2.0
-"""Seconds after which the next key is handled in any case."""
-CHECK_INTERVAL = 0.05
-"""Seconds between two looks at whether the widget that a key was sent to has gone, while other keys wait."""
+LONGEST_WAIT = 15.0
+"""Seconds after which keys that wait are left out, so that the next ones act. Opening a form of many parts took 8 s on
+a busy machine; a key that does not wait for it acts on what stands below, where it may delete a run."""
+CHECK_INTERVAL = 0.02
+"""Seconds between two looks, while keys wait, at whether what they wait for is there or has gone."""
 
 FOLLOW_AFTER = 0.05
 """Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""
@@ -36,34 +35,12 @@ class KeyHandled(Message, verbose=True):
     """Follows a key from the focused widget through its parents to the app: when it arrives, the key was handled."""
 
 
-class KeysWhenShown:
-    """A screen that takes no key that was pressed before it could be seen, except Esc: a form with many parts may
-    take seconds to open on a busy machine, and what is typed meanwhile is not meant for its first field. One of its
-    parts is a :class:`DrawnTitle`."""
+class TakesKeys:
+    """A screen that may have keys wait once it is there."""
 
-    shown_at = math.inf
-    """When it was drawn first, by the clock of Textual's messages."""
-    is_ready = False
-    """Whether a part of it has the focus; keys that were pressed since it was drawn wait for that."""
-
-    def note_drawn(self) -> None:
-        """The screen is being drawn: what is pressed from now on is meant for it."""
-        self.shown_at = min(self.shown_at, Message().time)
-
-    def take_keys(self) -> None:
-        """The part that is to get the keys has the focus."""
-        self.note_drawn()
-        self.is_ready = True
-
-
-class DrawnTitle(Static):
-    """The title of a screen that takes keys when it is drawn. A callback after the first frame would come too late: on
-    a busy machine a person, and a test, sees the frame long before."""
-
-    def render_line(self, y: int) -> Strip:
-        if isinstance(self.screen, KeysWhenShown):
-            self.screen.note_drawn()
-        return super().render_line(y)
+    def keys_wait(self, event: Key | Paste) -> bool:
+        """Whether the key waits for what is being opened here."""
+        return False
 
 
 class OrderedKeys(App[None]):
@@ -78,6 +55,7 @@ class OrderedKeys(App[None]):
         self._again = False  # whether it has to go a second time
         self._sent_at = 0.0
         self._check: Timer | None = None  # while keys wait
+        self._waits_since = 0.0  # for what is being opened; 0 while no key waits for that
         self._put_off = ExitStack()  # holds Textual's batch while drawing is put off
         self._draw_at = 0.0
 
@@ -86,24 +64,26 @@ class OrderedKeys(App[None]):
             await super().on_event(event)
             return
         self._keys.append(event)
-        if self._following is None:
+        if self._following is None and not self._waits_since:
             await self._handle_keys()
-            return
-        self._send_following(self._following)
-        if self._check is None:
+        if self._following is not None and self._keys:
+            self._send_following(self._following)
+        if self._keys and self._check is None:
             self._check = self.set_interval(CHECK_INTERVAL, self._check_target)
 
     async def _handle_keys(self) -> None:
         self._following = None
         self._put_off_drawing()
         while self._keys and self._following is None:
-            screen, event = self.screen, self._keys[0]
-            if isinstance(screen, KeysWhenShown) and not screen.is_ready and not _is_escape(event):
-                self._follow(screen)
+            event = self._keys[0]
+            if self._must_wait(event):
+                self._waits_since = self._waits_since or time.monotonic()
+                return
+            if self._waits_since:  # first what the screen still has to do, such as setting the focus
+                self._waits_since = 0.0
+                self._follow(self.screen)
                 return
             self._keys.popleft()
-            if self._is_too_early(event):
-                continue
             await super().on_event(event)
             target = self.focused or self.screen
             if not event.is_forwarded:  # an action was carried out
@@ -115,10 +95,12 @@ class OrderedKeys(App[None]):
             self._check.stop()
             self._check = None
 
-    def _is_too_early(self, event: Key | Paste) -> bool:
-        """Whether the event came before the screen that would get it was shown."""
+    def _must_wait(self, event: Key | Paste) -> bool:
+        """Whether the screen is not there yet that is to get the key, or is opening something."""
         screen = self.screen
-        return isinstance(screen, KeysWhenShown) and event.time < screen.shown_at and not _is_escape(event)
+        if not screen.is_mounted:
+            return True
+        return isinstance(screen, TakesKeys) and not _is_typed(event, self.focused) and screen.keys_wait(event)
 
     def _put_off_drawing(self) -> None:
         """While the same key waits again and again, as when it is held, draw only every :data:`DRAW_EVERY` seconds: it
@@ -155,24 +137,24 @@ class OrderedKeys(App[None]):
         if self._again:  # what a widget does after a key, such as submitting a line, is a message that comes behind it
             self._again = False
             self._follow(self._target)
-        elif not self.screen.is_mounted:
-            self._follow(self.screen)  # which reads messages once it has its parts
         else:
             await self._handle_keys()
 
     async def _check_target(self) -> None:
-        """Handle the next key if the widget that was to handle the one before it has gone."""
+        """Handle the next key if what it waits for is there, or the widget has gone that had the one before."""
         if not self.screen_stack:  # the app is ending
             return
         self._put_off_drawing()
         gone = isinstance(self._target, Widget) and not self._target.is_attached
-        if gone or time.monotonic() - self._sent_at > LONGEST_WAIT:
-            self._again = False
-            await self._handle_keys()
-
-
-def _is_escape(event: Key | Paste) -> bool:
-    return isinstance(event, Key) and event.key == "escape"
+        if time.monotonic() - (self._waits_since or self._sent_at) > LONGEST_WAIT:
+            left_out, self._waits_since = len(self._keys), 0.0
+            self._keys.clear()
+            keys = "1 key" if left_out == 1 else f"{left_out} keys"
+            self.notify(f"Left out {keys}: what should get them did not open within {LONGEST_WAIT:.0f} s.")
+        elif not (gone or self._waits_since):
+            return
+        self._again = False
+        await self._handle_keys()
 
 
 def _is_typed(event: Key | Paste, target: object) -> bool:

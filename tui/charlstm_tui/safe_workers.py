@@ -33,6 +33,10 @@ class SafeWorkers(_Node):
         """As of Textual (``@work`` calls it too), but an exception does not end the app."""
         return super().run_worker(*args, **{**options, "exit_on_error": False})
 
+    def works_at(self, *groups: str) -> bool:
+        """Whether one of its workers of these groups has not ended."""
+        return any(each.node is self and each.group in groups and not each.is_finished for each in self.workers)
+
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         error = event.worker.error
         if event.state is WorkerState.ERROR and error is not None:

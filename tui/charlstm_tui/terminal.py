@@ -16,40 +16,46 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
+from textual.drivers import linux_driver
+from textual.events import Paste
 from textual.message import Message
 
+from charlstm_tui.pastes import PasteReader
 from charlstm_tui.process import exit_at_the_latest
 from charlstm_tui.terminal_background import BackgroundQuestion
-
-if sys.platform != "win32":
-    from textual.drivers import linux_driver
 
 
 def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) -> None:
     """Call ``end(exit code)`` on the event loop when a signal asks for the end, or the terminal goes away; and
     ``finish()``, before the process is ended by force.
 
-    Must be called from the event loop; does nothing for signals outside the main thread, or on Windows.
+    Must be called from the event loop; does nothing for signals outside the main thread.
     """
-    if os.name == "nt" or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
     loop = asyncio.get_running_loop()
 
     def end_app(code: int) -> None:
+        # At once, as the loop may wait for good: Textual's queue of writes is full, and the terminal takes no output.
         exit_at_the_latest(code, finish)
-        end(code)
-
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        loop.add_signal_handler(number, end_app, 128 + number)
-
-    def hung_up() -> None:
-        # At once, as the loop may wait for good: Textual's queue of writes is full, and its thread has ended.
-        exit_at_the_latest(128 + signal.SIGHUP, finish)
         if not loop.is_closed():
-            loop.call_soon_threadsafe(end, 128 + signal.SIGHUP)
+            loop.call_soon_threadsafe(end, code)
+
+    def signalled(number: int, frame: object) -> None:
+        if loop.is_closed():
+            signal.signal(number, before[signal.Signals(number)])
+            signal.raise_signal(number)
+        else:
+            end_app(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    for number in numbers:
+        loop.remove_signal_handler(number)  # that of Textual's driver for browsers
+    before = {number: signal.signal(number, signalled) for number in numbers}  # the loop would call one of its own
 
     web = os.environ.get("TEXTUAL_DRIVER")  # its input is a pipe, which the server closes when it ends
     if sys.__stdin__ is not None and (web or sys.__stdin__.isatty()):
+        hung_up = partial(end_app, 128 + signal.SIGHUP)
         watch = threading.Thread(
             target=_watch, args=(sys.__stdin__.fileno(), hung_up), name="charlstm-hangup", daemon=True
         )
@@ -57,31 +63,49 @@ def exit_on_signals(end: Callable[[int], None], finish: Callable[[], object]) ->
 
 
 def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
-    """Ignore input that no terminal should send, with which Textual would end in an error: bytes that are not UTF-8,
-    and a report of an empty screen; and late answers to ``question``.
+    """Read input with :func:`tolerant_parser`, and bytes that are not UTF-8. Call it before the app starts."""
+    parser = tolerant_parser(question)
+    module = sys.modules[linux_driver.XTermParser.__module__]
+    for place in (module, linux_driver):  # the first is for drivers that are not imported yet: that of a browser
+        vars(place)["XTermParser"] = parser
+    linux_driver.getincrementaldecoder = lambda encoding: partial(codecs.getincrementaldecoder(encoding), "replace")
 
-    What was typed before the question was answered comes first. Call it before the app starts; does nothing on Windows.
-    """
-    if os.name == "nt":
-        return
+
+def tolerant_parser(question: BackgroundQuestion | None = None) -> type[linux_driver.XTermParser]:
+    """Textual's parser of input, but whatever is pasted is text, and what no terminal should send, with which Textual
+    would end in an error, such as a report of an empty screen, is ignored; so are late answers to ``question``. What
+    was typed before the question was answered comes first."""
 
     class Parser(linux_driver.XTermParser):
+        def __init__(self, debug: bool = False) -> None:
+            super().__init__(debug)
+            self.pastes = PasteReader()
+
         def parse_mouse_code(self, code: str) -> Message | None:
             if not all((self.terminal_size or (1,)) + (self.terminal_pixel_size or (1,))):
                 self.terminal_pixel_size = None  # the size of a cell is unknown: the mouse is counted in cells
             return super().parse_mouse_code(code)
 
         def feed(self, data: str) -> Iterator[Message]:
-            if question is not None and data:
+            if not data:
+                yield from super().feed(data)
+                return
+            if question is not None:
                 data = question.without_answers(data)
-                if not data:  # which would be the end of the input
-                    return
-            yield from self._tolerant(super().feed(data))
+            for part, is_pasted in self.pastes.read(data):
+                if is_pasted:
+                    yield Paste(part)
+                elif part:
+                    yield from self._tolerant(super().feed(part))
+                else:
+                    super(linux_driver.XTermParser, self).__init__()  # forget the sequence that began the paste
 
         def tick(self) -> Iterator[Message]:
             if question is not None and question.typed:
                 typed, question.typed = question.typed, ""
-                yield from self._tolerant(super().feed(typed))
+                yield from self.feed(typed)
+            if (pasted := self.pastes.overdue()) is not None:
+                yield Paste(pasted)
             yield from self._tolerant(super().tick())
 
         def _tolerant(self, messages: Iterable[Message]) -> Iterator[Message]:
@@ -90,8 +114,7 @@ def tolerate_invalid_input(question: BackgroundQuestion | None = None) -> None:
             except (ValueError, ArithmeticError, LookupError, TypeError, StopIteration):
                 self.__init__()  # type: ignore[misc]  # forget the sequence that made no sense
 
-    linux_driver.XTermParser = Parser  # type: ignore[misc]
-    linux_driver.getincrementaldecoder = lambda encoding: partial(codecs.getincrementaldecoder(encoding), "replace")
+    return Parser
 
 
 def _watch(descriptor: int, hung_up: Callable[[], None]) -> None:

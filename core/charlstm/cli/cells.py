@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,14 +17,14 @@ from charlstm.cli.options import (
     integer_option,
     model_and_text_options,
     model_argument,
+    optional_text_argument,
     refuse_unused,
-    text_argument,
     usage_errors,
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
-from charlstm.insight.sample import READ_CHARS, step_words
+from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ COLOURED_CHARS = 1_500
 
 PROBE_CELLS = 8
 """Cells of a probe that are shown."""
+
+MARKS = {"no better than chance": "chance", "too few to tell": "too few"}
+"""How the verdict on a cell that follows nothing stands beside its score."""
 
 LEVEL_STYLES: tuple[dict[str, Any], ...] = (
     {"fg": "blue", "bold": True, "italic": True},
@@ -55,6 +59,7 @@ LEVEL_MARKS = ("=", "-", " ", "+", "#")
 
 @click.command(
     epilog=examples(
+        "charlstm cells RUN",
         "charlstm cells RUN novel.txt",
         r"charlstm cells RUN novel.txt --feature 'question=[^.?!]*\?'",
         "charlstm cells RUN novel.txt --probe 'inside quotes'",
@@ -64,7 +69,7 @@ LEVEL_MARKS = ("=", "-", " ", "+", "#")
     )
 )
 @model_argument
-@text_argument
+@optional_text_argument
 @click.option(
     "--feature",
     "patterns",
@@ -95,18 +100,22 @@ def cells(
 ) -> None:
     """Find the cells of MODEL that follow features of TEXT, such as being inside quotes.
 
-    Cells are chosen on the first half of the first 50,000 characters of TEXT and scored on the second, at up to 10,000
-    evenly spaced characters of each. auc: 0.5 is guessing and 1 perfect, 0 perfect the other way round, which is
-    printed as 1.00, low; r: Pearson's correlation. chance is what the best cell reaches for copies of the feature that
-    are shifted along the text, which no cell follows.
+    50,000 characters are read, in blocks from all over TEXT (--max-chars changes how many). Cells are chosen on every
+    second block and scored on the others, at up to 10,000 characters of each half. Without TEXT, a run is measured on
+    its own held-out part. auc: 0.5 is guessing and 1 perfect, 0 perfect the other way round, which is printed as 1.00,
+    low; r: Pearson's correlation. ± is two standard errors. chance is what the best cell reaches for copies of the
+    feature that are shifted along the text, which no cell follows. A score that rests on fewer than 20 spans of the
+    feature is too few to tell.
 
-    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, chance, low and high
-    (the cell's range), where_true and where_false (its mean), chars, places and step (on what and in which model it was
-    found); with --snapshots of feature, cell, kind, step, score, chance and named_at; with --show of char and state.
+    With --json: a list with feature, cell [layer, index] (counted from 1), kind (auc or r), score, margin (its ±),
+    spans, chance, verdict, low and high (the cell's range), where_true and where_false (its mean), chars, places and
+    step (on what and in which model it was found); with --snapshots of feature, cell, kind, step, score, chance and
+    named_at; with --show of char and state.
     """
     from charlstm.insight.cells import name_cells, probe, sample_cells, score_in_models
     from charlstm.insight.features import pattern_feature, text_features
     from charlstm.runs.models import find_model
+    from charlstm.runs.own_text import text_for_cells
 
     if through_snapshots and (probed is not None or given.snapshot is not None):
         raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
@@ -119,17 +128,19 @@ def cells(
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()
-    usual = COLOURED_CHARS if shown is not None else READ_CHARS
-    content, source = given.start_of_text(loaded, usual)
     if shown is not None:
+        content, source = given.own_or_start_of_text(loaded, text_for_cells, given.max_chars or COLOURED_CHARS)
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
         return
+    content, source = replace(given, max_chars=None).own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
 
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
 
     with ProgressBar() as bar:
-        sample = sample_cells(loaded, content, features, progress=bar.stage("reading the text"))
+        sample = sample_cells(
+            loaded, content, features, max_chars=given.max_chars or READ_CHARS, progress=bar.stage("reading the text")
+        )
     if probed is not None:
         one = name_cells(sample.only(probed))[0]
         _print_probe(probe(sample, probed), one, source, as_json)
@@ -156,7 +167,10 @@ def cells(
             "cell": list(each.cell),
             "kind": each.kind,
             "score": each.score,
+            "margin": each.margin,
+            "spans": each.spans,
             "chance": each.chance,
+            "verdict": each.verdict,
             "low": each.low,
             "high": each.high,
             "where_true": each.where_true,
@@ -196,21 +210,22 @@ def named_pattern(text: str) -> tuple[str, str]:
 
 
 def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
+    from charlstm.insight.cells import FEWEST_SPANS
+
     if not found:
         return ["The text has no feature that is frequent in both of its halves: give a longer one."]
     rows = [
         [
             each.feature,
             cell_name(each.cell),
-            each.score_words if each.above_chance else f"{each.score_words.split(',')[0]} (chance)",
+            each.score_words if each.above_chance else f"{each.score_words.split(',')[0]} ({MARKS[each.verdict]})",
             f"{each.chance:.2f}",
-            "" if each.where_true is None else f"{each.where_true:.1f}",
-            "" if each.where_false is None else f"{each.where_false:.1f}",
+            f"{each.spans:,}",
             f"{each.low:.1f} to {each.high:.1f}".replace("-0.0", "0.0"),
         ]
         for each in found
     ]
-    titles = ["feature", "cell", "score, where true", "chance", "true", "false", "range"]
+    titles = ["feature", "cell", "score, where true", "chance", "spans", "range"]
     best = found[0]
     clamp = f"{cell_name(best.cell)}={best.end_of_range:g}"
     return [
@@ -218,9 +233,11 @@ def _cell_lines(found: list[NamedCell], source: str, model: str) -> list[str]:
         "",
         *paragraph(
             f"{_sample_words(best, source)} Score: the AUC (0.50 guessing, 1.00 perfect) and whether the cell is high "
-            "or low where the feature is true; r: Pearson's correlation. Chance: what the best of all cells reaches "
-            "for shifted copies of the feature. True, false: the mean state where the feature is; range: from the 1st "
-            "to the 99th percentile; both are of these characters. To hold the first cell at the end of its range:"
+            "or low where the feature is true; r: Pearson's correlation; ±: two standard errors. Chance: what the best "
+            "of all cells reaches for shifted copies of the feature; (chance) stands where no cell is better by more "
+            f"than ±. Spans: how often the feature was true where it was scored; below {FEWEST_SPANS} (too few) "
+            "nothing can be told. Range: the cell's states, from the 1st to the 99th percentile. To hold the first "
+            "cell at the end of it:"
         ),
         f"  {shell_command('generate', model, '--clamp', clamp)}",
     ]
@@ -230,8 +247,8 @@ def _sample_words(named: NamedCell, source: str) -> str:
     """On what and in which model a cell was found: another text or step may name another one."""
     model = f" Model {step_words(named.step)}." if named.step is not None else ""
     return (
-        f"Chosen on the first half of {source}, and scored on the second, at {named.places_words} characters of "
-        f"each.{model}"
+        f"{named.chars:,} characters from all over {source}: chosen on every second block of them, and scored on the "
+        f"others, at {named.places_words} characters of each half.{model}"
     )
 
 
@@ -278,9 +295,10 @@ def _print_scores(
     about = ["The text has no feature that is frequent in both of its halves: give a longer one."]
     if found:
         about = paragraph(
-            f"Score after so many steps, of the cells that were named in the model at step {named_at:,}, on the second "
-            f"half of {source}, at {found[0].places_words} characters of it. Counted so that more is better also for a "
-            "cell that is low: auc from 0.5 to 1, r from 0. A score that is not above chance means nothing"
+            f"Score after so many steps, of the cells that were named in the model at step {named_at:,}, on the half "
+            f"of {found[0].chars:,} characters from all over {source} on which they were not chosen. Counted so that "
+            "more is better also for a cell that is low: auc from 0.5 to 1, r from 0. ±: two standard errors. A score "
+            "that is not above chance by more than that means nothing"
             + (", and (chance) stands where no step has a better one." if within else ".")
             + (
                 f" {left} of {len(scores)} steps have no space here; in a file or a pipe all are printed."
@@ -304,9 +322,12 @@ def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> No
     lines = table(["cell", "weight"], shown[:PROBE_CELLS], right=("cell", "weight")) if shown else []
     count = len(found.cells)
     first = f"these {PROBE_CELLS} {found.scores[PROBE_CELLS - 1]:.3f}; " if count > PROBE_CELLS else ""
-    together = f"{first}all {count} together {found.score:.3f}" if count else "no cells together do better"
+    together = (
+        f"{first}all {count} together {found.score:.3f} ±{found.margin:.3f}" if count else "no cells together do better"
+    )
     lines += [
-        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f}; {together}",
+        f"“{found.feature}”, auc: cell {cell_name(one.cell)} alone {one.turned():.3f} ±{one.margin:.3f}; {together}",
+        f"on {one.spans_words}",
         *paragraph(_sample_words(one, source)),
     ]
     print_result(as_json, rows, "\n".join(lines))

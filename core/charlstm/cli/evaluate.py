@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -52,10 +53,12 @@ from charlstm.cli.output import (
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
+from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import numpy.typing as npt
 
     from charlstm.generation.novelty import Match
@@ -133,8 +136,10 @@ def eval_(
     --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
     learns is forgotten afterwards: MODEL does not change.
 
-    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown"}, and with --dynamic {"dynamic"}, an object
-    with "strength" and the same figures. `nats` is the old name of `loss` and will be dropped in the next version.
+    With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
+    --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
+    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is
+    the old name of `loss` and will be dropped in the next version.
     """
     from charlstm.text.batches import known_spans
 
@@ -154,8 +159,7 @@ def eval_(
     if part is not None or not given.text:
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    if given.text or part in (None, "validation", "test"):
-        _warn_if_trained_on(given, loaded, corpus, spans, part or "validation")
+    share, by = _what_was_read(given, loaded, corpus, spans, part or "validation")
     if not given.text and spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     read, unknown = known_spans(corpus, loaded.vocabulary, spans or [(0, corpus.chars)])
@@ -177,6 +181,8 @@ def eval_(
         "perplexity": figures.perplexity,
         "chars": figures.chars,
         "unknown": unknown,
+        "read_share": share,
+        "read_by": by,
     }
     shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{part_name}"
     if learnt is not None:
@@ -228,28 +234,29 @@ def score(
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = given.open_model()
     corpus = given.open_text(loaded)
-    _warn_if_trained_on(given, loaded, corpus)
+    _what_was_read(given, loaded, corpus)
     with ProgressBar() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
     report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
+    lines = _file_lines(corpus, scores)
     if as_json:
-        result = _score_result(scores, top)
+        result = _score_result(scores, lines, top)
         if strength is not None:
             result["strength"] = strength
         print_result(True, result)
     elif per_line:
-        for line in _scored_lines(scores):
+        for line in _scored_lines(scores, lines):
             bits = "–" if line["bits_per_char"] is None else f"{line['bits_per_char']:.3f}"
             click.echo(f"{bits:>8}  {visible(line['text'])}")
     elif per_sentence:
-        for sentence in _scored_sentences(scores):
+        for sentence in _scored_sentences(scores, lines):
             one_line = visible(sentence["text"], keep="")
             click.echo(f"{sentence['bits_per_char']:>8.3f}  line {sentence['line']:>6,}  {one_line}")
     else:
-        _print_scores(corpus.name, scores, top)
+        _print_scores(corpus.name, scores, lines, top)
 
 
 @click.command(
@@ -280,53 +287,69 @@ def novelty(
 ) -> None:
     """Find the stretches of TEXT that are copied word for word from another text, and where they come from.
 
-    --model searches the part of its text that a run was trained on, --corpus searches any text.
+    --model searches the part of its text that a run was trained on, --corpus searches any text. Of texts that are not
+    here, such as the books of demo, a model knows every stretch of some 500 characters that it has read, and some
+    shorter ones: those are found too.
 
     With --json: {"chars", "copied", "share", "corpus", "stretches"}.
     """
-    from charlstm.generation.novelty import Novelty, NoveltyIndex
+    from charlstm.generation.novelty import Novelty, NoveltyIndex, with_known_passages
+    from charlstm.text.passages import SURE
 
     if (run is None) == (not sources):
         raise click.UsageError(
             "Give the text to compare with: either --model RUN, for the training text of a run, or --corpus TEXT"
         )
-    spans = None
+    spans, corpus, known, read_as = None, None, None, TextOptions()
     if run is None:
         corpus = load_corpus(sources, TextOptions())
     else:
-        corpus, spans = _own_text(run, runs_dir, "train")
-    options = dataclasses.replace(
-        corpus.options,
-        encoding=encoding,
-        max_chars=None,
-        fold_rare=0,
-        strip_boilerplate=False,
-        pattern=TextOptions().pattern,  # the run's own may not fit the files of another folder
-    )
-    searched_text = load_corpus(text, options)
-    index = NoveltyIndex(corpus, min_length, spans)
-    report = Novelty(index).update(searched_text.text())
-    held_out = 0 if spans is None else corpus.text_chars - sum(stop - start for start, stop in spans)
-    name = visible(corpus.name, keep="")
-    if held_out:
-        print_note(f"The {held_out:,} held-out characters of {name} are not searched")
-    if index.searched < corpus.chars:
-        print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {corpus.name} are searched")
-    stretches = _copied_stretches(searched_text.text(), corpus, report.matches)
+        model = _model_with_passages(run, runs_dir)
+        try:
+            corpus, spans = _own_text(run, runs_dir, "train")
+        except TextError:
+            if model is None or model.passages is None:
+                raise
+        if model is not None and (corpus is None or model.info.get("lineage")):
+            known, read_as = model.passages, model.text_options
+    own = read_as if corpus is None else corpus.options
+    searched_text = load_corpus(text, dataclasses.replace(own.for_another_text(encoding), strip_boilerplate=False))
+    searched = searched_text.text()
+    report, name = None, f"what {run} has read"
+    if corpus is not None:
+        index, name = NoveltyIndex(corpus, min_length, spans), visible(corpus.name, keep="")
+        report = Novelty(index).update(searched)
+        held_out = 0 if spans is None else corpus.text_chars - sum(stop - start for start, stop in spans)
+        if held_out:
+            print_note(f"The {held_out:,} held-out characters of {name} are not searched")
+        if index.searched < corpus.chars:
+            print_note(f"Only the first {index.searched:,} of {corpus.chars:,} characters of {name} are searched")
+    report = with_known_passages(report, searched, known, min_length)
+    if known is not None:
+        print_note(
+            f"What {run} has read {'besides ' if corpus is not None else ''}is not here: stretches below some {SURE} "
+            "characters may be missed"
+        )
+    stretches = _copied_stretches(searched_text, corpus, report.matches)
     if as_json:
         result: NoveltyResult = {
             "chars": report.chars,
             "copied": report.copied,
             "share": report.share,
-            "corpus": corpus.name,
+            "corpus": name if corpus is None else corpus.name,
             "stretches": stretches,
         }
         print_result(True, result)
+        return
+    if not stretches and corpus is None:
+        click.echo(f"Nothing was found in {report.chars:,} characters that {run} is known to have read")
         return
     if not stretches:
         click.echo(f"Nothing is copied: no {min_length} characters in a row of {report.chars:,} are in {name}")
         return
     longest = max(stretch["length"] for stretch in stretches)
+    if corpus is not None and known is not None:
+        name += f", or known from what {run} had read before"
     click.echo(
         f"{percent(report.share)} copied: {report.copied:,} of {report.chars:,} characters are word for word in "
         f"{name}, in {len(stretches):,} {'stretch' if len(stretches) == 1 else 'stretches'}, the longest of {longest:,}"
@@ -334,45 +357,52 @@ def novelty(
     width = max(40, terminal_width() - 40)
     for stretch in sorted(stretches, key=lambda stretch: -stretch["length"])[:top]:
         shown = visible(stretch["text"], keep="")
-        click.echo(
-            f"  {stretch['length']:>6,} characters  from line {stretch['corpus_line']:>7,}  {truncate(shown, width)}"
-        )
+        line = stretch["corpus_line"]
+        origin = f"from line {line:>7,}" if line is not None else "known to be read "
+        click.echo(f"  {stretch['length']:>6,} characters  {origin}  {truncate(shown, width)}")
 
 
 # -- input -------------------------------------------------------------------------------------------------------
 
 
-def _warn_if_trained_on(
+def _what_was_read(
     given: ModelAndText,
     model: Model,
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
-) -> None:
-    """Print a note when the model was trained on much of ``corpus``, or of the ``spans`` of its ``part``.
+) -> tuple[float | None, str | None]:
+    """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note.
 
-    The model file says what it was trained on; if it does not, its training text is searched for.
+    A model of version 0.3 has no passages: its training text is searched for, if it is here.
     """
-    from charlstm.runs.start_models import passages_read
-    from charlstm.text.batches import trained_share, trained_texts
-    from charlstm.text.passages import share_read
-    from charlstm.text.statistics import MIN_OVERLAP, overlap_share
+    from charlstm.runs.start_models import share_read, with_passages
+    from charlstm.text.passages import joined, passages_in
 
-    text_name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
-    spans_or_all = spans or [(0, corpus.chars)]
-    share, _ = trained_share(trained_texts(model.info), corpus, spans_or_all)
-    share = share or share_read(passages_read(model), corpus, spans_or_all)
-    if share < MIN_OVERLAP:
-        try:
+    if model.passages is None:
+        with contextlib.suppress(CharLSTMError):  # the model does not know its text, or the text is gone
             own, train = _own_text(given.model, given.runs_dir, "train")
-            ids = corpus.encoded_for(own.vocabulary)[0]
-        except CharLSTMError:  # the model does not know its text, or the text is gone: the share is unknown
-            return
-        share = overlap_share(ids, spans or [(0, len(ids))], own.ids, train or [(0, own.chars)])
-    if share >= MIN_OVERLAP:
+            known = joined([with_passages(model).passages, passages_in(own, train or [(0, own.chars)])])
+            model = dataclasses.replace(model, passages=known)
+    share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
+    if is_much(share) and (spans is None or part in ("validation", "test")):
+        name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
+        through = f", through {visible(by, keep='')}, from which it started" if by else ""
         print_note(
-            f"The model was trained on {percent(share)} of {text_name}, so the loss on it is lower than on new text"
+            f"The model was trained on {percent(share or 0)} of {name}{through}, so the loss on it is lower than on "
+            "new text"
         )
+    return share, by
+
+
+def _model_with_passages(name: str, runs_dir: Path | None) -> Model | None:
+    """A model with the passages that it has read; ``None`` for a run without a model, whose text is searched alone."""
+    from charlstm.runs.start_models import with_passages
+
+    with contextlib.suppress(CharLSTMError):
+        return with_passages(open_model(name, runs_dir))
+    return None
 
 
 def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tuple[tuple[int, int], ...] | None]:
@@ -463,7 +493,18 @@ def _dynamic_result(
     }
 
 
-def _score_result(scores: Scores, top: int) -> ScoreResult:
+def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
+    """For each character of the text that was scored, which may lack unknown ones, its line in the file."""
+    import numpy as np
+
+    from charlstm.text.corpus import line_numbers
+
+    known = np.array([symbol not in scores.unknown for symbol in corpus.vocabulary.symbols])
+    left_out = len(scores.text) < corpus.chars
+    return line_numbers(corpus, np.flatnonzero(known[corpus.ids]) if left_out else np.arange(corpus.chars))
+
+
+def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
     losses = scores.nats[1:].tolist()
     return {
         "loss": scores.mean_nats,
@@ -478,8 +519,8 @@ def _score_result(scores: Scores, top: int) -> ScoreResult:
         "ranks": [None, *scores.ranks[1:].tolist()],
         "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
         "places": _scored_places(scores, top),
-        "lines": _scored_lines(scores),
-        "sentences": _scored_sentences(scores),
+        "lines": _scored_lines(scores, file_lines),
+        "sentences": _scored_sentences(scores, file_lines),
     }
 
 
@@ -499,16 +540,16 @@ def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
     ]
 
 
-def _scored_lines(scores: Scores) -> list[ScoredLine]:
-    """Each line with the mean loss of its characters, the newline included."""
+def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
+    """Each line, or each paragraph that was joined, with the mean loss of its characters, the newline included."""
     lines: list[ScoredLine] = []
     start = 0
-    for number, line in enumerate(re.findall(r"[^\n]*\n|[^\n]+", scores.text), 1):
+    for line in re.findall(r"[^\n]*\n|[^\n]+", scores.text):
         nats = scores.nats[max(start, 1) : start + len(line)]
         loss = float(nats.mean(dtype="float64")) if len(nats) else None
         lines.append(
             {
-                "line": number,
+                "line": int(file_lines[start]),
                 "chars": len(nats),
                 "loss": loss,
                 "bits_per_char": None if loss is None else loss * BITS_PER_NAT,
@@ -519,26 +560,22 @@ def _scored_lines(scores: Scores) -> list[ScoredLine]:
     return lines
 
 
-def _scored_sentences(scores: Scores) -> list[ScoredSentence]:
+def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredSentence]:
     """Each sentence with the mean loss of its characters."""
-    found: list[ScoredSentence] = []
-    line, counted = 1, 0
-    for sentence in scores.sentences():
-        line, counted = line + scores.text.count("\n", counted, sentence.start), sentence.start
-        found.append(
-            {
-                "line": line,
-                "start": sentence.start,
-                "stop": sentence.stop,
-                "loss": sentence.bits_per_char / BITS_PER_NAT,
-                "bits_per_char": sentence.bits_per_char,
-                "text": scores.text[sentence.start : sentence.stop],
-            }
-        )
-    return found
+    return [
+        {
+            "line": int(file_lines[sentence.start]),
+            "start": sentence.start,
+            "stop": sentence.stop,
+            "loss": sentence.bits_per_char / BITS_PER_NAT,
+            "bits_per_char": sentence.bits_per_char,
+            "text": scores.text[sentence.start : sentence.stop],
+        }
+        for sentence in scores.sentences()
+    ]
 
 
-def _print_scores(name: str, scores: Scores, top: int) -> None:
+def _print_scores(name: str, scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> None:
     from charlstm.generation.scoring import APART
 
     click.echo(
@@ -564,29 +601,30 @@ def _print_scores(name: str, scores: Scores, top: int) -> None:
             heading = f"most surprising; neighbours within {APART} characters, up to {unlisted:.1f} bits, are left out"
         click.echo(heading)
     for place in places:
-        line = scores.text.count("\n", 0, place.position) + 1
+        line = file_lines[place.position]
         before, after = (visible(part, keep="") for part in (place.before, place.after))
         click.echo(f"{place.bits:7.1f} bits  line {line:>6,}  {before:>{APART}}[{symbol(place.char)}]{after}")
 
 
-def _copied_stretches(text: str, corpus: Corpus, matches: tuple[Match, ...]) -> list[CopiedStretch]:
-    """The matches with their positions and line numbers (from 1) in the text and in the corpus."""
+def _copied_stretches(searched: Corpus, corpus: Corpus | None, matches: tuple[Match, ...]) -> list[CopiedStretch]:
+    """The matches with their positions, and line numbers in the files, in the searched text and in the corpus."""
     import numpy as np
 
-    newline = corpus.vocabulary.index("\n")
-    breaks = np.flatnonzero(corpus.ids == newline) if newline is not None and matches else np.empty(0, np.intp)
-    line, position = 1, 0
-    stretches: list[CopiedStretch] = []
-    for match in matches:
-        line, position = line + text.count("\n", position, match.start), match.start
-        stretches.append(
-            {
-                "start": match.start,
-                "length": match.length,
-                "line": line,
-                "corpus_start": match.where,
-                "corpus_line": int(np.searchsorted(breaks, match.where)) + 1,
-                "text": text[match.start : match.stop],
-            }
-        )
-    return stretches
+    from charlstm.text.corpus import line_numbers
+
+    if not matches:
+        return []
+    lines = line_numbers(searched, np.array([match.start for match in matches])).tolist()
+    places = np.array([match.where or 0 for match in matches])
+    corpus_lines = [0] * len(matches) if corpus is None else line_numbers(corpus, places).tolist()
+    return [
+        {
+            "start": match.start,
+            "length": match.length,
+            "line": line,
+            "corpus_start": match.where,
+            "corpus_line": None if match.where is None else corpus_line,
+            "text": searched.text(match.start, match.stop),
+        }
+        for match, line, corpus_line in zip(matches, lines, corpus_lines, strict=True)
+    ]

@@ -24,8 +24,8 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
 from charlstm.display import percent, plural, quoted, table, visible
-from charlstm.errors import GenerationError, TextError
-from charlstm.insight.sample import READ_CHARS, step_words
+from charlstm.errors import GenerationError
+from charlstm.insight.sample import TEXT_CHARS, step_words
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def context(
     """Measure how many characters of context MODEL uses on TEXT.
 
     The loss is measured with only the last characters, and with those of the longest context in random order before
-    them, at evenly spaced places of the first 50,000 characters of TEXT. Without TEXT, a run is measured on its own
+    them, at evenly spaced places of TEXT. Without TEXT, a run is measured on its own
     held-out part. --at may name any position of either. The margin of error comes from drawing these places again with
     repetition.
 
@@ -186,18 +186,9 @@ def context(
 
     if at is not None:
         refuse_unused("--at", "places")
-    usual = None if at is not None else READ_CHARS  # a position may lie anywhere in the text
     loaded = given.open_model()
-    run = None if given.text else given.run
-    if run is not None:
-        if given.encoding is not None:
-            raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        own = text_for_context(run, given.max_chars or usual)
-        content, source = own.text, own.words
-    elif not given.text:
-        raise TextError(f"Give a TEXT to measure {given.model} on: it is not a run, so it has no text of its own")
-    else:
-        content, source = given.start_of_text(loaded, usual)
+    usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
+    content, source = given.own_or_start_of_text(loaded, text_for_context, given.max_chars or usual)
     with ProgressBar() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
@@ -268,14 +259,16 @@ def _influence_lines(found: Influence, text: str, places: Sequence[int]) -> list
     strongest = found.strongest
     if strongest is None:
         return lines
-    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability"]
+    half = max(5, min(20, (terminal_width() - 43) // 2))
+    heads = f"{'against it':>{half}}│for it"
+    lines += ["", "Without a character:", f"{'position':>9}  char  {'loss':>7}  probability  {heads}"]
     largest = float(abs(found.changes).max())
-    width = max(10, min(40, terminal_width() - 42))
     shown = 0
     for n, change in enumerate(found.changes.tolist()):
         if abs(change) >= SHOWN * largest:
             shown += 1
-            bar = "█" * max(1, round(width * abs(change) / largest))
+            bar = "█" * max(1, round(half * abs(change) / largest))
+            bar = f"{'':>{half}}│{bar}" if change > 0 else f"{bar:>{half}}│"
             char, without = quoted(text[found.start + n]), _probability(found.nats + change)
             lines.append(f"{found.start + n:>9,}  {char:<4}  {change:+7.3f}  {without:>11}  {bar}")
     change = found.changes[strongest - found.start]

@@ -214,6 +214,12 @@ class RunRow(TypedDict):
     best_kind: Literal["whole", "estimate"] | None
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains; ``null`` before
     the first validation."""
+    read_share: float | None
+    """The share of the held-out part, 0 to 1, that the model had read before: a loss on it is lower than on new text.
+    ``null`` where that is not known."""
+    read_by: str | None
+    """The model that had read it, from which training started; empty where the training part has the same words.
+    ``null`` where no other model had read it."""
     train_seconds: float
     """Seconds spent in training steps."""
     work_seconds: float
@@ -320,6 +326,10 @@ class InfoResult(TypedDict):
     """Validation loss of the model, in nats per character; ``null`` when the file does not say."""
     loss_kind: Literal["whole", "estimate"] | None
     """As ``best_kind`` of ``runs``; ``null`` where the file does not say."""
+    read_share: float | None
+    """As in ``runs``; ``null`` where the file does not say."""
+    read_by: str | None
+    """As in ``runs``; ``null`` likewise."""
     vocabulary: list[str]
     text_options: dict[str, Any]
     info: dict[str, Any]
@@ -446,6 +456,10 @@ class DynamicResult(TypedDict):
 class EvalResult(LossFigures):
     """How well a model predicts a text, from ``eval``."""
 
+    read_share: float | None
+    """The share of the text, 0 to 1, that the model was trained on; ``null`` where that is not known."""
+    read_by: str | None
+    """The model from which its run started, if that one has read it; else ``null``."""
     dynamic: NotRequired[DynamicResult]
     """Only with --dynamic; the other figures are those of the fixed weights."""
 
@@ -510,13 +524,16 @@ class ScoreResult(LossFigures):
 
 
 class CopiedStretch(TypedDict):
-    """A stretch of a text that is in the corpus word for word."""
+    """A stretch of a text that is in the corpus word for word, or known to be in a text that is not here, such as the
+    books that demo has read."""
 
     start: int
     length: int
     line: int
-    corpus_start: int
-    corpus_line: int
+    corpus_start: int | None
+    """Where the stretch stands in the other text; ``null`` where that text is not here."""
+    corpus_line: int | None
+    """Its line there; ``null`` likewise."""
     text: str
 
 
@@ -546,8 +563,14 @@ class NamedCellRow(TypedDict):
     score: float
     """On the half of the text that had no part in the choice. An ``auc`` below 0.5 and a negative ``r`` mean that the
     cell is low where the feature is high."""
+    margin: float
+    """Two standard errors of the score."""
+    spans: int
+    """How often the feature was true, or above its mean, without a break, in that half."""
     chance: float
     """What the best cell reaches for copies of the feature that are shifted along the text."""
+    verdict: Literal["follows", "no better than chance", "too few to tell"]
+    """``follows`` where the score is above ``chance`` by more than ``margin``; below 20 spans nothing is said."""
     low: float
     """The lower end of the cell's range: the 1st percentile of its state at the characters that were compared."""
     high: float
@@ -558,7 +581,7 @@ class NamedCellRow(TypedDict):
     where_false: float | None
     """The same where it is not true; ``null`` for a graded feature."""
     chars: int
-    """Characters of the text that were read."""
+    """Characters that were read, in blocks from all over the text."""
     places: int
     """At so many characters of each half, evenly spaced, the cell was compared with the feature."""
     step: int | None

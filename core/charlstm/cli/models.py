@@ -23,7 +23,7 @@ from charlstm.cli.options import (
     snapshot_option_to,
 )
 from charlstm.cli.output import check_stdout, print_note, print_result, write_stdout
-from charlstm.display import shell_command, shell_word, symbol, visible
+from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
 
@@ -66,6 +66,8 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         "parameters": config.parameters,
         "loss": loss,
         "loss_kind": None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
+        "read_share": loaded.info.get("read_share"),
+        "read_by": loaded.info.get("read_by"),
         "vocabulary": list(loaded.vocabulary.symbols),
         "text_options": loaded.text_options.to_dict(),
         "info": loaded.info,
@@ -79,8 +81,12 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         f"{config.num_layers} × {config.hidden_size} LSTM, {config.parameters:,} parameters\n"
         f"{config.vocab_size:,} characters: {symbols}{'…' if config.vocab_size > 200 else ''}"
     )
+    share, by = loaded.info.get("read_share"), loaded.info.get("read_by")
+    if isinstance(share, float) and isinstance(by, str):
+        who = "its own training part" if not by else visible(by, keep="")
+        click.echo(f"{'read before':<13} {percent(share)} of the held-out part{f', by {who}' if share else ''}")
     for key, value in loaded.info.items():
-        if value not in (None, "", {}) and key != "val_whole":
+        if value not in (None, "", {}) and key not in ("val_whole", "read_share", "read_by"):
             estimate = key == "val_loss" and result["loss_kind"] == "estimate"
             about = " (estimated from slices of the held-out part)" if estimate else ""
             click.echo(f"{visible(key, keep=''):<13} {_format_info(key, value)}{about}")

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
 
 import click
 from click.core import ParameterSource
@@ -16,14 +16,15 @@ from click.shell_completion import CompletionItem
 
 from charlstm.cli.output import ProgressBar, print_note
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError, RunError
+from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.runs.models import MOST_MODELS
 from charlstm.text.encoding import check_encoding
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import Lines, TextOptions
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
+    from charlstm.runs.own_text import OwnText
     from charlstm.setting_fields import SettingField
     from charlstm.text.corpus import Corpus
 
@@ -237,6 +238,23 @@ class ModelAndText:
         text."""
         return self._open(model, self.max_chars)
 
+    def own_or_start_of_text(
+        self, model: Model, own: Callable[[Run, int | None], OwnText], usual: int | None = None
+    ) -> tuple[str, str]:
+        """The text, of a longer one the first ``usual`` characters, and what it is in words; without a text, that of
+        the run which ``own`` gives. Raises :class:`TextError` where the model is not a run."""
+        run = None if self.text else self.run
+        if run is None:
+            if not self.text:
+                raise TextError(
+                    f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own"
+                )
+            return self.start_of_text(model, usual)
+        if self.encoding is not None:
+            raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
+        found = own(run, usual)
+        return found.text, found.words
+
     def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:
         """The first characters of the text, ``usual`` ones unless the user said how many; and what they are in
         words."""
@@ -250,9 +268,7 @@ class ModelAndText:
         return corpus.text(0, count), f"the first {count:,} of {corpus.chars:,} characters of {name}"
 
     def _open(self, model: Model, max_chars: int | None) -> Corpus:
-        own = model.text_options
-        options = replace(own, encoding=self.encoding, max_chars=max_chars, fold_rare=0, pattern=TextOptions().pattern)
-        return load_corpus(self.text, options)
+        return load_corpus(self.text, model.text_options.for_another_text(self.encoding, max_chars))
 
 
 def model_and_text_options(command: F) -> F:
@@ -270,6 +286,15 @@ def model_and_text_options(command: F) -> F:
     return cast(F, result)
 
 
+class _AsIs(TypedDict):
+    lines: Lines
+    strip_boilerplate: bool
+
+
+AS_IS = _AsIs(lines="keep", strip_boilerplate=False)
+"""The text options that --as-is sets."""
+
+
 def text_options(command: F) -> F:
     """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 
@@ -282,8 +307,13 @@ def text_options(command: F) -> F:
         normalize: bool,
         fold_rare: int,
         max_chars: int | None,
+        lines: Lines,
+        as_is: bool,
         **rest: Any,
     ) -> Any:
+        if as_is:
+            refuse_unused("--as-is", "lines", "strip_boilerplate")
+            lines, strip_boilerplate = AS_IS["lines"], AS_IS["strip_boilerplate"]
         with usage_errors():
             options = TextOptions(
                 encoding=encoding,
@@ -293,6 +323,7 @@ def text_options(command: F) -> F:
                 normalize=normalize,
                 fold_rare=fold_rare,
                 max_chars=max_chars,
+                lines=lines,
             )
         return command(*args, options=options, **rest)
 
@@ -307,8 +338,16 @@ def text_options(command: F) -> F:
                 "--pattern", metavar="GLOB", default="*.txt", show_default=True, help="Which files of a folder to read."
             ),
             click.option(
+                "--lines",
+                type=click.Choice(get_args(Lines)),
+                default="keep",
+                show_default=True,
+                help="Join the lines of wrapped prose into paragraphs (auto), or keep them.",
+            ),
+            click.option(
                 "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
             ),
+            click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate."),
             click.option(
                 "--clean/--no-clean", help="Remove soft hyphens, replace unusual spaces by spaces, and the like."
             ),
@@ -334,7 +373,7 @@ def text_options_over(base: TextOptions) -> TextOptions:
         for spec in fields(TextOptions)
         if context.get_parameter_source(spec.name) is ParameterSource.COMMANDLINE
     }
-    return replace(base, **given)
+    return replace(base, **(given | AS_IS if context.params["as_is"] else given))
 
 
 def refuse_unused(option: str, *names: str) -> None:

@@ -21,7 +21,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
-from charlstm.insight.sample import READ_CHARS
+from charlstm.insight.sample import TEXT_CHARS
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -69,9 +69,8 @@ def report(
 ) -> None:
     """Write a web page about MODEL: curves, samples, cells on a text, context, surprises and continuations.
 
-    Cells are named and the context is measured on the first 50,000 characters of TEXT, as by `cells` and `context`.
-    Without TEXT cells are named on the beginning of the run's own text; surprises and context are those of its held-out
-    part. The page needs no network.
+    Cells are named on 50,000 characters from all over TEXT and the context is measured at places all over it, as by
+    `cells` and `context`. Without TEXT that is the run's held-out part. The page needs no network.
 
     With --feature the page is about one feature: the cell that follows it, its score through the training, what holding
     it does, and which earlier characters matter where it ends, or at the place of --find.
@@ -82,7 +81,7 @@ def report(
     from charlstm.insight.feature_report import feature_report
     from charlstm.insight.features import pattern_feature, text_features
     from charlstm.insight.report import report as write
-    from charlstm.runs.own_text import beginning_of_text, held_out_text
+    from charlstm.runs.own_text import held_out_text, text_for_cells
 
     check_stdout(as_json, out=out)
     if find is not None and feature is None:
@@ -92,9 +91,9 @@ def report(
     loaded = given.open_model()
     run = given.run
     if given.text:
-        content, source = given.start_of_text(loaded, READ_CHARS)
+        content, source = given.start_of_text(loaded, TEXT_CHARS)
     elif run is not None:
-        own = beginning_of_text(run, given.max_chars or READ_CHARS)
+        own = text_for_cells(run, given.max_chars or TEXT_CHARS)
         content, source = own.text, own.words
     else:
         raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
@@ -128,9 +127,10 @@ def report(
             facts += _steps_fact(loaded, curves)
             unseen = content
             if run is not None and not given.text:
-                held_out = held_out_text(run, given.max_chars or READ_CHARS)
+                held_out = held_out_text(run, given.max_chars or TEXT_CHARS)
                 unseen, where = held_out.text, held_out.words
-                facts[:1] = [("cells on", source), ("surprises and context on", where)]
+                if where != source:
+                    facts[:1] = [("cells on", source), ("surprises and context on", where)]
             page = write(
                 loaded, unseen, title=f"Inside {name}", sample=content, facts=facts, curves=curves, samples=samples,
                 primes=primes, progress=progress,

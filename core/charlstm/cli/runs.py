@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -34,15 +35,16 @@ from charlstm.cli.output import (
     print_result,
     write_text,
 )
-from charlstm.display import duration, percent, plural, shell_command, table
+from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
+from charlstm.text.read_before import LEGEND, is_much
 from charlstm.training.commands import COMMANDS
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis
-    from charlstm.runs.folder import Run
+    from charlstm.runs.folder import Run, RunSpec
     from charlstm.runs.notes import Notes
     from charlstm.runs.status import RunStatus
     from charlstm.training.commands import Command
@@ -105,7 +107,8 @@ def runs(
 
     START is the model whose weights a run began with; the losses of such runs are not those of training from nothing.
     A loss with ~ is an estimate from slices of the held-out part, which a run has until it finishes, or to the end
-    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`.
+    where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`. A loss
+    with † is of a model that had read much of the held-out part before, so it is lower than on new text.
 
     With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
     `best_loss` and will be dropped in the next version.
@@ -132,7 +135,8 @@ def runs(
         start = f"No runs in {place}; start one with: charlstm train python-reference --preset quick"
         print_note(f"None of {plural(len(listed), 'run')} in {place} is like that" if listed else start)
         return
-    rows = [each.cells() for each in found]
+    texts = iter(folder.text_names([each.spec for each in found if each.spec is not None]))
+    rows = [each.cells("" if each.spec is None else next(texts)) for each in found]
     titles = ["RUN", "STATE", "TEXT", "START", "BEST LOSS", "STEP", "TIME", "SIZE", "TAGS", ""]
     for title in ("TAGS", "START"):
         which = titles.index(title)
@@ -143,6 +147,7 @@ def runs(
         click.echo(line)
     if any(each.status.best_val is not None and not each.status.best_whole for each in found):
         print_note("~ is an estimate from slices of the held-out part; `charlstm eval RUN` reads all of it")
+    _explain_mark([each.status for each in found])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +157,7 @@ class ListedRun:
     run: Run
     status: RunStatus
     notes: Notes
+    spec: RunSpec | None = None
     text: str = ""
     preset: str = ""
     started_from: str = ""
@@ -165,7 +171,7 @@ class ListedRun:
             spec = run.spec()
         except RunError:
             return cls(run, status, notes)
-        return cls(run, status, notes, spec.corpus_name, spec.preset, spec.started_from, spec.created)
+        return cls(run, status, notes, spec, spec.corpus_name, spec.preset, spec.started_from, spec.created)
 
     def sort_key(self, sort: str) -> str | float:
         """What ``--sort`` compares."""
@@ -198,6 +204,8 @@ class ListedRun:
             "best_loss": status.best_val,
             "best_val": status.best_val,
             "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
+            "read_share": status.read_share,
+            "read_by": status.read_by,
             "train_seconds": status.train_seconds,
             "work_seconds": status.work_seconds,
             "progress": status.progress,
@@ -215,13 +223,13 @@ class ListedRun:
             "created": self.created,
         }
 
-    def cells(self) -> tuple[str, ...]:
-        """The cells of the table."""
+    def cells(self, text: str) -> tuple[str, ...]:
+        """The cells of the table, with this name of the text."""
         status = self.status
         return (
             self.run.name,
             state_words(status),
-            self.text,
+            text,
             self.started_from,
             best_words(status) or "–",
             f"{status.step:,}",
@@ -230,6 +238,12 @@ class ListedRun:
             " ".join(self.notes.tags),
             status.remark,
         )
+
+
+def _explain_mark(statuses: Sequence[RunStatus]) -> None:
+    """Say what the mark of a loss on text that was read means, if one has it."""
+    if any(status.best_val is not None and is_much(status.read_share) for status in statuses):
+        print_note(f"{LEGEND}; `charlstm info RUN` says how much")
 
 
 def _notes(run: Run) -> Notes:
@@ -305,9 +319,14 @@ def compare(
         *([each.name, *("–" if value in (None, "") else str(value) for value in each.values)] for each in differing),
     ]
     lines = table(["", *(each.run.name for each in compared)], rows)
+    texts = {name for each in differing if each.name == "text" for name in each.values}
+    if len(texts) > len({each.spec.corpus_name for each in compared}):
+        lines.append("One text was read in different ways, so these losses cannot be compared.")
     if len(compared) > 1 and not differing:
         lines.append("Text and settings are the same.")
     print_result(as_json, result, "\n".join(lines))
+    if not as_json:
+        _explain_mark([each.status for each in compared])
     for name in (csv_file, svg_file):
         if name is not None:
             print_note(f"Wrote {name}")
@@ -342,8 +361,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
                 if any(isinstance(event, Validated) and event.step for event in events):
                     view.print_verdict()
                 if status.validated is not None:
-                    left = duration(status.seconds_left or 0.0)
-                    view.show_waiting(f"final validation {percent(status.validated, 0)} · {left} left")
+                    view.show_final_validation(status.validated, status.seconds_left)
                 elif status.state != "running":
                     view.show_waiting(f"{status.state}: {status.message}" if status.message else status.state)
                 time.sleep(WATCH_INTERVAL)
@@ -377,8 +395,8 @@ def control(
     `more` adds minutes to the run without stopping it: the rest of its schedule is stretched to the new end. A run that
     has ended is lengthened by `resume` with a higher limit.
 
-    `finish` lowers the learning rate to zero within 30 seconds and ends the run; `stop` writes a checkpoint and ends it
-    at once.
+    `finish` lowers the learning rate to zero in about 30 seconds, then the best model is validated and the run ends;
+    `stop` writes a checkpoint and ends it at once.
 
     With --wait, the command returns when the run has logged that it carried the command out: for `checkpoint`, when the
     checkpoint is written; for `stop` and `finish`, when the run has ended. Exit code 0 then; 1 when the run ended

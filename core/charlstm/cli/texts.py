@@ -90,6 +90,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     for char, count in found.cleanable.items():
         cleaned = "was replaced" if corpus.options.clean else "--clean replaces it"
         click.echo(f"unusual    {described(char)} × {count:,}; {cleaned}")
+    if joined := corpus.report.joined:
+        click.echo(f"lines      {joined}; --lines keep keeps them")
     for part in corpus.report.boilerplate:
         left_out = "was left out" if corpus.options.strip_boilerplate else "--strip-boilerplate leaves it out"
         click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {left_out}")

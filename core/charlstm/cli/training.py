@@ -29,7 +29,7 @@ from charlstm.cli.options import (
     text_options_over,
 )
 from charlstm.cli.output import ProgressBar, print_note, print_result
-from charlstm.display import duration, percent, shell_command, table, visible
+from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus, ValidationText
     from charlstm.training.events import Event
     from charlstm.training.plan import MeasuredSpeed
+
+
+LONGER = 5
+"""A run that has hardly read its text is offered so many times its minutes."""
 
 
 def shortcuts(command: Any) -> Any:
@@ -309,10 +313,19 @@ def train(
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
+    if not as_json:
+        _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
         with ProgressBar() as bar:
-            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"))
+            left_out: list[StartModel] = []
+            start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
+        if left_out:
+            names = ", ".join(f"{model.words} ({percent(model.read or 0)})" for model in left_out)
+            print_note(
+                f"Left out, since the held-out part was read in training: {names}. "
+                f"--from {shell_word(left_out[0].name)} takes it all the same"
+            )
     if start is not None:
         _check_own_network(start.config, changes)
         if spec is None:
@@ -402,7 +415,7 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     from charlstm.runs.worker import run_foreground
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import Diverged, lower_rate
+    from charlstm.training.verdict import Diverged, Ended, lower_rate
     from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
@@ -411,8 +424,8 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     ended_by = ""  # the name of a signal
     # events is closed when showing fails (a closed terminal), so that the run still writes its checkpoint and ends
     with (
-        contextlib.closing(run_foreground(run, changes=changes)) as events,
         EventView(run, json=as_json, plain=plain, limits=limits, before=run.events()) as view,
+        contextlib.closing(run_foreground(run, changes=changes, show_validation=view.show_final_validation)) as events,
     ):
         for event in events:
             last = event
@@ -435,6 +448,13 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
             print_note(f"{missed}. To train longer: {without}")
         if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
             print_note(judged.text)
+        elif isinstance(judged, Ended) and judged.from_model is not None:
+            print_note(judged.from_model.describe(bits=False))
+            if judged.from_model.hardly_changed and last.limit == "max_minutes":
+                minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
+                print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
+        if isinstance(judged, FinishedVerdict) and last.best_val is not None and not last.is_whole:
+            print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
         if judged.needs_lower_rate:  # it diverged, and ended before the loss was no number
@@ -528,14 +548,37 @@ def _start_of(like: str, spec: RunSpec) -> str:
     )
 
 
+def _print_reading(corpus: Corpus, like: RunSpec | None) -> None:
+    """Say what was joined in the text and left out of it, and if the run that the new one is to be ``like`` has read
+    the same text in another way."""
+    from charlstm.runs.folder import text_names
+
+    name, report = visible(corpus.name, keep=""), corpus.report
+    if report.joined:
+        print_note(f"{name}: {report.joined}; --lines keep keeps them")
+    if corpus.options.strip_boilerplate and report.boilerplate:
+        chars = sum(part.chars for part in report.boilerplate)
+        print_note(
+            f"{name}: {chars:,} characters of Project Gutenberg header and licence left out; --no-strip-boilerplate "
+            "keeps them"
+        )
+    if like is not None:
+        new = replace(like, corpus=corpus.to_record())
+        if text_names([like, new]) != [like.corpus_name, new.corpus_name]:
+            print_note(
+                f"The run of --like read {name} {like.reading}, this one reads it {new.reading}: their losses cannot "
+                "be compared"
+            )
+
+
 def _print_start(start: StartModel) -> None:
     """Say which weights the run starts from, and what they know of the text."""
-    read = (
-        f"It has read {percent(start.read, 0)} of this text, so all losses are too low\n" if start.has_read_it else ""
-    )
+    share = percent(start.read or 0)
+    read = f"It has read {share} of the held-out part, so the losses are too low\n" if start.has_read_it else ""
+    reading = f"{start.reading}\n" if start.reading else ""
     print_note(
         f"Starts from {start.words}: {ESTIMATE}{start.loss:.2f} nats per character of this text before training\n"
-        f"{read}--from none starts from nothing"
+        f"{read}{reading}--from none starts from nothing"
     )
 
 

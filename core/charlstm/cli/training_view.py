@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from charlstm.cli.output import TerminalLine, print_json, terminal_width, truncate
-from charlstm.display import BITS_PER_NAT, duration, loss_figure, plural, shell_command, visible
+from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run, RunSpec
@@ -19,6 +19,7 @@ from charlstm.runs.judge import judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.text import read_before
 from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
@@ -180,6 +181,10 @@ class EventView:
         """Show on the status line why there is no progress."""
         self._line.draw(None, visible(words, keep=""))
 
+    def show_final_validation(self, validated: float, left: float | None) -> None:
+        """Show on the status line how far the final validation is, and the seconds ``left`` once they are known."""
+        self.show_waiting(f"final validation {percent(validated, 0)}" + (f" · {duration(left)} left" if left else ""))
+
     def _show_progress(self, event: Stepped) -> None:
         planned = self.series.planned_steps
         if self._line.enabled:
@@ -192,13 +197,13 @@ class EventView:
         """Where the run is: as many of its figures as fit into so many columns, or all."""
         best, ending, left = self.series.best, self._prediction(), self.series.seconds_left()
         planned = self.series.planned_steps
-        after = " for the final validation" if planned and event.step >= planned else ""
+        ends = planned is not None and event.step >= planned
         figures = {
             "loss": f"loss {loss_figure(event.train_loss, 3)}",
             "best": "" if best is None else f"best {ESTIMATE}{best.val_loss:.3f}",
             "end": "" if ending is None else f"{ending.low:.2f} to {ending.high:.2f} at the end",
             "speed": f"{event.chars_per_second:,.0f} characters/s",
-            "left": "" if left is None else f"{duration(left)} left{after}",
+            "left": "final validation" if ends else "" if left is None else f"{duration(left)} left",
         }
         for name in ("speed", "end", "best"):
             if columns is None or len(" · ".join(filter(None, figures.values()))) <= columns:
@@ -248,13 +253,14 @@ def milestone(event: Event) -> str | None:
         case Finished():
             best = ""
             if event.best_val is not None:
-                mark = "" if event.is_whole else ESTIMATE
+                mark = read_before.mark(event.read_share) or ("" if event.is_whole else ESTIMATE)
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
-            return f"{at}{word} after {duration(seconds)}{limit}{best}" + (f"\n{busy}" if busy else "")
+            lines = [busy, read_before.words(event.read_share, event.read_by or "")]
+            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

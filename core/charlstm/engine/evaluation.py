@@ -77,10 +77,14 @@ characters (measured: equally fast at 1,000, three times as fast at 4,495)."""
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none."""
+    """Mean ``loss`` in nats per character over ``chars`` targets; not-a-number if there are none. A model that is
+    evaluated on a text had read ``read_share`` of it, 0 to 1, in its training or in that of the model ``read_by``, from
+    which its run began; ``None`` for what is not known."""
 
     loss: float
     chars: int
+    read_share: float | None = None
+    read_by: str | None = None
 
     @property
     def nats(self) -> float:
@@ -164,13 +168,25 @@ def evaluate(
 
 
 def best_logit_factor(
-    network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int = 10_000
+    network: CharLSTM,
+    ids: npt.NDArray[Any],
+    spans: Sequence[tuple[int, int]],
+    limit: int,
+    *,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> float:
     """The factor by which to multiply the logits of ``network`` so that its loss on ``spans`` is the lowest, estimated
     from about ``limit`` targets, between the first and the last of :data:`FACTORS`. It is the inverse of a temperature
     (temperature scaling: Guo et al. 2017, arXiv 1706.04599). 1.0 where no loss is a number.
+
+    ``progress`` is called with the number of targets that are done and may raise to cancel.
     """
-    rows = plan_rows(spans, limit)
+    rows, done = plan_rows(spans, limit), 0
+
+    def count_targets(count: int) -> None:
+        nonlocal done
+        done += count
+        progress(done)
 
     def losses(hidden: Tensor, targets: Tensor) -> Tensor:
         parts = [
@@ -184,7 +200,7 @@ def best_logit_factor(
     try:
         with torch.inference_mode():
             parts = [
-                _read(network, ids, rows[at : at + ROWS], lambda _: None, losses) for at in range(0, len(rows), ROWS)
+                _read(network, ids, rows[at : at + ROWS], count_targets, losses) for at in range(0, len(rows), ROWS)
             ]
     finally:
         network.train(training)

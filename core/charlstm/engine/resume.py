@@ -92,6 +92,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
             device=plan.device,
             kernel=plan.kernel,
             limit=_limit(now, plan, new_schedule, changes),
+            max_minutes=now.max_minutes,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error

@@ -32,17 +32,19 @@ from charlstm.engine.benchmark import initial_network, measure_and_plan, threads
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import Evaluation, best_logit_factor, evaluate
+from charlstm.engine.evaluation import evaluate
+from charlstm.engine.final_validation import validate_best
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
-from charlstm.model.file import Model, Weights
+from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
 from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.text.corpus import Corpus
+from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -64,10 +66,9 @@ from charlstm.training.plan import (
     MOST_START_SHARE,
     VALIDATION_SPEED,
     Plan,
-    final_seconds,
+    final_chars,
     fit_batch,
     limit_at,
-    planned_final,
     spread_validations,
     with_added_minutes,
 )
@@ -76,13 +77,13 @@ from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from charlstm.training.text_warnings import text_warnings
+from charlstm.training.text_warnings import held_out_read, text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
 from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
-"""Time in which *finish* takes the learning rate to zero. With the last validation the run ends within 30 s."""
+"""Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
 
 WAIT_SECONDS = 0.1
 """The longest wait of one :meth:`Trainer.advance`: for a command during a pause, or for a write that has to be on disk
@@ -90,6 +91,9 @@ before training goes on."""
 
 DISK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a full disk."""
+
+READ_BEFORE = ("read_share", "read_by")
+"""What the info of a model, the state and the events say of :attr:`Trainer.read_before`."""
 
 MUCH_RARER = 1.5
 """Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
@@ -123,10 +127,6 @@ class _Change:
     saved: bool = False
     """Whether the state that names it has been queued."""
     since: float = field(default_factory=time.perf_counter)
-
-
-class _ValidationTooSlow(Exception):
-    """The final validation takes longer than it may."""
 
 
 class _StopRequested(Exception):
@@ -189,8 +189,11 @@ class Trainer:
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
             self._text = continuation.text
-            if (lineage := continuation.state.record.get("lineage")) is not None:
+            record = continuation.state.record
+            if (lineage := record.get("lineage")) is not None:
                 info.setdefault("lineage", lineage)
+            info |= {name: record.get(name) for name in READ_BEFORE}
+            self._passages: Passages | None = continuation.state.tensors.get(PASSAGES)
         else:
             self.settings = self._requested_settings = settings
             vocabulary = corpus.vocabulary
@@ -202,6 +205,11 @@ class Trainer:
             self._text = TrainingText.of(
                 corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
             )
+            self._own_passages = passages_in(corpus, self._text.train)
+            self._passages = joined([self._own_passages, None if start_from is None else start_from.passages])
+            self._start_name = _name_of_start(info, start_from)
+            found = held_out_read(self._text, self._own_passages, start_from, self._start_name)
+            info |= dict(zip(READ_BEFORE, found, strict=True))
         self.progress = Progress(work_seconds=spent) if continuation is None else continuation.progress
         self.paused = False
         self._phase = _Phase.PLAN if continuation is None else _Phase.LOAD
@@ -231,7 +239,6 @@ class Trainer:
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
         """Seconds for a character of the last validation."""
-        self._final_deadline = math.inf
 
         self._pending: deque[AnyEvent] = deque()
         """Events that no iterator has yielded yet."""
@@ -382,7 +389,13 @@ class Trainer:
         progress = self.progress
         info = self._model_info(progress.loss, progress.best_step, whole=progress.whole_val is not None)
         config = self._train_step.network.config
-        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info)
+        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info, self._passages)
+
+    @property
+    def read_before(self) -> dict[str, Any]:
+        """How much of the held-out part the model had read before it was validated on it (``read_share``, 0 to 1;
+        ``None`` where that is not known), and through which model (``read_by``)."""
+        return {name: self._info.get(name) for name in READ_BEFORE}
 
     def state(self) -> TrainingState:
         """All that :meth:`resume` needs to continue exactly from here.
@@ -400,6 +413,8 @@ class Trainer:
         """The state now, or as it will be once ``change`` acts."""
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
+        if self._passages is not None:
+            tensors[PASSAGES] = self._passages
         course = change or self
         record = {
             "asked": self._requested_settings.to_dict(),
@@ -411,6 +426,7 @@ class Trainer:
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
             "lineage": self._info.get("lineage"),
+            **self.read_before,
         }
         return TrainingState(self.progress.step, record, tensors)
 
@@ -579,7 +595,7 @@ class Trainer:
         """Build the network, at step 0."""
         settings, text, plan = self.settings, self._text, self.plan
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        warnings = text_warnings(text, settings, plan, self._start_from)
+        warnings = text_warnings(text, self._own_passages, settings, plan, self._start_from, self._start_name)
         self._start_from = None  # frees its memory
         self.progress.attended = False
         self._phase = _Phase.TRAIN
@@ -597,6 +613,8 @@ class Trainer:
             kernel_path=self._train_step.kernel.path,
             threads=plan.threads,
             limit=limit_at(settings, plan.steps_per_epoch, plan.planned_steps),
+            max_minutes=settings.max_minutes,
+            **self.read_before,
         )
         return [started, *self._machine_warnings(), *map(self._warning, warnings)]
 
@@ -606,7 +624,7 @@ class Trainer:
         assert continuation is not None
         shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
-        tensors = continuation.state.tensors
+        tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
         self._train_step.load(tensors)
         best = {name.removeprefix("best."): array for name, array in tensors.items() if name.startswith("best.")}
         self._best = best or None
@@ -827,7 +845,12 @@ class Trainer:
 
     def _end_pause(self) -> Resumed:
         self.paused = False
-        return Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps)
+        return self._resumed()
+
+    def _resumed(self) -> Resumed:
+        """Training goes on after a pause."""
+        planned, minutes = self.schedule.planned_steps, self.settings.max_minutes
+        return Resumed(step=self.progress.step, planned_steps=planned, max_minutes=minutes)
 
     @property
     def _steps_left(self) -> int:
@@ -888,7 +911,7 @@ class Trainer:
             self._ranks.keep_alive()
         if self._disk_trouble and not writer.failing:
             self._disk_trouble = False
-            events.append(Resumed(step=self.progress.step, planned_steps=self.schedule.planned_steps))
+            events.append(self._resumed())
             if self.paused:
                 events.append(Paused(step=self.progress.step))
         return events
@@ -904,7 +927,8 @@ class Trainer:
     def _copy_model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model with copies of the weights."""
         info = self._model_info(val_loss, self.progress.step, whole=False)
-        return self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
+        model = self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
+        return replace(model, passages=self._passages)
 
     def _model_info(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
         """The ``info`` of the model of ``step``. ``whole``: its loss is over all held-out text, not an estimate."""
@@ -921,14 +945,15 @@ class Trainer:
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
     def _begin_end(self) -> list[AnyEvent]:
-        """There is no final validation for a run that was stopped, and for a model from before the first step."""
+        """There is no final validation for a run that was stopped."""
         progress, self.paused = self.progress, False
         progress.ended = self._end_reason = progress.ended or "done"
-        validates = progress.whole_val is None and progress.best_val is not None and bool(progress.best_step)
-        if self._end_reason == "stopped" or not validates:
+        if self._end_reason == "stopped" or progress.whole_val is not None or progress.best_val is None:
             self._phase = _Phase.SAVE
             return []
         self._phase = _Phase.VALIDATE
+        if self._hooks.validation_progress is not None:
+            self._hooks.validation_progress(0.0)  # on a busy machine the state and the first report take a while
         if self._saves_at_end:
             self._checkpoint()  # the final validation may take long
             self._must_wait = True
@@ -958,6 +983,7 @@ class Trainer:
             best_whole=progress.whole_val is not None,
             work_seconds=self._clock.count_work(),
             limit=self._limit(self._end_reason),
+            **self.read_before,
         )
         return self._finished
 
@@ -968,78 +994,61 @@ class Trainer:
         return {"time": "max_minutes", "patience": "patience"}.get(reason, "")
 
     def _final_validation_seconds(self) -> float:
-        """Seconds that the final validation would take, at the pace of the last one or else that of the steps."""
-        plan, held_out = self.plan, self._text.held_out_targets
+        """Seconds that calibration and the final validation would take, at the pace of the last validation or else that
+        of the steps."""
+        plan, chars = self.plan, final_chars(self.settings, self._text.held_out_targets)
         if self._validation_pace is not None:
-            return held_out * self._validation_pace
-        return held_out * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
+            return chars * self._validation_pace
+        return chars * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
 
     def _final_validation(self) -> list[AnyEvent]:
-        """Validate the best model on all held-out text, or on as much of it as may be read in time. A stop ends this
-        early, and a resume then does it again. After an interrupt it begins anew."""
-        seconds, worked = self._final_validation_seconds(), self._clock.count_work()
-        allowed, planned = final_seconds(self.settings, worked), planned_final(self.settings, seconds, worked)
-        held_out, limit = self._text.held_out_targets, None
-        if seconds > allowed:
-            limit = int(held_out * planned / seconds)
-        if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(0.0)  # on a busy machine the first report of evaluate takes a while
-        best, network = self.best, CharLSTM.from_model(self.best).to(self.plan.device)
-        if self.settings.calibrate:
-            factor = best_logit_factor(network, self._text.ids, self._text.held_out)
-            best = _with_logits_scaled(best, factor)
-            network = CharLSTM.from_model(best).to(self.plan.device)
-        figure: Evaluation | None = None
-        if limit is None or limit > self.plan.val_chars:
-            self._final_deadline = time.perf_counter() + allowed
-            try:
-                figure = evaluate(network, self._text.ids, self._text.held_out, limit, progress=self._report_validation)
-            except _InterruptRequested:
-                return []
-            except _StopRequested as stop:
-                self._commands.remove(stop.command)
-                if self._saves_at_end:
-                    self._end_reason = "stopped"
-                self._phase = _Phase.SAVE
-                return [Controlled(step=self.progress.step, id=stop.command.id, command="stop")]
-            except _ValidationTooSlow:
-                figure = None
-        self._phase, events = _Phase.SAVE, list[AnyEvent]()
-        if figure is None or limit is not None:
-            read = self.plan.val_chars if figure is None else figure.chars
-            message = (
-                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: all of them would take "
-                f"about {max(seconds, allowed):,.0f} s. Evaluate the model to read them"
+        """Calibrate and validate the best model. A stop ends this early, and a resume then does it again. After an
+        interrupt it begins anew."""
+        progress, worked = self.progress, self._clock.count_work()
+        seconds = self._final_validation_seconds()
+        try:
+            found = validate_best(
+                *(self.best, self._text, self.settings, self.plan),
+                seconds=seconds,
+                worked=worked,
+                report=self._report_validation,
             )
-            events.append(self._warning(message))
-        if figure is None:
+        except _InterruptRequested:
+            return []
+        except _StopRequested as stop:
+            self._commands.remove(stop.command)
+            if self._saves_at_end:
+                self._end_reason = "stopped"
+            self._phase = _Phase.SAVE
+            return [Controlled(step=progress.step, id=stop.command.id, command="stop")]
+        self._phase = _Phase.SAVE
+        events: list[AnyEvent] = [self._warning(found.warning)] if found.warning else []
+        if found.figure is None:
             return events
-        self._best = best.weights
-        if limit is not None:
-            self.progress.final_val = figure.loss
-        else:
-            self.progress.whole_val = figure.loss
+        self._best = found.best.weights
+        if found.whole:
+            progress.whole_val = found.figure.loss
             validated = Validated(
-                step=self.progress.step,
-                val_loss=figure.loss,
-                chars=figure.chars,
+                step=progress.step,
+                val_loss=found.figure.loss,
+                chars=found.figure.chars,
                 best=False,
                 whole=True,
-                train_seconds=self.progress.train_seconds,
+                train_seconds=progress.train_seconds,
             )
             events.append(validated)
+        else:
+            progress.final_val = found.figure.loss
         self._checkpoint_writer.queue_model(self.best)
         return events
 
-    def _report_validation(self, done: int, total: int) -> None:
+    def _report_validation(self, share: float) -> None:
         self._clock.count_work()
         if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(done / max(total, 1))
+            self._hooks.validation_progress(share)
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
-        if time.perf_counter() > self._final_deadline and done < total:
-            raise _ValidationTooSlow
         if self._interrupt.requested:
             raise _InterruptRequested
 
@@ -1047,10 +1056,11 @@ class Trainer:
         return Warned(step=self.progress.step, message=message)
 
 
-def _with_logits_scaled(model: Model, factor: float) -> Model:
-    """``model`` with its logits multiplied by ``factor``."""
-    scaled = {name: factor * model.weights[name] for name in ("fc.weight", "fc.bias")}
-    return replace(model, weights={**model.weights, **scaled})
+def _name_of_start(info: Mapping[str, Any], start_from: Model | None) -> str:
+    """What the model that training starts from is called; empty without one."""
+    lineage = info.get("lineage")
+    named = lineage.get("run") if isinstance(lineage, Mapping) else None
+    return "" if start_from is None else str(named or start_from.info.get("run") or "a model")
 
 
 def _check_run(corpus: Corpus, settings: Settings) -> None:

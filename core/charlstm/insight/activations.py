@@ -12,9 +12,10 @@ The streams are shared out to several threads, each of which computes its own pr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +43,7 @@ STREAMS = 64
 """The most streams; more do not make it faster."""
 
 SHORTEST = 4 * WARM_UP
-"""The shortest part of a stream, so that the warm-up is at most a fifth of the work."""
+"""The shortest part of a stream that reads a whole text, so that the warm-up is at most a fifth of the work."""
 
 LEAST_SHARE = 16
 """The fewest streams that a thread reads side by side."""
@@ -205,6 +206,7 @@ def iterate_activations(
     ids: Ids,
     *,
     streams: int | None = None,
+    parts: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Block]:
     """Compute h and c of every cell after every character of ``ids``, block by block.
@@ -213,13 +215,17 @@ def iterate_activations(
         ids: ``(N,)`` integers below the size of the vocabulary.
         streams: how many parts are read side by side; None is one up to :data:`EXACT` characters, then up to
             :data:`STREAMS`.
+        parts: start and end of the parts that are wanted, where that is not all of ``ids``; they are read side by side.
         progress: called with ``(done, total)`` characters after each block; an exception ends the work.
     """
-    if streams is None:
-        streams = 1 if len(ids) <= EXACT else min(STREAMS, len(ids) // SHORTEST)
+    if parts is None:
+        if streams is None:
+            streams = 1 if len(ids) <= EXACT else min(STREAMS, len(ids) // SHORTEST)
+        edges = np.linspace(0, len(ids), streams + 1).astype(int).tolist()
+        parts = list(pairwise(edges))
     with blas_threads(1):
-        if streams > 1:
-            yield from _in_streams(stepper, ids, streams, progress)
+        if len(parts) > 1:
+            yield from _in_streams(stepper, ids, np.array(parts, np.intp), progress)
             return
         for which, outputs, cells in stepper.traces(ids, stepper.zero_state()):
             yield Block(which.start, outputs.swapaxes(0, 1), cells.swapaxes(0, 1))
@@ -227,11 +233,10 @@ def iterate_activations(
                 progress(which.stop, len(ids))
 
 
-def _in_streams(
-    stepper: Stepper, ids: Ids, streams: int, progress: Callable[[int, int], None] | None
-) -> Iterator[Block]:
-    edges = np.linspace(0, len(ids), streams + 1).astype(np.intp)
-    starts, longest = edges[:-1], int(np.diff(edges).max())
+def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None) -> Iterator[Block]:
+    """As :func:`iterate_activations`, with a stream for each of ``parts`` ``(B, 2)``."""
+    streams, (starts, stops) = len(parts), parts.T
+    longest, total = int((stops - starts).max()), int((stops - starts).sum())
     layers, size = stepper.num_layers, stepper.hidden_size
     hidden = np.empty((BLOCK, streams, layers, size), np.float32)
     cells = np.empty_like(hidden)
@@ -263,12 +268,12 @@ def _in_streams(
         )
         if first < 0:
             continue
-        for stream, (start, stop) in enumerate(zip(edges[:-1] + first, edges[1:], strict=True)):
+        for stream, (start, stop) in enumerate(zip(starts + first, stops, strict=True)):
             count = min(last - first, stop - start)
             if count > 0:
                 yield Block(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
         if progress is not None:
-            progress(min(len(ids), streams * last), len(ids))
+            progress(min(total, streams * last), total)
 
 
 def deviation(stepper: Stepper, ids: Ids, streams: int = 8) -> tuple[float, float]:

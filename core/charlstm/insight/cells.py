@@ -1,40 +1,64 @@
 """Find the cells of an LSTM that follow features of a text (Karpathy, Johnson and Li 2015, arXiv:1506.02078).
 
-Cells are chosen on the first half of a text and scored on the second, which had no part in the choice. A yes/no
-feature is scored by the area under the ROC curve (AUC: 0.5 is guessing, 1 is perfect, and below 0.5 the cell is low
-where the feature is true, which counts as much), a graded one by Pearson's correlation r. With a thousand cells the
-best looks better than guessing anywhere, so the same search is also made for copies of the feature that are shifted
-along the text, which no cell follows: ``chance`` is the best score that these reach.
+A text is read in blocks from all over it. Cells are chosen on every second block and scored on the others, which had no
+part in the choice. A yes/no feature is scored by the area under the ROC curve (AUC: 0.5 is guessing, 1 is perfect, and
+below 0.5 the cell is low where the feature is true, which counts as much), a graded one by Pearson's correlation r.
+With a thousand cells the best looks better than guessing anywhere, so the same search is also made for copies of the
+feature that are shifted along the text, which no cell follows: ``chance`` is the best score that these reach.
+
+Another part of the text would give another score, so it has a margin. Neighbouring characters depend on each other;
+therefore whole segments of the text are drawn again with repetition (the cluster bootstrap: Rutter 2000, Academic
+Radiology 7:413, for the AUC; Efron and Tibshirani 1993).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import short_repr
+from charlstm.display import plural, short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.stepper import Stepper
-from charlstm.insight.activations import iterate_activations
+from charlstm.insight.activations import EXACT, iterate_activations
 from charlstm.insight.features import BUILT_IN, Feature, text_features
 from charlstm.insight.logistic import fit_sparse_logistic
-from charlstm.insight.sample import model_step
+from charlstm.insight.sample import READ_CHARS, model_step, spread_blocks
 from charlstm.model.file import load_model
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Ids = npt.NDArray[np.intp]
+Verdict = Literal["follows", "no better than chance", "too few to tell"]
 
 SAMPLED = 10_000
 """Characters of each half at which cells are compared with features, evenly spaced, at most. All cells of 2 × 512 take
 40 MB. Every answer says how many there were (:attr:`NamedCell.places`)."""
+
+BLOCKS = 40
+"""Blocks of a text that are read. More give nearly the same margins, and each costs 512 characters of warm-up."""
+
+SHORTEST_BLOCK = 250
+"""Characters of a block at least: a shorter text has fewer of them, at least one to choose on and one to score on."""
+
+SEGMENTS = 20
+"""Segments of the scored characters that are drawn again for the margin: the blocks, where there are :data:`BLOCKS`."""
+
+RESAMPLES = 1000
+"""How often they are drawn."""
+
+FEWEST_SPANS = 20
+"""Spans of a feature below which a score is not judged: with six quotes a cell had 0.91, and 0.81 at another place of
+the same book."""
 
 SHIFTS = 8
 """Shifted copies of a feature that are searched for the chance level."""
@@ -66,6 +90,9 @@ class NamedCell:
         kind: ``"auc"`` for a yes/no feature, ``"r"`` for a graded one.
         score: AUC from 0 to 1, or correlation from -1 to 1, on the half of the text that had no part in the choice. An
             AUC below 0.5 and a negative correlation mean that the cell is low where the feature is high.
+        margin: two standard errors of the score.
+        spans: on how many spans the score rests: how often the feature is true, or above its mean, without a break, in
+            that half.
         chance: what the best cell for shifted copies of the feature reaches: an AUC of at least 0.5, or the size of a
             correlation.
         low, high: the cell's range: the 1st and the 99th percentile of its state c at the compared characters of both
@@ -73,7 +100,7 @@ class NamedCell:
         mean: of its state c.
         where_true, where_false: the mean of c where a yes/no feature is true and where it is not; None for a graded
             one.
-        chars: how many characters of the text were read.
+        chars: how many characters were read, in blocks from all over the text.
         places: at how many of each half the cell was compared with the feature.
         step: after how many training steps the model was saved; None where its file does not say.
     """
@@ -82,6 +109,8 @@ class NamedCell:
     cell: tuple[int, int]
     kind: Literal["auc", "r"]
     score: float
+    margin: float
+    spans: int
     chance: float
     low: float
     high: float
@@ -98,14 +127,22 @@ class NamedCell:
         return (self.strength() - self.chance) * (1 if self.kind == "r" else 2)
 
     @property
+    def verdict(self) -> Verdict:
+        """Whether the cell follows the feature: its score is above :attr:`chance` by more than its margin, and rests on
+        :data:`FEWEST_SPANS` or more."""
+        if self.spans < FEWEST_SPANS:
+            return "too few to tell"
+        return "follows" if self.strength() - self.margin > self.chance else "no better than chance"
+
+    @property
     def above_chance(self) -> bool:
-        """Whether the cell does better than the best cell does for shifted copies of the feature."""
-        return self.excess > 0
+        """Whether the verdict is that the cell follows the feature."""
+        return self.verdict == "follows"
 
     def better_than_chance(self, score: float) -> bool:
-        """Whether the cell with this score, in another model, follows the feature in the same direction as here and
-        better than :attr:`chance`."""
-        return self.strength(score) > self.chance
+        """The same of the cell with this score, in another model: in the same direction as here, and with the margin
+        that it has here."""
+        return self.spans >= FEWEST_SPANS and self.strength(score) - self.margin > self.chance
 
     @property
     def follows_low(self) -> bool:
@@ -131,16 +168,21 @@ class NamedCell:
 
     @property
     def score_words(self) -> str:
-        """The score as it is shown: ``0.97, low`` for an AUC of 0.03, with the cell low where the feature is true, and
-        ``r -0.55`` for a correlation."""
+        """The score as it is shown: ``0.97 ±0.02, low`` for an AUC of 0.03, with the cell low where the feature is
+        true, and ``r -0.55 ±0.04`` for a correlation."""
         if self.kind == "r":
-            return f"r {self.score:.2f}"
-        return f"{self.turned():.2f}, {'low' if self.follows_low else 'high'}"
+            return f"r {self.score:.2f} ±{self.margin:.2f}"
+        return f"{self.turned():.2f} ±{self.margin:.2f}, {'low' if self.follows_low else 'high'}"
+
+    @property
+    def spans_words(self) -> str:
+        """``140 spans``, or ``too few to tell`` (:data:`FEWEST_SPANS`)."""
+        return "too few to tell" if self.spans < FEWEST_SPANS else plural(self.spans, "span")
 
     @property
     def places_words(self) -> str:
         """At how many of the characters of each half of the text the cell was compared with the feature."""
-        return f"{self.places:,} evenly spaced" if 2 * self.places < self.chars - 1 else "all"
+        return "all" if self.places < SAMPLED else f"{self.places:,} evenly spaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +198,7 @@ class Probe:
         bias: the feature is more likely true than not where the weighted sum plus ``bias`` is above zero.
         scores: ``(K,)`` float32, the AUC on the second half of the text of the first term alone, the first two, and
             so on to all.
+        margin: two standard errors of the last of them.
     """
 
     feature: str
@@ -163,6 +206,7 @@ class Probe:
     weights: Floats
     bias: float
     scores: Floats
+    margin: float
 
     __repr__ = short_repr
 
@@ -174,11 +218,12 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class CellSample:
-    """Cell states and features at evenly spaced characters of both halves of a text.
+    """Cell states and features at evenly spaced characters of both halves of a text: every second block, and others.
 
     Attributes:
         first, second: ``(n, L·H)`` float32, the cell states c in the two halves.
         features: with the values at the same characters, ``(n₁ + n₂,)``.
+        spans: for each feature how often it is true, or above its mean, without a break, in the second half.
         shape: ``(L, H)``.
         chars: how many characters of the text were read.
         step: after how many training steps the model was saved; None where its file does not say.
@@ -187,6 +232,7 @@ class CellSample:
     first: Floats
     second: Floats
     features: tuple[Feature, ...]
+    spans: Mapping[str, int]
     shape: tuple[int, int]
     chars: int
     step: int | None
@@ -224,12 +270,14 @@ def sample_cells(
     text: str,
     features: Callable[[str], Sequence[Feature]] = text_features,
     *,
+    max_chars: int | None = READ_CHARS,
     stepper: Stepper | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> CellSample:
-    """Read ``text`` and keep the cell states at up to :data:`SAMPLED` characters of each half.
+    """Read blocks from all over ``text`` and keep the cell states at up to :data:`SAMPLED` characters of each half.
 
     Args:
+        max_chars: how many characters are read; None reads all of them.
         features: computes the features of the text that the model reads, which lacks unknown characters.
         progress: called with ``(done, total)`` characters after each block; an exception ends the work.
 
@@ -243,23 +291,44 @@ def sample_cells(
             f"The text is too short to find cells that follow it: it has {len(ids):,} characters that the model knows, "
             f"and {SHORTEST} are needed. Give a longer text"
         )
-    half = len(ids) // 2
-    places = np.concatenate([_spread(0, half), _spread(half, len(ids))])
+    read = len(ids) if max_chars is None else min(max_chars, len(ids))
+    blocks = spread_blocks(len(ids), read, max(2, min(BLOCKS, read // (2 * SHORTEST_BLOCK) * 2)))
+    halves = _compared(blocks[::2]), _compared(blocks[1::2])
+    places, cut = np.concatenate(halves), len(halves[0])
+    order = np.argsort(places)
+    in_order = places[order]
     layers, size = model.config.num_layers, model.config.hidden_size
     states = np.empty((len(places), layers * size), np.float32)
-    for block in iterate_activations(stepper or Stepper(model), ids, progress=progress):
-        low, high = np.searchsorted(places, (block.start, block.start + len(block.cells)))
-        states[low:high] = block.cells[places[low:high] - block.start].reshape(high - low, -1)
-    chosen = [Feature(each.name, each.kind, each.values[places]) for each in features(prepared.text)]
-    cut = int(np.searchsorted(places, half))
-    both = [each for each in chosen if np.ptp(each.values[:cut]) > 0 and np.ptp(each.values[cut:]) > 0]
-    return CellSample(states[:cut], states[cut:], tuple(both), (layers, size), len(ids), model_step(model))
+    parts = None if len(ids) <= EXACT else blocks
+    for block in iterate_activations(stepper or Stepper(model), ids, parts=parts, progress=progress):
+        low, high = np.searchsorted(in_order, (block.start, block.start + len(block.cells)))
+        states[order[low:high]] = block.cells[in_order[low:high] - block.start].reshape(high - low, -1)
+    chosen, spans = [], {}
+    for each in features(prepared.text):
+        values = each.values[places]
+        if np.ptp(values[:cut]) > 0 and np.ptp(values[cut:]) > 0:
+            chosen.append(Feature(each.name, each.kind, values))
+            spans[each.name] = sum(_spans(each.values[start:stop], each.values.mean()) for start, stop in blocks[1::2])
+    read = sum(stop - start for start, stop in blocks)
+    return CellSample(states[:cut], states[cut:], tuple(chosen), spans, (layers, size), read, model_step(model))
+
+
+def _compared(blocks: Sequence[tuple[int, int]]) -> Ids:
+    """Up to :data:`SAMPLED` evenly spaced characters of these blocks."""
+    places = np.concatenate([np.arange(start, stop) for start, stop in blocks])
+    return places[np.linspace(0, len(places) - 1, min(SAMPLED, len(places))).astype(np.intp)]
+
+
+def _spans(values: Floats, mean: np.floating[Any]) -> int:
+    """How often values are above ``mean`` without a break."""
+    return int((np.diff(values > mean, prepend=False) & (values > mean)).sum())
 
 
 def name_cells(
     sample: CellSample, *, per_feature: int = 1, progress: Callable[[int, int], None] | None = None
 ) -> list[NamedCell]:
-    """For each feature the cells that follow it best; the feature furthest above chance comes first.
+    """For each feature the cells that follow it best; the feature furthest above chance comes first, and those that no
+    cell follows last.
 
     Args:
         per_feature: how many cells to give for each feature.
@@ -286,7 +355,7 @@ def name_cells(
                 for which, score in zip(order, scores, strict=True)
             ]
         )
-    found.sort(key=lambda cells: -cells[0].excess)
+    found.sort(key=lambda cells: (not cells[0].above_chance, -cells[0].excess))
     return [cell for cells in found for cell in cells]
 
 
@@ -297,14 +366,16 @@ def _named(sample: CellSample, feature: Feature, cell: tuple[int, int], score: f
     mean = float(states.mean())
     where_true = where_false = None
     kind: Literal["auc", "r"] = "r" if feature.kind == "graded" else "auc"
+    scored = slice(len(sample.first), None)
+    margin = _margin(states[scored], feature.values[scored], feature.kind == "graded")
     if kind == "auc":
         score, chance = (score + 1) / 2, (chance + 1) / 2
         true = feature.values > 0
         where_true, where_false = float(states[true].mean()), float(states[~true].mean())
     places = len(sample.second)
     return NamedCell(
-        feature.name, cell, kind, score, chance, low, high, mean, where_true, where_false,
-        sample.chars, places, sample.step,
+        feature.name, cell, kind, score, margin, sample.spans[feature.name], chance, low, high, mean, where_true,
+        where_false, sample.chars, places, sample.step,
     )  # fmt: skip
 
 
@@ -372,7 +443,9 @@ def probe(sample: CellSample, name: str) -> Probe:
     offset = float(fit.bias - (fit.weights * mean / spread).sum())
     sums = np.cumsum(sample.second[:, used] * raw, axis=1)
     scores = (_Scorer(sums).signed(feature.values[None, cut:], graded=False)[0] + 1) / 2
-    return Probe(name, tuple(_cell(int(which), sample.shape) for which in used), raw.astype(np.float32), offset, scores)
+    margin = _margin(sums[:, -1], feature.values[cut:], graded=False) if len(used) else 0.0
+    cells = tuple(_cell(int(which), sample.shape) for which in used)
+    return Probe(name, cells, raw.astype(np.float32), offset, scores, margin)
 
 
 class _Scorer:
@@ -403,6 +476,47 @@ class _Scorer:
         return signed
 
 
+def _margin(states: Floats, values: Floats, graded: bool) -> float:
+    """Two standard errors of the score of a cell, from its states ``(n,)`` and the values of a feature ``(n,)``: they
+    are cut into :data:`SEGMENTS`, which are drawn again with repetition."""
+    parts = [part for part in np.array_split(np.arange(len(states)), SEGMENTS) if len(part)]
+    count = len(parts)
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES).astype(np.float64)
+    scores = (_drawn_correlations if graded else _drawn_aucs)(
+        [states[part].astype(np.float64) for part in parts], [values[part].astype(np.float64) for part in parts], draws
+    )
+    scores = scores[np.isfinite(scores)]  # in the others the feature is nowhere, or everywhere
+    return 1.0 if len(scores) < 2 else min(1.0, 2 * float(scores.std()) * math.sqrt(count / max(1, count - 1)))
+
+
+def _drawn_aucs(states: Sequence[Doubles], values: Sequence[Doubles], draws: Doubles) -> Doubles:
+    """``(R,)``: the AUC with each segment as often as a row of ``draws`` ``(R, S)`` says."""
+    true = [each[value > 0] for each, value in zip(states, values, strict=True)]
+    false = [np.sort(each[value <= 0]) for each, value in zip(states, values, strict=True)]
+    wins = np.array(
+        [
+            [(np.searchsorted(low, high, "left") + np.searchsorted(low, high, "right")).sum() / 2 for low in false]
+            for high in true
+        ]
+    )
+    pairs = (draws @ [len(each) for each in true]) * (draws @ [len(each) for each in false])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Doubles = ((draws @ wins) * draws).sum(1) / pairs
+    return found
+
+
+def _drawn_correlations(states: Sequence[Doubles], values: Sequence[Doubles], draws: Doubles) -> Doubles:
+    """``(R,)``: the correlation with each segment as often as a row of ``draws`` ``(R, S)`` says."""
+    sums = [
+        (len(x), x.sum(), y.sum(), (x * x).sum(), (y * y).sum(), (x * y).sum())
+        for x, y in zip(states, values, strict=True)
+    ]
+    count, x, y, xx, yy, xy = (draws @ np.array(sums)).T
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Doubles = (count * xy - x * y) / np.sqrt((count * xx - x * x) * (count * yy - y * y))
+    return found
+
+
 def _ranks(states: Floats) -> npt.NDArray[np.float64]:
     """``(n, C)``: the rank of each state among those of its cell, from 1; equal ones share the mean of their ranks."""
     count, cells = states.shape
@@ -430,10 +544,6 @@ def mean_and_deviation(states: Floats) -> tuple[float, float]:
     constant but for rounding (:data:`CONSTANT`) is 1, so that rounding has no levels."""
     mean, deviation = float(states.mean(dtype=np.float64)), float(states.std(dtype=np.float64))
     return mean, 1.0 if deviation <= CONSTANT * max(1.0, abs(mean)) else deviation
-
-
-def _spread(start: int, stop: int) -> npt.NDArray[np.intp]:
-    return np.unique(np.linspace(start, stop - 1, min(SAMPLED, stop - start)).astype(np.intp))
 
 
 def _with_shifted(values: Floats) -> Floats:

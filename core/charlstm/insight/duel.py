@@ -37,9 +37,6 @@ some texts. With temperatures of 1.2 and 0.8 it was found rightly in 100 %, and 
 LOOP = 0.25
 """Repeated share from which on a text is called a loop."""
 
-ENOUGH = 1000
-"""Characters of each text from which rates in them are compared."""
-
 READ_BEFORE = 4000
 """Characters of the prime that are read before a text, at most."""
 
@@ -62,11 +59,13 @@ class TextFigures:
     repeated: float
     errors: tuple[float, float, float] | None = None
 
-    def rows(self) -> list[tuple[str, str]]:
-        """What is known, as value and words for it."""
+    def rows(self, bits: bool = True) -> list[tuple[str, str]]:
+        """What is known, as value and words for it; surprises in bits, or in nats."""
+        size, unit = _unit(bits)
+        own, other = self.own_bits, self.other_bits
         return [
-            *([] if self.own_bits is None else [(f"{self.own_bits:.2f}", "bits per character")]),
-            *([] if self.other_bits is None else [(f"{self.other_bits:.2f}", "bits by the other side's model")]),
+            *([] if own is None else [(f"{own * size:.2f}", f"{unit} per character")]),
+            *([] if other is None else [(f"{other * size:.2f}", f"{unit} by the other side's model")]),
             *([] if self.copied is None else [(percent(self.copied, 0), "copied from the training text")]),
             (percent(self.repeated, 0), "repeated from earlier"),
         ]
@@ -103,9 +102,17 @@ def text_figures(model: Model, other: Model, prime: str, text: str, novelty: Nov
     )
 
 
-def in_words(left: TextFigures, right: TextFigures, names: tuple[str, str] = ("left", "right")) -> str:
+def _unit(bits: bool) -> tuple[float, str]:
+    """A bit in bits or in nats, and the name of the unit."""
+    return (1.0, "bits") if bits else (math.log(2), "nats")
+
+
+def in_words(
+    left: TextFigures, right: TextFigures, names: tuple[str, str] = ("left", "right"), *, bits: bool = True
+) -> str:
     """One sentence on which of two texts is more certain, copies more and repeats itself more, and in what they do not
-    differ beyond chance."""
+    differ beyond chance; surprises in bits, or in nats."""
+    size, unit = _unit(bits)
     sides = dict(zip(names, (left, right), strict=True))
     said: dict[str, list[str]] = {name: [] for name in names}
     loops = False
@@ -121,7 +128,7 @@ def in_words(left: TextFigures, right: TextFigures, names: tuple[str, str] = ("l
         if None in values.values():
             continue
         most, other = sorted(names, key=lambda name: values[name], reverse=not less)
-        shown = [f"{values[name]:.2f}" if less else percent(values[name], 0) for name in (most, other)]
+        shown = [f"{values[name] * size:.2f}" if less else percent(values[name], 0) for name in (most, other)]
         if left.errors is None or right.errors is None:
             error = math.inf
         else:
@@ -131,7 +138,7 @@ def in_words(left: TextFigures, right: TextFigures, names: tuple[str, str] = ("l
         if abs(values[most] - values[other]) <= BEYOND_CHANCE * error:
             chance.append(topic)
         else:
-            unit_name = " bits per character" if field == "own_bits" else ""
+            unit_name = f" {unit} per character" if field == "own_bits" else ""
             loops |= field == "repeated" and sides[most].repeated >= LOOP
             said[most].append(f"{words} ({shown[0]} against {shown[1]}{unit_name})")
     parts = [f"the {name} text {_listed(words)}" for name, words in said.items() if words]
@@ -187,18 +194,6 @@ def repeated_chars(text: str, length: int = REPEAT) -> npt.NDArray[np.bool_]:
             repeated[start : start + length] = True
         seen.add(passage)
     return repeated
-
-
-def rates_differ(counts: tuple[int, int], chars: tuple[int, int]) -> bool:
-    """Whether something that was counted in two texts is more frequent in one of them than chance explains.
-
-    The counts are taken as Poisson: the rates differ by more than two standard deviations. Texts below
-    :data:`ENOUGH` characters never suffice.
-    """
-    if min(chars) < ENOUGH:
-        return False
-    (one, other), (length, other_length) = counts, chars
-    return abs(one / length - other / other_length) > 2 * math.sqrt(one / length**2 + other / other_length**2)
 
 
 def to_markdown(sides: Sequence[Side]) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,11 @@ from charlstm.display import short_repr
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import cross_entropy
+from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
+from charlstm.insight.activations import WARM_UP
+from charlstm.insight.sample import spread_blocks
+from charlstm.insight.side_by_side import Report, compute
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -37,8 +42,23 @@ Ids = npt.NDArray[np.intp]
 STREAMS = 16
 """Parts of a text that are read side by side for the estimate."""
 
-SIDE_BY_SIDE = 64
-"""Silenced cells that are measured side by side."""
+SIDE_BY_SIDE = 63
+"""Silenced cells that are measured side by side, and the whole network beside them."""
+
+ESTIMATE_CHARS = 4_000
+"""Characters from all over a text on which :func:`most_important` estimates which cells matter."""
+
+BLOCKS = 24
+"""Blocks from all over a text in which these are then measured; their means give the standard error."""
+
+SETTLING = 16
+"""Characters of a block that are read with the cell silenced before its loss counts."""
+
+COUNTED = 64
+"""And those that count. 63 cells of 2 × 512 take some 10 s of one core in all blocks, 5 s of two."""
+
+TELLS = 2
+"""Standard errors beyond which a rise of the loss is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +89,27 @@ class Lesions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredLesions:
-    """What silencing some cells does to each character of a text.
+    """What silencing some cells does to the loss of a text.
 
     Attributes:
         cells: layer and cell, counted from 1, the one that matters most first.
-        rises: ``(K, N)`` float32, the rise of each character's loss in nats with the cell silenced; not-a-number for
-            the first one, which is not predicted.
+        means: ``(K,)`` float32, the rise of the mean loss in nats per character.
+        errors: ``(K,)`` float32, its standard error.
+        chars: how many characters were predicted, in blocks from all over the text.
     """
 
     cells: tuple[tuple[int, int], ...]
-    rises: Floats
+    means: Floats
+    errors: Floats
+    chars: int
 
     __repr__ = short_repr
 
     @property
-    def means(self) -> Floats:
-        """``(K,)``: the rise of the mean loss in nats per character."""
-        means: Floats = np.nanmean(self.rises, axis=1)
-        return means
+    def tells(self) -> list[bool]:
+        """For each cell whether its rise is beyond :data:`TELLS` standard errors."""
+        beyond: list[bool] = (np.abs(self.means) > TELLS * self.errors).tolist()
+        return beyond
 
 
 def most_important(
@@ -95,30 +118,69 @@ def most_important(
     *,
     count: int = SIDE_BY_SIDE,
     also: Sequence[tuple[int, int]] = (),
-    estimated_on: str | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> MeasuredLesions:
-    """Measure the ``count`` cells that the estimate finds most important, and others, and rank them.
+    """Measure the ``count`` cells that the estimate finds most important, and others, in blocks from all over ``text``,
+    and rank them.
 
     Args:
-        text: on which they are measured.
         also: cells that are among the ``count`` in any case.
-        estimated_on: another text for the estimate.
         progress: called with ``(done, total)`` parts of the work; an exception ends it.
 
     Raises:
-        GenerationError: a text is too short.
+        GenerationError: the text is too short.
     """
 
-    def part(begin: int) -> Callable[[int, int], None]:
-        return lambda done, total: progress(begin + 50 * done // total, 100) if progress is not None else None
+    def part(begin: int, share: int) -> Callable[[int, int], None]:
+        return lambda done, total: progress(begin + share * done // total, 100) if progress is not None else None
 
-    estimates = estimate_lesions(model, text if estimated_on is None else estimated_on, progress=part(0))
+    ids = _ids(model, text, 4 * BLOCKS)
+    estimates = _estimate(model, ids, ESTIMATE_CHARS, part(0, 20))
     likely = [cell for cell, _ in estimates.ranked(count)]
     cells = list(dict.fromkeys([*also, *likely]))[: max(count, len(also))]
-    rises = measure_lesions(model, text, cells, progress=part(50))
-    order = np.argsort(-np.nanmean(rises, axis=1), kind="stable")
-    return MeasuredLesions(tuple(cells[place] for place in order), rises[order])
+    rises, chars = _rises_in_blocks(model, ids, cells, part(20, 80))
+    means, errors = rises.mean(1), rises.std(1, ddof=1) / np.sqrt(np.float32(rises.shape[1]))
+    order = np.argsort(-means, kind="stable")
+    return MeasuredLesions(tuple(cells[place] for place in order), means[order], errors[order], chars)
+
+
+def _rises_in_blocks(
+    model: Model, ids: Ids, cells: Sequence[tuple[int, int]], progress: Callable[[int, int], None]
+) -> tuple[Floats, int]:
+    """``(K, B)`` float32: the rise of the mean loss in each block with each cell silenced, and how many characters all
+    blocks have together. The whole network reads what stands before a block, the cell is silenced in it alone."""
+    blocks = spread_blocks(len(ids), BLOCKS * (SETTLING + COUNTED + 1), BLOCKS)
+    length = min(stop - start for start, stop in blocks)
+    settling = min(SETTLING, length // 4)
+    starts = np.array([start for start, _ in blocks])
+    stepper, network = Stepper(model), _Network(model)
+    state = stepper.zero_state(BLOCKS)
+    with blas_threads(1):
+        for step in range(-WARM_UP, 0):
+            places = starts + step
+            stepper.step(ids[np.maximum(places, 0)], state)
+            state.unpack(np.where(places >= 0, state.pack(), 0))
+    before = state.pack()
+
+    def measure(block: int, stepper: Stepper, report: Report) -> Floats:
+        part = ids[starts[block] : starts[block] + length]
+        rises = []
+        for first in range(0, len(cells), SIDE_BY_SIDE):
+            some = cells[first : first + SIDE_BY_SIDE]
+
+            def tell(at: int, first: int = first, count: int = len(some)) -> None:
+                report(first + at * count // (length - 1))
+
+            losses = network.losses(part, some, tell, before[..., block])
+            rises.append(losses[1:, settling:].mean(1) - losses[0, settling:].mean())
+        return np.concatenate(rises)
+
+    found = compute(
+        stepper,
+        [partial(measure, block) for block in range(BLOCKS)],
+        lambda done: progress(done, BLOCKS * len(cells)),
+    )
+    return np.stack(found, 1), BLOCKS * (length - 1 - settling)
 
 
 def estimate_lesions(model: Model, text: str, *, progress: Callable[[int, int], None] | None = None) -> Lesions:
@@ -134,11 +196,15 @@ def estimate_lesions(model: Model, text: str, *, progress: Callable[[int, int], 
         GenerationError: the text has fewer than two characters per part that the model knows.
     """
     ids = _ids(model, text, 2 * STREAMS)
-    length = len(ids) // STREAMS
-    parts = ids[: length * STREAMS].reshape(STREAMS, length)
-    network = _Network(model)
+    return _estimate(model, ids, len(ids), progress or _ignore)
+
+
+def _estimate(model: Model, ids: Ids, read: int, progress: Callable[[int, int], None]) -> Lesions:
+    """As :func:`estimate_lesions`, on ``read`` characters from all over ``ids``."""
+    length = min(read, len(ids)) // STREAMS
+    starts = np.array([start for start, _ in spread_blocks(len(ids), read, STREAMS)])
     with blas_threads(1):
-        loss, slopes = network.loss_and_slopes(parts, progress or _ignore)
+        loss, slopes = _Network(model).loss_and_slopes(ids[starts[:, None] + np.arange(length)], progress)
     return Lesions(loss, -slopes, STREAMS * (length - 1))
 
 
@@ -163,7 +229,6 @@ def measure_lesions(
     network = _Network(model)
     rises = np.full((len(cells), len(ids)), np.nan, np.float32)
     with blas_threads(1):
-        whole = network.losses(ids, [], lambda at: None)[0]
         for start in range(0, len(cells), SIDE_BY_SIDE):
             some = cells[start : start + SIDE_BY_SIDE]
 
@@ -171,7 +236,8 @@ def measure_lesions(
                 if progress is not None:
                     progress(start * (len(ids) - 1) + count * at, len(cells) * (len(ids) - 1))
 
-            rises[start : start + len(some), 1:] = network.losses(ids, some, report) - whole
+            losses = network.losses(ids, some, report)
+            rises[start : start + len(some), 1:] = losses[1:] - losses[0]
     return rises
 
 
@@ -201,15 +267,18 @@ class _Network:
         ]
         self.head, self.head_bias = weights["fc.weight"], weights["fc.bias"]
 
-    def losses(self, ids: Ids, silenced: Sequence[tuple[int, int]], report: Callable[[int], None]) -> Floats:
-        """``(B, N - 1)``: the loss of each character but the first, in a stream for each of ``silenced``, or in one.
-        ``report`` is called with the number of each character after it is predicted."""
-        streams = max(1, len(silenced))
+    def losses(
+        self, ids: Ids, silenced: Sequence[tuple[int, int]], report: Callable[[int], None], before: Floats | None = None
+    ) -> Floats:
+        """``(1 + K, N - 1)``: the loss of each character but the first, with nothing silenced and with each of
+        ``silenced``. ``report`` is called with the number of each character after it is predicted; ``before`` has the
+        outputs and cell states ``(2, L, H)`` before the text, or is None for zeros."""
+        streams = 1 + len(silenced)
         kept = np.ones((self.layers, streams, self.hidden), np.float32)
-        for stream, (layer, cell) in enumerate(silenced):
+        for stream, (layer, cell) in enumerate(silenced, 1):
             kept[layer - 1, stream, cell - 1] = 0
-        hidden = np.zeros((self.layers, streams, self.hidden), np.float32)
-        cells = np.zeros_like(hidden)
+        begun = np.zeros((2, self.layers, self.hidden), np.float32) if before is None else before
+        hidden, cells = begun[:, :, None].repeat(streams, 2)
         found = np.empty((streams, len(ids) - 1), np.float32)
         for at, (char, target) in enumerate(pairwise(ids)):
             below: Floats | None = None

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent, symbol
+from charlstm.display import as_html, percent, plural, symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import WARM_UP, activations
-from charlstm.insight.cells import CONSTANT, NamedCell, name_cells, sample_cells
+from charlstm.insight.cells import CONSTANT, FEWEST_SPANS, NamedCell, name_cells, sample_cells
 from charlstm.insight.context import ENOUGH, LENGTHS, Context, context
 from charlstm.insight.features import text_features
 from charlstm.insight.multiverse import ContinuationNode, multiverse, next_words
@@ -41,9 +41,6 @@ CELL_CHARS = 420
 CUTOFF = 0.01
 """Least probability of a continuation, as a whole, in the pictures."""
 
-SEARCHED = 20_000
-"""Characters of the text among which a passage is chosen for a cell."""
-
 COLOURS = (
     "Orange: after this character the cell is above its mean on the text; blue: below. Underlined: where the feature "
     "is true."
@@ -55,6 +52,14 @@ WORDS = (
         "AUC",
         "How often a cell's state tells a character where something is true from one where it is not: 0.50 is "
         "guessing, 1.00 always.",
+    ),
+    (
+        "±",
+        "Two standard errors: the figure of all of a novel was within it in 9 of 10 cases.",
+    ),
+    (
+        "span",
+        "A stretch in which a feature is true, such as one quote: a score that rests on fewer than 20 says nothing.",
     ),
     (
         "chance",
@@ -235,8 +240,9 @@ def chosen_on(named: NamedCell) -> str:
     """On what and in which model a cell was found: another text or step may name another one."""
     model = f", in the model {step_words(named.step)}" if named.step is not None else ""
     return (
-        f"Chosen on one half of {named.chars:,} characters and scored on the other, at {named.places_words} characters "
-        f"of each{model}; on another text or at another step another cell may follow a feature best."
+        f"Chosen on one half of {named.chars:,} characters, which are from all over the text, and scored on the other, "
+        f"at {named.places_words} characters of each{model}; on another text or at another step another cell may "
+        "follow a feature best."
     )
 
 
@@ -244,7 +250,12 @@ def cell_facts(named: NamedCell) -> str:
     """How well a cell follows its feature, and its states."""
     kind = "AUC" if named.kind == "auc" else "correlation"
     where = " where it is true" if named.kind == "auc" else ""
-    words = f"{kind} {named.score_words.removeprefix('r ')}{where}; by chance {named.chance:.2f}"
+    words = f"{kind} {named.score_words.removeprefix('r ')}{where}, on {plural(named.spans, 'span')}"
+    if named.verdict == "too few to tell":
+        words += f", too few to tell: {FEWEST_SPANS} are needed"
+    elif not named.above_chance:
+        words += ", no better than chance"
+    words += f"; by chance {named.chance:.2f}"
     if named.where_true is not None and named.where_false is not None:
         words += f"; mean {named.where_true:.1f} where true, {named.where_false:.1f} elsewhere"
     return words
@@ -279,21 +290,23 @@ def passage_start(
 ) -> int:
     """Where a passage of ``length`` characters begins: after an empty line, or else at a line or a sentence.
 
-    The first place where the model has read enough before; with ``values``, the one of the first
-    :data:`SEARCHED` characters after which these change most often.
+    The first place where the model has read enough before; with ``values``, the one after which these change most
+    often, and at least once: they may be those of a rare feature.
     """
     earliest, latest = min(WARM_UP, max(0, len(text) - length)), max(0, len(text) - length)
+    changes = np.concatenate([[0], np.cumsum(np.diff(np.zeros(len(text)) if values is None else values) != 0)])
+    first = changes[np.minimum(np.arange(len(text)) + length * 3 // 4, len(text) - 1)] - changes  # its end may be cut
     for pattern in (r"\n\s*\n", r"\n", r"[.!?]\s+"):
-        starts = [match.end() for match in re.finditer(pattern, text[: SEARCHED if values is not None else None])]
+        starts = [match.end() for match in re.finditer(pattern, text)]
         starts = [start for start in starts if earliest <= start <= latest and start not in avoid]
+        if values is not None:
+            starts = sorted((start for start in starts if first[start]), key=lambda start: -int(first[start]))
         if starts:
-            break
-    else:
+            return starts[0]
+    if values is None or not changes[-1]:
         return 0
-    if values is None:
-        return starts[0]
-    changes = np.concatenate([[0], np.cumsum(np.abs(np.diff(values)) > 0)])
-    return max(starts, key=lambda start: int(changes[start + length - 1] - changes[start]))
+    place = int(np.flatnonzero(np.diff(values))[-1])
+    return max(0, min(latest, text.rfind(" ", 0, max(0, place - length // 4)) + 1))
 
 
 def _context_section(model: Model, text: str, stepper: Stepper, progress: Progress | None) -> str:

@@ -10,10 +10,11 @@ from typing import Literal, TextIO
 
 import numpy as np
 
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.series import Curve, RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.svg import ChartCurve, line_chart
+from charlstm.text.reading import TextOptions
 from charlstm.training.events import Controlled, Paused, Resumed
 
 Axis = Literal["step", "epochs", "characters", "seconds"]
@@ -68,16 +69,17 @@ def differences(runs: Sequence[ComparedRun]) -> list[Difference]:
 def compared_facts(runs: Sequence[ComparedRun]) -> list[Difference]:
     """Everything that :func:`differences` looks at, also what is the same in all runs."""
     facts: list[dict[str, object]] = []
-    for each in runs:
+    for each, text in zip(runs, text_names([each.spec for each in runs]), strict=True):
         options = each.spec.corpus.get("options")
         started = each.series.started
         facts.append(
             {
-                "text": each.spec.corpus_name,
+                "text": text,
                 "preset": each.spec.preset,
                 "started from": each.spec.started_from or None,
                 "kernel": None if started is None else started.kernel,
                 "changed on the way": _changes(each.series),
+                **{f"text.{name}": value for name, value in TextOptions().to_dict().items()},
                 **{f"text.{name}": value for name, value in (options if isinstance(options, dict) else {}).items()},
                 **each.spec.settings.to_dict(),
             }

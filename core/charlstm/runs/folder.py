@@ -16,6 +16,7 @@ import os
 import re
 import stat
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -55,7 +56,8 @@ class RunSpec:
     ``corpus``: a record for ``charlstm.text.corpus.reopen_corpus``: ``{"name", "sources", "options"}``, and the
     fingerprint once the text has been read. ``settings``: the current ones. ``amendments``: how they were changed,
     ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
-    :class:`~charlstm.training.plan.Plan`, once measured.
+    :class:`~charlstm.training.plan.Plan`, once measured. ``read_share`` and ``read_by``: how much of the held-out part
+    the model had read, and through which model, as in the event ``started``.
     """
 
     created: float = field(default_factory=time.time)
@@ -67,6 +69,8 @@ class RunSpec:
     plan: dict[str, Any] | None = None
     amendments: tuple[dict[str, Any], ...] = ()
     vocabulary: tuple[str, ...] | None = None
+    read_share: float | None = None
+    read_by: str | None = None
 
     __repr__ = short_repr
 
@@ -85,6 +89,14 @@ class RunSpec:
         """The name of the text, to show."""
         name = self.corpus.get("name")
         return name if isinstance(name, str) and name else _text_name(self.corpus.get("sources", ()))
+
+    @property
+    def reading(self) -> str:
+        """How the text was read, to show: ``as it is``, ``as paragraphs``, ``without its licence``."""
+        options, report = (_mapping(self.corpus.get(name)) for name in ("options", "report"))
+        left_out = options.get("strip_boilerplate") and report.get("boilerplate")
+        words = ["as paragraphs"] * bool(report.get("paragraphs")) + ["without its licence"] * bool(left_out)
+        return " and ".join(words) or "as it is"
 
     @property
     def validation_name(self) -> str | None:
@@ -109,8 +121,7 @@ class RunSpec:
 
     @property
     def _validation(self) -> dict[str, Any]:
-        about = self.corpus.get("validation")
-        return about if isinstance(about, dict) else {}
+        return _mapping(self.corpus.get("validation"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
@@ -134,6 +145,17 @@ class RunSpec:
             return cls(**typed_fields(cls, {**values, "created": values["created"], "settings": settings}))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError("its run.json is damaged: delete the run or restore the file") from error
+
+
+def text_names(specs: Sequence[RunSpec]) -> list[str]:
+    """The names of the texts of runs, to show. Where some have read the same files in different ways, so that their
+    losses cannot be compared, it is added how: ``anna.txt (as paragraphs)``."""
+    sources, readings = [str(spec.corpus.get("sources")) for spec in specs], [spec.reading for spec in specs]
+    found = Counter(place for place, _ in set(zip(sources, readings, strict=True)))
+    return [
+        f"{spec.corpus_name} ({reading})" if found[place] > 1 else spec.corpus_name
+        for spec, place, reading in zip(specs, sources, readings, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -577,6 +599,10 @@ def _make(run: Run, *, given: bool) -> bool:
             raise RunError(f"There is {_taken(run)} already: choose another name") from None
         return False  # another process took this number first
     return True
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _text_name(sources: Any) -> str:

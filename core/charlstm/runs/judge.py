@@ -26,6 +26,7 @@ from charlstm.training.verdict import (
     Finished,
     FirstSteps,
     Flattening,
+    FromModel,
     Learning,
     Losses,
     NotFalling,
@@ -87,9 +88,10 @@ def judge(series: RunSeries, status: RunStatus | None = None, *, order0: float |
     if state == "waiting":
         return Waiting(message)
     if state == "paused" or (state is None and series.paused is not None):
-        return Paused(series.step)
+        return Paused(series.step, series.next_rate)
     if state == "starting" or series.started is None or not series.step:
-        return Starting(message)
+        validates = state == "running" and series.started is not None
+        return Starting("the model is validated before its first step" if validates and not message else message)
     if status is not None and status.validated is not None:
         return Validating()
     return _live(series, order0)
@@ -122,6 +124,7 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
     if finished is not None:
         busy = Contention(finished.slowdown or 1.0, finished.others_first).describe("was")
     overfitted = None if since is None else since.step
+    from_model = _from_model(series)
     if finished is not None and finished.reason == "diverged":
         message = message or Diverged.message_after(finished.step)
         return Diverged(best=best, message=message, busy=busy, overfitted_since=overfitted, step=finished.step)
@@ -131,7 +134,14 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
     if state == "crashed":
         return Crashed(best=best, message=message, busy=busy, overfitted_since=overfitted)
     if state == "stopped" or (state is None and finished is not None and finished.reason == "stopped"):
-        return Stopped(best=best, message=message, busy=busy, overfitted_since=overfitted, step=series.step)
+        return Stopped(
+            best=best,
+            message=message,
+            busy=busy,
+            overfitted_since=overfitted,
+            from_model=from_model,
+            step=series.step,
+        )
     if finished is None and state is None:
         return None
     extended_at, best_step = series.extended_at, series.best_step
@@ -140,6 +150,7 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
         message=message,
         busy=busy,
         overfitted_since=overfitted,
+        from_model=from_model,
         reason="done" if finished is None else finished.reason,
         seconds=series.work_seconds or (0.0 if status is None else status.work_seconds),
         useless=no_better_than(series, None if best is None else best.loss, order0),
@@ -148,6 +159,16 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
         stalled=_has_stalled(series),
         extended_in_vain=extended_at is not None and best_step is not None and best_step <= extended_at,
     )
+
+
+def _from_model(series: RunSeries) -> FromModel | None:
+    """How far a run came whose network was better than guessing before its first step: it began with a trained model.
+    Both losses are of the same slices; the whole held-out part may be harder to predict."""
+    first, guessing, best = series.first_val, series.guessing_loss, series.best
+    epochs = series.epochs(series.step)
+    if first is None or guessing is None or best is None or epochs is None or not first <= (1 - STUCK_NEAR) * guessing:
+        return None
+    return FromModel(Losses(first, best.val_loss), epochs)
 
 
 def _best(series: RunSeries, status: RunStatus | None) -> Best | None:
@@ -221,6 +242,8 @@ def _live(series: RunSeries, order0: float | None) -> Verdict:
     change, seconds = _change(since.val_loss, points[-1].val_loss), points[-1].train_seconds - since.train_seconds
     validation = Losses(min(each.val_loss for each in points), points[-1].val_loss)
     lost = validation.after > validation.before * (1 + ABOVE_BEST)
+    if 0 < change <= WORSE_RISE and series.step < STUCK_AFTER and _from_model(series) is not None:
+        return FirstSteps(None)  # a trained model gets a little worse at first
     if change > WORSE_RISE:
         train_falls = _reads_again(series) and _train_change(series, since.step) < 0
         return Worsening(change, seconds, validation, train_falls)
@@ -282,10 +305,10 @@ def _is_stuck(series: RunSeries, lowest: float, order0: float) -> bool:
 def _untrained_loss(series: RunSeries) -> float | None:
     """The loss of the network before its first step. ``None`` when it was not measured, or when the run started from a
     trained model: dropout may put training losses far above the validation loss of such a network."""
-    first, guessing = next(iter(series.validations), None), series.guessing_loss
-    if first is None or first.step or guessing is None or series.comparable_from:
+    first, guessing = series.first_val, series.guessing_loss
+    if first is None or guessing is None or series.comparable_from:
         return None
-    return first.val_loss if first.val_loss > (1 - STUCK_NEAR) * guessing else None
+    return first if first > (1 - STUCK_NEAR) * guessing else None
 
 
 def _train_losses(series: RunSeries) -> Losses | None:

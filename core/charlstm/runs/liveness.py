@@ -154,7 +154,8 @@ class RunFigures:
     themselves), else estimated from slices of it. ``work_seconds``: time of the run so far, without pauses;
     ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
     final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
-    end of the run. What is not known is ``None``; version 0.1 knew neither ``best_whole`` nor the last four.
+    end of the run. ``read_share`` of the held-out part, 0 to 1, had been read by the model ``read_by`` (see the event
+    ``started``). What is not known is ``None``; version 0.1 knew neither ``best_whole`` nor the last six.
     """
 
     step: int = 0
@@ -167,6 +168,8 @@ class RunFigures:
     progress: float | None = None
     seconds_left: float | None = None
     validated: float | None = None
+    read_share: float | None = None
+    read_by: str | None = None
 
     def by_name(self) -> dict[str, Any]:
         """The figures by name, without what a subclass has beside them."""

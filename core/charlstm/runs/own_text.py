@@ -6,10 +6,14 @@ from dataclasses import dataclass
 
 from charlstm.display import visible
 from charlstm.insight.context import LENGTHS
-from charlstm.insight.sample import READ_CHARS
+from charlstm.insight.sample import TEXT_CHARS
 from charlstm.runs.folder import Run
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import reopen_corpus
+
+LEAST_HELD_OUT = 5_000
+"""Characters that a run held out from which on its cells are named on these: fewer have too few spans of most features.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,18 @@ class OwnText:
         return f"the first {len(self.text):,} of {self.chars:,} characters of {self.name}"
 
 
-def beginning_of_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
-    """The first ``max_chars`` characters of the text of a run, on which cells are named; None takes all of it.
+def beginning_of_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
+    """The first ``max_chars`` characters of the text of a run; None takes all of it.
 
     Raises :class:`TextError` where the text is gone or has changed.
     """
     corpus = reopen_corpus(run.spec().corpus)
     count = corpus.text_chars if max_chars is None else min(max_chars, corpus.text_chars)
-    return OwnText(corpus.text(0, count), corpus.text_chars, visible(corpus.name, keep=""))
+    name = f"{visible(corpus.name, keep='')}, which it was trained on"
+    return OwnText(corpus.text(0, count), corpus.text_chars, name)
 
 
-def held_out_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
+def held_out_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
     """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out;
     None takes all of them. Raises :class:`TextError` where the text is gone or has changed.
     """
@@ -56,7 +61,14 @@ def held_out_text(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
     return OwnText(text[:max_chars], len(text), part)
 
 
-def text_for_context(run: Run, max_chars: int | None = READ_CHARS) -> OwnText:
+def text_for_cells(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
+    """The text on which the cells of a run's model are named, and it is measured which of them matter:
+    :func:`held_out_text`, or where that is shorter than :data:`LEAST_HELD_OUT` characters :func:`beginning_of_text`."""
+    found = held_out_text(run, max_chars)
+    return found if found.chars >= LEAST_HELD_OUT else beginning_of_text(run, max_chars)
+
+
+def text_for_context(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
     """The text on which it is measured how far the model of a run looks back: :func:`held_out_text`, or where that is
     shorter than the longest context :func:`beginning_of_text`."""
     found = held_out_text(run, max_chars)

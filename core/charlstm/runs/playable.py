@@ -97,6 +97,23 @@ def goal_loss(status: RunStatus, series: RunSeries) -> float | None:
     return series.guessing_loss * (LEARNT + (LEARNT_AT_END - LEARNT) * impatience)
 
 
+def expected_step(status: RunStatus, series: RunSeries) -> int | None:
+    """About the step after which a model of the run will have learnt something, by how its training loss falls with the
+    logarithm of the step so far; ``None`` while that is not known."""
+    goal, train = goal_loss(status, series), series.points("train")
+    if goal is None or len(train.x) < 2:
+        return None
+    (first, *_, last), (before, *_, now) = train.x.tolist(), train.y.tolist()
+    if not (0 < first < last and math.isfinite(before) and now < before):
+        return None
+    step = float(last * (last / first) ** (max(0.0, now - goal) / (before - now)))
+    step = min(step, status.planned_steps or math.inf)
+    if not math.isfinite(step):
+        return None
+    rounded: int = 10 ** max(1, len(str(int(step))) - 2)
+    return math.ceil(step / rounded) * rounded
+
+
 def _best_info(run: Run) -> Mapping[str, Any] | None:
     """The ``info`` of the best model so far; empty when its file cannot be read: opening the model says so."""
     from charlstm.model.file import read_info  # numpy: this module is imported when the app starts

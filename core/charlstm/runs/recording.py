@@ -28,6 +28,9 @@ FIRST_ESTIMATE_SECONDS = 2.0
 """Seconds of the final validation after which its own speed tells how long the rest of it takes."""
 
 
+ShowValidation = Callable[[float, float | None], None]
+
+
 class StoppedEarlyError(Exception):
     """The run has to end without its last events: it was stopped before training began, or while nothing can be
     written."""
@@ -90,9 +93,19 @@ class CommandInbox:
 
 
 class EventRecorder:
-    """Writes events into the log and what they say into the heartbeat. ``series`` are the events of earlier workers."""
+    """Writes events into the log and what they say into the heartbeat. ``series`` are the events of earlier workers.
+    ``show_validation`` is told how far the final validation is: a fraction, and the seconds left once they are known.
+    """
 
-    def __init__(self, run: Run, log: EventLog, heartbeat: Heartbeat, series: RunSeries, inbox: CommandInbox) -> None:
+    def __init__(
+        self,
+        run: Run,
+        log: EventLog,
+        heartbeat: Heartbeat,
+        series: RunSeries,
+        inbox: CommandInbox,
+        show_validation: ShowValidation | None = None,
+    ) -> None:
         self.series = series
         self.any_recorded = False
         """Whether this worker has recorded an event."""
@@ -101,17 +114,19 @@ class EventRecorder:
         self._log = log
         self._heartbeat = heartbeat
         self._inbox = inbox
+        self._show_validation = show_validation
         self._validates_since: float | None = None
 
     def record(self, event: Event) -> Event:
-        """Write ``event``, and return it as it is in the log: the last one also says what other programs took. Those
-        that a resume or a person relies on are synced at once.
+        """Write ``event``, and return it as it is in the log: the last one also says where the run began, how much it
+        has read and what other programs took. Those that a resume or a person relies on are synced at once.
 
         Raises :class:`StoppedEarlyError` when a stop is requested while the disk is full.
         """
-        contention = self._heartbeat.contention
-        if isinstance(event, Finished) and contention is not None:
-            event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
+        if isinstance(event, Finished):
+            event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
+            if (contention := self._heartbeat.contention) is not None:
+                event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
         if sync:
@@ -125,10 +140,12 @@ class EventRecorder:
         """Show in the heartbeat that this fraction of the final validation is done."""
         now = time.monotonic()
         since = self._validates_since = self._validates_since or now
-        left = (now - since) * (1 - validated) / validated if validated and now > since else None
-        if left is None or now - since < FIRST_ESTIMATE_SECONDS:
-            left = self.series.seconds_left(validated)
+        left = None  # until its own pace is known: that of the training steps says little on a busy machine
+        if validated and now - since >= FIRST_ESTIMATE_SECONDS:
+            left = (now - since) * (1 - validated) / validated
         self._heartbeat.update(validated=validated, progress=self.series.progress(validated), seconds_left=left)
+        if self._show_validation is not None:
+            self._show_validation(validated, left)
 
     def retry(self, write: Callable[[], None]) -> None:
         """Call ``write``, and again each second while the disk is full, read-only or gone.

@@ -95,6 +95,8 @@ class RunSeries:
         """Begin again without events."""
         self.started: Started | None = None
         self.planned_steps: int | None = None
+        self.max_minutes: float | None = None
+        """The time limit, if it is known."""
         self.samples: list[Sampled] = []
         """Every sample, by step."""
         self.validations: list[Validated] = []
@@ -171,6 +173,25 @@ class RunSeries:
         return next((each for each in reversed(self.validations) if each.best), None)
 
     @property
+    def first_val(self) -> float | None:
+        """The validation loss from before the first step, nats per character."""
+        first = next(iter(self.validations), None)
+        return None if first is None or first.step else _number(first.val_loss)
+
+    def epochs(self, step: int) -> float | None:
+        """The number of passes over the training text in so many steps."""
+        return None if self.started is None else step / self.started.steps_per_epoch
+
+    @property
+    def next_rate(self) -> float | None:
+        """The learning rate that was set and acts from the next step on; ``None`` unless one was set since the last
+        step that is logged."""
+        set_last = next((each for each in reversed(self.controls) if each.command == "set-lr"), None)
+        if set_last is None or (self.last_step is not None and set_last.step < self.last_step.step):
+            return None
+        return set_last.value
+
+    @property
     def best_val(self) -> float | None:
         """The best validation loss, nats per character; at the end, the best model's on the whole held-out part."""
         if self.finished is not None and self.finished.best_val is not None:
@@ -241,9 +262,9 @@ class RunSeries:
         done = min(self.step, self.planned_steps) + validated * validation
         return min(1.0, done / (self.planned_steps + validation))
 
-    def seconds_left(self, validated: float = 0.0) -> float | None:
-        """Seconds until the end at the speed of the last minute, including validations and checkpoints, and the rest of
-        the final validation; ``None`` when unknown."""
+    def seconds_left(self) -> float | None:
+        """Seconds until the end at the speed of the last minute, including validations and checkpoints, and the final
+        validation, at most what the time limit leaves; ``None`` when unknown."""
         if self.finished or self.failed or not self.planned_steps:
             return None
         pace = None
@@ -252,8 +273,12 @@ class RunSeries:
             pace = (last - first) / (now - at) if now > at and last > first else None
         if pace is None and self.step and self.train_seconds:
             pace = self.train_seconds / self.step
-        steps = max(0, self.planned_steps - self.step) + (1 - validated) * self._final_validation
-        return None if pace is None else steps * pace
+        steps = max(0, self.planned_steps - self.step) + self._final_validation
+        if pace is None:
+            return None
+        # the trainer moves the end only now and then, so that more steps may be planned than there is time for
+        limit = math.inf if self.max_minutes is None else 60 * self.max_minutes - self.work_seconds
+        return min(steps * pace, max(limit, 0.0))
 
     def figures(self) -> RunFigures:
         """How far the run is and how good its model is, for its heartbeat and its status."""
@@ -267,6 +292,8 @@ class RunSeries:
             work_seconds=self.work_seconds,
             progress=self.progress(),
             seconds_left=self.seconds_left(),
+            read_share=None if self.started is None else self.started.read_share,
+            read_by=None if self.started is None else self.started.read_by,
         )
 
     @property
@@ -297,6 +324,7 @@ class RunSeries:
                 if self.started is not None:  # it was killed before its first checkpoint, and started again
                     self._clear()
                 self.started, self.planned_steps = event, event.planned_steps
+                self.max_minutes = event.max_minutes
                 self._recent_progress = []
             case Stepped():
                 seconds = _number(event.train_seconds, self.train_seconds)
@@ -327,6 +355,8 @@ class RunSeries:
                 self.handled.add(event.id)
                 if event.command in ("finish", "more"):  # the value is how many steps are left
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
+                if event.command == "more" and self.max_minutes is not None:
+                    self.max_minutes += _number(event.minutes, 0.0)
             case Decided() if event.steps_left is not None:
                 self.planned_steps = event.step + event.steps_left
             case Paused():
@@ -359,6 +389,7 @@ class RunSeries:
         if self.last_step is not None and self.last_step.step > event.step:
             self.last_step = None
         self.paused = self.finished = self.failed = None
+        self.max_minutes = event.max_minutes
         if self.started is not None:  # another machine may have another device or kernel
             started = self.started
             self.started = replace(

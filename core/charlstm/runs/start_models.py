@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +24,12 @@ from charlstm.model.file import Model, ModelConfig, load_model, read_info
 from charlstm.runs.folder import list_runs
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.text.batches import trained_texts
-from charlstm.text.corpus import Corpus, Span
-from charlstm.text.passages import Passages, share_read
-from charlstm.text.statistics import MIN_OVERLAP
+from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.read_before import is_much
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings
+from charlstm.training.text_warnings import read_share
 
 PASSAGES, LENGTH, WARM_UP = 40, 160, 32
 """A model is tried on so many passages of so many characters, all but the first of which count."""
@@ -67,10 +67,12 @@ class StartModel:
     loss: float
     pairs: float
     """The loss of the text's own pairs of letters."""
-    read: float
-    """The share of the text, 0 to 1, that the model has read before, as far as its file can tell."""
+    read: float | None
+    """The share of what is held out, 0 to 1, that the model has read before; ``None`` if its file does not tell."""
     symbols: int
     """Characters that a run on the text knows which starts from the model: its own and those of the text."""
+    reading: str = ""
+    """What differs in how its own text and this one were read, as a sentence; empty where nothing does."""
 
     @property
     def helps(self) -> bool:
@@ -84,8 +86,8 @@ class StartModel:
 
     @property
     def has_read_it(self) -> bool:
-        """Whether it has read so much of the text before that losses on it mean little."""
-        return self.read >= MIN_OVERLAP
+        """Whether it has read so much of the held-out part before that losses on it mean little."""
+        return is_much(self.read)
 
 
 def expected_losses(
@@ -101,18 +103,25 @@ def expected_losses(
     return shares[0] * box.loss, shares[1] * box.loss
 
 
-def passages_read(model: Model) -> Passages | None:
-    """Passages of the texts that ``model`` has read before its own run: its own, or those of the model in the box if
-    it, or a model that it started from, started from that one. ``None`` where nothing is known."""
-    if model.passages is not None:
-        return model.passages
+def with_passages(model: Model) -> Model:
+    """``model``; where its file has no passages, and it or a model that it started from started from the model in the
+    box, with those of that one."""
     demo = demo_path()
-    if demo is None:
-        return None
+    if model.passages is not None or demo is None:
+        return model
     fingerprint = read_info(demo)[1].get("fingerprint")
     if not any(text["fingerprint"] == fingerprint for text in trained_texts(model.info)):
-        return None
-    return load_model(demo).passages
+        return model
+    return replace(model, passages=load_model(demo).passages)
+
+
+def share_read(model: Model, corpus: Corpus, spans: Sequence[tuple[int, int]]) -> tuple[float | None, str | None]:
+    """How much of ``spans`` of a text ``model`` has read, 0 to 1, and which model did, where its file says that: one
+    from which its run began, empty for itself. ``None`` for what is not known."""
+    share = read_share(with_passages(model), corpus, spans)
+    is_own = model.info.get("fingerprint") == corpus.fingerprint
+    by = model.info.get("read_by") if is_own and is_much(share) else None
+    return share, by if isinstance(by, str) else None
 
 
 def preset_from(start: StartModel | None, name: str, chars: int, symbols: int) -> Settings:
@@ -124,38 +133,49 @@ def preset_from(start: StartModel | None, name: str, chars: int, symbols: int) -
     return preset(name, chars, symbols, start.config if start.helps else None).with_changes(**size)
 
 
-def try_model(name: str, path: Path, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
-    """Measure the model in the file ``path`` on the ``spans`` of a text that a run will be trained on. Takes a
-    second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
+def try_model(name: str, path: Path, corpus: Corpus, split: Split) -> StartModel:
+    """Measure the model in the file ``path`` on the training part of a text, which a run divides as ``split``.
+    Takes a second at 2 × 512. Raises :class:`~charlstm.errors.ModelError` for a file that is no usable model."""
     model = load_model(path)
-    return _tried(name, path, model, loss_before_training(model, corpus, spans), corpus, spans)
+    return _tried(name, path, model, loss_before_training(model, corpus, split.train), corpus, split)
 
 
-def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, spans: Sequence[Span]) -> StartModel:
-    read = share_read(passages_read(model), corpus, spans)
+def _tried(name: str, path: Path, model: Model, loss: float, corpus: Corpus, split: Split) -> StartModel:
+    read = read_share(with_passages(model), corpus, (*split.held_out, *split.test))
     symbols = len(model.vocabulary.extended(corpus.vocabulary))
-    return StartModel(name, path, model.config, loss, pairs_loss(corpus, spans), read, symbols)
+    reading = ""
+    if model.text_options.lines == "keep" and corpus.report.paragraphs:
+        reading = "It has learnt from texts with their lines, and this one is read as paragraphs"
+    elif model.text_options.lines == "auto" and corpus.options.lines == "keep":
+        reading = "It has learnt from texts that were read as paragraphs, and the lines of this one are kept"
+    return StartModel(name, path, model.config, loss, pairs_loss(corpus, split.train), read, symbols, reading)
 
 
 def best_start(
     models: Sequence[tuple[str, Path]],
     corpus: Corpus,
-    spans: Sequence[Span],
+    split: Split,
     progress: Callable[[int, int], None] | None = None,
+    left_out: Callable[[StartModel], object] | None = None,
 ) -> StartModel | None:
     """The one of ``models`` (name and file) with the lowest loss on the text, if it helps. Those that cannot be used
-    are left out. ``progress`` is called with the numbers ``(done, total)`` of models."""
-    best: tuple[str, Path, Model, float] | None = None
+    are left out. ``progress`` is called with the numbers ``(done, total)`` of models. With ``left_out``, a model that
+    would be better but has read the held-out part is left out too, and passed to it.
+    """
+    best: StartModel | None = None
     for number, (name, path) in enumerate(models, 1):
         with contextlib.suppress(CharLSTMError):
             model = load_model(path)
-            loss = loss_before_training(model, corpus, spans)
-            if best is None or loss < best[-1]:
-                best = name, path, model, loss
+            loss = loss_before_training(model, corpus, split.train)
+            if best is None or loss < best.loss:
+                tried = _tried(name, path, model, loss, corpus, split)
+                if tried.helps and tried.has_read_it and left_out is not None:
+                    left_out(tried)
+                else:
+                    best = tried
         if progress is not None:
             progress(number, len(models))
-    tried = None if best is None else _tried(*best, corpus, spans)
-    return tried if tried is not None and tried.helps else None
+    return best if best is not None and best.helps else None
 
 
 NOTHING, BEST = "none", "auto"
@@ -179,6 +199,7 @@ def find_start(
     settings: Settings,
     runs_dir: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
+    left_out: Callable[[StartModel], object] | None = None,
 ) -> StartModel | None:
     """The model that a new run starts from; ``None`` for random weights.
 
@@ -187,19 +208,21 @@ def find_start(
             :data:`BEST` of the model in the box and the user's own; ``None`` for the model in the box where it helps.
         settings: those of the run, which say what is held out.
         progress: called with the numbers ``(done, total)`` of models that were tried for :data:`BEST`.
+        left_out: called with each model that is left out of :data:`BEST`, since it has read the held-out part.
 
     Raises :class:`~charlstm.errors.ModelError` or :class:`~charlstm.errors.RunError` for a model that is not there.
     """
     if word == NOTHING:
         return None
-    spans = corpus.split(settings.val_fraction, settings.split, settings.test_fraction).train
+    split = corpus.split(settings.val_fraction, settings.split, settings.test_fraction)
     if word not in (None, BEST):
-        return try_model(word, find_model(word, runs_dir), corpus, spans)
+        return try_model(word, find_model(word, runs_dir), corpus, split)
     demo = demo_path()
     models = [] if demo is None else [(DEMO, demo)]
     if word == BEST:
         models += [(run.name, run.model_path) for run in list_runs(runs_dir) if run.model_path.is_file()]
-    return best_start(models, corpus, spans, progress)
+    leave_out = left_out or (lambda model: None)
+    return best_start(models, corpus, split, progress, leave_out if word == BEST else None)
 
 
 def loss_before_training(model: Model, corpus: Corpus, spans: Sequence[Span]) -> float:

@@ -18,6 +18,8 @@ from charlstm.errors import RunError
 from charlstm.runs import liveness
 from charlstm.runs.contention import Contention
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
+from charlstm.text import read_before
+from charlstm.training.events import ESTIMATE
 
 if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
@@ -66,6 +68,11 @@ class RunStatus(RunFigures):
         if self.message or self.state != "running":
             return self.message
         return Contention(self.slowdown or 1.0, self.others_first).describe()
+
+    @property
+    def mark(self) -> str:
+        """What stands before ``best_val``: that its model has read the held-out part, or that it is an estimate."""
+        return read_before.mark(self.read_share) or ("" if self.best_whole else ESTIMATE)
 
     @property
     def loss(self) -> float | None:
@@ -196,7 +203,7 @@ def _progress(beat: HeartbeatRecord) -> float | None:
 
 
 def _seconds_left(beat: HeartbeatRecord) -> float | None:
-    if beat.seconds_left is not None or not beat.step or not beat.planned_steps:
+    if beat.seconds_left is not None or beat.validated is not None or not beat.step or not beat.planned_steps:
         return beat.seconds_left
     return beat.train_seconds * max(0, beat.planned_steps - beat.step) / beat.step  # of version 0.1
 

@@ -107,12 +107,12 @@ class RunStore:
 
     def __init__(self, run: Run, spec: RunSpec, sync_events: Callable[[], None]) -> None:
         self._run = run
-        self._spec = spec
+        self.spec = spec
         self._sync_events = sync_events
 
     def save_plan(self, plan: Plan) -> None:
         """Write the measured plan into ``run.json``; the run keeps it."""
-        self._run.write_spec(replace(self._spec, plan=plan.to_dict()))
+        self._run.write_spec(replace(self.spec, plan=plan.to_dict()))
 
     def save_model(self, model: Model) -> None:
         """Replace the best model."""

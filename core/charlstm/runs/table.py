@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from charlstm.display import table, visible
 from charlstm.errors import RunError
-from charlstm.runs.folder import Run
+from charlstm.runs.folder import Run, RunSpec, text_names
 from charlstm.runs.status import RunStatus
-from charlstm.training.events import ESTIMATE
 
 COLUMNS = ("run", "state", "text", "loss", "step", "minutes")
 FIGURES = ("loss", "step", "minutes")
@@ -17,14 +16,14 @@ FIGURES = ("loss", "step", "minutes")
 
 def runs_text(runs: Sequence[Run]) -> str:
     """The runs as lines: name, state, text, best validation loss, step and minutes."""
-    return "\n".join(table(COLUMNS, map(_row, runs), right=FIGURES)) if runs else "No runs"
+    return "\n".join(table(COLUMNS, _rows(runs), right=FIGURES)) if runs else "No runs"
 
 
 def runs_html(runs: Sequence[Run]) -> str:
     """The same as a table, whose colours are those of the page."""
     if not runs:
         return "<p>No runs</p>"
-    head, *body = ["".join(map(_cell_html, COLUMNS, row)) for row in (COLUMNS, *map(_row, runs))]
+    head, *body = ["".join(map(_cell_html, COLUMNS, row)) for row in (COLUMNS, *_rows(runs))]
     rows = "".join(f"<tr>{row}</tr>" for row in body)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
@@ -34,12 +33,21 @@ def _cell_html(column: str, cell: str) -> str:
     return f'<td style="text-align:{side}">{html.escape(cell)}</td>'
 
 
-def _row(run: Run) -> tuple[str, ...]:
-    status = run.status()
+def _rows(runs: Sequence[Run]) -> list[tuple[str, ...]]:
+    specs = [_spec(run) for run in runs]
+    names = iter(text_names([spec for spec in specs if spec is not None]))
+    return [_row(run, "" if spec is None else next(names)) for run, spec in zip(runs, specs, strict=True)]
+
+
+def _spec(run: Run) -> RunSpec | None:
     try:
-        text = run.spec().corpus_name
+        return run.spec()
     except RunError:  # a damaged run.json, which the state shows
-        text = ""
+        return None
+
+
+def _row(run: Run, text: str) -> tuple[str, ...]:
+    status = run.status()
     minutes = f"{status.work_seconds / 60:.1f}"
     cells = (run.name, state_words(status), text, best_words(status), f"{status.step:,}", minutes)
     return tuple(visible(cell, keep="") for cell in cells)
@@ -51,5 +59,5 @@ def state_words(status: RunStatus) -> str:
 
 
 def best_words(status: RunStatus) -> str:
-    """The best validation loss in nats per character, marked if it is an estimate; empty before there is one."""
-    return "" if status.best_val is None else f"{'' if status.best_whole else ESTIMATE}{status.best_val:.4f}"
+    """The best validation loss in nats per character, with its mark; empty before there is one."""
+    return "" if status.best_val is None else f"{status.mark}{status.best_val:.4f}"

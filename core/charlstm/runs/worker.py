@@ -36,6 +36,7 @@ from charlstm.runs.recording import (
     CommandInbox,
     EventRecorder,
     FolderGuard,
+    ShowValidation,
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
@@ -56,9 +57,11 @@ if TYPE_CHECKING:
     from charlstm.training.state import TrainingState
 
 
-def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Generator[Event]:
+def run_foreground(
+    run: Run, *, changes: Mapping[str, Any] | None = None, show_validation: ShowValidation | None = None
+) -> Generator[Event]:
     """Train ``run`` in this process, from its start or from its last checkpoint, and yield every event once it is in
-    the log.
+    the log. ``show_validation`` is called in the final validation, which has no events.
 
     The last event is ``finished`` or ``failed``, unless the run is stopped before training begins or while nothing can
     be written. The first SIGINT, SIGTERM or SIGHUP writes a checkpoint and ends the run; a second, or one before there
@@ -69,7 +72,8 @@ def run_foreground(run: Run, *, changes: Mapping[str, Any] | None = None) -> Gen
     changes = dict(changes or {})
     launch.check_resume(run, changes)
     with StopSignals() as signals:
-        began = yield from _work(run, changes, launch.control_size(run), signals, _join_as_rank_0, FOREGROUND_NICENESS)
+        read, niceness = launch.control_size(run), FOREGROUND_NICENESS
+        began = yield from _work(run, changes, read, signals, _join_as_rank_0, niceness, show_validation)
         if signals.requested is not None and not began:  # no event says that a signal ended the run
             raise KeyboardInterrupt(signals.requested)
 
@@ -137,6 +141,7 @@ def _work(
     signals: StopSignals,
     join_ranks: Callable[[], Ranks],
     niceness: int,
+    show_validation: ShowValidation | None = None,
 ) -> Generator[Event, None, bool]:
     """Take the run's lock, start the heartbeat, open the log, train, and release all of them. Returns whether there was
     an event.
@@ -167,7 +172,7 @@ def _work(
             series = RunSeries.of(read_events(run.events_path))
             guard = FolderGuard(lock, log, signals)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
-            recorder = EventRecorder(run, log, heartbeat, series, inbox)
+            recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             unread = unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
@@ -320,7 +325,7 @@ class _Training:
         """The trainer, and what ``run.json`` says from now on."""
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
-        from charlstm.runs.start_models import passages_read
+        from charlstm.runs.start_models import with_passages
         from charlstm.training.plan import Plan
 
         spec, changes = self._spec, self._changes
@@ -329,8 +334,7 @@ class _Training:
         if state is None:
             plan = None if changes else plan  # it was measured for other settings
             if spec.lineage is not None:
-                first_model = load_model(spec.lineage["from"])
-                first_model = replace(first_model, passages=passages_read(first_model))
+                first_model = with_passages(load_model(spec.lineage["from"]))
             known = corpus.vocabulary if first_model is None else first_model.vocabulary.extended(corpus.vocabulary)
             vocabulary = tuple(known.symbols)
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
@@ -350,8 +354,9 @@ class _Training:
             return self._inbox.take()
 
         prime = sample_prime(corpus)
+        store = RunStore(self._run, new_spec, self._log.sync)
         connected: dict[str, Any] = {
-            "store": RunStore(self._run, new_spec, self._log.sync),
+            "store": store,
             "hooks": Hooks(
                 sample=make_sampler(prime, settings.seed),
                 commands=new_commands,
@@ -381,7 +386,8 @@ class _Training:
             )
         else:
             trainer = Trainer.resume(corpus, settings, state, **connected)
-        return trainer, new_spec
+        store.spec = replace(new_spec, **trainer.read_before)
+        return trainer, store.spec
 
 
 def _software_versions() -> dict[str, str]:

@@ -51,12 +51,13 @@ class Ends:
         found = []
         body = find_header(self._head, one_book=as_0_2)
         if body:
-            found.append(Boilerplate("header", self._start, body))
+            found.append(Boilerplate("header", self._start, body, self._head.count("\n", 0, body)))
         tail_start = self._chars - len(self._tail)
         licence = find_licence(self._tail, one_book=as_0_2)
         if licence is not None and tail_start + licence >= body:
             start = tail_start + licence
-            found.append(Boilerplate("licence", self._start + start, self._chars - start))
+            lines = self._tail.count("\n", licence)
+            found.append(Boilerplate("licence", self._start + start, self._chars - start, lines))
         return found
 
 

@@ -204,6 +204,28 @@ def store_text(
     storage.sync_folder(texts_dir())
 
 
+def store_line_begins(fingerprint: str, begins: npt.NDArray[np.int64]) -> str:
+    """Store where in a prepared text the lines of its files begin (:func:`~charlstm.text.corpus.line_numbers`), and
+    return its name: texts of the same characters can come from files with other lines."""
+    name = hashlib.sha256(begins.data).hexdigest()[:16]
+    path = _line_begins(fingerprint, name)
+    if not path.exists():
+        storage.replace_bytes(path, begins.astype("<i8").tobytes())
+    return name
+
+
+def load_line_begins(fingerprint: str, name: str) -> npt.NDArray[np.int64] | None:
+    """What :func:`store_line_begins` stored, memory-mapped; None when it is not in the cache."""
+    try:
+        return np.memmap(_line_begins(fingerprint, name), "<i8", mode="r").view(np.ndarray)
+    except (OSError, ValueError):
+        return None
+
+
+def _line_begins(fingerprint: str, name: str) -> Path:
+    return texts_dir() / fingerprint / f"lines-{name}.bin"
+
+
 def encode_for(text: Stored, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
     """The ids of ``text`` in another ``vocabulary``, memory-mapped, and how often each unknown character occurs."""
     known = np.array([vocabulary.index(char) if char in vocabulary else -1 for char in text.vocabulary.symbols])

@@ -20,7 +20,9 @@ from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.text import builtin, cache, encoding
+from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
+from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare, usual_chars
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
@@ -47,6 +49,7 @@ __all__ = [
     "Split",
     "ValidationText",
     "encoding_choices",
+    "line_numbers",
     "open_corpus",
     "preview",
     "reopen_corpus",
@@ -136,6 +139,15 @@ class Corpus:
         ended = 0 if newline is None else int(self.counts[newline])
         return ended + int(self.ids[-1] != newline)
 
+    def joined_lines(self) -> npt.NDArray[np.int64]:
+        """The positions at which lines of the files begin that no line end precedes any more."""
+        if not self.report.line_begins:
+            return np.zeros(0, np.int64)
+        begins = cache.load_line_begins(self.fingerprint, self.report.line_begins)
+        if begins is None:
+            raise TextError(f"The lines of {self.name} are no longer in the cache: open the text again")
+        return begins
+
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice. Raises :class:`TextError` for
         anything but whole numbers."""
@@ -187,6 +199,13 @@ class Corpus:
         if self.validation is not None:
             record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
         return record
+
+
+def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The lines, from 1, in which the characters at ``positions`` of ``corpus`` stand in its files, whose lines may
+    have been joined and whose headers left out. Lines of several files are counted on from one to the next."""
+    ended = np.flatnonzero(corpus.ids == corpus.vocabulary.index("\n"))
+    return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
 def split_text(
@@ -358,6 +377,8 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     if stored is None:
         return None
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
+    if report.line_begins and cache.load_line_begins(stored.fingerprint, report.line_begins) is None:
+        return None
     validation = None
     if stored.validation_chars:
         about = record["validation"]
@@ -438,13 +459,13 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     found = resolve(source, options)
     if found.is_stdin:
         raise TextError("Standard input has no preview: open it")
-    tally, text = Tally(), ""
+    tally, joined, text = Tally(), Joined(), ""
     for item in found.items:
         if len(text) > chars:
             break
         if text and not text.endswith("\n"):
             text += "\n"
-        text += _beginning(item, options, tally, chars + 1 - len(text))
+        text += _beginning(item, options, tally, joined, chars + 1 - len(text))
     encoding = tally.encodings.pop() if len(tally.encodings) == 1 else "mixed" if tally.encodings else "none"
     return Preview(
         found.name,
@@ -457,12 +478,18 @@ def preview(source: Source, chars: int = 4000, options: TextOptions | None = Non
     )
 
 
-def _beginning(item: Item, options: TextOptions, tally: Tally, chars: int) -> str:
-    text = ""
-    for piece in item_text(item, options, tally, block=max(4 * chars, 4096)):
-        text += piece
-        if len(text) >= chars:
-            break
+def _beginning(item: Item, options: TextOptions, tally: Tally, joined: Joined, chars: int) -> str:
+    """The first ``chars`` characters of ``item`` at least, or all of it, without a header if that is left out."""
+    stripped = options.strip_boilerplate and item.builtin is None
+    most = chars + REACH if stripped else chars
+    text = "".join(item_text(item, options, tally, joined, block=max(4 * most, 4096), most=most))
+    if not stripped:
+        return text
+    ends = Ends(0)
+    ends.feed(text)
+    for part in reversed(ends.boilerplate()):
+        if part.kind == "header" or len(text) < most:
+            text = text[: part.start] + text[part.start + part.chars :]
     return text
 
 

@@ -21,6 +21,7 @@ from charlstm.storage import FileStamp
 from charlstm.system import sync_file
 from charlstm.text import builtin, cache
 from charlstm.text.boilerplate import Ends
+from charlstm.text.paragraphs import Joined
 from charlstm.text.reading import FILES_NAMED, Boilerplate, ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
     Item,
@@ -88,7 +89,10 @@ def prepare(
                     )
             fingerprint = _encode(spool, options, folder, progress, validation_chars=ends[-1] - ends[0])
             items = tuple(item for text in texts for item in text.items)
-            return Prepared(fingerprint, _report(items, reading), reading.stamps, began_ns)
+            left_out = reading.boilerplate if options.strip_boilerplate else []
+            begins = _line_begins(reading.joined, left_out)
+            name = cache.store_line_begins(fingerprint, begins) if len(begins) else ""
+            return Prepared(fingerprint, _report(items, reading, name), reading.stamps, began_ns)
     except OSError as error:
         raise cache.disk_full_error(error) from None
 
@@ -114,6 +118,7 @@ class _Reading:
     as_0_2: bool
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
+    joined: Joined = field(default_factory=Joined)
     stamps: list[FileStamp | None] = field(default_factory=list)
 
 
@@ -145,7 +150,8 @@ def _read(
         left = None if limit is None else max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
         most = min((each for each in (left, usual_chars(item, options)) if each is not None), default=None)
         opened: list[FileStamp] = []
-        for piece in item_text(item, options, reading.tally, progress=report, stamps=opened, most=most):
+        reading.joined.start = spool.chars + len(joint)
+        for piece in item_text(item, options, reading.tally, reading.joined, progress=report, stamps=opened, most=most):
             if not piece:
                 continue
             if joint:
@@ -170,6 +176,8 @@ class _Spool:
         self._segments: list[tuple[np.dtype[Any], int]] = []
         self._left_out: list[Boilerplate] = []
         self.counts = np.zeros(_UNICODE, np.int64)
+        self.end = ord(REPLACEMENT) + 1
+        """Above the highest code point that was counted, and the replacement: to search all of them takes 2 ms."""
         self.chars = 0
 
     def add(self, text: str) -> None:
@@ -189,6 +197,7 @@ class _Spool:
     def _count(self, codes: npt.NDArray[Any]) -> None:
         counted = np.bincount(codes)
         self.counts[: len(counted)] += counted
+        self.end = max(self.end, len(counted))
 
     def leave_out(self, parts: list[Boilerplate]) -> None:
         """Leave out these parts of the text, also in the counts."""
@@ -229,7 +238,7 @@ def _encode(
     surrogates = int(spool.counts[0xD800:0xE000].sum())
     spool.counts[0xD800:0xE000] = 0
     spool.counts[ord(REPLACEMENT)] += surrogates
-    seen = np.flatnonzero(spool.counts)
+    seen = np.flatnonzero(spool.counts[: spool.end])
     vocabulary = Vocabulary.from_counts(
         {chr(code): int(spool.counts[code]) for code in seen}, fold_rare=options.fold_rare
     )
@@ -257,8 +266,21 @@ def _encode(
     return fingerprint
 
 
-def _report(items: tuple[Item, ...], reading: _Reading) -> ReadReport:
-    tally = reading.tally
+def _line_begins(joined: Joined, left_out: list[Boilerplate]) -> npt.NDArray[np.int64]:
+    """The positions in the text at which a line of a file begins that does not follow a line end any more: lines that
+    were joined to the one before, and those of boilerplate that was ``left_out``."""
+    begins, parts = joined.begins(), sorted(left_out, key=lambda part: part.start)
+    if not parts:
+        return begins
+    start, chars, lines = (np.array(each) for each in zip(*((p.start, p.chars, p.lines) for p in parts), strict=True))
+    before = np.cumsum(chars) - chars  # characters left out before each part
+    last = np.searchsorted(start, begins, "right") - 1  # the last part that begins before
+    gone = np.where(last < 0, 0, before[last] + np.minimum(begins - start[last], chars[last]))
+    return np.sort(np.concatenate([begins - gone, np.repeat(start - before, lines)]))
+
+
+def _report(items: tuple[Item, ...], reading: _Reading, line_begins: str) -> ReadReport:
+    tally, joined = reading.tally, reading.joined
     return ReadReport(
         encoding=next(iter(tally.encodings)) if len(tally.encodings) == 1 else "mixed",
         bom=tally.bom,
@@ -270,4 +292,7 @@ def _report(items: tuple[Item, ...], reading: _Reading) -> ReadReport:
         files=tuple(str(item.path) for item in items[:FILES_NAMED] if item.path is not None),
         file_count=len(items) or 1,
         version=builtin.version() if any(item.builtin for item in items) else None,
+        joined_lines=len(joined.begins()) + joined.paragraphs,
+        paragraphs=joined.paragraphs,
+        line_begins=line_begins,
     )

@@ -13,10 +13,10 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from charlstm import arguments
 from charlstm.display import visible
@@ -25,6 +25,9 @@ from charlstm.storage import FileStamp, NotAFileError, SpecialKind, open_file, s
 from charlstm.text import builtin
 from charlstm.text.encoding import find_encoding
 from charlstm.text.reading import Tally, TextOptions, converted, decoded
+
+if TYPE_CHECKING:
+    from charlstm.text.paragraphs import Joined
 
 STDIN = "-"
 BLOCK = 4 * 1024 * 1024
@@ -292,6 +295,7 @@ def item_text(
     item: Item,
     options: TextOptions,
     tally: Tally,
+    joined: Joined,
     *,
     progress: ProgressCallback | None = None,
     stamps: list[FileStamp] | None = None,
@@ -300,9 +304,35 @@ def item_text(
 ) -> Iterator[str]:
     """Read the characters of ``item``, at most ``most``, ``block`` bytes at a time.
 
-    Findings are added to ``tally`` and the file's stamp to ``stamps``; ``progress`` counts the bytes of this item.
-    Raises :class:`TextError`.
+    Findings are added to ``tally``, the lines that were joined to ``joined`` and the file's stamp to ``stamps``;
+    ``progress`` counts the bytes of this item. Raises :class:`TextError`.
     """
+    if options.lines == "keep":
+        yield from _characters(item, options, tally, progress, stamps, block, most)
+        return
+    from charlstm.text.paragraphs import DECIDED_BY, is_wrapped, read_paragraphs  # numpy: not before the first paint
+
+    needed, prose = most, True
+    if most is not None:
+        # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
+        # half: of such a text the tally has more than is given.
+        more = replace(options, max_chars=2 * most + DECIDED_BY)
+        prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
+        needed, options = (more.max_chars, more) if prose else (most, options)
+    pieces = _characters(item, options, tally, progress, stamps, block, needed)
+    yield from read_paragraphs(pieces, joined, most) if prose else pieces
+
+
+def _characters(
+    item: Item,
+    options: TextOptions,
+    tally: Tally,
+    progress: ProgressCallback | None,
+    stamps: list[FileStamp] | None,
+    block: int | None,
+    most: int | None,
+) -> Iterator[str]:
+    """The characters of ``item`` with its own lines: see :func:`item_text`."""
     if item.builtin is not None:
         yield from _converted(builtin.pieces(item.builtin), options, tally, most)
         return

@@ -23,6 +23,8 @@ from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.baselines import BASELINES
 from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.passages import known_share, passages_in
+from charlstm.text.read_before import words
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -127,83 +129,6 @@ _RATIO = 2.0
 """Parts differ when their divergence is larger than that within the training part by this factor."""
 _MIN_DIVERGENCE = 0.001
 """A smaller divergence in bits is not reported."""
-
-SEQUENCE = 200
-"""The length in characters of the sequences that overlap_share searches for."""
-MIN_OVERLAP = 0.1
-"""A smaller share of overlap is not reported: between the last tenth and the rest of novels, plays and lists of names
-there is none; of the Python reference, which repeats itself, it is 8 %."""
-HELD_OUT_PART = "held-out part"
-_MAX_SEQUENCES = 2000
-_BLOCK = 1 << 18
-_FACTOR = 0x9E3779B97F4A7C15
-_TABLE_BITS = 20
-
-
-def overlap_share(
-    ids: npt.NDArray[Any],
-    spans: Sequence[tuple[int, int]],
-    other_ids: npt.NDArray[Any],
-    other_spans: Sequence[tuple[int, int]],
-) -> float:
-    """The share (0 to 1) of ``spans`` of ``ids`` that is also in ``other_spans`` of ``other_ids``, word for word.
-
-    Both are ids of the same vocabulary. Up to 2,000 sequences of :data:`SEQUENCE` characters, spread evenly over
-    ``spans``, are searched for at every position, with a rolling hash: about 20 ms for a million characters.
-    """
-    starts = [at for start, stop in spans for at in range(start, stop - SEQUENCE + 1, SEQUENCE)]
-    if not starts:
-        return 0.0
-    count = min(len(starts), _MAX_SEQUENCES)
-    chosen = [starts[len(starts) * number // count] for number in range(count)]
-    sequences = np.array([ids[at : at + SEQUENCE] for at in chosen])
-    # The hash is a polynomial of the ids modulo 2^64. Its factor is odd and so has an inverse; the difference of two
-    # running sums of a block, divided by a power of the factor, is the hash of the sequence between them.
-    powers = _powers(_FACTOR, _BLOCK + SEQUENCE)
-    inverses = _powers(pow(_FACTOR, -1, 1 << 64), _BLOCK)
-    hashes = (sequences.astype(np.uint64) * powers[:SEQUENCE]).sum(1, dtype=np.uint64)
-    shift = np.uint64(64 - _TABLE_BITS)
-    likely = np.zeros(1 << _TABLE_BITS, np.bool_)  # whether a searched hash begins with these bits
-    likely[hashes >> shift] = True
-    found = np.zeros(count, np.bool_)
-    for start, stop in other_spans:
-        for at in range(start, stop - SEQUENCE + 1, _BLOCK):
-            block = other_ids[at : min(at + _BLOCK + SEQUENCE - 1, stop)]
-            sums = np.zeros(len(block) + 1, np.uint64)
-            np.cumsum(block.astype(np.uint64) * powers[: len(block)], out=sums[1:])
-            block_hashes = (sums[SEQUENCE:] - sums[:-SEQUENCE]) * inverses[: len(block) - SEQUENCE + 1]
-            candidates = np.flatnonzero(likely[block_hashes >> shift])
-            # numpy 2.0 would try a table for a range of values, and fail where it exceeds an int64.
-            candidates = candidates[np.isin(block_hashes[candidates], hashes[~found], kind="sort")]
-            # Of equal hashes only the first: of one repeated character every position has the same.
-            _, first = np.unique(block_hashes[candidates], return_index=True)
-            for position in candidates[first].tolist():
-                same_hash = np.flatnonzero((hashes == block_hashes[position]) & ~found)
-                found[same_hash] = (sequences[same_hash] == block[position : position + SEQUENCE]).all(1)
-    return float(found.mean())
-
-
-def parts_overlap(
-    corpus: Corpus, train: Sequence[Span], held_out: Sequence[Span], part: str = HELD_OUT_PART
-) -> str | None:
-    """A warning when much of ``held_out``, called ``part`` in it, is in the training part too, else None."""
-    return _overlap_warning(overlap_share(corpus.ids, held_out, corpus.ids, train), part)
-
-
-def _overlap_warning(share: float, part: str) -> str | None:
-    if share < MIN_OVERLAP:
-        return None
-    return (
-        f"{percent(share)} of the {part} is word for word in the training part too, so that the loss on it is too "
-        "good: remove text that occurs twice"
-    )
-
-
-def _powers(factor: int, count: int) -> npt.NDArray[np.uint64]:
-    """``factor`` to the power of 0 to ``count`` − 1, modulo 2^64."""
-    factors = np.full(count, factor, np.uint64)
-    factors[0] = 1
-    return np.cumprod(factors, dtype=np.uint64)
 
 
 def parts_differ(corpus: Corpus, split: Split) -> str | None:
@@ -333,7 +258,7 @@ class Statistics:
 def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -> Statistics:
     """Describe ``corpus``. ``split`` is :meth:`Corpus.split` with its defaults unless given.
 
-    ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 20 ms for each million characters to
+    ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 0.1 s for each million characters to
     find overlaps; they are cached. The rest is immediate.
 
     Raises :class:`TextError` for an argument that is not what it has to be.
@@ -364,7 +289,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         too_little=reason,
         sampled=sampled,
         parts_differ=parts_differ(corpus, split),
-        parts_overlap=_overlap_warning(_cached_overlap(corpus, split), HELD_OUT_PART) if bits else None,
+        parts_overlap=words(_cached_overlap(corpus, split), by="") or None if bits else None,
     )
 
 
@@ -405,12 +330,13 @@ def _cached_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
     return cached["bits"], bool(cached.get("sampled"))
 
 
-def _cached_overlap(corpus: Corpus, split: Split) -> float:
-    """The :func:`overlap_share` of the held-out part, computed once for a text and a split."""
-    name = f"overlap {SEQUENCE} {_MAX_SEQUENCES} {split}"
-    share = (cache.find_figures(corpus.fingerprint, name) or {}).get("share")
-    if type(share) is not float or not 0 <= share <= 1:
-        share = overlap_share(corpus.ids, split.held_out, corpus.ids, split.train)
+def _cached_overlap(corpus: Corpus, split: Split) -> float | None:
+    """The share of the held-out part that stands in the training part too, computed once for a text and a split."""
+    name = f"read {split}"
+    cached = cache.find_figures(corpus.fingerprint, name) or {}
+    share = cached.get("share", "")
+    if not (share is None or (type(share) is float and 0 <= share <= 1)):
+        share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
         cache.store_figures(corpus.fingerprint, name, {"share": share})
     return share
 

@@ -21,7 +21,15 @@ from charlstm.errors import SettingsError
 from charlstm.memory import machine_memory
 from charlstm.model.file import MAX_PARAMETERS, ModelConfig
 from charlstm.paths import cache_dir
-from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed, fit_batch, make_plan, planned_final
+from charlstm.training.plan import (
+    SAMPLE_SECONDS,
+    VALIDATION_SPEED,
+    MeasuredSpeed,
+    final_chars,
+    fit_batch,
+    make_plan,
+    planned_final,
+)
 from charlstm.training.settings import KERNELS, Settings
 
 BASE_MEMORY = 330_000_000
@@ -86,8 +94,7 @@ def estimate(
     if not measured.crowded:
         measured = replace(measured, seconds=measured.seconds * slowdown)
     rows, length = fit_batch(settings, targets)
-    on_card = has_card(settings.device)
-    check_memory(settings, vocab_size, rows * length, on_card=on_card, loaded=False)
+    check_memory(settings, vocab_size, rows * length, on_card=has_card(settings.device), loaded=False)
     plan = make_plan(
         settings,
         measured=measured,
@@ -101,19 +108,27 @@ def estimate(
     validations = plan.planned_steps // plan.val_every
     validated = VALIDATION_SPEED * measured.chars_per_second
     work = START_SECONDS + plan.planned_steps * measured.seconds + validations * plan.val_chars / validated
+    final = planned_final(settings, final_chars(settings, held_out) / validated, work)
     config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
     weights = 4 * config.parameters
     return Estimate(
         parameters=config.parameters,
         model_bytes=weights,
-        memory_bytes=BASE_MEMORY + sum(_memory(settings, config, rows * length, on_card)),
+        memory_bytes=memory_bytes(settings, chars, vocab_size),
         steps=plan.planned_steps,
         epochs=plan.planned_steps / plan.steps_per_epoch,
-        seconds=work + validations * SAMPLE_SECONDS + planned_final(settings, held_out / validated, work),
+        seconds=work + validations * SAMPLE_SECONDS + final,
         chars_per_second=measured.chars_per_second,
         kernel=measured.kernel,
         precision=KERNELS[measured.kernel].precision,
     )
+
+
+def memory_bytes(settings: Settings, chars: int, vocab_size: int) -> int:
+    """The peak memory of a worker that trains on a text of ``chars`` characters, ``vocab_size`` of them distinct."""
+    config = ModelConfig(vocab_size, settings.hidden_size, settings.num_layers)
+    batch = math.prod(batch_shape(settings, chars))
+    return BASE_MEMORY + sum(_memory(settings, config, batch, has_card(settings.device)))
 
 
 def batch_shape(settings: Settings, chars: int) -> tuple[int, int]:

@@ -53,6 +53,13 @@ class Started(Event):
     limit: str = ""
     """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes`` (empty in logs of
     0.1)."""
+    max_minutes: float | None = None
+    """The time limit; ``None`` without one (and in logs of 0.2)."""
+    read_share: float | None = None
+    """The share of the held-out part, 0 to 1, that the model has read before it is validated on it; ``None`` where that
+    is not known, as in logs of 0.3."""
+    read_by: str | None = None
+    """Which model has read it: that which training starts from; empty where the training part has the same words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +172,8 @@ class Resumed(Event):
     kernel: str | None = None
     limit: str = ""
     """As of ``started``; of a new process alone."""
+    max_minutes: float | None = None
+    """As of ``started``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +208,13 @@ class Finished(Event):
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
     slowdown: float | None = None
     others_first: bool = False
+    first_val: float | None = None
+    """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
+    epochs: float | None = None
+    """The number of passes over the training text; ``None`` as above."""
+    read_share: float | None = None
+    read_by: str | None = None
+    """Both as of ``started``."""
 
     @property
     def loss(self) -> float | None:

@@ -8,6 +8,7 @@ import time
 from typing import Self, TextIO
 
 from charlstm.display import duration, visible
+from charlstm.text import read_before
 from charlstm.training.events import (
     Controlled,
     Decided,
@@ -91,7 +92,8 @@ class ProgressLine:
             case Warned() | Failed():
                 self._print_above(event.message)
             case Finished():
-                loss = "" if event.loss is None else f" · loss {event.loss:.4f} at step {event.best_step:,}"
+                mark = read_before.mark(event.read_share)
+                loss = "" if event.loss is None else f" · loss {mark}{event.loss:.4f} at step {event.best_step:,}"
                 seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
                 self._print_above(f"{event.reason}: {event.step:,} steps in {duration(seconds)}{loss}")
 
@@ -104,7 +106,9 @@ class ProgressLine:
             parts.append(f"held out {self._loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
         worked = event.train_seconds if event.work_seconds is None else event.work_seconds
-        if self._planned and event.step:
+        if self._planned and event.step >= self._planned:
+            parts.append("final validation")
+        elif self._planned and event.step:
             parts.append(f"{duration(worked * max(0, self._planned - event.step) / event.step)} left")
         return " · ".join(parts)
 

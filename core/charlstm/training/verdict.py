@@ -19,6 +19,10 @@ from charlstm.display import as_sentence, duration, loss_figure, percent
 from charlstm.training.events import ESTIMATE
 from charlstm.training.settings import Settings
 
+HARDLY_LOWER = 0.03
+"""A model that has read less than the whole text and whose loss fell by less than this, relatively, writes like the
+model that its run began with."""
+
 RISKY_RATE = 5
 """A learning rate of so many times the preset's may diverge."""
 
@@ -92,6 +96,35 @@ class Best:
         return f"Best {loss}{f' at step {self.step:,}' if self.step is not None else ''}, kept."
 
 
+@dataclass(frozen=True, slots=True)
+class FromModel:
+    """How far a run came that began with a trained model."""
+
+    validation: Losses
+    """Before the first step and of the best model, both estimated from the same slices of the held-out part."""
+    epochs: float
+    """The number of passes over the training text."""
+
+    @property
+    def hardly_changed(self) -> bool:
+        """Whether it still writes like the model it began with, and more of the text may change that."""
+        return self.epochs < 1 and self.validation.after > self.validation.before * (1 - HARDLY_LOWER)
+
+    @property
+    def read(self) -> str:
+        """How much of the text it has read: ``3 % of your text``."""
+        return f"{percent(self.epochs)} of your text" if self.epochs < 1 else f"your text {self.epochs:.1f} times"
+
+    def describe(self, bits: bool) -> str:
+        """Both losses and how much was read, without a full stop."""
+        if self.validation.after >= self.validation.before:
+            return f"No step has improved the model that training began with, after reading {self.read}"
+        losses = self.validation.before, self.validation.after
+        before, after = (f"{ESTIMATE}{_loss(each, bits, 3)}" for each in losses)
+        like = ": it still writes like the model it began with" if self.hardly_changed else ""
+        return f"{before} → {after} {_unit(bits)} after reading {self.read}{like}"
+
+
 class Verdict(ABC):
     """How a run is doing. Each kind is a class with what it needs to be described."""
 
@@ -154,19 +187,22 @@ class Paused(Verdict):
 
     kind, mark, usual_steps = "paused", "‖", (NextStep.CONTINUE, NextStep.STOP)
     step: int
+    rate: float | None = None
+    """The learning rate that was set meanwhile."""
 
     def describe(self, *, bits: bool = False) -> str:
-        return f"Paused at step {self.step:,}."
+        rate = "" if self.rate is None else f" The learning rate is {self.rate:g} from the next step on."
+        return f"Paused at step {self.step:,}.{rate}"
 
 
 @dataclass(frozen=True, slots=True)
 class Validating(Verdict):
-    """Training is over, and the best model is measured on all held-out text."""
+    """Training is over, and the best model is measured on the held-out text."""
 
     kind, mark, usual_steps = "validating", "▶", (NextStep.STOP,)
 
     def describe(self, *, bits: bool = False) -> str:
-        return "Training has ended. Now the best model is validated on all of the held-out text."
+        return "Training has ended. Now the best model is validated on the held-out text."
 
 
 # ---- while it trains
@@ -369,6 +405,8 @@ class Ended(Verdict):
     """What other programs did to it, in a sentence, where that is worth a word."""
     overfitted_since: int | None = None
     """The step after which it overfitted."""
+    from_model: FromModel | None = None
+    """How far it came, if it began with a trained model."""
 
     @property
     def title(self) -> str:
@@ -556,6 +594,8 @@ class Finished(Ended):
             return f"{rate_was_too_high()}: train anew with a lower one."
         if self.overfitted_since is not None:
             return f"It {self.overfitted}."
+        if self.from_model is not None:
+            return f"{self.from_model.describe(bits)}."
         return "The steps that were added did not improve it." if self.extended_in_vain else ""
 
     def flaw(self, baselines: Mapping[str, float], *, risky_rate: bool, bits: bool) -> Flaw | None:
@@ -578,11 +618,14 @@ class Finished(Ended):
         elif useless is not None:
             model = "Its model, still the one from before training," if untrained else "Its best model"
             words = f"{model} is {useless.describe(bits)}, so that it {effect}"
+        elif self.from_model is not None and self.from_model.hardly_changed:
+            return Flaw(self.from_model.describe(bits), too_high, more_minutes=not too_high, reads_well=True)
         elif untrained:
             words = "No step has improved the model that training began with. A lower rate or more text may help"
         else:
             return None
-        return Flaw(words, too_high, more_minutes=useless is not None and not too_high)
+        reads_well = useless is None and self.from_model is not None
+        return Flaw(words, too_high, useless is not None and not too_high, reads_well)
 
 
 _BEATEN_BY = {
@@ -602,6 +645,8 @@ class Flaw:
     """Another run needs a lower learning rate, and more minutes would not help."""
     more_minutes: bool
     """More minutes may help."""
+    reads_well: bool = False
+    """What the model writes reads well all the same."""
 
 
 def rate_was_too_high(rate: str = "") -> str:
@@ -629,9 +674,9 @@ def _unit(bits: bool) -> str:
     return "bits" if bits else "nats"
 
 
-def _loss(nats: float, bits: bool) -> str:
+def _loss(nats: float, bits: bool, decimals: int = 2) -> str:
     """A loss in nats, or in ``bits``, without its unit."""
-    return loss_figure(nats / math.log(2) if bits else nats, 2)
+    return loss_figure(nats / math.log(2) if bits else nats, decimals)
 
 
 def _percent(part: float) -> str:

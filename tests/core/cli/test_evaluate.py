@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 import math
 import re
 from dataclasses import replace
@@ -242,14 +243,14 @@ def test_novelty_does_not_search_the_held_out_part(
 
 
 def test_eval_and_score_warn_about_training_text(workspace: Path, run_cli: RunCli, tmp_path: Path) -> None:
-    text = prose(2)
+    text = prose(2, 400)
     (workspace / "own.txt").write_text(text, encoding="utf-8")
     run_cli("train", "own.txt", *TINY, "--name", "own")
     part, other = tmp_path / "part.txt", tmp_path / "other.txt"
-    part.write_text("New words.\n" + text[:1500], encoding="utf-8")
+    part.write_text("New words.\n" + text[:5000], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
     for command in ("eval", "score"):
-        assert "The model was trained on 90 % of own.txt" in run_cli(command, "own", "own.txt")[1]
+        assert re.search(r"The model was trained on 9\d % of own.txt", run_cli(command, "own", "own.txt")[1])
         assert "% of part.txt, so the loss" in run_cli(command, "own", str(part))[1]
         assert "trained on" not in run_cli(command, "own", str(other))[1]
     assert "trained on" not in run_cli("eval", "own")[1]
@@ -269,9 +270,57 @@ def test_train_from_a_model_with_another_split_warns(workspace: Path, run_cli: R
     assert "learnt=" not in run_cli("info", "grandchild")[0]
 
 
+def test_run_from_a_model_that_read_another_edition_says_so_everywhere(
+    workspace: Path, run_cli: RunCli, run_json: RunJson
+) -> None:
+    """Fingerprints do not know it: the second edition has other lines, and none of the appendix."""
+    book = prose(6, 600)
+    (workspace / "first.txt").write_text(book + prose(7, 200), encoding="utf-8")
+    (workspace / "second.txt").write_text(re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), encoding="utf-8")
+    run_cli("train", "first.txt", *TINY, "--name", "first")
+    err = run_cli("train", "second.txt", *TINY, "--from", "first", "--name", "second", "--plain")[1]
+    assert "It has read 9" in err or "It has read 100 %" in err
+    assert "note: first, from which training starts, has read" in err
+    row = next(row for row in run_json("runs") if row["name"] == "second")
+    assert row["read_share"] > 0.9
+    known = {name: row[name] for name in ("read_share", "read_by")}
+    assert known["read_by"] == "first"
+    run = workspace / "runs" / "second"
+    *_, last = (json.loads(line) for line in (run / "events.jsonl").read_text().splitlines())
+    for found in (
+        json.loads((run / "run.json").read_text()),
+        last,
+        run_json("info", "second"),
+        run_json("eval", "second"),
+    ):
+        assert {name: found[name] for name in known} == known
+    assert re.search(r"read before +(9\d|>99|100) % of the held-out part, by first", run_cli("info", "second")[0])
+    assert "through first, from which it started" in run_cli("eval", "second")[1]
+
+
+def test_novelty_finds_what_the_model_before_a_run_has_read(
+    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
+) -> None:
+    (workspace / "old.txt").write_text(prose(8, 400), encoding="utf-8")
+    (workspace / "new.txt").write_text(prose(9, 400), encoding="utf-8")
+    run_cli("train", "old.txt", *TINY, "--name", "old")
+    run_cli("train", "new.txt", *TINY, "--name", "new", "--from", "old")
+    text = tmp_path / "text.txt"
+    text.write_text(f"{prose(8, 400)[500:2500]}\n{prose(9, 400)[500:700]}\n{prose(10, 20)}", encoding="utf-8")
+    found = run_json("novelty", str(text), "--model", "new")["stretches"]
+    assert [stretch["corpus_line"] is None for stretch in found][-1] is False
+    assert sum(stretch["length"] for stretch in found if stretch["corpus_line"] is None) > 1000
+    out, err = run_cli("novelty", str(text), "--model", "new")
+    assert "known to be read" in out
+    assert "What new has read besides is not here: stretches below some 500 characters may be missed" in err
+    assert "not here" not in run_cli("novelty", str(text), "--model", "old")[1], (
+        "its own text is searched, word for word"
+    )
+
+
 def test_train_on_a_text_given_twice_warns(workspace: Path, run_cli: RunCli) -> None:
-    (workspace / "one.txt").write_text(prose(5), encoding="utf-8")
-    (workspace / "two.txt").write_text(prose(5), encoding="utf-8")
+    (workspace / "one.txt").write_text(prose(5, 400), encoding="utf-8")
+    (workspace / "two.txt").write_text(prose(5, 400), encoding="utf-8")
     err = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
     assert "note: 100 % of the held-out part is word for word in the training part" in err
     assert "trained on 100 % of the held-out part" in run_cli("eval", "twice")[1]
@@ -304,7 +353,7 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
     assert run_json("novelty", "data/fox.txt", "--model", "m.safetensors")["corpus"] == "python-reference"
     model.info["fingerprint"] = "of another Python"
     save_model(workspace / "m.safetensors", model)
-    assert "of another Python" in error_of("novelty", "data/fox.txt", "--model", "m.safetensors")
+    assert "of another Python" in error_of("eval", "m.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -327,8 +376,8 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
         (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
         (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),
         (
-            ["novelty", "data/fox.txt", "--model", "runs/fox/model.safetensors"],
-            "was trained on (fox.txt) does not come with the model: give a text",
+            ["novelty", "data/fox.txt", "--model", "no.safetensors"],
+            "There is no model file no.safetensors",
         ),
         (["novelty", "data/fox.txt", "--corpus", "nowhere.txt"], "nowhere.txt"),
         (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),

@@ -59,7 +59,8 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
     printed, remarks = run_cli("cells", "fox", text)
     assert not remarks
     assert "position in word" in printed
-    assert "first half of 1,320 characters of x.txt" in " ".join(printed.split())
+    assert "1,170 characters from all over 1,320 characters of x.txt" in " ".join(printed.split())
+    assert "±" in printed
     best = run_json("cells", "fox", text)[0]
     low = best["score"] < (0.5 if best["kind"] == "auc" else 0)
     value = round(best["low" if low else "high"], 1)
@@ -71,7 +72,7 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
 def test_a_text_that_is_cut_is_remarked_unless_the_user_cut_it(workspace: Path, run_cli: RunCli, text: str) -> None:
     printed, remarks = run_cli("cells", "fox", text, "--max-chars", "1000")
     assert not remarks
-    assert "the first 1,000 of 1,320 characters" in " ".join(printed.split())
+    assert "1,000 characters from all over 1,320 characters" in " ".join(printed.split())
     long = Path(text).with_name("long.txt")
     long.write_text(Path(text).read_text() * 2)
     assert "--max-chars changes that" in run_cli("cells", "fox", str(long), "--show", "1:1")[1]
@@ -83,7 +84,9 @@ def test_a_probe_lists_its_cells_and_what_they_add(
     rows = run_json("cells", "fox", text, "--probe", "blank")
     assert {"cell", "weight"} == set(rows[0])
     printed = run_cli("cells", "fox", text, "--probe", "blank")[0]
-    assert re.search(rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+; (these 8 .*; )?all {len(rows)} together", printed)
+    assert re.search(
+        rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+ ±0\.\d+; (these 8 .*; )?all {len(rows)} together", printed
+    )
     assert printed.count("\n1:") + printed.count("\n 1:") <= 8
 
 
@@ -140,7 +143,7 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
 def test_snapshots_that_have_no_space_in_a_terminal_are_counted_and_a_pipe_has_all(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = NamedCell("blank", (1, 7), "auc", 0.9, 0.6, -1, 1, 0, 1, -1, 400, 200, 1100)
+    named = NamedCell("blank", (1, 7), "auc", 0.9, 0.02, 90, 0.6, -1, 1, 0, 1, -1, 400, 200, 1100)
     scores = {step: [0.5 + step / 3000] for step in range(0, 1200, 100)}
     monkeypatch.setattr("charlstm.cli.cells.terminal_width", lambda: 80)
     _print_scores([named], scores, 1100, "the text", False)
@@ -192,9 +195,11 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
         assert row == {key: value for key, value in _fields(named).items() if key in row}
         assert (row["chars"], row["places"], row["step"]) == (READ_CHARS, SAMPLED, model.info["step"])
     printed, _ = run_cli("cells", "fox", str(path))
-    said = f"at {SAMPLED:,} evenly spaced characters of each. Model at step {model.info['step']}."
+    said = f"at {SAMPLED:,} evenly spaced characters of each half. Model at step {model.info['step']}."
     assert said in " ".join(printed.split())
-    assert f"{READ_CHARS:,} characters of TEXT and scored" in " ".join(run_cli("cells", "--help")[0].split())
+    assert f"{READ_CHARS:,} characters are read, in blocks from all over TEXT" in " ".join(
+        run_cli("cells", "--help")[0].split()
+    )
 
     losses = run_json("context", "fox", str(path))
     found = charlstm.context(model, content)
@@ -219,7 +224,8 @@ def test_the_same_text_gives_the_same_cells_and_context_in_command_library_and_r
 
 
 def _fields(named: NamedCell) -> dict[str, object]:
-    return {field.name: getattr(named, field.name) for field in fields(named)} | {"cell": list(named.cell)}
+    own = {field.name: getattr(named, field.name) for field in fields(named)}
+    return own | {"cell": list(named.cell), "verdict": named.verdict}
 
 
 def test_report_and_context_without_a_text_measure_on_the_runs_own_text(
@@ -257,7 +263,9 @@ def test_the_curves_of_a_report_have_the_loss_on_all_held_out_text_and_simple_mo
 
 def _better_than_chance(row: dict[str, Any]) -> bool:
     score = abs(row["score"] - 0.5) + 0.5 if row["kind"] == "auc" else abs(row["score"])
-    return bool(score > row["chance"])
+    better = row["spans"] >= 20 and score - row["margin"] > row["chance"]
+    assert (row["verdict"] == "follows") == better
+    return bool(better)
 
 
 def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
@@ -277,6 +285,32 @@ def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorO
     assert "too rare in this text, or belongs to another kind" in error_of("cells", "fox", text, "--probe", "comment")
     assert "There is no feature 'quotes'. The yes/no" in error_of("cells", "fox", text, "--probe", "quotes")
     assert "200 are needed" in error_of("cells", "fox", str(tmp_path / "short.txt"))
+
+
+def test_cells_without_a_text_are_those_of_what_the_run_held_out_where_that_is_long_enough(
+    workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = " ".join(run_cli("cells", "fox")[0].split())
+    assert f"all over {len(TEXT):,} characters of fox.txt, which it was trained on: chosen" in printed
+    monkeypatch.setattr("charlstm.runs.own_text.LEAST_HELD_OUT", 500)
+    assert "all over 540 characters of the held-out part of fox.txt: chosen" in " ".join(
+        run_cli("cells", "fox")[0].split()
+    )
+    assert {row["chars"] for row in run_json("cells", "fox")} == {540}
+    assert "Give a TEXT" in error_of("cells", "demo")
+
+
+def test_influence_is_drawn_in_both_directions(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
+    """A bar did not say which way a character counts."""
+    lines = run_cli("influence", "fox", text)[0].splitlines()
+    axis = next(line for line in lines if line.endswith("against it│for it")).index("│")
+    changes = {row["position"]: row["change"] for row in run_json("influence", "fox", text)}
+    drawn = [line for line in lines if "█" in line]
+    assert {changes[int(line.split()[0].replace(",", ""))] > 0 for line in drawn} == {True, False}
+    for line in drawn:
+        assert line[axis] == "│"
+        assert (line.index("█") > axis) == (changes[int(line.split()[0].replace(",", ""))] > 0)
+    assert max(map(len, lines)) <= 80
 
 
 def test_influence_names_each_earlier_character(
@@ -351,7 +385,7 @@ def test_context_at_a_position_reads_all_of_the_runs_own_text(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("charlstm.cli.influence", "charlstm.runs.own_text"):
-        monkeypatch.setattr(f"{module}.READ_CHARS", 400)
+        monkeypatch.setattr(f"{module}.TEXT_CHARS", 400)
     assert "the first 400 of 540 characters of the held-out part" in " ".join(run_cli("context", "fox")[0].split())
     rows = run_json("context", "fox", "--at", "500")
     expected = charlstm.context("fox", TEXT[-540:], at=500).losses
@@ -481,7 +515,7 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
 def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
     workspace: Path, run_json: RunJson, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.cli.report.READ_CHARS", 900)
+    monkeypatch.setattr("charlstm.cli.report.TEXT_CHARS", 900)
     late = Path(text).with_name("late.txt")
     late.write_text(Path(text).read_text() + "a lazy cow jumps over.\n")
     out = tmp_path / "blank.html"
@@ -503,6 +537,16 @@ def test_passages_begin_at_a_paragraph_after_enough_text() -> None:
     assert start <= 1400
     assert start + 200 > 1500
     assert passage_start("short", 200) == 0
+
+
+@pytest.mark.parametrize("place", [60_000, 95_000])
+def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
+    """Passages were looked for in the first 20,000 characters, so that a rare feature was in none of them."""
+    for text in ("One line here.\nAnother one.\n\n" * 3500, "no end of words " * 6500):
+        values = np.zeros(len(text), np.float32)
+        values[place : place + 9] = 1
+        start = passage_start(text, 200, values)
+        assert start < place < start + 190
 
 
 def test_checkpoints_continue_one_prime_and_are_shown_side_by_side(

@@ -98,6 +98,27 @@ def test_runs_say_from_which_model_they_started(
     assert last[head.index("START") :].startswith("demo ")
 
 
+def test_loss_on_text_that_was_read_has_a_mark_and_a_word(
+    several: dict[str, Run], tmp_path: Path, run_json: RunJson, run_cli: RunCli
+) -> None:
+    assert "†" not in "".join(run_cli("runs"))
+    for name, share in (("e", 0.94), ("f", 0.04)):
+        record(tmp_path / "runs", "finished", name=name, lineage={"run": "a"}, read=(share, "a"))
+    rows = {row["name"]: row for row in run_json("runs")}
+    assert [(rows[name]["read_share"], rows[name]["read_by"]) for name in "aef"] == [
+        (None, None), (0.94, "a"), (0.04, "a"),
+    ]  # fmt: skip
+    for words in (("runs",), ("compare", "a", "e", "f")):
+        out, err = run_cli(*words)
+        assert out.count("†") == 1
+        assert f"†{rows['e']['loss']:.4f}" in out
+        assert "† read: the model had read much of the held-out part" in err
+    finished = run_cli("watch", "e", "--plain")[1]
+    assert f"best †{rows['e']['loss']:.4f}" in finished
+    assert "a, from which training starts, has read 94 % of the held-out part" in finished
+    assert {row["read_share"] for row in run_json("compare", "e", "f")["runs"]} == {0.94, 0.04}
+
+
 def test_run_with_a_damaged_run_json_is_listed_last_by_age(several: dict[str, Run], run_json: RunJson) -> None:
     several["d"].spec_path.write_text('{"format": 1, "created": 0, "corpus": {}, "settings": 7}')
     rows = run_json("runs", "--sort", "created")

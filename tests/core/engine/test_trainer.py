@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from charlstm import system
-from charlstm.engine import benchmark, recurrence
+from charlstm.engine import benchmark, final_validation, recurrence
 from charlstm.engine import trainer as trainer_module
 from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
@@ -63,7 +63,7 @@ class Time:
             process_time=lambda: self.now - self.stopped,
             sleep=lambda seconds: None,
         )
-        for module in (trainer_module, clock_module):
+        for module in (trainer_module, clock_module, final_validation):
             monkeypatch.setattr(module, "time", fake_time)
         step = TrainStep.step
 
@@ -392,7 +392,7 @@ def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
             commands.at[plan.planned_steps] = [("stop", None)]
         return evaluate(*args, progress=progress, **how)
 
-    monkeypatch.setattr(trainer_module, "evaluate", asked)
+    monkeypatch.setattr(final_validation, "evaluate", asked)
     store = MemoryStore()
     events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     last = events[-1]
@@ -431,13 +431,22 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
         assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
 
 
-def test_final_validation_is_reported_from_its_beginning_to_its_end(
-    corpus: Corpus, settings: Settings, plan: Plan
+def test_final_validation_is_reported_from_its_beginning_to_its_end_with_the_calibration(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[float] = []
+    evaluated: list[int] = []
+
+    def evaluation(*args: Any, **how: Any) -> Evaluation:
+        evaluated.append(len(reported))
+        return evaluate(*args, **how)
+
+    monkeypatch.setattr(final_validation, "evaluate", evaluation)
+    settings = settings.with_changes(calibrate=True)
     Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)).train()
     assert (reported[0], reported[-1]) == (0.0, 1.0)
     assert reported == sorted(reported)
+    assert reported[evaluated[-1] - 1] == pytest.approx(0.5)  # calibration has read as much as there is to validate
 
 
 def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
@@ -880,8 +889,9 @@ def test_final_validation_takes_a_tenth_of_the_time_or_the_loss_stays_an_estimat
 ) -> None:
     """On a busy machine it took eight and a half minutes of a run of one. There are 641 characters to validate."""
     clock = Time(monkeypatch, 0.5)
-    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, seconds_per_char))
-    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    for module in (trainer_module, final_validation):
+        monkeypatch.setattr(module, "evaluate", slow_evaluation(clock, seconds_per_char))
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0, calibrate=False)
     events = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))
     finished = events[-1]
     assert isinstance(finished, Finished)
@@ -904,24 +914,45 @@ def test_final_validation_that_becomes_slow_is_given_up(
         found: Evaluation = (fast if args[3] is not None and args[3] <= 200 else slow)(*args, **how)
         return found
 
-    monkeypatch.setattr(trainer_module, "evaluate", evaluated)
+    for module in (trainer_module, final_validation):
+        monkeypatch.setattr(module, "evaluate", evaluated)
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
-    finished = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))[-1]
+    plan, reported = make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,)), [0.0]
+    finished = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)))[-1]
     assert isinstance(finished, Finished)
     assert finished.best_whole is False
+    assert reported[-1] == 1.0  # of the time: "left 6:10" stood there after the first 4 % of the characters
     assert clock.now < 60 + 65  # the first tenth of it was enough to see
 
 
-def test_run_that_has_learnt_nothing_has_no_final_validation(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+def test_run_whose_best_model_is_from_before_training_ends_like_any_other(
+    corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    losses = iter([2.0, *[3.0] * 20])
-    monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(next(losses), 100))
-    events = run(Trainer(corpus, settings, plan=plan))
-    assert not [event for event in events if isinstance(event, Validated) and event.whole]
+    """It ended with an estimate, and without calibration."""
+    trained, store = Trainer(corpus, settings, plan=plan), MemoryStore()
+    trained.train()
+    settings = settings.with_changes(lr=9.0, schedule="constant", calibrate=True)
+    events = run(Trainer(corpus, settings, start_from=trained.best, plan=plan, store=store))
     finished = events[-1]
     assert isinstance(finished, Finished)
-    assert (finished.best_step, finished.best_whole) == (0, False)
+    assert (finished.best_step, finished.best_whole) == (0, True)
+    assert [event.val_loss for event in events if isinstance(event, Validated) and event.whole] == [finished.best_val]
+    before, after = (model.weights["fc.weight"] for *_, model in (store.models[0], store.models[-1]))
+    factors = after / before
+    assert factors.max() == pytest.approx(factors.min(), abs=1e-4)
+    assert factors.max() != pytest.approx(1, abs=1e-3)
+
+
+def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_end_too(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 0.5)
+    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.02))  # twice what is allowed
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=60, val_every=20, val_chars=641, snapshot_steps=(0,))
+    finished = run(Trainer(corpus, settings, plan=plan))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.best_whole
 
 
 def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,17 @@ def auc(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
     return float((below + up_to).sum() / 2 / (true.sum() * len(others)))
 
 
+def margin(states: Doubles, true: npt.NDArray[np.bool_]) -> float:
+    """Two standard errors of an AUC: 20 segments of the text are drawn again with repetition, 400 times."""
+    random, parts = np.random.default_rng(1), np.array_split(np.arange(len(states)), 20)
+    scores = []
+    for _ in range(400):
+        drawn = np.concatenate([parts[part] for part in random.integers(0, 20, 20)])
+        if 0 < true[drawn].sum() < len(drawn):
+            scores.append(auc(states[drawn], true[drawn]))
+    return float(2 * np.std(scores) * np.sqrt(20 / 19))
+
+
 def sparse_regression(columns: Doubles, targets: Doubles) -> Doubles:
     """The weights of the L1-penalised logistic regression: Beck and Teboulle's FISTA with the restart of O'Donoghue and
     Candès, until the weights stand still."""
@@ -139,15 +151,19 @@ def story(random_model: Model, tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_cells_and_their_probe(story: tuple[Network, str, Ask]) -> None:
     network, text, ask = story
-    half = len(text) // 2
     states, true = np.array(list(network.states(network.encode(text)))), np.array([char.isspace() for char in text])
-    first, second = (states[:half], true[:half]), (states[half:], true[half:])
+    # cells are chosen on every second block of the text, and scored on the others
+    edges = np.linspace(0, len(text), len(text) // 500 * 2 + 1).astype(np.intp)
+    blocks = [np.arange(start, stop) for start, stop in pairwise(edges)]
+    first, second = ((states[half], true[half]) for half in map(np.concatenate, (blocks[::2], blocks[1::2])))
 
     row = next(row for row in ask("cells") if row["feature"] == "blank")
     scores = np.array([auc(column, first[1]) for column in first[0].T])
     best = int(np.argmax(np.abs(scores - 0.5)))
     assert [best // network.hidden + 1, best % network.hidden + 1] == row["cell"]
     assert row["score"] == pytest.approx(auc(second[0][:, best], second[1]), abs=1e-3)
+    two_errors = margin(second[0][:, best], second[1])
+    assert row["margin"] == pytest.approx(two_errors, abs=0.2 * two_errors + 1e-3)
 
     probe = ask("cells", "--probe", "blank")
     theirs = np.zeros(states.shape[1])

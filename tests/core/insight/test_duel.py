@@ -12,7 +12,6 @@ from charlstm.insight.duel import (
     TextFigures,
     bits_after,
     in_words,
-    rates_differ,
     repeated_chars,
     text_figures,
     to_html,
@@ -93,13 +92,6 @@ def test_sentences_end_with_a_mark_and_white_space_or_an_empty_line():
     text = 'He said "Go!" Then 3.5 days.\n\nEnd'
     assert [text[start:stop] for start, stop in sentences(text)] == ['He said "Go!"', "Then 3.5 days.", "End"]
     assert [ends_sentence(end) for end in ("a. ", "a.”\n", "a.", "a ", "")] == [True, True, False, False, False]
-
-
-def test_rates_differ_only_beyond_chance_and_with_enough_text() -> None:
-    assert rates_differ((2, 12), (2000, 2000))
-    assert not rates_differ((4, 8), (2000, 2000)), "within two standard deviations"
-    assert not rates_differ((0, 50), (900, 2000)), "one text is too short"
-    assert not rates_differ((0, 0), (2000, 2000))
 
 
 def test_a_quote_that_is_never_closed_counts_once() -> None:

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.generate import generate_many
 from charlstm.generation.prime import prepare_prime
+from charlstm.generation.recipe import DEFAULT
 from charlstm.generation.stepper import Stepper
 from charlstm.insight.activations import activations
 from charlstm.insight.cells import CellSample, name_cells, probe, sample_cells
 from charlstm.insight.feature_report import feature_report
-from charlstm.insight.features import text_features
+from charlstm.insight.features import feature_starts, text_features
+from charlstm.insight.holding import LENGTH, PAIRS, HoldEffect, hold_effects
 from charlstm.insight.influence import influence
 from charlstm.model.file import Model
 
@@ -112,3 +115,26 @@ def test_page_says_so_when_the_cell_follows_the_feature_at_no_step_better_than_c
     words = "At no step does the cell follow it better than chance"
     assert words in page({0: 0.5, 100: 0.5})
     assert words not in page({0: 0.5, 50: 0.0, 100: 1.0}), "one of these is the direction of the cell"
+
+
+def test_holding_the_cell_of_quotes_ends_in_a_sentence_and_another_cell_changes_nothing_that_can_be_told(
+    nested_model: Model, held_out: str, sample: CellSample
+) -> None:
+    named = next(each for each in name_cells(sample) if each.feature == QUOTES)
+
+    def effect(layer: int, cell: int, value: float) -> HoldEffect:
+        clamp = Clamp(layer, cell, value=value)
+        [found] = hold_effects(nested_model, [QUOTES], [clamp], prime=held_out[:300], recipe=DEFAULT)
+        return found
+
+    free = effect(*named.cell, value=0).free
+    texts = generate_many(nested_model, held_out[:300], LENGTH, DEFAULT, samples=PAIRS, threads=1)
+    assert free == pytest.approx(np.mean([1000 * feature_starts(QUOTES, held_out[:300], each) / 500 for each in texts]))
+    outside = named.high if named.follows_low else named.low
+    held = effect(*named.cell, value=named.end_of_range), effect(*named.cell, value=outside)
+    assert any(each.tells and each.sentence.startswith("It writes ") for each in held)
+    same = HoldEffect(QUOTES, 4.0, 4.5, 0.3, 32_000)
+    assert same.sentence == (
+        "Holding it changes nothing that can be told from chance: “inside quotes” 4.5 times in 1,000 characters, "
+        "not 4.0 (+0.50 ±0.60)."
+    )

@@ -70,7 +70,7 @@ def test_probe_of_a_rare_feature_keeps_the_cells_of_a_tightly_converged_referenc
     inputs, targets = rare_problem()
     other, true = rare_problem(seed=5)
     rare = Feature("rare", "yes/no", np.concatenate([targets, true]))
-    sample = CellSample(3 + 2 * inputs, 3 + 2 * other, (rare,), (2, 20), 4000, None)
+    sample = CellSample(3 + 2 * inputs, 3 + 2 * other, (rare,), {"rare": 30}, (2, 20), 4000, None)
     weights, _ = converged(inputs, targets, PENALTY)
     expected = {(1 + cell // 20, 1 + cell % 20) for cell in np.flatnonzero(weights).tolist()}
     assert len(expected) == 5

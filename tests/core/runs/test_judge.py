@@ -10,7 +10,8 @@ from charlstm.runs.judge import judge, overfitting_since
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.training.events import Event, Failed, Finished, Paused, Resumed
+from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed
+from charlstm.training.verdict import Ended, FromModel, Losses
 from recorded_run import record, started, stepped, validated
 
 ORDER0 = 3.1
@@ -235,6 +236,42 @@ def ended(train: list[float], best: float) -> RunSeries:
 )
 def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], best: float, too_high: bool) -> None:
     assert judge(ended(train, best), order0=ORDER0).needs_lower_rate == too_high
+
+
+def test_first_steps_from_a_model_are_not_called_flattening() -> None:
+    """After a single step the loss was 0.7 % above that of the model, and a lower rate was advised."""
+    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.03, best=False)]
+    assert judge(RunSeries.of(events)).text == "Learning: these are the first steps."
+    events = [started(symbols=98), validated(0, 1.023), stepped(1, 1.34), validated(1, 1.1, best=False)]
+    assert judge(RunSeries.of(events)).kind == "worsening"
+
+
+def test_validation_before_the_first_step_is_named() -> None:
+    running = RunStatus(state="running", alive=True)
+    series = RunSeries.of([started()])
+    assert judge(series, running).text == "Starting: the model is validated before its first step."
+    assert judge(RunSeries(), running).text == "Starting."
+
+
+def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() -> None:
+    events = [started(symbols=98, steps_per_epoch=500), validated(0, 1.108), stepped(3, 1.3), validated(3, 1.094)]
+    series = RunSeries.of(events)
+    series.feed([Finished(step=3, reason="time", best_val=1.12, best_step=3, train_seconds=60.0, best_whole=True)])
+    judged = judge(series)
+    assert isinstance(judged, Ended)
+    assert judged.from_model == FromModel(Losses(1.108, 1.094), 3 / 500)  # not that of the whole part
+    untrained = judge(ended([4.5, 4.0, 3.0], 2.5))
+    assert isinstance(untrained, Ended)
+    assert untrained.from_model is None
+
+
+def test_learning_rate_that_was_set_in_a_pause_is_told_at_once() -> None:
+    series = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), Paused(step=7)])
+    assert judge(series).text == "Paused at step 7."
+    series.feed([Controlled(step=7, id="a", command="set-lr", value=0.001)])
+    assert judge(series).text == "Paused at step 7. The learning rate is 0.001 from the next step on."
+    series.feed([Resumed(step=7), stepped(10, 4.3)])
+    assert series.next_rate is None
 
 
 @pytest.mark.parametrize("limit", ["max_minutes", "epochs"])

@@ -16,6 +16,7 @@ from charlstm.runs.playable import (
     LEARNT_AT_END,
     PATIENCE,
     PlayableModel,
+    expected_step,
     goal_loss,
     is_untrained,
     playable_at_end,
@@ -142,3 +143,13 @@ def test_damaged_model_is_awaited_while_the_run_trains_and_opened_when_it_has_en
         recorded.run.model_path.write_bytes(b"no model")
         assert found(recorded) is None
     assert playable_at_end(recorded.run) == BEST
+
+
+def test_step_that_is_needed_is_estimated_from_the_fall_of_the_training_loss(tmp_path: Path) -> None:
+    with record(tmp_path, "running", steps=0) as recorded:
+        status = replace(recorded.run.status(), progress=0.0, planned_steps=1000)
+        recorded.append(stepped(1, GOAL + 2.0))
+        assert expected_step(status, series_of(recorded.run)) is None
+        recorded.append(stepped(10, GOAL + 1.0))  # one less for ten times as many
+        assert expected_step(status, series_of(recorded.run)) in (100, 110)
+        assert expected_step(replace(status, planned_steps=50), series_of(recorded.run)) == 50

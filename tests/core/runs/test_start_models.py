@@ -9,8 +9,8 @@ import pytest
 from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import start_models
-from charlstm.runs.start_models import best_start, loss_before_training, pairs_loss, try_model
-from charlstm.text.corpus import Corpus, Span, open_corpus
+from charlstm.runs.start_models import StartModel, best_start, loss_before_training, pairs_loss, try_model
+from charlstm.text.corpus import Corpus, Span, Split, open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import Vocabulary
 
@@ -28,6 +28,11 @@ def model_of(symbols: str, logits: dict[str, float] | None = None) -> Model:
 
 def everything(corpus: Corpus) -> tuple[Span, ...]:
     return (Span(0, corpus.chars),)
+
+
+def whole(corpus: Corpus) -> Split:
+    """All of the text for training, and for validation too."""
+    return Split(everything(corpus), everything(corpus))
 
 
 @pytest.mark.parametrize("symbols", ["abcd", "dcba", "abcdefgh"])
@@ -61,7 +66,7 @@ def test_short_texts_are_measured_too(text: str) -> None:
 def test_nothing_helps_on_a_text_without_a_character_to_predict(text: str, tmp_path: Path) -> None:
     save_model(tmp_path / "m.safetensors", model_of("ab"))
     corpus = open_corpus(text=text)
-    assert not try_model("m", tmp_path / "m.safetensors", corpus, corpus.split().train).helps
+    assert not try_model("m", tmp_path / "m.safetensors", corpus, corpus.split()).helps
 
 
 def test_pairs_loss_is_the_entropy_of_a_character_given_the_one_before() -> None:
@@ -92,7 +97,7 @@ def corpus(monkeypatch: pytest.MonkeyPatch) -> Corpus:
 
 
 def test_model_helps_where_it_predicts_the_text_better_than_its_pairs(models: dict[str, Path], corpus: Corpus) -> None:
-    found = {name: try_model(name, models[name], corpus, everything(corpus)) for name in ("good", "fair", "blank")}
+    found = {name: try_model(name, models[name], corpus, whole(corpus)) for name in ("good", "fair", "blank")}
     assert {name: each.helps for name, each in found.items()} == {"good": True, "fair": True, "blank": False}
     assert found["good"].loss < found["fair"].loss < found["blank"].loss
     assert found["good"].pairs == pytest.approx(np.log(4), abs=0.01)
@@ -103,13 +108,37 @@ def test_best_start_is_the_model_with_the_lowest_loss_and_skips_what_cannot_be_r
     models: dict[str, Path], corpus: Corpus
 ) -> None:
     done: list[tuple[int, int]] = []
-    best = best_start(list(models.items()), corpus, everything(corpus), lambda *found: done.append(found))
+    best = best_start(list(models.items()), corpus, whole(corpus), lambda *found: done.append(found))
     assert done == [(number + 1, len(models)) for number in range(len(models))]
     assert best is not None
     assert best.name == "good"
-    assert best_start([(name, models[name]) for name in ("blank", "damaged")], corpus, everything(corpus)) is None
+    assert best_start([(name, models[name]) for name in ("blank", "damaged")], corpus, whole(corpus)) is None
     with pytest.raises(ModelError):
-        try_model("damaged", models["damaged"], corpus, everything(corpus))
+        try_model("damaged", models["damaged"], corpus, whole(corpus))
+
+
+def test_best_start_leaves_out_a_model_that_has_read_what_is_held_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = np.random.default_rng(2)
+    monkeypatch.setattr(start_models, "COUNTED", 2_000)
+    text = "".join(numbers.choice(list("abcd"), 2_000)) + "a" * 20_000 + "".join(numbers.choice(list("abc "), 9_000))
+    corpus = open_corpus(text=text)
+    split = corpus.split(0.2)
+    held_out, read = text[split.held_out[0].start :], text[: split.held_out[0].start]
+    models = []
+    for name, likelier, passages in (("other", 1.0, None), ("reader", 2.8, held_out), ("earlier", 1.5, read)):
+        known = None if passages is None else passages_of([passages])
+        path = tmp_path / f"{name}.safetensors"
+        save_model(path, replace(model_of("abcd ", {"a": likelier}), passages=known))
+        models.append((name, path))
+    left_out: list[StartModel] = []
+    best = best_start(models, corpus, split, left_out=left_out.append)
+    assert best is not None
+    assert (best.name, best.read) == ("earlier", 0.0), "it has read the training part alone"
+    assert [(each.name, each.read) for each in left_out] == [("reader", 1.0)]
+    assert best_start(models, corpus, split).name == "reader"  # type: ignore[union-attr]
+    assert try_model("other", models[0][1], corpus, split).read is None
 
 
 def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
@@ -118,6 +147,6 @@ def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
     text = " ".join(words)
     save_model(tmp_path / "m.safetensors", replace(model_of("abcd "), passages=passages_of([text])))
     corpus = open_corpus(text=text)
-    assert try_model("m", tmp_path / "m.safetensors", corpus, everything(corpus)).read == 1.0
+    assert try_model("m", tmp_path / "m.safetensors", corpus, whole(corpus)).read == 1.0
     other = open_corpus(text=" ".join(reversed(words)))
-    assert try_model("m", tmp_path / "m.safetensors", other, everything(other)).read == 0.0
+    assert try_model("m", tmp_path / "m.safetensors", other, whole(other)).read == 0.0

@@ -81,8 +81,9 @@ def test_ends_do_not_depend_on_size_of_pieces(size: int) -> None:
     for at in range(0, len(text), size):
         ends.feed(text[at : at + size])
     header, licence = ends.boilerplate()
-    assert header == Boilerplate("header", 100, len(TITLE + HEADERS[0]))
-    assert licence == Boilerplate("licence", 100 + len(text) - len(LICENCES[0]) - 1, len(LICENCES[0]) + 1)
+    before, after = TITLE + HEADERS[0], "\n" + LICENCES[0]
+    assert header == Boilerplate("header", 100, len(before), before.count("\n"))
+    assert licence == Boilerplate("licence", 100 + len(text) - len(after), len(after), after.count("\n"))
 
 
 @pytest.mark.parametrize(

@@ -397,7 +397,7 @@ def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
     assert stripped.vocabulary == Vocabulary.from_text("Once a.\nOnce b.\n")
     assert stripped.report.boilerplate == noticed.report.boilerplate
     header = noticed.report.boilerplate[2]
-    assert header == Boilerplate("header", noticed.text().index("*** START", 60), 48)
+    assert header == Boilerplate("header", noticed.text().index("*** START", 60), 48, lines=2)
     with pytest.raises(TextError, match="nothing but Project Gutenberg licence"):
         open_corpus(written(tmp_path / "c.txt", LICENCE), TextOptions(strip_boilerplate=True))
 

@@ -14,7 +14,6 @@ from charlstm.errors import TextError
 from charlstm.text.batches import TrainingText, trained_share, trained_texts
 from charlstm.text.corpus import Corpus, Span
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import parts_overlap
 from small_training import make_corpus
 
 Mode = Literal["tail", "blocks"]
@@ -86,11 +85,3 @@ def test_trained_share_leaves_out_test_part() -> None:
     del settings["test_fraction"]
     known = trained_texts({"fingerprint": corpus.fingerprint, "corpus": "x", "settings": settings})
     assert trained_share(known, corpus, [(80, 100)])[0] == 0.5
-
-
-def test_overlap_names_the_part() -> None:
-    corpus = make_corpus("".join(str(number) for number in range(300)) * 2)
-    half = corpus.chars // 2
-    overlap = parts_overlap(corpus, [Span(0, half)], [Span(half, corpus.chars)], "test part")
-    assert overlap is not None
-    assert overlap.startswith("100 % of the test part is word for word in the training part")

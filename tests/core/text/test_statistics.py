@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from charlstm.text import cache, statistics
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
-from charlstm.text.statistics import MAX_ORDER, SEQUENCE, NGrams, describe, overlap_share, parts_differ
+from charlstm.text.statistics import MAX_ORDER, NGrams, describe, parts_differ
 
 WORDS = ["the", "light", "was", "on", "stairs", "where", "he", "had", "left", "it.", "you", "are", "late,", "said"]
 
@@ -121,8 +121,8 @@ def test_bits_are_cached(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  #
 def test_overlap_is_cached(corpus_of, damage: object, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
     corpus = corpus_of(prose(30_000) * 2)
     searched: list[float] = []
-    real = statistics.overlap_share
-    monkeypatch.setattr(statistics, "overlap_share", lambda *given: searched.append(real(*given)) or searched[-1])
+    real = statistics.known_share
+    monkeypatch.setattr(statistics, "known_share", lambda *given: searched.append(real(*given)) or searched[-1])
     first = describe(corpus)
     assert first.parts_overlap is not None
     assert describe(corpus) == first
@@ -189,22 +189,6 @@ def test_parts_overlap_finds_repeated_text(corpus_of) -> None:  # type: ignore[n
     assert found.parts_overlap is not None
     assert found.parts_overlap.startswith("100 % of the held-out part is word for word in the training part too")
     assert describe(corpus_of(prose(60_000))).parts_overlap is None
-
-
-@pytest.mark.parametrize("block", [SEQUENCE, 700, 1 << 18])
-@pytest.mark.parametrize("copied", [0, SEQUENCE - 1, 2 * SEQUENCE, 1000, 2000])
-def test_overlap_share_of_copied_text(copied: int, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(statistics, "_BLOCK", block)
-    random = np.random.default_rng(copied)
-    ids = random.integers(0, 90, 8000).astype(np.uint8)
-    train, held_out = [(0, 3000), (3100, 6000)], [(6000, 8000)]
-    ids[6000 : 6000 + copied] = ids[2900 - copied : 2900]
-    share = overlap_share(ids, held_out, ids, train)
-    assert share == copied // SEQUENCE * SEQUENCE / 2000
-    # a sequence across the gap between two training spans does not count
-    ids[6000:7000] = ids[2500:3500]
-    ids[7000:8000] = random.integers(0, 90, 1000)
-    assert overlap_share(ids, held_out, ids, train) == 0.4
 
 
 def test_parts_differ_names_licence_in_held_out_part(corpus_of) -> None:  # type: ignore[no-untyped-def]

@@ -114,7 +114,7 @@ def test_final_validation_may_take_half_a_minute_without_a_time_limit() -> None:
 
 
 def test_plan_of_a_text_with_too_much_to_validate_leaves_room_for_the_estimate_at_the_end() -> None:
-    settings = Settings(max_minutes=1.0, batch_size=4, seq_length=16)
+    settings = Settings(max_minutes=1.0, batch_size=4, seq_length=16, val_chars=1000)
     longest, longer = (planned(settings, speed=1000, held_out=held_out) for held_out in (7_200, 7_201))
     # 6 seconds are allowed, and characters are read for 4.8 of them where there are too many
     assert 0.064 * (longer.planned_steps - longest.planned_steps) == pytest.approx(1.2, abs=0.1)
@@ -140,3 +140,24 @@ def test_a_slow_start_does_not_count_as_the_pace_of_the_few_steps_after_it() -> 
     settings = Settings(epochs=None, max_minutes=4.0)
     _, end = next_end(settings, plan, step=1, worked=120.0)  # one step after two minutes of measuring
     assert end == 1 + 120 / (SLOWEST * 0.5)
+
+
+@pytest.mark.parametrize("speed", [1_000.0, 3_000.0, 30_000.0])
+def test_validations_read_a_short_held_out_part_whole(speed: float) -> None:
+    """From 1,500 of 6,000 characters the loss was 1.02 where that of all of them was 1.20."""
+    settings = Settings(max_minutes=1.0, batch_size=16, seq_length=50)
+    plan = planned(settings, speed=speed, held_out=6_000)
+    assert plan.val_chars == 6_000
+    assert 30 < plan.planned_steps * plan.seconds_per_step < 60
+    assert planned(settings, speed=speed, held_out=60_000).val_chars < 60_000
+    assert planned(settings.with_changes(val_chars=500), speed=speed, held_out=6_000).val_chars == 500
+
+
+def test_final_validation_of_a_calibrated_model_has_time_for_the_calibration() -> None:
+    settings = Settings(max_minutes=1.0, batch_size=4, seq_length=16)
+    plain, calibrated = (planned(settings.with_changes(calibrate=each), speed=10_000) for each in (False, True))
+    assert 0.0064 * (plain.planned_steps - calibrated.planned_steps) == pytest.approx(0.0, abs=0.1)
+    plain, calibrated = (
+        planned(settings.with_changes(calibrate=each), speed=10_000, held_out=20_000) for each in (False, True)
+    )
+    assert 0.0064 * (plain.planned_steps - calibrated.planned_steps) == pytest.approx(10_000 / 12_000, abs=0.1)

@@ -20,9 +20,11 @@ from charlstm.training.verdict import (
     Failed,
     Finished,
     Flattening,
+    FromModel,
     Losses,
     NextStep,
     NotFalling,
+    Paused,
     Recovering,
     Stopped,
     Verdict,
@@ -61,6 +63,22 @@ BEST = Best(1.5, step=80)
             "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. It overfitted after step 80; "
             "more text or dropout would help. Others ran.",
         ),
+        (
+            Finished(best=BEST, reason="done", seconds=60.0, from_model=FromModel(Losses(1.108, 1.094), 0.004)),
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.094 nats after reading "
+            "0.4 % of your text: it still writes like the model it began with.",
+        ),
+        (
+            Finished(best=BEST, reason="done", seconds=60.0, from_model=FromModel(Losses(1.108, 1.02), 2.31)),
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.020 nats after reading "
+            "your text 2.3 times.",
+        ),
+        (
+            Finished(best=Best(1.1, step=0), reason="done", seconds=60.0, from_model=FromModel(Losses(1.1, 1.1), 0.1)),
+            "Finished after 1:00. The model that is kept is the one from before training: ~1.10 nats (1.59 bits). "
+            "No step has improved the model that training began with, after reading 10 % of your text.",
+        ),
+        (Paused(120, 0.002), "Paused at step 120. The learning rate is 0.002 from the next step on."),
         (Flattening(-0.0004, 30.0), "Flattening: validation fell only <0.1 % in the last 30 s. No overfitting."),
         (NotFalling(Losses(2.0, 2.5)), "Not learning: the training loss went from 2.00 to 2.50 nats."),
         (
@@ -112,6 +130,21 @@ def test_flaw_names_the_simplest_model_that_is_better() -> None:
     risky = ended.flaw({"xz": 1.3}, risky_rate=True, bits=False)
     assert risky is not None
     assert (risky.lower_rate, risky.more_minutes) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "epochs", "more_minutes"),
+    [(1.108, 1.094, 0.0, True), (1.108, 1.02, 0.3, None), (1.108, 1.1, 3.0, None), (1.1, 1.1, 0.1, True)],
+)
+def test_run_from_a_model_is_judged_by_its_own_first_loss(
+    before: float, after: float, epochs: float, more_minutes: bool | None
+) -> None:
+    """It was praised for being better than a compressor, as the model was that it began with."""
+    from_model = FromModel(Losses(before, after), epochs)
+    ended = Finished(best=Best(after, step=3), reason="time", seconds=60.0, from_model=from_model)
+    flaw = ended.flaw({"xz": 2.0}, risky_rate=False, bits=False)
+    assert (None if flaw is None else flaw.more_minutes) == more_minutes
+    assert flaw is None or (flaw.words == from_model.describe(bits=False) and flaw.reads_well)
 
 
 def test_words_about_divergence_stand_in_one_module() -> None:

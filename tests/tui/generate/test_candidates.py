@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from textual.app import App, ComposeResult
 
-from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings
 from charlstm.generation.sampling import Sampler
 from charlstm.generation.tree import Alternative, NextCharDistribution
 from charlstm_tui.generate.candidates import Candidates
+from charlstm_tui.generate.sampler_panel import SamplerPanel, hides_temperature
 from charlstm_tui.theme import DARK
 
 MODEL = {"␣": 0.52, "e": 0.28, "t": 0.12, "a": 0.05, "o": 0.03}
@@ -92,7 +93,7 @@ async def test_a_high_temperature_puts_the_mark_inside_the_bar_of_the_likeliest(
 
 async def test_foot_says_in_words_what_is_kept_of_what() -> None:
     async with rows(SamplerSettings(temperature=1, top_k=4, min_p=None), width=60) as shown:
-        assert "4 of 5 kept: 97 % of the probability · entropy 1.7 bits" in shown
+        assert "4 of 5 kept: 97 % of the probability · entropy 1.2 nats" in shown
 
 
 @pytest.mark.parametrize("width", [12, 18, 23, 28, 37, 53])
@@ -168,3 +169,38 @@ async def test_a_list_to_choose_from_scrolls_to_all_of_them() -> None:
         assert app.picked == ["D"]
         candidates.choosing = False
         assert shown()[1:8] == ["  A", "  B", "  C", "  D", "  E", "  F", "  G"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"top_k": 1}, "top-k 1 hides temperature"),
+        ({"top_k": 2}, "top-k 2 hides much of temperature"),
+        ({"min_p": 0.5}, "min-p 0.50 hides much of temperature"),
+        ({"min_p": 1.0}, "min-p 1.00 hides temperature"),
+        ({"top_p": 0.2}, "top-p 0.20 hides much of temperature"),
+        ({"temperature": 0.0}, "temperature 0: filters do nothing"),
+        ({"min_p": 0.05}, ""),
+        ({"top_k": 40, "top_p": 0.9}, ""),
+    ],
+)
+async def test_panel_says_which_filter_hides_what_temperature_does(settings: SamplerKeywords, words: str) -> None:
+    chosen = SamplerSettings(**settings)
+    assert hides_temperature(chosen) == words
+
+    class Panel(Host):
+        def compose(self) -> ComposeResult:
+            yield SamplerPanel()
+
+    async with Panel().run_test() as pilot:
+        panel = pilot.app.query_one(SamplerPanel)
+        panel.show(chosen, 60)
+        await pilot.pause()
+        shown = [panel.render_line(row).text.strip() for row in range(panel.size.height)]
+        assert len(shown) == 5 + bool(words)
+        assert shown[5:] == ([f"!    {words}"] if words else [])
+
+
+async def test_foot_says_where_temperature_does_nothing() -> None:
+    async with rows(SamplerSettings(temperature=1, top_k=1, min_p=None), width=60) as shown:
+        assert "1 of 5 kept: 52 % · temperature does nothing here" in shown

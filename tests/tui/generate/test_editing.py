@@ -205,6 +205,7 @@ async def test_a_search_without_a_match_goes_back_to_where_it_began(model: Path)
 
 async def test_the_mean_is_of_all_of_the_text_before_the_cursor(model: Path) -> None:
     async with playing(model, size=(120, 30)) as it:
+        it.app.bits = True
         await it.paused(1200)
         reader, first = it.screen.player._playbacks[0].reader, len(PRIME)
 

@@ -8,10 +8,11 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+from textual.content import Content
 from textual.widgets import Input
 
 import charlstm
@@ -21,10 +22,11 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.saving import model_digest
 from charlstm.generation.session import Session
 from charlstm.insight.activations import activations, likeliest_next
-from charlstm.insight.cells import NamedCell, sample_cells, score_cells
+from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
+from charlstm.insight.holding import hold_effects
 from charlstm.insight.influence import Influence, influence
-from charlstm.insight.lesions import measure_lesions
+from charlstm.insight.lesions import measure_lesions, most_important
 from charlstm.model.file import load_model
 from charlstm.text.corpus import open_corpus
 from charlstm_tui.dialogs import PromptDialog
@@ -34,6 +36,7 @@ from charlstm_tui.generate.duel_view import SIDES, rate_words
 from charlstm_tui.generate.explaining_view import in_words
 from charlstm_tui.generate.hold_dial import HoldDial
 from charlstm_tui.generate.next_chars import NextChars
+from charlstm_tui.generate.view_bar import Legend
 from charlstm_tui.player import cell_names, insight_jobs, operations
 from charlstm_tui.player.cell_names import recall, remember
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs, NamedCells
@@ -73,7 +76,8 @@ async def test_the_text_is_coloured_by_the_chosen_cell(model: Path) -> None:
         first = view.cell_list.cells[0]
         assert view.cell == first.cell
         assert f"cell 1:{first.cell[1]}" in it.screen_text()
-        assert "named on the played text" in " ".join(it.screen_text().split())
+        words = f"named on {len(it.text)} chars from all over the played text, for lack of a held-out one"
+        assert words in " ".join(it.screen_text().split())
         marks = [level(mark, CELL) for mark in view.text_view.marks()]
         assert marks == levels(view)
         await it.pilot.press("right_square_bracket")
@@ -250,9 +254,9 @@ def bars_of(named: NamedCell, scores: list[float]) -> list[str]:
 
 
 def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> None:
-    named = NamedCell("vowel", (1, 3), "auc", 0.1, 0.55, -1, 1, 0, -0.5, 0.5, 1000, 500, 30)
+    named = NamedCell("vowel", (1, 3), "auc", 0.1, 0.01, 90, 0.55, -1, 1, 0, -0.5, 0.5, 1000, 500, 30)
     about, top, middle, bottom, figures = bars_of(named, [0.5, 0.6, 0.3, 0.0])
-    assert about == "┈ chance 0.55  named at step 30"
+    assert about == "±0.01  ┈ chance 0.55  named at step 30"
     assert figures.split() == ["0.50", "0.40", "0.70", "1.00"], "turned around, as the cell is low"
     columns = [[row[place] for row in (top, middle, bottom)] for place in range(0, 32, 8)]
     assert columns[0] == columns[1] == [" ", " ", "▁"], "the other way round is no better than guessing"
@@ -263,7 +267,9 @@ def test_bars_of_a_history_begin_at_guessing_and_have_a_line_for_chance() -> Non
     assert "┈" not in top + middle
     high = replace(named, chance=0.9)
     assert "┈" in bars_of(high, [0.5, 0.6, 0.3, 0.0])[1]
-    assert bars_of(high, [0.5, 0.3])[0] == "┈ chance 0.90, no step is better  named at step 30"
+    assert bars_of(high, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.90, no step is better  named at step 30"
+    few = replace(named, spans=19)
+    assert bars_of(few, [0.5, 0.3])[0] == "±0.01  ┈ chance 0.55, too few to tell  named at step 30"
     falls = replace(named, kind="r", score=-0.8, chance=0.1)
     *_, figures = bars_of(falls, [0.1, -0.8])
     assert figures.split() == ["-0.10", "0.80"]
@@ -352,7 +358,7 @@ async def test_cells_are_named_on_the_text_of_the_run(home: Path) -> None:
     recorded.run.spec_path.write_text(json.dumps(spec))
     async with playing(recorded.run.path) as it:
         view = await cells_shown(it, 30)
-        assert "5,900 chars of novel.txt" in " ".join(it.screen_text().split())
+        assert "on 5,900 chars from all over novel.txt, which it was trained on" in " ".join(it.screen_text().split())
         assert "inside quotes" in [cell.feature for cell in view.cell_list.cells]
         expected = charlstm.name_cells(recorded.run.path, text.read_text())
         assert [(cell.cell, cell.feature) for cell in view.cell_list.cells] == [
@@ -397,13 +403,20 @@ async def test_cells_of_an_empty_text_say_what_to_do(model: Path) -> None:
         assert "once there is text" not in " ".join(it.screen_text().split())
 
 
-async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(model: Path, home: Path) -> None:
+async def test_a_held_cell_is_shown_acts_on_what_follows_and_is_saved(
+    model: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(NamedCell, "verdict", "follows")
     async with playing(model) as it:
         view = await cells_shown(it)
         layer, cell = view.cell
         await it.pilot.press("plus", "plus")
         await it.until(lambda: it.state.clamps == (Clamp(layer, cell, value=1.0),))
         assert f"held: {layer}:{cell}=1" in it.status()
+        features = view.features_of(it.state.clamps)
+        effects = hold_effects(load_model(model), features, it.state.clamps, prime=it.text, recipe=it.state.recipe)
+        await it.until(lambda: view.hold_words == " ".join(each.sentence for each in effects))
+        assert effects[0].sentence in " ".join(it.screen_text().split())
         dial = view.query_one(HoldDial)
         assert f"HOLD {layer}:{cell} at 1" in dial.render_line(0).text
         await it.pilot.click(HoldDial, offset=(10, 2))
@@ -479,15 +492,16 @@ async def test_cells_are_named_when_their_view_is_shown_again_before_that_was_do
         view.text_view.cursor = 20
         named.set()
         await it.pilot.press("escape")
-        await it.until(lambda: it.screen.view is view and "named on" in it.screen_text())
+        await it.until(lambda: it.screen.view is view and bool(view.cell_list.cells))
         assert view.text_view.cursor == 20, "the text is the same"
         assert [level(mark, CELL) for mark in view.text_view.marks()] == levels(view)
 
 
-async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> None:
+async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NamedCell, "verdict", "follows")
     async with playing(model) as it:
         view = await cells_shown(it)
-        named = next(cell for cell in view.cell_list.cells if cell.above_chance)
+        named = view.cell_list.cells[0]
         view.choose(named.cell)
         await it.pilot.press("d")
         assert it.screen.view is view, "there is nothing to compare"
@@ -513,6 +527,11 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path) -> 
             if named.kind == "auc":
                 words = rate_words(named.feature, feature_starts(named.feature, prime, text), len(text))
                 await it.until(lambda words=words: all(word in it.screen_text() for word in words))  # type: ignore[misc]
+        prime = duel.view(1).text(0, free.prime_length)
+        features = view.features_of(it.state.clamps)
+        effects = hold_effects(load_model(model), features, it.state.clamps, prime=prime, recipe=held.recipe)
+        words = " ".join(each.sentence for each in effects)
+        await it.until(lambda: words in " ".join(it.screen_text().split()))
         assert "no cell held" in it.screen_text()
         assert it.screen_text().count("min-p 0.05") == 2  # no setting is cut
         heads = [it.screen.query_one(f"#head-{number}") for number in SIDES]
@@ -545,7 +564,7 @@ async def test_why_names_the_most_important_character_and_follows_the_cursor(mod
         assert play.text_view.scale == INFLUENCE
         await it.pilot.press("u")
         await it.until(lambda: in_words(found, it.text, bits=True) in it.status())
-        assert play.text_view.scale == in_unit(INFLUENCE, bits=True)
+        assert play.legend() == Legend(in_unit(INFLUENCE, bits=True), play.text_view, copied=None)
         await it.pilot.press("u")
         await it.until(lambda: in_words(found, it.text, bits=False) in it.status())
         await it.pilot.press("escape")
@@ -616,36 +635,55 @@ async def test_cells_are_ranked_by_what_is_worse_without_them(model: Path) -> No
     async with playing(model) as it:
         view = await cells_shown(it)
         named = view.cell_list.cells
+        chosen = named[-1].cell
+        view.choose(chosen)
         await it.pilot.press("m")
-        await it.until(lambda: view.measured is not None and view.cell == view.measured.cells[0])
+        await it.until(lambda: view.measured is not None)
         found = view.measured
         assert found is not None
         assert {each.cell for each in named} <= set(found.cells) == set(view.lesion_list.cells)
         assert view.lesion_list.has_focus
-        expected = measure_lesions(loaded, it.text, found.cells)
-        assert np.allclose(found.rises[:, 1:], expected[:, 1:], atol=1e-5)
-        worst = found.cells[0]
-        assert f"{worst[0]}:{worst[1]}" in it.screen_text()
-        assert f"silenced: loss {abs(found.means[0]):.4f} nats higher" in " ".join(it.screen_text().split())
+        await it.until(lambda: view.lesion_list.highlighted == found.cells.index(chosen))
+        assert view.cell == chosen, "which another key chose"
+        expected = most_important(loaded, it.text, also=[chosen, *(each.cell for each in named)])
+        assert found.cells == expected.cells
+        assert np.allclose([found.means, found.errors], [expected.means, expected.errors], atol=1e-5)
+        for row, mean, error, tells in zip(
+            view.lesion_list.options, found.means, found.errors, found.tells, strict=True
+        ):
+            prompt = cast(Content, row.prompt)
+            assert f"{mean:+.4f} ±{2 * error:.4f}" in prompt.plain
+            grey = any(span.start == 0 and span.style == "$quiet" for span in prompt.spans)
+            assert grey != tells, "grey within two standard errors"
+        place_of = found.cells.index(chosen)
 
-        def shown(cell: tuple[int, int]) -> bool:
-            rises = np.nan_to_num(found.rises[found.cells.index(cell)])
-            return [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
+        def silenced(unit: str, nats: float) -> str:
+            mean, error = found.means[place_of] / nats, found.errors[place_of] / nats
+            words = f"silenced: loss {abs(mean):.4f} ±{2 * error:.4f} {unit} {'higher' if mean >= 0 else 'lower'}"
+            return words + (", at" if found.tells[place_of] else ", which cannot be told from chance, at")
 
-        await it.until(lambda: shown(worst))
-        await it.pilot.press("right_square_bracket")
-        await it.until(lambda: view.cell == found.cells[1] and shown(found.cells[1]))
-        place = int(np.argmax(np.abs(np.nan_to_num(found.rises[1]) - found.means[1])))
+        assert silenced("nats", 1) in " ".join(it.screen_text().split())
+        rises = np.nan_to_num(measure_lesions(loaded, it.text, [chosen])[0])
+        await it.until(
+            lambda: [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
+        )
+        place = int(np.argmax(np.abs(rises - rises.mean())))
         view.text_view.cursor = place - 1
         await it.pilot.press("n")
         assert view.text_view.cursor == place
-        assert f"{found.rises[1, place]:+.2f} nats at “" in it.status()
+        assert f"{rises[place]:+.2f} nats at “" in it.status()
         await it.pilot.press("u")
-        await it.until(lambda: f"{found.rises[1, place] / np.log(2):+.2f} bits at “" in it.status())
-        assert f"silenced: loss {abs(found.means[1]) / np.log(2):.4f} bits" in " ".join(it.screen_text().split())
+        await it.until(lambda: f"{rises[place] / np.log(2):+.2f} bits at “" in it.status())
+        assert silenced("bits", np.log(2)) in " ".join(it.screen_text().split())
         assert "CELLS THAT MATTER bits" in " ".join(it.screen_text().split())
-        assert f"{found.means[0] / np.log(2):+.4f}" in it.screen_text(), "in the list"
-        assert view.cell == found.cells[1], "which stays on its row"
+        assert view.cell == chosen, "which stays on its row"
+        await it.pilot.press("right_square_bracket")
+        other = found.cells[(place_of + 1) % len(found.cells)]
+        rises = np.nan_to_num(measure_lesions(loaded, it.text, [other])[0])
+        await it.until(
+            lambda: [level(mark, DAMAGE) for mark in view.text_view.marks()] == DAMAGE.levels(rises).tolist()
+        )
+        assert view.cell == other
         await it.pilot.press("u")
         await it.pilot.press("v")
         await it.until(lambda: view.explaining and not view.lesions)
@@ -669,9 +707,6 @@ async def test_a_key_that_explains_stops_the_text_and_explains_its_end(model: Pa
         await streaming()
         await it.pilot.press("m")
         await it.until(lambda: view.measured is not None and not it.state.running)
-        assert view.measured is not None
-        expected = measure_lesions(loaded, it.text, view.measured.cells)
-        assert np.allclose(view.measured.rises[:, 1:], expected[:, 1:], atol=1e-5)
         await streaming()
         assert not view.lesions
         await it.pilot.press("v")
@@ -694,7 +729,7 @@ async def test_why_in_score_follows_the_cursor(model: Path) -> None:
         found = influence(load_model(model), it.text, position)
         assert found.strongest is not None
         assert in_words(found, it.text, bits=False) in it.status()
-        assert f"{found.loss:.2f} nats" in it.status(), "the surprise is in the unit of the influence"
+        assert f"{found.loss:.1f} nats" in it.status(), "the surprise is in the unit of the influence"
         await it.pilot.press("left")
         found = influence(load_model(model), it.text, position - 1)
         levels = [0] * found.start + INFLUENCE.levels(found.changes).tolist()
@@ -806,13 +841,14 @@ async def test_chance_stands_beside_each_figure_of_a_cell(model: Path, size: tup
     async with playing(model, size) as it:
         view = await cells_shown(it)
         expected = charlstm.name_cells(model, it.text)
-        shown = it.screen_text()
-        first = expected[0]
-        assert f"{first.feature}: {first.score_words} (chance {first.chance:.2f})" in " ".join(shown.split())
         for row, named in zip(view.cell_list.options, expected, strict=True):
             words = str(row.prompt)
+            if named.spans < FEWEST_SPANS:
+                assert f"too few to tell: {named.spans} span" in words
+                continue
             assert named.score_words in words
             assert f"chance {named.chance:.2f}" in words or f"({named.chance:.2f})" in words
+            assert f"{named.spans} spans" in words
 
 
 async def test_a_legend_without_colours_says_what_is_low_and_what_is_high(

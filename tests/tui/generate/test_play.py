@@ -281,6 +281,7 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
 
 async def test_colours_change_what_the_legend_says(model: Path) -> None:
     async with playing(model, (120, 36)) as it:
+        it.app.bits = True
         await it.paused(3)
         seen = []
         for _ in range(5):
@@ -299,6 +300,7 @@ async def test_colours_change_what_the_legend_says(model: Path) -> None:
 async def test_legend_has_the_colours_of_the_text_after_a_change_of_the_theme(model: Path, mode: str) -> None:
     labels = ("<1", "1–3", "3–6", ">6")
     async with playing(model, (120, 36)) as it:
+        it.app.bits = True
         await it.paused(3)
         screen, text = it.screen, it.screen.play.text_view
         before = it.backgrounds(*labels)
@@ -383,6 +385,7 @@ async def test_focus_mode_has_colours_when_they_are_asked_for(model: Path) -> No
 
 async def test_the_status_line_says_what_the_character_at_the_cursor_was_worth(model: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         await it.paused(30)
         await it.pilot.press("left", "left")
         await it.until(lambda: it.position == 28)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ from charlstm.generation.dynamic import AdaptiveModel, score_dynamic
 from charlstm.generation.novelty import Novelty, NoveltyReport
 from charlstm.generation.scoring import Scores, score
 from charlstm.insight.duel import bits_after
-from charlstm.model.file import load_model
+from charlstm.model.file import load_model, save_model
 from charlstm.text.corpus import open_corpus
+from charlstm.text.passages import passages_of
+from charlstm.text.reading import TextOptions
 from charlstm.text.sentences import ends_sentence
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
@@ -32,7 +35,8 @@ from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.row_list import RowList
 from playing_app import Session, playing
-from recorded_run import record
+from recorded_run import record, tiny_model
+from wrapped_prose import prose
 
 
 async def found_suggestion(it: Session) -> str:
@@ -184,6 +188,7 @@ async def test_key_with_alt_acts_and_is_not_typed(model: Path, home: Path, monke
 
 async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         expected = score(load_model(model), it.text)
         assert f"{expected.bits_per_char:.3f} bits per character" in it.screen_text()
@@ -212,6 +217,18 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         assert "of own.txt" in it.screen_text()
 
 
+async def test_file_is_scored_as_the_text_of_the_model_was_read(home: Path, tmp_path: Path) -> None:
+    model = tmp_path / "paragraphs.safetensors"
+    symbols = tuple(sorted(set(prose())))
+    save_model(model, replace(tiny_model(symbols=symbols), text_options=TextOptions(lines="auto")))
+    (home / "own.txt").write_text(prose())
+    async with playing(model) as it:
+        view = await it.score_shown(60)
+        view.open(home / "own.txt")
+        first = prose().partition("\n\n")[0]
+        await it.until(lambda: view.text_view.text().startswith(first.replace("\n", " ") + "\n\n"))
+
+
 async def many_sentences(it: Session) -> ScoreView:
     """Score with a text of 104 sentences."""
     await it.paused(5)
@@ -225,6 +242,7 @@ async def many_sentences(it: Session) -> ScoreView:
 
 async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -> None:
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         view = await many_sentences(it)
         rows, stream = view.query_one(RowList), view.text_view
         assert rows.cursor == rows.rows[0].key == str(view.scores.places(1)[0].position)  # type: ignore[union-attr]
@@ -296,6 +314,7 @@ async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(mod
 async def test_score_is_about_what_is_selected(model: Path) -> None:
     loaded = load_model(model)
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         await it.paused(300)
         text = it.screen.play.text_view
         text._select(100, 180)
@@ -349,6 +368,7 @@ async def test_what_is_selected_is_not_applied_to_a_text_that_comes_meanwhile(mo
 
 async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         nats = np.full(61, 0.2, np.float32)
         nats[30] = 4
@@ -388,6 +408,7 @@ async def test_the_list_of_surprises_ends_where_nothing_is_surprising(model: Pat
 
 async def test_the_strip_of_score_reaches_to_its_highest_bar(model: Path) -> None:
     async with playing(model) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         nats = np.full(61, 1, np.float32)
         nats[30] = 15.7 * np.log(2)
@@ -421,6 +442,7 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
     fixed = score(loaded, text)
     learnt = {strength: score_dynamic(loaded, text, strength=strength) for strength in (1.0, 2.0)}
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         await it.paused(5)
         await it.pilot.press("s")
         view = it.screen.score
@@ -487,6 +509,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
     loaded, read, free = load_model(model), AdaptiveModel.read, threading.Event()
     monkeypatch.setattr(AdaptiveModel, "read", lambda adaptive, ids: (free.wait(60), read(adaptive, ids))[1])
     async with playing(model, (100, 30)) as it:
+        it.app.bits = True
         view = await it.score_shown(60)
         fixed = view.scores
         await it.pilot.press("d")
@@ -669,6 +692,7 @@ async def test_a_side_of_duel_that_has_ended_stays_as_it_is_while_the_other_is_p
 
 async def test_duel_ends_at_a_sentence_with_a_verdict_that_can_be_saved(model: Path, home: Path) -> None:
     async with playing(model, speed=FULL) as it:
+        it.app.bits = True
         await it.until(lambda: it.screen.play.playing)
         await it.pilot.press("d")
         duel = it.screen.duel
@@ -763,7 +787,38 @@ async def test_marks_of_copied_passages_do_not_pass_to_another_text(
         assert play.overlap.matches == ()
         await it.paused(60)
         await it.pilot.press("y")
-        await it.until(lambda: "Nothing of this text is known" in it.screen.message)
+        await it.until(lambda: "No 30 characters in a row stand in novel.txt" in it.screen.message)
+
+
+async def test_what_hashes_of_passages_find_is_marked_and_what_they_may_miss_is_said(home: Path) -> None:
+    """As with the model in the box, whose books are not here."""
+    random, letters = np.random.default_rng(0), list("abcdefgh")
+    book = " ".join("".join(random.choice(letters, 5)) for _ in range(800))
+    path = home / "reader.safetensors"
+    save_model(path, replace(tiny_model(prime="abc"), passages=passages_of([book])))
+    async with playing(path) as it:
+        await it.paused(3)
+        play = it.screen.play
+        await it.until(lambda: play.overlap is not None)
+        assert "copied" not in it.status(), "nothing was found, which does not mean that nothing is copied"
+        await it.pilot.press("y")
+        await it.until(
+            lambda: "Nothing found; its texts are not here: below 500 characters may be missed." in it.screen_text()
+        )
+        await it.pilot.press("w")
+        it.screen.player.do(operations.INSERT, f" {book[1000:2500]}")
+        await it.until(lambda: play.overlap is not None and play.overlap.share > 0.5)
+        await it.pilot.press("escape", "escape", "y")
+        await it.until(lambda: "characters or more that it has read" in it.status())
+        strips = [play.text_view.render_line(y) for y in range(10)]
+        assert any(style.underline for strip in strips for _, style, _ in strip if style)
+
+
+async def test_nothing_is_said_of_copied_passages_where_it_is_not_known_what_was_read(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(3)
+        await it.pilot.press("y")
+        await it.until(lambda: "It is not known what this model has read" in it.screen.message)
 
 
 async def test_the_hint_of_write_fits_a_narrow_screen(model: Path) -> None:
@@ -787,3 +842,18 @@ async def test_zoom_shows_messages_and_escape_leaves_find_before_it(model: Path)
         assert it.screen.maximized is not None
         await it.pilot.press("escape")
         await it.until(lambda: it.screen.maximized is None)
+
+
+async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) -> None:
+    """Beside a loss in nats stood surprises in bits."""
+    async with playing(model, (120, 36)) as it:
+        await it.paused(60)
+        for unit, other in (("nats", "bits"), ("bits", "nats")):
+            it.app.bits = unit == "bits"
+            await it.until(lambda unit=unit: unit in it.status())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("s")
+            await it.until(lambda unit=unit: f"{unit} per character" in it.screen_text())  # type: ignore[misc]
+            assert other not in it.screen_text()
+            await it.pilot.press("escape")
+            await it.until(lambda: it.screen.view_name == "play")

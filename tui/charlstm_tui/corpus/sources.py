@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from charlstm.errors import CharLSTMError
+from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.builtin import builtins
 from charlstm.text.catalogue import recent_texts, remember_text
 from charlstm_tui.formatting import working_folder
 
-Entry = TypeVar("Entry", "Text", "Folder")
+Named = TypeVar("Named", "Text", "Folder")
 
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
@@ -86,6 +87,11 @@ class Text:
     chars: int | None = None
     octets: int | None = None
 
+    @property
+    def place(self) -> str:
+        """What the cursor finds it by."""
+        return self.source
+
 
 @dataclass(frozen=True, slots=True)
 class Folder:
@@ -95,6 +101,22 @@ class Folder:
     name: str
     up: bool = False
 
+    @property
+    def place(self) -> str:
+        """What the cursor finds it by."""
+        return str(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxModel:
+    """The model in the box, to be played at once."""
+
+    name: str = "the model in the box"
+    place: str = DEMO
+
+
+Entry = Text | Folder | BoxModel
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -102,16 +124,16 @@ class Section:
 
     title: str
     about: str
-    entries: tuple[Text | Folder, ...]
+    entries: tuple[Entry, ...]
     problem: str = ""
 
 
 def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | None = None) -> tuple[Section, ...]:
     """All texts to choose from. ``recent`` are sources with the times of their last use (Unix seconds).
 
-    The user's own come before the built-in ones: the text of the command line, the texts of the folder, those in
-    ``data/``, and those used before. A folder without a ``.txt`` file comes last: it has no texts, or, like a clone of
-    a repository, other files that few want to train on.
+    The user's own come first: the text of the command line, the texts of the folder, those in ``data/``, and those used
+    before. Then come the model in the box and the built-in texts. A folder without a ``.txt`` file comes last: it has
+    no texts, or, like a clone of a repository, other files that few want to train on.
     """
     first: list[Section] = []
     known: set[str] = set()
@@ -129,6 +151,8 @@ def sections(browsed: Path, recent: Iterable[tuple[float, str]], given: str | No
     listed = [Section("DATA/", "", tuple(one for one in in_data if isinstance(one, Text)))]
     known |= {entry.source for section in (folder, *listed) for entry in section.entries if isinstance(entry, Text)}
     listed.append(Section("RECENT", "", _recent([source for _, source in sorted(recent, reverse=True)], known)))
+    if demo_path() is not None:
+        listed.append(Section("PLAY AT ONCE", "", (BoxModel(),)))
     built_in = tuple(Text(each.name, each.name, chars=each.chars) for each in builtins() if each.name not in known)
     listed.append(Section("BUILT IN", "", built_in))
     has_texts = browsed != here or any(is_likely_text(text) for text in texts)
@@ -153,11 +177,15 @@ def is_likely_text(text: Text) -> bool:
     return text.name.lower().endswith(".txt")
 
 
-def first_text(found: Sequence[Section]) -> Text | None:
-    """The text that the cursor is on at first: a built-in one is passed over only for likely texts."""
-    texts = [entry for section in found if section.entries for entry in section.entries if isinstance(entry, Text)]
-    likely = (text for text in texts if is_likely_text(text) or not os.path.isabs(text.source))
-    return texts[0] if found and found[0].title == "GIVEN" else next(likely, texts[0] if texts else None)
+def first_entry(found: Sequence[Section]) -> Text | BoxModel | None:
+    """What the cursor is on at first: the text that was given, else a likely text, else the model in the box."""
+    entries = [entry for section in found for entry in section.entries if not isinstance(entry, Folder)]
+    likely = (each for each in entries if isinstance(each, BoxModel) or is_likely_text(each) or not _is_file(each))
+    return entries[0] if found and found[0].title == "GIVEN" else next(likely, entries[0] if entries else None)
+
+
+def _is_file(text: Text) -> bool:
+    return os.path.isabs(text.source)
 
 
 def recently_used() -> tuple[tuple[float, str], ...]:
@@ -202,7 +230,7 @@ def _recent(sources: Iterable[str], known: set[str]) -> tuple[Text, ...]:
     return tuple(found.values())
 
 
-def _entries(folder: Path) -> tuple[tuple[Text | Folder, ...], str]:
+def _entries(folder: Path) -> tuple[tuple[Entry, ...], str]:
     folders: list[Folder] = []
     texts: list[Text] = []
     try:
@@ -224,5 +252,5 @@ def _entries(folder: Path) -> tuple[tuple[Text | Folder, ...], str]:
     return (*_in_order(folders), *_in_order(texts)), ""
 
 
-def _in_order(entries: Sequence[Entry]) -> list[Entry]:
+def _in_order(entries: Sequence[Named]) -> list[Named]:
     return sorted(entries, key=lambda entry: entry.name.casefold())

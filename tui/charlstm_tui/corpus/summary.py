@@ -172,6 +172,8 @@ def hints(state: TextState, width: int) -> Content:
         found.append(_warn(f"{words}: {key_of('corpus.licence')} leaves them out."))
     elif boilerplate and not told:
         found.append(_fine(f"Header and licence are left out ({boilerplate:,} characters)."))
+    if joined := corpus.report.joined:
+        found.append(_fine(f"{joined}; {key_of('corpus.lines')} keeps them."))
     if stats.cleanable:
         words = cleaning_words(stats)
         found.append(

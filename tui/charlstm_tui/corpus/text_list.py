@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from textual.content import Content
 from textual.reactive import var
@@ -11,7 +10,7 @@ from textual.reactive import var
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm_tui.actions import key_of
-from charlstm_tui.corpus.sources import Folder, Section, Text, first_text
+from charlstm_tui.corpus.sources import BoxModel, Entry, Folder, Section, first_entry
 from charlstm_tui.formatting import count, home, shorten, size, typed_path, working_folder
 from charlstm_tui.widgets.row_list import Row, RowList
 
@@ -24,16 +23,16 @@ class TextList(RowList):
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._target: str | Path | None = None
+        self._target: str | None = None
         self._placed = False
 
-    def go_to(self, target: str | Path) -> None:
-        """Put the cursor on this text (its source) or folder, now or when it is listed."""
+    def go_to(self, target: str) -> None:
+        """Put the cursor on what has this place, now or when it is listed."""
         self._target = target
         self._place_cursor()
 
     @property
-    def current(self) -> Text | Folder | None:
+    def current(self) -> Entry | None:
         """What the cursor is on."""
         entries = ((section, entry) for section in self.sections for entry in section.entries)
         return next((entry for section, entry in entries if _key(section, entry) == self.cursor), None)
@@ -42,8 +41,8 @@ class TextList(RowList):
         self._fill()
         if not self._placed and self.sections:
             self._placed = True
-            if self._target is None and (text := first_text(self.sections)) is not None:
-                self._target = text.source
+            if self._target is None and (entry := first_entry(self.sections)) is not None:
+                self._target = entry.place
         self._place_cursor()
 
     def watch_typed(self) -> None:
@@ -72,25 +71,27 @@ class TextList(RowList):
 
     def _place_cursor(self) -> None:
         targets = {self._target}
-        if isinstance(self._target, str):
+        if self._target is not None:
             with contextlib.suppress(CharLSTMError):
                 targets.add(str(working_folder() / typed_path(self._target)))
         for section in self.sections:
             for entry in section.entries:
-                if (entry.source if isinstance(entry, Text) else entry.path) in targets:
+                if entry.place in targets:
                     self._target = None
                     self.move_to(_key(section, entry))
                     return
 
 
-def _key(section: Section, entry: Text | Folder) -> str:
-    return f"{section.title}:{entry.source if isinstance(entry, Text) else entry.path}"
+def _key(section: Section, entry: Entry) -> str:
+    return f"{section.title}:{entry.place}"
 
 
-def _line(entry: Text | Folder, width: int) -> Content:
+def _line(entry: Entry, width: int) -> Content:
     """An entry of the list: its name, and on the right its length or size."""
     if isinstance(entry, Folder):
         return Content.styled(visible(entry.name, keep=""), "$secondary")
+    if isinstance(entry, BoxModel):
+        return Content.styled(shorten(entry.name, width), "$accent")
     figure = count(entry.chars) if entry.chars is not None else size(entry.octets) if entry.octets is not None else ""
     cells = max(4, width - len(figure) - 1)
     name = Content(shorten(visible(entry.name, keep=""), cells)).truncate(cells, ellipsis=True)

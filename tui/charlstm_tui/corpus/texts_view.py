@@ -21,7 +21,7 @@ from textual.widgets import Input, Static
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.runs.models import demo_path
+from charlstm.runs.models import DEMO, demo_path
 from charlstm.text.reading import TextOptions
 from charlstm.text.sources import resolve
 from charlstm_tui.actions import Action, key_of
@@ -30,7 +30,7 @@ from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-from charlstm_tui.corpus.sources import Folder, Text, recently_used, remember, sections
+from charlstm_tui.corpus.sources import BoxModel, Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
 from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, read_beginning, read_whole
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 
 MAX_STATES = 24
 """Texts whose state is kept in memory."""
+BOX = (
+    "The model in the box comes with charlstm: an LSTM that has read English books, character by character, and writes "
+    "such prose. It can be steered, rewound and explained as your own models can."
+)
 PAUSE = 0.25
 """Seconds that the cursor stays on a text before the whole text is read."""
 
@@ -70,6 +74,7 @@ class TextsView(View):
         self._browsed = self.charlstm.first_folder()
         self._recent: tuple[tuple[float, str], ...] = ()
         self._given: str | None = None
+        self._listed = False  # whether the list has what the folder has that is browsed
         self._choices: dict[str, CorpusChoice] = {}  # by source, those that differ from the default
         self._states: dict[CorpusChoice, TextState] = {}  # at most MAX_STATES, the last used at the end
 
@@ -93,8 +98,8 @@ class TextsView(View):
 
     def on_resize(self) -> None:
         width = self.app.size.width
-        ready = f"; {key_of('app.mode_generate')} plays a ready model" if demo_path() is not None else ""
-        words, hide = f"{key_of('corpus.use')} takes this text{ready}.", f"{key_of('app.back')} hide"
+        what = "a text, or the ready model to play" if demo_path() is not None else "a text to train on"
+        words, hide = f"{key_of('corpus.use')} takes {what}.", f"{key_of('app.back')} hide"
         if len(greeting := f"Welcome. {words}") + len(hide) + 3 <= width:
             words = greeting
         gap = max(1, width - len(words) - len(hide) - 2)
@@ -128,13 +133,15 @@ class TextsView(View):
         if is_detached(self):
             return
         self.texts.sections = found
+        self._listed = self._browsed == browsed
+        self.post_message(self.Changed())
         if came_from is not None:
             listed = next(section.entries for section in found if section.title == "FOLDER")
             inside = [entry for entry in listed if not (isinstance(entry, Folder) and entry.up)]
             if any(isinstance(entry, Folder) and entry.path == came_from for entry in inside):
-                self.texts.go_to(came_from)
+                self.texts.go_to(str(came_from))
             elif inside:
-                self.texts.go_to(inside[0].source if isinstance(inside[0], Text) else inside[0].path)
+                self.texts.go_to(inside[0].place)
 
     @on(RowList.Moved)
     def _cursor_moved(self) -> None:
@@ -155,6 +162,8 @@ class TextsView(View):
         self.text = None if choice is None else self._state(choice)
         if isinstance(entry, Folder):
             self.otherwise = f"{key_of('corpus.use')} opens {visible(entry.name, keep='')}"
+        elif isinstance(entry, BoxModel):
+            self.otherwise = f"{BOX} {key_of('corpus.use')} plays it at once."
         else:
             self.otherwise = f"No text here. {key_of('corpus.open_path')} opens one by its path."
         self.post_message(self.Changed())
@@ -230,9 +239,15 @@ class TextsView(View):
         return report
 
     # ---- the table of actions
+    @property
+    def opens(self) -> bool:
+        return not self._listed
+
     def can(self, action: Action) -> bool:
+        if self.opens:
+            return False
         match action.handler:
-            case "licence" | "clean" | "held_out":
+            case "licence" | "lines" | "clean" | "held_out":
                 return self.text is not None
             case "encoding":
                 return self.text is not None and len(self.text.encodings) > 1
@@ -241,11 +256,14 @@ class TextsView(View):
         return True
 
     def labels(self) -> dict[str, str]:
-        labels = {"corpus.use": "open folder" if isinstance(self.texts.current, Folder) else "use"}
+        entry = self.texts.current
+        use = "open folder" if isinstance(entry, Folder) else "play" if isinstance(entry, BoxModel) else "use"
+        labels = {"corpus.use": use}
         if self.text is not None:
             choice = self.text.choice
             labels |= {
                 "corpus.licence": f"licence: {'left out' if choice.strip_boilerplate else 'kept'}",
+                "corpus.lines": f"lines: {'kept' if choice.lines == 'keep' else 'auto'}",
                 "corpus.held_out": f"held out: {'end of text' if choice.split == 'tail' else 'blocks'}",
                 "corpus.clean": f"clean: {'yes' if choice.clean else 'no'}",
                 "corpus.encoding": f"encoding: {self.text.encoding}",
@@ -256,6 +274,8 @@ class TextsView(View):
         entry, choice = self.texts.current, self._choice()
         if isinstance(entry, Folder):
             self.browse(entry.path)
+        elif isinstance(entry, BoxModel):
+            self.charlstm.play(DEMO)
         elif choice is not None and not (state := self._state(choice)).problem:
             self._welcome.display = False
             self._remember(state)
@@ -277,7 +297,7 @@ class TextsView(View):
         self.reload(came_from)
 
     def _list(self, folder: Path) -> None:
-        self._browsed = folder
+        self._browsed, self._listed = folder, False
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
@@ -309,6 +329,10 @@ class TextsView(View):
     def do_licence(self) -> None:
         if (choice := self._choice()) is not None:
             self._choose(replace(choice, strip_boilerplate=not choice.strip_boilerplate))
+
+    def do_lines(self) -> None:
+        if (choice := self._choice()) is not None:
+            self._choose(replace(choice, lines="auto" if choice.lines == "keep" else "keep"))
 
     def do_clean(self) -> None:
         if (choice := self._choice()) is not None:

@@ -3,24 +3,34 @@ models that come while it trains."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
+from charlstm.runs.contention import Contention
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.judge import judge
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
-from charlstm.runs.playable import goal_loss, is_clearly_better, playable_model
+from charlstm.runs.playable import expected_step, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
 from charlstm.training.verdict import Paused, Verdict, Waiting
+from charlstm_tui.actions import key_of
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
+
+
+def yielding_words(status: RunStatus) -> str:
+    """That a run trains slowly because other programs go first, and what helps; empty where that is not so."""
+    if status.state != "running" or not status.others_first:
+        return ""
+    words = Contention(status.slowdown or 1.0, others_first=True).describe()
+    more = f"{key_of('app.mode_train')}, then {key_of('train.more')}, gives it more minutes"
+    return words and f"{words} It helps to close them; {more}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +39,8 @@ class Awaited:
 
     run: Run
     status: RunStatus
-    training_loss: float | None = None
-    """Logged last; ``None`` before the first step."""
-    goal: float | None = None
-    """The loss at which the run has learnt something; ``None`` while that is not known."""
+    expected: int | None = None
+    """About the step after which the run has learnt something; ``None`` while that is not known."""
     trouble: Verdict | None = None
     """What is wrong with the training; ``None`` when nothing is."""
     problem: str = ""
@@ -46,23 +54,15 @@ class Awaited:
     def sentence(self, bits: bool) -> str:
         """What is awaited and how far that is, for a person; ``bits`` instead of nats."""
         name, status = visible(self.run.name, keep=""), self.status
-        trouble = "" if self.trouble is None else self.trouble.describe(bits=bits)
+        trouble = yielding_words(status) if self.trouble is None else self.trouble.describe(bits=bits)
         if self.problem or self.over:
             why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
-        begins = f"The text begins as soon as {name} has learnt something"
-        if not status.step:
-            doing = visible(status.message, keep="") or "its first steps are still to come"
-            return f"{begins}: {doing}. {trouble}".rstrip()
-        figures = f"step {status.step:,}" + (f" of {status.planned_steps:,}" if status.planned_steps else "")
-        now = self.training_loss
-        if now is not None and math.isfinite(now):
-            if self.goal is None or now <= self.goal:
-                figures += f", loss {loss(now, bits)} {unit(bits)}"
-                figures += "" if self.goal is None else " at the next validation"
-            else:
-                figures += f", loss {loss(now, bits)} on its way to {loss(self.goal, bits)} {unit(bits)}"
-        return f"{begins}: {figures}. {trouble}".rstrip()
+        doing = visible(status.message, keep="") or "its first steps are still to come"
+        if status.step:
+            about = "" if self.expected is None else f" of about {max(self.expected, status.step):,}"
+            doing = f"step {status.step:,}{about}"
+        return f"{name} takes over as soon as it has learnt something: {doing}. {trouble}".rstrip()
 
 
 class RunToPlay:
@@ -95,7 +95,7 @@ class RunToPlay:
         judged = self.judge()
         long_wait = judged.is_trouble or isinstance(judged, Paused | Waiting)
         trouble = judged if not status.alive or long_wait else None
-        return Awaited(self.run, status, series.train_loss, goal_loss(status, series), trouble)
+        return Awaited(self.run, status, expected_step(status, series), trouble)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from charlstm.display import percent, symbol, visible
 from charlstm.generation.sampler_settings import FILTERS, SamplerSettings
 from charlstm.generation.session import NextCharDistribution
 from charlstm.generation.tree import ALTERNATIVES, Alternative
+from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.widgets.bars import bar
 from charlstm_tui.widgets.painted import Painted
 
@@ -64,6 +65,7 @@ class Candidates(Painted, Widget):
         self._settings = SamplerSettings()
         self._current: str | None = None
         self._before = ""
+        self._bits = False
         self._chosen = 0  # the candidate under the list's cursor, in the order of the list
         self._top = 0  # the first line of the list that is shown
         self._chars: dict[int, str] = {}
@@ -75,8 +77,11 @@ class Candidates(Painted, Widget):
         settings: SamplerSettings,
         current: str | None,
         before: str,
+        bits: bool = False,
     ) -> None:
-        """Show what may come after the text ``before``; ``current`` is the character at the cursor, if there is one."""
+        """Show what may come after the text ``before``; ``current`` is the character at the cursor, if there is one.
+        The entropy is in nats or in ``bits``."""
+        self._bits = bits
         other = distribution != self._distribution or current != self._current
         self._distribution, self._settings, self._current, self._before = distribution, settings, current, before
         if other and self.choosing:
@@ -220,8 +225,7 @@ class Candidates(Painted, Widget):
             parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
         return self._line(parts, width)
 
-    @staticmethod
-    def _foot(distribution: NextCharDistribution, width: int) -> str:
+    def _foot(self, distribution: NextCharDistribution, width: int) -> str:
         """How many characters the sampler keeps and the model's probability of them, in words that fit."""
         if distribution.kept == distribution.total:
             kept = f"all {distribution.total:,} kept"
@@ -229,7 +233,9 @@ class Candidates(Painted, Widget):
         else:
             kept = f"{distribution.kept:,} of {distribution.total:,} kept: {percent(distribution.kept_probability)}"
             forms = [f"{kept} of the probability", kept]
-        forms.insert(0, f"{forms[0]} · entropy {distribution.entropy:.1f} bits")
+        forms.insert(0, f"{forms[0]} · entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}")
+        if distribution.kept == 1 and self._settings.temperature:
+            forms.insert(0, f"{kept} · temperature does nothing here")
         return next((form for form in forms if len(form) <= width), kept)
 
     def _line(self, parts: list[tuple[str, Style]], width: int) -> Strip:

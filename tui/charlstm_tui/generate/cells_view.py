@@ -6,6 +6,7 @@ Cells are computed and named in threads by ``charlstm.insight``, without the hel
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -24,12 +25,12 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from charlstm.display import cell_name, quoted, visible
+from charlstm.display import cell_name, plural, quoted, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.insight.activations import Activations, likeliest_next
 from charlstm.insight.cells import SHORTEST, NamedCell, mean_and_deviation
-from charlstm.insight.lesions import MeasuredLesions
+from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import Action, key_of
@@ -47,7 +48,7 @@ from charlstm_tui.generate.view_bar import held_words
 from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
-from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, in_unit, uniform
+from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
 from charlstm_tui.player.playback import PAUSE_AFTER
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
@@ -59,12 +60,16 @@ PLACES = 20
 """The places where a cell is most active, at most."""
 APART = 20
 """Characters between two of them, at least."""
+PRIME_CHARS = 2_000
+"""Characters at the end of the text after which it is measured what a held cell changes."""
+REST = 0.5
+"""Seconds without another change of a hold before that is measured."""
 HOLD_STEP = 0.5
 """A hold begins at, and changes by, this value of the state c."""
 MOST_NEW = 40
 """Characters since the last state up to which they are coloured while text streams: computing what the cells do on so
 many takes some 15 ms at 2 × 512."""
-ONE_LINE = 53
+ONE_LINE = 75
 """Columns in which a named cell stands in one line."""
 
 
@@ -110,19 +115,26 @@ class CellList(SideList):
         return words if own is None else Content.assemble(own_name(named.cell, own), "\n", words)
 
     def _figures(self, named: NamedCell) -> Content:
-        """How well it follows its feature, as ``charlstm cells`` prints it, with chance beside it however narrow."""
+        """How well it follows its feature, as the command prints it, on how many spans that rests, and chance."""
         style = "" if named.above_chance else "$quiet"
         cell = cell_name(named.cell)
-        score = f"{named.score_words:<10}"
-        chance = f"chance {named.chance:.2f}"
+        if named.verdict == "too few to tell":
+            few = f"{cell:<6} too few to tell: {plural(named.spans, 'span')}"
+            if self.scrollable_content_region.width >= ONE_LINE:
+                return Content.styled(f"{named.feature:<20} {few}", style)
+            return Content.styled(f"{named.feature}\n {few}", style)
+        score = f"{named.score_words:<16}"
+        chance, spans = f"chance {named.chance:.2f}", named.spans_words
         if self.scrollable_content_region.width >= ONE_LINE:
-            return Content.assemble((f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}", "$quiet"))
+            return Content.assemble(
+                (f"{named.feature:<20} {cell:<6} {score} ", style), (f" {chance}  {spans}", "$quiet")
+            )
         figures = f" {cell:<6} {score}"
         if self.scrollable_content_region.width >= len(figures) + len(chance) + 3:  # a blank, and one at each side
             figures += f" {chance}"
         else:
-            figures += f"({named.chance:.2f})"
-        return Content.assemble((named.feature, style), "\n", (figures, "$quiet"))
+            figures += f" ({named.chance:.2f})"
+        return Content.assemble((named.feature, style), (f"  {spans}\n{figures}", "$quiet"))
 
     def on_resize(self) -> None:
         self.show(self._cells, self._names)
@@ -182,7 +194,12 @@ class CellsView(ReadingView):
         self.names: dict[Cell, str] = {}
         """The names that the user gave to cells of the model."""
         self.measured: MeasuredLesions | None = None
-        """Which cells matter, on the end of the text that is shown; ``None`` until it is computed."""
+        """Which cells matter; ``None`` until it is computed."""
+        self._measured_on = ""  # on which text, in words
+        self._damage: tuple[Cell, Floats] | None = None  # a cell, and how much worse the text shown is without it
+        self.hold_words = ""
+        """What the held cells change, or that it is being measured; "" where none is held."""
+        self._judged: tuple[Model | None, tuple[Clamp, ...], bool] | None = None  # what ``hold_words`` is about
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -295,6 +312,8 @@ class CellsView(ReadingView):
         self.explaining = self.through_training = self.lesions = False
         self.workers.cancel_group(self, "cells")
         self.workers.cancel_group(self, "names")
+        self.workers.cancel_group(self, "hold")
+        self._judged = None
         self.player.do(operations.PAUSE)
 
     def focus_main(self) -> None:
@@ -329,7 +348,7 @@ class CellsView(ReadingView):
             if self.through_training:
                 self._follow()
             if self.lesions:
-                self._measure()
+                self._read_damage()
         if before is None or (before.running and not state.running):
             self._wanted = played  # the colours are counted from the mean of all of the text again
         computing = self._job is not None and not (self._job.is_finished or self._job.is_cancelled)
@@ -340,6 +359,7 @@ class CellsView(ReadingView):
             self.draw_head()
         self._draw_next()
         self._draw_dial()
+        self._judge_hold()
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
             self.post_message(self.Changed())
 
@@ -396,6 +416,7 @@ class CellsView(ReadingView):
 
     def _show_named(self, named: NamedCells) -> None:
         self.cell_list.show(named.cells, self.names)
+        self._judge_hold()
         if self.through_training:
             self._follow()
         if named.cells and not self._chosen:
@@ -411,6 +432,8 @@ class CellsView(ReadingView):
             source = self._lesion_words()
         elif self._failure:
             source = Content.styled(visible(self._failure), "$warning")
+        elif self.hold_words and not self.through_training:
+            source = Content(self.hold_words)
         elif self.named is not None:
             source = Content.styled(named_words(self.named), "$quiet")
             if self.through_training and self.history:  # two steps, beside the one of the bar
@@ -436,7 +459,7 @@ class CellsView(ReadingView):
             rises = self._rises()
             levels = np.empty(0, np.uint16) if rises is None else DAMAGE.levels(np.nan_to_num(rises))
             self.text_view.set_levels(DAMAGE, self._damaged_from, levels)
-            self.scale = replace(in_unit(DAMAGE, self.bits), title=f"WITHOUT {self._full_name(self.cell)}")
+            self.scale = replace(DAMAGE, title=f"WITHOUT {self._full_name(self.cell)}")
         elif (values := self._shown_values()) is not None:
             title = f"CELL {self._full_name(self.cell)}"
             if self.through_training and self.history:
@@ -527,30 +550,27 @@ class CellsView(ReadingView):
 
     @property
     def _damaged_from(self) -> int:
-        """The position in the text from which on it is measured what matters."""
+        """The position in the text from which on it is coloured by what is worse without the cell."""
         return max(0, self.text_view.length - LESION_CHARS)
 
     def _rises(self) -> Floats | None:
         """How much worse each character is predicted without the cell; ``None`` if that is not known."""
-        if self.measured is None or self.cell not in self.measured.cells:
-            return None
-        rises: Floats = self.measured.rises[self.measured.cells.index(self.cell)]
-        return rises
+        return None if self._damage is None or self._damage[0] != self.cell else self._damage[1]
 
     def _lesion_words(self) -> Content:
         if self.measured is None:
             failure = self._lesions_failure
             words = failure or f"Measuring what is worse without which cell … {self.done_words('lesions')}"
             return Content.styled(visible(words), "$warning" if failure else "$quiet")
-        rises = self._rises()
-        if rises is None:
+        if self.cell not in self.measured.cells:
             return Content.styled("not among the cells that were measured", "$quiet")
-        mean, chars = float(np.nanmean(rises)), len(rises) - 1
-        change = "higher" if mean >= 0 else "lower"
-        return Content.assemble(
-            f"silenced: loss {abs(mean) / self._nats:.4f} {unit(self.bits)} {change}",
-            (f", on {'the last' if self._damaged_from else 'these'} {chars:,} characters", "$quiet"),
-        )
+        place = self.measured.cells.index(self.cell)
+        rise, error = (float(each[place]) / self._nats for each in (self.measured.means, self.measured.errors))
+        words = f"silenced: loss {abs(rise):.4f} ±{TELLS * error:.4f} {unit(self.bits)} "
+        words += "higher" if rise >= 0 else "lower"
+        if not self.measured.tells[place]:
+            words += ", which cannot be told from chance"
+        return Content.assemble(words, (f", at {self.measured.chars:,} chars of {self._measured_on}", "$quiet"))
 
     def do_why(self) -> None:
         self.lesions = False
@@ -562,8 +582,9 @@ class CellsView(ReadingView):
     def watch_lesions(self, lesions: bool) -> None:
         had_focus = self._list_had_focus()
         self._draw_caption()
-        self.workers.cancel_group(self, "lesions")
-        self.measured, self._lesions_failure = None, ""
+        for group in ("lesions", "damage"):
+            self.workers.cancel_group(self, group)
+        self.measured, self._lesions_failure, self._damage = None, "", None
         self.lesion_list.show(None, str, self.bits)
         self.cell_list.display, self.lesion_list.display = not lesions, lesions
         if had_focus:
@@ -572,6 +593,7 @@ class CellsView(ReadingView):
             self.player.do(operations.PAUSE)
             self.through_training = self.explaining = False
             self._measure()
+            self._read_damage()
         self._draw_cell()
 
     @property
@@ -598,20 +620,32 @@ class CellsView(ReadingView):
 
     @work(exclusive=True, group="lesions")
     async def _measure(self) -> None:
-        """Find out which cells matter on the end of the text: the named ones, the chosen one, and others."""
+        """Find out which cells matter: the named ones, the chosen one, and others."""
         state, model = self.state, self._model
         if state is None or state.facts is None or model is None:
             return
         also = dict.fromkeys([self.cell, *(named.cell for named in self.cell_list.cells)])
-        text, tell, self._lesions_failure = self.text_view.text(self._damaged_from), self.begin("lesions"), ""
+        played, tell, self._lesions_failure = self._source.text(), self.begin("lesions"), ""
         try:
-            self.measured = await self.insight.lesions(model, state.facts.run, text, [*also], tell)
+            self.measured, self._measured_on = await self.insight.lesions(model, state.facts.run, played, [*also], tell)
         except CharLSTMError as error:
             self._lesions_failure = f"{error}."
         else:
             self._list_measured()
-            self.lesion_list.highlighted = 0  # which colours by it
+            self.lesion_list.highlighted = self.measured.cells.index(self.cell) if self.cell in also else 0
         self.draw_head()
+
+    @work(exclusive=True, group="damage")
+    async def _read_damage(self) -> None:
+        """Colour the end of the text by what is worse without the cell."""
+        if self._model is None:
+            return
+        cell = self.cell
+        try:
+            self._damage = cell, await self.insight.damage(self._model, self.text_view.text(self._damaged_from), cell)
+        except CharLSTMError:  # the text has no character that is predicted; the list says so where it cannot be made
+            self._damage = None
+        self._draw_cell()
 
     def _list_measured(self) -> None:
         """List what was measured, each cell with the name that it was given and the feature that it follows."""
@@ -656,6 +690,8 @@ class CellsView(ReadingView):
         """Colour by this cell."""
         self.cell = cell
         self._chosen = True
+        if self.lesions:
+            self._read_damage()
         if self.through_training and cell not in self._followed_cells:
             self._follow()
         else:
@@ -801,6 +837,38 @@ class CellsView(ReadingView):
 
         self.player.do(operations.CHANGE_CLAMPS, change)
 
+    def _judge_hold(self) -> None:
+        """Find out what the held cells change, once the text stands still and it is known what they follow."""
+        state = self.state
+        if state is None or state.running or state.distribution is None:
+            return
+        wanted = self._model, state.clamps, self.named is not None
+        if wanted != self._judged:
+            self._judged = wanted
+            self.workers.cancel_group(self, "hold")
+            self.hold_words = ""
+            if state.clamps and self.named is not None:
+                self._measure_hold(state)
+            self.draw_head()
+
+    @work(exclusive=True, group="hold")
+    async def _measure_hold(self, state: PlaybackState) -> None:
+        """Say in a sentence what the held cells change in what is written after this text."""
+        model, features = self._model, self.features_of(state.clamps)
+        if model is None:
+            return
+        if not features:
+            self.hold_words = "What is held follows no feature, so there is nothing to count."
+            self.draw_head()
+            return
+        self.hold_words = "Measuring what the held cell changes …"
+        self.draw_head()
+        await asyncio.sleep(REST)
+        prime = self._source.text()[-PRIME_CHARS:]
+        effects = await self.insight.held(model, prime, state.recipe, features, self.begin("hold"))
+        self.hold_words = " ".join(each.sentence for each in effects)
+        self.draw_head()
+
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
         """The features that held cells follow, as far as cells were named."""
         if self._model is not self.player.model():
@@ -822,14 +890,13 @@ class CellsView(ReadingView):
 
 
 def named_words(named: NamedCells) -> str:
-    """On what and in which model cells were named: ``named at step 5,088 on 50,000 chars of anna.txt, comparing 10,000
-    of each half``."""
+    """On what and in which model cells were named: ``named at step 5,088 on 50,000 chars from all over the held-out
+    part of anna.txt``."""
     if not named.cells:
         return f"named on {named.source}"
     first = named.cells[0]
     at_step = "" if first.step is None else f"{step_words(first.step)} "
-    compared = "" if first.places_words == "all" else f", comparing {first.places:,} of each half"
-    return f"named {at_step}on {named.source}{compared}"
+    return f"named {at_step}on {first.chars:,} chars from all over {named.source}"
 
 
 def held_at(clamps: Sequence[Clamp], cell: Cell) -> float | None:
@@ -838,8 +905,9 @@ def held_at(clamps: Sequence[Clamp], cell: Cell) -> float | None:
 
 
 def relation(named: NamedCell) -> str:
-    """``inside quotes: 0.97, high (chance 0.58)``: how well the cell follows a feature, as the command prints it."""
-    return f"{named.feature}: {named.score_words} (chance {named.chance:.2f})"
+    """``inside quotes: 0.97 ±0.02, high (chance 0.58, 140 spans)``: how well the cell follows a feature, as the command
+    prints it."""
+    return f"{named.feature}: {named.score_words} (chance {named.chance:.2f}, {named.spans_words})"
 
 
 def most_active(values: Floats) -> list[int]:

@@ -28,7 +28,7 @@ from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import InsightJobs, ModelContext
-from charlstm_tui.player.marks import INFLUENCE, Origin, in_unit, uniform
+from charlstm_tui.player.marks import INFLUENCE, Origin, uniform
 from charlstm_tui.player.thread import Player
 from charlstm_tui.widgets.bars import sparkline
 
@@ -159,7 +159,7 @@ class ContextView(ReadingView):
         if model is not self._model or of_other:
             self._model, self.whole = model, None
         view = self.text_view
-        view.scale = in_unit(SCALE, self.bits)
+        view.scale = SCALE
         view.clear()
         view.append(text, uniform(text, Origin.MODEL))
         self.put_cursor(cursor)
@@ -246,8 +246,8 @@ class ContextView(ReadingView):
     def watch_bits(self) -> None:
         """Show everything in the other unit."""
         if self._model is not None:
-            self.text_view.scale = in_unit(SCALE, self.bits)
             self._draw()
+        super().watch_bits()
 
     def on_resize(self) -> None:
         if self._model is not None:

@@ -19,6 +19,7 @@ from charlstm.display import visible
 from charlstm.generation.session import Continuation
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.dialogs import Dialog
+from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.player.state import Continuations
 from charlstm_tui.widgets.option_list import SteadyOptionList
 
@@ -38,15 +39,16 @@ class ContinuationsDialog(Dialog):
 
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium"), (30, "-tall")]  # noqa: RUF012
 
-    def __init__(self, before: str, find: Callable[[int], object]) -> None:
+    def __init__(self, before: str, find: Callable[[int], object], bits: bool = False) -> None:
         super().__init__()
+        self._bits = bits
         self._before, self._find, self._first = visible(before[-CONTEXT:], keep="").lstrip(), find, 1
         self._found: tuple[Continuation, ...] = ()
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static(Content("Continuations"), classes="dialog-title")
-            words = Content.assemble(("bits per character, after ", "$quiet"), f"“…{self._before}”")
+            words = Content.assemble((f"{unit(self._bits)} per character, after ", "$quiet"), f"“…{self._before}”")
             yield Static(words, classes="dialog-text")
             yield SteadyOptionList(compact=True)
             yield Static(Content("Generating …"), classes="dialog-keys")
@@ -78,7 +80,7 @@ class ContinuationsDialog(Dialog):
         table.add_column(width=2, justify="right")
         table.add_column(ratio=1)
         table.add_column(width=9, justify="right", style="dim")
-        figure = f"{continuation.bits_per_char:.1f} bits"
+        figure = f"{from_bits(continuation.bits_per_char, self._bits):.1f} {unit(self._bits)}"
         table.add_row(Text(str(number), style="bold"), Text(visible(rows(continuation.text))), Text(figure))
         return table
 

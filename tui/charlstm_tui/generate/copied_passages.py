@@ -1,18 +1,17 @@
-"""The passages of the played text that stand in the run's training text, marked in the view."""
+"""The passages of the played text that its model has read, marked in the view."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.overlap import Overlap, OverlapCheck
-from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.player.state import ModelFacts, PlaybackState
 
 
 class CopiedPassages:
-    """What of the text in ``view`` is copied. Only a run knows its training text."""
+    """What of the text in ``view`` is copied."""
 
     def __init__(self, view: StreamView) -> None:
         self._view = view
@@ -22,12 +21,12 @@ class CopiedPassages:
         self._base = 0  # characters of the prime, which is not searched
         self._marked: set[tuple[int, int]] = set()
 
-    def check(self, run: Path | None, min_length: int, base: int) -> OverlapCheck | None:
+    def check(self, model: ModelFacts | None, min_length: int, base: int) -> OverlapCheck | None:
         """Begin anew, with passages of ``min_length`` characters or more after ``base`` of prime. The check that is
         returned is to be watched, and what it finds shown."""
         self.found = self._check = None
-        if run is not None:
-            self._check = OverlapCheck(run, min_length)
+        if model is not None:
+            self._check = OverlapCheck(model.run, model.path, min_length)
             self._base = base
             self._check.replace(0, 0, self._view.text(base))
         return self._check
@@ -75,6 +74,15 @@ class CopiedPassages:
         for start, stop in marked:
             self._view.mark_copied(start, stop)
         self._marked = marked
+
+    @property
+    def nothing_found(self) -> str:
+        """Why there is no passage to go to."""
+        if self.found is not None:
+            return self.found.search.nothing_found
+        if self._check is None or self._check.ended:
+            return "It is not known what this model has read, so nothing can be said of copied passages."
+        return "The text is still being compared with what the model has read."
 
     def after(self, position: int) -> int | None:
         """Where the next passage after ``position`` of the view begins, or the first if there is no further one."""

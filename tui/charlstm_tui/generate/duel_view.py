@@ -30,22 +30,25 @@ from charlstm.insight.duel import (
     Side,
     TextFigures,
     in_words,
-    rates_differ,
     text_figures,
     to_html,
     to_markdown,
 )
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
+from charlstm.insight.holding import PAIRS
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
+from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
 from charlstm_tui.generate.sampler_panel import DECLARED, adjust, faster, other_settings, speed_words
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import KeyFigure, held_words
 from charlstm_tui.player import operations
+from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.overlap import open_novelty
 from charlstm_tui.player.state import NORMAL_SPEED, PlaybackState
+from charlstm_tui.player.thread import Player
 from charlstm_tui.save_dialog import Format
 from charlstm_tui.widgets.split import Split
 
@@ -75,12 +78,14 @@ class DuelView(GenerateView):
             super().__init__()
             self.text = text
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
+        super().__init__(player, id=id)
+        self._insight = insight
         self._features: tuple[str, ...] = ()  # whose rates are shown
         self._length = LENGTH  # of each side
         self.seed: int | None = None
         """Of both sides. Each duel has another one, as the same one often draws the same text at another place."""
+        self._held = ""  # what the held cells change
         self._figures: dict[int, TextFigures] = {}  # of both sides, or empty while one is not at its end
         self._novelties: dict[Path, Novelty | None] = {}  # by run; None where its training text is gone
 
@@ -218,26 +223,19 @@ class DuelView(GenerateView):
             head.update(content + "\n" * (highest - content.plain.count("\n")))  # the texts begin on the same row
 
     def _rates(self) -> dict[int, list[str]]:
-        """For each side how often the features of the held cells begin in it, and whether that tells anything."""
+        """For each side how often the features of the held cells begin in it."""
         words: dict[int, list[str]] = {number: [] for number in self.sides}
         if not self._holds:
             return words
         texts = {number: self._generated(state) for number, state in self.sides.items()}
         for name in self._features:
-            if BUILT_IN[name][0] == "graded":
-                for number, text in texts.items():
+            for number, state in self.sides.items():
+                text = texts[number]
+                if BUILT_IN[name][0] == "graded":
                     words[number].append(f"{name} {feature_mean(name, text):.1f}")
-                continue
-            counts = {
-                number: feature_starts(name, self._prime(state)[-READ_BEFORE:], texts[number])
-                for number, state in self.sides.items()
-            }
-            tells = len(counts) == len(SIDES) and rates_differ(
-                (counts[SIDES[0]], counts[SIDES[1]]), (len(texts[SIDES[0]]), len(texts[SIDES[1]]))
-            )
-            for number, text in texts.items():
-                words[number] += rate_words(name, counts[number], len(text))
-                words[number].append("beyond chance" if tells else "too little text")
+                else:
+                    begins = feature_starts(name, self._prime(state)[-READ_BEFORE:], text)
+                    words[number] += rate_words(name, begins, len(text))
         return words
 
     def _head(self, number: int, state: PlaybackState, rates: list[str]) -> Content:
@@ -254,7 +252,8 @@ class DuelView(GenerateView):
             if (value := getattr(settings, name))
         ]
         values += other_settings(settings)
-        mean = "" if state.bits_per_char is None else f"{state.bits_per_char:.2f} bits"
+        figure = state.bits_per_char
+        mean = "" if figure is None else f"{from_bits(figure, self.bits):.2f} {unit(self.bits)}"
         mark = ("▸ " if number == self.chosen else "  ", "$accent")
         width = max(10, self.query_one(f"#head-{number}").content_size.width - len(mark[0]))
         name, bits = _model_name(state), f"  mean {mean}" if mean else ""
@@ -287,8 +286,20 @@ class DuelView(GenerateView):
             return found
 
         figures = await in_thread(job)
-        if _ended(self.sides):
+        if not _ended(self.sides):
+            return
+        self._held = ""
+        self._show_figures(figures)
+        held, model = self.sides[SIDES[1]], models[SIDES[1]]
+        if held.clamps and self._features and model is not None:  # two texts are too few to tell
+            effects = await self._insight.held(model, self._prime(held), held.recipe, self._features, lambda done: None)
+            self._held = f"In {PAIRS} pairs of texts: {' '.join(each.sentence for each in effects)}"
             self._show_figures(figures)
+
+    def watch_bits(self) -> None:
+        self._draw_heads()
+        self._show_figures(self._figures)
+        super().watch_bits()
 
     def _novelty(self, state: PlaybackState) -> Novelty | None:
         """The search in the training text of a side's run. Not on the message loop."""
@@ -316,12 +327,14 @@ class DuelView(GenerateView):
         words = self.query_one("#duel-words", Static)
         words.display = bool(figures)
         if figures:
-            words.update(Content(in_words(figures[SIDES[0]], figures[SIDES[1]])))
+            words.update(
+                Content(f"{in_words(figures[SIDES[0]], figures[SIDES[1]], bits=self.bits)} {self._held}".strip())
+            )
         for number in SIDES:
             pane = self.query_one(f"#verdict-{number}", Static)
             pane.display = bool(figures)
             if figures:
-                rows = figures[number].rows()
+                rows = figures[number].rows(self.bits)
                 width = max(len(value) for value, _ in rows)
                 lines = [
                     Content.assemble((f"{value:>{width}}", "bold"), (f" {words}", "$quiet")) for value, words in rows

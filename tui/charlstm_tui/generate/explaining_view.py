@@ -16,7 +16,7 @@ from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player import operations
 from charlstm_tui.player.insight_jobs import INFLUENCE_CHARS, InsightJobs
-from charlstm_tui.player.marks import INFLUENCE, Scale, in_unit
+from charlstm_tui.player.marks import INFLUENCE, Scale
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 
@@ -64,7 +64,7 @@ class ExplainingView(GenerateView):
 
     def watch_explaining(self, explaining: bool) -> None:
         self._explained = None
-        self.text_view.scale = in_unit(INFLUENCE, self.bits) if explaining else self.scale
+        self.text_view.scale = INFLUENCE if explaining else self.scale
         if explaining:
             self.player.do(operations.PAUSE)
             self.explain()
@@ -74,11 +74,9 @@ class ExplainingView(GenerateView):
 
     def watch_bits(self) -> None:
         """Say it in the other unit."""
-        if self.explaining:
-            self.text_view.scale = in_unit(INFLUENCE, self.bits)
-            if self._influence is not None:
-                self.explanation = in_words(*self._influence, self.bits)
-        self.post_message(self.Changed())
+        if self.explaining and self._influence is not None:
+            self.explanation = in_words(*self._influence, self.bits)
+        super().watch_bits()
 
     @property
     def has_influence(self) -> bool:

@@ -9,12 +9,12 @@ from textual.content import Content
 from textual.widgets.option_list import Option
 
 from charlstm.display import cell_name
-from charlstm.insight.lesions import MeasuredLesions
+from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm_tui.widgets.option_list import SideList
 
 
 class LesionList(SideList):
-    """A line for each cell: ``2:187  +0.0139  inside quotes``."""
+    """A line for each cell: ``2:187  +0.0139 ±0.0040  inside quotes``; grey where that cannot be told from chance."""
 
     DEFAULT_CSS = """
     LesionList { text-wrap: nowrap; text-overflow: ellipsis; }
@@ -38,9 +38,10 @@ class LesionList(SideList):
         """Show what was measured, in nats or in ``bits``; ``feature`` says what a cell is called and follows, or ""."""
         self.clear_options()
         self._cells = () if found is None else found.cells
-        for (layer, cell), rise in zip(self._cells, [] if found is None else found.means.tolist(), strict=True):
-            name = cell_name((layer, cell))
-            rise /= math.log(2) if bits else 1
-            self.add_option(
-                Option(Content.assemble(f"{name:<6}", f"{rise:+.4f}  ", (feature((layer, cell)), "$quiet")))
-            )
+        if found is None:
+            return
+        nats = math.log(2) if bits else 1.0
+        figures = zip(found.cells, found.means.tolist(), found.errors.tolist(), found.tells, strict=True)
+        for cell, rise, error, tells in figures:
+            words = f"{cell_name(cell):<6}{rise / nats:+.4f} ±{TELLS * error / nats:.4f}  "
+            self.add_option(Option(Content.assemble((words, "" if tells else "$quiet"), (feature(cell), "$quiet"))))

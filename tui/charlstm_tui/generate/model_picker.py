@@ -13,6 +13,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key, Paste
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
@@ -25,7 +26,7 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog, PromptDialog
-from charlstm_tui.formatting import loss, shorten, typed_path, unit
+from charlstm_tui.formatting import best_loss, shorten, typed_path, unit
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -93,6 +94,10 @@ class ModelPicker(SafeWorkers, Dialog):
         self.query_one(SteadyOptionList).can_focus = False
         self.query_one(Input).focus()
         self._search = self._find_entries()
+
+    def keys_wait(self, event: Key | Paste) -> bool:
+        is_listed = self._search is not None and self._search.is_finished
+        return not (is_listed or (isinstance(event, Key) and event.key == "escape"))
 
     @work
     async def _find_entries(self) -> None:
@@ -264,9 +269,7 @@ class ModelPicker(SafeWorkers, Dialog):
         self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
 
     @on(Input.Submitted)
-    async def _submitted(self, event: Input.Submitted) -> None:
-        if self._search is not None:
-            await self._search.wait()  # Enter was quicker than the list
+    def _submitted(self, event: Input.Submitted) -> None:
         options, typed = self.query_one(OptionList), event.value.strip()
         if typed.endswith((".safetensors", ".json")) and os.path.isfile(typed_path(typed)):
             self.dismiss(str(typed_path(typed)))
@@ -311,8 +314,7 @@ def _session_entry(session: SavedSession) -> tuple[str, str, str]:
 
 
 def _about(view: RunView, bits: bool) -> str:
-    best = view.status.best_val
     parts = [view.status.state, f"step {view.status.step:,}", view.text]  # the last is cut off where space is short
-    if best is not None:
-        parts.insert(1, f"best {loss(best, bits, whole=view.status.best_whole)} {unit(bits)}")
+    if view.status.best_val is not None:
+        parts.insert(1, f"best {best_loss(view.status, bits)} {unit(bits)}")
     return " · ".join(part for part in parts if part)

@@ -28,7 +28,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import shorten
+from charlstm_tui.formatting import from_bits, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
@@ -206,9 +206,10 @@ class PlayView(ExplainingView):
         return self._notice is None and self.state is not None and self.state.distribution is not None
 
     @property
-    def _opens(self) -> bool:
-        """Whether a session is being opened."""
-        return self._notice is None and self.state is not None and bool(self.state.busy)
+    def opens(self) -> bool:
+        if self._notice is not None:
+            return False
+        return self._opening is not None if self.state is None else bool(self.state.busy)
 
     @property
     def running(self) -> bool:
@@ -246,7 +247,7 @@ class PlayView(ExplainingView):
         if action.handler == "last_session":
             return self.playing
         if action.handler == "checkpoint":
-            comes = self.playing or self._opens  # what is being opened: the player answers afterwards
+            comes = self.playing or self.opens  # what is being opened: the player answers afterwards
             return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
         if action.handler == "save":
             return self.playing or (state is not None and state.unopened is not None)
@@ -286,13 +287,12 @@ class PlayView(ExplainingView):
         elif not self.writing and not state.reading:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
         if state.current_char is not None and state.current_probability is not None:
-            bits = self.bits or not self.explaining  # as what is said beside it
             known = state.current_probability, state.current_rank
-            figures.insert(0, char_figures(state.current_char, *known, bits=bits))
+            figures.insert(0, char_figures(state.current_char, *known, self.bits))
         elif state.bits_per_char is not None:
-            figures.append(f"mean {state.bits_per_char:.2f} bits")
-        if self.overlap is not None and self.writing:
-            figures.append(f"{percent(self.overlap.share)} copied")
+            figures.append(f"mean {from_bits(state.bits_per_char, self.bits):.2f} {unit(self.bits)}")
+        if self.writing and self.overlap is not None and self.overlap.figure is not None:
+            figures.append(f"{percent(self.overlap.figure)} copied")
         if state.clamps:
             figures.insert(0, held_words(state.clamps))
         figures.append(f"{state.size:,} chars")
@@ -327,7 +327,7 @@ class PlayView(ExplainingView):
     def legend(self) -> Legend | None:
         if not self.playing or (legend := super().legend()) is None:
             return None
-        copied = None if self.overlap is None or self.writing else self.overlap.share
+        copied = None if self.overlap is None or self.writing else self.overlap.figure
         return replace(legend, copied=copied)
 
     @property
@@ -550,9 +550,12 @@ class PlayView(ExplainingView):
         self._panels_at = time.monotonic()
         self._sampler.show(state.settings, state.speed)
         cursor = text.cursor
-        self._candidates.show(
-            state.distribution, state.settings, state.current_char, text.text(max(0, cursor - TITLE_CONTEXT), cursor)
-        )
+        before = text.text(max(0, cursor - TITLE_CONTEXT), cursor)
+        self._candidates.show(state.distribution, state.settings, state.current_char, before, self.bits)
+
+    def watch_bits(self) -> None:
+        self._draw_panels()
+        super().watch_bits()
 
     def _draw_unknown(self) -> None:
         line, state = self._unknown, self.state
@@ -619,11 +622,10 @@ class PlayView(ExplainingView):
     # ---- copied passages
 
     def check_overlap(self) -> None:
-        """Mark what is copied from now on. Only a run knows its training text."""
-        state = self.state
+        """Mark what is copied from now on."""
         self.workers.cancel_group(self, "overlap")
-        run = None if state is None or state.facts is None else state.facts.run
-        check = self._copied.check(run, self.min_copied, self._text.prime_length)
+        model = None if self.state is None else self.state.facts
+        check = self._copied.check(model, self.min_copied, self._text.prime_length)
         if check is not None:
             self._watch_overlap(check)
 
@@ -689,7 +691,7 @@ class PlayView(ExplainingView):
         """Put the cursor on the next copied passage, after the last on the first: the status line says where from."""
         place = self._copied.after(self.text_view.cursor)
         if place is None:
-            self.say("Nothing of this text is known to stand in the training text.")
+            self.say(self._copied.nothing_found)
             return
         self.say("")
         self._go_to(place)
@@ -754,6 +756,7 @@ class PlayView(ExplainingView):
         self._continuations = ContinuationsDialog(
             self.text_view.text(max(0, cursor - CONTEXT), cursor),
             lambda first: self.player.find_continuations(COUNT, LENGTH, LINES, first),
+            self.bits,
         )
         self.app.push_screen(self._continuations, picked)
 
@@ -913,8 +916,7 @@ class PlayView(ExplainingView):
         self.post_message(self.Changed())
 
     def on_key(self, event: events.Key) -> None:
-        """In Write, keys without a binding are typed into the text. The choices scroll by pages. While a session is
-        being opened, say of a key that it comes too early."""
+        """In Write, keys without a binding are typed into the text. The choices scroll by pages."""
         if self.choosing and event.key in ("pageup", "pagedown"):
             event.stop()
             event.prevent_default()
@@ -923,8 +925,6 @@ class PlayView(ExplainingView):
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
         if any(map(self.can, actions)):
             return
-        if self._opens and any(action.mode for action in actions) and not self.prime_input.has_focus:
-            self.say("That key acts once the text is there: press it again then.")
         if not self.writing or self.screen.focused is not self.text_view:
             return
         if self._writing.handle(event):

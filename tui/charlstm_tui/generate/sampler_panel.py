@@ -85,6 +85,29 @@ def other_settings(settings: SamplerSettings) -> list[str]:
     return [f"{each.label} {each.write(value)}" for each, value in values if not each.is_off(value)]
 
 
+HIDING = {"top_k": 3, "top_p": 0.3, "min_p": 0.5}
+"""A top-k or top-p of at most, or a min-p of at least these hides much of what temperature does. On a novel with the
+model in the box, the mean difference between the distributions at temperatures 0.7 and 1.3 was 55 %, 51 % and 61 % of
+that without a filter; with the usual min-p of 0.05 it was 94 %."""
+
+
+def hides_temperature(settings: SamplerSettings) -> str:
+    """Which filter hides what temperature does, or that temperature 0 does without filters; "" where neither is so."""
+    if settings.kind == "reference":
+        return ""
+    top_k, top_p, min_p = settings.top_k, settings.top_p, settings.min_p
+    if settings.temperature == 0:
+        return "temperature 0: filters do nothing" if (top_k, top_p, min_p) != (None, None, None) else ""
+    hiding = [
+        *([f"top-k {top_k}"] if top_k is not None and top_k <= HIDING["top_k"] else []),
+        *([f"top-p {top_p:.2f}"] if top_p is not None and top_p <= HIDING["top_p"] else []),
+        *([f"min-p {min_p:.2f}"] if min_p is not None and min_p >= HIDING["min_p"] else []),
+    ]
+    if not hiding:
+        return ""
+    return f"{hiding[0]} hides temperature" if top_k == 1 or min_p == 1 else f"{hiding[0]} hides much of temperature"
+
+
 WIDEST = 46
 """Columns from a setting's keys to its figure, at most: farther away, a figure is looked for in the wrong row."""
 
@@ -104,9 +127,9 @@ class SamplerPanel(Painted, Widget):
         """Show these settings and this speed, in characters a second."""
         if (settings, speed) == (self._settings, self._speed):
             return
-        before, more_before = self._figures(), other_settings(self._settings)
+        before, more_before = self._figures(), self._more()
         self._settings, self._speed = settings, speed
-        if other_settings(settings) != more_before:
+        if self._more() != more_before:
             self.repaint()
             self.refresh(layout=True)
             return
@@ -126,20 +149,28 @@ class SamplerPanel(Painted, Widget):
             ("speed", speed_words(self._speed), "slower", "faster"),
         ]
 
+    def _more(self) -> list[str]:
+        """What stands below: the other settings that are on, and which filter hides what temperature does."""
+        others, hidden = " · ".join(other_settings(self._settings)), hides_temperature(self._settings)
+        return [*([others] if others else []), *([hidden] if hidden else [])]
+
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return len(self._figures()) + bool(other_settings(self._settings))
+        return len(self._figures()) + len(self._more())
 
     def draw_line(self, y: int) -> Strip:
         width, base = self.size.width, self.look()
-        figures, others = self._figures(), other_settings(self._settings)
+        figures, more = self._figures(), self._more()
         parts: list[tuple[str, Style]] = []
         if y < len(figures):
             caption, figure, down, up = figures[y]
             parts = [self._key(down), (" ", base), self._key(up), (f"  {caption}", self.look("name"))]
             gap = " " * max(1, min(width, WIDEST) - sum(len(text) for text, _ in parts) - len(figure))
             parts += [(gap, base), (figure, self.look("off" if figure == "off" else "value"))]
-        elif others:
-            parts = [self._key("all_settings"), (f"    {' · '.join(others)}", self.look("value"))]
+        elif y < len(figures) + len(more):
+            words = more[y - len(figures)]
+            hidden = words == hides_temperature(self._settings)
+            key = ("!", self.look("name")) if hidden else self._key("all_settings")
+            parts = [key, (f"    {words}", self.look("value"))]
         strip = Strip([Segment(text, style) for text, style in parts])
         if strip.cell_length > width:
             strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])

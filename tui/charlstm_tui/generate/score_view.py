@@ -27,7 +27,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import Worker
 
-from charlstm.display import plural, quoted, symbol, visible
+from charlstm.display import plural, symbol, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
@@ -35,7 +35,7 @@ from charlstm.text.corpus import preview
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
-from charlstm_tui.formatting import clock, typed_path
+from charlstm_tui.formatting import clock, from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
@@ -51,8 +51,8 @@ PLAYED = "prime and text"
 PLACES = 40
 SENTENCES = 200
 """Places and sentences in the list, at most."""
-SENTENCES_CAPTIONS = ("HARDEST SENTENCES, bits/char", "SENTENCES, bits/char")
-PLACES_CAPTIONS = ("MOST SURPRISING, in bits", "SURPRISES, in bits")
+SENTENCES_CAPTIONS = ("HARDEST SENTENCES, {}/char", "SENTENCES, {}/char")
+PLACES_CAPTIONS = ("MOST SURPRISING, in {}", "SURPRISES, in {}")
 """What stands above the list: the first that fits."""
 LONGEST_ROW = 200
 """Characters of a sentence that are drawn in the list, which cuts them to its width."""
@@ -84,10 +84,11 @@ class SurpriseStrip(Widget):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._scores: Scores | None = None
+        self._bits = False
 
-    def show(self, scores: Scores | None) -> None:
+    def show(self, scores: Scores | None, bits: bool) -> None:
         """Show these, or nothing."""
-        self._scores = scores
+        self._scores, self._bits = scores, bits
         self.refresh()
 
     @property
@@ -102,7 +103,7 @@ class SurpriseStrip(Widget):
         means = self._scores.strip(width).tolist()
         top = min(99, max(TOP_BITS, math.ceil(max(means))))
         rows = sparkline(means, width, 2, low=0, high=top)
-        scales = (f"{top:2} bits┐", "      0┘")
+        scales = (f"{round(from_bits(top, self._bits)):2} {unit(self._bits)}┐", "      0┘")
         styles = ("$error", "$kept")
         return Content("\n").join(
             Content.assemble((name, "$quiet"), (row, style))
@@ -212,9 +213,8 @@ class ScoreView(ReadingView):
             return []
         char, rank = scores.text[cursor], int(scores.ranks[cursor])
         if not rank:
-            return [f"{quoted(char)} is the first character: not predicted"]
-        # Beside an influence its surprise is in the same unit.
-        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, bits=self.bits or not self.explaining)]
+            return ["the first character: not predicted"]
+        return [char_figures(char, float(np.exp(-scores.nats[cursor])), rank, self.bits)]
 
     def hint(self) -> str:
         if not self.explaining:
@@ -240,8 +240,8 @@ class ScoreView(ReadingView):
     def open(self, path: Path) -> None:
         """Score a file."""
 
-        def read() -> tuple[str, str]:
-            found = preview(path, chars=MOST_CHARS)
+        def read(model: Model) -> tuple[str, str]:
+            found = preview(path, MOST_CHARS, model.text_options.for_another_text())
             return found.text, path.name if found.complete else f"{path.name}, its beginning"
 
         self._job = self._score(read, path.name)
@@ -249,7 +249,7 @@ class ScoreView(ReadingView):
     def score(self, text: str, name: str, part: tuple[int, int] | None = None) -> None:
         """Score a text, and show the figures of all of it or of a part."""
         words = f"{name}, its beginning" if len(text) > MOST_CHARS else name
-        self._job = self._score(lambda: (text[:MOST_CHARS], words), name, part)
+        self._job = self._score(lambda model: (text[:MOST_CHARS], words), name, part)
 
     @property
     def escape_label(self) -> str:
@@ -273,8 +273,10 @@ class ScoreView(ReadingView):
         self.score(event.text, "the pasted text")
 
     @work(exclusive=True)
-    async def _score(self, read: Callable[[], tuple[str, str]], name: str, part: tuple[int, int] | None = None) -> None:
-        """Score what ``read`` gives, a text and what it is, in words, and show all of it or a part."""
+    async def _score(
+        self, read: Callable[[Model], tuple[str, str]], name: str, part: tuple[int, int] | None = None
+    ) -> None:
+        """Score what ``read`` gives for the model, a text and what it is, in words, and show all of it or a part."""
         facts, model = self._facts, self._model
         if facts is None:
             return
@@ -283,14 +285,14 @@ class ScoreView(ReadingView):
         self.head.update(Content.styled(f"Scoring {name} …", "$quiet"))
 
         def job(check: Callable[[], None]) -> tuple[Model, ScoredText]:
-            text, words = read()
+            loaded = model or load_model(facts.path)
+            text, words = read(loaded)
             tell = self._teller(None)
 
             def progress(done: int, total: int) -> None:
                 check()
                 tell(done, total)
 
-            loaded = model or load_model(facts.path)
             return loaded, ScoredText(visible(words, keep=""), text, score(loaded, text, progress=progress))
 
         try:
@@ -452,9 +454,16 @@ class ScoreView(ReadingView):
             chances = np.exp(-np.nan_to_num(scores.nats))
             self.text_view.set_marks(0, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)), None)
             self.head.update(self._summary())
-        self._strip.show(scores)
+        self._strip.show(scores, self.bits)
         self._fill_list()
         self.post_message(self.Changed())
+
+    def watch_bits(self) -> None:
+        if self._scores is not None:
+            self.head.update(self._summary())
+        self._strip.show(self._scores, self.bits)
+        self._fill_list()
+        super().watch_bits()
 
     def _summary(self) -> Content:
         """The mean over what is shown, and what that is; in two lines if the figures are those of a copy."""
@@ -463,18 +472,19 @@ class ScoreView(ReadingView):
         assert scored is not None
         unknown = sum(scores.unknown.values())
         name = scored.name if self._shown_part is None else f"what is selected of {scored.name}"
-        mean = (f"{scores.bits_per_char:.3f}", "bold $accent")
+        mean = (f"{from_bits(scores.bits_per_char, self.bits):.3f}", "bold $accent")
+        each = f"{unit(self.bits)} per character"
         what = Content.assemble(
             (f" · {plural(scores.chars, 'character')} of {name}", "$quiet"),
             (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
         )
         if strength is None:
-            return Content.assemble(mean, f" bits per character · perplexity {scores.perplexity:.1f}", what)
-        fixed = scored.scores(None, self._shown_part).bits_per_char
+            return Content.assemble(mean, f" {each} · perplexity {scores.perplexity:.1f}", what)
+        fixed = from_bits(scored.scores(None, self._shown_part).bits_per_char, self.bits)
         more, less = (key_of(f"generate.score_learn_{way}") for way in ("more", "less"))
         key = "bold $primary"
         return Content.assemble(
-            f"{fixed:.3f} bits per character with fixed weights → ", mean, f" as it learns, strength {strength:g}\n",
+            f"{fixed:.3f} {each} with fixed weights → ", mean, f" as it learns, strength {strength:g}\n",
             "Shown: a copy that learns · ", (more, key), " more ", (less, key), " less", what,
         )  # fmt: skip
 
@@ -487,7 +497,9 @@ class ScoreView(ReadingView):
     @on(RowList.Resized)
     def _fill_list(self) -> None:
         rows = self._rows
-        captions = SENTENCES_CAPTIONS if self.by_sentence else PLACES_CAPTIONS
+        captions = [
+            each.format(unit(self.bits)) for each in (SENTENCES_CAPTIONS if self.by_sentence else PLACES_CAPTIONS)
+        ]
         caption = next((each for each in captions if len(each) <= rows.size.width), captions[-1])
         self._caption.update(Content(caption))
         listed = list(
@@ -502,16 +514,20 @@ class ScoreView(ReadingView):
     def _unlisted_words(self, scores: Scores) -> tuple[str, ...]:
         """What is true of all characters that the list does not have."""
         least, most = scores.surprising, scores.unlisted(self._places)
+
+        def shown(value: float) -> str:
+            return f"{from_bits(value, self.bits):.1f} {unit(self.bits)}"
+
         if not self._places:
-            return (f"none: all below {least:.1f} bits",)
+            return (f"none: all below {shown(least)}",)
         if most < least:
-            return (f"elsewhere: below {least:.1f} bits",)
+            return (f"elsewhere: below {shown(least)}",)
         if most <= self._places[-1].bits:
-            return (f"elsewhere: up to {most:.1f} bits",)
-        return (f"elsewhere: up to {most:.1f} bits,", f"within {APART} of a place")
+            return (f"elsewhere: up to {shown(most)}",)
+        return (f"elsewhere: up to {shown(most)},", f"within {APART} of a place")
 
     def _place_row(self, place: Place) -> Row:
-        sign, figure = symbol(place.char), f"{place.bits:4.1f} "
+        sign, figure = symbol(place.char), f"{from_bits(place.bits, self.bits):4.1f} "
         free = max(16, self._rows.size.width) - len(figure) - cell_len(sign) - 2
         before, after = visible(place.before, keep=""), visible(place.after, keep="")
         while before and cell_len(before) > free * 2 // 3:
@@ -525,7 +541,9 @@ class ScoreView(ReadingView):
         shown = "" if self._scores is None else self._scores.text[sentence.start : sentence.stop][:LONGEST_ROW]
         return Row(
             str(sentence.start),
-            Content.assemble((f"{sentence.bits_per_char:4.1f} ", "$quiet"), visible(shown, keep="")),
+            Content.assemble(
+                (f"{from_bits(sentence.bits_per_char, self.bits):4.1f} ", "$quiet"), visible(shown, keep="")
+            ),
         )
 
     def _follow_text(self) -> None:

@@ -15,21 +15,29 @@ from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
+from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
-from charlstm.runs.models import demo_path
+from charlstm.runs.models import DEMO, demo_path
 from charlstm.training.verdict import Broken
-from charlstm_tui.actions import BY_ID, bindings, key_of
+from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.formatting import home, loss, shorten, unit
-from charlstm_tui.generate.awaited import Awaited, BetterModel, RunToPlay, better_model, run_to_play
+from charlstm_tui.generate.awaited import (
+    Awaited,
+    BetterModel,
+    RunToPlay,
+    better_model,
+    run_to_play,
+    yielding_words,
+)
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
@@ -59,6 +67,8 @@ from charlstm_tui.widgets.find import FindBar
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
+YIELDING_SECONDS = 12.0
+"""How long it is said that training yields to other programs: two sentences."""
 TITLE, SHORT_TITLE = 30, 15
 """The most characters of the session's title, which stands before the model's name, in a wide and a narrow terminal."""
 SHORT_NAME = 10
@@ -104,7 +114,7 @@ class GenerateScreen(ModeScreen):
         usual = Preferences(speed=config.speed, colour=colouring)
         self.play = PlayView(self.player, self.insight, usual, id="play")
         self.score = ScoreView(self.player, self.insight, id="score")
-        self.duel = DuelView(self.player, id="duel")
+        self.duel = DuelView(self.player, self.insight, id="duel")
         self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self.context = ContextView(self.player, self.insight, id="context")
@@ -112,7 +122,12 @@ class GenerateScreen(ModeScreen):
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
-        """What is shown of the chosen run while it has no model to play."""
+        """What is shown of the chosen run while it has no model to play: above a text, or in the place of one."""
+        self._told_yielding: Path | None = None
+        """The run of which was said that it yields to other programs."""
+        self._awaited_line = Static(id="awaited", markup=False)
+        self._stands_in = False
+        """Whether the model in the box is played because the chosen run has no model yet."""
         self._is_untouched = False
         """Whether nothing was done in Generate since the text began, by which it stays as it is."""
         self._asked = 0  # of the player, when the text began
@@ -125,6 +140,7 @@ class GenerateScreen(ModeScreen):
 
     def compose_body(self) -> ComposeResult:
         yield self._bar
+        yield self._awaited_line
         yield from super().compose_body()
 
     def compose_foot(self) -> ComposeResult:
@@ -134,6 +150,7 @@ class GenerateScreen(ModeScreen):
         for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
+        self.charlstm.unfinished.append(self._finish)
         if not self.detached:
             self.player.start()
 
@@ -145,16 +162,16 @@ class GenerateScreen(ModeScreen):
                 remember(*played)
             return self._saved_words() if self.player.close(SAVE_WITHIN) else None
 
-        def finish() -> str:
-            while not self.player.close(SAVE_WITHIN):
-                pass  # it goes on in threads; Ctrl+C ends the process
-            return self._saved_words()
-
         words = await in_thread(save)
-        if words is None:
-            self.charlstm.unfinished.append(finish)
-        else:
+        if words is not None:
+            self.charlstm.unfinished.remove(self._finish)
             self.charlstm.add_farewell(words)
+
+    def _finish(self) -> str:
+        """Wait until all is saved."""
+        while not self.player.close(SAVE_WITHIN):
+            pass  # it goes on in threads; Ctrl+C ends the process
+        return self._saved_words()
 
     def _saved_words(self) -> str:
         """What to say about the sessions at the end: what could not be saved, or how to continue the one that was
@@ -209,7 +226,7 @@ class GenerateScreen(ModeScreen):
 
     def _draw_bar(self) -> None:
         state = self.play.state
-        if self._awaited is not None:
+        if self._awaited is not None and not self._awaits_beside(self._awaited):
             self._bar.show("play", ("play",), (visible(self._awaited.run.name, keep=""),))
             return
         if state is None or state.facts is None:
@@ -364,6 +381,15 @@ class GenerateScreen(ModeScreen):
     def watch_runs_state(self) -> None:
         if self.play.state is None and not self._choosing:
             self.entered()
+        self._tell_yielding()
+
+    def _tell_yielding(self) -> None:
+        """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
+        run = self.runs_state.attached_run
+        words = "" if run is None or self._awaited is not None else yielding_words(run.status)
+        if run is not None and words and run.path != self._told_yielding:
+            self._told_yielding = run.path
+            self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
 
     def watch_bits(self) -> None:
         self._draw_bar()
@@ -384,9 +410,16 @@ class GenerateScreen(ModeScreen):
         self.player.rename_run(*folders)
 
     @property
+    def opens(self) -> bool:
+        return (self._choosing and self._awaited is None) or super().opens
+
+    def can(self, action: Action) -> bool:
+        return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
+
+    @property
     def _choosing(self) -> bool:
         """Whether it is being found out what to play."""
-        return any(each.group == "choice" and each.node is self and not each.is_finished for each in self.workers)
+        return self.works_at("choice")
 
     @work(exclusive=True, group="choice")
     async def _open_choice(self, *, anew: bool = False) -> None:
@@ -419,6 +452,8 @@ class GenerateScreen(ModeScreen):
                 self._follow(choice)
             return
         found = await self._wait_for_model(choice)
+        if found is None:
+            return
         played, self.charlstm.play_again = self.play.state, False
         same = choice == self._played_choice and not anew
         if same and await in_thread(lambda check: is_newest(found, played, runs_dir)):
@@ -427,14 +462,16 @@ class GenerateScreen(ModeScreen):
         else:
             self._open(choice, found)
 
-    async def _wait_for_model(self, choice: ModelChoice) -> ModelChoice:
+    async def _wait_for_model(self, choice: ModelChoice) -> ModelChoice | None:
         """The choice with the model that is to be played, once there is one; until then the view says what is awaited.
-        Whatever else is chosen meanwhile, and leaving the mode, cancels the worker that waits here."""
+        Whatever else is chosen meanwhile, and leaving the mode, cancels the worker that waits here. ``None`` if the
+        text that is played meanwhile was worked on, and so stays."""
         to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
         if to_play is None:
             return choice
         found = await in_thread(lambda check: to_play.look())
-        waited = isinstance(found, Awaited)
+        if waited := isinstance(found, Awaited):
+            self._is_untouched, self._asked = True, self.player.asked.get(0, 0)
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
@@ -443,16 +480,38 @@ class GenerateScreen(ModeScreen):
             key, name = key_of("app.mode_train"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
+        if waited and self._awaits_beside(self._awaited) and not self._untouched:
+            name, train, play = visible(to_play.run.name, keep=""), key_of("app.mode_train"), key_of("train.play")
+            self._played_choice = self._played_choice or ModelChoice(DEMO)
+            self.charlstm.model = self._played_choice
+            self._show_awaited(None)
+            words = f"{name} has learnt something. Your text stays; {train}, {play} play the run."
+            self.show_message(words, stays=True)
+            return None
         return found
 
+    def _awaits_beside(self, awaited: Awaited | None) -> bool:
+        """Whether something is played while a model of the run is awaited, and so what is said stands above it."""
+        if awaited is None or awaited.over or awaited.problem:
+            return False
+        return self.play.state is not None or demo_path() is not None
+
     def _show_awaited(self, awaited: Awaited | None) -> None:
-        """Show what is awaited in the place of the text, or with ``None`` the text."""
+        """Show what is awaited above the text, which is one of the model in the box if nothing else is played, or in
+        its place if no model will come; with ``None`` only the text."""
         if awaited is None and self._awaited is None:
             return
-        self._awaited = awaited
-        if awaited is not None and self.view_name != "play":
+        self._awaited, beside = awaited, self._awaits_beside(awaited)
+        if awaited is not None and beside:
+            key = (f"   {key_of('app.back')} stops waiting", "$quiet")
+            self._awaited_line.update(Content.assemble((awaited.sentence(self.charlstm.bits), "$accent"), key))
+            if self.play.state is None and not self._stands_in:
+                self._stands_in = True
+                self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
+        elif awaited is not None and self.view_name != "play":
             self.show_view("play")
-        self.play.show_notice(None if awaited is None else self._notice(awaited))
+        self._awaited_line.display = beside
+        self.play.show_notice(None if awaited is None or beside else self._notice(awaited))
         self._draw_bar()
 
     def _notice(self, awaited: Awaited) -> Content:
@@ -472,12 +531,13 @@ class GenerateScreen(ModeScreen):
         self._show_awaited(None)
         if self._played_choice is not None:
             self._follow(self._played_choice)  # which ended when the mode was left
-        if self.play.state is None and awaited is not None:
+        if (self.play.state is None or self._stands_in) and awaited is not None:
             self.charlstm.go("train" if awaited.run.path == self.charlstm.run_path else "runs")
 
     def _open(self, choice: ModelChoice, found: ModelChoice, session: Path | None = None) -> None:
         """Play ``found``, which is what ``choice`` means now."""
-        self._played_choice, self._awaited = choice, None
+        self._show_awaited(None)
+        self._played_choice, self._stands_in = choice, False
         if self.view_name != "play":  # the other views are of the model that was played
             self.show_view("play")
         self.play.open(found.model, found.step, session, self.charlstm.start_options.runs_dir)
@@ -563,7 +623,8 @@ class GenerateScreen(ModeScreen):
             self.workers.cancel_group(self, "choice")
             if self._awaited is not None and self._played_choice is not None:
                 self._follow(self._played_choice)
-            self.charlstm.model, self._awaited = self._played_choice, None
+            self.charlstm.model = self._played_choice
+            self._show_awaited(None)
             self.play.load_session(path, *(model or ()))
 
     @work(exclusive=True, group="side")
@@ -600,7 +661,7 @@ class GenerateScreen(ModeScreen):
         return self.view.copyable() or self._text_of.copyable()
 
     def handle_escape(self) -> bool:
-        if self._awaited is not None:
+        if self._awaited is not None and not self.play.playing:
             self._stop_waiting()
             return True
         if self.view.handle_escape():
@@ -608,7 +669,12 @@ class GenerateScreen(ModeScreen):
         if self._message and (self._message_is_error or not self.view.back_to):  # what else is said goes with the view
             self.show_message("")
             return True
-        return self.leave_view()
+        if self.leave_view():
+            return True
+        if self._awaited is not None:
+            self._stop_waiting()
+            return True
+        return False
 
     def do_write(self) -> None:
         text_only = self.play.text_only
@@ -646,7 +712,7 @@ class GenerateScreen(ModeScreen):
         state, text = self.play.state, self.copyable()
         if state is None or state.facts is None or text is None:
             return
-        if any(each.group == "report" and each.node is self and not each.is_finished for each in self.workers):
+        if self.works_at("report"):
             self.show_message("The page is being made: it opens when it is done.")
             return
         self._make_report(state.facts, state.request, text.text)

@@ -11,7 +11,7 @@ from charlstm_tui.base import View
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
-from charlstm_tui.player.marks import SCALES, SURPRISE, Scale
+from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
 
@@ -84,7 +84,7 @@ class GenerateView(View):
     def legend(self) -> Legend | None:
         """What the colouring means; ``None`` while there is no text."""
         text = self.text_view
-        return None if text is None else Legend(text.scale, text)
+        return None if text is None else Legend(in_unit(text.scale, self.bits), text)
 
     def progress_teller(self, job: str) -> Callable[[float], None]:
         """For this job in a thread, to be called with how much of it is done; it posts :class:`Progress` now and
@@ -102,6 +102,10 @@ class GenerateView(View):
     def watch_scale(self, scale: Scale) -> None:
         for text in self.query(StreamView):
             text.scale = scale
+        self.post_message(self.Changed())
+
+    def watch_bits(self) -> None:
+        """Show everything in the other unit."""
         self.post_message(self.Changed())
 
     def do_colour(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from charlstm.display import percent, quoted
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.tree import surprise
 from charlstm_tui.actions import BY_ID, key_of
+from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
@@ -254,8 +254,7 @@ def held_words(clamps: Sequence[Clamp]) -> str:
     return f"held: {', '.join(map(str, clamps))}"
 
 
-def char_figures(char: str, probability: float, rank: int, *, bits: bool = True) -> str:
+def char_figures(char: str, probability: float, rank: int, bits: bool) -> str:
     """What the model thought of a character: ``“e” 3.1 bits, 12 %, rank 2``, or with its surprise in nats."""
-    surprised = max(0.0, surprise(probability))
-    figure = f"{surprised:.1f} bits" if bits else f"{surprised * math.log(2):.2f} nats"
-    return f"{quoted(char)} {figure}, {percent(probability)}, rank {rank:,}"
+    surprised = from_bits(max(0.0, surprise(probability)), bits)
+    return f"{quoted(char)} {surprised:.1f} {unit(bits)}, {percent(probability)}, rank {rank:,}"

@@ -17,19 +17,21 @@ import numpy.typing as npt
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.dynamic import AdaptiveModel, score_with
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.scoring import Scores
 from charlstm.generation.stepper import BLOCK, Stepper, StepperState
 from charlstm.insight.activations import WARM_UP, Activations, Trace
 from charlstm.insight.cells import NamedCell, name_cells, sample_cells, score_cells
 from charlstm.insight.context import LENGTHS, Context, context
+from charlstm.insight.holding import HoldEffect, hold_effects
 from charlstm.insight.influence import BACK, Influence, influence
-from charlstm.insight.lesions import MeasuredLesions, most_important
+from charlstm.insight.lesions import MeasuredLesions, measure_lesions, most_important
 from charlstm.insight.multiverse import ContinuationNode, NextWord, ReadText, multiverse, next_words, read_text
-from charlstm.insight.sample import READ_CHARS, model_step
+from charlstm.insight.sample import TEXT_CHARS, model_step
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.models import evenly_chosen
-from charlstm.runs.own_text import OwnText, beginning_of_text, text_for_context
+from charlstm.runs.own_text import OwnText, text_for_cells, text_for_context
 from charlstm_tui.background import in_thread
 from charlstm_tui.player.playback import LearntModel
 from charlstm_tui.player.state import checkpoints
@@ -38,10 +40,10 @@ SHOWN_CHARS = 3000
 """Characters that cells are computed for."""
 FOLLOWED_MODELS = 8
 """Models of a run in which cells are followed through the training, at most."""
-LESION_ESTIMATE_CHARS = 4000
-"""Characters of the run's text on which it is estimated which cells matter."""
 LESION_CHARS = 1000
-"""Characters on which that is measured: 64 cells at 2 × 512 take some 6 s."""
+"""Characters of the text that is shown which are coloured by what is worse without a cell."""
+PLAYED = "the played text, for lack of a held-out one"
+"""What cells are named on where a model has no text of a run: an imported model, or one whose text is gone."""
 INFLUENCE_CHARS = 3000
 """Characters before one that explaining it may read: see :meth:`InsightJobs.influence`."""
 SPARE_CHARS = 128
@@ -124,7 +126,7 @@ class InsightJobs:
         return await self._short.run(model, job)
 
     async def name(self, model: Model, run: Path | None, played: str, tell: Callable[[float], object]) -> NamedCells:
-        """Find the cells that follow features: in the run's text, or where it is not there in the text that was played.
+        """Find the cells that follow features: in what the run held out, or without it in the text that was played.
         ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`CharLSTMError`."""
 
         def job(stepper: Stepper, check: Callable[[], None]) -> NamedCells:
@@ -135,7 +137,7 @@ class InsightJobs:
 
                 return show
 
-            text, source = _corpus_text(run) or (played[-READ_CHARS:], "the played text")
+            text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
             sample = sample_cells(model, text, stepper=stepper, progress=progress(0))
             return NamedCells(tuple(name_cells(sample, progress=progress(0.5))), text, source)
 
@@ -182,25 +184,47 @@ class InsightJobs:
         self,
         model: Model,
         run: Path | None,
-        text: str,
+        played: str,
         also: Sequence[tuple[int, int]],
         tell: Callable[[float], object],
-    ) -> MeasuredLesions:
-        """Measure on ``text`` what silencing each of the cells ``also`` does, and of those that seem to matter on the
-        run's text. ``tell`` is called from the thread with how much is done, 0 to 1. Raises :class:`GenerationError`
-        if the text is too short."""
+    ) -> tuple[MeasuredLesions, str]:
+        """Measure what silencing each of the cells ``also`` does, and of those that seem to matter: on the text on
+        which cells are named, which is given in words too. ``tell`` is called from the thread with how much is done,
+        0 to 1. Raises :class:`GenerationError` if the text is too short."""
 
-        def job(check: Callable[[], None]) -> MeasuredLesions:
+        def job(check: Callable[[], None]) -> tuple[MeasuredLesions, str]:
             def progress(done: int, total: int) -> None:
                 check()
                 tell(done / total)
 
-            estimated_on, _ = _corpus_text(run) or (text, "")
-            return most_important(
-                model, text, also=also, estimated_on=estimated_on[:LESION_ESTIMATE_CHARS], progress=progress
-            )
+            text, source = _run_text(run, text_for_cells) or (played[-TEXT_CHARS:], PLAYED)
+            return most_important(model, text, also=also, progress=progress), source
 
         return await in_thread(job)
+
+    async def damage(self, model: Model, text: str, cell: tuple[int, int]) -> Floats:
+        """How much the loss of each character of ``text`` rises when a cell is silenced. Raises
+        :class:`GenerationError` if the text is too short."""
+        return await in_thread(
+            lambda check: measure_lesions(model, text, [cell], progress=lambda done, total: check())[0]
+        )
+
+    async def held(
+        self, model: Model, prime: str, recipe: Recipe, features: Sequence[str], tell: Callable[[float], object]
+    ) -> list[HoldEffect]:
+        """What the held cells of ``recipe`` change in the ``features`` of what is written after ``prime``. ``tell`` is
+        called from the thread with how much is done, 0 to 1."""
+
+        def job(stepper: Stepper, check: Callable[[], None]) -> list[HoldEffect]:
+            def progress(done: int, total: int) -> None:
+                check()
+                tell(done / total)
+
+            return hold_effects(
+                model, features, recipe.clamps, prime=prime, recipe=recipe, stepper=stepper, progress=progress
+            )
+
+        return await self._long.run(model, job)
 
     async def model_context(
         self, model: Model, run: Path | None, shown: str, tell: Callable[[float], object]
@@ -214,8 +238,8 @@ class InsightJobs:
                 check()
                 tell(done / total)
 
-            own = _corpus_text(run, text_for_context)
-            text, source = own or (shown[-READ_CHARS:], "this text")
+            own = _run_text(run, text_for_context)
+            text, source = own or (shown[-TEXT_CHARS:], "this text")
             return ModelContext(context(model, text, stepper=stepper, progress=progress), source, own is not None)
 
         return await self._long.run(model, job)
@@ -389,13 +413,13 @@ def _recent(text: str) -> str:
     return text[max(0, len(text) // LEAST_READ_CHARS - 1) * LEAST_READ_CHARS :]
 
 
-def _corpus_text(run: Path | None, part: Callable[[Run], OwnText] = beginning_of_text) -> tuple[str, str] | None:
-    """A part of a run's text, which the command ``report`` reads too, and what it is; ``None`` where the text is gone
-    or has changed."""
+def _run_text(run: Path | None, part: Callable[[Run], OwnText]) -> tuple[str, str] | None:
+    """A part of a run's text, which the commands read too, and what it is; ``None`` where the text is gone or has
+    changed."""
     if run is None:
         return None
     try:
         own = part(Run(run))
     except (CharLSTMError, OSError):
         return None
-    return own.text, f"{len(own.text):,} chars of {own.name}"
+    return own.text, own.name

@@ -124,12 +124,19 @@ def cell_scale(title: str, mean: float, deviation: float) -> Scale:
 
 
 def in_unit(scale: Scale, bits: bool) -> Scale:
-    """A scale of losses in nats, such as :data:`INFLUENCE`, with the values of its labels in nats or bits. Its levels
-    stay those of nats."""
-    if not bits:
+    """A scale of losses or surprises with the values of its labels in nats or bits. Its levels stay where they are."""
+    wanted = "bits" if bits else "nats"
+    if scale.unit in ("", wanted):
         return scale
-    low, lower, higher, high = (f"{limit / math.log(2):.2g}" for limit in scale.limits)
-    return replace(scale, labels=(f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}"), unit="bits")
+    size = 1 / math.log(2) if bits else math.log(2)
+    limits = [f"{limit * size:.{2 if scale.diverging else 1}f}" for limit in scale.limits]
+    if scale.diverging:
+        low, lower, higher, high = limits
+        labels: tuple[str, ...] = (f"<{low}", f"<{lower}", "0", f">{higher}", f">{high}")
+    else:
+        low, middle, high = limits
+        labels = (f"<{low}", f"<{middle}", f"<{high}", f">{high}")
+    return replace(scale, labels=labels, unit=wanted)
 
 
 def pack(

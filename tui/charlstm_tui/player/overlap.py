@@ -1,4 +1,5 @@
-"""Find passages of the generated text that stand in the training text of its run, on background threads.
+"""Find passages of the generated text that its model has read, on background threads: in the training text of its run,
+and by hashes of passages in what is not here, such as the books of the model in the box.
 
 What counts as copied is decided by ``charlstm.generation.novelty``.
 """
@@ -6,6 +7,7 @@ What counts as copied is decided by ``charlstm.generation.novelty``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,10 +18,13 @@ import numpy.typing as npt
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
+from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, NoveltyReport, with_known_passages
+from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
+from charlstm.runs.start_models import with_passages
 from charlstm.text.batches import trained_spans
 from charlstm.text.corpus import Corpus, reopen_corpus
+from charlstm.text.passages import SURE, Passages
 from charlstm_tui.background import in_thread
 
 INTERVAL = 0.5
@@ -36,16 +41,50 @@ class LineIndex:
         starts = range(0, len(corpus.ids), BLOCK)
         counts = [0 if self._newline is None else self._newlines(start, start + BLOCK) for start in starts]
         self._before: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+        self._joined = corpus.joined_lines()
 
     def _newlines(self, start: int, stop: int) -> int:
         return int(np.count_nonzero(self._ids[start:stop] == self._newline))
 
     def line(self, position: int) -> int:
-        """The number of the line with ``position``, from 1."""
+        """The number of the line of the files with ``position``, from 1."""
+        joined = int(np.searchsorted(self._joined, position, "right"))
         if self._newline is None:
-            return 1
+            return 1 + joined
         block = position // BLOCK
-        return 1 + int(self._before[block]) + self._newlines(block * BLOCK, position)
+        return 1 + joined + int(self._before[block]) + self._newlines(block * BLOCK, position)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a text is compared with: the training text of a run, if it is here, with its lines, and passages of texts
+    that are not here, if their hashes are ``known``."""
+
+    novelty: Novelty | None
+    lines: LineIndex | None
+    known: Passages | None
+    min_length: int
+
+    def update(self, text: str) -> NoveltyReport:
+        """Report on ``text``."""
+        exact = None if self.novelty is None else self.novelty.update(text)
+        return with_known_passages(exact, text, self.known, self.min_length)
+
+    @property
+    def corpus_name(self) -> str:
+        """The name of the training text; empty where it is not here."""
+        return "" if self.novelty is None else visible(self.novelty.index.corpus.name, keep="")
+
+    @property
+    def nothing_found(self) -> str:
+        """What is true of a text in which nothing was found, in the columns that a terminal of 80 has for it."""
+        if self.known is None:
+            return f"No {self.min_length} characters in a row stand in {self.corpus_name}."
+        where = "its texts are not here:" if self.novelty is None else "of what it read before,"
+        return f"Nothing found; {where} {MAY_BE_MISSED}."
+
+
+MAY_BE_MISSED = f"below {SURE} characters may be missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +93,12 @@ class Overlap:
 
     share: float
     matches: tuple[Match, ...]
-    corpus_name: str
-    lines: LineIndex
+    search: Search
+
+    @property
+    def figure(self) -> float | None:
+        """``share`` as it is shown: not where nothing was found in a text that is not here."""
+        return self.share if self.share or self.search.known is None else None
 
     def match_at(self, position: int) -> Match | None:
         """The copied passage at a position of the text."""
@@ -63,36 +106,38 @@ class Overlap:
 
     def source(self, match: Match) -> str:
         """Where a copied passage comes from, in words."""
-        return f"{match.length} characters as in line {self.lines.line(match.where):,} of {self.corpus_name}"
+        if match.where is None or self.search.lines is None:
+            return f"{match.length} characters or more that it has read; {MAY_BE_MISSED}"
+        line = self.search.lines.line(match.where)
+        return f"{match.length} characters as in line {line:,} of {self.search.corpus_name}"
 
 
 class OverlapCheck:
-    """Compares a growing text with the training text of a run. Passages shorter than ``min_length`` do not count."""
+    """Compares a growing text with what the model in the file ``model``, of ``run`` if it is of one, has read. Passages
+    shorter than ``min_length`` do not count."""
 
-    def __init__(self, run: Path, min_length: int) -> None:
-        self._run, self._min_length = run, min_length
+    def __init__(self, run: Path | None, model: Path, min_length: int) -> None:
+        self._run, self._model, self._min_length = run, model, min_length
         self._changes: list[tuple[int, int, str]] = []
-        self._ended = False  # then changes are of no use any more
+        self.ended = False
+        """Whether it is known that nothing is known of what the model has read."""
         self._unchanged: float = 0  # characters from the start that are as in the text of the last check
 
     def replace(self, start: int, stop: int, text: str) -> None:
         """``text`` came in the place of the characters from ``start`` to ``stop``."""
-        if self._ended:
+        if self.ended:
             return
         self._unchanged = min(self._unchanged, start)
         self._changes.append((start, stop, text))
 
     async def watch(self, tell: Callable[[Overlap], None]) -> None:
         """Check the text when it has changed, every :data:`INTERVAL` seconds at most, and tell the result, until
-        cancelled. Ends if the training text is gone."""
-        try:
-            novelty, lines = await in_thread(lambda check: open_novelty(self._run, self._min_length))
-        except (CharLSTMError, OSError):
-            self._ended = True
+        cancelled. Ends if it is not known what the model has read."""
+        search = await in_thread(lambda check: open_search(self._run, self._model, self._min_length))
+        if search is None:
+            self.ended = True
             self._changes.clear()
             return
-        corpus = novelty.index.corpus
-        name = visible(corpus.name, keep="")
         text = ""
         while True:
             await asyncio.sleep(INTERVAL)
@@ -107,10 +152,23 @@ class OverlapCheck:
                 return text
 
             text = await in_thread(compare)
-            report = await in_thread(lambda check, text=text: novelty.update(text))  # type: ignore[misc]
+            report = await in_thread(lambda check, text=text: search.update(text))  # type: ignore[misc]
             # The text may have changed meanwhile: what is said of the changed part would be about another text.
             matches = tuple(match for match in report.matches if match.stop <= self._unchanged)
-            tell(Overlap(report.share, matches, name, lines))
+            tell(Overlap(report.share, matches, search))
+
+
+def open_search(run: Path | None, model: Path, min_length: int) -> Search | None:
+    """The search in what the model in a file has read; ``None`` if that is not known. The training text of a ``run``
+    that began with random weights is all that it has read."""
+    novelty = lines = known = None
+    with contextlib.suppress(CharLSTMError, OSError):
+        if run is not None:
+            novelty, lines = open_novelty(run, min_length)
+    with contextlib.suppress(CharLSTMError, OSError):
+        if run is None or novelty is None or Run(run).spec().lineage:
+            known = with_passages(load_model(model)).passages
+    return None if novelty is None and known is None else Search(novelty, lines, known, min_length)
 
 
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:

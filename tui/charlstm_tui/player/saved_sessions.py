@@ -148,28 +148,30 @@ def own_folder(place: Path, name: str) -> Path:
     return paths.state_dir(make=False) / "sessions" / f"{name}-{digest}"
 
 
-def saved(place: Path) -> list[SavedSession]:
-    """The sessions there, newest first."""
+def saved(place: Path, since: float = 0.0) -> list[SavedSession]:
+    """The sessions there that were saved after ``since``, newest first."""
     found: list[SavedSession] = []
     with contextlib.suppress(OSError):
-        found += [session for path in place.glob("*.json") if (session := session_at(path)) is not None]
+        files = [path for path in place.glob("*.json") if not since or path.stat().st_mtime > since]
+        found += [session for path in files if (session := session_at(path)) is not None and session.saved > since]
     return sorted(found, key=lambda session: (-session.saved, session.path.name))
 
 
-def everywhere(place: Path) -> list[SavedSession]:
-    """The sessions of all models, newest first: those in the folder ``place``, of the runs that are known and of other
-    models, and those that the user saved elsewhere and that one of these continues."""
+def everywhere(place: Path, runs_dir: Path | None = None, since: float = 0.0) -> list[SavedSession]:
+    """The sessions of all models that were saved after ``since``, newest first: those in the folder ``place``, of the
+    runs that are known and of other models, and those that the user saved elsewhere and that one of these continues."""
     own = paths.state_dir(make=False) / "sessions"
-    folders = {place, *(run.sessions_dir for run in list_runs(elsewhere=True))}
+    folders = {place, *(run.sessions_dir for run in list_runs(runs_dir, elsewhere=True))}
     with contextlib.suppress(OSError):
         folders.update(each for each in own.iterdir() if each.is_dir())
-    found = [session for each in folders for session in saved(each)]
+    found = [session for each in folders for session in saved(each, since)]
     return sorted([*found, *elsewhere(found)], key=lambda session: (-session.saved, session.path.name))
 
 
-def left_off(runs_dir: Path | None = None) -> SavedSession | None:
-    """The last session with work in it, of whichever model, if the model is there."""
-    found = everywhere(paths.state_dir(make=False) / "sessions")
+def left_off(runs_dir: Path | None = None, since: float = 0.0) -> SavedSession | None:
+    """The last session with work in it that was saved after ``since`` (Unix seconds), of whichever model, if the model
+    is there."""
+    found = everywhere(paths.state_dir(make=False) / "sessions", runs_dir, since)
     return next((each for each in found if each.has_work and model_of(each.path, runs_dir) is not None), None)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from textual.content import Content
 
 from charlstm.display import plural, visible
-from charlstm_tui.formatting import clock, loss, shorten, unit
+from charlstm_tui.formatting import best_loss, clock, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.run_details import RunDetails
 from charlstm_tui.widgets.bars import sparkline
@@ -68,8 +68,7 @@ def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tup
     """How the runs went, each figure with its value for every run."""
     views = [view for view, _ in runs]
     return [
-        (f"best ({unit(bits)})",
-         [loss(view.status.best_val, bits, whole=view.status.best_whole) for view in views]),
+        (f"best ({unit(bits)})", [best_loss(view.status, bits) for view in views]),
         ("time", [clock(view.status.work_seconds) for view in views]),
         ("steps", [f"{view.status.step:,}" for view in views]),
         ("state", [view.status.state for view in views]),

@@ -10,9 +10,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.reactive import reactive
 
-from charlstm.display import plural, visible
+from charlstm.display import plural, shell_command, visible
+from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
-from charlstm_tui.formatting import clock, home, loss, shorten, unit
+from charlstm_tui.formatting import best_loss, clock, home, shorten, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails
@@ -112,7 +113,7 @@ def run_lines(
         style = "$error" if status.state in ("failed", "crashed") else "$foreground"
         lines.append(Content.styled(visible(status.remark, keep=""), style))
     if status.best_val is not None:
-        figure = f"{loss(status.best_val, bits, whole=status.best_whole)} {unit(bits)} per character"
+        figure = f"{best_loss(status, bits)} {unit(bits)} per character"
         snapshots = "" if details is None else f" · {plural(details.snapshots, 'snapshot')}"
         where = "" if status.best_step is None else f" at step {status.best_step:,}"
         untrained = status.best_step == 0
@@ -121,8 +122,12 @@ def run_lines(
         facts = Content.styled(f" · {clock(status.work_seconds)}{snapshots}", "$quiet")
         fits = best.cell_length + facts.cell_length <= width
         lines += [best + facts] if fits else [best, facts[3:]]
-        if not status.best_whole:
-            lines.append(Content.styled(f"{ESTIMATE} estimated from slices of the held-out text", "$quiet"))
+        if status.mark == ESTIMATE:
+            words = f"{ESTIMATE} estimated from slices of the held-out text"
+            words += "" if status.alive else f"; {shell_command('eval', view.name)} reads all of it"
+            lines.append(Content.styled(words, "$quiet"))
+        if sentence := read_before.words(status.read_share, status.read_by or ""):
+            lines.append(Content.styled(f"{read_before.MARK} {sentence}", "$warning"))
     if series is None:
         lines.append(Content.styled("Reading the log …", "$quiet"))
     elif len(curve := series.points("validation")) > 2:

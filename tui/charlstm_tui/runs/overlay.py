@@ -17,6 +17,7 @@ from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.runs.comparison import AXES, Axis, ComparedRun, RunCurves, loss_at, run_curves
+from charlstm.training.events import ESTIMATE
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart
@@ -260,8 +261,8 @@ class OverlayPane(View):
         best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
         figures = [
             _figure(train, self.bits),
-            _figure(validation, self.bits, whole=False),  # its points are estimates from slices
-            _figure(best, self.bits, whole=status.best_whole),
+            _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices
+            _figure(best, self.bits, mark=status.mark),
         ]
         name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
         chosen = place == self.selected
@@ -359,5 +360,5 @@ def _last(values: Sequence[float]) -> float:
     return values[-1] if values else math.nan
 
 
-def _figure(value: float, bits: bool, whole: bool = True) -> str:
-    return "–" if not math.isfinite(value) else loss(value, bits, whole=whole, decimals=3)
+def _figure(value: float, bits: bool, mark: str = "") -> str:
+    return "–" if not math.isfinite(value) else f"{mark}{loss(value, bits, decimals=3)}"

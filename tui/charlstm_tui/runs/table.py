@@ -18,7 +18,7 @@ from textual.widget import Widget
 
 from charlstm.display import visible
 from charlstm.runs.status import ago
-from charlstm_tui.formatting import STATE_MARKS, clock, count, loss, shorten, size
+from charlstm_tui.formatting import STATE_MARKS, best_loss, clock, count, shorten, size
 from charlstm_tui.run_watcher import RunView
 
 STATE_STYLES = {
@@ -128,7 +128,7 @@ def _preset(run: RunView) -> str:
 
 
 def _best(run: RunView, bits: bool) -> Content:
-    return Content(loss(run.status.best_val, bits, whole=run.status.best_whole))
+    return Content(best_loss(run.status, bits))
 
 
 def _steps(step: int) -> str:

@@ -254,7 +254,13 @@ class TableView(View):
                 await asyncio.sleep(self.READ_AGAIN_AFTER)
 
     # ---- the table of actions
+    @property
+    def opens(self) -> bool:
+        return self.works_at("play", "resume")
+
     def can(self, action: Action) -> bool:
+        if self.opens:
+            return False
         run = self.current
         match action.handler:
             case "import_model":

@@ -13,7 +13,7 @@ from charlstm.display import visible
 from charlstm.errors import RunError
 from charlstm.runs.log import read_events
 from charlstm.runs.series import Curve, RunSeries, XAxis
-from charlstm_tui.formatting import loss, shorten
+from charlstm_tui.formatting import best_loss, shorten
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.widgets.chart_painting import ChartRun
 
@@ -74,6 +74,6 @@ def legend(others: Sequence[OtherRun], bits: bool, width: int) -> Content:
 
 def _entry(other: OtherRun, bits: bool, longest: int) -> Content:
     status = other.view.status
-    figure = loss(status.best_val, bits, whole=status.best_whole)
+    figure = best_loss(status, bits)
     name = f" {shorten(visible(other.view.name, keep=''), longest)}" if longest else ""
     return Content.assemble((other.letter, f"bold $run-{other.colour}"), f"{name} {figure}  ")

@@ -25,17 +25,20 @@ from charlstm_tui.widgets.option_list import SteadyOptionList
 
 @dataclass(frozen=True)
 class PresetFacts:
-    """What a preset costs on this text. ``None`` is what is still being measured."""
+    """What a preset costs on this text. ``None`` is what is still being measured. ``most_seconds``: its time limit;
+    ``rough``: other programs were in the way when the speed was measured."""
 
     name: str
     about: str
     network: str
     parameters: int | None = None
     seconds: float | None = None
+    most_seconds: float | None = None
     memory: int | None = None
     chars_per_second: float | None = None
     changed: bool = False
     measuring: bool = False
+    rough: bool = False
 
 
 class PresetList(SteadyOptionList, inherit_bindings=False):
@@ -118,13 +121,15 @@ def _lines(facts: Sequence[PresetFacts], index: int, width: int) -> list[Content
 def _values(facts: PresetFacts) -> dict[str, str]:
     """A preset's figures by column; what is not known shows a dash, what is being measured an ellipsis."""
     unknown = UNKNOWN if facts.measuring else "–"
+    limit = unknown if facts.most_seconds is None else f"≤ {rough_clock(facts.most_seconds)}"
+    rough = "~" if facts.rough else ""
     return {
         "PRESET": facts.name + (" *" if facts.changed else ""),
-        "TIME": rough_clock(facts.seconds) if facts.seconds is not None else unknown,
+        "TIME": rough + rough_clock(facts.seconds) if facts.seconds is not None else limit,
         "NETWORK": facts.network,
         "WEIGHTS": count(facts.parameters) if facts.parameters is not None else unknown,
         "MEMORY": size(facts.memory) if facts.memory is not None else unknown,
         "": "",
         "WHAT FOR": facts.about,
-        "CHARS/S": f"{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else unknown,
+        "CHARS/S": f"{rough}{facts.chars_per_second:,.0f}" if facts.chars_per_second is not None else unknown,
     }

@@ -16,7 +16,8 @@ from charlstm.display import visible
 @dataclass(frozen=True)
 class RunResult:
     """What there is to say. ``words`` come first (why it ended), then the best loss as ``figure`` and what it measures,
-    then ``facts``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``poor`` (a model that has
+    then ``facts``, then what the network wrote ``before`` its first step and the ``sample`` of the best model, both
+    after ``prime``; ``keys`` is what to press; ``state`` chooses the frame: ``good``, ``poor`` (a model that has
     learnt little), ``held`` (stopped), ``broken``."""
 
     title: str
@@ -25,6 +26,7 @@ class RunResult:
     measures: str = ""
     facts: tuple[str, ...] = ()
     prime: str = ""
+    before: str = ""
     sample: str = ""
     keys: str = ""
     state: str = "good"
@@ -45,10 +47,13 @@ class ResultCard(Vertical):
     ResultCard.-held Digits { color: $accent; }
     ResultCard.-broken Digits { color: $quiet; }
     ResultCard .end--lines { width: 1fr; height: auto; }
-    ResultCard .end--sample { height: auto; max-height: 6; margin-top: 1; color: $foreground; }
+    ResultCard .end--samples { height: auto; margin-top: 1; }
+    ResultCard .end--samples Static { height: auto; max-height: 6; color: $foreground; }
+    ResultCard.-pair .end--samples Static { max-height: 3; }
     ResultCard.-small Digits, ResultCard.-wordless Digits { display: none; }
-    ResultCard.-medium .end--sample { margin-top: 0; max-height: 2; }
-    ResultCard.-small .end--sample { margin-top: 0; max-height: 2; }
+    ResultCard.-medium .end--samples, ResultCard.-small .end--samples { margin-top: 0; }
+    ResultCard.-medium .end--samples Static, ResultCard.-small .end--samples Static { max-height: 2; }
+    ResultCard.-pair.-medium .end--samples Static, ResultCard.-pair.-small .end--samples Static { max-height: 1; }
     """
 
     result: reactive[RunResult | None] = reactive(None)
@@ -57,7 +62,9 @@ class ResultCard(Vertical):
         with Horizontal():
             yield Digits()
             yield Static(classes="end--lines", markup=False)
-        yield Static(classes="end--sample", markup=False)
+        with Vertical(classes="end--samples"):
+            yield Static(classes="end--before", markup=False)
+            yield Static(classes="end--sample", markup=False)
 
     def watch_result(self, result: RunResult | None) -> None:
         self.display = result is not None
@@ -71,10 +78,13 @@ class ResultCard(Vertical):
         self.query_one(Digits).update(result.figure)
         self.set_class(not result.figure, "-wordless")
         self._write()
-        sample = self.query_one(".end--sample", Static)
-        sample.display = bool(result.sample)
-        prime, text = (visible(part).replace("\n", "↵ ") for part in (result.prime, result.sample))
-        sample.update(Content.assemble((prime, "$quiet italic"), text))
+        self.set_class(bool(result.before), "-pair")
+        for name, text in (("before", result.before), ("sample", result.sample)):
+            part = self.query_one(f".end--{name}", Static)
+            part.display = bool(text)
+            label = "" if not result.before else "before  " if name == "before" else "after   "
+            prime, text = (visible(each).replace("\n", "↵ ") for each in (result.prime, text))
+            part.update(Content.assemble((label, "$quiet"), (prime, "$quiet italic"), text))
 
     def make_small(self, medium: bool, small: bool) -> None:
         """With less of the sample; ``small``: also without the large figures, which become part of the words."""

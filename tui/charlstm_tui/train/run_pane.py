@@ -37,6 +37,7 @@ from charlstm_tui.train.run_summary import (
     progress,
     remarks,
     run_result,
+    train_curve_words,
 )
 from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.changing_text import ChangingText
@@ -166,6 +167,10 @@ class RunPane(Vertical):
         state = self.shown.state
         words = self._doing(state.attached_run)
         upper, how = self._upper, self._chart_words()
+        smoothed = SMOOTHING[self.smoothing][1] > 0
+        note = "" if self.others else train_curve_words(self.shown.series, self.shown.spec, smoothed)
+        if note and len(note) + len(how) + 7 <= upper.size.width:
+            how = f"{note} · {how}"
         title = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4) + Content(how)
         if not title.is_same(self._title):  # setting it draws all that it stands above
             upper.border_title = self._title = title

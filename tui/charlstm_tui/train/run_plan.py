@@ -12,9 +12,10 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any
 
-from charlstm.display import as_sentence, percent, plural, visible
+from charlstm.display import percent, plural, visible
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
+from charlstm.text import read_before
 from charlstm.text.corpus import split_text
 from charlstm.training.estimate import batch_shape, estimate
 from charlstm.training.events import ESTIMATE
@@ -213,10 +214,10 @@ def start_words(
 
 
 def read_before_words(start: StartModel | None) -> str:
-    """A warning when the model that a run starts from has read the text; else empty."""
+    """A warning when the model that a run starts from has read the held-out part; else empty."""
     if start is None or not start.has_read_it:
         return ""
-    return f"{as_sentence(start.words)[:-1]} has read {percent(start.read)} of this text: losses will be too low."
+    return f"Losses will be too low: {start.words} has read {percent(start.read or 0)} of the held-out part."
 
 
 def ends_words(settings: Settings) -> str:
@@ -307,6 +308,9 @@ def planned_seconds(settings: Settings) -> float | None:
 
 # ---- what there is to beat
 
+MARKS = {read_before.MARK: "read", ESTIMATE: "estimate"}
+"""The marks of losses, each in a word."""
+
 
 @dataclass(frozen=True, slots=True)
 class LossToBeat:
@@ -315,7 +319,7 @@ class LossToBeat:
     label: str
     nats: float
     is_run: bool = False
-    is_estimate: bool = False
+    mark: str = ""
     started_from: str = ""
     """The model that a run started from; empty for random weights."""
 
@@ -345,7 +349,7 @@ def losses_to_beat(baselines: Sequence[tuple[str, float]], runs: Sequence[RunVie
             view.name,
             view.status.best_val or 0,
             is_run=True,
-            is_estimate=not view.status.best_whole,
+            mark=view.status.mark,
             started_from=view.started_from,
         )
         for view in earlier[:MOST_RUNS]
@@ -360,10 +364,10 @@ def beats_all(loss: LossToBeat, losses: Sequence[LossToBeat]) -> bool:
 
 def unit_words(unit: str, losses: Sequence[LossToBeat]) -> str:
     """What the figures beside the bars are, in the 35 columns that a terminal of 80 has for it."""
-    signs = [f"{ESTIMATE} estimate"] if any(each.is_estimate for each in losses) else []
+    signs = [f"{mark} {word}" for mark, word in MARKS.items() if any(mark == each.mark for each in losses)]
     signs += ["(started from)"] if any(each.started_from for each in losses) else []
-    words = (f"{unit} per character, less is better", f"{unit} per character", unit)[len(signs)]
-    return "; ".join([words, *signs])
+    words = (f"{unit} per character, less is better", f"{unit} per character", unit)[min(len(signs), 2)]
+    return "; ".join([words, *signs[:2]])
 
 
 # ---- a busy processor

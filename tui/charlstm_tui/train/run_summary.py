@@ -10,11 +10,12 @@ from functools import cached_property
 
 import numpy as np
 
-from charlstm.display import BITS_PER_NAT, as_sentence, visible
+from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.judge import STUCK_NEAR, judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
+from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE, Sampled
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
@@ -108,11 +109,12 @@ def figures(
     last, best_loss = series.last_step, series.best_val
     nats = series.val_loss if best_loss is None else best_loss
     other = None if nats is None else nats * (1 if bits else BITS_PER_NAT)
-    mark = "" if series.best_whole else ESTIMATE
+    read = read_before.mark(None if series.started is None else series.started.read_share)
+    mark = read or ("" if series.best_whole else ESTIMATE)
     train = formatting.loss(series.train_loss, bits, decimals=3)
     validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
-    best = formatting.loss(best_loss, bits, whole=series.best_whole, decimals=3)
-    rate = formatting.learning_rate(last.lr if last else None)
+    best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read), decimals=3)
+    rate = formatting.learning_rate(series.next_rate or (last.lr if last else None))
     found = [
         Figure("train", train, "·", "train", short=True),
         Figure("valid", validation, "o", "validation", short=True),
@@ -159,13 +161,20 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
     if status.elsewhere and status.alive:
         return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
-        words = "" if status.validated is None else f"final validation {int(100 * status.validated)} %"
-        return Progress(status.progress, worked, status.seconds_left, words), ""
+        words, left = "", status.seconds_left
+        if status.validated is not None:
+            words = f"final validation {int(100 * status.validated)} %"
+        elif not status.step:
+            words, left = "validation before the first step", None
+        elif status.planned_steps and status.step >= status.planned_steps:
+            words, left = "validation after the last step", None
+        return Progress(status.progress, worked, left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
         if not status.step and 0 <= (age := time.time() - view.created) < LONG_START:  # else it is a resume
-            words = f"{mark} starting {clock(age)}"
+            doing = visible(status.message, keep="")
+            words = f"{mark} starting {clock(age)}{doing and f': {doing}'}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
     return Progress(done, worked, words=words), styles.get(state, "-broken")
 
@@ -218,15 +227,23 @@ def run_result(shown: ShownRun) -> RunResult | None:
             lines.append("of the model from before training: no step has improved it")
         else:
             lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
+    lines.append(read_before.words(view.status.read_share, view.status.read_by or ""))
     lines.append(_times(series, shown.spec))
+    if flaw is None and judged.from_model is not None:
+        lines.append(judged.from_model.describe(bits))
     beaten = []
-    if best is not None:  # by enough that nothing else here calls it no better
-        beaten = [baseline_name(name) for name, nats in shown.references if best.loss <= nats * (1 - STUCK_NEAR)]
+    if best is not None and not read_before.is_much(view.status.read_share):
+        # by enough that nothing else here calls it no better; not what it was better than at first
+        first = math.inf if judged.from_model is None else judged.from_model.validation.before
+        limits = ((baseline_name(name), nats * (1 - STUCK_NEAR)) for name, nats in shown.references)
+        beaten = [name for name, limit in limits if best.loss <= limit < first]
     if beaten:
         lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))
     if flaw is None:
         lines.append(judged.overfitted)
-    sample = _sample_of_best(series)
+    if isinstance(judged, Finished) and best is not None and not best.whole:
+        lines.append(f"an estimate: {shell_command('eval', view.name)} reads all of the held-out text")
+    before, sample = _samples(series, judged)
     words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
     return RunResult(
         title=f"{judged.title}{', but it has learnt little' if flaw else ''} · {view.name}",
@@ -235,6 +252,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
         measures=measures,
         facts=tuple(line for line in lines if line),
         prime=sample.prime if sample else "",
+        before=before.text[:400] if before else "",
         sample=sample.text[:400] if sample else "",
         keys="   ".join((*keys_for(shown), f"{key_of('app.back')} samples")),
         state="broken" if broken else "held" if held else "poor" if flaw else "good",
@@ -251,17 +269,33 @@ def _flaw_words(flaw: Flaw, judged: Ended, spec: RunSpec | None) -> str:
         words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} trains anew with a lower one")
     elif flaw.more_minutes:
         words.append(f"{key_of('train.more_after')} trains it for more minutes")
+    if flaw.reads_well:
+        return f"{'. '.join(words)}."
     ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
     return f"{'. '.join(words)}; {ready}."
 
 
-def _sample_of_best(series: RunSeries) -> Sampled | None:
-    """What the model that is played wrote: the sample at its step, or the last before it.
+def _samples(series: RunSeries, judged: Ended) -> tuple[Sampled | None, Sampled | None]:
+    """What the network wrote before its first step, and what the model that is played wrote: the sample at its step, or
+    the last before it. Both continue the same prime. Where one would repeat the other it is left out.
 
     While the best model is the untrained network, the last snapshot is played.
     """
+    if series.best_step == 0 and judged.from_model is not None:
+        return None, None
     best_step = series.best_step or math.inf
-    return next((sample for sample in reversed(series.samples) if sample.step <= best_step), None)
+    found = next((sample for sample in reversed(series.samples) if sample.step <= best_step), None)
+    first = next((sample for sample in series.samples if sample.step == 0), None)
+    return (None if found == first else first), found
+
+
+def train_curve_words(series: RunSeries, spec: RunSpec | None, smoothed: bool) -> str:
+    """Why the training loss may lie above the validation loss beside it; empty where nothing is compared."""
+    if series.train_loss is None or series.val_loss is None or spec is None:
+        return ""
+    dropout = spec.settings.dropout or spec.settings.weight_drop
+    how = " and ".join(word for word, is_so in (("with dropout", dropout), ("smoothed", smoothed)) if is_so)
+    return how and f"train, {how}, may lie above valid"
 
 
 def _is_risky(spec: RunSpec | None) -> bool:

@@ -93,6 +93,7 @@ def _choice(spec: RunSpec) -> CorpusChoice | None:
         str(sources[0]),
         spec.corpus_name,
         strip_boilerplate=bool(options.get("strip_boilerplate")),
+        lines="auto" if options.get("lines") == "auto" else "keep",
         clean=bool(options.get("clean")),
         split=spec.settings.split,
         encoding=encoding if isinstance(encoding := options.get("encoding"), str) else None,

@@ -23,7 +23,6 @@ from charlstm.setting_fields import setting_fields
 from charlstm.training.settings import Settings, about, parse_setting, takes, write_setting
 from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.ordered_keys import DrawnTitle, KeysWhenShown
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
 
@@ -119,7 +118,7 @@ class SettingsForm(VerticalScroll, can_focus=False):
             self.post_message(self.Submitted(settings))
 
 
-class SettingsDialog(KeysWhenShown, Dialog):
+class SettingsDialog(Dialog):
     """All settings as a form. Returns them, or ``None`` after Esc. ``usual`` are those of the preset ``name``;
     ``without_effect`` says of some settings why they have no effect on the run."""
 
@@ -137,7 +136,7 @@ class SettingsDialog(KeysWhenShown, Dialog):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog settings"):
-            yield DrawnTitle(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
+            yield Static(Content(f"ALL SETTINGS · preset {self._preset}"), classes="dialog-title")
             yield TextInput(placeholder="part of a name or of what it does", id="setting-search", compact=True)
             yield SettingsForm(self._settings, self._usual, self._without_effect)
             yield Static(id="setting-warning", markup=False)
@@ -150,13 +149,8 @@ class SettingsDialog(KeysWhenShown, Dialog):
     def opened(self) -> None:
         self.query_one("#setting-search").display = False
         self.query_one("#setting-warning").display = False
-        self.call_after_refresh(self._focus_first_row)
-
-    def _focus_first_row(self) -> None:
         for row in self.query(SettingRow)[:1]:  # there is none while the app exits
-            if self.focused is None:
-                row.query_one(Input).focus()
-        self.take_keys()
+            row.query_one(Input).focus()
 
     @on(DescendantFocus)
     def _explain(self, event: DescendantFocus) -> None:

@@ -32,6 +32,7 @@ from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
+from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings, write_setting
@@ -116,7 +117,7 @@ class SetupPane(View):
         """``None`` until they are counted; empty for a text that is too short, or gone."""
         self.slowdown: float | None = None
         """How many times as long training takes now because of other programs; ``None`` until it is measured."""
-        self.measuring = False
+        self._measurements = 0  # a cancelled one may end after the next has begun
         self.starting = False
         """Whether a run is being made."""
         self.note, self.note_is_error = "", False
@@ -156,7 +157,13 @@ class SetupPane(View):
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
     # ---- the keys
+    @property
+    def opens(self) -> bool:
+        return self.works_at("start") or (self.startable and not self.ready)
+
     def can(self, action: Action) -> bool:
+        if self.works_at("start"):
+            return False
         match action.handler:
             case "start":
                 return self.startable
@@ -243,6 +250,11 @@ class SetupPane(View):
             self._head_line.update(self._head(choice))
 
     # ---- what is measured
+    @property
+    def measuring(self) -> bool:
+        """Whether it is being measured what the presets cost."""
+        return self._measurements > 0
+
     def _measure_what_is_missing(self) -> None:
         if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
             self.run_worker(self._measure_all, group="measure", exclusive=True)
@@ -252,24 +264,26 @@ class SetupPane(View):
         choice, facts = self.corpus, self.text_facts
         if choice is None or facts is None:
             return
-        await self._probe()
-        again = self._costs_are_rough
-        if self.references is None:
-            self.references = await baseline_losses(facts.record, self.settings()) or ()
+        self._measurements += 1  # all the time, since the next look at the processor cancels what is not measuring
+        try:
+            await self._probe()
+            again = self._costs_are_rough
+            if self.references is None:
+                self.references = await baseline_losses(facts.record, self.settings()) or ()
+                self.draw()
+            if again or not self.costs_of_presets:
+                self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
+            changes = self.differences
+            if changes and (again or not self.costs_with_changes):
+                measured = await self._measure_costs(choice, changes)
+                if measured and changes == self.differences:
+                    self.costs_with_changes = measured
+        finally:
+            self._measurements -= 1
             self.draw()
-        if again or not self.costs_of_presets:
-            self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
-        changes = self.differences
-        if changes and (again or not self.costs_with_changes):
-            measured = await self._measure_costs(choice, changes)
-            if measured and changes == self.differences:
-                self.costs_with_changes = measured
-        self.draw()
 
     async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
-        self.measuring = True
-        self.draw()
         words = [word for name, value in changes.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
         words += ["--slowdown", f"{self._share_slowdown():.2f}"]
         if (start := self.choices.start_word) is not None:
@@ -279,8 +293,6 @@ class SetupPane(View):
             return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             return {}
-        finally:
-            self.measuring = False
 
     def _share_slowdown(self) -> float:
         """How many times as long a new run would take now, because of other runs or, if that is notable, of other
@@ -550,7 +562,7 @@ class SetupPane(View):
     # ---- the start
     def do_start(self) -> None:
         """Start the run; beside one that trains only when that is confirmed."""
-        if self.starting:  # its thread could not be called back, and would start a second run
+        if self.works_at("start"):  # as by a click: its thread could not be called back, and would start a second run
             return
         live = self.live_runs
         if not live:
@@ -656,10 +668,11 @@ class SetupPane(View):
             chosen, known = name == self.preset_name, self.choices.knows_start(facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
             costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}), name)
-            network = None
+            network = memory = None
             if facts is not None:
                 symbols = self.choices.symbols(facts, name)
                 network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
+                memory = memory_bytes(settings, facts.chars, symbols)
             found.append(
                 PresetFacts(
                     name=name,
@@ -667,8 +680,10 @@ class SetupPane(View):
                     network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
                     parameters=None if network is None else network.parameters,
                     seconds=number(costs, "seconds") or planned_seconds(settings),
-                    memory=number(costs, "memory_bytes"),
+                    most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+                    memory=number(costs, "memory_bytes") or memory,
                     chars_per_second=number(costs, "chars_per_second"),
+                    rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
                     changed=chosen and bool(self.changes_count),
                     measuring=self.measuring or (facts is None and not self.problem),
                 )
@@ -772,7 +787,7 @@ class SetupPane(View):
             Content.assemble(
                 (f" {name.ljust(longest)} ", "bold" if each.is_run else "$quiet"),
                 (bar(each.nats / most, cells).ljust(cells), _bar_style(each, losses)),
-                f" {loss(each.nats, self.bits, whole=not each.is_estimate):>6}",
+                f" {each.mark + loss(each.nats, self.bits):>6}",
             )
             for name, each in zip(names, losses, strict=True)
         ]
@@ -801,6 +816,7 @@ def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
     return [
         *(["--strip-boilerplate"] if choice.strip_boilerplate else []),
+        *(["--lines", choice.lines] if choice.lines != "keep" else []),
         *(["--clean"] if choice.clean else []),
         *(["--encoding", choice.encoding] if choice.encoding is not None else []),
         *(word for source in choice.validation for word in ("--val-file", source)),
@@ -837,7 +853,7 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     """What the model in the file ``path`` makes of the text of ``record``. Raises :class:`CharLSTMError`."""
     corpus = reopen_corpus(record)
     held_out = preset(DEFAULT, corpus.text_chars).val_fraction
-    return try_model(name, path, corpus, corpus.split(held_out, split).train)
+    return try_model(name, path, corpus, corpus.split(held_out, split))
 
 
 def _check_model(text: str, runs_dir: Path | None) -> str | None:

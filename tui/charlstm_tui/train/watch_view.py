@@ -72,7 +72,7 @@ def _command_words(command: Command) -> str:
         "pause": "pause",
         "resume": "continue",
         "stop": "stop at a checkpoint",
-        "finish": "finish: the rate falls to zero within half a minute, then it ends",
+        "finish": "finish: the rate falls to zero in about half a minute, then the best model is validated",
         "checkpoint": "save its exact state",
         "set-lr": f"set the rate to {value:g}",
         "more": f"train {value:g} minute{'s' * (value != 1)} more",
@@ -115,6 +115,10 @@ class WatchView(View):
     def scopes_key(self) -> str:
         return "watch, over" if self.over else "watch"
 
+    @property
+    def opens(self) -> bool:
+        return self.run_path is not None and self.run is None
+
     def can(self, action: Action) -> bool:
         run = self.run
         match action.handler:
@@ -125,7 +129,7 @@ class WatchView(View):
             case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
                 return run is not None and run.live and run.status.validated is None
             case "play":
-                return not (self.over and self.attached.unplayable)
+                return run is not None and not (self.over and self.attached.unplayable)
             case "more":  # how long a step takes is not known before the first one
                 return run is not None and (run.live or (self.over and run.status.step > 0))
             case "resume":
@@ -356,7 +360,7 @@ class WatchView(View):
         about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
         choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
         if run.status.validated is None:  # else it is too late for that
-            choices.insert(1, Choice("f", "finish: rate to zero in half a minute, then end", "finish"))
+            choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
         self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
 
     async def do_finish(self) -> None:

@@ -72,6 +72,16 @@ class FailureReport(logging.Handler):
         self._say(f"A request failed{reason}: {log_path()} has the details")
 
 
+class App(AppService):
+    """The process of the app that a page shows. The page is closed when it ends, also if it is killed."""
+
+    async def run(self) -> None:
+        try:
+            await super().run()
+        finally:
+            await self.remote_close()
+
+
 class AppServer:
     """Serves pages with the app of a command.
 
@@ -131,7 +141,7 @@ class AppServer:
         async def close() -> None:
             await page.close()
 
-        app = AppService(
+        app = App(
             self.command,
             write_bytes=page.send_bytes,
             write_str=page.send_str,

@@ -1,0 +1,147 @@
+"""What a model has read: passages in its file, and how much of the held-out part was read before a run began."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import charlstm
+from charlstm.engine.trainer import Trainer
+from charlstm.model.file import Model
+from charlstm.text import passages
+from charlstm.text.corpus import Corpus
+from charlstm.text.passages import joined, passages_of
+from charlstm.training.events import Finished, Started, Warned
+from charlstm.training.plan import Plan
+from charlstm.training.settings import Settings
+from charlstm.training.text_warnings import read_share
+from small_training import MemoryStore, make_corpus, words
+
+pytestmark = pytest.mark.numeric
+
+BOOK = words(8_000)
+
+
+def edition(text: str) -> str:
+    """The same words in other lines, after a foreword."""
+    return f"A Foreword\n\n{textwrap.fill(text, 50)}"
+
+
+def train(
+    corpus: Corpus, settings: Settings, plan: Plan, start_from: Model | None = None, store: MemoryStore | None = None
+) -> tuple[Model, Started, Finished, list[str]]:
+    trainer = Trainer(corpus, settings.with_changes(max_steps=2), plan=plan, start_from=start_from, store=store)
+    events = list(trainer.events())
+    (started,) = (event for event in events if isinstance(event, Started))
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert isinstance(events[-1], Finished)
+    return trainer.best, started, events[-1], warnings
+
+
+def test_model_that_read_another_edition_two_generations_ago_counts(settings: Settings, plan: Plan) -> None:
+    first, _, clean, _ = train(make_corpus(BOOK + words(2_000, 1), "book.txt"), settings, plan)
+    assert (clean.read_share, clean.read_by) == (0.0, "")
+    first.info["run"] = "first"
+    other = make_corpus(words(6_000, 2), "other.txt")
+    child, _, finished, warnings = train(other, settings, plan, first)
+    assert (finished.read_share, finished.read_by) == (0.0, "")
+    assert not any("has read" in message for message in warnings)
+    child.info["run"] = "child"
+    again = make_corpus(edition(BOOK), "edition.txt")
+    grandchild, started, finished, warnings = train(again, settings, plan, child)
+    assert finished.read_share is not None
+    assert finished.read_share > 0.9
+    assert (started.read_share, started.read_by) == (finished.read_share, "child")
+    assert (grandchild.info["read_share"], grandchild.info["read_by"]) == (finished.read_share, "child")
+    assert any("child, from which training starts, has read" in message for message in warnings)
+    found = charlstm.evaluate(grandchild, again)
+    assert (found.read_share, found.read_by) == (finished.read_share, "child")
+    assert charlstm.evaluate(child, again, "all").read_share == pytest.approx(0.9, abs=0.1)
+
+
+def test_grown_text_is_new_at_its_end_alone(settings: Settings, plan: Plan) -> None:
+    """A chapter more moves the held-out part; what the run before held out is in it, and what it read if that was
+    more."""
+    grown = make_corpus(f"{BOOK} {words(1_000, 5)}", "grown.txt")
+    for val_fraction, read in ((0.1, 0.0), (0.01, 0.37)):
+        before = make_corpus(BOOK, "novel.txt")
+        model, *_ = train(before, settings.with_changes(val_fraction=val_fraction), plan)
+        _, _, finished, _ = train(grown, settings.with_changes(val_fraction=0.19), plan, model)
+        assert finished.read_share == pytest.approx(read, abs=0.1)
+        assert (finished.read_share == 0) == (read == 0)
+
+
+def test_passages_of_the_model_are_those_of_the_training_part_and_of_its_ancestors(
+    settings: Settings, plan: Plan
+) -> None:
+    corpus = make_corpus(BOOK)
+    parent = replace(train(corpus, settings, plan)[0], passages=passages_of([words(4_000, 3)]))
+    model, *_ = train(corpus, settings, plan, parent)
+    (span,) = corpus.split(settings.val_fraction, settings.split).train
+    expected = joined([parent.passages, passages_of([BOOK[span.start : span.stop]])])
+    assert model.passages is not None
+    np.testing.assert_array_equal(model.passages, expected)
+
+
+def test_resume_keeps_passages_and_what_was_read(settings: Settings, plan: Plan) -> None:
+    known = passages_of([BOOK])
+    corpus = make_corpus(edition(BOOK))
+    settings, store = settings.with_changes(max_steps=2), MemoryStore()
+    parent = replace(train(make_corpus(words(900, 4)), settings, plan)[0], passages=known)
+    model, _, finished, _ = train(corpus, settings, plan, parent, store)
+    resumed = Trainer.resume(corpus, settings, store.states[0], store=(later := MemoryStore()))
+    *_, last = resumed.events()
+    assert isinstance(last, Finished)
+    assert (last.read_share, last.read_by) == (finished.read_share, finished.read_by) != (0.0, "")
+    assert resumed.best.passages is not None
+    np.testing.assert_array_equal(resumed.best.passages, model.passages)
+    np.testing.assert_array_equal(later.states[-1].tensors["passages"], model.passages)
+
+
+def test_state_of_0_3_resumes_without_passages(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    store = MemoryStore()
+    train(corpus, settings, plan, store=store)
+    state = store.states[0]
+    del state.tensors["passages"], state.record["read_share"], state.record["read_by"]
+    resumed = Trainer.resume(corpus, settings.with_changes(max_steps=2), state)
+    *_, last = resumed.events()
+    assert isinstance(last, Finished)
+    assert (last.read_share, last.read_by, resumed.best.passages) == (None, None, None)
+
+
+def test_text_that_repeats_itself_has_been_read_by_its_own_training_part(settings: Settings, plan: Plan) -> None:
+    _, _, finished, warnings = train(make_corpus(f"{BOOK} {BOOK}"), settings, plan)
+    assert (finished.read_share, finished.read_by) == (1.0, "")
+    assert any(message.startswith("100 % of the held-out part is word for word") for message in warnings)
+
+
+def test_larger_answer_counts_of_fingerprint_and_passages(settings: Settings, plan: Plan) -> None:
+    """The same text with another split says little where an ancestor has read all of another edition."""
+    corpus = make_corpus(BOOK)
+    held_out = corpus.split(0.2, "tail").held_out
+    model, *_ = train(corpus, settings.with_changes(val_fraction=0.19), plan)
+    by_text = replace(model, passages=None)
+    assert read_share(by_text, corpus, held_out) == pytest.approx(0.05, abs=0.01)
+    both = replace(model, passages=passages_of([BOOK]))
+    assert read_share(both, corpus, held_out) == 1.0
+    _, _, finished, warnings = train(corpus, settings.with_changes(val_fraction=0.2), plan, both)
+    assert finished.read_share == 1.0
+    assert any("has read 100 % of the held-out part" in message for message in warnings)
+
+
+def test_nothing_is_known_of_a_model_without_passages_on_another_text(settings: Settings, plan: Plan) -> None:
+    old = replace(train(make_corpus(words(900, 4)), settings, plan)[0], passages=None)
+    *_, finished, _ = train(make_corpus(BOOK), settings, plan, old)
+    assert (finished.read_share, finished.read_by) == (None, "")
+
+
+def test_file_of_a_model_on_a_large_text_grows_by_a_megabyte_at_most() -> None:
+    random = np.random.default_rng(0)
+    every = [random.integers(0, 2**32, passages.MOST, np.uint32) for _ in range(3)]
+    known = joined(every)
+    assert passages.MOST // 4 < len(known) <= passages.MOST
+    assert known.nbytes <= 2**20
+    assert joined([known, every[0]]).tolist() == known.tolist()

@@ -1,0 +1,96 @@
+"""Files written by versions 0.2 and 0.3 stay readable: a run that each of them left when it was killed while it
+trained; the model of the one of 0.3, and sessions of 0.3.
+
+``tests/data/write_killed_run.py`` and ``tests/data/version_0_3/write.py`` wrote them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import charlstm
+from charlstm.cli.main import cli
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.saving import load_session
+from charlstm.runs.log import read_events
+from charlstm.runs.worker import run_foreground
+from charlstm.training.events import Controlled, Finished, Stepped, Validated
+
+pytestmark = pytest.mark.numeric
+
+DATA = Path(__file__).parents[1] / "data"
+WRITTEN = DATA / "version_0_3"
+MODEL = WRITTEN / "run" / "model.safetensors"
+EXPECTED: dict[str, dict[str, Any]] = json.loads((WRITTEN / "expected.json").read_text())
+SESSIONS = ["edited", "edited-closed", "in-prime", "in-prime-closed", "library"]
+VERSIONS = ["version_0_2", "version_0_3"]
+
+
+@pytest.fixture(params=VERSIONS)
+def killed(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[charlstm.Run, Path]:
+    """A copy of the run, whose text is at the path that it has recorded, and the log of how it went on."""
+    folder = DATA / request.param
+    text = shutil.copy(DATA / "version_0_2" / "text.txt", tmp_path / "text.txt")  # the same text in both
+    run = Path(shutil.copytree(folder / "run", tmp_path / "runs" / "killed"))
+    record = run / "run.json"
+    record.write_text(record.read_text(encoding="utf-8").replace("/home/reader/text.txt", str(text)), encoding="utf-8")
+    return charlstm.find_run("killed", run.parent), folder / "continued.jsonl"
+
+
+def test_killed_run_has_no_worker_and_its_log_is_read(killed: tuple[charlstm.Run, Path]) -> None:
+    run, _ = killed
+    status, events = run.status(), run.events()
+    assert (status.alive, status.planned_steps, max(each.step for each in events) >= 220) == (False, 320, True)
+    assert [(each.command, each.value) for each in events if isinstance(each, Controlled)] == [("set-lr", 0.002)]
+    assert len(events) == len(run.events_path.read_text().splitlines())
+    assert run.model().config.hidden_size == 12
+
+
+def test_killed_run_resumes_to_the_losses_of_its_version(killed: tuple[charlstm.Run, Path]) -> None:
+    """They agree up to float32 rounding, which differs between processors."""
+    run, continued = killed
+    events = list(run_foreground(run))
+    expected = list(read_events(continued))
+    assert isinstance(events[-1], Finished)
+    assert events[-1].step == 320
+    theirs = {each.step: each for each in expected if isinstance(each, Validated)}
+    ours = {each.step: each for each in events if isinstance(each, Validated)}
+    assert sorted(ours) == [220, 240, 260, 280, 300, 320]
+    for step, event in ours.items():
+        assert event.val_loss == pytest.approx(theirs[step].val_loss, abs=2e-4)
+    rates = {each.step: each.lr for each in expected if isinstance(each, Stepped)}
+    same = [each for each in events if isinstance(each, Stepped) and each.step in rates]
+    assert same
+    assert [each.lr for each in same] == pytest.approx([rates[each.step] for each in same])
+    assert run.status().best_val == pytest.approx(expected[-1].best_val, abs=2e-4)
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_session_of_0_3_has_its_text_branches_and_title(name: str) -> None:
+    expected = EXPECTED[name.removesuffix("-closed")]
+    result = CliRunner().invoke(cli, ["session", str(WRITTEN / f"{name}.json"), "--json"], catch_exceptions=False)
+    found = json.loads(result.output)
+    assert (found["text"], found["title"]) == (expected["text"], expected["title"])
+    assert found["branches"] == expected["branches"]
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_session_of_0_3_has_its_sources_and_continues_alike(name: str) -> None:
+    expected = EXPECTED[name.removesuffix("-closed")]
+    session = load_session(WRITTEN / f"{name}.json", charlstm.load_model(MODEL))
+    prime = expected["prime_length"]
+    rows = session.rows()
+    assert session.prime + session.read() == expected["text"]
+    assert "".join(map(str, rows["source"].tolist())) == expected["sources"][prime:]
+    assert (session.position, session.seed) == (expected["cursor"] - prime, expected["seed"])
+    assert session.settings == SamplerSettings.from_dict(expected["settings"])
+    assert [[each.layer, each.cell, each.value, each.factor] for each in session.clamps] == expected["clamps"]
+    assert rows["probability"].tolist() == pytest.approx(expected["probabilities"], abs=2e-5)
+    session.rewind(len(session))
+    assert "".join(step.char for step in session.stream(40)) == expected["continued"]

@@ -1,0 +1,236 @@
+"""Which texts are read as paragraphs, and which of their paragraphs are joined."""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlstm.runs.folder import RunSpec, text_names
+from charlstm.text import cache, paragraphs
+from charlstm.text.corpus import Corpus, line_numbers, open_corpus, preview, reopen_corpus
+from charlstm.text.paragraphs import Joined, read_paragraphs
+from charlstm.text.passages import known_share, passages_of
+from charlstm.text.reading import TextOptions
+from charlstm.training.settings import Settings
+from random_examples import examples
+from wrapped_prose import WORDS, paragraph, prose, sentence, verse
+
+AUTO = TextOptions(lines="auto")
+
+
+def read(text: str) -> str:
+    return "".join(read_paragraphs([text], Joined()))
+
+
+def test_prose_is_read_as_paragraphs() -> None:
+    text = prose()
+    joined = Joined()
+    assert (
+        "".join(read_paragraphs([text], joined))
+        == "\n\n".join(part.replace("\n", " ") for part in text.strip().split("\n\n")) + "\n"
+    )
+    assert joined.paragraphs == 12
+    assert len(joined.begins()) == text.count("\n") - text.count("\n\n") * 2 - 1
+
+
+PLAY = "\n\n".join(f"SPEAKER {n}:\n{verse(4, n)}," for n in range(40))
+CODE = Path(__file__).read_text(encoding="utf-8")
+TUNES = "\n".join(
+    f"X:{n}\nT:A tune\nM:6/8\nK:G\nabc def|gab c2d|e2d cBA|GAB c2d|\na2g fed|cde f2g|\n" for n in range(30)
+)
+TABLE = "\n".join(f"np.float32,0x{n:08x},0x{n * 977:08x},0x{n * 91:08x},{n:010}" for n in range(200))
+IMPORTS = "\n".join(f"from package.of.some.generators.{word:_<14} import *" for word in WORDS * 4)
+CHINESE = "\n".join("却说那日天气甚好众人都到园中来看花" * 2 for _ in range(60))
+NARROW = prose(width=40)
+WIDE = prose(width=120)
+MANY_NAMES = "\n".join(WORDS * 20)
+
+
+@pytest.mark.parametrize(
+    "text", [verse(200), PLAY, CODE, TUNES, TABLE, IMPORTS, CHINESE, NARROW, WIDE, MANY_NAMES, "", "\n"]
+)
+def test_other_texts_are_kept(text: str) -> None:
+    assert read(text) == text
+
+
+LETTER = "     Your obedient servant,\n                    THE WRITER"
+QUOTED = textwrap.indent(textwrap.fill(paragraph(random.Random(5)), 60), "    ")
+ITEMS = "\n".join(f"* {sentence(random.Random(n), 9)}" for n in range(5))
+CENTRED = "            A long title that stands in the middle\nand was broken in two lines of the page, as titles are"
+CONTENTS = "CHAPTER I.  The house\nCHAPTER II.  The river\nCHAPTER III.  The brothers"
+HEAD = "CHAPTER XIV.\nThe river rises"
+LONG = "\n".join([" ".join(WORDS[:19]), " ".join(WORDS[:8]), " ".join(WORDS[:12])])
+LICENCE = "*** END OF THE PROJECT GUTENBERG EBOOK OF A HOUSE NEAR THE RIVER ***\nand a line that follows it at once"
+
+
+@pytest.mark.parametrize("kept", [LETTER, QUOTED, ITEMS, CENTRED, CONTENTS, HEAD, LONG, verse(4), verse(12), LICENCE])
+def test_paragraphs_with_a_layout_of_their_own_are_kept(kept: str) -> None:
+    before, after = prose(seed=3), prose(seed=4)
+    assert read(f"{before}\n{kept}\n\n{after}") == f"{read(before)}\n{kept}\n\n{read(after)}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "joined"),
+    [
+        (("of the well-", "known house"), "of the well-known house"),
+        (("of the house--", "and the river"), "of the house--and the river"),
+        (("of the house—", "and the river"), "of the house—and the river"),
+        (("of the house -", "and the river"), "of the house - and the river"),
+        (("of the house ", "and the river"), "of the house and the river"),
+        (("of the house", " and the river"), "of the house and the river"),
+    ],
+)
+def test_line_end_becomes_a_space_unless_there_is_one_or_a_hyphen(lines: tuple[str, str], joined: str) -> None:
+    first, second = lines
+    start = " ".join(WORDS)[: 70 - len(first)].rpartition(" ")[0] + " "
+    text = f"{prose()}\n{start}{first}\n{second}\n"
+    assert read(text).endswith(f"\n{start}{joined}\n")
+
+
+@given(
+    st.lists(st.sampled_from(["prose", "narrow", "wide", "verse", "indented", "list", "head", "blank"]), max_size=24),
+    st.integers(45, 110),
+    st.integers(0, 10**6),
+)
+@examples(150)
+def test_reading_twice_changes_nothing_more(kinds: list[str], width: int, seed: int) -> None:
+    chance = random.Random(seed)
+    parts = []
+    for kind in kinds:
+        text = paragraph(chance, chance.randrange(8, 200))
+        if kind in ("prose", "narrow", "wide"):
+            parts.append(textwrap.fill(text, {"prose": width, "narrow": width - 15, "wide": width + 30}[kind]))
+        elif kind == "verse":
+            parts.append(verse(chance.randrange(1, 20), seed))
+        elif kind == "indented":
+            parts.append(textwrap.indent(textwrap.fill(text, width - 8), " " * chance.randrange(1, 12)))
+        elif kind == "list":
+            parts.append("\n".join(f"- {sentence(chance, 9)}" for _ in range(6)))
+        else:
+            parts.append("CHAPTER" if kind == "head" else "\t ")
+    once = read("\n\n".join(parts))
+    assert read(once) == once
+
+
+def test_text_that_would_be_joined_further_when_read_again_is_kept() -> None:
+    chance = random.Random(1)
+    parts = []
+    for number in range(40):
+        lines = textwrap.wrap(paragraph(chance, 110), 60)
+        if number % 5 < 2:  # one line that is too long: of all lines they are few, of what is left they are many
+            lines[3] = (lines[3] + " and somewhat more")[:69]
+        parts.append("\n".join(lines))
+    text = "\n\n".join(parts)
+    assert read(text) == read(read(text)) == text
+
+
+@given(st.text("abc. \n-é\u2014\U00010400", max_size=400), st.lists(st.integers(0, 400)), st.integers(0, 3))
+@examples(150)
+def test_pieces_do_not_matter(text: str, cuts: list[int], before: int) -> None:
+    text = prose(before) + text + prose(before)
+    edges = sorted({0, len(text), *(min(cut, len(text)) for cut in cuts)})
+    whole, pieces = Joined(), Joined()
+    expected = "".join(read_paragraphs([text], whole))
+    given_pieces = (text[start:stop] for start, stop in pairwise(edges))
+    assert "".join(read_paragraphs(given_pieces, pieces)) == expected
+    np.testing.assert_array_equal(whole.begins(), pieces.begins())
+
+
+def test_long_text_is_decided_by_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = prose(40) + "\n" + verse(50) + "\n\n" + prose(40, seed=9)
+    expected = read(text)
+    monkeypatch.setattr(paragraphs, "DECIDED_BY", 5000)  # so that it is joined in several parts
+    assert read(text) == expected
+    verse_first = verse(150) + "\n\n" + prose(40)
+    assert read(verse_first) == verse_first
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    path = tmp_path / "book.txt"
+    path.write_text(
+        "The Project Gutenberg EBook of A House\n\n*** START OF THE PROJECT GUTENBERG EBOOK A HOUSE ***\n\n"
+        f"{prose(20)}\n{verse(8)}\n\n{prose(20, seed=7)}\n"
+        "*** END OF THE PROJECT GUTENBERG EBOOK A HOUSE ***\n\nLicence\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def lines_of(corpus: Corpus, word: str) -> list[int]:
+    text = corpus.text()
+    places = [at for at in range(len(text)) if text.startswith(word, at)]
+    return line_numbers(corpus, np.array(places, np.int64)).tolist()
+
+
+@pytest.mark.parametrize("strip", [False, True])
+@pytest.mark.parametrize("lines", ["keep", "auto"])
+def test_line_numbers_are_those_of_the_file(book: Path, lines: str, strip: bool) -> None:
+    options = TextOptions.from_dict({"lines": lines, "strip_boilerplate": strip})
+    corpus = open_corpus([book, book], options)
+    file = book.read_text(encoding="utf-8").splitlines() * 2
+    assert lines_of(corpus, "brothers") == [
+        number for number, line in enumerate(file, 1) for _ in range(line.count("brothers"))
+    ]
+    np.testing.assert_array_equal(lines_of(open_corpus([book, book], options), "house"), lines_of(corpus, "house"))
+
+
+def test_text_whose_lines_are_no_longer_in_the_cache_is_read_again(book: Path) -> None:
+    corpus = open_corpus(book, AUTO)
+    expected = lines_of(corpus, "river")
+    [stored] = (cache.texts_dir() / corpus.fingerprint).glob("lines-*")
+    stored.unlink()
+    assert lines_of(reopen_corpus(corpus.to_record()), "river") == expected
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_preview_and_limited_reading_are_the_beginning(book: Path, strip: bool) -> None:
+    options = TextOptions(lines="auto", strip_boilerplate=strip)
+    whole = open_corpus(book, options)
+    assert whole.report.paragraphs == 40
+    for chars in (1, 300, 5000, 10**6):
+        assert preview(book, chars, options).text == whole.text()[:chars]
+        limited = open_corpus(book, TextOptions(lines="auto", max_chars=chars))
+        assert limited.text() == open_corpus(book, AUTO).text()[:chars]
+        assert limited.report.paragraphs <= whole.report.paragraphs
+    assert open_corpus(book, TextOptions(lines="auto", max_chars=300)).report.paragraphs == 1
+
+
+def test_record_without_lines_keeps_them_and_primes_are_never_joined(book: Path) -> None:
+    assert TextOptions.from_dict({}).lines == "keep"
+    assert open_corpus(book).text() == book.read_text(encoding="utf-8")
+    assert AUTO.apply(prose()) == prose()
+
+
+def test_limited_reading_of_another_text_counts_only_what_was_read(tmp_path: Path) -> None:
+    path = tmp_path / "poem.txt"
+    path.write_text(f"{verse(100)}\n\u00ad", encoding="utf-8")
+    assert open_corpus(path, TextOptions(lines="auto", max_chars=100)).report.cleanable == {}
+    assert open_corpus(path, AUTO).report.cleanable == {"\u00ad": 1}
+
+
+def test_passages_are_recognised_in_both_readings() -> None:
+    text = prose(60)
+    joined = read(text)
+    for one, other in ((text, joined), (joined, text)):
+        assert known_share(passages_of([one]), passages_of([other])) == 1
+
+
+def test_runs_that_read_one_text_differently_say_so(book: Path) -> None:
+    def spec(path: Path, **options: object) -> RunSpec:
+        return RunSpec(corpus=open_corpus(path, TextOptions.from_dict(options)).to_record(), settings=Settings())
+
+    other = book.with_name("other.txt")
+    other.write_text(book.read_text(encoding="utf-8"), encoding="utf-8")
+    kept, joined = spec(book), spec(book, lines="auto")
+    assert text_names([kept, joined, spec(other)]) == ["book.txt (as it is)", "book.txt (as paragraphs)", "other.txt"]
+    assert text_names([joined, joined]) == ["book.txt", "book.txt"]
+    both = spec(book, lines="auto", strip_boilerplate=True)
+    assert both.reading == "as paragraphs and without its licence"

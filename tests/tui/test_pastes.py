@@ -1,0 +1,70 @@
+"""Pastes: where they begin and end in what the terminal sends, and that all of one is text."""
+
+from __future__ import annotations
+
+import pytest
+from textual.events import Key, Paste
+from textual.message import Message
+
+from charlstm_tui import pastes
+from charlstm_tui.pastes import END, START, PasteReader, without_controls
+from charlstm_tui.terminal import tolerant_parser
+
+CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+
+
+def read(*pieces: str) -> list[tuple[str, str]]:
+    """What the parser makes of input that comes in these pieces: pasted texts, and names of keys."""
+    parser = tolerant_parser()()
+    found: list[Message] = []
+    for piece in pieces:
+        found += parser.feed(piece)
+    return [
+        ("paste", each.text) if isinstance(each, Paste) else ("key", each.key)
+        for each in found
+        if isinstance(each, Paste | Key)
+    ]
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=lambda control: f"{ord(control):02x}")
+def test_paste_is_one_text_whatever_control_characters_it_contains(control: str) -> None:
+    """An escape in it was a key, and so was what followed."""
+    assert read(f"{START}a{control}q{END}b") == [("paste", f"a{control}q"), ("key", "b")]
+    text, left_out = without_controls(f"a{control}q")
+    assert (text, left_out) == {"\t": ("a\tq", 0), "\n": ("a\nq", 0), "\r": ("a\nq", 0)}.get(control, ("aq", 1))
+
+
+@pytest.mark.parametrize("size", range(1, 9))
+def test_paste_is_found_in_pieces_of_every_size(size: int) -> None:
+    sent = f"k{START}\x1b[31mred\x1b[0m \x1b[A\x1b[201{END}{END}j{START}{END}{START}x{END}"
+    pieces = [sent[start : start + size] for start in range(0, len(sent), size)]
+    pasted = "\x1b[31mred\x1b[0m \x1b[A\x1b[201"
+    assert read(*pieces) == [("key", "k"), ("paste", pasted), ("key", "j"), ("paste", ""), ("paste", "x")]
+
+
+def test_control_sequences_are_left_out_whole() -> None:
+    pasted = "\x1b[1;31mred\x1b[0m\r\n\x1b]0;title\x07plain\x1b]8;;x\x1b\\ [31m 5 \u00a0é"
+    assert without_controls(pasted) == ("red\nplain [31m 5 \u00a0é", 4)
+
+
+def test_paste_without_an_end_is_text_and_the_keys_after_it_are_keys() -> None:
+    now = [0.0]
+    reader = PasteReader(lambda: now[0])
+    assert list(reader.read(f"{START}some ")) == []
+    now[0] = pastes.ENDS_AFTER - 0.1
+    assert reader.overdue() is None
+    assert list(reader.read("text")) == []
+    now[0] += pastes.ENDS_AFTER
+    assert reader.overdue() == "some text"
+    assert reader.overdue() is None
+    assert list(reader.read("q")) == [("q", False)]
+
+
+def test_mark_that_is_typed_slowly_begins_no_paste() -> None:
+    now = [0.0]
+    reader = PasteReader(lambda: now[0])
+    read_parts = []
+    for char in START:
+        now[0] += 2 * pastes.MARKER_WITHIN
+        read_parts += reader.read(char)
+    assert read_parts == [(char, False) for char in START]

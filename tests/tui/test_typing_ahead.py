@@ -1,0 +1,175 @@
+"""Keys that come before what they are meant for is there: they wait for it, in every mode, and never act elsewhere."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.events import Paste
+from textual.widgets import Input
+
+from charlstm.runs.models import demo_path
+from charlstm_tui.background import CommandError
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.corpus import texts_view
+from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.runs import table_view
+from charlstm_tui.train import setup_pane
+from charlstm_tui.train.settings_dialog import SettingsDialog
+from driven_app import Driven, driven
+from recorded_run import record
+
+SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said.\n" * 300
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run_command(*argv: str) -> Any:
+        raise CommandError("nothing is measured here")
+
+    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
+
+
+@pytest.fixture
+def text() -> Path:
+    path = Path("sea.txt")
+    path.write_text(SENTENCES)
+    return path.absolute()
+
+
+class Held:
+    """A function that is called in a thread and returns when it is released."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, module: object, name: str) -> None:
+        self._function, self._free, self.called = getattr(module, name), threading.Event(), threading.Event()
+        monkeypatch.setattr(module, name, self)
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        self.called.set()
+        assert self._free.wait(60)
+        return self._function(*arguments, **options)
+
+    def release(self) -> None:
+        self._free.set()
+
+
+async def take(app: Driven, text: Path) -> None:
+    app.app.use_corpus(CorpusChoice(str(text), text.name))
+    await app.shows("▸ quick", "a all settings")
+
+
+async def test_three_enters_at_once_train_the_first_text_and_play_it(
+    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the third one came while the run was being made, or not listed yet, and did nothing."""
+    monkeypatch.setattr(setup_pane, "start_run", lambda new: record(places, "starting", name="sea-quick-1").run)
+    start = Held(monkeypatch, setup_pane, "start_run")
+    async with driven(places) as app:
+        app.burst("enter", "enter", "enter")
+        await app.until(start.called.is_set)
+        assert app.mode.MODE == "train"
+        start.release()
+        await app.in_mode("generate")
+
+
+@pytest.mark.parametrize("typed", [tuple("dropout"), (Paste("dropout"),)], ids=["typed", "pasted"])
+async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_meant(
+    places: Path, text: Path, typed: tuple[str | Paste, ...]
+) -> None:
+    """What came before the form was drawn was dropped, and the rest stood in the field of hidden_size."""
+    async with driven(places) as app:
+        await take(app, text)
+        app.burst("a", "slash", *typed)
+        await app.until(lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
+        await app.until(lambda: app.screen.query_one("#setting-search", Input).value == "dropout")
+
+
+async def test_a_key_waits_until_the_text_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Held(monkeypatch, setup_pane, "read_text_facts")
+    async with driven(places) as app:
+        app.app.use_corpus(CorpusChoice(str(text), text.name))
+        await app.in_mode("train")
+        await app.until(read.called.is_set)
+        app.burst("a", "2")
+        await app.pilot.pause()
+        assert app.screen is app.mode
+        read.release()
+        await app.until(lambda: isinstance(app.screen, SettingsDialog))
+
+
+async def test_leaving_needs_no_text_that_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Held(monkeypatch, setup_pane, "read_text_facts")
+    async with driven(places) as app:
+        app.app.use_corpus(CorpusChoice(str(text), text.name))
+        await app.in_mode("train")
+        await app.until(read.called.is_set)
+        await app.press("1")
+        await app.in_mode("corpus")
+        read.release()
+
+
+async def test_enter_in_a_folder_takes_its_first_text_not_that_of_the_folder_before(
+    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inner = Path("a folder") / "inner.txt"
+    inner.parent.mkdir()
+    inner.write_text(SENTENCES)
+    async with driven(places) as app:
+        await app.shows("▸ sea.txt")
+        await app.press("down", "down")
+        await app.shows("▸ a folder/")
+        sections = Held(monkeypatch, texts_view, "sections")
+        app.burst("enter", "enter")
+        await app.until(sections.called.is_set)
+        assert app.mode.MODE == "corpus"
+        sections.release()
+        await app.in_mode("train")
+        assert app.app.corpus == CorpusChoice(str(inner.absolute()), "inner.txt")
+
+
+async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothing(
+    places: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``D`` deletes in Runs, and asks for Enter."""
+    with record(places, "finished", name="novel-quick-1") as recorded:
+        async with driven(places) as app:
+            await app.press("4")
+            await app.shows("▸   novel-quick-1")
+            playable = Held(monkeypatch, table_view, "playable")
+            app.burst("g", "D", "enter", "enter")
+            await app.until(playable.called.is_set)
+            await app.pilot.pause()
+            assert app.screen is app.mode
+            playable.release()
+            await app.in_mode("generate")
+            await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.playing)
+            assert recorded.run.exists()
+
+
+@pytest.mark.skipif(demo_path() is None, reason="needs the model in the box")
+async def test_arrow_and_enter_choose_in_the_list_of_models_however_early_they_come(places: Path) -> None:
+    async with driven(places) as app:
+        await app.press("3")
+        await app.until(lambda: isinstance(app.mode, GenerateScreen) and app.mode.play.playing)
+        Path("other.safetensors").write_bytes(demo_path().read_bytes())  # type: ignore[union-attr]
+        app.burst("o", *"other", "enter")
+        await app.shows("other")
+        await app.until(lambda: app.app.model is not None and app.app.model.model.endswith("other.safetensors"))
+
+
+async def test_keys_flow_again_after_the_longest_wait(
+    places: Path, text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.ordered_keys.LONGEST_WAIT", 0.05)
+    read = Held(monkeypatch, setup_pane, "read_text_facts")
+    async with driven(places) as app:
+        app.app.use_corpus(CorpusChoice(str(text), text.name))
+        await app.in_mode("train")
+        await app.until(read.called.is_set)
+        app.burst("a", "a", "1")
+        await app.shows("Left out 3 keys")
+        await app.press("1")
+        await app.in_mode("corpus")
+        read.release()
