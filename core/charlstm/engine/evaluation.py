@@ -12,10 +12,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +22,7 @@ from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
+from charlstm.text.vocabulary import TextIds
 
 PRIMING = 200
 """Characters that a slice of an estimate reads before its first target. The exact loss needs more, and how many depends
@@ -119,7 +118,7 @@ class Piece:
 
 def evaluate(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     spans: Sequence[tuple[int, int]],
     limit: int | None = None,
     *,
@@ -163,9 +162,7 @@ def evaluate(
     return Evaluation(float(total) / chars if chars else math.nan, chars)
 
 
-def best_logit_factor(
-    network: CharLSTM, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], limit: int = 10_000
-) -> float:
+def best_logit_factor(network: CharLSTM, ids: TextIds, spans: Sequence[tuple[int, int]], limit: int = 10_000) -> float:
     """The factor by which to multiply the logits of ``network`` so that its loss on ``spans`` is the lowest, estimated
     from about ``limit`` targets, between the first and the last of :data:`FACTORS`. It is the inverse of a temperature
     (temperature scaling: Guo et al. 2017, arXiv 1706.04599). 1.0 where no loss is a number.
@@ -235,7 +232,7 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
 
 def _read_in_order(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     pieces: Sequence[Piece],
     before: Tensor,
     count_targets: Callable[[int], None],
@@ -288,7 +285,7 @@ def _read_in_order(
 
 def _read(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     rows: Sequence[Row],
     count_targets: Callable[[int], None],
     losses: Callable[[Tensor, Tensor], Tensor] | None = None,

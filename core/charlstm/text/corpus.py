@@ -11,6 +11,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -36,7 +37,7 @@ from charlstm.text.sources import (
     resolve_text,
     stamps_of,
 )
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 __all__ = [
     "Corpus",
@@ -117,6 +118,8 @@ class Corpus:
     skipped: tuple[str, ...] = ()
     """Files and folders inside a given folder that could not be read."""
     validation: ValidationText | None = None
+    path: Path | None = None
+    """The file that ``ids`` is mapped from."""
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r}, {self.chars:,} characters, {len(self.vocabulary):,} distinct)"
@@ -162,17 +165,21 @@ class Corpus:
             return dataclasses.replace(text, held_out=(Span(chars, self.chars),))
         return split_text(chars, val_fraction, mode, test_fraction)
 
-    def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
+    def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
 
         Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
-        kept in the cache and memory-mapped. Raises :class:`TextError` when the cache cannot be written.
+        converted where they are read.
         """
         arguments.instance("vocabulary", vocabulary, Vocabulary, "a Vocabulary", error=TextError)
         if vocabulary == self.vocabulary:
             return self.ids, {}
-        stored = cache.Stored(self.fingerprint, self.vocabulary, self.counts, self.ids)
-        return cache.encode_for(stored, vocabulary)
+        symbols, counts = self.vocabulary.symbols, self.counts.tolist()
+        unknown = {char: count for char, count in zip(symbols, counts, strict=True) if char not in vocabulary}
+        instead = vocabulary.index(vocabulary.replacement) if vocabulary.replacement else None
+        new = [vocabulary.index(char) if char in vocabulary else instead for char in symbols]
+        table = np.array([-1 if number is None else number for number in new])
+        return Recoded(self.ids, table, vocabulary.dtype), unknown
 
     def to_record(self) -> dict[str, Any]:
         """A JSON object from which :func:`reopen_corpus` opens the same text."""
@@ -350,13 +357,23 @@ def _corpus(
         stored.ids,
         stored.fingerprint,
         validation=validation,
+        path=stored.path,
     )
+
+
+def open_ids(path: Path, record: Mapping[str, Any]) -> Corpus:
+    """Open and verify the text whose ids are in the file ``path``, by a :meth:`Corpus.to_record` to which its
+    ``vocabulary`` and ``counts`` were added. Raises one of :data:`cache.UNREADABLE` when that is not the text."""
+    about = record.get("validation")
+    return _of_record(record, cache.open_ids(path, record, 0 if about is None else about["chars"]))
 
 
 def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     stored = cache.load(record["fingerprint"])
-    if stored is None:
-        return None
+    return None if stored is None else _of_record(record, stored)
+
+
+def _of_record(record: Mapping[str, Any], stored: cache.Stored) -> Corpus:
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
     validation = None
     if stored.validation_chars:

@@ -23,6 +23,7 @@ from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.baselines import BASELINES
 from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.vocabulary import TextIds
 
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -141,9 +142,9 @@ _TABLE_BITS = 20
 
 
 def overlap_share(
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     spans: Sequence[tuple[int, int]],
-    other_ids: npt.NDArray[Any],
+    other_ids: TextIds,
     other_spans: Sequence[tuple[int, int]],
 ) -> float:
     """The share (0 to 1) of ``spans`` of ``ids`` that is also in ``other_spans`` of ``other_ids``, word for word.

@@ -710,8 +710,8 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], 
 
         return read
 
-    for name in ("open_corpus", "reopen_corpus"):
-        monkeypatch.setattr(corpus, name, read_slowly(getattr(corpus, name)))
+    monkeypatch.setattr(corpus, "open_corpus", read_slowly(corpus.open_corpus))
+    monkeypatch.setattr(worker, "open_text", read_slowly(worker.open_text))
 
 
 @pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])

@@ -18,8 +18,9 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.novelty import Match, Novelty, NoveltyIndex
 from charlstm.runs.folder import Run
+from charlstm.runs.text import open_text
 from charlstm.text.batches import trained_spans
-from charlstm.text.corpus import Corpus, reopen_corpus
+from charlstm.text.corpus import Corpus
 from charlstm_tui.background import in_thread
 
 INTERVAL = 0.5
@@ -115,8 +116,7 @@ class OverlapCheck:
 
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
     """The search in what a run was trained on. Raises :class:`CharLSTMError` or :class:`OSError` if it is gone."""
-    spec = Run(folder).spec()
-    corpus = reopen_corpus(spec.corpus)
-    settings = spec.settings
+    run = Run(folder)
+    corpus, settings = open_text(run), run.spec().settings
     train = trained_spans(corpus, settings.val_fraction, settings.split, settings.test_fraction)
     return Novelty(NoveltyIndex(corpus, min_length, train)), LineIndex(corpus)
