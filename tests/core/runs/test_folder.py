@@ -253,10 +253,14 @@ def test_index_keeps_every_run_that_exists_and_lists_the_latest(
     assert len(every) < 11
 
 
-@pytest.mark.parametrize("at", range(5))  # the folder's name, then open, write, sync and rename of run.json
+@pytest.mark.parametrize("at", range(9))  # the folder's name, then write, sync and rename of the text and of run.json
 def test_create_run_that_fails_leaves_its_name_free(tmp_path: Path, at: int) -> None:
+    def keep_text(run: Run) -> dict[str, Any]:
+        storage.replace_bytes(run.text_path, b"text")
+        return spec().corpus
+
     with storage.use_disk(FaultyDisk(at)), pytest.raises(RunError, match=r"No run can be created in .*No space left"):
-        create_run(spec(), name="novel", folder=tmp_path)
+        create_run(spec(), name="novel", folder=tmp_path, keep_text=keep_text)
     assert list(tmp_path.iterdir()) == []
     create_run(spec(), name="novel", folder=tmp_path)
 
