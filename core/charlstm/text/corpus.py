@@ -251,8 +251,7 @@ def open_corpus(
     Args:
         source: a path, several paths, a folder, the name of a built-in text, or ``-`` for standard input.
         options: what is done to the text; ``encoding`` and ``pattern`` have no meaning for ``text``.
-        text: the text itself, instead of ``source``. Like standard input it is kept in the cache alone: it can be
-            trained on and evaluated, also by ``start_run``, but a run cannot be resumed once the cache was emptied.
+        text: the text itself, instead of ``source``.
         name: the corpus's name for people; by default the file's name, or ``text``.
         validation: a separate text to validate on, given as ``source`` is and read with the same options, each on its
             own (``max_chars`` of each). The vocabulary is that of both texts, and nothing of the first is held out for
