@@ -179,23 +179,22 @@ def _figures(fingerprint: str, name: str) -> Path:
     return texts_dir() / fingerprint / f"figures-{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
 
 
-def source_key(sources: Sequence[str], options: dict[str, Any], version: str) -> str:
-    """A key for these sources, read with these options; ``version`` is that of the built-in texts."""
-    return hashlib.sha256(json.dumps([FORMAT, list(sources), options, version]).encode()).hexdigest()[:32]
+def source_key(sources: Sequence[Sequence[str]], options: dict[str, Any], version: str) -> str:
+    """A key for the files of each text, read with these options; ``version`` is that of the built-in texts."""
+    return hashlib.sha256(json.dumps([2, sources, options, version]).encode()).hexdigest()[:32]
 
 
 def find_record(key: str, stamps: Sequence[storage.FileStamp]) -> dict[str, Any] | None:
     """The record stored under ``key`` if the files of the source still have the same ``stamps``, else None.
 
     When ``max_chars`` ended the reading early, the files after that were not opened and their stamps do not count: they
-    are null in the record. Until version 0.2 they were left out, also those between a text and its validation text, so
-    that such a record is of no use.
+    are null in the record.
     """
     try:
         kept = storage.read_json(_folder("sources") / f"{key}.json")
         read = kept["stamps"]
-        same = kept["format"] == FORMAT and len(read) <= len(stamps)
-        same = same and all(one in (None, list(stamp)) for one, stamp in zip(read, stamps, strict=False))
+        same = kept["format"] == FORMAT
+        same = same and all(one in (None, list(stamp)) for one, stamp in zip(read, stamps, strict=True))
         return dict(kept["record"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -22,7 +22,7 @@ from charlstm.display import visible
 from charlstm.errors import TextError
 from charlstm.text import builtin, cache, encoding
 from charlstm.text.encoding import EncodingChoice
-from charlstm.text.prepare import prepare, usual_chars
+from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
     STDIN,
@@ -278,31 +278,14 @@ def open_corpus(
     if not found.can_be_read_again or (held_out is not None and not held_out.can_be_read_again):
         return _prepared(found, held_out, options, progress)
     items = found.items if held_out is None else (*found.items, *held_out.items)
-    names = _names_in_key(found, options)
-    if held_out is not None:
-        names += ["", *_names_in_key(held_out, options)]  # no source has an empty name
-    if options.strip_boilerplate:  # until version 0.2 this could leave out a book: such records are not used
-        names.insert(0, "each book")
+    texts = [found] if held_out is None else [found, held_out]
+    names = [[item.builtin or str(item.path) for item in text.items] for text in texts]
     key = cache.source_key(names, options.to_dict(), builtin.version())
     kept = cache.find_record(key, stamps_of(items))
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
         if kept is not None and (corpus := _from_cache(kept)) is not None:
             return _named(corpus, found, held_out)
     return _named(_prepared(found, held_out, options, progress, key), found, held_out)
-
-
-def _names_in_key(text: Resolved, options: TextOptions) -> list[str]:
-    """What the items of ``text`` are called in the key of its record in the cache.
-
-    A built-in text of limited length has another name beside other texts than it had until version 0.2, where its limit
-    cut or left out these: such records are not used.
-    """
-    names = []
-    for item in text.items:
-        usual = None if len(text.items) == 1 else usual_chars(item, options)
-        name = item.builtin or str(item.path)
-        names.append(name if usual is None else f"{name} up to {usual}")
-    return names
 
 
 def _named(corpus: Corpus, found: Resolved, held_out: Resolved | None) -> Corpus:
@@ -320,10 +303,8 @@ def _prepared(
     options: TextOptions,
     progress: ProgressCallback | None,
     key: str | None = None,
-    *,
-    as_0_2: bool = False,
 ) -> Corpus:
-    prepared = prepare(found, options, progress, held_out, as_0_2=as_0_2)
+    prepared = prepare(found, options, progress, held_out)
     stored = cache.load(prepared.fingerprint, verify=False)  # `prepare` has just written or verified it
     if stored is None:
         raise TextError(
@@ -409,28 +390,9 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
         )
     corpus = open_corpus(sources, options, name=name, validation=held_out, progress=progress)
     if corpus.fingerprint != fingerprint:
-        corpus = _as_read_by_0_2(sources, held_out, options, name, progress) or corpus
-    if corpus.fingerprint != fingerprint:
         which = name if corpus.validation is None else f"{name}, or its validation text {corpus.validation.name},"
         raise TextError(f"The text {which} has changed: restore the old text, or start a new run")
     return corpus
-
-
-def _as_read_by_0_2(
-    sources: list[str],
-    held_out: list[str] | None,
-    options: TextOptions,
-    name: str,
-    progress: ProgressCallback | None,
-) -> Corpus | None:
-    """The text as version 0.2 read it, or None when it read it as this version does."""
-    found = dataclasses.replace(resolve(sources, options), name=name)
-    validation = None if held_out is None else resolve(held_out, options)
-    texts = [found] if validation is None else [found, validation]
-    limited = any(len(text.items) > 1 and any(usual_chars(item, options) for item in text.items) for text in texts)
-    if not limited and not options.strip_boilerplate:
-        return None
-    return _prepared(found, validation, options, progress, as_0_2=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.worker import run_foreground
-from charlstm.text import builtin, cache, prepare
+from charlstm.text import cache, prepare
 from charlstm.text import corpus as corpus_module
 from charlstm.text.corpus import Corpus, ReadProgress, Span, open_corpus, reopen_corpus
 from charlstm.text.reading import Boilerplate, TextOptions
@@ -482,20 +482,6 @@ def test_full_disk_after_preparing_loses_only_cached_figures(text: Path, monkeyp
     cache.store_record("key", [], corpus.to_record(), 0)
     cache.store_figures(corpus.fingerprint, "name", {"bits": 1})
     assert cache.find_figures(corpus.fingerprint, "name") is None
-
-
-@pytest.mark.usefixtures("trust_stamps")
-def test_book_that_an_earlier_version_left_out_is_read_by_new_runs(text: Path) -> None:
-    start = "*** START OF THE PROJECT GUTENBERG EBOOK ANNA ***\n"
-    written(text, start + "One.\n" + LICENCE.strip() + "\n" + start + "Two.\n")
-    options = TextOptions(strip_boilerplate=True)
-    old = open_corpus(text="Two.\n").to_record() | {"options": options.to_dict()}
-    key = cache.source_key([str(text)], options.to_dict(), builtin.version())
-    cache.store_record(key, [storage.FileStamp.of(text.stat())], old, time.time_ns())
-    for _ in range(2):
-        assert open_corpus(text, options).text().startswith("One.\n")
-    cache.prune_cache()
-    assert reopen_corpus(old | {"sources": [str(text)]}).text() == "Two.\n"  # a run stays as it was
 
 
 def test_utf_16_without_mark_can_be_chosen(text: Path) -> None:
