@@ -75,6 +75,16 @@ def test_replace_file_keeps_old_content_without_hard_links(tmp_path: Path) -> No
     assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
 
 
+def test_link_file_gives_a_file_a_second_name_in_place_of_another_file(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    for _ in range(2):  # the second time both are names of one file
+        storage.link_file(one, two)
+        assert os.path.samefile(one, two)
+        assert set(os.listdir(tmp_path)) == {"one", "two"}
+
+
 def test_append_line_after_half_written_line_starts_new_line(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     storage.append_line(path, b"one")

@@ -6,6 +6,7 @@ folder connects it with other processes. What it does is in ``worker``.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
-from charlstm.runs import folder, index, liveness
+from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.text import keep_text
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end, no_end
@@ -125,9 +127,11 @@ def _create(new: NewRun) -> Run:
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
         raise no_end()
-    _check_memory(settings, None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source)
+    corpus = None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source
+    _check_memory(settings, corpus)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
-    return folder.create_run(spec, name=new.name, folder=new.runs_dir)
+    keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
+    return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
@@ -173,8 +177,7 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
     worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.
 
-    This reads the last checkpoint without verifying it; the worker checks again. A run that can be resumed is added to
-    the index: one that was moved is not in it, and the cache keeps the texts of the runs that are.
+    This reads the last checkpoint without verifying it; the worker checks again.
     """
     from charlstm.runs.store import last_checkpoint
 
@@ -200,7 +203,6 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if checkpoint is not None and longer:
         progress = checkpoint.progress
         later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
-    index.remember_run(run.path)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:

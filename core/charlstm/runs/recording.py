@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from charlstm import storage
 from charlstm.runs.control import ControlReader
@@ -20,6 +20,8 @@ from charlstm.system import StopSignals
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
 from charlstm.training.verdict import Diverged
+
+T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a disk that is full or gone."""
@@ -147,15 +149,15 @@ class EventRecorder:
         if self._show_validation is not None:
             self._show_validation(validated, left)
 
-    def retry(self, write: Callable[[], None]) -> None:
-        """Call ``write``, and again each second while the disk is full, read-only or gone.
+    def retry(self, write: Callable[[], T]) -> T:
+        """Call ``write``, and again each second while the disk is full, read-only or gone; return what it returns.
 
         Raises :class:`StoppedEarlyError` when a stop is requested meanwhile.
         """
         before = self._heartbeat.record
         while True:
             try:
-                write()
+                written = write()
                 break
             except OSError as error:
                 if not storage.is_disk_trouble(error):
@@ -168,6 +170,7 @@ class EventRecorder:
                 time.sleep(RETRY_SECONDS)
         if self._heartbeat.record.state == "waiting" and before.state != "waiting":
             self._heartbeat.update(state=before.state, message=before.message)
+        return written
 
 
 def _state_after_event(event: Event) -> dict[str, Any]:

@@ -42,6 +42,7 @@ from charlstm.runs.recording import (
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
+from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
 from charlstm.training.hooks import Hooks
@@ -269,11 +270,11 @@ class _Training:
         """Read the text, load torch, build the trainer and run it."""
         state, warning = load_state(self._run)
         warnings = self._warnings + ([] if warning is None else [warning])
-        corpus = self._open_corpus()
+        corpus, record = self._open_corpus()
         self._heartbeat.update(message="loading torch")
         system.prepare_for_torch()
         with contextlib.closing(self._join_ranks()) as ranks:
-            trainer, spec = self._make_trainer(corpus, ranks, state)
+            trainer, spec = self._make_trainer(corpus, record, ranks, state)
             if spec != self._spec:
                 self._recorder.retry(lambda: self._run.write_spec(spec))
             starting = "measuring what is fastest on this machine" if state is None else "loading its exact state"
@@ -295,22 +296,24 @@ class _Training:
         limit = 60 * settings.max_minutes if settings.max_minutes is not None else 0.0
         return min(time.perf_counter() - self._started, MOST_START_SHARE * limit)
 
-    def _open_corpus(self) -> Corpus:
-        """The text that the run knows by its fingerprint, or at its first start the one that was named."""
+    def _open_corpus(self) -> tuple[Corpus, dict[str, Any]]:
+        """The text of the run, or at its first start the one that was named, and what ``run.json`` says of it from now
+        on."""
         self._heartbeat.update(message=f"reading {self._spec.corpus_name}")
         before = time.perf_counter()
         try:
-            return self._read_corpus()
+            corpus = self._read_corpus()
+            return corpus, self._recorder.retry(lambda: keep_text(self._run, corpus))
         finally:
             self._started += time.perf_counter() - before
 
     def _read_corpus(self) -> Corpus:
-        from charlstm.text.corpus import open_corpus, reopen_corpus
+        from charlstm.text.corpus import open_corpus
         from charlstm.text.reading import TextOptions
 
         record = self._spec.corpus
         if record.get("fingerprint"):
-            return reopen_corpus(record, progress=self._show_reading)
+            return open_text(self._run, progress=self._show_reading)
         sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
         validation = self._spec.validation_sources or None
         return open_corpus(sources, options, validation=validation, progress=self._show_reading)
@@ -321,7 +324,9 @@ class _Training:
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
         self._heartbeat.update(message=f"{progress.stage}{done}")
 
-    def _make_trainer(self, corpus: Corpus, ranks: Ranks, state: TrainingState | None) -> tuple[Trainer, RunSpec]:
+    def _make_trainer(
+        self, corpus: Corpus, record: dict[str, Any], ranks: Ranks, state: TrainingState | None
+    ) -> tuple[Trainer, RunSpec]:
         """The trainer, and what ``run.json`` says from now on."""
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
@@ -340,7 +345,7 @@ class _Training:
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
         new_spec = replace(
             spec,
-            corpus=corpus.to_record(),
+            corpus=record,
             settings=settings,
             vocabulary=vocabulary,
             versions=spec.versions or self._versions,

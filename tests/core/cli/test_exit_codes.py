@@ -93,7 +93,7 @@ def test_resume_that_a_signal_ends_while_it_reads_the_text_ends_with_its_number(
         signal.raise_signal(signal.Signals[name])
         progress(ReadProgress(0, 1, "reading"))
 
-    monkeypatch.setattr("charlstm.text.corpus.reopen_corpus", read)
+    monkeypatch.setattr("charlstm.runs.worker.open_text", read)
     out, err = run_cli("resume", "fox", "--max-steps", "60", "--json", code=code)
     assert (out, json.loads(err)["error"]["kind"]) == ("", "interrupted")
     assert find_run("fox").status().state == "finished"

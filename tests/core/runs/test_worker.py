@@ -608,6 +608,36 @@ def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Ca
         next(worker.run_foreground(run, changes={"max_steps": -1}))
 
 
+def resumed(trainer: Any) -> Iterator[Event]:
+    yield Resumed(step=trainer.state.step, planned_steps=200)
+    yield ended(200, "stopped")
+
+
+@pytest.mark.parametrize("version", ["this", "0.3"])
+def test_run_is_resumed_from_its_folder_alone_on_another_machine(
+    run: Run, train: Callable[[Script], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    finish(run, train, "stopped")
+    made = train(resumed)
+    if version == "0.3":  # it gets its text when it is resumed
+        text, spec = run.text_path.read_bytes(), run.spec()
+        kept = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
+        run.write_spec(replace(spec, corpus=kept))
+        run.text_path.unlink()
+        assert [event.name for event in worker.run_foreground(run)] == ["resumed", "finished"]
+        assert (run.text_path.read_bytes(), run.spec()) == (text, spec)
+    other = Run(tmp_path / "elsewhere" / "copied")
+    shutil.copytree(run.path, other.path)
+    (tmp_path / "poem.txt").unlink()
+    shutil.rmtree(tmp_path / "runs")
+    for name in ("CHARLSTM_CACHE", "CHARLSTM_STATE"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere" / name))
+    about = other.spec().corpus
+    assert [event.name for event in worker.run_foreground(other)] == ["resumed", "finished"]
+    assert other.spec().corpus == about
+    assert made[-1].vocabulary.symbols == other.spec().vocabulary
+
+
 def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
@@ -651,8 +681,8 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], 
 
         return read
 
-    for name in ("open_corpus", "reopen_corpus"):
-        monkeypatch.setattr(corpus, name, read_slowly(getattr(corpus, name)))
+    monkeypatch.setattr(corpus, "open_corpus", read_slowly(corpus.open_corpus))
+    monkeypatch.setattr(worker, "open_text", read_slowly(worker.open_text))
 
 
 @pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
@@ -814,7 +844,8 @@ def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
     run.snapshots_dir.mkdir()
-    leftovers = [run.path / ".model.safetensors.123.tmp", run.snapshots_dir / ".50.safetensors.12.345.tmp"]
+    names = (".model.safetensors.123.tmp", ".text.bin.12.tmp")
+    leftovers = [*(run.path / name for name in names), run.snapshots_dir / ".50.safetensors.12.345.tmp"]
     in_use = [run.path / f".{name}.12.345.tmp" for name in (run.notes_path.name, "mine.onnx")]  # by other programs
     for path in leftovers + in_use:
         path.write_bytes(b"half")

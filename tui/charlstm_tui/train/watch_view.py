@@ -224,7 +224,7 @@ class WatchView(View):
             except RunError:
                 return  # the run's row shows what is wrong with it
             self._change(spec=spec)
-            found = await baseline_losses(spec.corpus, spec.settings)
+            found = await baseline_losses(spec.corpus, spec.settings, run)
             if found is not None:
                 self._change(references=found)
             if spec.plan is not None:
