@@ -28,7 +28,9 @@ def line(event: charlstm.AnyEvent) -> str:
             return event.prime + event.text
         case charlstm.Warned() | charlstm.Failed():
             return event.message
-        case charlstm.Started() | charlstm.Resumed() | charlstm.Checkpointed() | charlstm.Controlled():
+        case charlstm.Started() | charlstm.Resumed() | charlstm.Checkpointed():
+            return event.name
+        case charlstm.Controlled() | charlstm.Decided():
             return event.name
         case charlstm.Paused() | charlstm.Finished():
             return f"{event.name}: {event.reason}"

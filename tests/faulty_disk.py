@@ -126,6 +126,12 @@ class PowerLossDisk(FaultyDisk):
             with open(f"/proc/self/fd/{descriptor}", "rb") as file:
                 self._inodes[os.fstat(descriptor).st_ino] = file.read()
 
+    def link(self, source: Path, target: Path) -> None:
+        with self._lock:
+            super().link(source, target)
+            if not source.is_relative_to(self._root):  # a file of the cache, which was synced there
+                self._inodes[source.stat().st_ino] = source.read_bytes()
+
     def sync_folder(self, folder: Path) -> None:
         with self._lock:
             super().sync_folder(folder)

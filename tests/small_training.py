@@ -114,7 +114,7 @@ def log_of(events: Sequence[Event]) -> list[str]:
     """The lines of a log for a comparison: without clock times and without events that may come at any time."""
     lines = []
     for event in events:
-        if event.name in ("started", "resumed", "checkpoint", "control", "paused"):
+        if event.name in ("started", "resumed", "checkpoint", "control", "decision", "paused"):
             continue
         values = json.loads(to_line(event))
         if values.get("reason") == "stopped":

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from charlstm.training.events import AnyEvent as AnyEvent
     from charlstm.training.events import Checkpointed as Checkpointed
     from charlstm.training.events import Controlled as Controlled
+    from charlstm.training.events import Decided as Decided
     from charlstm.training.events import Event as Event
     from charlstm.training.events import Failed as Failed
     from charlstm.training.events import Finished as Finished
@@ -94,7 +95,7 @@ _NAMES_BY_MODULE = {
     "text.vocabulary": ("Vocabulary",),
     "training.events": (
         *("AnyEvent", "Event", "Started", "Stepped", "Validated", "Sampled", "Checkpointed", "Controlled"),
-        *("Paused", "Resumed", "Warned", "Finished", "Failed"),
+        *("Decided", "Paused", "Resumed", "Warned", "Finished", "Failed"),
     ),
     "training.hooks": ("CheckpointStore",),
     "training.presets": ("preset",),

@@ -70,7 +70,7 @@ class Disk:
                 raise NotAFileError(path, "folder") from None
             if error.errno != errno.ELOOP:
                 raise
-            raise _link(path) from None
+            raise _link_error(path) from None
         return _checked(descriptor, path)
 
     def write(self, descriptor: int, data: Buffer) -> int:
@@ -102,7 +102,7 @@ class Disk:
             os.unlink(name, dir_fd=folder)
 
     def sync_folder(self, folder: Path) -> None:
-        """Flush the names in ``folder`` to the disk. Does nothing on Windows, which has no such call."""
+        """Flush the names in ``folder`` to the disk."""
         system.sync_folder(*_at(folder))
 
 
@@ -124,15 +124,11 @@ _anchors: dict[str, int] = {}
 
 
 @contextlib.contextmanager
-def anchored(folder: Path, descriptor: int | None) -> Iterator[None]:
+def anchored(folder: Path, descriptor: int) -> Iterator[None]:
     """Inside the block, make every change below the path ``folder`` in the folder that ``descriptor`` has open.
 
     So a folder that is moved away, or replaced by another of the same name, still gets its own files and no others.
-    Without a descriptor (Windows) paths are used as they are.
     """
-    if descriptor is None:
-        yield
-        return
     _anchors[str(folder)] = descriptor
     try:
         yield
@@ -206,7 +202,7 @@ def open_file(path: Path) -> io.BufferedReader:
 
 
 def sync_folder(folder: Path) -> None:
-    """Flush the names in ``folder`` to the disk (not on Windows)."""
+    """Flush the names in ``folder`` to the disk."""
     disk.sync_folder(folder)
 
 
@@ -274,6 +270,13 @@ def replace_bytes(path: Path, content: Buffer) -> None:
     replace_file(path, lambda file: write_all(file, content))
 
 
+def link_file(path: Path, name: Path) -> None:
+    """Make ``name`` a second name of the file ``path``, replacing a file of that name. Raises :class:`OSError` where
+    that cannot be, such as on another disk."""
+    _link(path, name)
+    disk.sync_folder(name.parent)
+
+
 LOCK_SECONDS = 5.0
 """For so long :func:`changing` waits for another process, which needs milliseconds unless it was suspended."""
 
@@ -335,7 +338,7 @@ def refuse_special(path: Path) -> None:
     with contextlib.suppress(FileNotFoundError):
         mode = os.lstat(path).st_mode
         if stat.S_ISLNK(mode):
-            raise _link(path)
+            raise _link_error(path)
         if (kind := special_kind(mode)) is not None:
             raise NotAFileError(path, kind)
 
@@ -483,14 +486,18 @@ def _rename_without_replacing(temporary: Path, path: Path) -> None:
 
 def _keep_old(path: Path, keep: Path) -> None:
     """Make ``keep`` a second name of the file ``path``, replacing a file of that name."""
-    temporary = keep.with_name(f".{keep.name}.{os.getpid()}.tmp")
-    disk.unlink(temporary)
     try:
-        disk.link(path, temporary)
+        _link(path, keep)
     except OSError:  # no hard links here: for a moment only `keep` exists, which readers try too
         disk.rename(path, keep)
-    else:
-        disk.rename(temporary, keep)
+
+
+def _link(path: Path, name: Path) -> None:
+    temporary = name.with_name(f".{name.name}.{os.getpid()}.tmp")
+    disk.unlink(temporary)
+    disk.link(path, temporary)
+    disk.rename(temporary, name)
+    disk.unlink(temporary)  # where both were names of one file already, renaming does nothing
 
 
 def write_all(file: BinaryIO, content: Buffer) -> None:
@@ -498,7 +505,7 @@ def write_all(file: BinaryIO, content: Buffer) -> None:
     file.write(content)
 
 
-def _link(path: Path) -> OSError:
+def _link_error(path: Path) -> OSError:
     return OSError(errno.ELOOP, f"{path.name} is a link to another file; remove the link", str(path))
 
 

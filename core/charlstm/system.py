@@ -1,13 +1,14 @@
 """Everything that differs between operating systems: process identity, priorities, memory, locks, signals, syncing.
 
-Each call of POSIX or /proc is here beside its macOS and Windows counterpart. Functions about processes do not raise:
-what the system does not know is ``None`` or an empty string, and what it refuses is not done.
+Each call of /proc is here beside its macOS counterpart. Functions about processes do not raise: what the system does
+not know is ``None`` or an empty string, and what it refuses is not done.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
 import os
@@ -60,8 +61,6 @@ def process_start(pid: int) -> str | None:
         # field 22 of proc_pid_stat(5), clock ticks since boot; the name in field 2 may hold spaces and brackets
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         return fields[19] if len(fields) > 19 and fields[0] not in "ZX" else None
-    if sys.platform == "win32":
-        return _windows_process_start(pid)
     return _output("ps", "-o", "lstart=", "-p", str(pid)) or None
 
 
@@ -76,8 +75,6 @@ def memory_bytes() -> int | None:
     if sys.platform == "linux":
         pages = _read("/proc/self/statm").split()
         return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
-    if sys.platform == "win32":
-        return _windows_memory()
     import resource
 
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
@@ -90,7 +87,7 @@ def cpu_count() -> int:
 
 def niceness() -> int:
     """The niceness of this process: above 0 where others go first."""
-    return 0 if sys.platform == "win32" else os.getpriority(os.PRIO_PROCESS, 0)
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +128,6 @@ def processor_times() -> ProcessorTimes | None:
 def lower_priority(niceness: int) -> None:
     """Let other programs go before this process by ``niceness``, 0 to 19, and let the kernel end it first when memory
     runs out. A process that was started with a higher niceness keeps that."""
-    if sys.platform == "win32":
-        below_normal = 0x4000
-        if niceness:
-            _kernel32().SetPriorityClass(_kernel32().GetCurrentProcess(), below_normal)
-        return
     with contextlib.suppress(OSError):
         niceness = max(os.getpriority(os.PRIO_PROCESS, 0), niceness)
         os.setpriority(os.PRIO_PROCESS, 0, niceness)
@@ -194,55 +186,17 @@ def prepare_for_torch() -> None:
             mallopt(trim_threshold, KEPT_MEMORY)
 
 
-def detached_popen_options() -> dict[str, Any]:
-    """Arguments to :class:`subprocess.Popen` for a child that outlives its parent, terminal and connection."""
-    if sys.platform == "win32":
-        new_group, no_console = 0x200, 0x8
-        return {"creationflags": new_group | no_console}
-    return {"start_new_session": True}
-
-
-def open_folder(path: Path) -> int | None:
-    """A descriptor of the folder ``path``. ``None`` on Windows, where a folder cannot be opened, but cannot be moved or
-    removed either while a file in it is open. Raises :class:`OSError`."""
-    if sys.platform == "win32":
-        return None
+def open_folder(path: Path) -> int:
+    """A descriptor of the folder ``path``. Raises :class:`OSError`."""
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def lock_folder(descriptor: int | None) -> bool | None:
-    """Take the OS lock on an open folder. ``False`` when another process holds it, ``None`` where folders have no
-    locks."""
-    if descriptor is None or sys.platform == "win32":
-        return None
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
 def is_locked(path: Path) -> bool | None:
-    """Whether a process holds the OS lock on ``path`` or on its folder; ``None`` when this cannot be determined.
+    """Whether a process holds the OS lock on ``path``; ``None`` when this cannot be determined.
 
-    On POSIX this takes a shared lock for an instant: several readers do not disturb each other, and a worker that
-    starts in that instant tries again.
+    This takes a shared lock for an instant: several readers do not disturb each other, and a worker that starts in that
+    instant tries again.
     """
-    if sys.platform == "win32":
-        return _windows_is_locked(path)
-    answers = (_probe(path), _probe(path.parent))
-    return True if True in answers else None if None in answers else False
-
-
-def _probe(path: Path) -> bool | None:
-    if sys.platform == "win32":
-        return None
-    import fcntl
-
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -263,8 +217,6 @@ def _probe(path: Path) -> bool | None:
 def sync_file(descriptor: int) -> None:
     """Flush a file to the disk, past the drive's own cache (on macOS, fsync alone does not flush that)."""
     if sys.platform == "darwin":
-        import fcntl
-
         with contextlib.suppress(OSError):  # a file system that does not support it, such as a network's
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
@@ -272,10 +224,7 @@ def sync_file(descriptor: int) -> None:
 
 
 def sync_folder(name: str, parent: int | None) -> None:
-    """Flush the names in a folder to the disk. Does nothing on Windows, which has no such call. ``name`` is relative to
-    the open folder ``parent``, if given."""
-    if sys.platform == "win32":
-        return
+    """Flush the names in a folder to the disk. ``name`` is relative to the open folder ``parent``, if given."""
     descriptor = os.open(name, os.O_RDONLY, dir_fd=parent)
     try:
         sync_file(descriptor)
@@ -314,71 +263,7 @@ def _output(*command: str) -> str:
     return done.stdout.strip()
 
 
-# Windows: https://learn.microsoft.com/windows/win32/api/processthreadsapi/
-
-
-def _kernel32() -> Any:
-    import ctypes
-
-    library = getattr(ctypes, "WinDLL")("kernel32", use_last_error=True)  # noqa: B009 - unknown elsewhere
-    for name in ("GetCurrentProcess", "OpenProcess"):
-        getattr(library, name).restype = ctypes.c_void_p
-    return library
-
-
-def _windows_process_start(pid: int) -> str | None:
-    import ctypes
-
-    query_limited = 0x1000
-    library = _kernel32()
-    handle = library.OpenProcess(query_limited, False, pid)
-    if not handle:
-        return None
-    try:
-        created, ended, kernel, user = (ctypes.c_uint64() for _ in range(4))
-        times = (ctypes.byref(each) for each in (created, ended, kernel, user))
-        if not library.GetProcessTimes(ctypes.c_void_p(handle), *times) or ended.value:
-            return None
-        return str(created.value)
-    finally:
-        library.CloseHandle(ctypes.c_void_p(handle))
-
-
-def _windows_memory() -> int | None:
-    import ctypes
-
-    class Counters(ctypes.Structure):
-        _fields_ = (
-            ("size", ctypes.c_uint32),
-            ("page_faults", ctypes.c_uint32),
-            ("peak_working_set", ctypes.c_size_t),
-            ("working_set", ctypes.c_size_t),
-            ("rest", ctypes.c_size_t * 6),
-        )
-
-    library = _kernel32()
-    counters = Counters(size=ctypes.sizeof(Counters))
-    process = ctypes.c_void_p(library.GetCurrentProcess())
-    if not library.K32GetProcessMemoryInfo(process, ctypes.byref(counters), counters.size):
-        return None
-    return int(counters.working_set)
-
-
-def _windows_is_locked(path: Path) -> bool | None:
-    from filelock import FileLock, Timeout
-
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except (OSError, NotImplementedError):
-        return None
-
-
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
@@ -399,9 +284,8 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for name in _NAMES:
-                number = getattr(signal, name, None)
-                if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup
+            for number in _SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:  # ignored under nohup
                     self._before[number] = signal.signal(number, self._handle)
         return self
 

@@ -75,6 +75,16 @@ def test_replace_file_keeps_old_content_without_hard_links(tmp_path: Path) -> No
     assert (path.read_bytes(), keep.read_bytes()) == (b"2", b"1")
 
 
+def test_link_file_gives_a_file_a_second_name_in_place_of_another_file(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"1")
+    two.write_bytes(b"2")
+    for _ in range(2):  # the second time both are names of one file
+        storage.link_file(one, two)
+        assert os.path.samefile(one, two)
+        assert set(os.listdir(tmp_path)) == {"one", "two"}
+
+
 def test_append_line_after_half_written_line_starts_new_line(tmp_path: Path) -> None:
     path = tmp_path / "lines"
     storage.append_line(path, b"one")
@@ -95,7 +105,6 @@ def test_truncate_torn_line_removes_incomplete_last_line(tmp_path: Path, content
     assert path.read_bytes() == expected
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no fcntl")
 @pytest.mark.parametrize("supported", [True, False])
 def test_sync_on_macos_flushes_drive_cache(tmp_path: Path, supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Simulated: records the calls that would be made on macOS, for a file and for its folder."""
@@ -192,7 +201,6 @@ def make_special(path: Path, kind: str) -> None:
             path.mkdir()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
 def test_open_file_refuses_what_is_no_file_without_waiting(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"
@@ -205,7 +213,6 @@ def test_open_file_refuses_what_is_no_file_without_waiting(tmp_path: Path, kind:
         storage.read_json(path)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="makes a pipe")
 @pytest.mark.parametrize("flags", [os.O_WRONLY, os.O_RDWR])
 def test_disk_refuses_to_write_to_what_is_no_file(tmp_path: Path, flags: int) -> None:
     """A pipe that nobody reads takes 64 kB, and then the writer waits."""

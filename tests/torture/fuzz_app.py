@@ -40,7 +40,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.launch import NewRun, launch, start_run
-from charlstm.runs.series import RunSeries
+from charlstm.training.events import Controlled
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import BY_ID
 from charlstm_tui.error_log import log_path
@@ -340,8 +340,7 @@ def look_after(run: Run, told: Told) -> None:
         with contextlib.suppress(CharLSTMError):
             send_command(run, "resume")
     elif status.state in ("stopped", "finished"):
-        log = RunSeries.of(event for event in _events(run))
-        if not any(each.command in ("stop", "finish") for each in log.every_control):
+        if not any(isinstance(each, Controlled) and each.command in ("stop", "finish") for each in _events(run)):
             raise Failure(f"the worker is {status.state}, and nobody told it to")
         launch(run, {"max_steps": (status.planned_steps or 0) + 100_000_000} if status.state == "finished" else None)
         told.resumed += 1

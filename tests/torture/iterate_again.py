@@ -51,9 +51,7 @@ def trained(settings: Settings, kernel: str, cuts: Callable[[], Iterator[int]], 
     """The run, each of its iterators closed after so many events as ``cuts`` gives, the last one exhausted."""
     store, commands = MemoryStore(), ScriptedCommands(COMMANDS)
     plan = make_plan(kernel=kernel, threads=settings.threads)
-    trainer = Trainer(
-        CORPUS, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=lambda seconds: None)
-    )
+    trainer = Trainer(CORPUS, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
     trainer._finish_steps = lambda: 12  # type: ignore[method-assign]
     events: list[Event] = []
 

@@ -69,10 +69,12 @@ from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
 from charlstm.runs.judge import judge
+from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.notes import Notes, change_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
+from charlstm.runs.text import keep_text, open_text
 from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -323,12 +325,24 @@ def requests(place: Path) -> Kind:
         answered("eval", "r", "--part", "validation", "--runs-dir", str(run.path.parent))
         found = run.spec()
         tried(
-            lambda: corpus.reopen_corpus(found.corpus),
+            lambda: open_text(run),
             lambda: Plan.from_dict(found.plan or {}),
             lambda: check_resume(run, {}),
         )
 
     return Kind(run.spec_path, tuple(goods), damage_json_or_bytes, use)
+
+
+def run_texts(place: Path) -> Kind:
+    text = place / "text.txt"
+    text.write_text(TEXT)
+    run = create_new_run(NewRun(corpus.open_corpus(text), Settings(max_steps=9), runs_dir=place / "runs"))
+
+    def use() -> None:
+        assert open_text(run).text() == TEXT
+        keep_text(run, open_text(run))
+
+    return Kind(run.text_path, (run.text_path.read_bytes(),), damage_bytes, use)
 
 
 def sessions(place: Path) -> Kind:
@@ -465,7 +479,6 @@ def cached(place: Path, file: str, damage: Mutation) -> Kind:
             ids, _ = found.encoded_for(other)
             assert np.array_equal(ids, recoded)
             cache.entries()
-            cache.prune_cache([found.fingerprint])
         finally:
             for each, content in whole.items():  # a damaged file may have been mended or removed
                 each.parent.mkdir(exist_ok=True)
@@ -659,12 +672,11 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "commands": control,
     "heartbeat": heartbeats,
     "run.json": requests,
+    "text of a run": run_texts,
     "saved session": sessions,
     "log of a session": session_logs,
     "cache: corpus.json": lambda place: cached(place, "texts/TEXT/corpus.json", damage_json_or_bytes),
     "cache: ids.bin": lambda place: cached(place, "texts/TEXT/ids.bin", damage_bytes),
-    "cache: verified.json": lambda place: cached(place, "texts/TEXT/verified.json", damage_json_or_bytes),
-    "cache: recoded ids": lambda place: cached(place, "texts/TEXT/ids-*.bin", damage_bytes),
     "cache: figures": lambda place: cached(place, "texts/TEXT/figures-*.json", damage_json_or_bytes),
     "cache: sources": lambda place: cached(place, "sources/*.json", damage_json_or_bytes),
     "index of known runs": known_runs,

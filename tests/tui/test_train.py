@@ -777,7 +777,7 @@ async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.M
             await pilot.press("enter")
             await until(pilot, lambda: bool(asked))
     # 1,000 steps took 50 s, so two minutes are 2,400 steps
-    assert asked == [{"max_steps": 3400, "epochs": None}]
+    assert asked == [{"epochs": None, "max_minutes": 2.83}]
 
 
 async def test_m_lengthens_a_run_that_trains_without_a_stop(tmp_path: Path) -> None:
@@ -820,7 +820,7 @@ async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypat
             await until(pilot, lambda: recorded.run.control_path.exists())
             recorded.end("finished")
             await until(pilot, lambda: bool(asked))
-    assert asked == [{"max_steps": 3400, "epochs": None}]
+    assert asked == [{"epochs": None, "max_minutes": 2.83}]
 
 
 @pytest.mark.parametrize("validated", [None, 0.2])
@@ -858,7 +858,7 @@ async def test_more_during_the_final_validation_resumes_the_run_after_it(
             assert not recorded.run.control_path.exists()
             recorded.end("finished")
             await until(pilot, lambda: bool(asked))
-    assert asked == [{"max_steps": 3400, "epochs": None}]
+    assert asked == [{"epochs": None, "max_minutes": 2.83}]
 
 
 async def test_a_run_of_another_machine_is_not_given_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

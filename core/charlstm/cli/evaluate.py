@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from charlstm.generation.scoring import Scores
     from charlstm.model.file import Model
     from charlstm.text.corpus import Corpus
+    from charlstm.text.vocabulary import TextIds
 
 _PARTS = {
     "validation": "the held-out part",
@@ -410,14 +411,13 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
 
     Raises :class:`RunError` for a part that the run does not have, :class:`TextError` for a model without a text.
     """
-    from charlstm.text.corpus import reopen_corpus
+    from charlstm.runs.text import open_text
 
     if name == "demo" or name.endswith(".safetensors"):
         corpus, settings = _built_in_text(name, open_model(name, runs_dir))
     else:
         run = find_run(name, runs_dir)
-        spec = run.spec()
-        name, corpus, settings = run.name, reopen_corpus(spec.corpus), spec.settings
+        name, corpus, settings = run.name, open_text(run), run.spec().settings
     return corpus, _spans_of(part, corpus, settings, name)
 
 
@@ -480,7 +480,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 

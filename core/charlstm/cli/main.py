@@ -74,7 +74,7 @@ _COMMANDS = {
     "config": ("configuration", "Show, create or check the configuration of the app"),
     "doctor": ("doctor", "Show what the machine, the terminal and the folders are like, and what is wrong"),
     "paths": ("texts", "Show the program's folders"),
-    "cache": ("texts", "Show the cache of prepared texts, or remove unused ones"),
+    "cache": ("texts", "Show the cache of prepared texts, or empty it"),
 }
 """Each command: the module of this package that defines it, and its line in `--help`, which thus imports no module."""
 

@@ -388,7 +388,7 @@ def converse(conversation: Conversation) -> None:
 
 def _typed_lines(conversation: Conversation) -> Iterator[str]:
     """Lines from a terminal, with history, editing and completion where the system has readline."""
-    with contextlib.suppress(ImportError):  # Windows
+    with contextlib.suppress(ImportError):
         import readline
 
         readline.set_completer(cast("Callable[[str, int], str | None]", conversation.complete))  # typeshed says a list

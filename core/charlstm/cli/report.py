@@ -202,14 +202,13 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
 
 def _baselines(run: Run) -> list[tuple[str, float]]:
     """Simple models on the held-out text of a run, in words, and their losses; none where its text is gone."""
+    from charlstm.runs.text import open_text
     from charlstm.text.baselines import baseline_words
-    from charlstm.text.corpus import reopen_corpus
     from charlstm.text.statistics import describe
 
-    spec = run.spec()
-    settings = spec.settings
+    settings = run.spec().settings
     try:
-        corpus = reopen_corpus(spec.corpus)
+        corpus = open_text(run)
     except TextError:
         return []
     found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))

@@ -118,24 +118,21 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 @click.argument("action", type=click.Choice(["show", "prune"]), default="show")
 @json_option
 def cache(action: str, as_json: bool) -> None:
-    """Show the cache of prepared texts; `prune` removes those that no run was trained on.
+    """Show the cache of prepared texts; `prune` empties it.
 
-    A removed text is prepared again when it is next opened. Nothing is removed while a run does not say which text it
-    needs, because its run.json cannot be read.
+    A text is prepared again when it is next opened. A run has its text in its own folder.
 
     With --json: {"path", "texts", "bytes"}; of `prune` {"freed"}.
     """
     from charlstm.text.cache import entries, prune_cache, texts_dir
 
     if action == "prune":
-        from charlstm.runs.needed_texts import fingerprints_of_texts
-
-        freed = prune_cache(keep=fingerprints_of_texts())
+        freed = prune_cache()
         pruned: PruneResult = {"freed": freed}
         print_result(as_json, pruned, f"Freed {format_size(freed)} in {texts_dir()}")
         return
     kept = entries()
-    size = sum(entry.bytes for entry in kept)
+    size = sum(kept.values())
     result: CacheResult = {"path": str(texts_dir()), "texts": len(kept), "bytes": size}
     print_result(as_json, result, f"{plural(len(kept), 'prepared text')}, {format_size(size)}, in {texts_dir()}")
 

@@ -307,9 +307,10 @@ def train(
         if preset_name or file.preset:
             where = "--preset" if preset_name else f"`preset` in {settings_file}"
             raise SettingsError(f"--like takes all settings from a run, so there can be no preset: leave out {where}")
-        spec = find_run(like, runs_dir).spec()
+        run = find_run(like, runs_dir)
+        spec = run.spec()
         preset_name, settings = spec.preset, with_given(spec.settings, changes)
-        corpus = _open_text_of_run(like, spec, text, file, val_files)
+        corpus = _open_text_of_run(run, spec, text, file, val_files)
         start_word = start_word or _start_of(like, spec)
     if corpus.validation is not None:
         _check_validation_text(corpus.validation, given_changes)
@@ -480,14 +481,14 @@ def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, 
 
 
 def _open_text_of_run(
-    run: str, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]
+    run: Run, spec: RunSpec, text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]
 ) -> Corpus:
     """Open the text for a new run like ``run``: ``text`` with that run's text options, or without ``text`` its own.
 
     Its own text has to be the one that it was trained on, unchanged, except with other text options or another text to
     validate on: then the sources are read anew.
     """
-    from charlstm.text.corpus import reopen_corpus
+    from charlstm.runs.text import open_text
 
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
     options = text_options_over(replace(used, **file.text_changes))
@@ -496,13 +497,13 @@ def _open_text_of_run(
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
             with ProgressBar() as bar:
-                return reopen_corpus(spec.corpus, progress=bar.update)
+                return open_text(run, progress=bar.update)
         except TextError as error:
-            raise TextError(f"The text of {run} cannot be used again, so name a TEXT ({error})") from None
+            raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None
     sources = spec.corpus.get("sources", ())
     validation = list(val_files or spec.validation_sources)
     if "-" in (*sources, *validation):
-        raise TextError(f"The text of {run} came from standard input and cannot be read again: name a TEXT")
+        raise TextError(f"The text of {run.name} came from standard input and cannot be read again: name a TEXT")
     return load_corpus(tuple(sources), options, validation or None)
 
 

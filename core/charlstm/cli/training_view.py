@@ -24,6 +24,7 @@ from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
     Controlled,
+    Decided,
     Event,
     Failed,
     Finished,
@@ -238,8 +239,8 @@ def milestone(event: Event) -> str | None:
         case Sampled():
             width = min(SAMPLE_WIDTH, terminal_width() - len(at) - 1)
             return f"{at}{truncate(visible(event.prime + event.text, keep=''), width)}"
-        case Controlled(command="threads"):
-            return None  # that is the machine's affair, and comes often on a busy one
+        case Decided() if event.steps_left is not None:
+            return f"{at}{plural(event.steps_left, 'step')} left, to keep the time limit"
         case Controlled():
             return f"{at}{_control_words(event)}"
         case Paused():
@@ -267,11 +268,9 @@ def milestone(event: Event) -> str | None:
 
 
 def _control_words(event: Controlled) -> str:
-    """A command that the run carries out, or the time limit's change of the end, in words."""
+    """A command that the run carries out, in words."""
     value = 0.0 if event.value is None else event.value
     match event.command:
-        case "replan":
-            return f"{plural(round(value), 'step')} left, to keep the time limit"
         case "finish":
             return f"finishing: the learning rate falls to zero in {plural(round(value), 'step')}"
         case "more":

@@ -7,21 +7,18 @@ run. ``training.estimate`` stores them for the next run; ``training.plan`` compu
 from __future__ import annotations
 
 import itertools
-import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from charlstm import system
-from charlstm.engine import devices
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.kernels import KernelChoice, candidates, choose_kernel
+from charlstm.engine.kernels import candidates, choose_kernel
 from charlstm.engine.network import CharLSTM, extend_vocabulary
 from charlstm.engine.train_step import TrainStep
 from charlstm.text.batches import Batches, TrainingText
@@ -50,14 +47,8 @@ since torch's threads wait for each other after every operation."""
 WARM_UP = 2
 """Steps before those that are timed: they allocate memory, and TorchScript optimises its loops."""
 
-UNLIKE = 1.5
-"""A step that takes longer or shorter than measured by this factor means that the measurement was wrong."""
-
 MOST_STEPS = 1000
 """Steps of a measurement, at most."""
-
-MUCH_FASTER = 1.25
-"""A run restarts, which costs its first seconds, only for a kernel that is faster by more than this factor."""
 
 
 def measure_and_plan(
@@ -66,12 +57,11 @@ def measure_and_plan(
     ranks: Ranks = SINGLE_PROCESS,
     *,
     worked: Callable[[], float],
-    kernel: str | None = None,
 ) -> Plan:
     """Measure the speed of a training step here and derive the plan of a run from it.
 
-    ``worked`` returns the seconds of ``max_minutes`` that are used up; it is called after the measurement. Without
-    ``kernel``, the one that was the fastest when such a run was last measured here is taken, else all are compared.
+    ``worked`` returns the seconds of ``max_minutes`` that are used up; it is called after the measurement. The kernel
+    that was the fastest when such a run was last measured here is taken, else all are compared.
 
     Raises :class:`~charlstm.errors.SettingsError` for a device that is not there, when the settings set no end, or when
     there are more ``ranks`` than rows to share.
@@ -80,8 +70,7 @@ def measure_and_plan(
     rows, length = fit_batch(settings, text.train_targets)
     device = choose_device(settings.device)
     known = find_speed(settings, vocab_size, rows, length) if ranks.world_size == 1 else None
-    if kernel is None and known is not None and known.kernel in candidates(settings, device):
-        kernel = known.kernel
+    kernel = known.kernel if known is not None and known.kernel in candidates(settings, device) else None
     measured = measure(settings, vocab_size, device, rows, length, ranks, kernel)
     plan = make_plan(
         settings,
@@ -142,7 +131,7 @@ def initial_network(settings: Settings, vocabulary: Vocabulary, start_from: Mode
     return CharLSTM(len(vocabulary), settings.hidden_size, settings.num_layers, init=settings.init, generator=generator)
 
 
-def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> KernelChoice:
+def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: Ranks = SINGLE_PROCESS) -> str:
     """Measure which of the kernels that ``settings`` allow is the fastest for steps of ``plan`` on its device. With a
     single one nothing is measured. torch's number of threads is restored."""
     rows = ranks.rows(plan.batch_size)
@@ -152,38 +141,15 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
         device = torch.device(plan.device)
         names = candidates(settings, device)
         if len(names) == 1:
-            return KernelChoice(names[0])
+            return names[0]
         network = _random_network(settings, vocab_size, device)
         deadline = time.perf_counter() + MOST_SECONDS
-        return choose_kernel(names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET, deadline=deadline)
+        choice = choose_kernel(
+            names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET, deadline=deadline
+        )
+        return choice.name
     finally:
         torch.set_num_threads(before)
-
-
-@dataclass(frozen=True, slots=True)
-class FasterKernel:
-    """A kernel that is ``factor`` times as fast as the one in use."""
-
-    name: str
-    factor: float
-
-
-def find_faster_kernel(
-    settings: Settings, vocab_size: int, plan: Plan, step_seconds: float, ranks: Ranks = SINGLE_PROCESS
-) -> FasterKernel | None:
-    """A kernel that is much faster than that of ``plan``, or ``None``. ``step_seconds``: seconds per training step.
-
-    The kernels are measured again only where the choice at the start may have been wrong: when it was a kernel that is
-    seldom the fastest, or when training is not as fast as was measured then.
-    """
-    usual = candidates(settings, torch.device(plan.device))[0]
-    if plan.kernel == usual and 1 / UNLIKE < step_seconds / plan.seconds_per_step < UNLIKE:
-        return None
-    choice = choose_kernel_here(settings, vocab_size, plan, ranks)
-    if choice.name == plan.kernel or plan.kernel not in choice.measured:
-        return None
-    factor = choice.measured[choice.name] / choice.measured[plan.kernel]
-    return FasterKernel(choice.name, factor) if factor > MUCH_FASTER else None
 
 
 def _random_network(settings: Settings, vocab_size: int, device: torch.device) -> CharLSTM:
@@ -237,10 +203,8 @@ def measure(
     torch.set_num_threads(threads)
     timed = seconds[threads] or seconds[search.chosen]
     # The fastest step, because other work on the machine only ever makes steps slower. A plan that is too optimistic is
-    # corrected after some seconds; one measured in a busy moment could end after a single step. On a card, a time is
-    # from the end of one queued step to that of the next: where one is late, the next is short, so the median counts.
-    typical = statistics.median if devices.queues_work(device) else min
-    return MeasuredSpeed(kernel, typical(timed[1:] or timed), batch_size * seq_length, threads, crowded)
+    # corrected after some seconds; one measured in a busy moment could end after a single step.
+    return MeasuredSpeed(kernel, min(timed[1:] or timed), batch_size * seq_length, threads, crowded)
 
 
 def _was_crowded(before: system.ProcessorTimes | None) -> bool:

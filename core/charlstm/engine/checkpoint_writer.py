@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING
 
 from charlstm.training.events import AnyEvent, Checkpointed
@@ -33,11 +34,18 @@ class CheckpointWriter:
         self._done: list[AnyEvent] = []
         self._running: Future[None] | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self.failing = False
+        """Whether the last write that ended failed."""
 
     @property
     def has_store(self) -> bool:
         """Whether there is a store. Without one, no copies for it have to be made."""
         return self._store is not None
+
+    @property
+    def idle(self) -> bool:
+        """Whether all that was queued is written."""
+        return not self._jobs
 
     @property
     def full(self) -> bool:
@@ -67,19 +75,21 @@ class CheckpointWriter:
         if (store := self._store) is not None:
             self._jobs.append((lambda: write(store), done))
 
-    def collect(self, *, wait: bool = False) -> list[AnyEvent]:
-        """Return the events of finished writes, and start the next write if none runs.
-
-        With ``wait``, return only when all queued writes are finished. Raises what a write raised; the next call tries
-        that write again.
-        """
+    def collect(self, seconds: float = 0.0) -> list[AnyEvent]:
+        """Start the next write if none runs, wait up to ``seconds`` until all are done, and return the events of those
+        that are. Raises what a write raised; the next call tries that write again."""
+        deadline = time.monotonic() + seconds
         while self._jobs:
             if self._running is None:
                 self._thread = self._thread or ThreadPoolExecutor(1, "checkpoint writer")
                 self._running = self._thread.submit(self._jobs[0][0])
-            if not wait and not self._running.done():
+            left = deadline - time.monotonic()
+            if left > 0:
+                wait((self._running,), left)
+            if not self._running.done():
                 break
             running, self._running = self._running, None
+            self.failing = running.exception() is not None
             running.result()
             _, event = self._jobs.popleft()
             if event is not None:

@@ -1,4 +1,4 @@
-"""Choose the device to train on, and exchange numbers with a graphics card without waiting for it."""
+"""Choose the device to train on, and send numbers to a graphics card without waiting for it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,8 @@ def choose_device(name: str) -> torch.device:
 
 
 def queues_work(device: torch.device) -> bool:
-    """Whether a training step on ``device`` is only queued there, and its loss is read a step later.
-
-    To read a number from a card is to wait until it has done everything that was queued before. It would then have
-    nothing to do while the processor prepares the next operations. MPS queues work too, but steps wait for it: what
-    leaves out an update there, after a loss that is not finite, is torch's fused optimiser, which is not used on MPS.
-    """
+    """Whether copies to ``device`` and random numbers there are queued, so that the processor prepares what comes next
+    meanwhile. MPS queues work too; there nothing relies on it."""
     return device.type not in ("cpu", "mps")
 
 
@@ -56,26 +52,6 @@ def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
 def random_generator(device: torch.device) -> torch.Generator:
     """A generator of random numbers on ``device`` if it is a card, else on the processor."""
     return torch.Generator(device if device.type == "cuda" else "cpu")
-
-
-class LateNumbers:
-    """Numbers from a card, which are copied to the processor's memory as soon as they are computed.
-
-    Nothing waits for them until :meth:`read`, and that does not wait for what is queued after them.
-    """
-
-    def __init__(self, numbers: Tensor) -> None:
-        self._here = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
-        self._here.copy_(numbers, non_blocking=True)
-        # A thread that waits for a blocking event sleeps; else it would keep a core busy.
-        self._copied = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
-        self._copied.record(torch.cuda.current_stream(numbers.device))
-
-    def read(self) -> list[float]:
-        """Wait for the numbers, and return them."""
-        self._copied.synchronize()
-        numbers: list[float] = self._here.tolist()
-        return numbers
 
 
 def wait_for(device: torch.device) -> None:

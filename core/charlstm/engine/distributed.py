@@ -118,14 +118,9 @@ class Ranks:
     def broadcast_state(self, tensors: Mapping[str, npt.NDArray[Any]]) -> None:
         """Make the other ranks load the exact training state ``tensors``."""
 
-    def all_reduce_gradients(
-        self, parameters: Sequence[nn.Parameter], nats: float | Tensor, count: int, total: int
-    ) -> float | Tensor:
+    def all_reduce_gradients(self, parameters: Sequence[nn.Parameter], nats: float, count: int, total: int) -> float:
         """Turn gradients of the mean over this rank's ``count`` targets into those of the mean over all ``total``.
-
-        ``nats`` is this rank's summed loss; returns the sum over all ranks. On a card both are tensors, and nothing
-        waits for the card.
-        """
+        ``nats`` is this rank's summed loss; returns the sum over all ranks."""
         return nats
 
     def gather_state(self, state: LSTMState, batch_size: int) -> LSTMState:
@@ -233,26 +228,20 @@ class ProcessGroup(Ranks):
         shared = ("network.", "optimizer.", "state.")
         self._send(LoadState({name: array for name, array in tensors.items() if name.startswith(shared)}))
 
-    def all_reduce_gradients(
-        self, parameters: Sequence[nn.Parameter], nats: float | Tensor, count: int, total: int
-    ) -> float | Tensor:
+    def all_reduce_gradients(self, parameters: Sequence[nn.Parameter], nats: float, count: int, total: int) -> float:
         """See :class:`Ranks`. The losses go first, between the processors: that small collective notices a lost rank
-        before anything waits on a graphics card. Then all gradients go as one tensor. Losses that are on a card go with
-        the gradients, and the small collective without them."""
-        summed = self.all_reduce_loss(0.0 if isinstance(nats, Tensor) else nats)
+        before anything waits on a graphics card. Then all gradients go as one tensor."""
+        summed = self.all_reduce_loss(nats)
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in parameters]
         flat = torch.cat([gradient.flatten() for gradient in gradients]).mul_(count / max(total, 1))
-        if isinstance(nats, Tensor):
-            flat = torch.cat([flat, nats.view(1)])
         reduced = flat if flat.device.type in ("cpu", "cuda") else flat.cpu()
         with self._rank_loss_as_run_error():
             dist.all_reduce(reduced)
         reduced = reduced.to(flat.device)
-        elements = sum(each.numel() for each in parameters)
-        pieces = torch.split(reduced[:elements], [each.numel() for each in parameters])
+        pieces = torch.split(reduced, [each.numel() for each in parameters])
         for parameter, piece in zip(parameters, pieces, strict=True):
             parameter.grad = piece.view_as(parameter)
-        return reduced[elements] if isinstance(nats, Tensor) else summed
+        return summed
 
     def all_reduce_loss(self, nats: float = 0.0) -> float:
         """The sum of the ranks' ``nats``; updates ``stop_requested`` on the way."""

@@ -12,10 +12,8 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -24,6 +22,7 @@ from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
+from charlstm.text.vocabulary import TextIds
 
 PRIMING = 200
 """Characters that a slice of an estimate reads before its first target. The exact loss needs more, and how many depends
@@ -123,7 +122,7 @@ class Piece:
 
 def evaluate(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     spans: Sequence[tuple[int, int]],
     limit: int | None = None,
     *,
@@ -169,7 +168,7 @@ def evaluate(
 
 def best_logit_factor(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     spans: Sequence[tuple[int, int]],
     limit: int,
     *,
@@ -251,7 +250,7 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
 
 def _read_in_order(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     pieces: Sequence[Piece],
     before: Tensor,
     count_targets: Callable[[int], None],
@@ -304,7 +303,7 @@ def _read_in_order(
 
 def _read(
     network: CharLSTM,
-    ids: npt.NDArray[Any],
+    ids: TextIds,
     rows: Sequence[Row],
     count_targets: Callable[[int], None],
     losses: Callable[[Tensor, Tensor], Tensor] | None = None,

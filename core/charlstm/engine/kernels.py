@@ -56,8 +56,6 @@ class NNKernel:
     (``aten/src/ATen/cudnn/AutocastRNN.cpp`` in torch), and most gradients of a mean over thousands of characters are
     too small for float16. A copy of the weights in bfloat16 is not used either: whether torch gives it to cuDNN or
     computes it step by step, which is slow, depends on the version of torch, and nobody has measured it on a card.
-
-    A step on a card is only queued: nothing in it waits for the card (``devices.queues_work``).
     """
 
     name = "nn"
@@ -86,7 +84,7 @@ class NNKernel:
         flat = network.fc(hidden).flatten(0, 1)
         loss = functional.cross_entropy(flat, targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
         (loss / max(count, 1)).backward()  # type: ignore[no-untyped-call]
-        nats = loss.detach() if devices.queues_work(device) else loss.item()
+        nats = loss.item()
         return StepResult(nats, count, (new_state[0].detach(), new_state[1].detach()))
 
     def _layers(self, inputs: Tensor, state: LSTMState, masks: Masks) -> tuple[Tensor, LSTMState]:

@@ -97,11 +97,8 @@ def multiplier(mask: Tensor, dtype: torch.dtype, scale: float = 1.0) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character.
+    """A step's loss in nats, summed over its ``count`` targets, and the state after its last character."""
 
-    Where work is queued (``devices.queues_work``), the loss is a tensor on the device that nobody has waited for.
-    """
-
-    nats: float | Tensor
+    nats: float
     count: int
     state: LSTMState

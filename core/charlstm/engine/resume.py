@@ -1,8 +1,7 @@
-"""Continue a run from its exact state: apply changed settings, repeat logged commands, compare the environments."""
+"""Continue a run from its exact state: apply changed settings, compare the environments."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +16,10 @@ from charlstm.system import cpu_count
 from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
-from charlstm.training.events import Controlled, Resumed
+from charlstm.training.events import Resumed
 from charlstm.training.plan import Plan, later_end, limit_at, spread_validations, usual_intervals
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import Amendment, LearningRate, commands_to_repeat
+from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
 from charlstm.training.state import TrainingState
 
@@ -48,16 +47,14 @@ class ResumePlan:
     progress: Progress
     plan: Plan
     schedule: LearningRate
-    replay: Mapping[int, Sequence[Controlled]]
-    """Commands that were handled after the state was saved, by their step: they are repeated there."""
     event: Resumed
+    changes_course: bool
+    """Whether the run goes on in another way than the state says: with changed settings, or on another device, with
+    another kernel or number of threads. A state that names it is saved before the first step."""
 
 
-def continue_run(
-    corpus: Corpus, settings: Settings, state: TrainingState, log: Sequence[Controlled], ranks: Ranks
-) -> ResumePlan:
-    """Continue the run that saved ``state``, with ``settings``, which may differ from those requested before. ``log``
-    has all ``control`` events of the run, oldest first.
+def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks: Ranks) -> ResumePlan:
+    """Continue the run that saved ``state``, with ``settings``, which may differ from those requested before.
 
     Raises :class:`SettingsError` for a setting that cannot be changed, :class:`TextError` for another text and
     :class:`ModelError` for a state that lacks something.
@@ -97,10 +94,10 @@ def continue_run(
             limit=_limit(now, plan, new_schedule, changes),
             max_minutes=now.max_minutes,
         )
-        replay = commands_to_repeat(log, state.step, schedule, changes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError("The training state lacks what a resume needs: resume from the one before it") from error
-    return ResumePlan(settings, now, text, state, progress, plan, new_schedule, replay, event)
+    changes_course = bool(changes) or plan != saved_plan
+    return ResumePlan(settings, now, text, state, progress, plan, new_schedule, event, changes_course)
 
 
 def _limit(settings: Settings, plan: Plan, schedule: LearningRate, changes: dict[str, Any]) -> str:
@@ -150,7 +147,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
         choose_device(plan.device)
     except SettingsError:
         plan = replace(plan, device=choose_device("auto").type)
-    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks).name)
+    return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
 
 
 def with_current_kernel_name(plan: Plan) -> Plan:

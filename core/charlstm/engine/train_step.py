@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from charlstm.engine import devices
-from charlstm.engine.devices import LateNumbers
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
 from charlstm.engine.kernels import make_kernel
 from charlstm.engine.masks import draw_masks
@@ -34,11 +33,9 @@ AnOptimizer = TypeVar("AnOptimizer", bound=torch.optim.Optimizer)
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
-    """The loss of step ``step`` at learning rate ``rate``, summed over its ``count`` targets in nats, and the norm of
-    the gradient before clipping. If either is not finite, the step did not change the weights."""
+    """The loss of a step, summed over its ``count`` targets in nats, and the norm of the gradient before clipping. If
+    either is not finite, the step did not change the weights."""
 
-    step: int
-    rate: float
     nats: float
     count: int
     grad_norm: float
@@ -49,27 +46,10 @@ class StepOutcome:
         return math.isfinite(self.nats) and math.isfinite(self.grad_norm)
 
 
-@dataclass(frozen=True, slots=True)
-class _QueuedStep:
-    """A step that was queued on a card. ``figures``: its loss and the norm of its gradient."""
-
-    step: int
-    rate: float
-    count: int
-    figures: LateNumbers
-
-    def outcome(self) -> StepOutcome:
-        """Wait for the card to complete this step, though not those after it."""
-        nats, norm = self.figures.read()
-        return StepOutcome(self.step, self.rate, nats, self.count, norm)
-
-
 class TrainStep:
     """The network with what changes at each step: weights, optimiser, moving average and the carried LSTM state.
 
-    ``network`` is on its device. On a graphics card a step is only queued. Its outcome is read after the next step has
-    been queued, so that the card always has something to do; :meth:`finish` reads it at once. With several ``ranks``
-    each has a training step for its own rows of every batch.
+    ``network`` is on its device. With several ``ranks`` each has a training step for its own rows of every batch.
     """
 
     def __init__(
@@ -93,7 +73,6 @@ class TrainStep:
         self._mask_device = device if devices.queues_work(device) else None
         # Masks for a card are drawn there: drawing and copying them would take longer than the step.
         self._mask_generator = self._generator if self._mask_device is None else devices.random_generator(device)
-        self._queued: _QueuedStep | None = None
         self._state = network.zero_state(self._rows.stop - self._rows.start)
 
     @property
@@ -102,11 +81,7 @@ class TrainStep:
         return self.network if self.average is None else self.average
 
     def step(self, step: int, rate: float) -> StepOutcome:
-        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average.
-
-        On a card this queues the step and returns the outcome of the step before, after waiting for that; without a
-        step before, an outcome without targets. One that is not finite is returned again and again.
-        """
+        """Take step ``step`` (from 0) at learning rate ``rate``: forward and backward, clip, update, average."""
         batch = self._batches.batch(step)
         self._ranks.broadcast_step(step, rate, batch)
         return self.step_on_batch(step, rate, batch)
@@ -142,39 +117,9 @@ class TrainStep:
         count = batch.chars
         nats = self._ranks.all_reduce_gradients(self._parameters, result.nats, result.count, count)
         norm = nn.utils.clip_grad_norm_(self._parameters, settings.clip or math.inf)
-        if isinstance(nats, Tensor):
-            return self._queue_update(step, rate, count, torch.stack([nats, norm]))
-        outcome = StepOutcome(step, rate, nats, count, norm.item())
+        outcome = StepOutcome(nats, count, norm.item())
         if outcome.finite:
             self._update(step, rate)
-        return outcome
-
-    def _queue_update(self, step: int, rate: float, count: int, figures: Tensor) -> StepOutcome:
-        """Queue the update of a step with these ``figures``, loss and norm, and return the outcome of the step before.
-
-        The card itself leaves out an update after a loss or gradient that is not finite: torch's fused optimisers read
-        ``found_inf`` there, which is how ``torch.amp.GradScaler`` uses them. The moving average still goes a step
-        towards the weights, which are finite; such a run ends, and its average is not saved.
-        """
-        found_inf = figures.isfinite().all().logical_not().float()
-        self._optimizer.found_inf = found_inf  # type: ignore[attr-defined]
-        self._update(step, rate)
-        before, self._queued = self._queued, _QueuedStep(step, rate, count, LateNumbers(figures))
-        if before is None:
-            return StepOutcome(step, rate, 0.0, 0, 0.0)
-        outcome = before.outcome()
-        if not outcome.finite:
-            self._queued = before
-        return outcome
-
-    def finish(self) -> StepOutcome | None:
-        """Wait for the last step if it is queued, and return its outcome, else None. One that is not finite is returned
-        again and again."""
-        if self._queued is None:
-            return None
-        outcome = self._queued.outcome()
-        if outcome.finite:
-            self._queued = None
         return outcome
 
     def _update(self, step: int, rate: float) -> None:

@@ -1,7 +1,13 @@
-"""Train a network: the training loop, which yields events.
+"""Train a network: a trainer that does one thing at a time, and says as events what it did.
 
-The loop is :meth:`Trainer._take_steps`; the methods that it calls are below it, by topic. This module writes no files
-and prints nothing: it reports everything as events, and passes checkpoints to a
+:meth:`Trainer.advance` is the loop: it decides what comes next, and the methods that it calls are below it, by topic.
+Where a trainer is in its run lies in its attributes alone, so between two calls its state is exact.
+
+What changes the course of a run (the learning rate, the end, the number of threads) acts only once a state that names
+it is on disk: see :class:`_Change`. So a resume needs the last state and nothing of what came after it. The one
+exception is the clock of ``max_minutes``, which moves the end at once.
+
+This module writes no files and prints nothing: checkpoints go to a
 :class:`~charlstm.training.hooks.CheckpointStore`. Elsewhere are a single step (``train_step``), the learning rate of
 each step (``training.schedule``), how often to log and validate (``training.plan``), and how to continue a run of an
 earlier process (``resume``).
@@ -10,36 +16,32 @@ earlier process (``resume``).
 from __future__ import annotations
 
 import contextlib
-import itertools
+import enum
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeVar
 
 import torch
 
 from charlstm import arguments, storage
 from charlstm.engine import resume
-from charlstm.engine.benchmark import (
-    FasterKernel,
-    find_faster_kernel,
-    initial_network,
-    measure_and_plan,
-    threads_to_try,
-)
+from charlstm.engine.benchmark import initial_network, measure_and_plan, threads_to_try
 from charlstm.engine.checkpoint_writer import CheckpointWriter
 from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import SINGLE_PROCESS, Ranks
-from charlstm.engine.evaluation import Evaluation, best_logit_factor, evaluate
-from charlstm.engine.event_stream import EventStream
+from charlstm.engine.evaluation import evaluate
+from charlstm.engine.final_validation import validate_best
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
-from charlstm.engine.train_step import StepOutcome, TrainStep
+from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
+from charlstm.system import DeferredInterrupt
 from charlstm.text.batches import Batches, TrainingText, trained_texts
 from charlstm.text.corpus import Corpus
 from charlstm.text.passages import Passages, joined, passages_in
@@ -49,6 +51,7 @@ from charlstm.training.commands import Command, CommandQueue
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
+    Decided,
     Finished,
     Paused,
     Resumed,
@@ -58,23 +61,20 @@ from charlstm.training.events import (
     Validated,
     Warned,
 )
-from charlstm.training.hooks import NO_HOOKS, NOTHING_LOGGED, CheckpointStore, Hooks, LoggedRun
+from charlstm.training.hooks import NO_HOOKS, CheckpointStore, Hooks
 from charlstm.training.plan import (
-    CALIBRATION_CHARS,
     MOST_START_SHARE,
     VALIDATION_SPEED,
     Plan,
     final_chars,
-    final_seconds,
     fit_batch,
     limit_at,
-    planned_final,
     spread_validations,
     with_added_minutes,
 )
 from charlstm.training.progress import Progress
 from charlstm.training.progress_line import ProgressLine
-from charlstm.training.schedule import Amendment, Kind, LearningRate, commands_to_repeat
+from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import held_out_read, text_warnings
@@ -85,20 +85,12 @@ from charlstm.training.verdict import Diverged
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
 
-CHECK_KERNEL_SECONDS = 3.0
-"""Seconds of training after which the choice of the kernel is checked."""
-
-WORTH_CHECKING = 20.0
-"""Seconds of training that have to be left, else the check would take more time than a faster kernel saves."""
-
-PAUSE_SECONDS = 0.1
-"""Seconds between two polls for commands during a pause."""
+WAIT_SECONDS = 0.1
+"""The longest wait of one :meth:`Trainer.advance`: for a command during a pause, or for a write that has to be on disk
+before training goes on."""
 
 DISK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a full disk."""
-
-_AMENDMENTS: Mapping[str, Kind] = {"set-lr": "set-lr", "finish": "finish", "more": "replan"}
-"""How the commands that change the schedule amend it."""
 
 READ_BEFORE = ("read_share", "read_by")
 """What the info of a model, the state and the events say of :attr:`Trainer.read_before`."""
@@ -109,8 +101,32 @@ MUCH_RARER = 1.5
 _T = TypeVar("_T")
 
 
-class _ValidationTooSlow(Exception):
-    """The final validation takes longer than it may."""
+class _Phase(enum.Enum):
+    """What a trainer does: a new run is planned and built, a continued one loaded; at the end the best model is
+    validated on all held-out text, and the last state saved."""
+
+    PLAN = enum.auto()
+    BUILD = enum.auto()
+    LOAD = enum.auto()
+    TRAIN = enum.auto()
+    VALIDATE = enum.auto()
+    SAVE = enum.auto()
+    FINISH = enum.auto()
+    OVER = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of the course of a run, which acts once a state that names it is on disk: then no resume forgets it, and
+    none has to repeat it. No step is taken until then."""
+
+    event: Controlled | Decided
+    settings: Settings
+    plan: Plan
+    schedule: LearningRate
+    saved: bool = False
+    """Whether the state that names it has been queued."""
+    since: float = field(default_factory=time.perf_counter)
 
 
 class _StopRequested(Exception):
@@ -122,13 +138,6 @@ class _StopRequested(Exception):
 
 class _InterruptRequested(Exception):
     """An interrupt arrived during the final validation."""
-
-
-class _NotFinite(Exception):
-    """The loss of a step, or its gradient, is not finite."""
-
-    def __init__(self, outcome: StepOutcome) -> None:
-        self.outcome = outcome
 
 
 class Trainer:
@@ -149,31 +158,33 @@ class Trainer:
         spent: float = 0.0,
         store: CheckpointStore | None = None,
         hooks: Hooks = NO_HOOKS,
-        logged: LoggedRun = NOTHING_LOGGED,
         info: Mapping[str, Any] | None = None,
         ranks: Ranks = SINGLE_PROCESS,
+        logged_until: int = 0,
         continuation: ResumePlan | None = None,
     ) -> None:
         """A run on ``corpus``.
 
         ``start_from`` gives the first weights and the size of the network: a model, or what
         :func:`charlstm.load_model` takes; characters that it lacks are added. Without it they are random.
-        ``plan`` is the stored plan of a run that was killed before its first checkpoint, and ``logged`` its log, whose
-        commands are repeated as by :meth:`resume`. ``spent`` seconds of ``max_minutes`` were used up before, to start
-        the process. ``store`` and ``hooks`` are described in ``training.hooks``. ``info`` goes into every model that is
-        saved; its ``lineage``, with the texts that ``start_from`` had learnt, is part of the state too. ``ranks`` are
-        the processes that share each batch; this is rank 0. ``continuation`` is for :meth:`resume`.
+        ``plan`` is the stored plan of a run that was killed before its first checkpoint. ``spent`` seconds of
+        ``max_minutes`` were used up before, to start the process. ``store`` and ``hooks`` are described in
+        ``training.hooks``. ``info`` goes into every model that is saved; its ``lineage``, with the texts that
+        ``start_from`` had learnt, is part of the state too. ``ranks`` are the processes that share each batch; this is
+        rank 0. ``logged_until`` is the last step that an earlier process has logged: up to there the number of threads
+        stays, so that the same figures are logged again. ``continuation`` is for :meth:`resume`.
 
         Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
         is not what it has to be.
         """
-        _check_run(corpus, settings, logged)
+        _check_run(corpus, settings)
         start_from = None if start_from is None else given_model(start_from)
         arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
         arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
         arguments.instance("hooks", hooks, Hooks, "Hooks", error=RunError)
         arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
         spent = arguments.number("spent", spent, 0, error=RunError)
+        self._logged_until = arguments.whole("logged_until", logged_until, 0, error=RunError)
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -200,42 +211,39 @@ class Trainer:
             found = held_out_read(self._text, self._own_passages, start_from, self._start_name)
             info |= dict(zip(READ_BEFORE, found, strict=True))
         self.progress = Progress(work_seconds=spent) if continuation is None else continuation.progress
-        self._plan = None if continuation is None else continuation.plan
+        self.paused = False
+        self._phase = _Phase.PLAN if continuation is None else _Phase.LOAD
+        self._plan = plan if continuation is None else continuation.plan
         self._schedule = None if continuation is None else continuation.schedule
-        self._train_step_or_none: TrainStep | None = None
-        self._best: Weights | None = None
-        self._finished: Finished | None = None
-
         self._continuation = continuation
         self._start_from = start_from
-        self._stored_plan = plan
-        self._kernel_is_final = plan is not None or continuation is not None
+        self._train_step_or_none: TrainStep | None = None
+        self._best: Weights | None = None
+        self._end_reason = ""
+        self._finished: Finished | None = None
 
         self._info = info
         self._hooks = hooks
-        repeated = continuation.replay if continuation is not None else commands_to_repeat(logged.controls)
-        if ranks.world_size > 1:  # they share the cores; only a single process logs numbers, for all cores
-            repeated = {
-                step: [event for event in events if event.command != "threads"] for step, events in repeated.items()
-            }
-        self._commands = CommandQueue(hooks.commands, repeated)
-        chosen = (step for step, events in repeated.items() if any(event.command == "threads" for event in events))
-        self._threads_are_logged_until = max(logged.step, *chosen, 0)
+        self._commands = CommandQueue(hooks.commands)
+        self._change: _Change | None = None
+        self._last_step: tuple[float, float] | None = None
+        """Seconds, and seconds of processor time, of the step before; ``None`` when another process took it."""
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
+        self._must_wait = False
+        """Whether all that is queued has to be on disk before training goes on."""
+        self._disk_trouble = False
+        """Whether the disk takes nothing, and this was said."""
         self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
-        self._between_steps = False
-        """Whether all that belongs to the steps so far is done, such as validations, so that the state is exact."""
-
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
         """Seconds for a character of the last validation."""
-        self._final_start, self._final_allowed = 0.0, math.inf
-        self._fastest_step = math.inf
-        self._stream = EventStream(
-            self._train_loop(), self._clock, lambda: self.progress.step, self._checkpoint_writer.close
-        )
+
+        self._pending: deque[AnyEvent] = deque()
+        """Events that no iterator has yielded yet."""
+        self._iterating = self._working = self._broken = False
+        self._interrupt = DeferredInterrupt()
 
     @classmethod
     def resume(
@@ -246,30 +254,29 @@ class Trainer:
         *,
         store: CheckpointStore | None = None,
         hooks: Hooks = NO_HOOKS,
-        logged: LoggedRun = NOTHING_LOGGED,
         info: Mapping[str, Any] | None = None,
         ranks: Ranks = SINGLE_PROCESS,
+        logged_until: int = 0,
     ) -> Self:
         """Continue the run that saved ``state``, on the same ``corpus``.
 
-        ``settings`` are those requested for the run, perhaps with changes. From its log, ``logged``, changes of the
-        learning rate, of the end and of the number of threads that came after ``state`` are repeated at their steps;
-        pauses and stops are not.
+        ``settings`` are those requested for the run, perhaps with changes. The other arguments are those of a new
+        trainer. What was decided after ``state`` was saved had not acted yet.
 
         Raises :class:`SettingsError` for a setting that cannot be changed, :class:`ModelError` for a state that does
         not fit, :class:`TextError` for another text.
         """
-        _check_run(corpus, settings, logged)
+        _check_run(corpus, settings)
         arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
-        continuation = resume.continue_run(corpus, settings, state, logged.controls, ranks)
+        continuation = resume.continue_run(corpus, settings, state, ranks)
         return cls(
             corpus,
             settings,
             store=store,
             hooks=hooks,
-            logged=logged,
             info=info,
             ranks=ranks,
+            logged_until=logged_until,
             continuation=continuation,
         )
 
@@ -301,8 +308,7 @@ class Trainer:
 
     def events(self) -> Generator[AnyEvent]:
         """Train, and yield what happens. The first event is ``started`` or ``resumed`` (or, when the disk is full,
-        ``paused``), the last one is ``finished``. A second ``started``, at step 0, means that training restarted with a
-        faster kernel.
+        ``paused``), the last one is ``finished``.
 
         Training advances only when the next event is requested. The iterator may be closed after any event: the write
         that is running completes, and others stay in the queue. The next call of this method then continues with the
@@ -315,7 +321,37 @@ class Trainer:
         uses torch's global random generator. Raises :class:`RunError` while another iterator of this trainer is in use,
         and after an exception (such as a second interrupt) has ended training within a step.
         """
-        return self._stream.iterate()
+        if self._iterating:
+            raise RunError("This trainer is already being iterated: continue with that iterator, or close it first")
+        self._iterating = True
+        try:
+            while self._pending or not self.over:
+                if not self._pending:
+                    self._advance_to_event()
+                    continue
+                try:
+                    yield self._pending[0]
+                finally:  # not before, so that no event is lost when an interrupt comes in between
+                    self._pending.popleft()
+        finally:
+            self._iterating = False
+            self._checkpoint_writer.close()
+
+    def advance(self) -> list[AnyEvent]:
+        """Do one thing and return what happened, which may be nothing: take a step, validate, carry out a command, wait
+        a moment for the disk or, during a pause, for a command.
+
+        All that it did is done when it returns, so :meth:`state` is exact between two calls. An exception out of it
+        ends training, as weights may be half changed. Raises :class:`RunError` after that, and during another call.
+        """
+        with self._work():
+            return self._advance()
+
+    @property
+    def over(self) -> bool:
+        """Whether training is over, and the last event was returned by :meth:`advance` or is the next of
+        :meth:`events`."""
+        return self._phase is _Phase.OVER
 
     def stop(self) -> None:
         """Stop between two steps, with a checkpoint, as the command ``stop`` does. May be called from any thread.
@@ -364,33 +400,29 @@ class Trainer:
     def state(self) -> TrainingState:
         """All that :meth:`resume` needs to continue exactly from here.
 
-        Between a step and the end of its validation there is no such state: training goes on to that end first, and its
-        events come with the next ones. Raises :class:`RunError` before the first event, during a step, after an
-        exception (such as a second interrupt) has ended training within a step, and when the loss is no longer a
-        number.
+        Raises :class:`RunError` before the first event, during a step, after an exception (such as a second interrupt)
+        has ended training within a step, and when the loss is no longer a number.
         """
         self._existing(self._train_step_or_none, "state")
-        self._stream.advance_until(lambda: self._between_steps)
+        self._check_usable()
         if self.progress.ended == "diverged":
             raise RunError(Diverged.no_state)
-        try:
-            return self._state()
-        except _NotFinite as error:  # the loop finds the same when it goes on, and ends
-            raise RunError(Diverged.no_state) from error
+        return self._state()
 
-    def _state(self) -> TrainingState:
-        self._read_queued_step()
+    def _state(self, change: _Change | None = None) -> TrainingState:
+        """The state now, or as it will be once ``change`` acts."""
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
         if self._passages is not None:
             tensors[PASSAGES] = self._passages
+        course = change or self
         record = {
             "asked": self._requested_settings.to_dict(),
-            "settings": self.settings.to_dict(),
-            "plan": self.plan.to_dict(),
-            "schedule": self.schedule.to_dict(),
+            "settings": course.settings.to_dict(),
+            "plan": course.plan.to_dict(),
+            "schedule": course.schedule.to_dict(),
             "progress": self.progress.to_dict(),
-            "environment": resume.environment(self.plan, self._ranks),
+            "environment": resume.environment(course.plan, self._ranks),
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
             "lineage": self._info.get("lineage"),
@@ -410,65 +442,117 @@ class Trainer:
 
     # ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _train_loop(self) -> Iterator[AnyEvent | None]:
-        yield from self._start() if self._continuation is None else self._load_state(self._continuation)
-        try:
-            yield from self._take_steps()
-            self._read_queued_step()
-        except _NotFinite as error:
-            yield self._diverged(error.outcome)
-        self._between_steps = True
-        yield from self._yield_if_requested()
-        yield from self._end()
+    def _advance(self) -> list[AnyEvent]:
+        """One thing: see :meth:`advance`. Only here, at the beginning, writes are started that earlier calls have
+        queued, so the caller has had every event of what is written."""
+        events = self._collect_writes()
+        if self._disk_trouble or self._checkpoint_writer.full or (self._must_wait and not self._checkpoint_writer.idle):
+            return events
+        self._must_wait = False
+        match self._phase:
+            case _Phase.PLAN:
+                events += self._make_plan()
+            case _Phase.BUILD:
+                events += self._build()
+            case _Phase.LOAD:
+                events += self._load_state()
+            case _Phase.TRAIN:
+                events += self._go_on()
+            case _Phase.VALIDATE:
+                events += self._final_validation()
+            case _Phase.SAVE:
+                self._save_last_state()
+            case _Phase.FINISH:
+                events.append(self._finish())
+            case _Phase.OVER:
+                pass
+        return events
 
-    def _take_steps(self) -> Iterator[AnyEvent | None]:
-        """Train until the run ends. Raises :class:`_NotFinite` when it diverges."""
-        while not self._is_finished():
-            self._between_steps = True
-            yield from self._handle_commands()
-            yield from self._yield_if_requested()
-            if self._checkpoint_due():
-                self._checkpoint()
-            yield from self._collect_writes()
-            if self._is_finished():
-                break
+    def _go_on(self) -> list[AnyEvent]:
+        """Between the start and the end of a run: the first of these that there is to do."""
+        if self._change is not None:
+            return self._make_change(self._change)
+        if not self.progress.attended:
+            return self._attend()
+        if self._is_finished():
+            return self._begin_end()
+        self._commands.poll()
+        if (command := self._commands.next()) is not None:
+            return self._handle(command)
+        if self.paused:
+            self._wait(WAIT_SECONDS)
+            return []
+        return self._take_step()
 
-            self._between_steps = False
-            rate = self.schedule.rate(self.progress.step)
-            before, processor_before = self._clock.count_work(), time.process_time()
-            outcome = self._train_step.step(self.progress.step, rate)  # forward, backward, clip, update, average
-            if not outcome.finite:
-                raise _NotFinite(outcome)
-            seconds, processor_seconds = self._clock.count_work() - before, time.process_time() - processor_before
-            self.progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
-            self._fastest_step = min(self._fastest_step, seconds)
-            if (faster := self._faster_kernel()) is not None:
-                yield from self._restart(faster)
-                continue
-
-            if self._due(self.plan.log_every):
-                yield self._step_event(rate)
-            if self._due(self.plan.val_every) or self._snapshot_due():
-                yield from self._validate_and_sample(validate=self._due(self.plan.val_every))
-            yield from self._check_time_limit()
-            yield from self._choose_threads(seconds, processor_seconds)
-
-    def _read_queued_step(self) -> None:
-        """Wait for the last step where it is only queued, on a graphics card, and count its loss. Needed before what
-        depends on it: an event, a validation, a checkpoint. Raises :class:`_NotFinite`."""
-        before = self._clock.count_work()
-        outcome = self._train_step.finish()
-        if outcome is None:
-            return
+    def _take_step(self) -> list[AnyEvent]:
+        if self._checkpoint_due():
+            self._checkpoint()
+        progress, rate = self.progress, self.schedule.rate(self.progress.step)
+        before, processor_before = self._clock.count_work(), time.process_time()
+        outcome = self._train_step.step(progress.step, rate)  # forward, backward, clip, update, average
         if not outcome.finite:
-            raise _NotFinite(outcome)
+            progress.ended = "diverged"
+            return [self._warning(Diverged.warning(progress.step, rate, progress.best_step))]
         seconds = self._clock.count_work() - before
-        self.progress.count_queued_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
+        progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
+        progress.attended = False
+        self._last_step = seconds, time.process_time() - processor_before
+        return []
 
-    def _yield_if_requested(self) -> Iterator[None]:
-        """End the present iterator here, between two steps, if an interrupt waits for that."""
-        if self._stream.yield_requested:
-            yield None
+    def _attend(self) -> list[AnyEvent]:
+        """Do what is due after a step, or after the start: log, validate, write a sample and a snapshot, look at the
+        clock, and look for a better number of threads."""
+        progress, events = self.progress, list[AnyEvent]()
+        if progress.step and self._due(self.plan.log_every):
+            events.append(self._step_event())
+        validate = self._due(self.plan.val_every)
+        if validate or self._snapshot_due():
+            events += self._validate_and_sample(validate=validate)
+        progress.attended = True
+        if progress.step == 0:
+            self._clock.start_pace()
+            self._checkpoint()
+            return events
+        events += self._check_time_limit()
+        self._look_for_threads()
+        return events
+
+    def _advance_to_event(self) -> None:
+        """Go on until there is an event, or raise KeyboardInterrupt between two steps when one is requested."""
+        with DeferredInterrupt() as self._interrupt, self._work():
+            while not (self._pending or self.over or self._interrupt.requested):
+                self._pending.extend(self._advance())
+        if self._interrupt.requested:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def _work(self) -> Iterator[None]:
+        """Count the time of the block as work, with torch's threads as the plan has them. An exception makes the
+        trainer unusable."""
+        self._check_usable()
+        callers_threads = torch.get_num_threads()
+        self._working = True
+        self._clock.skip()  # the caller may have waited for a disk or a terminal since the last event
+        try:
+            if self._train_step_or_none is not None:
+                torch.set_num_threads(self.plan.threads)
+            yield
+        except BaseException:
+            self._broken = True
+            raise
+        finally:
+            self._working = False
+            self._clock.count_work()
+            torch.set_num_threads(callers_threads)
+
+    def _check_usable(self) -> None:
+        if self._working:
+            raise RunError("Training is within a step: do this between two events, such as in the loop over them")
+        if self._broken:
+            raise RunError(
+                f"Training was interrupted at step {self.progress.step:,}, perhaps within a step: use Trainer.resume "
+                "to continue from the last saved state, or make a new trainer"
+            )
 
     def _is_finished(self) -> bool:
         return self.progress.ended is not None or self.progress.step >= self.schedule.planned_steps
@@ -482,19 +566,22 @@ class Trainer:
 
     # ── start ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _start(self) -> Iterator[AnyEvent | None]:
-        """Measure and plan, unless there is a stored plan, then start at step 0."""
-        settings, plan = self.settings, self._stored_plan
+    def _make_plan(self) -> list[AnyEvent]:
+        """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
+        settings, plan = self.settings, self._plan
         if plan is not None:
             # No step was taken by this plan yet, so on another machine it is made again.
             plan = resume.with_current_kernel_name(plan) if resume.runs_here(plan) else None
-        self._stored_plan, self._kernel_is_final = plan, plan is not None
         device = choose_device(settings.device if plan is None else plan.device)
-        memory_warning = self._check_memory(device, *fit_batch(settings, self._text.train_targets))
-        yield from self._start_at_step_0(plan or self._measure_and_plan(), memory_warning)
-
-    def _measure_and_plan(self, kernel: str | None = None) -> Plan:
-        return measure_and_plan(self.settings, self._text, self._ranks, worked=self._count_start, kernel=kernel)
+        self._check_memory(device, *fit_batch(settings, self._text.train_targets))
+        if plan is None:
+            plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
+            self._checkpoint_writer.queue_plan(plan)
+            self._must_wait = True
+        self._plan = plan
+        self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
+        self._phase = _Phase.BUILD
+        return []
 
     def _count_start(self) -> float:
         """Count the seconds so far as part of ``max_minutes``, but no more than :data:`MOST_START_SHARE` of it, and
@@ -504,19 +591,15 @@ class Trainer:
             self.progress.work_seconds = worked = min(worked, MOST_START_SHARE * 60 * self.settings.max_minutes)
         return worked
 
-    def _start_at_step_0(self, plan: Plan, memory_warning: str | None = None) -> Iterator[AnyEvent | None]:
-        """Save a new plan, build the network, validate it, and save its state."""
-        settings, text = self.settings, self._text
-        self._plan = plan
-        self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
-        if plan is not self._stored_plan:
-            self._checkpoint_writer.queue_plan(plan)
-            yield from self._collect_writes(wait=True)
+    def _build(self) -> list[AnyEvent]:
+        """Build the network, at step 0."""
+        settings, text, plan = self.settings, self._text, self.plan
         self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        warnings = tuple(text_warnings(text, self._own_passages, settings, plan, self._start_from, self._start_name))
-        if self._kernel_is_final:
-            self._start_from = None  # frees its memory
-        yield Started(
+        warnings = text_warnings(text, self._own_passages, settings, plan, self._start_from, self._start_name)
+        self._start_from = None  # frees its memory
+        self.progress.attended = False
+        self._phase = _Phase.TRAIN
+        started = Started(
             step=0,
             planned_steps=plan.planned_steps,
             steps_per_epoch=plan.steps_per_epoch,
@@ -533,19 +616,13 @@ class Trainer:
             max_minutes=settings.max_minutes,
             **self.read_before,
         )
-        yield from self._machine_warnings(memory_warning)
-        for message in warnings:
-            yield self._warning(message)
-        yield from self._validate_and_sample(validate=True)
-        self._clock.start_pace()
-        self._checkpoint()
+        return [started, *self._machine_warnings(), *map(self._warning, warnings)]
 
-    def _load_state(self, continuation: ResumePlan) -> Iterator[AnyEvent | None]:
+    def _load_state(self) -> list[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
-        self._continuation = None  # frees its tensors
-        settings, plan = self.settings, self.plan
-        memory_warning = self._check_memory(torch.device(plan.device), plan.batch_size, plan.seq_length)
-        shape = len(self._text.vocabulary), settings.hidden_size, settings.num_layers
+        continuation, self._continuation = self._continuation, None  # frees its tensors
+        assert continuation is not None
+        shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
         tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
         self._train_step.load(tensors)
@@ -554,19 +631,17 @@ class Trainer:
         self._clock.start_pace()
         if self._best is not None:  # the model's file may be missing, or from steps after the state
             self._checkpoint_writer.queue_model(self.best)
-        self._between_steps = True
-        yield continuation.event
-        yield from self._machine_warnings(memory_warning)
-        if continuation.event.changes:
-            # Saved at once, so that a later resume takes the changed settings as the run's own.
+        if continuation.changes_course:
             self._checkpoint()
-            yield from self._collect_writes(wait=True)
+            self._must_wait = True
+        self._phase = _Phase.TRAIN
+        return [continuation.event, *self._machine_warnings()]
 
     def _build_train_step(self, network: CharLSTM) -> None:
         plan = self.plan
         torch.set_num_threads(plan.threads)
-        self._fastest_step = math.inf
-        self._start_thread_search()
+        counts = threads_to_try(self.settings, torch.device(plan.device), self._ranks)
+        self._thread_search = ThreadSearch(counts, plan.threads)
         batches = Batches(self._text.ids, self._text.train, plan.batch_size, plan.seq_length)
         network.to(plan.device).train()
         self._train_step_or_none = TrainStep(network, batches, self.settings, plan.kernel, self._ranks)
@@ -578,92 +653,27 @@ class Trainer:
         on_card = device.type == "cuda"
         return estimate.check_memory(self.settings, len(self._text.vocabulary), chars, on_card=on_card)
 
-    def _machine_warnings(self, memory_warning: str | None) -> Iterator[AnyEvent]:
+    def _machine_warnings(self) -> Iterator[AnyEvent]:
         """Warn when too little memory is free or the fast kernel cannot be used here."""
-        for message in (memory_warning, fast_path_problem(self.settings, torch.device(self.plan.device))):
+        plan = self.plan
+        device = torch.device(plan.device)
+        for message in (
+            self._check_memory(device, plan.batch_size, plan.seq_length),
+            fast_path_problem(self.settings, device),
+        ):
             if message is not None:
                 yield self._warning(message)
 
-    # ── the number of threads ─────────────────────────────────────────────────────────────────────────────────────────
-
-    def _start_thread_search(self) -> None:
-        counts = threads_to_try(self.settings, torch.device(self.plan.device), self._ranks)
-        self._thread_search = ThreadSearch(counts, self.plan.threads)
-
-    def _choose_threads(self, seconds: float, processor_seconds: float) -> Iterator[AnyEvent]:
-        """Take the next steps with another number of threads, if the search for the fastest one wants that after a step
-        that took ``seconds`` and ``processor_seconds``.
-
-        The last digits of a step depend on it. So it is logged before it acts, a resume repeats it, and up to the last
-        step that was logged by an earlier process there is no search.
-        """
-        if self._is_finished() or self.progress.step < self._threads_are_logged_until:
-            return
-        self._thread_search.add(seconds, processor_seconds)
-        count = self._thread_search.count
-        if count != self.plan.threads:
-            step = self.progress.step
-            event = Controlled(step=step, id=f"threads-{step}", command="threads", value=float(count))
-            yield event
-            self._use_threads(event)
-
-    def _use_threads(self, event: Controlled) -> None:
-        """Take the next steps with the number of threads of a logged ``event``."""
-        self._plan = replace(self.plan, threads=max(1, int(event.value or 1)))
-        torch.set_num_threads(self.plan.threads)
-
-    # ── restart with a faster kernel ──────────────────────────────────────────────────────────────────────────────
-
-    def _faster_kernel(self) -> FasterKernel | None:
-        """Check the choice of the kernel, once, after the first seconds of training: it was made within a second or
-        two, when the machine may have been busy.
-
-        The check comes before anything of a later step is saved. Afterwards the kernel stays the same, so that a resume
-        is exact.
-        """
-        progress, plan = self.progress, self.plan
-        saves_now = self._due(plan.val_every) or self._snapshot_due()
-        if self._kernel_is_final or not (saves_now or progress.train_seconds >= CHECK_KERNEL_SECONDS):
-            return None
-        faster = None
-        seconds_left = (self.schedule.planned_steps - progress.step) * progress.train_seconds / progress.step
-        if not self.schedule.amendments and seconds_left >= WORTH_CHECKING:
-            faster = find_faster_kernel(
-                self.settings, len(self._text.vocabulary), plan, self._fastest_step, self._ranks
-            )
-        if faster is None:
-            self._keep_kernel()
-        return faster
-
-    def _keep_kernel(self) -> None:
-        self._kernel_is_final = True
-        self._start_from = None  # only a restart needs it
-
-    def _restart(self, faster: FasterKernel) -> Iterator[AnyEvent | None]:
-        """Train again from step 0 with a faster kernel and a plan for it, as if it had been chosen at the start."""
-        steps, old_kernel = self.progress.step, self.plan.kernel
-        plan = self._measure_and_plan(faster.name)
-        self._kernel_is_final = True
-        self.progress = Progress(work_seconds=self._clock.count_work())
-        self._clock.count_into(self.progress)
-        self._best = None
-        yield from self._start_at_step_0(plan)
-        yield self._warning(
-            f"Training restarted after {steps:,} steps with the kernel {faster.name}: it is {faster.factor:.1f} times "
-            f"as fast here as {old_kernel}, which was chosen when the machine was busy"
-        )
-
     # ── after a step ──────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _step_event(self, rate: float) -> Stepped:
+    def _step_event(self) -> Stepped:
         """The mean loss and speed since the last such event."""
-        self._read_queued_step()
         progress = self.progress
         event = Stepped(
             step=progress.step,
             epoch=progress.step / self.plan.steps_per_epoch,
             train_loss=progress.nats / max(progress.count, 1),
-            lr=rate,
+            lr=self.schedule.rate(progress.step - 1),
             grad_norm=progress.grad_norm,
             chars_per_second=progress.count / max(progress.seconds, 1e-9),
             train_seconds=progress.train_seconds,
@@ -672,14 +682,8 @@ class Trainer:
         progress.start_interval()
         return event
 
-    def _diverged(self, outcome: StepOutcome) -> Warned:
-        self.progress.ended = "diverged"
-        self.progress.step = outcome.step  # on a card, the step after it was queued too
-        return self._warning(Diverged.warning(outcome.step, outcome.rate, self.progress.best_step))
-
     def _validate_and_sample(self, *, validate: bool) -> Iterator[AnyEvent]:
         """Validate if due and keep the best model, write a sample, save a snapshot if due."""
-        self._read_queued_step()  # else weights of a run that has diverged would be validated and saved
         progress, text = self.progress, self._text
         loss: float | None = None
         model: Model | None = None  # one copy of the weights, for the best model, the sample and the snapshot
@@ -726,7 +730,8 @@ class Trainer:
         """End the run when ``max_minutes`` are over.
 
         After each validation, and in between when the run has become much slower, estimate the step at which that will
-        be and make it the planned end, so that the learning rate has fallen to its last value by then.
+        be and make it the planned end, so that the learning rate has fallen to its last value by then. This alone acts
+        before a state names it: a run has up to 30 such moves, and a resume cannot repeat what its clock decides.
         """
         progress = self.progress
         if self._is_finished():
@@ -735,82 +740,117 @@ class Trainer:
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
-        elif (
-            left := self._time_limit.new_steps_left(
-                self.plan, self.schedule, progress, self._final_validation_seconds()
-            )
-        ) is not None:
-            # Not a person's command, but logged as one, since it moves the end. A resume does not repeat it: there the
-            # clock decides again.
-            yield Controlled(step=progress.step, id="clock", command="replan", value=float(left))
-            self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
-            spread = spread_validations(self.plan, self.settings, left)
-            if spread.val_every >= MUCH_RARER * self.plan.val_every:
-                self._plan = spread
-                self._checkpoint()  # the clock of a resume would choose other steps to validate at
+            return
+        last = self._final_validation_seconds()
+        left = self._time_limit.new_steps_left(self.plan, self.schedule, progress, last)
+        if left is None:
+            return
+        yield Decided(step=progress.step, steps_left=left)
+        self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
+        spread = spread_validations(self.plan, self.settings, left)
+        if spread.val_every >= MUCH_RARER * self.plan.val_every:
+            self._plan = spread
+            self._checkpoint()  # the clock of a resume would choose other steps to validate at
 
-    # ── commands ──────────────────────────────────────────────────────────────────────────────────────────────────
+    def _look_for_threads(self) -> None:
+        """Change the number of threads if the search for the fastest one wants that after the last step.
 
-    def _handle_commands(self) -> Iterator[AnyEvent | None]:
-        for logged in self._commands.take_replay(self.progress.step):
-            self._between_steps = False
-            yield replace(logged, step=self.progress.step, time=time.time())
-            if logged.command == "threads":
-                self._use_threads(logged)
-                self._start_thread_search()
-            else:
-                self._amend_schedule(logged)
-            self._between_steps = True
-        self._commands.poll()
-        while self.progress.ended is None and (command := self._commands.next()) is not None:
-            yield from self._handle_command(command)
+        The last digits of a step depend on it, so up to the last step that an earlier process has logged it stays.
+        """
+        if self._last_step is None or self._is_finished() or self.progress.step < self._logged_until:
+            return
+        self._thread_search.add(*self._last_step)
+        count = self._thread_search.count
+        if count != self.plan.threads:
+            event = Decided(step=self.progress.step, threads=count)
+            self._propose(event, plan=replace(self.plan, threads=count))
 
-    def _handle_command(self, command: Command) -> Iterator[AnyEvent | None]:
-        """The event comes first, so that it is in the log before the command has an effect."""
-        event = self._control_event(command, command.value)
-        if command.command == "finish":
-            event = self._control_event(command, min(self._finish_steps(), self._steps_left))
-        elif command.command == "more":
-            steps = max(1, round(60 * (command.value or 0.0) / self._step_seconds))
-            event = replace(self._control_event(command, self._steps_left + steps), minutes=command.value)
-        self._between_steps = False
-        yield event
-        self._between_steps = True
+    # ── commands and changes ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _handle(self, command: Command) -> list[AnyEvent]:
+        """Carry out a command, or propose the change that it asks for."""
+        event = Controlled(
+            step=self.progress.step,
+            id=command.id,
+            command=command.command,
+            value=None if command.value is None else float(command.value),
+        )
         match command.command:
+            case "set-lr" if event.value is not None:
+                amendment = Amendment(event.step, "set-lr", event.value, event.id, ends_climb=True)
+                self._propose(event, schedule=self.schedule.amended(amendment))
+                return []
+            case "finish":
+                steps = min(self._finish_steps(), self._steps_left)
+                amendment = Amendment(event.step, "finish", float(steps), event.id)
+                self._propose(replace(event, value=float(steps)), schedule=self.schedule.amended(amendment))
+                return []
+            case "more" if event.value is not None:
+                self._lengthen(event, event.value)
+                return []
             case "stop":
                 self.progress.ended = "stopped"
             case "checkpoint":
                 self._checkpoint()
-            case "set-lr" | "finish" | "more":
-                self._amend_schedule(event)
-            case "pause":
-                yield from self._pause()
+            case "pause" if not self.paused:
+                self.paused = True
+                self._checkpoint()
+                return [event, Paused(step=event.step)]
+            case "resume" if self.paused:
+                return [event, self._end_pause()]
+        return [event]
 
-    def _control_event(self, command: Command, value: float | None = None) -> Controlled:
-        value = None if value is None else float(value)
-        return Controlled(step=self.progress.step, id=command.id, command=command.command, value=value)
-
-    def _amend_schedule(self, event: Controlled) -> None:
-        if event.value is None or self.schedule.has_command(event.id):
-            return
-        if event.command == "more":
-            self._lengthen(int(event.value), event.minutes or 0.0)
-        kind = _AMENDMENTS[event.command]
-        change = Amendment(self.progress.step, kind, event.value, event.id, ends_climb=kind == "set-lr")
-        self._schedule = self.schedule.amended(change)
-        if kind != "set-lr":
-            # A resume repeats the command at its step, and the clock may end a run with max_minutes before that.
-            self._checkpoint()
-
-    def _lengthen(self, steps_left: int, minutes: float) -> None:
-        """Raise the limits of the run, so that it ends ``minutes`` later, after ``steps_left`` more steps."""
-        settings, plan = self.settings, self.plan
+    def _lengthen(self, event: Controlled, minutes: float) -> None:
+        """Propose to raise the limits of the run, so that it ends ``minutes`` later."""
+        settings, plan, step = self.settings, self.plan, self.progress.step
+        steps_left = self._steps_left + max(1, round(60 * minutes / self._step_seconds))
         limit = limit_at(settings, plan.steps_per_epoch, self.schedule.planned_steps)
         by_time = limit == "max_minutes" and not self.schedule.finishing and settings.max_minutes is not None
-        end = self.progress.step + steps_left
-        self.settings = with_added_minutes(settings, minutes, end, by_time=by_time)
-        self._plan = spread_validations(plan, self.settings, steps_left)
+        longer = with_added_minutes(settings, minutes, step + steps_left, by_time=by_time)
+        self._propose(
+            replace(event, value=float(steps_left), minutes=minutes),
+            settings=longer,
+            plan=spread_validations(plan, longer, steps_left),
+            schedule=self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
+        )
+
+    def _propose(
+        self,
+        event: Controlled | Decided,
+        *,
+        settings: Settings | None = None,
+        plan: Plan | None = None,
+        schedule: LearningRate | None = None,
+    ) -> None:
+        """Make a change once a state that names it is on disk; ``event`` says it then."""
+        self._change = _Change(event, settings or self.settings, plan or self.plan, schedule or self.schedule)
+        self._must_wait = True  # each state in the queue is a copy of all weights
+
+    def _make_change(self, change: _Change) -> list[AnyEvent]:
+        if self._checkpoint_writer.has_store and not change.saved:
+            self._change = replace(change, saved=True)
+            self._checkpoint(change)
+            self._must_wait = True
+            return []
+        self._change = None
+        self.settings, self._plan, self._schedule = change.settings, change.plan, change.schedule
         self._time_limit = TimeLimit(self.settings, self._clock)
+        if isinstance(change.event, Decided):
+            torch.set_num_threads(change.plan.threads)
+            self._thread_search.price = time.perf_counter() - change.since
+        events: list[AnyEvent] = [replace(change.event, time=time.time())]
+        if isinstance(change.event, Controlled) and change.event.command == "finish" and self.paused:
+            events.append(self._end_pause())
+        return events
+
+    def _end_pause(self) -> Resumed:
+        self.paused = False
+        return self._resumed()
+
+    def _resumed(self) -> Resumed:
+        """Training goes on after a pause."""
+        planned, minutes = self.schedule.planned_steps, self.settings.max_minutes
+        return Resumed(step=self.progress.step, planned_steps=planned, max_minutes=minutes)
 
     @property
     def _steps_left(self) -> int:
@@ -824,40 +864,11 @@ class Trainer:
     def _finish_steps(self) -> int:
         return max(1, round(FINISH_SECONDS / self._step_seconds))
 
-    def _pause(self) -> Iterator[AnyEvent | None]:
-        """Save the state, then handle commands until ``resume``, ``finish`` or ``stop``."""
-        yield Paused(step=self.progress.step)
-        self._checkpoint()
-        self._clock.count_work()
-        while self.progress.ended is None:
-            for event in self._collect_writes():
-                yield event
-                if isinstance(event, Resumed):  # the disk can be written again, and the pause continues
-                    yield Paused(step=self.progress.step)
-            yield from self._yield_if_requested()
-            self._commands.poll()
-            command = self._commands.next()
-            if command is None:
-                self._wait(PAUSE_SECONDS)
-                continue
-            if command.command == "pause":
-                yield self._control_event(command)
-            else:
-                yield from self._handle_command(command)
-            if command.command in ("resume", "finish"):
-                break
-        if self.progress.ended is None:
-            yield self._resumed()
-
-    def _resumed(self) -> Resumed:
-        """Training goes on after a pause."""
-        planned, minutes = self.schedule.planned_steps, self.settings.max_minutes
-        return Resumed(step=self.progress.step, planned_steps=planned, max_minutes=minutes)
-
     def _wait(self, seconds: float) -> None:
         """Sleep. The time does not count as work."""
         self._ranks.keep_alive()
-        self._hooks.sleep(seconds)
+        self._clock.count_work()
+        time.sleep(seconds)
         self._clock.skip()
 
     # ── checkpoints ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -868,40 +879,42 @@ class Trainer:
             return True
         return minutes is not None and time.perf_counter() - self._last_checkpoint >= 60 * minutes
 
-    def _checkpoint(self) -> None:
-        """Copy the state, to be written in the background."""
+    def _checkpoint(self, change: _Change | None = None) -> None:
+        """Copy the state, as it will be once ``change`` acts, to be written in the background."""
         if not self._checkpoint_writer.has_store:
             return
         self._clock.count_work()
         before = time.perf_counter()
-        if self.progress.step:
-            self._keep_kernel()
-        state = self._state()
+        state = self._state(change)
         self._last_checkpoint = time.perf_counter()
         self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
 
-    def _collect_writes(self, *, wait: bool = False) -> Iterator[AnyEvent | None]:
-        """Yield the events of finished writes, and start the next one. With ``wait``, finish all queued writes first.
-
-        While the disk is full, wait and try again.
-        """
-        for attempt in itertools.count():
-            try:
-                yield from self._checkpoint_writer.collect(wait=wait or attempt > 0 or self._checkpoint_writer.full)
-            except OSError as error:
-                if not storage.is_disk_trouble(error):
-                    raise
-                if not attempt:
-                    yield Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")
-                self._commands.poll()
-                if self._commands.find("stop") is not None:
-                    raise
-                self._wait(DISK_RETRY_SECONDS)
-                yield from self._yield_if_requested()
-            else:
-                if attempt:
-                    yield self._resumed()
-                return
+    def _collect_writes(self) -> list[AnyEvent]:
+        """The events of finished writes, after starting the next one. While the disk is full, one attempt a second."""
+        writer = self._checkpoint_writer
+        if self._disk_trouble:
+            self._wait(DISK_RETRY_SECONDS)
+        waits = self._must_wait or self._disk_trouble or writer.full
+        try:
+            events: list[AnyEvent] = [*writer.collect(WAIT_SECONDS if waits else 0.0)]
+        except OSError as error:
+            if not storage.is_disk_trouble(error):
+                raise
+            self._commands.poll()
+            if self._commands.find("stop") is not None:
+                raise
+            if self._disk_trouble:
+                return []
+            self._disk_trouble = True
+            return [Paused(step=self.progress.step, reason=f"nothing can be written: {error.strerror or error}")]
+        if waits:
+            self._ranks.keep_alive()
+        if self._disk_trouble and not writer.failing:
+            self._disk_trouble = False
+            events.append(self._resumed())
+            if self.paused:
+                events.append(Paused(step=self.progress.step))
+        return events
 
     def _keep_as_best(self, val_loss: float | None) -> Model:
         """Take the network as it is now as the best model so far."""
@@ -931,42 +944,48 @@ class Trainer:
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def _end(self) -> Iterator[AnyEvent | None]:
-        """Validate the best model on all held-out text, and save the last state.
+    def _begin_end(self) -> list[AnyEvent]:
+        """There is no final validation for a run that was stopped."""
+        progress, self.paused = self.progress, False
+        progress.ended = self._end_reason = progress.ended or "done"
+        if self._end_reason == "stopped" or progress.whole_val is not None or progress.best_val is None:
+            self._phase = _Phase.SAVE
+            return []
+        self._phase = _Phase.VALIDATE
+        if self._hooks.validation_progress is not None:
+            self._hooks.validation_progress(0.0)  # on a busy machine the state and the first report take a while
+        if self._saves_at_end:
+            self._checkpoint()  # the final validation may take long
+            self._must_wait = True
+        return []
 
-        There is no such validation for a run that was stopped.
-        """
-        progress = self.progress
-        progress.ended = reason = progress.ended or "done"
-        diverged = reason == "diverged"  # nothing is saved then, so that a resume starts from the last good state
-        if reason != "stopped" and progress.whole_val is None and progress.best_val is not None:
-            if self._hooks.validation_progress is not None:
-                self._hooks.validation_progress(
-                    0.0
-                )  # to write the state and the first report take long on a busy machine
-            if not diverged:
-                self._checkpoint()  # the final validation may take long
-                yield from self._collect_writes(wait=True)
-            stopped = yield from self._final_validation()
-            if stopped and not diverged:
-                reason = "stopped"
-        if reason == "stopped" and not self._text.held_out and progress.best_step != progress.step:
+    @property
+    def _saves_at_end(self) -> bool:
+        """Nothing is saved after a divergence, so that a resume starts from the last good state."""
+        return self.progress.ended != "diverged"
+
+    def _save_last_state(self) -> None:
+        if self._end_reason == "stopped" and not self._text.held_out and self.progress.best_step != self.progress.step:
             self._keep_as_best(None)  # without held-out text the latest model is the one to keep
-        if not diverged:
+        if self._saves_at_end:
             self._checkpoint()
-        yield from self._collect_writes(wait=True)
+        self._must_wait = True
+        self._phase = _Phase.FINISH
+
+    def _finish(self) -> Finished:
+        progress, self._phase = self.progress, _Phase.OVER
         self._finished = Finished(
             step=progress.step,
-            reason=reason,
+            reason=self._end_reason,
             best_val=progress.loss,
             best_step=progress.best_step,
             train_seconds=progress.train_seconds,
             best_whole=progress.whole_val is not None,
             work_seconds=self._clock.count_work(),
-            limit=self._limit(reason),
+            limit=self._limit(self._end_reason),
             **self.read_before,
         )
-        yield self._finished
+        return self._finished
 
     def _limit(self, reason: str) -> str:
         """The setting that ended the run for ``reason``; empty when none did."""
@@ -982,104 +1001,59 @@ class Trainer:
             return chars * self._validation_pace
         return chars * self._step_seconds / (VALIDATION_SPEED * plan.batch_size * plan.seq_length)
 
-    def _final_validation(self) -> Generator[AnyEvent | None, None, bool]:
-        """Calibrate the best model and validate it on all held-out text, or on as much of it as may be read in time.
-        Returns whether a stop ended this early; a resume then does it again, as does another iterator after an
-        interrupt."""
-        seconds, worked = self._final_validation_seconds(), self._clock.count_work()
-        allowed, planned = final_seconds(self.settings, worked), planned_final(self.settings, seconds, worked)
-        held_out, limit = self._text.held_out_targets, None
-        part = min(1.0, planned / seconds) if seconds > allowed else 1.0
-        if self.plan.val_chars >= held_out:  # every validation has read all of it
-            part, allowed = 1.0, math.inf
-        if part < 1.0:
-            limit = int(held_out * part)
-        best = self.best
-        figure: Evaluation | None = None
-        while figure is None and (limit is None or limit > self.plan.val_chars):
-            self._final_start, self._final_allowed = time.perf_counter(), allowed
-            try:
-                best, figure = self._calibrate_and_evaluate(limit, int(CALIBRATION_CHARS * part))
-            except _ValidationTooSlow:
-                break
-            except _InterruptRequested:
-                yield None
-            except _StopRequested as stop:
-                self._commands.remove(stop.command)
-                yield self._control_event(stop.command)
-                return True
-        if figure is None or limit is not None:
-            read = self.plan.val_chars if figure is None else figure.chars
-            yield self._warning(
-                f"The loss is an estimate from {read:,} of {held_out:,} held-out characters: all of them would take "
-                f"about {max(seconds, allowed):,.0f} s"
+    def _final_validation(self) -> list[AnyEvent]:
+        """Calibrate and validate the best model. A stop ends this early, and a resume then does it again. After an
+        interrupt it begins anew."""
+        progress, worked = self.progress, self._clock.count_work()
+        seconds = self._final_validation_seconds()
+        try:
+            found = validate_best(
+                *(self.best, self._text, self.settings, self.plan),
+                seconds=seconds,
+                worked=worked,
+                report=self._report_validation,
             )
-        if figure is None:
-            return False
-        self._best = best.weights
-        if limit is not None:
-            self.progress.final_val = figure.loss
-        else:
-            self.progress.whole_val = figure.loss
-            yield Validated(
-                step=self.progress.step,
-                val_loss=figure.loss,
-                chars=figure.chars,
+        except _InterruptRequested:
+            return []
+        except _StopRequested as stop:
+            self._commands.remove(stop.command)
+            if self._saves_at_end:
+                self._end_reason = "stopped"
+            self._phase = _Phase.SAVE
+            return [Controlled(step=progress.step, id=stop.command.id, command="stop")]
+        self._phase = _Phase.SAVE
+        events: list[AnyEvent] = [self._warning(found.warning)] if found.warning else []
+        if found.figure is None:
+            return events
+        self._best = found.best.weights
+        if found.whole:
+            progress.whole_val = found.figure.loss
+            validated = Validated(
+                step=progress.step,
+                val_loss=found.figure.loss,
+                chars=found.figure.chars,
                 best=False,
                 whole=True,
-                train_seconds=self.progress.train_seconds,
+                train_seconds=progress.train_seconds,
             )
+            events.append(validated)
+        else:
+            progress.final_val = found.figure.loss
         self._checkpoint_writer.queue_model(self.best)
-        return False
+        return events
 
-    def _calibrate_and_evaluate(self, limit: int | None, calibration_chars: int) -> tuple[Model, Evaluation]:
-        """The best model, its logits scaled with ``calibrate``, and its loss on ``limit`` held-out characters or all of
-        them."""
-        best, text, device = self.best, self._text, self.plan.device
-        reads = text.held_out_targets if limit is None else limit
-        first = min(calibration_chars, text.held_out_targets) if self.settings.calibrate else 0
-        network = CharLSTM.from_model(best).to(device)
-        if first:
-            factor = best_logit_factor(
-                network,
-                text.ids,
-                text.held_out,
-                first,
-                progress=lambda done: self._report_validation(min(done, first), first + reads),
-            )
-            best = _with_logits_scaled(best, factor)
-            network = CharLSTM.from_model(best).to(device)
-        figure = evaluate(
-            network,
-            text.ids,
-            text.held_out,
-            limit,
-            progress=lambda done, total: self._report_validation(first + done, first + total),
-        )
-        return best, figure
-
-    def _report_validation(self, done: int, total: int) -> None:
-        """Report how far the final validation is: by its characters or, where it is too slow, by the time it may
-        take."""
-        seconds = time.perf_counter() - self._final_start
+    def _report_validation(self, share: float) -> None:
+        self._clock.count_work()
         if self._hooks.validation_progress is not None:
-            self._hooks.validation_progress(min(1.0, max(done / max(total, 1), seconds / self._final_allowed)))
+            self._hooks.validation_progress(share)
         self._commands.poll()
         if (command := self._commands.find("stop")) is not None:
             raise _StopRequested(command)
-        if seconds > self._final_allowed and done < total:
-            raise _ValidationTooSlow
-        if self._stream.yield_requested:
+        if self._interrupt.requested:
             raise _InterruptRequested
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
-
-
-def _with_logits_scaled(model: Model, factor: float) -> Model:
-    """``model`` with its logits multiplied by ``factor``."""
-    scaled = {name: factor * model.weights[name] for name in ("fc.weight", "fc.bias")}
-    return replace(model, weights={**model.weights, **scaled})
 
 
 def _name_of_start(info: Mapping[str, Any], start_from: Model | None) -> str:
@@ -1089,7 +1063,6 @@ def _name_of_start(info: Mapping[str, Any], start_from: Model | None) -> str:
     return "" if start_from is None else str(named or start_from.info.get("run") or "a model")
 
 
-def _check_run(corpus: Corpus, settings: Settings, logged: LoggedRun) -> None:
+def _check_run(corpus: Corpus, settings: Settings) -> None:
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
     arguments.instance("settings", settings, Settings, "Settings, such as charlstm.preset gives", error=SettingsError)
-    arguments.instance("logged", logged, LoggedRun, "a LoggedRun", error=RunError)

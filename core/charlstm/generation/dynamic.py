@@ -28,6 +28,7 @@ from charlstm.generation.scoring import CharacterFigures, Scores, prepare_text
 from charlstm.generation.stepper import BLOCK
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
+from charlstm.text.vocabulary import TextIds
 
 if TYPE_CHECKING:
     from charlstm.generation.stepper import Ids
@@ -271,7 +272,7 @@ def score_with(adaptive: AdaptiveModel, text: str, *, progress: Callable[[int, i
 
 def evaluate_dynamic(
     model: Model,
-    ids: Ids,
+    ids: TextIds,
     spans: Sequence[tuple[int, int]],
     *,
     strength: float = 1.0,

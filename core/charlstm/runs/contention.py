@@ -80,10 +80,14 @@ def probe_slowdown(niceness: int = BACKGROUND_NICENESS) -> float | None:
     import subprocess  # 3 ms, and every command that lists runs imports this module
 
     command = [sys.executable, "-P", "-m", __name__, str(niceness)]
-    options = system.detached_popen_options()  # a session of its own, as a worker has: Linux schedules sessions
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PROBE_TIMEOUT, check=True, **options
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT,
+            check=True,
+            start_new_session=True,  # as a worker has: Linux schedules sessions
         )
         return min(MOST_SLOWDOWN, max(1.0, float(done.stdout)))
     except (OSError, subprocess.SubprocessError, ValueError):
@@ -120,8 +124,8 @@ def compute_on_all_cores(seconds: float = PROBE_SECONDS) -> float:
 class ContentionMeter:
     """The contention of this process, averaged over the last ten seconds, and :meth:`overall`.
 
-    On Linux it comes from the time in which its threads waited for a free core, elsewhere from the load average, and on
-    Windows, which has none, it is not known. ``read_times`` and ``clock`` are for tests.
+    On Linux it comes from the time in which its threads waited for a free core, elsewhere from the load average.
+    ``read_times`` and ``clock`` are for tests.
     """
 
     def __init__(

@@ -118,10 +118,9 @@ def pending_commands(commands: Iterable[Command], series: RunSeries) -> tuple[Co
 
     What was sent before the last start, resume or end was meant for an earlier worker, which ended without handling it.
     """
-    handled = {event.id for event in series.every_control}
     marks = (series.started, *series.interruptions[-1:], series.finished, series.failed)
     since = max((event.time for event in marks if event is not None), default=0.0)
-    return tuple(command for command in commands if command.id not in handled and command.sent >= since)
+    return tuple(command for command in commands if command.id not in series.handled and command.sent >= since)
 
 
 def unread_commands(run: Run, series: RunSeries, until: int) -> str | None:

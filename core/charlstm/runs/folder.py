@@ -17,8 +17,8 @@ import re
 import stat
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -49,12 +49,16 @@ WAIT_INTERVAL = 0.1
 """Seconds between two looks at a run that is waited for."""
 
 
+_LINES = re.compile(r"lines-[0-9a-f]{16}\.bin")
+"""The file beside ``text.bin`` with the lines of its files, where they were joined."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """The content of ``run.json``.
 
-    ``corpus``: a record for ``charlstm.text.corpus.reopen_corpus``: ``{"name", "sources", "options"}``, and the
-    fingerprint once the text has been read. ``settings``: the current ones. ``amendments``: how they were changed,
+    ``corpus``: ``{"name", "sources", "options"}`` of the text, and once that has been read what
+    :func:`charlstm.runs.text.keep_text` returns. ``settings``: the current ones. ``amendments``: how they were changed,
     ``{"time", "step", "changes"}`` each. ``lineage``: the model whose weights training started from. ``plan``: a
     :class:`~charlstm.training.plan.Plan`, once measured. ``read_share`` and ``read_by``: how much of the held-out part
     the model had read, and through which model, as in the event ``started``.
@@ -219,6 +223,11 @@ class Run:
         return self.path / "state.prev.safetensors"
 
     @property
+    def text_path(self) -> Path:
+        """The text: see ``runs.text``."""
+        return self.path / "text.bin"
+
+    @property
     def snapshots_dir(self) -> Path:
         return self.path / "snapshots"
 
@@ -246,20 +255,25 @@ class Run:
     def remove_leftovers(self) -> None:
         """Remove the temporary files that a killed worker left. Only for the worker of the run. Temporary files of
         others stay: notes, sessions and whatever a user saves here are written by other programs, perhaps now."""
-        own = (self.spec_path, self.events_path, self.model_path, self.state_path, self.previous_state_path)
-        storage.remove_leftovers(self.path, {path.name for path in own}.__contains__)
+        states = (self.state_path, self.previous_state_path)
+        own = (self.spec_path, self.text_path, self.events_path, self.model_path, *states)
+        names = {path.name for path in own}
+        storage.remove_leftovers(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
         storage.remove_leftovers(self.snapshots_dir, _is_snapshot)
 
     def parts(self) -> Iterator[Path]:
         """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
-            *(self.model_path, self.state_path, self.previous_state_path, self.notes_path),
+            *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
             storage.lock_path(self.notes_path),
         )
         yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}
-        yield from (path for path in _entries(self.path) if storage.replaced_by(path.name) in names and _is_file(path))
+        for path in _entries(self.path):
+            name = storage.replaced_by(path.name)
+            if (name in names or _LINES.fullmatch(name or path.name)) and _is_file(path):
+                yield path
         for path in _entries(self.snapshots_dir):
             name = storage.replaced_by(path.name) or path.name
             if _is_snapshot(name) and _is_file(path):
@@ -495,8 +509,15 @@ def run_of_session(file: Path) -> Run | None:
     return run if run.sessions_dir == file.parent and run.exists() else None
 
 
-def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | None = None) -> Run:
-    """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index.
+def create_run(
+    spec: RunSpec,
+    *,
+    name: str | None = None,
+    folder: str | Path | None = None,
+    keep_text: Callable[[Run], dict[str, Any]] | None = None,
+) -> Run:
+    """Create a run's folder with ``run.json`` in it, readable by the user alone, and add it to the index. ``keep_text``
+    puts the text into the folder, if it is open already, and returns what ``run.json`` says about it.
 
     The default ``name`` is TEXT-PRESET-N. Raises :class:`RunError` when the name is taken or not valid, or the folder
     cannot be written.
@@ -511,10 +532,11 @@ def create_run(spec: RunSpec, *, name: str | None = None, folder: str | Path | N
             taken = (path.name for path in parent.iterdir())
             run = Run(parent / next_name(spec.corpus_name, spec.preset, taken))
         try:
-            run.write_spec(spec)
+            run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
             with contextlib.suppress(OSError):  # else its name would be taken
-                storage.disk.unlink(run.spec_path)
+                for path in list(run.parts()):
+                    storage.disk.unlink(path)
                 run.path.rmdir()
             raise
     except OSError as error:

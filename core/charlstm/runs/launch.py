@@ -6,6 +6,7 @@ folder connects it with other processes. What it does is in ``worker``.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -18,14 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
-from charlstm.runs import folder, index, liveness
+from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.text import keep_text
 from charlstm.text.batches import trained_texts
 from charlstm.training.estimate import check_memory, has_card
-from charlstm.training.plan import fit_batch, later_end, limit_at, next_end, no_end
-from charlstm.training.schedule import commands_to_repeat
+from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
-    from charlstm.training.events import Controlled, Started
 
 
 _ALWAYS_AVAILABLE = ("auto", "cpu")
@@ -127,9 +127,11 @@ def _create(new: NewRun) -> Run:
         lineage["learnt"] = trained_texts(info)
     if not settings.ends:
         raise no_end()
-    _check_memory(settings, None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source)
+    corpus = None if isinstance(new.source, (str, Path, Sequence, Mapping)) else new.source
+    _check_memory(settings, corpus)
     spec = RunSpec(corpus=_record(new), settings=settings, preset=new.preset, lineage=lineage)
-    return folder.create_run(spec, name=new.name, folder=new.runs_dir)
+    keep = None if corpus is None else functools.partial(keep_text, corpus=corpus)
+    return folder.create_run(spec, name=new.name, folder=new.runs_dir, keep_text=keep)
 
 
 def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
@@ -143,31 +145,18 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
     return run
 
 
-def changes_for_more(run: Run, minutes: float) -> dict[str, Any]:
-    """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more.
+def minutes_more(run: Run, minutes: float) -> dict[str, Any]:
+    """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more by the clock.
+    Raises :class:`RunError` before its first step."""
+    from charlstm.runs.store import last_checkpoint
 
-    A run that was stopped gets them in addition to what was left of it: as with the command ``more``, the limit that
-    would have ended it is raised, and no other one ends it sooner. Raises :class:`RunError` before its first step.
-    """
-    status, asked = run.status(), run.spec().settings
-    continuation = _continue(run, asked)
-    settings, checkpoint = continuation.settings, continuation.checkpoint
-    step, worked = status.step, status.work_seconds
-    if checkpoint is not None:
-        step, worked = checkpoint.progress.step, checkpoint.progress.work_seconds
-    if not step or not worked:
+    status, checkpoint = run.status(), last_checkpoint(run)
+    worked = status.work_seconds if checkpoint is None else checkpoint.progress.work_seconds
+    if not worked or not (status.step if checkpoint is None else checkpoint.progress.step):
         raise RunError(f"The run {run.name} has taken no step yet, so the time of a step is not known: resume it")
-    added, limit = max(1, round(60 * minutes * step / worked)), settings.max_minutes
-    wanted: dict[str, Any] = {"epochs": None, "max_steps": None, "max_minutes": None}
-    if status.state == "finished":
-        wanted |= {"max_steps": step + added} if limit is None else {"max_minutes": round(worked / 60 + minutes, 2)}
-    else:
-        name, end = continuation.next_end(status.planned_steps)
-        if name != "max_minutes":
-            wanted["max_steps"] = max(step, end) + added
-        if limit is not None:
-            wanted["max_minutes"] = round(max(worked / 60, limit) + minutes, 2)
+    wanted: dict[str, Any] = {"epochs": None, "max_steps": None, "max_minutes": round(worked / 60 + minutes, 2)}
     # a resume that failed at its start has changed run.json alone
+    asked = run.spec().settings
     before = (asked,) if checkpoint is None else (asked, checkpoint.asked)
     return {name: value for name, value in wanted.items() if any(getattr(each, name) != value for each in before)}
 
@@ -176,71 +165,19 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
     """The settings with which a resume continues ``run`` when ``asked`` is asked for: the later limits that the command
     ``more`` gave the run stay, unless another length is asked for now.
 
-    Raises :class:`SettingsError` for a setting that cannot change, :class:`RunError` when the log cannot be read.
+    Raises :class:`SettingsError` for a setting that cannot change.
     """
-    return _continue(run, asked).settings
-
-
-@dataclass(frozen=True, slots=True)
-class _Continuation:
-    """How a resume would continue a run: ``settings`` are those that it trains with, ``changes`` what is asked for and
-    was not before the last checkpoint, and ``repeated`` the commands since then."""
-
-    settings: Settings
-    changes: Mapping[str, Any]
-    repeated: Sequence[Controlled]
-    checkpoint: CheckpointRecord | None
-    started: Started | None
-
-    def next_end(self, planned: int | None) -> tuple[str, int]:
-        """Which setting would end the run, and at which step; ``planned`` is its end by the log. The name is empty
-        where the command ``finish`` would end it."""
-        settings, checkpoint = self.settings, self.checkpoint
-        if checkpoint is not None and LENGTH & self.changes.keys():  # the log does not know of them yet
-            progress = checkpoint.progress
-            return next_end(settings, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
-        end = planned or (0 if checkpoint is None else checkpoint.schedule.planned_steps)
-        moved = [event.command for event in self.repeated if event.command in ("finish", "more")]
-        finishing = moved[-1] == "finish" if moved else checkpoint is not None and checkpoint.schedule.finishing
-        if finishing:
-            return "", end
-        if checkpoint is not None:
-            steps_per_epoch = checkpoint.plan.steps_per_epoch
-        elif self.started is not None:
-            steps_per_epoch = self.started.steps_per_epoch
-        else:
-            return "max_minutes" if settings.max_minutes is not None else "", end
-        name = limit_at(settings, steps_per_epoch, end)
-        return (name if getattr(settings, name) is not None else ""), end
-
-
-def _continue(run: Run, asked: Settings) -> _Continuation:
-    """Raises as :func:`settings_to_continue` does."""
-    from charlstm.runs.series import RunSeries
     from charlstm.runs.store import last_checkpoint
 
-    settings, step, schedule = asked, 0, None
-    changes: dict[str, Any] = {}
     checkpoint = last_checkpoint(run)
-    if checkpoint is not None:
-        settings = continued(checkpoint.settings, checkpoint.asked, asked)
-        changes = changed(checkpoint.asked, asked)
-        step, schedule = checkpoint.progress.step, checkpoint.schedule
-    series = RunSeries.of(run.events())
-    by_step = commands_to_repeat(series.every_control, step, schedule, changes).values()
-    repeated = [event for events in by_step for event in events]
-    minutes = sum(event.minutes or 0.0 for event in repeated)  # `more` alone has minutes
-    if minutes and settings.max_minutes is not None:
-        settings = settings.with_changes(max_minutes=settings.max_minutes + minutes)
-    return _Continuation(settings, changes, repeated, checkpoint, series.started)
+    return asked if checkpoint is None else continued(checkpoint.settings, checkpoint.asked, asked)
 
 
 def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     """Raises :class:`RunError` or :class:`SettingsError` when ``run`` cannot be resumed with ``changes``: it has a
     worker, it is finished and they do not extend it, or they change a setting that is fixed once a run has begun.
 
-    This reads the last checkpoint without verifying it; the worker checks again. A run that can be resumed is added to
-    the index: one that was moved is not in it, and the cache keeps the texts of the runs that are.
+    This reads the last checkpoint without verifying it; the worker checks again.
     """
     from charlstm.runs.store import last_checkpoint
 
@@ -266,7 +203,6 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
     if checkpoint is not None and longer:
         progress = checkpoint.progress
         later_end(after, checkpoint.plan, step=progress.step, worked=progress.work_seconds)
-    index.remember_run(run.path)
 
 
 def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
@@ -288,7 +224,7 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
                     stdout=log,
                     stderr=log,
                     close_fds=True,
-                    **system.detached_popen_options(),
+                    start_new_session=True,  # it outlives its parent, terminal and connection
                 )
             except OSError:  # restore what was there
                 if before is None:

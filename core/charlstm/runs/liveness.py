@@ -16,7 +16,7 @@ import threading
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT = 2.0
 """Seconds for which a starting worker tries again: another process may be testing the lock for an instant."""
 
-POLL = 0.02
-
-FolderProblem = Literal["deleted", "moved", "unlocked"]
-"""The folder is not a run any more; its path leads elsewhere or nowhere; another process may have taken the lock."""
-
 
 class LockHeldError(RunError):
     """Another process holds the lock."""
@@ -43,40 +38,39 @@ class LockHeldError(RunError):
 class RunLock:
     """A held lock. The run's folder is kept open, so that another folder at its path is recognised."""
 
-    def __init__(self, path: Path, lock: BaseFileLock, folder: int | None, folder_locked: bool) -> None:
+    def __init__(self, path: Path, lock: BaseFileLock, folder: int) -> None:
         self._path = path
         self._lock = lock
         self.folder = folder
-        """Descriptor of the run's folder; ``None`` on Windows."""
-        self._inode = None if folder is None or folder_locked else self._inode_of(path.name)
-
-    def folder_problem(self) -> FolderProblem | None:
-        """Why the holder must not continue writing, or ``None``. Cheap enough for between two steps."""
-        if self.folder is None:
-            return None
-        try:
-            if not _is_at(self._path.parent, os.fstat(self.folder)):
-                return "moved" if self.is_a_run else "deleted"
-            if self._inode is not None and self._inode_of(self._path.name) != self._inode:
-                return "unlocked"
-        except OSError:  # a disk that does not answer proves nothing
-            return None
-        return None
+        """Descriptor of the run's folder."""
+        self._inode = self._inode_of(path.name)
 
     @property
-    def is_a_run(self) -> bool:
-        """Whether the folder, wherever it is now, has its ``run.json``."""
+    def folder_is_deleted(self) -> bool:
+        """Whether the folder, wherever it is now, is no run's any more. False when the disk does not answer."""
         try:
-            return self.folder is None or self._inode_of("run.json") is not None
+            return self._inode_of("run.json") is None
+        except OSError:
+            return False
+
+    def problem(self) -> str:
+        """What was done to the folder or the lock while the run trained, in a sentence; empty when nothing was, or the
+        disk does not answer. Cheap enough for between two steps."""
+        if self.folder_is_deleted:
+            return "its folder was deleted while it trained"
+        try:
+            if not _is_at(self._path.parent, os.fstat(self.folder)):
+                return "its folder was moved or replaced while it trained; resume it under its new name"
+            if self._inode_of(self._path.name) != self._inode:
+                return "its file `lock` was removed while it trained; resume it"
         except OSError:  # a disk that does not answer proves nothing
-            return True
+            pass
+        return ""
 
     def release(self) -> None:
         """Release the lock and close the folder."""
         self._lock.release()
-        if self.folder is not None:
-            os.close(self.folder)
-            self.folder = None
+        os.close(self.folder)
 
     def _inode_of(self, name: str) -> int | None:
         try:
@@ -96,7 +90,6 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
         storage.refuse_special(path)
     except OSError as error:
         raise RunError(f"The run {path.parent.name} cannot be locked: {error.strerror}") from None
-    deadline = time.monotonic() + patience
     try:
         folder = system.open_folder(path.parent)
     except (FileNotFoundError, NotADirectoryError):
@@ -108,16 +101,10 @@ def acquire_lock(path: Path, *, patience: float = LOCK_TIMEOUT) -> RunLock:
             raise _held(path) from None
         if lock is None:
             raise _no_locks(path)
-        while (locked := system.lock_folder(folder)) is False:
-            if time.monotonic() >= deadline:
-                lock.release()
-                raise _held(path)
-            time.sleep(POLL)
     except BaseException:
-        if folder is not None:
-            os.close(folder)
+        os.close(folder)
         raise
-    return RunLock(path, lock, folder, folder_locked=bool(locked))
+    return RunLock(path, lock, folder)
 
 
 def _is_at(path: Path, folder: os.stat_result) -> bool:
@@ -285,7 +272,6 @@ class Heartbeat:
         self._record = replace(first, **figures)
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        self._writes = True
         self._meter = ContentionMeter()
         self._descriptor: int | None = None
         self._write()
@@ -309,18 +295,6 @@ class Heartbeat:
         """How much slower other programs have made this process so far, since the heartbeat began."""
         return self._meter.overall()
 
-    def stop_writing(self, *, remove: bool = False) -> None:
-        """Write nothing more: the file may be another worker's, or its folder is being deleted.
-
-        With ``remove`` the file is removed too, if no other worker has replaced it. In a folder that is being deleted
-        it may have been written again after it was deleted, and a folder that is not empty cannot be deleted.
-        """
-        with self._lock:
-            self._writes = False
-            if remove and self._descriptor is not None and storage.leads_to(self._path, self._descriptor):
-                with contextlib.suppress(OSError):
-                    storage.disk.unlink(self._path)
-
     def __enter__(self) -> Self:
         return self
 
@@ -343,8 +317,6 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        if not self._writes:
-            return
         contention = self._meter.read()
         self._record = replace(
             self._record,
@@ -355,6 +327,8 @@ class Heartbeat:
         )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):
+                if not storage.exists(self._path.with_name("run.json")):
+                    return  # the folder is being deleted, which a new file in it would prevent
                 os.close(self._descriptor)  # the file was removed, or the disk is gone for a while
                 self._descriptor = None
             if self._descriptor is None:

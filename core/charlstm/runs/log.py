@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
 from charlstm import storage
 from charlstm.errors import NewerFormatError, RunError
@@ -69,23 +68,6 @@ class EventLog:
         """Whether the file at the path, which readers open, is another one or missing."""
         return not storage.leads_to(self._path, self._descriptor)
 
-    def restore(self) -> bool:
-        """After the file was removed, write all of it again, or continue with the one that is there now. ``False`` when
-        the disk does not take it yet; what is appended until then is not lost."""
-        with self._lock:
-            try:
-                if not storage.exists(self._path):
-                    storage.replace_file(self._path, self._copy)
-                storage.truncate_torn_line(self._path)
-                descriptor = self._open()
-            except OSError as error:
-                if not storage.is_disk_trouble(error):
-                    raise
-                return False
-            os.close(self._descriptor)
-            self._descriptor, self._torn_at = descriptor, None
-        return True
-
     def _remove_torn_line(self) -> None:
         """A line that was appended to it would be lost with it."""
         if self._torn_at is not None:
@@ -94,11 +76,6 @@ class EventLog:
 
     def _open(self) -> int:
         return storage.disk.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
-
-    def _copy(self, file: BinaryIO) -> None:
-        os.lseek(self._descriptor, 0, os.SEEK_SET)
-        while content := os.read(self._descriptor, CHUNK):
-            file.write(content)
 
     def close(self) -> None:
         os.close(self._descriptor)

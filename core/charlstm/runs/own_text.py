@@ -8,8 +8,8 @@ from charlstm.display import visible
 from charlstm.insight.context import LENGTHS
 from charlstm.insight.sample import TEXT_CHARS
 from charlstm.runs.folder import Run
+from charlstm.runs.text import open_text
 from charlstm.text.batches import TrainingText
-from charlstm.text.corpus import reopen_corpus
 
 LEAST_HELD_OUT = 5_000
 """Characters that a run held out from which on its cells are named on these: fewer have too few spans of most features.
@@ -37,7 +37,7 @@ def beginning_of_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
 
     Raises :class:`TextError` where the text is gone or has changed.
     """
-    corpus = reopen_corpus(run.spec().corpus)
+    corpus = open_text(run)
     count = corpus.text_chars if max_chars is None else min(max_chars, corpus.text_chars)
     name = f"{visible(corpus.name, keep='')}, which it was trained on"
     return OwnText(corpus.text(0, count), corpus.text_chars, name)
@@ -47,8 +47,7 @@ def held_out_text(run: Run, max_chars: int | None = TEXT_CHARS) -> OwnText:
     """Up to ``max_chars`` characters that a run was not trained on, or of all of its text where nothing was held out;
     None takes all of them. Raises :class:`TextError` where the text is gone or has changed.
     """
-    spec = run.spec()
-    corpus, settings = reopen_corpus(spec.corpus), spec.settings
+    corpus, settings = open_text(run), run.spec().settings
     parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
     text = "".join(corpus.text(start, stop) for start, stop in parts.held_out)
     name = visible(corpus.name, keep="")

@@ -7,12 +7,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from charlstm import storage
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run
-from charlstm.runs.liveness import FolderProblem, Heartbeat, RunLock
+from charlstm.runs.liveness import Heartbeat, RunLock
 from charlstm.runs.log import EventLog
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import state_after
@@ -21,76 +21,46 @@ from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
 from charlstm.training.verdict import Diverged
 
+T = TypeVar("T")
+
 RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a disk that is full or gone."""
 
 FIRST_ESTIMATE_SECONDS = 2.0
 """Seconds of the final validation after which its own speed tells how long the rest of it takes."""
 
-DELETION_SECONDS = 0.2
-"""Seconds to wait when the log has been removed: if the whole folder is being deleted, the rest follows within them."""
-
-FOLDER_PROBLEMS: dict[FolderProblem, str] = {
-    "moved": "its folder was moved or replaced while it trained; resume it under its new name",
-    "deleted": "its folder was deleted while it trained",
-    "unlocked": "its file `lock` was removed while it trained, so that another worker may be on it; resume it",
-}
-
-LOG_RESTORED = "The event log was removed while the run trained; it was written again"
-
 
 ShowValidation = Callable[[float, float | None], None]
 
 
 class StoppedEarlyError(Exception):
-    """The run has to end without its last events: it was stopped before training began or while nothing can be
-    written, or its folder is lost."""
-
-
-class FolderLostError(StoppedEarlyError):
-    """The folder is gone, or may be another worker's: nothing more may be written."""
-
-    def __init__(self, problem: FolderProblem) -> None:
-        super().__init__(FOLDER_PROBLEMS[problem])
-        self.problem = problem
+    """The run has to end without its last events: it was stopped before training began, or while nothing can be
+    written."""
 
 
 class FolderGuard:
-    """Checks that the worker still writes into the folder of its own run."""
+    """Checks that the worker still writes into the folder of its own run, under its lock, and into its log."""
 
     def __init__(self, lock: RunLock, log: EventLog, signals: StopSignals) -> None:
-        self.moved = False
-        """The folder was moved: its state is saved where it is now, and the run stops."""
-
         self._lock = lock
         self._log = log
         self._signals = signals
-        self._warnings: list[str] = []
+        self.problem = ""
+        """Why the run has to end, in a sentence."""
 
-    def check(self) -> None:
-        """Requests a stop when the folder was moved, writes the log again when it was removed, and raises
-        :class:`FolderLostError` when the folder is lost. Cheap: called between two steps."""
-        problem = self._lock.folder_problem()
-        if problem is None and not self.moved and self._log.removed:
-            time.sleep(DELETION_SECONDS)
-            problem = self._lock.folder_problem() or (None if self._lock.is_a_run else "deleted")
-        if problem == "moved":
-            self.moved = True
-            self._signals.request_stop("moved")
-        elif problem is not None:
-            raise FolderLostError(problem)
-        elif not self.moved and self._log.removed and self._log.restore():
-            self._warnings.append(LOG_RESTORED)
-
-    def restore_log(self) -> bool:
-        """After the last event: write the log again if it was removed since the last check. True when it was."""
-        lock = self._lock
-        return self._log.removed and lock.folder_problem() is None and lock.is_a_run and self._log.restore()
-
-    def take_warnings(self) -> list[str]:
-        """The warnings since the last call."""
-        taken, self._warnings = self._warnings, []
-        return taken
+    def check(self) -> str:
+        """Request a stop when something was done to the folder, which saves the state where the folder is now. Returns
+        :attr:`problem`. Cheap: called between two steps. Raises :class:`StoppedEarlyError` when the folder is deleted,
+        as nothing can be saved then."""
+        found = self._lock.problem()
+        if not found and self._log.removed:
+            found = "its event log was removed while it trained; resume it"
+        if found:
+            self.problem = found
+            self._signals.request_stop("folder")
+        if self._lock.folder_is_deleted:
+            raise StoppedEarlyError(found)
+        return self.problem
 
 
 class CommandInbox:
@@ -109,8 +79,7 @@ class CommandInbox:
 
         The trainer takes commands between two steps only. This is for the waits in which there are no steps.
         """
-        self._guard.check()
-        if not self._guard.moved:  # else the file at this path may be another run's
+        if not self._guard.check():  # else the file at this path may be another run's
             self._waiting += self._reader.read()
         self._stop_read = self._stop_read or any(command.command == "stop" for command in self._waiting)
         return self._stop_read or self.signals.requested is not None
@@ -180,15 +149,15 @@ class EventRecorder:
         if self._show_validation is not None:
             self._show_validation(validated, left)
 
-    def retry(self, write: Callable[[], None]) -> None:
-        """Call ``write``, and again each second while the disk is full, read-only or gone.
+    def retry(self, write: Callable[[], T]) -> T:
+        """Call ``write``, and again each second while the disk is full, read-only or gone; return what it returns.
 
         Raises :class:`StoppedEarlyError` when a stop is requested meanwhile.
         """
         before = self._heartbeat.record
         while True:
             try:
-                write()
+                written = write()
                 break
             except OSError as error:
                 if not storage.is_disk_trouble(error):
@@ -201,6 +170,7 @@ class EventRecorder:
                 time.sleep(RETRY_SECONDS)
         if self._heartbeat.record.state == "waiting" and before.state != "waiting":
             self._heartbeat.update(state=before.state, message=before.message)
+        return written
 
 
 def _state_after_event(event: Event) -> dict[str, Any]:

@@ -90,9 +90,9 @@ class Run(_folder.Run):
         if self.status().alive:
             control.send_command(self, "more", minutes)
             return
-        from charlstm.runs.launch import changes_for_more  # numpy, which listing runs does not need
+        from charlstm.runs.launch import minutes_more  # numpy, which listing runs does not need
 
-        resume_run(self, changes=changes_for_more(self, minutes))
+        resume_run(self, changes=minutes_more(self, minutes))
 
     def rename(self, name: str) -> Run:
         """Rename the run, which must not be training; returns it under its new name."""

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from charlstm.runs.liveness import RunFigures
 from charlstm.training.events import (
     Controlled,
+    Decided,
     Event,
     Failed,
     Finished,
@@ -34,7 +35,7 @@ from charlstm.training.events import (
     Warned,
 )
 from charlstm.training.plan import ESTIMATE_SHARE, FINAL_SHARE, VALIDATION_SPEED
-from charlstm.training.schedule import climb_steps, superseded_commands
+from charlstm.training.schedule import climb_steps
 from charlstm.training.settings import LENGTH, WITHOUT_EFFECT_ON_LOSS
 
 XAxis = Literal["step", "seconds"]
@@ -103,8 +104,8 @@ class RunSeries:
         self.warnings: list[Warned] = []
         self.controls: list[Controlled] = []
         """The commands that were handled, up to the step of a resume and since then."""
-        self.every_control: list[Controlled] = []
-        """Every command that was handled, including those after the step of a resume: the trainer replays them."""
+        self.handled: set[str] = set()
+        """The ids of all commands that were handled, including those after the step of a resume."""
         self.interruptions: list[Paused | Resumed] = []
         """Every pause and every continuation, by step."""
         self.paused: Paused | None = None
@@ -351,11 +352,13 @@ class RunSeries:
                 self.warnings.append(event)
             case Controlled():
                 self.controls.append(event)
-                self.every_control.append(event)
-                if event.command in ("finish", "more", "replan"):  # the value is how many steps are left
+                self.handled.add(event.id)
+                if event.command in ("finish", "more"):  # the value is how many steps are left
                     self.planned_steps = event.step + int(_number(event.value, 0.0))
                 if event.command == "more" and self.max_minutes is not None:
                     self.max_minutes += _number(event.minutes, 0.0)
+            case Decided() if event.steps_left is not None:
+                self.planned_steps = event.step + event.steps_left
             case Paused():
                 self.paused = event
                 self.interruptions.append(event)
@@ -400,9 +403,6 @@ class RunSeries:
         self.inexact = [each for each in self.inexact if each.step <= event.step]
         if event.inexact or event.changed:
             self.inexact.append(event)
-        # a setting that was changed at the resume overrides earlier commands about the same thing
-        outdated = superseded_commands(event.changed)
-        self.every_control = [each for each in self.every_control if each.command not in outdated]
         self._recent_progress = []
 
     def _pace(self, event: Stepped, seconds: float) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
-from charlstm.model.file import load_model, model_writer, read_info
+from charlstm.model.file import load_model, model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan
@@ -77,12 +77,9 @@ class FolderStore:
 
     def save_plan(self, plan: Plan) -> None:
         """Refuse a new training where an earlier one has saved something, which the new one would soon replace by an
-        untrained network. What it planned is part of every state, and is not kept here.
-
-        What was saved before the first step is nothing to lose. So a trainer that restarts with a faster kernel, which
-        it does before it saves anything of a later step, is not refused. Raises :class:`RunError`.
-        """
-        if _has_trained(self._files):
+        untrained network. What it planned is part of every state, and is not kept here. Raises :class:`RunError`."""
+        files = self._files
+        if any(map(os.path.lexists, (files.state_path, files.previous_state_path, files.model_path))):
             raise RunError(
                 f"{self.path} has a training already: continue it with Trainer.resume and the state that store.state() "
                 "returns, or choose another folder"
@@ -130,17 +127,6 @@ class RunStore:
         """Replace the state; the previous one stays beside it."""
         self._sync_events()
         state_file.save_state(self._run.state_path, state, keep=self._run.previous_state_path)
-
-
-def _has_trained(run: Run) -> bool:
-    """Whether the folder has a model or a state of a later step than 0. One that cannot be read counts as such."""
-    try:
-        states = (run.state_path, run.previous_state_path)
-        if any(os.path.lexists(path) and state_file.load_step(path) for path in states):
-            return True
-        return os.path.lexists(run.model_path) and read_info(run.model_path)[1].get("step") != 0
-    except ModelError:
-        return True
 
 
 def _save_snapshot(run: Run, model: Model, step: int) -> None:

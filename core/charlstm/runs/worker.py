@@ -33,21 +33,19 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
 from charlstm.runs.recording import (
-    FOLDER_PROBLEMS,
-    LOG_RESTORED,
     CommandInbox,
     EventRecorder,
     FolderGuard,
-    FolderLostError,
     ShowValidation,
     StoppedEarlyError,
 )
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
+from charlstm.runs.text import keep_text, open_text
 from charlstm.system import StopSignals
 from charlstm.training.events import Event, Failed, Warned
-from charlstm.training.hooks import NOTHING_LOGGED, Hooks, LoggedRun
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE
 from charlstm.training.torchrun import torchrun_rank
 
@@ -174,7 +172,6 @@ def _work(
             log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
             guard = FolderGuard(lock, log, signals)
-            log_stack.callback(_restore_log, run, guard)
             inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
             recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
@@ -185,9 +182,8 @@ def _work(
             )
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
-            problem = lock.folder_problem()
-            lost = f"The run ended: {FOLDER_PROBLEMS[problem]}" if problem else ""
-            message = lost or describe_failure(error, spec.settings)
+            problem = lock.problem()
+            message = f"The run ended: {problem}" if problem else describe_failure(error, spec.settings)
             heartbeat.update(state="failed", message=message)
             raise RunError(message) from error
         except CharLSTMError as error:
@@ -229,16 +225,13 @@ class _Training:
         """Train; every event is yielded once it is in the log."""
         try:
             yield from self._recorded_events()
-            if self._guard.moved and self._heartbeat.record.state == "stopped":
-                raise FolderLostError("moved")
         except StoppedEarlyError as stopped:
-            message = FOLDER_PROBLEMS["moved"] if self._guard.moved else str(stopped)
-            if isinstance(stopped, FolderLostError) and not self._guard.moved:
-                self._heartbeat.stop_writing(remove=stopped.problem == "deleted")
             state = "finished" if self._state_before() == "finished" else "stopped"
-            self._heartbeat.update(state=state, message=message)
-            if self._is_watched and (self._guard.moved or isinstance(stopped, FolderLostError)):
-                raise RunError(f"The run {self._run.name} ended: {message}") from None
+            self._heartbeat.update(state=state, message=str(stopped))
+        if self._guard.problem and self._heartbeat.record.state == "stopped":
+            self._heartbeat.update(message=self._guard.problem)
+            if self._is_watched:
+                raise RunError(f"The run {self._run.name} ended: {self._guard.problem}")
 
     def _recorded_events(self) -> Iterator[Event]:
         """The events of the trainer, each recorded before it is yielded. An exception becomes a last event,
@@ -257,6 +250,8 @@ class _Training:
         except BaseException as error:
             if storage.is_disk_trouble(error) and self._inbox.stop_requested():
                 raise StoppedEarlyError(f"it was stopped while nothing could be written ({error})") from None
+            if isinstance(error, OSError) and self._guard.check():
+                raise StoppedEarlyError(self._guard.problem) from None
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
@@ -275,11 +270,11 @@ class _Training:
         """Read the text, load torch, build the trainer and run it."""
         state, warning = load_state(self._run)
         warnings = self._warnings + ([] if warning is None else [warning])
-        corpus = self._open_corpus()
+        corpus, record = self._open_corpus()
         self._heartbeat.update(message="loading torch")
         system.prepare_for_torch()
         with contextlib.closing(self._join_ranks()) as ranks:
-            trainer, spec = self._make_trainer(corpus, ranks, state)
+            trainer, spec = self._make_trainer(corpus, record, ranks, state)
             if spec != self._spec:
                 self._recorder.retry(lambda: self._run.write_spec(spec))
             starting = "measuring what is fastest on this machine" if state is None else "loading its exact state"
@@ -287,7 +282,6 @@ class _Training:
             state = None  # the trainer frees its arrays once it has loaded them
             for event in trainer.events():
                 yield event
-                warnings += self._guard.take_warnings()
                 while warnings:
                     yield Warned(step=event.step, message=warnings.pop(0))
 
@@ -302,22 +296,24 @@ class _Training:
         limit = 60 * settings.max_minutes if settings.max_minutes is not None else 0.0
         return min(time.perf_counter() - self._started, MOST_START_SHARE * limit)
 
-    def _open_corpus(self) -> Corpus:
-        """The text that the run knows by its fingerprint, or at its first start the one that was named."""
+    def _open_corpus(self) -> tuple[Corpus, dict[str, Any]]:
+        """The text of the run, or at its first start the one that was named, and what ``run.json`` says of it from now
+        on."""
         self._heartbeat.update(message=f"reading {self._spec.corpus_name}")
         before = time.perf_counter()
         try:
-            return self._read_corpus()
+            corpus = self._read_corpus()
+            return corpus, self._recorder.retry(lambda: keep_text(self._run, corpus))
         finally:
             self._started += time.perf_counter() - before
 
     def _read_corpus(self) -> Corpus:
-        from charlstm.text.corpus import open_corpus, reopen_corpus
+        from charlstm.text.corpus import open_corpus
         from charlstm.text.reading import TextOptions
 
         record = self._spec.corpus
         if record.get("fingerprint"):
-            return reopen_corpus(record, progress=self._show_reading)
+            return open_text(self._run, progress=self._show_reading)
         sources, options = record["sources"], TextOptions.from_dict(record.get("options", {}))
         validation = self._spec.validation_sources or None
         return open_corpus(sources, options, validation=validation, progress=self._show_reading)
@@ -328,7 +324,9 @@ class _Training:
         done = f", {progress.done / progress.total:.0%}" if progress.total else ""
         self._heartbeat.update(message=f"{progress.stage}{done}")
 
-    def _make_trainer(self, corpus: Corpus, ranks: Ranks, state: TrainingState | None) -> tuple[Trainer, RunSpec]:
+    def _make_trainer(
+        self, corpus: Corpus, record: dict[str, Any], ranks: Ranks, state: TrainingState | None
+    ) -> tuple[Trainer, RunSpec]:
         """The trainer, and what ``run.json`` says from now on."""
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
@@ -347,7 +345,7 @@ class _Training:
         amendment = {"time": time.time(), "step": 0 if state is None else state.step, "changes": changes}
         new_spec = replace(
             spec,
-            corpus=corpus.to_record(),
+            corpus=record,
             settings=settings,
             vocabulary=vocabulary,
             versions=spec.versions or self._versions,
@@ -370,6 +368,7 @@ class _Training:
                 validation_progress=self._recorder.report_validation,
             ),
             "ranks": ranks,
+            "logged_until": self._recorder.series.step,
             "info": {
                 "run": self._run.name,
                 "corpus": corpus.name,
@@ -380,8 +379,6 @@ class _Training:
                 "frequent": corpus.vocabulary.symbols[int(corpus.counts.argmax())],
             },
         }
-        log = self._recorder.series
-        logged = LoggedRun(log.every_control, log.step)
         if state is None:
             known_plan = None if plan is None else Plan.from_dict(plan)
             trainer = Trainer(
@@ -390,11 +387,10 @@ class _Training:
                 start_from=first_model,
                 plan=known_plan,
                 spent=self._start_seconds(settings),
-                logged=NOTHING_LOGGED if changes else logged,
                 **connected,
             )
         else:
-            trainer = Trainer.resume(corpus, settings, state, logged=logged, **connected)
+            trainer = Trainer.resume(corpus, settings, state, **connected)
         store.spec = replace(new_spec, **trainer.read_before)
         return trainer, store.spec
 
@@ -427,12 +423,6 @@ def _state_before(run: Run, series: RunSeries | None = None) -> RunState | None:
         if storage.exists(run.state_path) or storage.exists(run.previous_state_path):
             return state_in_log(RunSeries.of(read_events(run.events_path)) if series is None else series)
     return None
-
-
-def _restore_log(run: Run, guard: FolderGuard) -> None:
-    """The worker's last write: no event can report it any more."""
-    if guard.restore_log():
-        _append_to_worker_log(run, LOG_RESTORED)
 
 
 def _append_to_worker_log(run: Run, text: str) -> None:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from charlstm.errors import TextError
 from charlstm.text.corpus import Span
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.text.vocabulary import TextIds, Vocabulary
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
@@ -51,9 +51,7 @@ class Batches:
     a row, the next span starts with the next step, and the row is ``fresh``.
     """
 
-    def __init__(
-        self, ids: npt.NDArray[Any], spans: Sequence[tuple[int, int]], batch_size: int, seq_length: int
-    ) -> None:
+    def __init__(self, ids: TextIds, spans: Sequence[tuple[int, int]], batch_size: int, seq_length: int) -> None:
         if batch_size < 1 or seq_length < 1:
             raise ValueError("batch_size and seq_length are at least 1")
         self.ids = ids
@@ -202,7 +200,7 @@ class TrainingText:
 
     corpus: Corpus
     vocabulary: Vocabulary
-    ids: npt.NDArray[Any]
+    ids: TextIds
     train: tuple[Span, ...]
     held_out: tuple[Span, ...]
     """For validation."""

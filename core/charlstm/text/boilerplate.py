@@ -45,15 +45,14 @@ class Ends:
         self._tail = text[-REACH:] if len(text) >= REACH else (self._tail + text)[-REACH:]
         self._chars += len(text)
 
-    def boilerplate(self, *, as_0_2: bool = False) -> list[Boilerplate]:
-        """The header and licence of the file, with positions in the whole text. ``as_0_2`` takes a file for one book,
-        as versions until 0.2 did."""
+    def boilerplate(self) -> list[Boilerplate]:
+        """The header and licence of the file, with positions in the whole text."""
         found = []
-        body = find_header(self._head, one_book=as_0_2)
+        body = find_header(self._head)
         if body:
             found.append(Boilerplate("header", self._start, body, self._head.count("\n", 0, body)))
         tail_start = self._chars - len(self._tail)
-        licence = find_licence(self._tail, one_book=as_0_2)
+        licence = find_licence(self._tail)
         if licence is not None and tail_start + licence >= body:
             start = tail_start + licence
             lines = self._tail.count("\n", licence)
@@ -61,9 +60,9 @@ class Ends:
         return found
 
 
-def find_header(head: str, *, one_book: bool = False) -> int:
+def find_header(head: str) -> int:
     """The length of the header at the beginning of ``head``; 0 without one."""
-    ended = None if one_book else _LICENCE_START.search(head)  # what follows a first book is another's
+    ended = _LICENCE_START.search(head)  # what follows a first book is another's
     last = None
     for match in _HEADER_END.finditer(head, 0, len(head) if ended is None else ended.start()):
         last = match  # in old files the small print follows a first START line
@@ -72,9 +71,9 @@ def find_header(head: str, *, one_book: bool = False) -> int:
     return last.end()
 
 
-def find_licence(tail: str, *, one_book: bool = False) -> int | None:
+def find_licence(tail: str) -> int | None:
     """The position in ``tail``, the end of a text, at which the licence begins; None without one."""
-    headers = () if one_book else _HEADER_END.finditer(tail)
+    headers = _HEADER_END.finditer(tail)
     match = _LICENCE_START.search(tail, max((header.end() for header in headers), default=0))  # that of the last book
     if match is None:
         return None

@@ -11,6 +11,7 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ from charlstm.text import builtin, cache, encoding
 from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
 from charlstm.text.paragraphs import Joined
-from charlstm.text.prepare import prepare, usual_chars
+from charlstm.text.prepare import prepare
 from charlstm.text.reading import ReadReport, Tally, TextOptions
 from charlstm.text.sources import (
     STDIN,
@@ -38,7 +39,7 @@ from charlstm.text.sources import (
     resolve_text,
     stamps_of,
 )
-from charlstm.text.vocabulary import Vocabulary
+from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 __all__ = [
     "Corpus",
@@ -120,6 +121,8 @@ class Corpus:
     skipped: tuple[str, ...] = ()
     """Files and folders inside a given folder that could not be read."""
     validation: ValidationText | None = None
+    path: Path | None = None
+    """The file that ``ids`` is mapped from."""
 
     def __repr__(self) -> str:
         return f"Corpus({self.name!r}, {self.chars:,} characters, {len(self.vocabulary):,} distinct)"
@@ -141,12 +144,18 @@ class Corpus:
 
     def joined_lines(self) -> npt.NDArray[np.int64]:
         """The positions at which lines of the files begin that no line end precedes any more."""
-        if not self.report.line_begins:
+        if self.line_begins_path is None:
             return np.zeros(0, np.int64)
-        begins = cache.load_line_begins(self.fingerprint, self.report.line_begins)
-        if begins is None:
-            raise TextError(f"The lines of {self.name} are no longer in the cache: open the text again")
-        return begins
+        try:
+            return np.memmap(self.line_begins_path, "<i8", mode="r").view(np.ndarray)
+        except (OSError, ValueError):
+            raise TextError(f"The lines of {self.name} are no longer in the cache: open the text again") from None
+
+    @property
+    def line_begins_path(self) -> Path | None:
+        """The file that :meth:`joined_lines` is in, beside :attr:`path`; ``None`` when there are none."""
+        name = self.report.line_begins
+        return cache.line_begins_path(self.path, name) if name and self.path is not None else None
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice. Raises :class:`TextError` for
@@ -174,17 +183,21 @@ class Corpus:
             return dataclasses.replace(text, held_out=(Span(chars, self.chars),))
         return split_text(chars, val_fraction, mode, test_fraction)
 
-    def encoded_for(self, vocabulary: Vocabulary) -> tuple[npt.NDArray[Any], dict[str, int]]:
+    def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
 
         Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
-        kept in the cache and memory-mapped. Raises :class:`TextError` when the cache cannot be written.
+        converted where they are read.
         """
         arguments.instance("vocabulary", vocabulary, Vocabulary, "a Vocabulary", error=TextError)
         if vocabulary == self.vocabulary:
             return self.ids, {}
-        stored = cache.Stored(self.fingerprint, self.vocabulary, self.counts, self.ids)
-        return cache.encode_for(stored, vocabulary)
+        symbols, counts = self.vocabulary.symbols, self.counts.tolist()
+        unknown = {char: count for char, count in zip(symbols, counts, strict=True) if char not in vocabulary}
+        instead = vocabulary.index(vocabulary.replacement) if vocabulary.replacement else None
+        new = [vocabulary.index(char) if char in vocabulary else instead for char in symbols]
+        table = np.array([-1 if number is None else number for number in new])
+        return Recoded(self.ids, table, vocabulary.dtype), unknown
 
     def to_record(self) -> dict[str, Any]:
         """A JSON object from which :func:`reopen_corpus` opens the same text."""
@@ -263,8 +276,7 @@ def open_corpus(
     Args:
         source: a path, several paths, a folder, the name of a built-in text, or ``-`` for standard input.
         options: what is done to the text; ``encoding`` and ``pattern`` have no meaning for ``text``.
-        text: the text itself, instead of ``source``. Like standard input it is kept in the cache alone: it can be
-            trained on and evaluated, also by ``start_run``, but a run cannot be resumed once the cache was emptied.
+        text: the text itself, instead of ``source``.
         name: the corpus's name for people; by default the file's name, or ``text``.
         validation: a separate text to validate on, given as ``source`` is and read with the same options, each on its
             own (``max_chars`` of each). The vocabulary is that of both texts, and nothing of the first is held out for
@@ -291,31 +303,14 @@ def open_corpus(
     if not found.can_be_read_again or (held_out is not None and not held_out.can_be_read_again):
         return _prepared(found, held_out, options, progress)
     items = found.items if held_out is None else (*found.items, *held_out.items)
-    names = _names_in_key(found, options)
-    if held_out is not None:
-        names += ["", *_names_in_key(held_out, options)]  # no source has an empty name
-    if options.strip_boilerplate:  # until version 0.2 this could leave out a book: such records are not used
-        names.insert(0, "each book")
+    texts = [found] if held_out is None else [found, held_out]
+    names = [[item.builtin or str(item.path) for item in text.items] for text in texts]
     key = cache.source_key(names, options.to_dict(), builtin.version())
     kept = cache.find_record(key, stamps_of(items))
     with contextlib.suppress(*_BAD_RECORD):  # then the text is read again
         if kept is not None and (corpus := _from_cache(kept)) is not None:
             return _named(corpus, found, held_out)
     return _named(_prepared(found, held_out, options, progress, key), found, held_out)
-
-
-def _names_in_key(text: Resolved, options: TextOptions) -> list[str]:
-    """What the items of ``text`` are called in the key of its record in the cache.
-
-    A built-in text of limited length has another name beside other texts than it had until version 0.2, where its limit
-    cut or left out these: such records are not used.
-    """
-    names = []
-    for item in text.items:
-        usual = None if len(text.items) == 1 else usual_chars(item, options)
-        name = item.builtin or str(item.path)
-        names.append(name if usual is None else f"{name} up to {usual}")
-    return names
 
 
 def _named(corpus: Corpus, found: Resolved, held_out: Resolved | None) -> Corpus:
@@ -333,10 +328,8 @@ def _prepared(
     options: TextOptions,
     progress: ProgressCallback | None,
     key: str | None = None,
-    *,
-    as_0_2: bool = False,
 ) -> Corpus:
-    prepared = prepare(found, options, progress, held_out, as_0_2=as_0_2)
+    prepared = prepare(found, options, progress, held_out)
     stored = cache.load(prepared.fingerprint, verify=False)  # `prepare` has just written or verified it
     if stored is None:
         raise TextError(
@@ -369,16 +362,29 @@ def _corpus(
         stored.ids,
         stored.fingerprint,
         validation=validation,
+        path=stored.path,
     )
+
+
+def open_ids(path: Path, record: Mapping[str, Any]) -> Corpus:
+    """Open and verify the text whose ids are in the file ``path``, by a :meth:`Corpus.to_record` to which its
+    ``vocabulary`` and ``counts`` were added. Raises one of :data:`cache.UNREADABLE` when that is not the text."""
+    about = record.get("validation")
+    return _of_record(record, cache.open_ids(path, record, 0 if about is None else about["chars"]))
 
 
 def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
     stored = cache.load(record["fingerprint"])
-    if stored is None:
+    try:
+        return None if stored is None else _of_record(record, stored)
+    except FileNotFoundError:
         return None
+
+
+def _of_record(record: Mapping[str, Any], stored: cache.Stored) -> Corpus:
     options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
-    if report.line_begins and cache.load_line_begins(stored.fingerprint, report.line_begins) is None:
-        return None
+    if report.line_begins and not cache.line_begins_path(stored.path, report.line_begins).exists():
+        raise FileNotFoundError("the lines of the text are not beside it")
     validation = None
     if stored.validation_chars:
         about = record["validation"]
@@ -414,28 +420,9 @@ def reopen_corpus(record: Mapping[str, Any], *, progress: ProgressCallback | Non
         )
     corpus = open_corpus(sources, options, name=name, validation=held_out, progress=progress)
     if corpus.fingerprint != fingerprint:
-        corpus = _as_read_by_0_2(sources, held_out, options, name, progress) or corpus
-    if corpus.fingerprint != fingerprint:
         which = name if corpus.validation is None else f"{name}, or its validation text {corpus.validation.name},"
         raise TextError(f"The text {which} has changed: restore the old text, or start a new run")
     return corpus
-
-
-def _as_read_by_0_2(
-    sources: list[str],
-    held_out: list[str] | None,
-    options: TextOptions,
-    name: str,
-    progress: ProgressCallback | None,
-) -> Corpus | None:
-    """The text as version 0.2 read it, or None when it read it as this version does."""
-    found = dataclasses.replace(resolve(sources, options), name=name)
-    validation = None if held_out is None else resolve(held_out, options)
-    texts = [found] if validation is None else [found, validation]
-    limited = any(len(text.items) > 1 and any(usual_chars(item, options) for item in text.items) for text in texts)
-    if not limited and not options.strip_boilerplate:
-        return None
-    return _prepared(found, validation, options, progress, as_0_2=True)
 
 
 @dataclass(frozen=True, slots=True)

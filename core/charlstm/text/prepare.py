@@ -55,26 +55,21 @@ def prepare(
     options: TextOptions,
     progress: ProgressCallback | None = None,
     validation: Resolved | None = None,
-    *,
-    as_0_2: bool = False,
 ) -> Prepared:
     """Read the text ``found``, encode it and store it in the cache. Raises :class:`TextError`.
 
-    A text for ``validation`` follows it in the same ids, so that both have one vocabulary. ``as_0_2`` reads what
-    versions until 0.2 did, which ended all of a text where the built-in text in it usually ends, and could leave out a
-    book as boilerplate where a file has several.
+    A text for ``validation`` follows it in the same ids, so that both have one vocabulary.
     """
     progress, began_ns = progress or ignore, time.time_ns()
     texts = [found] if validation is None else [found, validation]
     try:
         with cache.temporary_folder() as folder, (folder / "codes").open("w+b") as file:
-            spool, reading = _Spool(file), _Reading(as_0_2)
+            spool, reading = _Spool(file), _Reading()
             ends = []
             for text in texts:
                 start = spool.chars
                 items = (copy_stdin(folder / "stdin", progress),) if text.is_stdin else text.items
-                limit = _limit_of_0_2(text, options) if as_0_2 else options.max_chars
-                _read(items, options, limit, spool, progress, reading)
+                _read(items, options, spool, progress, reading)
                 if spool.chars == start:
                     raise TextError(f"{_shown(text)} is empty: choose another text")
                 ends.append(spool.chars)
@@ -102,11 +97,6 @@ def usual_chars(item: Item, options: TextOptions) -> int | None:
     return None if item.builtin is None or options.max_chars is not None else builtin.most_chars(item.builtin)
 
 
-def _limit_of_0_2(found: Resolved, options: TextOptions) -> int | None:
-    usual = [most for item in found.items if (most := usual_chars(item, options)) is not None]
-    return max(usual, default=options.max_chars)
-
-
 def _shown(found: Resolved) -> str:
     if found.is_stdin:
         return "Standard input"
@@ -115,7 +105,6 @@ def _shown(found: Resolved) -> str:
 
 @dataclass(slots=True)
 class _Reading:
-    as_0_2: bool
     tally: Tally = field(default_factory=Tally)
     boilerplate: list[Boilerplate] = field(default_factory=list)
     joined: Joined = field(default_factory=Joined)
@@ -125,17 +114,16 @@ class _Reading:
 def _read(
     items: tuple[Item, ...],
     options: TextOptions,
-    limit: int | None,
     spool: _Spool,
     progress: ProgressCallback,
     reading: _Reading,
 ) -> None:
-    """Add at most ``limit`` characters of ``items`` to ``spool``, and what is noticed to ``reading``.
+    """Add the characters of ``items`` to ``spool``, as many as ``options`` allow, and what is noticed to ``reading``.
 
-    Without a limit in ``options``, a long built-in text has one of its own (:func:`usual_chars`).
+    Without a limit, a long built-in text has one of its own (:func:`usual_chars`).
     """
     total, before, last = sum(stamp.size for stamp in stamps_of(items)), 0, "\n"
-    limit = None if limit is None else spool.chars + limit
+    limit = None if options.max_chars is None else spool.chars + options.max_chars
     for item in items:
         if limit is not None and spool.chars >= limit:
             if item.path is not None:
@@ -163,7 +151,7 @@ def _read(
             ends.feed(piece)
             last = piece[-1:] or last
         if item.builtin is None:
-            reading.boilerplate.extend(ends.boilerplate(as_0_2=reading.as_0_2))
+            reading.boilerplate.extend(ends.boilerplate())
         reading.stamps += opened
         before += sum(stamp.size for stamp in opened)
 

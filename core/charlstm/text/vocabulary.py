@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -15,6 +15,8 @@ from charlstm.errors import TextError
 
 REPLACEMENT = "\ufffd"
 """Replaces invalid bytes, and rare characters when ``fold_rare`` is set."""
+
+_PIECE = 4 * 1024 * 1024
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -162,3 +164,43 @@ class Vocabulary:
         if not isinstance(symbols, list) or not (replacement is None or isinstance(replacement, str)):
             raise TextError("This is not a vocabulary: it has no list called symbols")
         return cls(symbols, replacement)
+
+
+class Recoded:
+    """The ``ids`` (N,) of a text in another vocabulary, converted where they are read: indexed by a slice or an array
+    of positions, as an array of the text's ids in that vocabulary would be.
+
+    ``table`` (V,) has the new id of each old one; characters for which it is below 0 are left out.
+    """
+
+    def __init__(self, ids: npt.NDArray[Any], table: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> None:
+        self._ids = ids
+        self._table = np.maximum(table, 0).astype(dtype)
+        left_out = np.concatenate([np.empty(0, np.int64), *_places(ids, table < 0)])
+        self._steps = left_out - np.arange(len(left_out))
+        """Positions in what is left, from each of which on one more character was left out before it."""
+
+    def __len__(self) -> int:
+        return len(self._ids) - len(self._steps)
+
+    def __getitem__(self, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        if len(self._steps):
+            if isinstance(places, slice):
+                places = np.arange(*places.indices(len(self)))
+            places = places + np.searchsorted(self._steps, places, side="right")
+        ids: npt.NDArray[Any] = self._table[self._ids[places]]
+        return ids
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        return np.asarray(self[:], dtype)
+
+
+TextIds = npt.NDArray[Any] | Recoded
+"""The ids of a text, to be read by a slice or an array of positions."""
+
+
+def _places(ids: npt.NDArray[Any], wanted: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
+    """The positions of the ``ids`` for which ``wanted`` (V,) is true, in pieces."""
+    if wanted.any():
+        for start in range(0, len(ids), _PIECE):
+            yield start + np.flatnonzero(wanted[ids[start : start + _PIECE]])

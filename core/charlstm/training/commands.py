@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import queue
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-
-from charlstm.training.events import Controlled
 
 COMMANDS = ("pause", "resume", "stop", "finish", "checkpoint", "set-lr", "more")
 """All commands. Only ``set-lr`` and ``more`` take a value."""
@@ -33,15 +31,10 @@ repeatedly during a pause."""
 
 
 class CommandQueue:
-    """Commands in the order in which they arrived, from ``source`` and from :meth:`put`.
+    """Commands in the order in which they arrived, from ``source`` and from :meth:`put`."""
 
-    ``replay`` holds commands that were logged by an earlier process but are not in the state it left, by the step at
-    which they were handled. The trainer repeats them at that step, so the same commands from ``source`` are ignored.
-    """
-
-    def __init__(self, source: CommandSource | None, replay: Mapping[int, Sequence[Controlled]]) -> None:
+    def __init__(self, source: CommandSource | None) -> None:
         self._source = source
-        self._replay = dict(replay)
         self._put: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._waiting: deque[Command] = deque()
 
@@ -49,17 +42,12 @@ class CommandQueue:
         """Add a command. May be called from any thread."""
         self._put.put(command)
 
-    def take_replay(self, step: int) -> Sequence[Controlled]:
-        """The logged commands to repeat before ``step``. Each is returned once."""
-        return self._replay.pop(step, ())
-
     def poll(self) -> None:
         """Fetch the commands that have arrived."""
         while not self._put.empty():  # this thread alone removes from it
             self._waiting.append(self._put.get())
         if self._source is not None:
-            replayed = {event.id for events in self._replay.values() for event in events}
-            self._waiting.extend(command for command in self._source() if command.id not in replayed)
+            self._waiting.extend(self._source())
 
     def next(self) -> Command | None:
         """Remove and return the oldest command, or ``None``."""

@@ -122,13 +122,11 @@ class Checkpointed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Controlled(Event):
-    """A command from outside is about to be carried out, or a decision of the trainer. This line is written to disk
-    first.
+    """A command from outside is carried out.
 
     ``id`` is that of the command. ``value`` is the learning rate for ``set-lr``, and the number of remaining steps for
-    ``finish``, ``more`` and ``replan``. With ``replan`` and the id ``clock`` the trainer itself keeps to
-    ``max_minutes``; with ``threads`` it takes the steps from here on with ``value`` threads. ``minutes`` are those that
-    ``more`` adds.
+    ``finish`` and ``more``. ``minutes`` are those that ``more`` adds. What changes the course of the run (these three)
+    is in the last state by now; the others act after this line.
     """
 
     name: ClassVar[Literal["control"]] = "control"
@@ -136,6 +134,17 @@ class Controlled(Event):
     command: str
     value: float | None = None
     minutes: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided(Event):
+    """The trainer itself changes the course of the run: to keep to ``max_minutes`` it ends after ``steps_left`` more
+    steps, or it takes the steps from here on with so many ``threads``. (Versions 0.2 and 0.3 logged a ``control`` with
+    the command ``replan`` or ``threads``.)"""
+
+    name: ClassVar[Literal["decision"]] = "decision"
+    steps_left: int | None = None
+    threads: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,7 +237,18 @@ class Failed(Event):
 
 
 AnyEvent = (
-    Started | Stepped | Validated | Sampled | Checkpointed | Controlled | Paused | Resumed | Warned | Finished | Failed
+    Started
+    | Stepped
+    | Validated
+    | Sampled
+    | Checkpointed
+    | Controlled
+    | Decided
+    | Paused
+    | Resumed
+    | Warned
+    | Finished
+    | Failed
 )
 """The union of all events. Type checkers narrow it by class and by ``event.name == "validation"``."""
 
@@ -253,6 +273,8 @@ def from_line(line: str | bytes) -> AnyEvent:
     unknown: list[str] = []
     try:
         values = json.loads(line)
+        if values["event"] == "control" and (field := _DECISIONS.get(values["command"])):
+            values = {"event": "decision", "step": values["step"], "time": values["time"], field: int(values["value"])}
         kind = _KINDS[values["event"]]
         for name in _MAY_BE_UNKNOWN & values.keys():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
@@ -269,6 +291,9 @@ def from_line(line: str | bytes) -> AnyEvent:
         )
     return event
 
+
+_DECISIONS = {"replan": "steps_left", "threads": "threads"}
+"""Fields of ``decision`` for what versions 0.2 and 0.3 logged as commands."""
 
 _MAY_BE_UNKNOWN = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars_per_second"))
 """Numbers that are unknown when training diverges."""

@@ -1,5 +1,4 @@
-"""What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written; and
-what it tells a trainer of the run's log.
+"""What a caller can connect to a trainer: where checkpoints go, where commands come from, how samples are written.
 
 All are optional; without them training keeps everything in memory. The source of commands is described in
 ``commands``.
@@ -7,15 +6,13 @@ All are optional; without them training keeps everything in memory. The source o
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from charlstm import arguments
 from charlstm.errors import RunError
 from charlstm.training.commands import CommandSource
-from charlstm.training.events import Controlled
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -23,12 +20,10 @@ if TYPE_CHECKING:
     from charlstm.training.state import TrainingState
 
 __all__ = [
-    "NOTHING_LOGGED",
     "NO_HOOKS",
     "CheckpointStore",
     "CommandSource",
     "Hooks",
-    "LoggedRun",
     "SampleWriter",
     "ValidationProgress",
 ]
@@ -49,34 +44,13 @@ class Hooks:
     sample: SampleWriter | None = None
     commands: CommandSource | None = None
     validation_progress: ValidationProgress | None = None
-    sleep: Callable[[float], None] = time.sleep
-    """Waits for some seconds, during a pause."""
 
     def __post_init__(self) -> None:
-        for name in ("sample", "commands", "validation_progress", "sleep"):
+        for name in ("sample", "commands", "validation_progress"):
             arguments.function(name, getattr(self, name), error=RunError)
 
 
 NO_HOOKS = Hooks()
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedRun:
-    """What the log of a run says that is continued. Raises :class:`RunError` for what does not stand in a log."""
-
-    controls: Sequence[Controlled] = ()
-    """All its ``control`` events, oldest first."""
-    step: int = 0
-    """The last step in it. Up to there the number of threads changes only as it is logged."""
-
-    def __post_init__(self) -> None:
-        arguments.instance("controls", self.controls, Sequence, "the control events of a log", error=RunError)
-        for event in self.controls:
-            arguments.instance("controls", event, Controlled, "the control events of a log", error=RunError)
-        object.__setattr__(self, "step", arguments.whole("step", self.step, 0, error=RunError))
-
-
-NOTHING_LOGGED = LoggedRun()
 
 
 @runtime_checkable
@@ -93,8 +67,7 @@ class CheckpointStore(Protocol):
     """
 
     def save_plan(self, plan: Plan) -> None:
-        """Keep the plan of a new run, before its first event. Called a second time when the run restarts with a
-        faster kernel within its first seconds. A store that must not take a new run raises a
+        """Keep the plan of a new run, before its first event. A store that must not take a new run raises a
         :class:`~charlstm.errors.CharLSTMError`, and training ends before its first event."""
 
     def save_model(self, model: Model) -> None:

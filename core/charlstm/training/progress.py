@@ -38,6 +38,9 @@ class Progress:
     lack it."""
     ended: str | None = None
     """Why the run ended: a reason of ``events.Finished``."""
+    attended: bool = True
+    """Whether what is due after the last step was done: its log line, validation, sample and snapshot. States of 0.3
+    lack it; they were saved when it was."""
 
     @property
     def loss(self) -> float | None:
@@ -53,12 +56,6 @@ class Progress:
         self.grad_norm = max(self.grad_norm, grad_norm)
         self.seconds += seconds
 
-    def count_queued_step(self, nats: float, count: int, grad_norm: float, seconds: float) -> None:
-        """Count the loss of a step that is counted already, and ``seconds`` of waiting for it: a graphics card tells it
-        later."""
-        self.step -= 1
-        self.count_step(nats, count, grad_norm, seconds)
-
     def start_interval(self) -> None:
         """Reset the sums after a ``step`` event."""
         self.nats, self.count, self.grad_norm, self.seconds = 0.0, 0, 0.0, 0.0
@@ -71,7 +68,7 @@ class Progress:
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. Raises :class:`ModelError` when a field is missing or has the wrong type."""
         try:
-            known = {"final_val": None, **values}
+            known = {"final_val": None, "attended": True, **values}
             return cls(**typed_fields(cls, {spec.name: known[spec.name] for spec in fields(cls)}))
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError("The training state is damaged: it does not say how far the run has come") from error

@@ -11,6 +11,7 @@ from charlstm.display import duration, visible
 from charlstm.text import read_before
 from charlstm.training.events import (
     Controlled,
+    Decided,
     Event,
     Failed,
     Finished,
@@ -77,8 +78,10 @@ class ProgressLine:
             case Paused() if event.reason != "asked":
                 self._waits = True
                 self._print_above(f"Training waits: {event.reason}")
-            case Controlled() if event.command in ("finish", "more", "replan") and event.value is not None:
+            case Controlled(command="finish" | "more") if event.value is not None:
                 self._planned = event.step + round(event.value)
+            case Decided() if event.steps_left is not None:
+                self._planned = event.step + event.steps_left
             case Stepped():
                 self._step = event
                 self._print(self._figures(event))

@@ -8,14 +8,10 @@ and is part of the exact state, so that a resumed run has the same rates.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, assert_never
 
 from charlstm.json_fields import typed_fields
-from charlstm.training.events import Controlled
-from charlstm.training.settings import LENGTH
 from charlstm.training.settings import Schedule as Decay
 
 Kind = Literal["set-lr", "finish", "replan", "extend"]
@@ -26,15 +22,6 @@ REWARM_FRACTION = 0.1
 def climb_steps(added: int) -> int:
     """The steps in which the rate of a run that is extended by ``added`` steps climbs again."""
     return max(1, round(REWARM_FRACTION * added))
-
-
-def superseded_commands(changed: Collection[str]) -> set[str]:
-    """Commands that lose their effect when a run is resumed with changes of the settings ``changed``."""
-    return {
-        command
-        for command, names in (("set-lr", {"lr"}), ("finish", LENGTH), ("more", LENGTH), ("threads", {"threads"}))
-        if names.intersection(changed)
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +126,6 @@ class LearningRate:
         start = self.rate(change.step, climbs=not change.ends_climb)
         return replace(self, amendments=(*self.amendments, replace(change, start=start)))
 
-    def has_command(self, id: str) -> bool:
-        """Whether one of the amendments was made by the command with this id."""
-        return any(change.id == id for change in self.amendments)
-
     def _finish_or_extend(self, change: Amendment, since: float, length: int, climbs: bool) -> float:
         """The rate ``since`` steps after the start of ``finish`` or ``extend``. It depends on the earlier curve only
         through ``change.start``, the rate at that start."""
@@ -200,19 +183,3 @@ class LearningRate:
             former = isinstance(stored, dict) and stored.get("kind") == "more"
             changes.append(Amendment(**typed_fields(Amendment, stored | {"kind": "extend"} if former else stored)))
         return cls(**typed_fields(cls, fields), amendments=tuple(changes))
-
-
-def commands_to_repeat(
-    log: Sequence[Controlled],
-    step: int = 0,
-    schedule: LearningRate | None = None,
-    changes: Collection[str] = (),
-) -> dict[int, list[Controlled]]:
-    """The commands of ``log`` from ``step`` on that change the learning rate, the end or the number of threads and are
-    not in ``schedule``, by their step. A setting that is changed now takes precedence over an earlier command."""
-    found: dict[int, list[Controlled]] = defaultdict(list)
-    lasting = {"set-lr", "finish", "more", "threads"} - superseded_commands(changes)
-    for event in {event.id: event for event in log if event.command in lasting}.values():
-        if event.step >= step and not (schedule is not None and schedule.has_command(event.id)):
-            found[event.step].append(event)
-    return found

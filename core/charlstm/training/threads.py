@@ -43,6 +43,10 @@ FIRST_INTERVAL, LAST_INTERVAL = 5.0, 60.0
 After a change of the pace a quarter of that is enough, but no less than the first."""
 
 
+WORTH_ITS_PRICE = 50
+"""See :attr:`ThreadSearch.price`."""
+
+
 def thread_counts(most: int) -> tuple[int, ...]:
     """The numbers of threads to choose from, ascending: 1 to ``most`` in steps of a half or a quarter. One less than
     ``most`` is among them, which leaves a core to another program."""
@@ -108,6 +112,10 @@ class ThreadSearch:
         self._confirms = False
         """Whether a reason for a trial was found, and is looked for again in the next steps."""
         self._went_up = False
+        self.price = 0.0
+        """Seconds that a change of the number costs, which the caller knows. A trial that has no changed pace as its
+        reason waits for :data:`WORTH_ITS_PRICE` times as long, so that trials cost 4 % of the time at most: one that
+        fails is two changes."""
 
     @property
     def count(self) -> int:
@@ -163,7 +171,8 @@ class ThreadSearch:
                 return -1
             if more and self._steps.mean * CHANGED_PACE < self._usual:
                 return 1
-        if self._since_trial < (self._interval if fewer else max(self._interval, FIRST_INTERVAL)):
+        least = max(self._interval, WORTH_ITS_PRICE * self.price)
+        if self._since_trial < (least if fewer else max(least, FIRST_INTERVAL)):
             return 0
         if fewer and more:
             return -1 if self._went_up else 1

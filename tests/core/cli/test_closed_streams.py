@@ -13,8 +13,6 @@ import pytest
 from charlstm.runs.folder import find_run
 from command_line import TINY
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
-
 CHARLSTM = [sys.executable, "-P", "-m", "charlstm"]
 
 

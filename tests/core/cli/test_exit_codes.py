@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -66,7 +65,6 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(
     assert err.splitlines()[-1] == "Next: charlstm train --like rose --lr 0.002"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("twice", [False, True])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
 def test_training_ends_with_the_number_of_the_signal(
@@ -87,7 +85,6 @@ def test_training_ends_with_the_number_of_the_signal(
     assert find_run(run).status().state == "stopped"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_resume_that_a_signal_ends_while_it_reads_the_text_ends_with_its_number(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, name: str, code: int
@@ -96,7 +93,7 @@ def test_resume_that_a_signal_ends_while_it_reads_the_text_ends_with_its_number(
         signal.raise_signal(signal.Signals[name])
         progress(ReadProgress(0, 1, "reading"))
 
-    monkeypatch.setattr("charlstm.text.corpus.reopen_corpus", read)
+    monkeypatch.setattr("charlstm.runs.worker.open_text", read)
     out, err = run_cli("resume", "fox", "--max-steps", "60", "--json", code=code)
     assert (out, json.loads(err)["error"]["kind"]) == ("", "interrupted")
     assert find_run("fox").status().state == "finished"

@@ -149,7 +149,6 @@ def test_endless_prime_is_an_error(
     assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("e" * 499 + "\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="devices and pipes of POSIX")
 def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
     for name, kind in (("/dev/zero", "device"), ("pipe.json", "pipe")):

@@ -218,7 +218,6 @@ def test_commands_and_arguments_are_completed() -> None:
     assert conversation.complete_until("p") == ["paragraph"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there are no ptys")
 @pytest.mark.terminal
 def test_error_at_a_terminal_does_not_end_play(workspace: Path) -> None:
     import pexpect

@@ -162,7 +162,7 @@ def test_what_a_run_cannot_be_based_on_is_one_sentence(
         run_cli("train", "gone.txt", *TINY, "--name", "gone")
         (workspace / "gone.txt").write_text(TEXT + "more", encoding="utf-8")
         run_cli("cache", "prune")
-        shutil.rmtree(workspace / "cache" / "texts" / record("gone")["corpus"]["fingerprint"])
+        find_run("gone").text_path.unlink()
     if "piped" in words:
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
         run_cli("train", "-", *TINY, "--name", "piped")

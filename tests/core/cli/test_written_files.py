@@ -23,8 +23,6 @@ from charlstm.runs.folder import find_run
 from charlstm.runs.models import demo_path
 from command_line import ErrorOf, RunCli, RunJson
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links, pipes and devices of POSIX")
-
 Save = Callable[[Path, Model], object]
 
 LIBRARY: dict[str, tuple[str, Save]] = {

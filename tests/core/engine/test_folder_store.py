@@ -54,9 +54,6 @@ def test_folder_store_refuses_a_new_training_where_another_one_has_trained(
     """Its network before the first step would replace the trained model and, with the next checkpoint, both states."""
     store = charlstm.FolderStore(tmp_path / "novel")
     first = charlstm.Trainer(corpus, settings, store=store)
-    first.stop()
-    first.train()  # before its first step: there is nothing to lose
-    first = charlstm.Trainer(corpus, settings, store=store)
     with contextlib.closing(first.events()) as events:
         next(events)
     first.train()  # another iterator of the same trainer

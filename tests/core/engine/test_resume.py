@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -22,8 +23,8 @@ from charlstm.errors import ModelError, SettingsError, TextError
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
-from charlstm.training.events import Controlled, Event, Finished, Resumed, Started, Stepped, Validated
-from charlstm.training.hooks import Hooks, LoggedRun
+from charlstm.training.events import Controlled, Decided, Event, Finished, Resumed, Started, Stepped, Validated
+from charlstm.training.hooks import Hooks
 from charlstm.training.plan import Plan
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
@@ -47,7 +48,7 @@ def drain(trainer: Trainer, commands: ScriptedCommands | None = None, until: int
         if commands is not None:
             commands.see(event)
         if until is not None and event.step >= until:
-            trainer._checkpoint_writer.collect(wait=True)  # on a busy machine a state may not have been written yet
+            trainer._checkpoint_writer.collect(60.0)  # on a busy machine a state may not have been written yet
             stream.close()  # as if killed: nothing is written after this
             break
     return events
@@ -209,91 +210,41 @@ def test_resume_from_an_earlier_checkpoint_is_exact(
     assert_same_end(store, reference)
 
 
-def test_resume_repeats_logged_rate_changes(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    asks: dict[int, list[tuple[str, float | None]]] = {
-        12: [("checkpoint", None)],
-        20: [("set-lr", 1e-3), ("pause", None), ("resume", None)],
-        32: [("set-lr", 5e-4)],
-    }
-    whole, reference = untouched(corpus, settings, plan, asks)
-    store, commands = MemoryStore(), ScriptedCommands(asks)
-    first = drain(
-        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
-        commands,
-        until=40,
-    )
-    at_12 = next(state for state in store.states if state.step >= 12)
-    log = [event for event in first if isinstance(event, Controlled)]
-    trainer = Trainer.resume(corpus, settings, at_12, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
-    second = drain(trainer)
-    assert [e.command for e in second if isinstance(e, Controlled)] == ["set-lr", "set-lr"]
-    assert log_of(joined(first, second)) == log_of(whole)
-    assert_same_end(store, reference)
-    # and once more, from a state that knows the first change
-    later = next(state for state in store.states if state.step >= 20)
-    third = drain(Trainer.resume(corpus, settings, later, logged=LoggedRun(log * 2), hooks=Hooks(sample=sample)))
-    assert [e.value for e in third if isinstance(e, Controlled)] == [5e-4]
-    assert log_of(joined(first, third)) == log_of(whole)
-
-
-def test_rate_that_is_set_in_the_warmup_acts_at_once_and_is_repeated(
-    corpus: Corpus, settings: Settings, plan: Plan
+@pytest.mark.parametrize("asked", [("set-lr", 1e-3), ("more", 0.048 / 60), ("finish", None)], ids=str)
+def test_command_that_changes_the_course_is_in_a_state_before_it_acts(
+    corpus: Corpus,
+    settings: Settings,
+    plan: Plan,
+    asked: tuple[str, float | None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asks: dict[int, list[tuple[str, float | None]]] = {2: [("set-lr", 1e-3)]}
-    plan = replace(plan, warmup_steps=12, log_every=1)
-    whole, reference = untouched(corpus, settings, plan, asks)
-    rates = {event.step: event.lr for event in whole if isinstance(event, Stepped)}
-    assert [rates[step] for step in range(3, 13)] == [1e-3] * 10
-    assert rates[14] < 1e-3
-    store, commands = MemoryStore(), ScriptedCommands(asks)
-    first = drain(
-        Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan),
-        commands,
-        until=9,
-    )
-    log = [event for event in first if isinstance(event, Controlled)]
-    second = drain(
-        Trainer.resume(
-            corpus, settings, store.states[0], logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store
-        )
-    )
-    assert log_of(joined(first, second)) == log_of(whole)
-    assert_same_end(store, reference)
-
-
-@pytest.mark.parametrize("kill", [None, 24, 70])
-def test_resume_repeats_more_with_its_length(
-    corpus: Corpus, settings: Settings, plan: Plan, kill: int | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed right after the command was logged, at the next step event, or beyond the end of the first plan."""
+    """Killed at the event that says that it acts, a run goes on as if it had not been."""
     monkeypatch.setattr("charlstm.training.clock.Clock.pace", lambda self: 0.001)
-    asks: dict[int, list[tuple[str, float | None]]] = {12: [("checkpoint", None)], 20: [("more", 0.048 / 60)]}
+    monkeypatch.setattr(Trainer, "_finish_steps", lambda self: 15)
+    asks: dict[int, list[tuple[str, float | None]]] = {12: [("checkpoint", None)], 20: [asked]}
     whole, reference = untouched(corpus, settings, plan, asks)
-    [more] = [event for event in whole if isinstance(event, Controlled) and event.command == "more"]
-    assert (more.step, more.minutes, more.value) == (20, 0.048 / 60, 40 + 48)
-    last = whole[-1]
-    assert isinstance(last, Finished)
-    assert (last.step, last.reason, last.limit) == (108, "done", "")
-
     store, commands = MemoryStore(), ScriptedCommands(asks)
-    first: list[Event] = []
     trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
+    first: list[Event] = []
     stream = trainer.events()
     for event in stream:
         first.append(event)
         commands.see(event)
-        if event.step >= kill if kill is not None else getattr(event, "id", "") == more.id:
-            trainer._checkpoint_writer.collect(wait=True)  # on a busy machine a state may not have been written yet
+        if isinstance(event, Controlled) and event.command == asked[0]:
             stream.close()
             break
-    log = [event for event in first if isinstance(event, Controlled)]
-    assert [event.value for event in log] == [None, 88]
-    at_12 = next(state for state in store.states if state.step == 12)
-    second = drain(
-        Trainer.resume(corpus, settings, at_12, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
-    )
+    assert store.states[-1].step == first[-1].step == trainer.progress.step == 20
+    second = drain(Trainer.resume(corpus, settings, store.states[-1], hooks=Hooks(sample=sample), store=store))
     assert log_of(joined(first, second)) == log_of(whole)
     assert_same_end(store, reference)
+
+
+def test_rate_that_is_set_in_the_warmup_acts_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+    plan = replace(plan, warmup_steps=12, log_every=1)
+    whole, _ = untouched(corpus, settings, plan, {2: [("set-lr", 1e-3)]})
+    rates = {event.step: event.lr for event in whole if isinstance(event, Stepped)}
+    assert [rates[step] for step in range(3, 13)] == [1e-3] * 10
+    assert rates[14] < 1e-3
 
 
 def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_length(
@@ -313,27 +264,6 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
     assert changed.schedule.planned_steps == 70
 
 
-@pytest.mark.parametrize("command", ["more", "finish"])
-def test_more_and_finish_are_saved_at_once(corpus: Corpus, settings: Settings, plan: Plan, command: str) -> None:
-    """A run that was killed soon after ``more`` lost it: beside other programs its time was over before that step."""
-    limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None, checkpoint_minutes=None)
-    commands = ScriptedCommands({20: [(command, 10.0 if command == "more" else None)]})
-    trainer = Trainer(corpus, limited, plan=plan, store=(store := MemoryStore()), hooks=Hooks(commands=commands))
-    killed = drain(trainer, commands, until=24)
-    [change] = [event for event in killed if isinstance(event, Controlled) and event.command == command]
-    again = Trainer.resume(corpus, limited, store.states[-1])
-    assert again.progress.step == 20
-    assert again.settings.max_minutes == (11.0 if command == "more" else 1.0)
-    assert again.schedule.planned_steps == 20 + (change.value or 0.0)
-    # and so it is where a resume repeated it
-    repeated = Trainer.resume(
-        corpus, limited, store.states[0], store=(store := MemoryStore()), logged=LoggedRun([change])
-    )
-    drain(repeated, until=24)
-    assert [state.step for state in store.states] == [20]
-    assert Trainer.resume(corpus, limited, store.states[-1]).schedule.planned_steps == again.schedule.planned_steps
-
-
 def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     commands = ScriptedCommands({8: [("finish", None), ("more", 1e-3)]})
     trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
@@ -343,40 +273,11 @@ def test_more_replaces_a_limit_in_steps_and_takes_finish_back(corpus: Corpus, se
     assert trainer.settings.epochs is None
 
 
-def test_resume_repeats_finish_with_its_length(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    asks: dict[int, list[tuple[str, float | None]]] = {8: [("checkpoint", None)], 16: [("finish", None)]}
-    store, commands = MemoryStore(), ScriptedCommands(asks)
-    settings, plan = settings.with_changes(max_steps=10**6), make_plan(planned_steps=10**6, warmup_steps=1)
-    trainer = Trainer(corpus, settings, hooks=Hooks(sample=sample, commands=commands), store=store, plan=plan)
-    trainer._finish_steps = lambda: 20  # type: ignore[method-assign]
-    whole = drain(trainer, commands)
-    assert whole[-1].step == 36
-    reference = store.states[-1]
-    at_8 = next(state for state in store.states if state.step >= 8)
-    log = [event for event in whole if isinstance(event, Controlled)]
-    second = drain(
-        Trainer.resume(corpus, settings, at_8, logged=LoggedRun(log), hooks=Hooks(sample=sample), store=store)
-    )
-    assert log_of(joined(whole, second)) == log_of(whole)
-    assert store.states[-1].tensors["network.fc.weight"].tobytes() == reference.tensors["network.fc.weight"].tobytes()
-
-
 def test_run_without_a_state_starts_again_with_its_stored_plan(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     first = drain(Trainer(corpus, settings.with_changes(max_steps=10), store=store))
     again = drain(Trainer(corpus, settings.with_changes(max_steps=10), plan=store.plans[0]))
     assert log_of(first) == log_of(again)
-
-
-def test_run_without_a_state_repeats_its_commands(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    """It was killed before its first checkpoint was written."""
-    logged = [
-        Controlled(step=0, id="a", command="set-lr", value=1e-3),
-        Controlled(step=4, id="b", command="more", value=80.0, minutes=1.0),
-    ]
-    events = drain(Trainer(corpus, settings, plan=plan, logged=LoggedRun(logged)))
-    assert [(event.step, event.id) for event in events if isinstance(event, Controlled)] == [(0, "a"), (4, "b")]
-    assert events[-1].step == 84
 
 
 def test_training_does_not_depend_on_the_global_generator(
@@ -553,12 +454,13 @@ def test_trainer_plans_again_when_the_stored_plan_is_for_another_machine(corpus:
 
 
 def test_trainer_waits_for_a_full_disk_and_continues_exactly(
-    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted
+    corpus: Corpus, settings: Settings, plan: Plan, uninterrupted: Uninterrupted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, reference = uninterrupted
     store, waits = MemoryStore(), []
     store.trouble = [OSError(errno.ENOSPC, "No space left on device")] * 3
-    events = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample, sleep=waits.append), store=store, plan=plan))
+    monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
+    events = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample), store=store, plan=plan))
     assert len(waits) == 3
     names = [event.name for event in events]
     assert names.count("paused") == names.count("resumed") == 1
@@ -585,35 +487,6 @@ def test_amend_schedule_lowers_the_rate_of_a_run_that_ended_by_patience(
     schedule = LearningRate(3e-3, "linear", 6, 60)
     changed = amend_schedule(schedule, settings, settings.with_changes(lr=1e-3), {"lr": 1e-3}, plan, progress)
     assert changed.rate(30) == pytest.approx(schedule.rate(30) / 3)
-
-
-def test_resume_with_a_new_rate_does_not_repeat_logged_rate_changes(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)], 24: [("set-lr", 0.1)]})
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
-    first = drain(trainer, commands, until=32)
-    logged = [event for event in first if isinstance(event, Controlled)]
-    [state] = [state for state in store.states if state.step == 20]
-    again = Trainer.resume(corpus, settings.with_changes(lr=1e-4), state, logged=LoggedRun(logged))
-    assert max(event.lr for event in drain(again) if isinstance(event, Stepped)) < 1e-3
-
-
-def test_resume_repeats_commands_that_came_after_a_resume_with_changes(
-    corpus: Corpus, settings: Settings, plan: Plan
-) -> None:
-    store, commands = MemoryStore(), ScriptedCommands({20: [("checkpoint", None)]})
-    drain(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands, until=24)
-    [state] = [state for state in store.states if state.step == 20]
-    changed, commands = settings.with_changes(lr=1e-3), ScriptedCommands({28: [("set-lr", 1e-5)]})
-    killed = drain(
-        Trainer.resume(corpus, changed, state, store=store, hooks=Hooks(commands=commands)), commands, until=32
-    )
-    logged = [event for event in killed if isinstance(event, Controlled)]
-    again = drain(Trainer.resume(corpus, changed, store.states[-1], logged=LoggedRun(logged)))
-    assert [event.value for event in again if isinstance(event, Controlled)] == [1e-5]
-    assert isinstance(again[0], Resumed)
-    assert again[0].changes is None
 
 
 class ForcedThreads:
@@ -645,48 +518,62 @@ def fused(plan: Plan) -> Plan:
     return replace(plan, kernel="fused-f32", batch_size=8)
 
 
-def test_resume_repeats_the_logged_numbers_of_threads(
+def test_run_whose_threads_change_is_continued_exactly_after_a_kill(
     corpus: Corpus, settings: Settings, fused: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
     one_thread, _ = untouched(corpus, settings, fused)
-    forced = ForcedThreads(monkeypatch, {17: 2, 33: 1})
+    ForcedThreads(monkeypatch, {17: 2, 33: 1})
     whole, reference = untouched(corpus, settings, fused)
-    assert [(event.step, event.value) for event in whole if isinstance(event, Controlled)] == [(17, 2.0), (33, 1.0)]
+    assert [(event.step, event.threads) for event in whole if isinstance(event, Decided)] == [(17, 2), (33, 1)]
     assert log_of(whole) != log_of(one_thread), "or else this test shows nothing"
-
     for killed in (12, 17, 18, 30, 34, 45):
         store = MemoryStore()
         first = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample), store=store, plan=fused), until=killed)
-        log = RunSeries.of(first)
-        forced.asked.clear()
-        again = Trainer.resume(
-            corpus,
-            settings,
-            store.states[-1],
-            logged=LoggedRun(log.every_control, step=log.step),
-            hooks=Hooks(sample=sample),
-            store=store,
-        )
-        second = drain(again)
+        second = resumed_after(first, corpus, settings, store)
         assert second[0].inexact is None, f"killed at {killed}"  # type: ignore[attr-defined]
-        assert min(forced.asked) >= log.step, f"there is no search where the log decides, killed at {killed}"
         assert log_of(joined(first, second)) == log_of(whole), f"killed at {killed}"
         assert_same_end(store, reference)
 
 
-def test_resume_with_a_number_of_threads_given_does_not_repeat_those_of_the_log(
+def test_resumed_search_that_wants_a_change_at_once_waits_until_the_log_ends(
     corpus: Corpus, settings: Settings, fused: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None)
-    ForcedThreads(monkeypatch, {17: 2})
-    store = MemoryStore()
-    first = drain(Trainer(corpus, settings, store=store, plan=fused), until=25)
-    log = [event for event in first if isinstance(event, Controlled)]
-    state = next(state for state in store.states if state.step == 10)
-    again = Trainer.resume(corpus, settings.with_changes(threads=1), state, logged=LoggedRun(log, step=25))
-    assert not [event for event in drain(again) if isinstance(event, Controlled)]
-    assert again.plan.threads == 1
+    """As on a machine that has become busy: the lines that the log has are computed with the threads that they had."""
+    settings, store = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None), MemoryStore()
+    forced = ForcedThreads(monkeypatch, {})
+    whole, _ = untouched(corpus, settings, fused)
+    first = drain(Trainer(corpus, settings, hooks=Hooks(sample=sample), store=store, plan=fused), until=28)
+    assert store.states[-1].step == 20
+    forced.changes = {step: 2 - step % 2 for step in range(20, 61)}
+    second = resumed_after(first, corpus, settings, store)
+    changes = [event.step for event in second if isinstance(event, Decided)]
+    assert changes
+    assert min(changes) == first[-1].step == 28
+    again = [line for line in log_of(second) if json.loads(line)["step"] <= 28]
+    assert again == [line for line in log_of(whole) if 20 < json.loads(line)["step"] <= 28]
+
+
+def resumed_after(first: list[Event], corpus: Corpus, settings: Settings, store: MemoryStore) -> list[Event]:
+    """The events of a trainer that goes on from the last state, after the log ``first``."""
+    state, logged = store.states[-1], RunSeries.of(first).step
+    return drain(Trainer.resume(corpus, settings, state, logged_until=logged, hooks=Hooks(sample=sample), store=store))
+
+
+def test_resume_with_another_number_of_threads_saves_it_before_its_first_step(
+    corpus: Corpus, settings: Settings, fused: Plan
+) -> None:
+    settings, store = settings.with_changes(kernel="fused", checkpoint_steps=10, threads=None), MemoryStore()
+    drain(Trainer(corpus, settings, store=store, plan=fused), until=25)
+    count = len(store.states)
+    again = Trainer.resume(corpus, settings.with_changes(threads=2), store.states[-1], store=store)
+    events = drain(again)
+    assert again.plan.threads == 2
+    assert [event.name for event in events[:2]] == ["resumed", "checkpoint"]
+    assert [(state.step, state.record["plan"]["threads"]) for state in store.states[count - 1 : count + 1]] == [
+        (20, 1),
+        (20, 2),
+    ]
 
 
 class TwoProcesses(Ranks):
@@ -698,22 +585,11 @@ class TwoProcesses(Ranks):
         return 1
 
 
-@pytest.mark.parametrize("has_state", [True, False])
-def test_several_processes_do_not_repeat_the_numbers_of_threads_of_a_single_one(
-    corpus: Corpus, settings: Settings, plan: Plan, has_state: bool
+def test_several_processes_share_the_cores_that_a_single_one_had(
+    corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
-    """They share the cores, and each would take as many threads as the single process had."""
     settings, store = settings.with_changes(threads=None), MemoryStore()
     commands = ScriptedCommands({8: [("stop", None)]})
+    plan = replace(plan, threads=2)
     drain(Trainer(corpus, settings, plan=plan, store=store, hooks=Hooks(commands=commands)), commands)
-    log = [
-        Controlled(step=12, id="threads-12", command="threads", value=2.0),
-        Controlled(step=12, id="a", command="set-lr", value=1e-3),
-    ]
-    ranks, logged = TwoProcesses(), LoggedRun(log, step=20)
-    if has_state:
-        trainer = Trainer.resume(corpus, settings, store.states[-1], logged=logged, ranks=ranks)
-    else:
-        trainer = Trainer(corpus, settings, plan=plan, logged=logged, ranks=ranks)
-    assert [event.id for event in drain(trainer) if isinstance(event, Controlled)] == ["a"]
-    assert trainer.plan.threads == 1
+    assert Trainer.resume(corpus, settings, store.states[-1], ranks=TwoProcesses()).plan.threads == 1

@@ -15,18 +15,17 @@ import pytest
 import torch
 
 from charlstm import system
-from charlstm.engine import benchmark, recurrence
+from charlstm.engine import benchmark, final_validation, recurrence
 from charlstm.engine import trainer as trainer_module
 from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
-from charlstm.engine.kernels import KernelChoice, NNKernel
+from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.generation.samples import make_sampler
 from charlstm.model.file import Model
-from charlstm.runs.series import RunSeries
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
@@ -35,6 +34,7 @@ from charlstm.training import estimate as estimates
 from charlstm.training.events import (
     Checkpointed,
     Controlled,
+    Decided,
     Event,
     Finished,
     Paused,
@@ -58,12 +58,13 @@ class Time:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         self.now = self.stopped = 0.0
         fake_time = SimpleNamespace(
-            perf_counter=lambda: self.now, time=lambda: self.now, process_time=lambda: self.now - self.stopped
+            perf_counter=lambda: self.now,
+            time=lambda: self.now,
+            process_time=lambda: self.now - self.stopped,
+            sleep=lambda seconds: None,
         )
-        for module in (trainer_module, clock_module):
+        for module in (trainer_module, clock_module, final_validation):
             monkeypatch.setattr(module, "time", fake_time)
-        monkeypatch.setattr(clock_module, "active_seconds", lambda: self.now - self.stopped)
-        monkeypatch.setattr(clock_module, "HEARTBEAT_SECONDS", 3600.0)  # only the trainer reads this clock
         step = TrainStep.step
 
         def timed(learner: TrainStep, number: int, rate: float) -> StepOutcome:
@@ -199,92 +200,6 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
     assert not [event for event in rest if isinstance(event, Warned)]
 
 
-class Choices:
-    """Replaces the comparison of the kernels nn and fused: each returns the next of ``found``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *found: dict[str, float]) -> None:
-        self.left = list(found)
-        monkeypatch.setattr(benchmark, "BUDGET", 0.01)
-        monkeypatch.setattr(benchmark, "choose_kernel", self)
-        monkeypatch.setattr(benchmark, "candidates", lambda asked, device: ["fused-f32", "nn"])
-
-    def __call__(self, *arguments: Any, budget: float, deadline: float) -> KernelChoice:
-        measured = self.left.pop(0)
-        return KernelChoice(max(measured, key=measured.__getitem__), measured)
-
-
-BUSY, QUIET = {"fused-f32": 2_000.0, "nn": 3_000.0}, {"fused-f32": 38_000.0, "nn": 12_000.0}
-
-
-def test_trainer_restarts_with_a_much_faster_kernel_before_anything_is_saved(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As observed: nn was chosen at 2,000 to 4,000 characters a second where 38,000 are possible."""
-    Time(monkeypatch, 1.0)
-    choices = Choices(monkeypatch, BUSY, QUIET)
-    settings = settings.with_changes(kernel="auto", val_every=25)
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings, store=store))
-    starts = [place for place, event in enumerate(events) if isinstance(event, Started)]
-    assert [events[place].kernel for place in starts] == ["nn", "fused-f32"]  # type: ignore[attr-defined]
-    assert events[starts[1] - 1].step <= 3
-    assert [plan.kernel for plan in store.plans] == ["nn", "fused-f32"]
-    assert not choices.left
-    said = next(event for event in events if isinstance(event, Warned))
-    assert "restarted after 3 steps with the kernel fused-f32: it is 3.2 times as fast here as nn" in said.message
-    # except for clock times the run is the one that the faster kernel would have made from the start
-    expected_store = MemoryStore()
-    expected = run(Trainer(corpus, settings, store=expected_store, plan=store.plans[1]))
-    assert log_of([event for event in events[starts[1] :] if event is not said]) == log_of(expected)
-    for name, array in expected_store.states[-1].tensors.items():
-        assert array.tobytes() == store.states[-1].tensors[name].tobytes(), name
-    # a reader of the log sees that run only
-    series = RunSeries.of(events)
-    assert series.started is events[starts[1]]
-    assert series.warnings == [said]
-    assert list(series.points("train").x) == sorted(set(series.points("train").x))
-    # a resume has that kernel, and does not check it again
-    resumed = run(Trainer.resume(corpus, settings, store.states[-3]))[0]
-    assert isinstance(resumed, Resumed)
-    assert resumed.inexact is None
-
-
-@pytest.mark.parametrize("second", [BUSY, {"fused-f32": 14_000.0, "nn": 12_000.0}], ids=["slower", "hardly faster"])
-def test_trainer_keeps_its_kernel_when_no_other_is_much_faster(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, second: dict[str, float]
-) -> None:
-    Time(monkeypatch, 1.0)
-    choices = Choices(monkeypatch, BUSY, second)
-    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
-    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
-    assert not choices.left
-
-
-def test_trainer_does_not_compare_kernels_again_when_training_is_as_fast_as_measured(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Time(monkeypatch, 1.0)
-    choices = Choices(monkeypatch, QUIET, QUIET)
-    measure = benchmark.measure
-    monkeypatch.setattr(benchmark, "measure", lambda *some: replace(measure(*some), seconds=1.2))
-    events = run(Trainer(corpus, settings.with_changes(kernel="auto", val_every=25)))
-    assert [event.kernel for event in events if isinstance(event, Started)] == ["fused-f32"]
-    assert len(choices.left) == 1
-
-
-@pytest.mark.parametrize("command", [("checkpoint", None), ("set-lr", 1e-4)], ids=str)
-def test_trainer_keeps_its_kernel_after_a_checkpoint_or_a_command(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch, command: tuple[str, float | None]
-) -> None:
-    Time(monkeypatch, 1.0)
-    choices, commands = Choices(monkeypatch, BUSY, QUIET), ScriptedCommands({1: [command]})
-    monkeypatch.setattr("charlstm.training.plan.LOG_SECONDS", 0.0)  # so that every step has an event
-    settings = settings.with_changes(kernel="auto", val_every=25)
-    events = run(Trainer(corpus, settings, store=MemoryStore(), hooks=Hooks(commands=commands)), commands)
-    assert [event.kernel for event in events if isinstance(event, Started)] == ["nn"]
-    assert len(choices.left) == 1
-
-
 def test_trainer_takes_the_stored_kernel_for_the_same_settings(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,9 +244,8 @@ def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, m
     events = run(trainer)
     last = events[-1]
     assert isinstance(last, Finished)
-    replans = [event for event in events if isinstance(event, Controlled)]
+    replans = [event for event in events if isinstance(event, Decided)]
     assert replans
-    assert {event.command for event in replans} == {"replan"}
     assert 1.8 <= trainer.progress.work_seconds <= 2.0
     assert last.reason == "done"
     assert [event.lr for event in events if isinstance(event, Stepped)][-1] < 1e-3
@@ -347,7 +261,7 @@ def test_run_whose_end_moves_far_out_validates_no_more_often_than_planned(
     plan = make_plan(planned_steps=85, val_every=3, snapshot_steps=(0,), seconds_per_step=0.35)
     trainer = Trainer(corpus, settings, plan=plan, store=(store := MemoryStore()))
     events = run(trainer)
-    moved = [event.step for event in events if isinstance(event, Controlled)]
+    moved = [event.step for event in events if isinstance(event, Decided)]
     assert moved == [3]
     validated = [event.step for event in events if isinstance(event, Validated) and not event.whole]
     assert trainer.progress.step == 480
@@ -387,7 +301,7 @@ def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
     run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     again = Trainer.resume(corpus, settings, store.states[-1])
     assert again.progress.step == 38
-    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
     assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
     assert 190 < again.progress.step <= 240
 
@@ -408,7 +322,7 @@ def test_resumed_trainer_does_not_count_loading_in_its_pace(
         clock.now += 100.0
 
     monkeypatch.setattr(TrainStep, "load", slowly)
-    ends = [event.step + (event.value or 0) for event in run(again) if isinstance(event, Controlled)]
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
     assert ends[0] > 400  # at 6 seconds a step it would have been 140
 
 
@@ -447,37 +361,6 @@ def test_time_limit_does_not_count_the_time_of_the_caller(
     assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
-def test_time_limit_does_not_count_suspensions_of_the_process(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Such as by SIGSTOP, during steps, validations and samples."""
-    clock = Time(monkeypatch, 1.0)
-
-    def stop(what: Any) -> Any:
-        def stopped(*args: Any, **how: Any) -> Any:
-            trainer._clock._timer.read()  # the heartbeats just before and just after
-            clock.now += 1000.0
-            clock.stopped += 1000.0
-            trainer._clock._timer.read()
-            return what(*args, **how)
-
-        return stopped
-
-    monkeypatch.setattr(TrainStep, "step", stop(TrainStep.step))
-    monkeypatch.setattr(trainer_module, "evaluate", stop(evaluate))
-    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
-    plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1, val_every=10)
-    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(sample=stop(lambda model: ("", ""))))
-    events = run(trainer)
-    assert trainer.progress.ended == "done"
-    assert trainer.progress.step > 30  # the clock moved the end, to where a minute of work is over
-    assert trainer.progress.work_seconds == pytest.approx(trainer.progress.step)
-    assert trainer.progress.train_seconds == pytest.approx(trainer.progress.step)
-    steps = [event for event in events if isinstance(event, Stepped)]
-    assert {round(event.chars_per_second) for event in steps} == {64}
-    assert [event.work_seconds for event in steps] == pytest.approx(range(1, trainer.progress.step + 1))
-
-
 def test_time_limit_does_not_count_waits_for_a_full_disk(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -488,7 +371,8 @@ def test_time_limit_does_not_count_waits_for_a_full_disk(
 
     settings = settings.with_changes(max_steps=None, max_minutes=1.0)
     plan = make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=wait))
+    monkeypatch.setattr(trainer_module.time, "sleep", wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
     for event in trainer.events():
         commands.see(event)
         if event.step == 5 and event.name == "step":
@@ -508,7 +392,7 @@ def test_stop_ends_the_final_validation_and_a_resume_repeats_it(
             commands.at[plan.planned_steps] = [("stop", None)]
         return evaluate(*args, progress=progress, **how)
 
-    monkeypatch.setattr(trainer_module, "evaluate", asked)
+    monkeypatch.setattr(final_validation, "evaluate", asked)
     store = MemoryStore()
     events = run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
     last = events[-1]
@@ -557,7 +441,7 @@ def test_final_validation_is_reported_from_its_beginning_to_its_end_with_the_cal
         evaluated.append(len(reported))
         return evaluate(*args, **how)
 
-    monkeypatch.setattr(trainer_module, "evaluate", evaluation)
+    monkeypatch.setattr(final_validation, "evaluate", evaluation)
     settings = settings.with_changes(calibrate=True)
     Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)).train()
     assert (reported[0], reported[-1]) == (0.0, 1.0)
@@ -584,7 +468,9 @@ def test_pause_during_a_pause_is_acknowledged(corpus: Corpus, settings: Settings
     assert events[-1].step == 60
 
 
-def test_pause_continues_after_a_full_disk(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_pause_continues_after_a_full_disk(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = MemoryStore(trouble=[])
     commands = ScriptedCommands({8: [("pause", None)]})
 
@@ -592,7 +478,8 @@ def test_pause_continues_after_a_full_disk(corpus: Corpus, settings: Settings, p
         if not store.trouble:
             commands.at[8].append(("resume", None))
 
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands, sleep=wait))
+    monkeypatch.setattr(trainer_module.time, "sleep", wait)
+    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands))
     said = []
     for event in trainer.events():
         commands.see(event)
@@ -624,8 +511,10 @@ def test_trainer_handles_every_command_at_its_step(corpus: Corpus, settings: Set
     last = events[-1]
     assert isinstance(last, Finished)
     assert (last.reason, last.step) == ("stopped", 24)
-    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 16, 24]
-    assert [state.step for state in store.states] == [0, 8, 16, 24]
+    # the second state at 8 names the new rate, before that acts
+    assert [event.step for event in events if isinstance(event, Checkpointed)] == [0, 8, 8, 16, 24]
+    assert [state.step for state in store.states] == [0, 8, 8, 16, 24]
+    assert [len(state.record["schedule"]["amendments"]) for state in store.states] == [0, 0, 1, 1, 1]
 
 
 def test_trainer_saves_a_checkpoint_every_few_minutes(
@@ -641,7 +530,9 @@ def test_trainer_saves_a_checkpoint_every_few_minutes(
     assert [state.step for state in store.states] == [0, 10, 10]
 
 
-def test_pause_sleeps_until_the_next_command(corpus: Corpus, settings: Settings, plan: Plan) -> None:
+def test_pause_sleeps_until_the_next_command(
+    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[float] = []
     commands = ScriptedCommands({4: [("pause", None)]})
 
@@ -650,7 +541,8 @@ def test_pause_sleeps_until_the_next_command(corpus: Corpus, settings: Settings,
         if len(waits) == 3:
             commands.at[4].append(("stop", None))
 
-    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands, sleep=wait)), commands)
+    monkeypatch.setattr(trainer_module.time, "sleep", wait)
+    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
 
@@ -686,17 +578,19 @@ def test_finish_takes_25_seconds_at_the_current_pace(
     assert trainer.schedule.rate(last.step) == 0
 
 
-def test_finish_ends_a_pause_and_does_not_count_it(corpus: Corpus, settings: Settings) -> None:
+def test_finish_ends_a_pause_and_does_not_count_it(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commands = ScriptedCommands({20: [("pause", None)]})
 
     def wait(seconds: float) -> None:
         assert len(commands.at[20]) == 1, "it is still paused"
         commands.at[20] += [("checkpoint", None), ("finish", None)]
-        before, stopped = trainer._clock._last
-        trainer._clock._last = before - 1000, stopped  # as if it had been a long pause
+        trainer._clock._last -= 1000  # as if it had been a long pause
 
     plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, hooks=Hooks(commands=commands, sleep=wait))
+    monkeypatch.setattr(trainer_module.time, "sleep", wait)
+    trainer = Trainer(corpus, settings, store=MemoryStore(), plan=plan, hooks=Hooks(commands=commands))
     trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
     events = run(trainer, commands)
     last = events[-1]
@@ -706,10 +600,13 @@ def test_finish_ends_a_pause_and_does_not_count_it(corpus: Corpus, settings: Set
     assert trainer.progress.work_seconds < 500
 
 
-def test_trainer_waits_for_a_full_disk_to_save_its_plan(corpus: Corpus, settings: Settings) -> None:
+def test_trainer_waits_for_a_full_disk_to_save_its_plan(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = MemoryStore(trouble=[OSError(errno.ENOSPC, "No space left on device")])
     waits: list[float] = []
-    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store, hooks=Hooks(sleep=waits.append)))
+    monkeypatch.setattr(trainer_module.time, "sleep", waits.append)
+    events = run(Trainer(corpus, settings.with_changes(max_steps=3), store=store))
     assert kinds(events)[:3] == ["paused", "resumed", "started"]
     assert [event.planned_steps for event in events if isinstance(event, Resumed)] == [3]
     assert len(waits) == len(store.plans) == 1
@@ -739,10 +636,10 @@ def test_trainer_stops_at_a_loss_that_is_not_a_number_and_keeps_its_best_model(
 def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     sample = make_sampler("the ", 0)
     trainer = Trainer(corpus, settings.with_changes(ema_decay=None), hooks=Hooks(sample=sample), plan=plan)
-    events = []
-    for event in trainer.events():
-        events.append(event)
-        if isinstance(event, Stepped) and event.step == 28:  # a validation is next
+    events: list[Event] = []
+    while not trainer.over:
+        events += trainer.advance()
+        if trainer.progress.step == 28 and not trainer.progress.attended:  # a validation is next
             for parameter in trainer._train_step.network.parameters():
                 parameter.data.fill_(3e38)
     last = events[-1]
@@ -992,7 +889,8 @@ def test_final_validation_takes_a_tenth_of_the_time_or_the_loss_stays_an_estimat
 ) -> None:
     """On a busy machine it took eight and a half minutes of a run of one. There are 641 characters to validate."""
     clock = Time(monkeypatch, 0.5)
-    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, seconds_per_char))
+    for module in (trainer_module, final_validation):
+        monkeypatch.setattr(module, "evaluate", slow_evaluation(clock, seconds_per_char))
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0, calibrate=False)
     events = run(Trainer(corpus, settings, plan=make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,))))
     finished = events[-1]
@@ -1016,7 +914,8 @@ def test_final_validation_that_becomes_slow_is_given_up(
         found: Evaluation = (fast if args[3] is not None and args[3] <= 200 else slow)(*args, **how)
         return found
 
-    monkeypatch.setattr(trainer_module, "evaluate", evaluated)
+    for module in (trainer_module, final_validation):
+        monkeypatch.setattr(module, "evaluate", evaluated)
     settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
     plan, reported = make_plan(planned_steps=60, val_every=20, snapshot_steps=(0,)), [0.0]
     finished = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)))[-1]
@@ -1056,7 +955,7 @@ def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_en
     assert finished.best_whole
 
 
-def test_trainer_logs_a_change_of_threads_before_it_acts(
+def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With steps that take four times their processor time, a search on a machine of two cores tries one thread."""
@@ -1072,18 +971,19 @@ def test_trainer_logs_a_change_of_threads_before_it_acts(
         return take_step(learner, number, rate)
 
     monkeypatch.setattr(TrainStep, "step", timed)
-    trainer = Trainer(corpus, settings.with_changes(threads=None), plan=replace(plan, threads=2))
-    changes, before = [], 0
+    store = MemoryStore()
+    trainer = Trainer(corpus, settings.with_changes(threads=None), plan=replace(plan, threads=2), store=store)
+    changes = []
     for event in trainer.events():
-        if isinstance(event, Controlled):
-            assert (event.command, event.step) == ("threads", len(used))
-            assert trainer.plan.threads == 2 if not changes else 1
-            changes.append(event.value)
-        before = len(used)
-    assert changes[0] == 1.0
+        if isinstance(event, Decided):
+            assert event.step == len(used)
+            saved = store.states[-1]
+            assert (saved.step, saved.record["plan"]["threads"]) == (event.step, event.threads)
+            changes.append(event.threads)
+    assert changes[0] == 1
     assert used[:7] == [2] * 7
     assert used[-1] == 1
-    assert before == 60
+    assert len(used) == 60
 
 
 def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,21 +18,19 @@ from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
     NewRun,
-    changes_for_more,
     check_resume,
     create_new_run,
     launch,
+    minutes_more,
     settings_to_continue,
     start_run,
 )
-from charlstm.runs.log import EventLog
 from charlstm.runs.models import demo_path
 from charlstm.runs.recording import CommandInbox
 from charlstm.runs.status import RunState
 from charlstm.runs.store import RunStore
 from charlstm.runs.worker import run_foreground
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
@@ -115,7 +113,7 @@ def test_resume_that_failed_at_its_start_can_be_repeated(tmp_path: Path) -> None
 
     run = begun(tmp_path / "minutes", max_minutes=1.0)
     run.write_spec(replace(run.spec(), settings=Settings(max_minutes=3.0, epochs=9.0)))
-    assert changes_for_more(run, 2) == {"max_minutes": 3.0, "epochs": None}
+    assert minutes_more(run, 2) == {"max_minutes": 3.0, "epochs": None}
 
 
 def test_check_resume_leaves_a_damaged_checkpoint_to_the_worker(tmp_path: Path) -> None:
@@ -173,52 +171,27 @@ def test_check_device_does_not_import_torch(monkeypatch: pytest.MonkeyPatch) -> 
     assert done.stdout == "This machine has no device cuda: device=auto takes the best one that there is\nFalse\n"
 
 
-def test_changes_for_more_raise_the_limit_that_the_run_has(tmp_path: Path) -> None:
+def test_minutes_more_are_minutes_of_the_clock_for_every_run_that_has_ended(tmp_path: Path) -> None:
     """Without a checkpoint, by the figures of the status: 1,000 steps took 50 s, 400 took 20 s."""
     timed = Settings(hidden_size=256, max_minutes=1.0)
-    finished = record(tmp_path, "finished", name="timed", settings=timed).run
-    assert changes_for_more(finished, 2) == {"max_minutes": 2.83}
-    stopped = record(tmp_path, "stopped", name="stopped", settings=timed).run
-    assert changes_for_more(stopped, 2) == {"max_minutes": 3.0}  # two minutes beside what was left
-    assert changes_for_more(record(tmp_path, "stopped", name="steps").run, 1) == {"max_steps": 2200, "epochs": None}
+    assert minutes_more(record(tmp_path, "finished", name="timed", settings=timed).run, 2) == {"max_minutes": 2.83}
+    stopped = record(tmp_path, "stopped", name="steps").run
+    assert minutes_more(stopped, 1) == {"epochs": None, "max_minutes": 1.33}
     with record(tmp_path, "starting", name="new") as new, pytest.raises(RunError, match="has taken no step yet"):
-        changes_for_more(new.run, 1)
+        minutes_more(new.run, 1)
 
 
-@pytest.mark.parametrize(
-    ("planned", "settings", "changes"),
-    [
-        (300, {"epochs": 3.0, "max_minutes": 60.0}, {"epochs": None, "max_steps": 700, "max_minutes": 62.0}),
-        (300, {"epochs": 3.0}, {"epochs": None, "max_steps": 700}),
-        (250, {"epochs": 3.0, "max_steps": 250}, {"epochs": None, "max_steps": 650}),
-        (280, {"epochs": 3.0, "max_minutes": 1.4}, {"epochs": None, "max_minutes": 3.4}),
-    ],
-)
-def test_changes_for_more_of_a_stopped_run_raise_the_limit_that_would_have_ended_it(
-    tmp_path: Path, planned: int, settings: dict[str, Any], changes: dict[str, Any]
-) -> None:
-    """Two minutes are 400 steps. Without its 3 epochs the first run would have trained for all of the 60 minutes."""
-    run = begun(tmp_path, "stopped", ended="stopped", planned=planned, **settings)
-    assert changes_for_more(run, 2) == changes
+def test_minutes_more_take_a_limit_off_that_a_failed_resume_has_asked_for(tmp_path: Path) -> None:
+    """Its checkpoint is of 200 steps in a minute."""
+    run = begun(tmp_path, "stopped", ended="stopped", planned=300, max_minutes=60.0)
+    changes = minutes_more(run, 2)
+    assert changes == {"max_minutes": 3.0}
     check_resume(run, changes)
-
-
-def test_changes_for_more_of_a_run_that_was_stopped_while_it_finished_add_to_that_end(tmp_path: Path) -> None:
-    run = begun(tmp_path, "stopped", ended="stopped", planned=900, max_minutes=60.0)
-    log = EventLog(run.events_path)
-    log.append(Controlled(step=200, id="1", command="finish", value=50.0))
-    log.close()
-    run.heartbeat_path.unlink()  # the log alone knows of the end
-    assert changes_for_more(run, 2) == {"max_steps": 650, "max_minutes": 62.0}
-
-
-def test_changes_for_more_take_a_limit_into_account_that_a_failed_resume_has_asked_for(tmp_path: Path) -> None:
-    run = begun(tmp_path, "stopped", ended="stopped", planned=300, epochs=3.0, max_minutes=60.0)
     run.write_spec(replace(run.spec(), settings=Settings(epochs=5.0, max_minutes=60.0)))
-    assert changes_for_more(run, 2) == {"epochs": None, "max_steps": 900, "max_minutes": 62.0}
+    assert minutes_more(run, 2) == {"epochs": None, "max_minutes": 3.0}
 
 
-def test_changes_for_more_add_to_the_limit_that_a_command_raised(
+def test_settings_to_continue_keep_the_limit_that_a_command_raised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command `more` raises the limit in the checkpoint, not in run.json: 13 minutes became 4."""
@@ -239,12 +212,8 @@ def test_changes_for_more_add_to_the_limit_that_a_command_raised(
     run.write_spec(replace(run.spec(), plan=make_plan(planned_steps=50_000).to_dict()))
     deque(run_foreground(run), maxlen=0)
     assert (run.status().state, run.spec().settings.max_minutes) == ("stopped", 4.0)
-    assert changes_for_more(run, 2) == {"max_minutes": 15.0, "epochs": None}
     assert settings_to_continue(run, run.spec().settings).max_minutes == 13.0
     assert settings_to_continue(run, replace(run.spec().settings, max_minutes=6.0)).max_minutes == 6.0
-    for path in (run.state_path, run.previous_state_path):  # as if it had been killed before its first checkpoint
-        path.unlink(missing_ok=True)
-    assert changes_for_more(run, 2)["max_minutes"] == 15.0
 
 
 def test_run_that_starts_from_the_model_in_the_box_says_so(tmp_path: Path) -> None:

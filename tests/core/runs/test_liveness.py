@@ -96,45 +96,37 @@ def test_started_program_does_not_inherit_the_lock(tmp_path: Path) -> None:
 
 
 @posix
-def test_lock_is_held_after_its_file_was_removed(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "lock"
-    path.parent.mkdir()
-    held = liveness.acquire_lock(path)
-    path.unlink()
-    assert system.is_locked(path) is True
-    assert held.folder_problem() is None
-    with pytest.raises(RunError, match="Another worker is already training the run"):
-        liveness.acquire_lock(path, patience=0.05)
-    assert system.is_locked(path) is True
-    held.release()
-    assert system.is_locked(path) is False
-    liveness.acquire_lock(path, patience=0).release()
-
-
-@posix
-def test_folder_problem_tells_moved_from_deleted(tmp_path: Path) -> None:
+def test_problem_of_a_lock_tells_what_was_done(tmp_path: Path) -> None:
     place = tmp_path / "disk" / "runs"
     folder, other = place / "run", place / "other"
     folder.mkdir(parents=True)
     (folder / "run.json").touch()
     held = liveness.acquire_lock(folder / "lock")
-    assert held.folder_problem() is None
+    assert held.problem() == ""
+    lock, aside = folder / "lock", folder / "aside"
+    lock.rename(aside)
+    assert "`lock` was removed" in held.problem()
+    lock.touch()
+    assert "`lock` was removed" in held.problem()
+    aside.replace(lock)
+    assert held.problem() == ""
     folder.rename(other)
-    assert held.folder_problem() == "moved"
+    assert "moved" in held.problem()
     folder.mkdir()
-    assert held.folder_problem() == "moved"
+    assert "moved" in held.problem()
     folder.rmdir()
     place.rename(tmp_path / "disk" / "old")  # and a folder above it
-    assert held.folder_problem() == "moved"
+    assert "moved" in held.problem()
     shutil.rmtree(tmp_path / "disk" / "old")
-    assert held.folder_problem() == "deleted"
+    assert "deleted" in held.problem()
     held.release()
 
 
 @posix
-def test_folder_problem_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_has_no_problem_while_the_disk_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
+    (folder / "run.json").touch()
     held = liveness.acquire_lock(folder / "lock")
     look = os.stat
 
@@ -150,21 +142,7 @@ def test_folder_problem_is_none_while_the_disk_is_gone(tmp_path: Path, monkeypat
     for what in (unmounted, unreachable):
         with monkeypatch.context() as patch:
             patch.setattr(os, "stat", what)
-            assert held.folder_problem() is None
-    held.release()
-
-
-@posix
-def test_folder_problem_notices_a_removed_file_where_folders_have_no_locks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(system, "lock_folder", lambda _: None)
-    held = liveness.acquire_lock(tmp_path / "lock")
-    assert held.folder_problem() is None
-    (tmp_path / "lock").unlink()
-    assert held.folder_problem() == "unlocked"
-    (tmp_path / "lock").touch()
-    assert held.folder_problem() == "unlocked"
+            assert held.problem() == ""
     held.release()
 
 

@@ -13,7 +13,7 @@ import pytest
 import charlstm
 from charlstm.runs import launch
 from charlstm.runs.status import RunState
-from charlstm.training.events import Controlled, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
 from recorded_run import record
 
@@ -60,7 +60,7 @@ def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.M
     run.resume(max_steps=900)
     run.more(1)
     assert started[:2] == [{}, {"max_steps": 900}]
-    assert started[2].keys() == {"max_steps"}
+    assert started[2].keys() == {"max_steps", "max_minutes"}
     with pytest.raises(charlstm.CharLSTMError, match="did you mean max_steps"):
         run.resume(max_step=900)
     with pytest.raises(charlstm.CharLSTMError, match="above zero"):
@@ -133,7 +133,7 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
         started,
         Stepped(step=10, epoch=0.1, train_loss=2.5, **figures),
         Validated(step=10, val_loss=2.25, chars=9, best=True, train_seconds=10.0),
-        Controlled(step=10, id="clock", command="replan", value=10.0),
+        Decided(step=10, steps_left=10),
         Warned(step=10, message="the text is\x1b[2J short"),
         Stepped(step=15, epoch=0.1, train_loss=2.0, **figures),
         Resumed(step=15),

@@ -111,17 +111,6 @@ def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, said: bool
     assert not series.best_whole
 
 
-def test_resume_with_changed_settings_drops_the_commands_it_overrides() -> None:
-    asked = [Controlled(step=9, id=word, command=word, value=1.0) for word in ("set-lr", "finish", "checkpoint")]
-    series = RunSeries.of([started(), *life(range(10)), *asked])
-    series.feed([Resumed(step=5, planned_steps=200, changed=("head_lr",))])
-    assert [each.command for each in series.every_control] == ["set-lr", "finish", "checkpoint"]
-    series.feed([Resumed(step=5, planned_steps=200, changed=("lr", "patience"))])
-    assert [each.command for each in series.every_control] == ["finish", "checkpoint"]
-    series.feed([Resumed(step=5, planned_steps=200, changed=("epochs",))])
-    assert [each.command for each in series.every_control] == ["checkpoint"]
-
-
 def test_second_started_event_clears_the_series() -> None:
     series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
     assert (series.step, series.planned_steps, series.samples) == (0, 50, [])

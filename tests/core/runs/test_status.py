@@ -119,7 +119,10 @@ def test_heartbeat_returns_after_its_folder_was_gone(tmp_path: Path) -> None:
         heart.update(state="waiting")
         folder.mkdir()
         heart.update(state="running")
-        assert liveness.read_heartbeat(folder / "heartbeat").state == "running"  # type: ignore[union-attr]
+        assert not (folder / "heartbeat").exists()  # it is no run's folder, and may be under way to be deleted
+        (folder / "run.json").touch()
+        heart.update(state="waiting")
+        assert liveness.read_heartbeat(folder / "heartbeat").state == "waiting"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("state", STATES)

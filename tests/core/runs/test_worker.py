@@ -14,7 +14,6 @@ import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,9 +23,9 @@ import pytest
 from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError
 from charlstm.model.file import load_model
-from charlstm.runs import launch, liveness, recording, worker
+from charlstm.runs import launch, liveness, worker
 from charlstm.runs.control import send_command, unread_commands
-from charlstm.runs.folder import Run, delete_run, rename_run
+from charlstm.runs.folder import Run, delete_run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
@@ -238,7 +237,6 @@ def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], 
     assert run.status().state == "stopped"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
@@ -246,7 +244,6 @@ def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script],
     assert not run.path.exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(
     run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -280,7 +277,6 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
 @pytest.mark.parametrize("replaced", [True, False])
 def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], replaced: bool
@@ -331,7 +327,6 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     assert made[0].state.step == 8
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be deleted")
 def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -347,7 +342,6 @@ def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
     assert content(run.path) == before
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be moved")
 def test_moved_folder_ends_the_wait_for_a_full_disk(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,45 +364,30 @@ def test_moved_folder_ends_the_wait_for_a_full_disk(
     assert waited
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-@pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
-def test_removed_log_is_written_again(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], how: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["events.jsonl", "lock"])
+@pytest.mark.parametrize("replaced", [True, False])
+def test_worker_whose_log_or_lock_was_removed_saves_its_state_and_stops(
+    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], name: str, replaced: bool
 ) -> None:
     def remove() -> None:
-        if how == "removed":
-            run.events_path.unlink()
-        else:
-            run.events_path.rename(tmp_path / "aside")
-        if how == "replaced":
-            shutil.copy(tmp_path / "aside", run.events_path)
+        (run.path / name).rename(tmp_path / "aside")
+        if replaced:
+            shutil.copy(tmp_path / "aside", run.path / name)
 
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
-    steps = act_at_step_7(run, remove)
-    events = list(read_events(run.events_path))
-    assert [event.step for event in events] == steps
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert warnings == ["The event log was removed while the run trained; it was written again"]
-    assert events[-1].name == "finished"
-    assert run.status().state == "stopped"
+    steps = act_at_step_7(run, remove, match=r"ended: its (event log|file `lock`) was removed")
+    assert steps[-1] == 8
+    kept, _ = load_state(run)
+    assert kept is not None
+    assert kept.step == 8
+    status = run.status()
+    assert (status.state, status.alive) == ("stopped", False)
+    assert "was removed while it trained; resume it" in status.message
+    made = train(until_stopped)
+    act_at_step_7(run, lambda: None)
+    assert made[0].state.step == 8
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_log_removed_after_the_last_step_is_written_again(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        run.events_path.unlink()
-        yield ended(1)
-
-    train(script)
-    events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["started", "finished"]
-    assert list(read_events(run.events_path)) == events
-    assert worker.LOG_RESTORED in run.log_path.read_text()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a folder whose files are open cannot be moved")
 def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
 ) -> None:
@@ -423,74 +402,17 @@ def test_run_that_finishes_while_its_folder_is_moved_is_finished(
     assert Run(tmp_path / "moved").status().state == "finished"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_worker_creates_no_log_in_a_folder_that_is_being_deleted(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+def test_worker_creates_no_file_in_a_folder_that_is_being_deleted(
+    run: Run, train: Callable[[Script], list[Any]]
 ) -> None:
     def delete_slowly() -> None:
         for path in (run.heartbeat_path, run.events_path, run.spec_path):
             path.unlink()
 
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
     train(until_stopped)
     act_at_step_7(run, delete_slowly, match="its folder was deleted")
     assert not run.events_path.exists()
     assert not run.heartbeat_path.exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_heartbeat_that_was_written_again_in_a_folder_that_is_being_deleted_is_removed(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def delete_slowly() -> None:
-        run.heartbeat_path.unlink()
-        deadline = time.monotonic() + 60
-        while not run.heartbeat_path.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        for path in (run.events_path, run.spec_path):
-            path.unlink()
-
-    monkeypatch.setattr(recording, "DELETION_SECONDS", 0.0)
-    monkeypatch.setattr(worker, "Heartbeat", partial(liveness.Heartbeat, interval=0.02))
-    train(until_stopped)
-    act_at_step_7(run, delete_slowly, match="its folder was deleted")
-    assert not run.heartbeat_path.exists()
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_second_worker_is_refused_after_the_lock_file_was_removed(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
-    def remove_lock() -> None:
-        run.lock_path.unlink()
-        assert run.status().state == "running"
-        for start in (launch.resume_run, lambda run: next(worker.run_foreground(run))):
-            with pytest.raises(RunError, match="is running already"):
-                start(run)
-        assert worker.main([str(run.path)]) == 1
-        for change in (lambda: rename_run(run, "other"), lambda: delete_run(run)):
-            with pytest.raises(RunError, match="is being trained"):
-                change()
-
-    train(until_stopped)
-    steps = act_at_step_7(run, remove_lock)
-    assert steps[-1] > 20
-    assert run.status().state == "stopped"
-    assert not system.is_locked(run.lock_path)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="what is open cannot be removed")
-def test_worker_stops_without_its_lock_file_where_folders_have_no_locks(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(system, "lock_folder", lambda _: None)
-    train(until_stopped)
-    steps = act_at_step_7(run, run.lock_path.unlink, match="its file `lock` was removed")
-    assert steps[-1] < 10
-    beat = liveness.read_heartbeat(run.heartbeat_path)
-    assert beat is not None
-    assert beat.state == "running"  # not its own to say any more
 
 
 def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
@@ -663,7 +585,7 @@ def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
         assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
 
 
-def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Callable[[Script], list[Any]]) -> None:
     train(until_stopped)
     for event in worker.run_foreground(run):
         if event.step == 4 and event.name == "step":
@@ -677,13 +599,43 @@ def test_resume_replays_commands_and_applies_changes(run: Run, train: Callable[[
     events = list(worker.run_foreground(run, changes={"max_steps": 200, "seed": 0}))
     assert [event.name for event in events] == ["resumed", "finished"]
     assert made[0].state.step == 5
-    assert [event.command for event in made[0].logged.controls] == ["stop"]
+    assert made[0].logged_until == 5
     assert made[0].settings.max_steps == 200
     spec = run.spec()
     assert [(each["step"], each["changes"]) for each in spec.amendments] == [(5, {"max_steps": 200})]
     assert spec.settings.max_steps == 200
     with pytest.raises(SettingsError):
         next(worker.run_foreground(run, changes={"max_steps": -1}))
+
+
+def resumed(trainer: Any) -> Iterator[Event]:
+    yield Resumed(step=trainer.state.step, planned_steps=200)
+    yield ended(200, "stopped")
+
+
+@pytest.mark.parametrize("version", ["this", "0.3"])
+def test_run_is_resumed_from_its_folder_alone_on_another_machine(
+    run: Run, train: Callable[[Script], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    finish(run, train, "stopped")
+    made = train(resumed)
+    if version == "0.3":  # it gets its text when it is resumed
+        text, spec = run.text_path.read_bytes(), run.spec()
+        kept = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
+        run.write_spec(replace(spec, corpus=kept))
+        run.text_path.unlink()
+        assert [event.name for event in worker.run_foreground(run)] == ["resumed", "finished"]
+        assert (run.text_path.read_bytes(), run.spec()) == (text, spec)
+    other = Run(tmp_path / "elsewhere" / "copied")
+    shutil.copytree(run.path, other.path)
+    (tmp_path / "poem.txt").unlink()
+    shutil.rmtree(tmp_path / "runs")
+    for name in ("CHARLSTM_CACHE", "CHARLSTM_STATE"):
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere" / name))
+    about = other.spec().corpus
+    assert [event.name for event in worker.run_foreground(other)] == ["resumed", "finished"]
+    assert other.spec().corpus == about
+    assert made[-1].vocabulary.symbols == other.spec().vocabulary
 
 
 def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
@@ -729,8 +681,8 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], 
 
         return read
 
-    for name in ("open_corpus", "reopen_corpus"):
-        monkeypatch.setattr(corpus, name, read_slowly(getattr(corpus, name)))
+    monkeypatch.setattr(corpus, "open_corpus", read_slowly(corpus.open_corpus))
+    monkeypatch.setattr(worker, "open_text", read_slowly(worker.open_text))
 
 
 @pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
@@ -892,7 +844,8 @@ def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
 
 def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
     run.snapshots_dir.mkdir()
-    leftovers = [run.path / ".model.safetensors.123.tmp", run.snapshots_dir / ".50.safetensors.12.345.tmp"]
+    names = (".model.safetensors.123.tmp", ".text.bin.12.tmp")
+    leftovers = [*(run.path / name for name in names), run.snapshots_dir / ".50.safetensors.12.345.tmp"]
     in_use = [run.path / f".{name}.12.345.tmp" for name in (run.notes_path.name, "mine.onnx")]  # by other programs
     for path in leftovers + in_use:
         path.write_bytes(b"half")

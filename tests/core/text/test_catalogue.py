@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import paths, storage
+from charlstm import paths
 from charlstm.errors import CharLSTMError, TextError
-from charlstm.text import builtin, cache
+from charlstm.text import builtin
 from charlstm.text.catalogue import find_texts, recent_texts, remember_text
-from charlstm.text.corpus import open_corpus, preview, reopen_corpus
+from charlstm.text.corpus import open_corpus, preview
 from charlstm.text.reading import TextOptions
 
 
@@ -127,27 +127,6 @@ def test_limit_of_a_built_in_text_neither_cuts_nor_leaves_out_a_text_beside_it(p
         "The first page.\nThe second page.\n0123456"
     )
     assert open_corpus(pages, validation=[mine, pages]).text() == f"{first}{'0123456789' * 3}\n{first}"
-
-
-def test_texts_beside_a_built_in_one_are_read_again_as_version_0_2_read_them(
-    pages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A run that trained on such a text continues with it; another one reads all of it."""
-    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
-    mine = tmp_path / "mine.txt"
-    mine.write_text("0123456789" * 3)
-    for sources, read in (([pages, mine], "The first page.\nThe "), ([mine, pages], "0123456789" * 2)):
-        before = open_corpus(text=read)
-        names = [str(each) for each in sources]
-        record = before.to_record() | {"sources": names}
-        cache.store_record(cache.source_key(names, TextOptions().to_dict(), builtin.version()), [], record, 0)
-        assert len(open_corpus(sources).text()) == 51
-        assert reopen_corpus(record).text() == read
-        cache.prune_cache()
-        assert reopen_corpus(record).text() == read
-        cache.prune_cache()
-        with pytest.raises(TextError, match="has changed"):
-            reopen_corpus(record | {"fingerprint": "0" * 64})
 
 
 def test_missing_built_in_texts_are_not_listed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.vocabulary import REPLACEMENT, Vocabulary, smallest_dtype
+from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary, smallest_dtype
 
 
 @given(st.text(min_size=1))
@@ -85,3 +85,19 @@ def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
 @pytest.mark.parametrize(("size", "dtype"), [(1, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")])
 def test_smallest_dtype(size: int, dtype: str) -> None:
     assert smallest_dtype(size) == np.dtype(dtype)
+
+
+@given(st.text("abcdé", max_size=40), st.permutations("abcdéx"), st.integers(0, 6), st.data())
+def test_recoded_ids_read_as_an_array_of_the_known_characters_does(
+    text: str, symbols: list[str], known: int, data: st.DataObject
+) -> None:
+    own, other = Vocabulary(list("abcdé")), Vocabulary([*symbols[:known], "!"])
+    table = np.array([-1 if char not in other else other.index(char) for char in own.symbols])
+    recoded, expected = Recoded(own.encode(text)[0].astype(np.uint8), table, other.dtype), other.encode(text)[0]
+    assert len(recoded) == len(expected)
+    for start, stop in data.draw(st.lists(st.tuples(st.integers(0, 45), st.integers(0, 45)), max_size=4)):
+        assert recoded[start:stop].tolist() == expected[start:stop].tolist()
+    if len(expected):
+        places = np.array(data.draw(st.lists(st.integers(0, len(expected) - 1), min_size=4, max_size=4))).reshape(2, 2)
+        assert recoded[places].tolist() == expected[places].tolist()
+    assert np.asarray(recoded).dtype == other.dtype

@@ -11,7 +11,18 @@ import pytest
 import charlstm
 from charlstm.errors import NewerFormatError, RunError
 from charlstm.training import events
-from charlstm.training.events import AnyEvent, Event, Finished, Resumed, Started, Stepped, Validated, from_line, to_line
+from charlstm.training.events import (
+    AnyEvent,
+    Decided,
+    Event,
+    Finished,
+    Resumed,
+    Started,
+    Stepped,
+    Validated,
+    from_line,
+    to_line,
+)
 
 STEP = Stepped(
     step=5, time=1.5, epoch=0.1, train_loss=1.25, lr=1e-3, grad_norm=0.5, chars_per_second=100.0, train_seconds=2.0
@@ -69,6 +80,14 @@ def test_from_line_refuses_a_newer_format() -> None:
     )  # fmt: skip
     with pytest.raises(NewerFormatError, match="newer charlstm"):
         from_line(json.dumps(json.loads(to_line(started)) | {"format": 2}))
+
+
+@pytest.mark.parametrize(
+    ("command", "decision"), [("replan", {"steps_left": 40}), ("threads", {"threads": 40})], ids=["end", "threads"]
+)
+def test_decisions_that_0_3_logged_as_commands_are_read(command: str, decision: dict[str, Any]) -> None:
+    line = {"event": "control", "step": 7, "time": 1.5, "id": "x", "command": command, "value": 40.0, "minutes": None}
+    assert from_line(json.dumps(line)) == Decided(step=7, time=1.5, **decision)
 
 
 def test_changed_settings_of_version_0_1_are_read_from_its_sentence() -> None:

@@ -50,7 +50,7 @@ def has_browser() -> bool:
     other machine or never, nor in the terminal, which the app needs itself."""
     if "SSH_CONNECTION" in os.environ or "SSH_TTY" in os.environ:
         return False
-    if sys.platform not in ("darwin", "win32") and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+    if sys.platform != "darwin" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
         return False
     try:
         return type(webbrowser.get()) is not webbrowser.GenericBrowser  # those run in the terminal

@@ -22,8 +22,9 @@ from charlstm.generation.novelty import Match, Novelty, NoveltyIndex, NoveltyRep
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import with_passages
+from charlstm.runs.text import open_text
 from charlstm.text.batches import trained_spans
-from charlstm.text.corpus import Corpus, reopen_corpus
+from charlstm.text.corpus import Corpus
 from charlstm.text.passages import SURE, Passages
 from charlstm_tui.background import in_thread
 
@@ -173,8 +174,7 @@ def open_search(run: Path | None, model: Path, min_length: int) -> Search | None
 
 def open_novelty(folder: Path, min_length: int) -> tuple[Novelty, LineIndex]:
     """The search in what a run was trained on. Raises :class:`CharLSTMError` or :class:`OSError` if it is gone."""
-    spec = Run(folder).spec()
-    corpus = reopen_corpus(spec.corpus)
-    settings = spec.settings
+    run = Run(folder)
+    corpus, settings = open_text(run), run.spec().settings
     train = trained_spans(corpus, settings.val_fraction, settings.split, settings.test_fraction)
     return Novelty(NoveltyIndex(corpus, min_length, train)), LineIndex(corpus)

@@ -11,6 +11,8 @@ from typing import Any
 from textual.cache import LRUCache
 
 from charlstm.errors import CharLSTMError
+from charlstm.runs.folder import Run
+from charlstm.runs.text import open_text
 from charlstm.text.corpus import reopen_corpus
 from charlstm.text.statistics import describe
 from charlstm.training.settings import Settings
@@ -21,24 +23,27 @@ _counted: LRUCache[tuple[Any, ...], BaselineLosses] = LRUCache(maxsize=32)
 """By the text's fingerprint and its split, since a text of 8 million characters takes seconds to count."""
 
 
-async def baseline_losses(record: Mapping[str, Any], settings: Settings) -> BaselineLosses | None:
-    """(Label, nats per character) of each simple model, on the text of ``record`` (``Corpus.to_record``), split as
-    ``settings`` say. Labels are those of ``charlstm.text.statistics``; ``formatting.baseline_name`` has words for them.
-    ``None`` while the text has not been read, or when it is gone or changed."""
+async def baseline_losses(
+    record: Mapping[str, Any], settings: Settings, run: Run | None = None
+) -> BaselineLosses | None:
+    """(Label, nats per character) of each simple model, on the text of ``record`` (``Corpus.to_record``), which ``run``
+    has if there is one, split as ``settings`` say. Labels are those of ``charlstm.text.statistics``;
+    ``formatting.baseline_name`` has words for them. ``None`` while the text has not been read, or when it is gone or
+    changed."""
     fingerprint = record.get("fingerprint")
     if not isinstance(fingerprint, str) or not fingerprint:
         return None
     key = (fingerprint, settings.val_fraction, settings.split, settings.test_fraction)
     if (found := _counted.get(key)) is None:
         try:
-            found = await in_thread(lambda check: _count(record, settings))
+            found = await in_thread(lambda check: _count(record, settings, run))
         except CharLSTMError:
             return None
         _counted[key] = found
     return found
 
 
-def _count(record: Mapping[str, Any], settings: Settings) -> BaselineLosses:
-    corpus = reopen_corpus(record)
+def _count(record: Mapping[str, Any], settings: Settings, run: Run | None) -> BaselineLosses:
+    corpus = reopen_corpus(record) if run is None else open_text(run)
     found = describe(corpus, corpus.split(settings.val_fraction, settings.split, settings.test_fraction))
     return tuple(found.losses.items())

@@ -19,7 +19,7 @@ from textual.reactive import var
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.launch import changes_for_more, resume_run
+from charlstm.runs.launch import minutes_more, resume_run
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.verdict import Diverged, lower_rate
@@ -80,8 +80,7 @@ def _command_words(command: Command) -> str:
 
 
 def _is_logged(command: Command, runs_state: RunsState) -> bool:
-    series = runs_state.series
-    return series is not None and any(event.id == command.id for event in series.every_control)
+    return runs_state.series is not None and command.id in runs_state.series.handled
 
 
 class WatchView(View):
@@ -225,7 +224,7 @@ class WatchView(View):
             except RunError:
                 return  # the run's row shows what is wrong with it
             self._change(spec=spec)
-            found = await baseline_losses(spec.corpus, spec.settings)
+            found = await baseline_losses(spec.corpus, spec.settings, run)
             if found is not None:
                 self._change(references=found)
             if spec.plan is not None:
@@ -475,7 +474,7 @@ class WatchView(View):
             elif status.alive:
                 await self._send(run, "more", minutes)
             else:
-                await self._resume(run, await in_thread(lambda check: changes_for_more(run, minutes)))
+                await self._resume(run, await in_thread(lambda check: minutes_more(run, minutes)))
         except CharLSTMError as error:
             self._refuse(run, str(error))
 

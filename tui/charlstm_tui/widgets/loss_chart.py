@@ -8,7 +8,6 @@ validation on top, at some milliseconds a redraw.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -42,11 +41,8 @@ GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
 
 
 def default_glyphs() -> Glyphs:
-    """Braille; blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them or an old Windows console has no braille."""
-    asked = os.environ.get(GLYPHS_VARIABLE, "").strip().lower()
-    if asked in ("blocks", "braille"):
-        return "blocks" if asked == "blocks" else "braille"
-    return "blocks" if sys.platform == "win32" and "WT_SESSION" not in os.environ else "braille"
+    """Braille, or blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them."""
+    return "blocks" if os.environ.get(GLYPHS_VARIABLE, "").strip().lower() == "blocks" else "braille"
 
 
 class LossChart(Painted, Widget, can_focus=True):

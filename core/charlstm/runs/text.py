@@ -1,0 +1,63 @@
+"""The text of a run: ``text.bin`` in its folder, so that nothing else is needed to resume it.
+
+The file has the ids of the text in the text's own vocabulary, which is in ``run.json``, and is a hard link to the file
+in the cache where that is possible. A run of version 0.2 or 0.3 gets it when it is next resumed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
+
+from charlstm import storage
+from charlstm.errors import TextError
+from charlstm.runs.folder import Run
+from charlstm.text import cache
+from charlstm.text.corpus import Corpus, open_ids, reopen_corpus
+from charlstm.text.sources import ProgressCallback
+
+_PIECE = 4 * 1024 * 1024
+
+
+def keep_text(run: Run, corpus: Corpus) -> dict[str, Any]:
+    """Put the text ``corpus`` into the folder of ``run``, and return what ``run.json`` says about it. Only for the
+    process that creates the run, and then for its worker. Raises :class:`OSError`."""
+    if corpus.path != run.text_path:
+        if corpus.line_begins_path is not None:
+            _keep(corpus.line_begins_path, run.path / corpus.line_begins_path.name, corpus.joined_lines())
+        _keep(corpus.path, run.text_path, corpus.ids)
+    return corpus.to_record() | {"vocabulary": corpus.vocabulary.to_dict(), "counts": corpus.counts.tolist()}
+
+
+def _keep(source: Path | None, target: Path, content: npt.NDArray[Any]) -> None:
+    """Make ``target`` a link to the file ``source``, or write ``content``, which is in it, where that cannot be."""
+    try:
+        if source is None:
+            raise FileNotFoundError
+        os.chmod(source, storage.PRIVATE_FILE)  # a link has the permissions of the file
+        storage.link_file(source, target)
+    except OSError:  # another disk, one without hard links, or the cache was emptied since
+
+        def write(file: BinaryIO) -> None:
+            for start in range(0, len(content), _PIECE):
+                file.write(content[start : start + _PIECE].data)
+
+        storage.replace_file(target, write)
+
+
+def open_text(run: Run, *, progress: ProgressCallback | None = None) -> Corpus:
+    """Open and verify the text of ``run``. Where it is not in its folder, or damaged, it comes from the cache or its
+    source if these are unchanged. Raises :class:`TextError` where that fails too, and :class:`RunError`."""
+    record = run.spec().corpus
+    with contextlib.suppress(*cache.UNREADABLE):
+        return open_ids(run.text_path, record)
+    try:
+        return reopen_corpus(record, progress=progress)
+    except TextError as error:
+        if run.text_path.exists():
+            raise TextError(f"{run.text_path} is damaged, and the text cannot be read again: {error}") from None
+        raise

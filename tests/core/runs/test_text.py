@@ -1,0 +1,177 @@
+"""The text that a run has in its folder."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from charlstm import storage
+from charlstm.errors import TextError
+from charlstm.paths import cache_dir
+from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.launch import NewRun, create_new_run
+from charlstm.runs.text import keep_text, open_text
+from charlstm.text import cache
+from charlstm.text.corpus import Corpus, open_corpus
+from charlstm.text.reading import TextOptions
+from charlstm.training.settings import Settings
+from faulty_disk import FaultyDisk
+from wrapped_prose import prose
+
+TEXT, VALIDATION = "The old pond: a frog jumps in, the sound of water.\n" * 20, "Größe, wie sie ist.\n" * 5
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "poem.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def corpus(source: Path, tmp_path: Path) -> Corpus:
+    (tmp_path / "val.txt").write_text(VALIDATION, encoding="utf-8")
+    return open_corpus(source, TextOptions(fold_rare=2), validation=tmp_path / "val.txt")
+
+
+@pytest.fixture
+def run(corpus: Corpus, tmp_path: Path) -> Run:
+    return create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
+
+
+def lose_all_others(source: Path) -> None:
+    """Remove what the text can be read from, but for the folder of the run."""
+    source.unlink()
+    cache.prune_cache()
+
+
+def as_of_0_3(run: Run) -> None:
+    """Make ``run`` one of version 0.3, which has its text elsewhere."""
+    spec = run.spec()
+    about = {name: value for name, value in spec.corpus.items() if name not in ("vocabulary", "counts")}
+    run.write_spec(replace(spec, corpus=about))
+    run.text_path.unlink()
+
+
+def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, source: Path) -> None:
+    cached = cache.texts_dir() / corpus.fingerprint / cache.IDS
+    assert os.path.samefile(run.text_path, cached)
+    assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
+    lose_all_others(source)
+    found = open_text(run)
+    assert found.text() == TEXT + VALIDATION == corpus.text()
+    assert (found.name, found.sources, found.options, found.report, found.validation, found.fingerprint) == (
+        *(corpus.name, corpus.sources, corpus.options, corpus.report, corpus.validation, corpus.fingerprint),
+    )
+    assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
+
+
+def test_pruned_text_that_a_run_has_frees_its_description_alone(run: Run, corpus: Corpus) -> None:
+    size = cache.entries()[corpus.fingerprint]
+    assert cache.prune_cache() == size - run.text_path.stat().st_size
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT])
+def test_text_is_copied_where_it_cannot_be_linked(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr("charlstm.runs.text._PIECE", 100)
+
+    def refuse() -> None:
+        raise OSError(number, os.strerror(number))
+
+    with storage.use_disk(FaultyDisk(0, refuse, only=frozenset({"link"}))):
+        run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
+    assert run.text_path.stat().st_nlink == 1
+    assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
+    assert open_text(run).text() == TEXT + VALIDATION
+
+
+@pytest.mark.parametrize("loss", ["cache", "cache folder"])
+def test_text_whose_cache_is_emptied_before_the_run_is_created_is_kept(
+    corpus: Corpus, source: Path, tmp_path: Path, loss: str
+) -> None:
+    lose_all_others(source)
+    if loss == "cache folder":
+        shutil.rmtree(cache.texts_dir().parent)
+    run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
+    assert open_text(run).text() == TEXT + VALIDATION
+
+
+def test_text_from_a_string_is_in_the_run(tmp_path: Path) -> None:
+    run = create_new_run(NewRun(open_corpus(text="Hello"), Settings(max_steps=100), runs_dir=tmp_path / "runs"))
+    cache.prune_cache()
+    assert open_text(run).text() == "Hello"
+
+
+def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Path) -> None:
+    lose_all_others(source)
+    other = create_new_run(NewRun(open_text(run), Settings(max_steps=100), runs_dir=tmp_path / "runs"))
+    assert os.path.samefile(run.text_path, other.text_path)
+    assert delete_run(run) == []
+    assert open_text(other).text() == TEXT + VALIDATION
+
+
+def test_run_of_0_3_reads_its_text_again_and_keeps_it(run: Run, corpus: Corpus, source: Path) -> None:
+    as_of_0_3(run)
+    about = run.spec().corpus
+    cache.prune_cache()
+    found = open_text(run)
+    assert found.fingerprint == corpus.fingerprint
+    for _ in range(2):  # a killed process may have kept the text without saying so in run.json
+        kept = keep_text(run, found)
+    kept = json.loads(json.dumps(kept))
+    assert {name: value for name, value in kept.items() if name not in ("vocabulary", "counts")} == about
+    assert {path.name for path in run.path.iterdir()} == {"run.json", "text.bin"}
+    run.write_spec(replace(run.spec(), corpus=kept))
+    lose_all_others(source)
+    assert open_text(run).text() == TEXT + VALIDATION
+
+
+def test_run_of_0_3_whose_text_has_changed_says_so(run: Run, source: Path) -> None:
+    as_of_0_3(run)
+    source.write_text("Something else.")
+    assert open_text(run).text() == TEXT + VALIDATION  # from the cache
+    cache.prune_cache()
+    with pytest.raises(TextError, match=r"^The text poem.txt, or its validation text val.txt, has changed"):
+        open_text(run)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "too long", "empty", "gone", "folder"])
+def test_damaged_text_is_read_again_or_reported(run: Run, source: Path, damage: str) -> None:
+    content = run.text_path.read_bytes()
+    run.text_path.unlink()  # it may be a link to the file in the cache
+    changed = {"flipped": bytes([content[0] ^ 1]) + content[1:], "cut": content[:-1], "too long": content + b"\0"}
+    if damage == "folder":
+        run.text_path.mkdir()
+    elif damage != "gone":
+        run.text_path.write_bytes(changed.get(damage, b""))
+    assert open_text(run).text() == TEXT + VALIDATION
+    lose_all_others(source)
+    says = (
+        "There is no file" if damage == "gone" else "text.bin is damaged, and the text cannot be read again: There is"
+    )
+    with pytest.raises(TextError, match=says):
+        open_text(run)
+
+
+def test_lines_of_a_text_read_as_paragraphs_stay_with_it(tmp_path: Path) -> None:
+    """Also when the cache is emptied: ``score`` and ``novelty`` say in which line of the file something stands."""
+    book = tmp_path / "book.txt"
+    book.write_text(prose(), encoding="utf-8")
+    corpus = open_corpus(book, TextOptions(lines="auto"))
+    run = create_new_run(NewRun(corpus, Settings(max_steps=1), runs_dir=tmp_path / "runs"))
+    begins = corpus.joined_lines().tolist()
+    assert len(begins) > 50
+    shutil.rmtree(cache_dir() / "texts")
+    book.unlink()
+    again = open_text(run)
+    assert again.joined_lines().tolist() == begins
+    assert len([path for path in run.parts() if path.name.startswith("lines-")]) == 1
