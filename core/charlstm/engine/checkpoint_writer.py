@@ -36,6 +36,9 @@ class CheckpointWriter:
         self._thread: ThreadPoolExecutor | None = None
         self.failing = False
         """Whether the last write that ended failed."""
+        self.last_state = time.perf_counter()
+        """When a state was queued last."""
+        self._waits = False
 
     @property
     def has_store(self) -> bool:
@@ -48,9 +51,13 @@ class CheckpointWriter:
         return not self._jobs
 
     @property
-    def full(self) -> bool:
-        """Whether the queue is so long that training should wait."""
-        return len(self._jobs) > MAX_WAITING
+    def lets_train(self) -> bool:
+        """Whether training may go on: not while the queue is long, nor after :meth:`hold_training`."""
+        return self.idle or not (self._waits or len(self._jobs) > MAX_WAITING)
+
+    def hold_training(self) -> None:
+        """Let training wait until all that is queued now is written."""
+        self._waits = True
 
     def queue_plan(self, plan: Plan) -> None:
         """Queue a write of the plan of a new run."""
@@ -69,6 +76,7 @@ class CheckpointWriter:
 
         ``seconds`` is the time for which training waited while the state was copied; the event reports it.
         """
+        self.last_state = time.perf_counter()
         self._queue(lambda store: store.save_state(state), Checkpointed(step=state.step, seconds=seconds))
 
     def _queue(self, write: Callable[[CheckpointStore], None], done: AnyEvent | None = None) -> None:
@@ -78,12 +86,12 @@ class CheckpointWriter:
     def collect(self, seconds: float = 0.0) -> list[AnyEvent]:
         """Start the next write if none runs, wait up to ``seconds`` until all are done, and return the events of those
         that are. Raises what a write raised; the next call tries that write again."""
-        deadline = time.monotonic() + seconds
+        deadline = time.perf_counter() + seconds
         while self._jobs:
             if self._running is None:
                 self._thread = self._thread or ThreadPoolExecutor(1, "checkpoint writer")
                 self._running = self._thread.submit(self._jobs[0][0])
-            left = deadline - time.monotonic()
+            left = deadline - time.perf_counter()
             if left > 0:
                 wait((self._running,), left)
             if not self._running.done():
@@ -94,6 +102,7 @@ class CheckpointWriter:
             _, event = self._jobs.popleft()
             if event is not None:
                 self._done.append(event)
+        self._waits = self._waits and not self.idle
         done, self._done = self._done, []
         return done
 

@@ -230,11 +230,8 @@ class Trainer:
         """Seconds, and seconds of processor time, of the step before; ``None`` when another process took it."""
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
-        self._must_wait = False
-        """Whether all that is queued has to be on disk before training goes on."""
         self._disk_trouble = False
         """Whether the disk takes nothing, and this was said."""
-        self._last_checkpoint = time.perf_counter()
         self._clock = Clock(self.progress)
         self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
@@ -446,9 +443,8 @@ class Trainer:
         """One thing: see :meth:`advance`. Only here, at the beginning, writes are started that earlier calls have
         queued, so the caller has had every event of what is written."""
         events = self._collect_writes()
-        if self._disk_trouble or self._checkpoint_writer.full or (self._must_wait and not self._checkpoint_writer.idle):
+        if self._disk_trouble or not self._checkpoint_writer.lets_train:
             return events
-        self._must_wait = False
         match self._phase:
             case _Phase.PLAN:
                 events += self._make_plan()
@@ -577,7 +573,7 @@ class Trainer:
         if plan is None:
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
             self._checkpoint_writer.queue_plan(plan)
-            self._must_wait = True
+            self._checkpoint_writer.hold_training()
         self._plan = plan
         self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
         self._phase = _Phase.BUILD
@@ -633,7 +629,7 @@ class Trainer:
             self._checkpoint_writer.queue_model(self.best)
         if continuation.changes_course:
             self._checkpoint()
-            self._must_wait = True
+            self._checkpoint_writer.hold_training()
         self._phase = _Phase.TRAIN
         return [continuation.event, *self._machine_warnings()]
 
@@ -824,13 +820,13 @@ class Trainer:
     ) -> None:
         """Make a change once a state that names it is on disk; ``event`` says it then."""
         self._change = _Change(event, settings or self.settings, plan or self.plan, schedule or self.schedule)
-        self._must_wait = True  # each state in the queue is a copy of all weights
+        self._checkpoint_writer.hold_training()  # each state in the queue is a copy of all weights
 
     def _make_change(self, change: _Change) -> list[AnyEvent]:
         if self._checkpoint_writer.has_store and not change.saved:
             self._change = replace(change, saved=True)
             self._checkpoint(change)
-            self._must_wait = True
+            self._checkpoint_writer.hold_training()
             return []
         self._change = None
         self.settings, self._plan, self._schedule = change.settings, change.plan, change.schedule
@@ -877,7 +873,7 @@ class Trainer:
         every, minutes = self.settings.checkpoint_steps, self.settings.checkpoint_minutes
         if every is not None and self.progress.step % every == 0 and self.progress.step:
             return True
-        return minutes is not None and time.perf_counter() - self._last_checkpoint >= 60 * minutes
+        return minutes is not None and time.perf_counter() - self._checkpoint_writer.last_state >= 60 * minutes
 
     def _checkpoint(self, change: _Change | None = None) -> None:
         """Copy the state, as it will be once ``change`` acts, to be written in the background."""
@@ -886,15 +882,14 @@ class Trainer:
         self._clock.count_work()
         before = time.perf_counter()
         state = self._state(change)
-        self._last_checkpoint = time.perf_counter()
-        self._checkpoint_writer.queue_state(state, self._last_checkpoint - before)
+        self._checkpoint_writer.queue_state(state, time.perf_counter() - before)
 
     def _collect_writes(self) -> list[AnyEvent]:
         """The events of finished writes, after starting the next one. While the disk is full, one attempt a second."""
         writer = self._checkpoint_writer
         if self._disk_trouble:
             self._wait(DISK_RETRY_SECONDS)
-        waits = self._must_wait or self._disk_trouble or writer.full
+        waits = self._disk_trouble or not writer.lets_train
         try:
             events: list[AnyEvent] = [*writer.collect(WAIT_SECONDS if waits else 0.0)]
         except OSError as error:
@@ -956,7 +951,7 @@ class Trainer:
             self._hooks.validation_progress(0.0)  # on a busy machine the state and the first report take a while
         if self._saves_at_end:
             self._checkpoint()  # the final validation may take long
-            self._must_wait = True
+            self._checkpoint_writer.hold_training()
         return []
 
     @property
@@ -969,7 +964,7 @@ class Trainer:
             self._keep_as_best(None)  # without held-out text the latest model is the one to keep
         if self._saves_at_end:
             self._checkpoint()
-        self._must_wait = True
+        self._checkpoint_writer.hold_training()
         self._phase = _Phase.FINISH
 
     def _finish(self) -> Finished:

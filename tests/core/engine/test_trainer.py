@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from charlstm import system
-from charlstm.engine import benchmark, final_validation, recurrence
+from charlstm.engine import benchmark, checkpoint_writer, final_validation, recurrence
 from charlstm.engine import trainer as trainer_module
 from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
@@ -63,7 +63,7 @@ class Time:
             process_time=lambda: self.now - self.stopped,
             sleep=lambda seconds: None,
         )
-        for module in (trainer_module, clock_module, final_validation):
+        for module in (trainer_module, clock_module, final_validation, checkpoint_writer):
             monkeypatch.setattr(module, "time", fake_time)
         step = TrainStep.step
 
