@@ -45,11 +45,6 @@ def keys(output: str) -> Iterator[Row]:
         yield f"app: keys, mouse, pastes, resizes, seed {seed}", int(tried), int(wrong != "0")
 
 
-def pieces(output: str) -> Iterator[Row]:
-    for what, tried, lost in re.findall(r"^(trainer iterated .*?)  +(\d+) +(\d+)$", output, re.M):
-        yield what, int(tried), int(lost)
-
-
 def sessions(output: str) -> Iterator[Row]:
     for what, tried, lost in re.findall(r"^(\S.*?)  +(\d+) +\d+ +\d+ ms +(\d+)$", output, re.M):
         yield f"sessions: {what}", int(tried), int(lost)
@@ -74,13 +69,14 @@ FUSED = ["--kernel", "fused", "--threads", "2", "--hidden-size", "256"]
 FUSED += ["--kills", "60", "--cuts", "40", "--folders", "0"]
 THREADS = ["--kernel", "fused", "--thread-changes", "--hidden-size", "256"]
 THREADS += ["--kills", "40", "--cuts", "20", "--folders", "0"]
+ASKED = ["--kills", "120", "--cuts", "40", "--folders", "0"]
 
 PARTS = (
     (["kill_worker.py"], kills),
     (["kill_worker.py", *FUSED], kills),
     (["kill_worker.py", *THREADS], kills),
     (["kill_sessions.py"], sessions),
-    (["iterate_again.py"], pieces),
+    *((["kill_worker.py", "--ask", command, *ASKED], kills) for command in ("set-lr", "more", "finish")),
     (["mutate_files.py"], files),
     (["special_files.py"], specials),
     (["bad_corpora.py", "--train"], corpora),
