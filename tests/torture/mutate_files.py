@@ -68,13 +68,13 @@ from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
-from charlstm.runs.judge import judge
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.notes import Notes, change_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.text import keep_text, open_text
+from charlstm.runs.verdict import judge
 from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
@@ -267,8 +267,8 @@ def look_at(run: Run) -> None:
         run_summary.figures(series, view, True)
         shown = RunsState(runs=(view,), attached=view.path, series=series)
         run_summary.run_result(run_summary.ShownRun(shown, found.spec, references=(("order 0", 3.0),)))
-        judge(series, view.status, order0=3.0)
-    judge(series, None, order0=3.0)
+        judge(series, view.status, references={"order 0": 3.0})
+    judge(series, None, references={"order 0": 3.0})
     for line in ("train", "validation", "lr", "grad_norm", "speed"):
         for axis in ("step", "seconds"):
             series.curve(line, axis, smoothing=0.6)

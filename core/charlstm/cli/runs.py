@@ -346,7 +346,6 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
-    from charlstm.training.verdict import Ended
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
@@ -371,7 +370,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             )
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
-        remark = judged.remark if isinstance(judged, Ended) else status.message
+        remark = judged.remark if judged.has_ended else status.message
         if not as_json and remark:
             view.print_line(f"{found.name} ({status.state}): {remark}")
 

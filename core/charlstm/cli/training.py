@@ -411,13 +411,12 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
-    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
+    from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
+    from charlstm.training.ending import lower_rate
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import Diverged, Ended, lower_rate
-    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -439,22 +438,22 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"
-    if isinstance(judged, Diverged):
+    if judged.kind == "diverged":
         raise DivergedError(
-            f"{run.name}: {judged.text} {judged.advice(rate)}", Advice("resume", run.name, setting="lr")
+            f"{run.name}: {judged.text} {advice_to_resume(rate)}", Advice("resume", run.name, setting="lr")
         )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
+        if judged.kind == "finished" and (judged.needs_lower_rate or judged.is_useless):
             print_note(judged.text)
-        elif isinstance(judged, Ended) and judged.from_model is not None:
+        elif judged.from_model is not None:
             print_note(judged.from_model.describe(bits=False))
             if judged.from_model.hardly_changed and last.limit == "max_minutes":
                 minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
                 print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
-        if isinstance(judged, FinishedVerdict) and last.best_val is not None and not last.is_whole:
+        if judged.kind == "finished" and last.best_val is not None and not last.is_whole:
             print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)

@@ -48,6 +48,7 @@ from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
+from charlstm.training.ending import DIVERGED_WITHOUT_STATE, divergence_warning
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -80,7 +81,6 @@ from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import held_out_read, text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
-from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
@@ -406,7 +406,7 @@ class Trainer:
         self._existing(self._train_step_or_none, "state")
         self._check_usable()
         if self.progress.ended == "diverged":
-            raise RunError(Diverged.no_state)
+            raise RunError(DIVERGED_WITHOUT_STATE)
         return self._state()
 
     def _state(self, change: _Change | None = None) -> TrainingState:
@@ -492,7 +492,7 @@ class Trainer:
         outcome = self._train_step.step(progress.step, rate)  # forward, backward, clip, update, average
         if not outcome.finite:
             progress.ended = "diverged"
-            return [self._warning(Diverged.warning(progress.step, rate, progress.best_step))]
+            return [self._warning(divergence_warning(progress.step, rate, progress.best_step))]
         seconds = self._clock.count_work() - before
         progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
         progress.attended = False

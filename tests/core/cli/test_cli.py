@@ -28,12 +28,12 @@ from charlstm.cli.training_view import EventView
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
+from charlstm.training.ending import divergence_message
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
-from charlstm.training.verdict import Diverged
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from recorded_run import record
 
@@ -243,7 +243,7 @@ def test_watch_prints_the_verdict_when_it_changes(
 def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, run_cli: RunCli) -> None:
     with record(tmp_path, "running", name="away", steps=40) as recorded:
         recorded.append(Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0))
-        recorded.beat("failed", Diverged.message_after(40))
+        recorded.beat("failed", divergence_message(40))
     watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
     assert run_cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
     liveness.write_heartbeat(
