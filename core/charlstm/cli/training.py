@@ -31,6 +31,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import ProgressBar, print_note, print_result
 from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
+from charlstm.fields import plain
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
     MOST_SLOWDOWN,
@@ -178,8 +179,8 @@ def presets(
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
-        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown).to_dict()
-        figures = {**estimated, "slowdown": contention.slowdown, "crowded": measured.crowded}
+        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown)
+        figures = {**plain(estimated), "slowdown": contention.slowdown, "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:

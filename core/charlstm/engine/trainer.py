@@ -39,6 +39,7 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.fields import plain
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
@@ -419,9 +420,9 @@ class Trainer:
         record = {
             "asked": self._requested_settings.to_dict(),
             "settings": course.settings.to_dict(),
-            "plan": course.plan.to_dict(),
-            "schedule": course.schedule.to_dict(),
-            "progress": self.progress.to_dict(),
+            "plan": plain(course.plan),
+            "schedule": plain(course.schedule),
+            "progress": plain(self.progress),
             "environment": resume.environment(course.plan, self._ranks),
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
