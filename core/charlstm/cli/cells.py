@@ -21,10 +21,11 @@ from charlstm.cli.options import (
     refuse_unused,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
+from charlstm.cli.output import paragraph, print_result
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
+from charlstm.line import StatusLine, terminal_width
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def cells(
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         sample = sample_cells(
             loaded, content, features, max_chars=given.max_chars or READ_CHARS, progress=bar.stage("reading the text")
         )
@@ -149,7 +150,7 @@ def cells(
     if models:
         best = find_model(given.model, given.runs_dir)
         earlier = [each for each in models if each[1] != best]
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
 
             def report(step: int, done: int, total: int) -> None:
                 bar.stage(f"step {step:,}")(done, total)
@@ -338,7 +339,7 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     from charlstm.insight.activations import activations
     from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
     states = found.cells[:, cell[0] - 1, cell[1] - 1]
     rows: list[CellStateRow] = [

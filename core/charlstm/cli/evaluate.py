@@ -42,16 +42,10 @@ from charlstm.cli.options import (
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import (
-    ProgressBar,
-    print_note,
-    print_result,
-    report_unknown_characters,
-    terminal_width,
-    truncate,
-)
+from charlstm.cli.output import print_note, print_result, report_unknown_characters
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.line import StatusLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
@@ -172,7 +166,7 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result: EvalResult = {
@@ -236,7 +230,7 @@ def score(
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(given, loaded, corpus)
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
@@ -480,7 +474,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: StatusLine
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 

@@ -26,18 +26,12 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import (
-    ProgressBar,
-    as_known,
-    check_output_file,
-    check_stdout,
-    print_result,
-    write_page,
-)
+from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.line import StatusLine
 from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
@@ -177,13 +171,13 @@ def generate(
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = []
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             progress = bar.stage("generating")
             for step in steps:
                 generated.append(step)
@@ -248,7 +242,7 @@ def _generate_samples(
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
             model,
@@ -279,7 +273,7 @@ def _generate_at_checkpoints(
     if out is not None:
         check_output_file(out, ".html")
     prime = as_known(load_model(models[0][1]), prime)
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:

@@ -25,8 +25,9 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, as_known, paragraph, print_result, terminal_width, truncate
+from charlstm.cli.output import as_known, paragraph, print_result
 from charlstm.display import symbol, visible
+from charlstm.line import StatusLine, terminal_width, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,7 +105,7 @@ def multiverse(
     missed = 0.0
     for prime in primes or ("",):
         prime = as_known(loaded, prime)
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             progress = bar.stage("computing")
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))

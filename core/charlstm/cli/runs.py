@@ -26,17 +26,10 @@ from charlstm.cli.options import (
     runs_dir_option,
     usage_errors,
 )
-from charlstm.cli.output import (
-    TerminalLine,
-    check_output_file,
-    check_stdout,
-    format_size,
-    print_note,
-    print_result,
-    write_text,
-)
+from charlstm.cli.output import check_output_file, check_stdout, format_size, print_note, print_result, write_text
 from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
+from charlstm.line import StatusLine
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
 from charlstm.text.read_before import LEGEND, is_much
@@ -446,7 +439,7 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     from charlstm.training.events import Checkpointed, Controlled, Paused, Resumed, Started
 
     tail = EventTail(run.events_path)
-    line = TerminalLine()
+    line = StatusLine()
     began = time.monotonic()
     logged_at: int | None = None  # the step at which the run logged the command
     paused = done = False

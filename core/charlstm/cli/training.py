@@ -28,10 +28,11 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, print_note, print_result
+from charlstm.cli.output import print_note, print_result
 from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.fields import plain
+from charlstm.line import StatusLine
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
     MOST_SLOWDOWN,
@@ -319,7 +320,7 @@ def train(
         _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             left_out: list[StartModel] = []
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
         if left_out:
@@ -496,7 +497,7 @@ def _open_text_of_run(
         return load_corpus(text, options, list(val_files) or None)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
-            with ProgressBar() as bar:
+            with StatusLine() as bar:
                 return open_text(run, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None
