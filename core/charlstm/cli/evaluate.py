@@ -133,8 +133,7 @@ def eval_(
 
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
-    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is
-    the old name of `loss` and will be dropped in the next version.
+    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
     from charlstm.text.batches import known_spans
 
@@ -171,7 +170,6 @@ def eval_(
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result: EvalResult = {
         "loss": figures.nats,
-        "nats": figures.nats,
         "bits_per_char": figures.bits,
         "perplexity": figures.perplexity,
         "chars": figures.chars,
@@ -219,8 +217,7 @@ def score(
 
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength". `nats` and `bits` are old names of `loss` and `losses`, and
-    will be dropped in the next version.
+    its figures are null. With --dynamic also "strength".
     """
     from charlstm.generation.dynamic import score_dynamic
     from charlstm.generation.scoring import score as score_text
@@ -502,14 +499,12 @@ def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -
     losses = scores.nats[1:].tolist()
     return {
         "loss": scores.mean_nats,
-        "nats": scores.mean_nats,
         "bits_per_char": scores.bits_per_char,
         "perplexity": scores.perplexity,
         "chars": scores.chars,
         "unknown": scores.unknown,
         "text": scores.text,
         "losses": [None, *(round(loss, 4) for loss in losses)],
-        "bits": [None, *(round(loss * BITS_PER_NAT, 4) for loss in losses)],
         "ranks": [None, *scores.ranks[1:].tolist()],
         "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
         "places": _scored_places(scores, top),
@@ -525,7 +520,6 @@ def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
             "position": place.position,
             "char": place.char,
             "loss": place.bits / BITS_PER_NAT,
-            "bits": place.bits,
             "rank": place.rank,
             "before": place.before,
             "after": place.after,

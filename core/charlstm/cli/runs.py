@@ -103,8 +103,7 @@ def runs(
     where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`. A loss
     with † is of a model that had read much of the held-out part before, so it is lower than on new text.
 
-    With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
-    `best_loss` and will be dropped in the next version.
+    With --json: a list with these and more figures. `best_kind` is "estimate" or "whole".
     """
     from charlstm.runs import folder
     from charlstm.runs.names import natural_key
@@ -195,7 +194,6 @@ class ListedRun:
             "planned_steps": status.planned_steps,
             "loss": status.loss,
             "best_loss": status.best_val,
-            "best_val": status.best_val,
             "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
             "read_share": status.read_share,
             "read_by": status.read_by,

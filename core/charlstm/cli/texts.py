@@ -61,7 +61,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 
     A trained LSTM should need fewer bits per character than these.
 
-    With --json: these figures; `bits` is the old form of `baselines` and will be dropped in the next version.
+    With --json: these figures.
     """
     from charlstm.text.corpus import encoding_choices
     from charlstm.text.sources import STDIN
@@ -74,6 +74,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         if found.bits is not None:
             baselines = {name: {"loss": bits * math.log(2), "bits_per_char": bits} for name, bits in found.bits.items()}
         values = {"name": corpus.name, **plain(found), "baselines": baselines, "skipped": list(corpus.skipped)}
+        del values["bits"]
         print_result(True, cast(StatsResult, values))
         return
     click.echo(
