@@ -21,7 +21,7 @@ from charlstm.cli.options import (
     refuse_unused,
     usage_errors,
 )
-from charlstm.cli.output import paragraph, print_result
+from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
@@ -162,26 +162,7 @@ def cells(
         scores[named_at] = [each.score for each in found]
         _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
         return
-    rows: list[NamedCellRow] = [
-        {
-            "feature": each.feature,
-            "cell": list(each.cell),
-            "kind": each.kind,
-            "score": each.score,
-            "margin": each.margin,
-            "spans": each.spans,
-            "chance": each.chance,
-            "verdict": each.verdict,
-            "low": each.low,
-            "high": each.high,
-            "where_true": each.where_true,
-            "where_false": each.where_false,
-            "chars": each.chars,
-            "places": each.places,
-            "step": each.step,
-        }
-        for each in found
-    ]
+    rows = [result_of(NamedCellRow, each) for each in found]
     print_result(as_json, rows, "\n".join(_cell_lines(found, source, given.model)))
 
 
@@ -256,16 +237,8 @@ def _sample_words(named: NamedCell, source: str) -> str:
 def _print_scores(
     found: list[NamedCell], scores: dict[int, list[float]], named_at: int, source: str, as_json: bool
 ) -> None:
-    rows: list[CellScoreRow] = [
-        {
-            "feature": each.feature,
-            "cell": list(each.cell),
-            "kind": each.kind,
-            "step": step,
-            "score": at_step[n],
-            "chance": each.chance,
-            "named_at": named_at,
-        }
+    rows = [
+        result_of(CellScoreRow, each, step=step, score=at_step[n], named_at=named_at)
         for n, each in enumerate(found)
         for step, at_step in scores.items()
     ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from charlstm.cli.json_schemas import GeneratedStep
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
@@ -26,7 +27,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, write_page
+from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, result_of, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -35,7 +36,7 @@ from charlstm.line import StatusLine
 from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
+    from charlstm.cli.json_schemas import GenerateResult
     from charlstm.generation.tree import Alternative, Step
     from charlstm.model.file import Model
 
@@ -184,7 +185,7 @@ def generate(
                 progress(len(generated), length)
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
-            result["steps"] = [_step_result(step) for step in generated]
+            result["steps"] = [result_of(GeneratedStep, step) for step in generated]
         print_result(True, result)
     elif show_probs:
         for step in steps:
@@ -302,16 +303,3 @@ def _sampled_words(each: Alternative) -> str:
         return " cut"
     sampled = f"{each.sampled:.0%}"
     return "" if sampled == f"{each.probability:.0%}" else f" ({sampled})"
-
-
-def _step_result(step: Step) -> GeneratedStep:
-    return {
-        "char": step.char,
-        "probability": step.probability,
-        "rank": step.rank,
-        "entropy": step.entropy,
-        "alternatives": [
-            {"char": each.char, "probability": each.probability, "sampled": each.sampled, "kept": each.kept}
-            for each in step.alternatives
-        ],
-    }

@@ -25,7 +25,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, paragraph, print_result
+from charlstm.cli.output import as_known, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
 from charlstm.line import StatusLine, terminal_width, truncate
 
@@ -112,9 +112,7 @@ def multiverse(
             else:
                 root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
-            results.append(
-                [{"word": each.word, "probability": each.probability, "missed": each.missed} for each in found]
-            )
+            results.append([result_of(NextWordRow, each) for each in found])
             missed = max([missed, *(each.missed for each in found)])
             columns.append(
                 [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]

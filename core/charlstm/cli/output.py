@@ -9,12 +9,13 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
 from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
+from charlstm.fields import plain
 from charlstm.line import terminal_width
 
 if TYPE_CHECKING:
@@ -23,12 +24,23 @@ if TYPE_CHECKING:
     from charlstm.text.vocabulary import Vocabulary
 
 
+R = TypeVar("R")
+
+
 def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
     """Print the result of a command to stdout: ``value`` as JSON, or ``text``."""
     if as_json:
         print_json(to_json(value))
     else:
         click.echo(visible(text or "") if sys.stdout.isatty() else text)
+
+
+def result_of(schema: type[R], source: object, **others: Any) -> R:
+    """An object of the type ``schema`` for JSON. Its fields are the attributes of ``source`` with their names, but for
+    ``others``; a field that may be missing is there only if it is one of these."""
+    names = (name for name in schema.__annotations__ if name in others or name in vars(schema)["__required_keys__"])
+    values = {name: others[name] if name in others else plain(getattr(source, name)) for name in names}
+    return cast(R, values)
 
 
 def print_json(line: str, *, err: bool = False) -> None:

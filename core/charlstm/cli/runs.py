@@ -26,7 +26,15 @@ from charlstm.cli.options import (
     runs_dir_option,
     usage_errors,
 )
-from charlstm.cli.output import check_output_file, check_stdout, format_size, print_note, print_result, write_text
+from charlstm.cli.output import (
+    check_output_file,
+    check_stdout,
+    format_size,
+    print_note,
+    print_result,
+    result_of,
+    write_text,
+)
 from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
 from charlstm.line import StatusLine
@@ -187,32 +195,21 @@ class ListedRun:
     def row(self) -> RunRow:
         """The run as JSON."""
         status = self.status
-        return {
-            "name": self.run.name,
-            "state": status.state,
-            "step": status.step,
-            "planned_steps": status.planned_steps,
-            "loss": status.loss,
-            "best_loss": status.best_val,
-            "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
-            "read_share": status.read_share,
-            "read_by": status.read_by,
-            "train_seconds": status.train_seconds,
-            "work_seconds": status.work_seconds,
-            "progress": status.progress,
-            "seconds_left": status.seconds_left,
-            "text": self.text,
-            "preset": self.preset,
-            "started_from": self.started_from or None,
-            "bytes": self.run.size(),
-            "message": status.message,
-            "slowdown": status.slowdown,
-            "others_first": status.others_first,
-            "path": str(self.run.path),
-            "tags": list(self.notes.tags),
-            "notes": self.notes.note,
-            "created": self.created,
-        }
+        return result_of(
+            RunRow,
+            status,
+            name=self.run.name,
+            best_loss=status.best_val,
+            best_kind=None if status.best_val is None else "whole" if status.best_whole else "estimate",
+            text=self.text,
+            preset=self.preset,
+            started_from=self.started_from or None,
+            bytes=self.run.size(),
+            path=str(self.run.path),
+            tags=list(self.notes.tags),
+            notes=self.notes.note,
+            created=self.created,
+        )
 
     def cells(self, text: str) -> tuple[str, ...]:
         """The cells of the table, with this name of the text."""
