@@ -12,9 +12,9 @@ from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.runs.status import RunStatus
+from charlstm.training.ending import risk_words
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from charlstm.training.verdict import risk_words
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,

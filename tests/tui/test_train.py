@@ -22,11 +22,11 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
+from charlstm.runs.verdict import NextStep
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen

@@ -42,16 +42,10 @@ from charlstm.cli.options import (
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import (
-    ProgressBar,
-    print_note,
-    print_result,
-    report_unknown_characters,
-    terminal_width,
-    truncate,
-)
+from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.line import StatusLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
@@ -139,8 +133,7 @@ def eval_(
 
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
-    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is
-    the old name of `loss` and will be dropped in the next version.
+    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
     from charlstm.text.batches import known_spans
 
@@ -172,19 +165,10 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
-    result: EvalResult = {
-        "loss": figures.nats,
-        "nats": figures.nats,
-        "bits_per_char": figures.bits,
-        "perplexity": figures.perplexity,
-        "chars": figures.chars,
-        "unknown": unknown,
-        "read_share": share,
-        "read_by": by,
-    }
+    result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
     shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{part_name}"
     if learnt is not None:
         result["dynamic"] = learnt
@@ -225,8 +209,7 @@ def score(
 
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength". `nats` and `bits` are old names of `loss` and `losses`, and
-    will be dropped in the next version.
+    its figures are null. With --dynamic also "strength".
     """
     from charlstm.generation.dynamic import score_dynamic
     from charlstm.generation.scoring import score as score_text
@@ -236,7 +219,7 @@ def score(
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(given, loaded, corpus)
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
@@ -333,13 +316,8 @@ def novelty(
         )
     stretches = _copied_stretches(searched_text, corpus, report.matches)
     if as_json:
-        result: NoveltyResult = {
-            "chars": report.chars,
-            "copied": report.copied,
-            "share": report.share,
-            "corpus": name if corpus is None else corpus.name,
-            "stretches": stretches,
-        }
+        source = name if corpus is None else corpus.name
+        result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         print_result(True, result)
         return
     if not stretches and corpus is None:
@@ -480,7 +458,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: StatusLine
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 
@@ -505,39 +483,16 @@ def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
-    losses = scores.nats[1:].tolist()
-    return {
-        "loss": scores.mean_nats,
-        "nats": scores.mean_nats,
-        "bits_per_char": scores.bits_per_char,
-        "perplexity": scores.perplexity,
-        "chars": scores.chars,
-        "unknown": scores.unknown,
-        "text": scores.text,
-        "losses": [None, *(round(loss, 4) for loss in losses)],
-        "bits": [None, *(round(loss * BITS_PER_NAT, 4) for loss in losses)],
-        "ranks": [None, *scores.ranks[1:].tolist()],
-        "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
-        "places": _scored_places(scores, top),
-        "lines": _scored_lines(scores, file_lines),
-        "sentences": _scored_sentences(scores, file_lines),
-    }
-
-
-def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
-    """The ``top`` most surprising characters."""
-    return [
-        {
-            "position": place.position,
-            "char": place.char,
-            "loss": place.bits / BITS_PER_NAT,
-            "bits": place.bits,
-            "rank": place.rank,
-            "before": place.before,
-            "after": place.after,
-        }
-        for place in scores.places(top)
-    ]
+    return result_of(
+        ScoreResult,
+        scores,
+        losses=[None, *(round(loss, 4) for loss in scores.nats[1:].tolist())],
+        ranks=[None, *scores.ranks[1:].tolist()],
+        entropy=[None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
+        places=[result_of(ScoredPlace, each, loss=each.bits / BITS_PER_NAT) for each in scores.places(top)],
+        lines=_scored_lines(scores, file_lines),
+        sentences=_scored_sentences(scores, file_lines),
+    )
 
 
 def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
@@ -563,15 +518,14 @@ def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[Sco
 def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredSentence]:
     """Each sentence with the mean loss of its characters."""
     return [
-        {
-            "line": int(file_lines[sentence.start]),
-            "start": sentence.start,
-            "stop": sentence.stop,
-            "loss": sentence.bits_per_char / BITS_PER_NAT,
-            "bits_per_char": sentence.bits_per_char,
-            "text": scores.text[sentence.start : sentence.stop],
-        }
-        for sentence in scores.sentences()
+        result_of(
+            ScoredSentence,
+            each,
+            line=int(file_lines[each.start]),
+            loss=each.bits_per_char / BITS_PER_NAT,
+            text=scores.text[each.start : each.stop],
+        )
+        for each in scores.sentences()
     ]
 
 

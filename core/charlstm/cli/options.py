@@ -14,9 +14,10 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import ProgressBar, print_note
+from charlstm.cli.output import print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.line import StatusLine
 from charlstm.runs.models import MOST_MODELS
 from charlstm.text.encoding import check_encoding
 from charlstm.text.reading import Lines, TextOptions
@@ -393,7 +394,7 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
     """
     from charlstm.text.corpus import open_corpus
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)

@@ -28,9 +28,11 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, print_note, print_result
+from charlstm.cli.output import print_note, print_result
 from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
+from charlstm.fields import plain
+from charlstm.line import StatusLine
 from charlstm.runs.contention import (
     FOREGROUND_NICENESS,
     MOST_SLOWDOWN,
@@ -178,8 +180,8 @@ def presets(
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
-        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown).to_dict()
-        figures = {**estimated, "slowdown": contention.slowdown, "crowded": measured.crowded}
+        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown)
+        figures = {**plain(estimated), "slowdown": contention.slowdown, "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:
@@ -318,7 +320,7 @@ def train(
         _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             left_out: list[StartModel] = []
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
         if left_out:
@@ -411,13 +413,12 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
-    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
+    from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
+    from charlstm.training.ending import lower_rate
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import Diverged, Ended, lower_rate
-    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -439,22 +440,22 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"
-    if isinstance(judged, Diverged):
+    if judged.kind == "diverged":
         raise DivergedError(
-            f"{run.name}: {judged.text} {judged.advice(rate)}", Advice("resume", run.name, setting="lr")
+            f"{run.name}: {judged.text} {advice_to_resume(rate)}", Advice("resume", run.name, setting="lr")
         )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
+        if judged.kind == "finished" and (judged.needs_lower_rate or judged.is_useless):
             print_note(judged.text)
-        elif isinstance(judged, Ended) and judged.from_model is not None:
+        elif judged.from_model is not None:
             print_note(judged.from_model.describe(bits=False))
             if judged.from_model.hardly_changed and last.limit == "max_minutes":
                 minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
                 print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
-        if isinstance(judged, FinishedVerdict) and last.best_val is not None and not last.is_whole:
+        if judged.kind == "finished" and last.best_val is not None and not last.is_whole:
             print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
@@ -496,7 +497,7 @@ def _open_text_of_run(
         return load_corpus(text, options, list(val_files) or None)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
-            with ProgressBar() as bar:
+            with StatusLine() as bar:
                 return open_text(run, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None

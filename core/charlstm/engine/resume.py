@@ -12,14 +12,15 @@ from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import Ranks
 from charlstm.engine.kernels import kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.fields import read
 from charlstm.system import cpu_count
 from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
-from charlstm.training.plan import Plan, later_end, limit_at, spread_validations, usual_intervals
+from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations, usual_intervals
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import Amendment, LearningRate
+from charlstm.training.schedule import Amendment, LearningRate, read_schedule
 from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
 from charlstm.training.state import TrainingState
 
@@ -73,9 +74,9 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         now = continued(before, requested_before, settings)
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
-        progress, saved_plan = Progress.from_dict(record["progress"]), Plan.from_dict(record["plan"])
+        progress, saved_plan = read(Progress, record["progress"]), read_plan(record["plan"])
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
-        schedule = LearningRate.from_dict(record["schedule"])
+        schedule = read_schedule(record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
         plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
         if LENGTH & changes.keys():

@@ -39,6 +39,7 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.fields import plain
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
@@ -48,6 +49,7 @@ from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
+from charlstm.training.ending import DIVERGED_WITHOUT_STATE, divergence_warning
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -80,7 +82,6 @@ from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import held_out_read, text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
-from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
@@ -403,7 +404,7 @@ class Trainer:
         self._existing(self._train_step_or_none, "state")
         self._check_usable()
         if self.progress.ended == "diverged":
-            raise RunError(Diverged.no_state)
+            raise RunError(DIVERGED_WITHOUT_STATE)
         return self._state()
 
     def _state(self, change: _Change | None = None) -> TrainingState:
@@ -416,9 +417,9 @@ class Trainer:
         record = {
             "asked": self._requested_settings.to_dict(),
             "settings": course.settings.to_dict(),
-            "plan": course.plan.to_dict(),
-            "schedule": course.schedule.to_dict(),
-            "progress": self.progress.to_dict(),
+            "plan": plain(course.plan),
+            "schedule": plain(course.schedule),
+            "progress": plain(self.progress),
             "environment": resume.environment(course.plan, self._ranks),
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
@@ -488,7 +489,7 @@ class Trainer:
         outcome = self._train_step.step(progress.step, rate)  # forward, backward, clip, update, average
         if not outcome.finite:
             progress.ended = "diverged"
-            return [self._warning(Diverged.warning(progress.step, rate, progress.best_step))]
+            return [self._warning(divergence_warning(progress.step, rate, progress.best_step))]
         seconds = self._clock.count_work() - before
         progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
         progress.attended = False

@@ -14,13 +14,13 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
-from charlstm.json_fields import typed_fields
+from charlstm.fields import plain, read
 from charlstm.runs.contention import Contention, ContentionMeter
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ class HeartbeatRecord(RunFigures):
         """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
         message = self.message
         while True:
-            values = {"format": 1, **asdict(self), "planned": self.planned_steps, "message": message}
+            values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message}
             del values["planned_steps"]  # its name in the file is that of version 0.1
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
@@ -235,10 +235,8 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
         try:
             with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
-                values = {**values, "planned_steps": values.get("planned")}
-            return HeartbeatRecord(
-                **{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed_fields(HeartbeatRecord, values)}
-            )
+            unknown = {"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0}
+            return read(HeartbeatRecord, {**unknown, **values, "planned_steps": values.get("planned")})
         except OSError:
             return None
         except (ValueError, TypeError, RecursionError):

@@ -18,8 +18,8 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import state_after
 from charlstm.system import StopSignals
 from charlstm.training.commands import Command
+from charlstm.training.ending import divergence_message
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
-from charlstm.training.verdict import Diverged
 
 T = TypeVar("T")
 
@@ -183,7 +183,7 @@ def _state_after_event(event: Event) -> dict[str, Any]:
         case Paused():
             return {"state": "waiting", "message": event.reason}
         case Finished(reason="diverged"):
-            return {"state": state_after("diverged"), "message": Diverged.message_after(event.step)}
+            return {"state": state_after("diverged"), "message": divergence_message(event.step)}
         case Finished():
             return {"state": state_after(event.reason), "message": ""}
         case Failed():

@@ -153,7 +153,7 @@ def last_words(log: Path) -> str:
 
 def state_after(reason: str) -> RunState:
     """The state of a run whose last event is ``finished`` with ``reason``."""
-    from charlstm.training.verdict import END_REASONS  # takes 8 ms, and the list of runs does not need it
+    from charlstm.training.ending import END_REASONS  # takes 8 ms, and the list of runs does not need it
 
     return END_REASONS.get(reason, END_REASONS["done"]).state
 

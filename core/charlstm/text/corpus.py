@@ -20,6 +20,7 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
+from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding
 from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
@@ -205,12 +206,12 @@ class Corpus:
             "name": self.name,
             "sources": list(self.sources),
             "options": self.options.to_dict(),
-            "report": self.report.to_dict(),
+            "report": plain(self.report),
             "fingerprint": self.fingerprint,
             "chars": self.chars,
         }
         if self.validation is not None:
-            record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
+            record["validation"] = plain(self.validation)
         return record
 
 
@@ -382,7 +383,7 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
 
 
 def _of_record(record: Mapping[str, Any], stored: cache.Stored) -> Corpus:
-    options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
+    options, report = TextOptions.from_dict(record["options"]), read(ReadReport, record["report"])
     if report.line_begins and not cache.line_begins_path(stored.path, report.line_begins).exists():
         raise FileNotFoundError("the lines of the text are not beside it")
     validation = None

@@ -151,27 +151,9 @@ class ReadReport:
             return ""
         return f"{plural(self.joined_lines, 'line')} joined into {plural(self.paragraphs, 'paragraph')}"
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for an invalid report."""
-        boilerplate = tuple(Boilerplate(**part) for part in values["boilerplate"])
-        cleanable = dict(values["cleanable"])
-        report = cls(**{**values, "cleanable": cleanable, "boilerplate": boilerplate, "files": tuple(values["files"])})
-        strings = (report.encoding, report.newlines, *report.files, *(part.kind for part in boilerplate))
-        strings += (report.line_begins,)
-        numbers = (report.invalid_bytes, report.bytes, report.file_count, *cleanable.values())
-        numbers += tuple(number for part in boilerplate for number in (part.start, part.chars, part.lines))
-        numbers += (report.joined_lines, report.paragraphs)
-        if (
-            not CLEANED.keys() >= cleanable.keys()
-            or not all(isinstance(string, str) for string in strings)
-            or not all(type(number) is int for number in numbers)
-        ):
-            raise TypeError("not a report on a text")
-        return report
+    def __post_init__(self) -> None:
+        if not CLEANED.keys() >= self.cleanable.keys():
+            raise ValueError("not a report on a text")
 
 
 FILES_NAMED = 100

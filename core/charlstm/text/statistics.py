@@ -11,7 +11,7 @@ import lzma
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -249,10 +249,6 @@ class Statistics:
     def losses(self) -> dict[str, float]:
         """``bits`` in nats per character, for a chart of losses; without models that predict every character."""
         return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -> Statistics:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 import time as clock
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.json_fields import typed_fields
+from charlstm.fields import read
 
 FORMAT = 1
 
@@ -270,7 +270,7 @@ def from_line(line: str | bytes) -> AnyEvent:
     Raises :class:`~charlstm.errors.RunError` if the line is not an event with fields of the right types, since the file
     may come from anywhere, and :class:`~charlstm.errors.NewerFormatError` for a newer format.
     """
-    unknown: list[str] = []
+    unknown: dict[str, Any] = {}
     try:
         values = json.loads(line)
         if values["event"] == "control" and (field := _DECISIONS.get(values["command"])):
@@ -279,10 +279,12 @@ def from_line(line: str | bytes) -> AnyEvent:
         for name in _MAY_BE_UNKNOWN & values.keys():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
-                unknown.append(name)
+                unknown[name] = math.nan
         if kind is Resumed and "changed" not in values and values.get("changes"):
             values["changed"] = _names_in(values["changes"])
-        event = kind(**typed_fields(kind, values) | dict.fromkeys(unknown, math.nan))
+        event = read(kind, values)
+        if unknown:
+            event = replace(event, **unknown)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:

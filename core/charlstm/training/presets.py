@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
-from charlstm.json_fields import MAX_INTEGER
+from charlstm.fields import MAX_INTEGER
 from charlstm.training.settings import LENGTH, Settings
 
 if TYPE_CHECKING:

@@ -23,17 +23,17 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
-from charlstm.cli.output import TerminalLine
 from charlstm.cli.training_view import EventView
+from charlstm.line import StatusLine
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
+from charlstm.training.ending import divergence_message
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
-from charlstm.training.verdict import Diverged
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from recorded_run import record
 
@@ -172,7 +172,8 @@ def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_
     found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
     assert found["distinct"] == len(set(TEXT))
-    assert found["bits"]["order 2"] < found["bits"]["order 1"] < found["bits"]["order 0"] <= math.log2(len(set(TEXT)))
+    bits = {name: each["bits_per_char"] for name, each in found["baselines"].items()}
+    assert bits["order 2"] < bits["order 1"] < bits["order 0"] <= math.log2(len(set(TEXT)))
     assert "order 0" in run_cli("stats", "data/fox.txt")[0]
     (workspace / "a.txt").write_text("a" * 20_000, encoding="utf-8")
     assert "order 0" in run_cli("stats", "a.txt")[0]
@@ -182,7 +183,7 @@ def test_runs_lists_a_run(workspace: Path, run_cli: RunCli, run_json: RunJson) -
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     assert row["state"] == "finished"
     assert row["step"] == 40
-    assert 0 < row["best_val"] < math.log(len(set(TEXT))) + 0.5
+    assert 0 < row["best_loss"] < math.log(len(set(TEXT))) + 0.5
     assert Path(row["path"]).is_dir()
     assert "finished" in run_cli("runs")[0]
 
@@ -201,8 +202,8 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_
         out, err = run_cli("runs", "--runs-dir", str(tmp_path))
         for line in out.splitlines()[1:]:
             name = line.split()[0]
-            assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
-            assert f"{rows[name]['best_val']:.4f}" in line
+            assert (f" ~{rows[name]['best_loss']:.4f} " in line) == (name != "finished")
+            assert f"{rows[name]['best_loss']:.4f}" in line
         assert err.startswith("~ is an estimate from slices")
         err = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "validation loss ~" in err
@@ -243,7 +244,7 @@ def test_watch_prints_the_verdict_when_it_changes(
 def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, run_cli: RunCli) -> None:
     with record(tmp_path, "running", name="away", steps=40) as recorded:
         recorded.append(Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0))
-        recorded.beat("failed", Diverged.message_after(40))
+        recorded.beat("failed", divergence_message(40))
     watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
     assert run_cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
     liveness.write_heartbeat(
@@ -272,7 +273,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     foul = "\x1b[2Jgone"
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
+    monkeypatch.setattr(StatusLine, "INTERVAL", 0.0)
     sizes = {"planned_steps": 9, "steps_per_epoch": 9, "parameters": 9, "train_chars": 9, "val_chars": 9, "threads": 1}
     events = [
         Started(step=0, device=foul, kernel=foul, **sizes),
@@ -308,8 +309,8 @@ def test_generate_reports_unknown_characters_of_the_prime(workspace: Path, run_c
 
 
 def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
-    grown = run_json("eval", "fox", "--part", "validation")["nats"]
+    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["loss"]
+    grown = run_json("eval", "fox", "--part", "validation")["loss"]
     assert grown < young
     assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     best = find_run("fox").model().info["step"]
@@ -320,9 +321,9 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
 def test_eval_equals_the_final_validation_of_the_run(workspace: Path, run_json: RunJson) -> None:
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     figures = run_json("eval", "fox", "--part", "validation")
-    assert figures["nats"] == pytest.approx(row["best_val"], abs=1e-6)
-    assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
-    assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
+    assert figures["loss"] == pytest.approx(row["best_loss"], abs=1e-6)
+    assert figures["bits_per_char"] == pytest.approx(figures["loss"] / math.log(2))
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
 
 
 def test_eval_leaves_out_and_counts_unknown_characters(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
@@ -482,8 +483,8 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = pyte.Screen(40, 5)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("charlstm.cli.output.terminal_width", lambda: 40)
-    line = TerminalLine()
+    monkeypatch.setattr("charlstm.line.terminal_width", lambda _: 40)
+    line = StatusLine()
     line.INTERVAL = 0.0
     line.draw(0.5, "half of it")
     pyte.Stream(screen).feed(terminal.getvalue())

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from charlstm.fields import plain
 from charlstm.runs.control import send_command
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.recording import CommandInbox
@@ -212,7 +213,7 @@ def test_stopped_run_shows_the_step_of_its_state(
     monkeypatch.setattr(CommandInbox, "take", stop_at_step_17)
     settings = Settings(hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=60, threads=1, kernel="nn")
     run = create_new_run(NewRun("data/fox.txt", settings, name="halted"))
-    run.write_spec(replace(run.spec(), plan=make_plan(log_every=10, val_every=100).to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(make_plan(log_every=10, val_every=100))))
     run_cli("resume", "halted")
     state, _ = load_state(run)
     assert state is not None

@@ -20,6 +20,7 @@ from charlstm.engine.resume import amend_schedule, describe_differences, environ
 from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.fields import plain
 from charlstm.model.file import Model
 from charlstm.runs.series import RunSeries
 from charlstm.text.corpus import Corpus
@@ -370,7 +371,7 @@ def resumed_in(
 ) -> Resumed:
     """The ``resumed`` event of a run of ``plan`` that was ``saved`` in ``environment``."""
     state = replace(saved, record=deepcopy(saved.record))
-    state.record["plan"] = plan.to_dict()
+    state.record["plan"] = plain(plan)
     state.record["asked"]["kernel"] = state.record["settings"]["kernel"] = settings.kernel
     state.record["environment"] |= environment
     resumed = drain(Trainer.resume(corpus, settings, state), until=0)[0]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm import fields
 from charlstm.errors import TextError
 from charlstm.text.reading import CLEANED, Characters, ReadReport, Tally, TextOptions, decoded
 
@@ -130,9 +131,9 @@ def test_error_names_invalid_option(options: dict[str, object], message: str) ->
         TextOptions.from_dict(options)
 
 
-def test_options_and_reports_invert_to_dict() -> None:
+def test_options_and_reports_survive_json() -> None:
     options = TextOptions(clean=True, encoding="Latin-1", max_chars=7)
     assert options.encoding == "iso8859-1"
     assert TextOptions.from_dict(options.to_dict()) == options
     report = ReadReport(encoding="utf-8", cleanable={"\f": 2}, files=("a", "b"))
-    assert ReadReport.from_dict(report.to_dict()) == report
+    assert fields.read(ReadReport, fields.plain(report)) == report

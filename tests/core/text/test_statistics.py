@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charlstm.fields import plain
 from charlstm.text import cache, statistics
 from charlstm.text.corpus import Corpus, open_corpus
 from charlstm.text.reading import TextOptions
@@ -106,7 +107,7 @@ def test_describe_prose(corpus_of) -> None:  # type: ignore[no-untyped-def]
     assert replace(found, bits={**bits, "xz": 0.0}).losses.keys() == bits.keys() - {"xz"}
     assert replace(found, bits=None).losses == {}
     assert found.parts_differ is None
-    json.dumps(found.to_dict())
+    json.dumps(plain(found))
 
 
 def test_bits_are_cached(corpus_of, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]

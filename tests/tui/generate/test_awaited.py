@@ -14,7 +14,6 @@ from charlstm.model.file import save_model
 from charlstm.runs.contention import Contention
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import Finished, Paused
-from charlstm.training.verdict import Diverging
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.screen import GenerateScreen
@@ -311,18 +310,18 @@ def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Pa
     status = RunStatus(state="running", alive=True, step=40, planned_steps=1400)
     begins = "novel-quick-1 takes over as soon as it has learnt something: "
     awaited = Awaited(run, status, 50)
-    assert awaited.sentence(False) == f"{begins}step 40 of about 50."
-    assert replace(awaited, status=replace(status, step=60)).sentence(False) == f"{begins}step 60 of about 60."
-    assert replace(awaited, expected=None, trouble=Diverging()).sentence(False) == (
-        f"{begins}step 40. Diverging: the training loss is not a number any more."
+    assert awaited.sentence == f"{begins}step 40 of about 50."
+    assert replace(awaited, status=replace(status, step=60)).sentence == f"{begins}step 60 of about 60."
+    assert replace(awaited, expected=None, trouble="Diverging: the training loss is 9.00 nats.").sentence == (
+        f"{begins}step 40. Diverging: the training loss is 9.00 nats."
     )
     yielding = replace(awaited, status=replace(status, slowdown=4.0, others_first=True))
-    assert yielding.sentence(False) == (
+    assert yielding.sentence == (
         f"{begins}step 40 of about 50. Other programs are using the processor and go first: training is about 4 times "
         "slower. It helps to close them; 2, then m, gives it more minutes."
     )
     early = replace(awaited, status=replace(status, step=0))
-    assert early.sentence(False) == f"{begins}its first steps are still to come."
+    assert early.sentence == f"{begins}its first steps are still to come."
 
 
 async def test_run_that_yields_to_other_programs_is_told_where_it_is_played(

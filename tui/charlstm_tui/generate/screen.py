@@ -23,7 +23,6 @@ from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
-from charlstm.training.verdict import Broken
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
@@ -469,14 +468,14 @@ class GenerateScreen(ModeScreen):
         to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
         if to_play is None:
             return choice
-        found = await in_thread(lambda check: to_play.look())
+        found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
         if waited := isinstance(found, Awaited):
             self._is_untouched, self._asked = True, self.player.asked.get(0, 0)
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
-            found = await in_thread(lambda check: to_play.look())
-        if waited and isinstance(judged := to_play.judge(), Broken):
+            found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
+        if waited and (judged := to_play.judge()).is_broken:
             key, name = key_of("app.mode_train"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
@@ -504,7 +503,7 @@ class GenerateScreen(ModeScreen):
         self._awaited, beside = awaited, self._awaits_beside(awaited)
         if awaited is not None and beside:
             key = (f"   {key_of('app.back')} stops waiting", "$quiet")
-            self._awaited_line.update(Content.assemble((awaited.sentence(self.charlstm.bits), "$accent"), key))
+            self._awaited_line.update(Content.assemble((awaited.sentence, "$accent"), key))
             if self.play.state is None and not self._stands_in:
                 self._stands_in = True
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
@@ -519,7 +518,7 @@ class GenerateScreen(ModeScreen):
         seen = awaited.run.path == self.charlstm.run_path
         where = key_of("app.mode_train" if seen else "app.mode_runs")
         what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
-        words = (awaited.sentence(self.charlstm.bits), "$error" if awaited.over or awaited.problem else "")
+        words = (awaited.sentence, "$error" if awaited.over or awaited.problem else "")
         keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
         return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), " stops waiting")
 

@@ -259,7 +259,7 @@ class RunPane(Vertical):
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
         style = "bold $error" if said.is_trouble else "bold $accent"
-        line = Content.assemble((f"{said.mark} ", style), visible(said.describe(bits=shown.bits)))
+        line = Content.assemble((f"{said.mark} ", style), visible(said.text))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.is_trouble or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$quiet"))

@@ -13,6 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from charlstm.display import percent, plural, visible
+from charlstm.fields import plain
 from charlstm.runs.contention import Contention
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
@@ -297,7 +298,7 @@ def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts,
     measured = MeasuredSpeed(costs["kernel"], batch / costs["chars_per_second"], batch)
     val_chars = None if validation is None else validation["chars"]
     estimated = estimate(settings, facts.chars, symbols, measured, val_chars=val_chars, slowdown=change)
-    return {**costs, **estimated.to_dict()}
+    return {**costs, **plain(estimated)}
 
 
 def planned_seconds(settings: Settings) -> float | None:

@@ -20,8 +20,8 @@ from textual.widgets import Input, Static
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
+from charlstm.training.ending import risk_words
 from charlstm.training.settings import Settings, about, parse_setting, takes, write_setting
-from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput

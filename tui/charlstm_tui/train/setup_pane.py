@@ -32,11 +32,11 @@ from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
+from charlstm.training.ending import risk_words
 from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings, write_setting
-from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
