@@ -65,13 +65,13 @@ BEST = Best(1.5, step=80)
         ),
         (
             Finished(best=BEST, reason="done", seconds=60.0, from_model=FromModel(Losses(1.108, 1.094), 0.004)),
-            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.094 nats after reading "
-            "0.4 % of your text: it still writes like the model it began with.",
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.094 nats on the same "
+            "slices after reading 0.4 % of your text: it still writes like the model it began with.",
         ),
         (
             Finished(best=BEST, reason="done", seconds=60.0, from_model=FromModel(Losses(1.108, 1.02), 2.31)),
-            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.020 nats after reading "
-            "your text 2.3 times.",
+            "Finished after 1:00. Best ~1.50 nats (2.16 bits) at step 80, kept. ~1.108 → ~1.020 nats on the same "
+            "slices after reading your text 2.3 times.",
         ),
         (
             Finished(best=Best(1.1, step=0), reason="done", seconds=60.0, from_model=FromModel(Losses(1.1, 1.1), 0.1)),
