@@ -199,6 +199,9 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         "n starts from the model in the box: about 1.14."
     )
     assert "in the end" not in start_words(RunChoices(), facts, False, None)
+    other_lines = replace(facts, box=replace(box, reading="It has learnt from texts with their lines"))
+    words = "~1.30 nats on this text now. It has learnt from texts with their lines. n starts from nothing"
+    assert words in start_words(RunChoices(), other_lines, False, None)
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,8 @@ def start_words(
     if choices.start(facts) is None:
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
+    words += f"{ends and f', {ends} in the end'}. {facts.box.reading and f'{facts.box.reading}. '}"
+    words += f"{key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
 
