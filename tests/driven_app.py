@@ -55,9 +55,9 @@ screen_text = LOOK.text
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do. A screen that
-    has come has all of its parts then: where other programs take the processor, :meth:`Pilot.pause` takes an app that
-    still makes them for an idle one."""
+    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do. A screen
+    that has come has all of its parts then: where other programs take the processor, :meth:`Pilot.pause` takes an app
+    that still makes them for an idle one."""
     end = time.monotonic() + DEADLINE
     while not LOOK.ask(condition) or not _is_whole(pilot.app):
         assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"

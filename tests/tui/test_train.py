@@ -652,8 +652,8 @@ async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None
 
 async def test_previous_run_is_offered_only_where_there_is_one(tmp_path: Path) -> None:
     with record(tmp_path, "finished") as first, record(tmp_path, "finished") as second:
-        async with app_on(tmp_path, second.run.name) as (app, pilot):
-            text = await shows(pilot, f"Finished · {second.run.name}", "previous run")
+        async with app_on(tmp_path, second.run.name) as (_, pilot):
+            await shows(pilot, f"Finished · {second.run.name}", "previous run")
             await pilot.press("comma")
             text = await shows(pilot, f"Finished · {first.run.name}")
             assert "previous run" not in text
