@@ -473,11 +473,11 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_pa
 
     poor, good = card(2.19, 3), card(1.8, 600)
     assert poor.state == "poor"
-    like = "~2.200 → ~2.190 nats after reading 0.6 % of your text: it still writes like the model it began with"
-    assert poor.words == f"{like}. m trains it for more minutes."
+    losses = "~2.200 → ~2.190 nats on the same slices after reading 0.6 % of your text"
+    assert poor.words == f"{losses}: it still writes like the model it began with. m trains it for more minutes."
     assert not any(fact.startswith("better than") for fact in poor.facts)
     assert good.state == "good"
-    assert "~2.200 → ~1.800 nats after reading your text 1.2 times" in good.facts
+    assert "~2.200 → ~1.800 nats on the same slices after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
 
@@ -648,6 +648,15 @@ async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None
             await pilot.press(key)
             await until(pilot, lambda name=name: app.run_path is not None and app.run_path.name == name)
             await shows(pilot, f"Finished · {name}")
+
+
+async def test_previous_run_is_offered_only_where_there_is_one(tmp_path: Path) -> None:
+    with record(tmp_path, "finished") as first, record(tmp_path, "finished") as second:
+        async with app_on(tmp_path, second.run.name) as (_, pilot):
+            await shows(pilot, f"Finished · {second.run.name}", "previous run")
+            await pilot.press("comma")
+            text = await shows(pilot, f"Finished · {first.run.name}")
+            assert "previous run" not in text
 
 
 async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:

@@ -596,8 +596,11 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
         rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        await pilot.press("slash", *"val_")
+        await pilot.press("slash", *"val_x")
+        await shows(pilot, "No setting has “val_x” in its name")
+        await pilot.press("backspace")
         await until(pilot, lambda: rows["val_fraction"].display and not rows["hidden_size"].display)
+        await until(pilot, lambda: "hidden_size" not in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is rows["val_fraction"].query_one(Input))
         await pilot.press("escape")

@@ -180,7 +180,7 @@ class FromModel(NamedTuple):
         losses = self.validation.before, self.validation.after
         before, after = (f"{ESTIMATE}{_loss(each, bits, 3)}" for each in losses)
         like = ": it still writes like the model it began with" if self.hardly_changed else ""
-        return f"{before} → {after} {_unit(bits)} after reading {self.read}{like}"
+        return f"{before} → {after} {_unit(bits)} on the same slices after reading {self.read}{like}"
 
 
 class Flaw(NamedTuple):

@@ -270,9 +270,12 @@ def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() 
     judged = judge(from_model(1.094, 0.004, whole=1.12))
     assert judged.from_model == FromModel(Losses(1.108, 1.094), 0.004)  # not that of the whole part
     assert judged.text.endswith(
-        "~1.108 → ~1.094 nats after reading 0.4 % of your text: it still writes like the model it began with."
+        "~1.108 → ~1.094 nats on the same slices after reading 0.4 % of your text: it still writes like the model it "
+        "began with."
     )
-    assert judge(from_model(1.02, 2.31)).text.endswith("~1.108 → ~1.020 nats after reading your text 2.3 times.")
+    assert judge(from_model(1.02, 2.31)).text.endswith(
+        "~1.108 → ~1.020 nats on the same slices after reading your text 2.3 times."
+    )
     assert judge(from_model(1.2, 0.1)).text.endswith(
         "No step has improved the model that training began with, after reading 10 % of your text."
     )

@@ -398,8 +398,25 @@ async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
             await app.press("enter")
             await plays(app, 400)
             worker.advance(500)
-            worker.end("finished")
             await app.until(lambda: step_played(app) == 900)
+            worker.advance(100)  # this model is hardly better
+            worker.end("finished")
+            await app.until(lambda: step_played(app) == 1000)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_best_model_of_a_run_that_ended_while_another_mode_was_shown_is_offered(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            await app.press("left", "4")
+            await app.in_mode("runs")
+            worker.advance(500)
+            worker.end("finished")
+            await app.until(lambda: not app.app.runs_state.live)
+            await app.press("3")
+            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
 
 
 @pytest.mark.usefixtures("patient")

@@ -546,13 +546,15 @@ class GenerateScreen(ModeScreen):
 
     @work(exclusive=True, group="follow")
     async def _follow(self, choice: ModelChoice) -> None:
-        """While the chosen run trains: let the text begin again with each clearly better model, until something is done
-        in Generate. From then on such a model is offered. The offer then names each better one that comes, since its
-        key goes on with the best one."""
+        """While the chosen run trains: let the text begin again with each clearly better model, and with its best one
+        when it ends, until something is done in Generate. From then on such a model is offered. The offer then names
+        each better one that comes, since its key goes on with the best one."""
         runs_dir = self.charlstm.start_options.runs_dir
-        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
-        if to_play is None or not to_play.status.alive:
+        to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
+        if to_play is None:
             return
+        if not to_play.status.alive and (state is None or state.request.step is not None):
+            return  # else it may have ended elsewhere than here; an earlier checkpoint was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:
             await asyncio.sleep(FOLLOW_EVERY)
@@ -789,9 +791,12 @@ def first_choice(state: RunsState) -> ModelChoice | None:
 def _look_for_better(
     to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object, *, clearly: bool
 ) -> BetterModel | None:
-    """The model of a run to play now, if it is better than the ``best`` one so far."""
+    """The model of a run to play now, if it is better than the ``best`` one so far: while the run trains ``clearly``
+    so."""
     found = to_play.look()
-    return None if isinstance(found, Awaited) else better_model(found, best, runs_dir, clearly=clearly)
+    if isinstance(found, Awaited):
+        return None
+    return better_model(found, best, runs_dir, clearly=clearly and to_play.status.alive)
 
 
 def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:

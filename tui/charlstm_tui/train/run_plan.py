@@ -144,13 +144,14 @@ def plan_lines(
     """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
     known = choices.knows_start(facts)
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
+    rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
         PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
-            f"{settings.batch_size} rows × {settings.seq_length} characters",
+            f"{plural(rows, 'row')} × {plural(length, 'character')}",
             ("batch_size", "seq_length", "state_reset"),
         ),
         PlanLine("rate", rate if known else UNKNOWN, ("optimizer", "lr", "schedule")),
@@ -210,7 +211,8 @@ def start_words(
     if choices.start(facts) is None:
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
+    words += f"{ends and f', {ends} in the end'}. {facts.box.reading and f'{facts.box.reading}. '}"
+    words += f"{key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
 
