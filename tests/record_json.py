@@ -44,7 +44,7 @@ corpora
 stats data/text.txt
 presets
 presets --settings
-presets data/text.txt --slowdown 1
+presets data/text.txt
 train data/text.txt --name small --settings-file small.toml --max-steps 40
 resume small --max-steps 60
 watch small

@@ -216,7 +216,6 @@ class ListedRun:
             "bytes": self.run.size(),
             "message": status.message,
             "slowdown": status.slowdown,
-            "others_first": status.others_first,
             "path": str(self.run.path),
             "tags": list(self.notes.tags),
             "notes": self.notes.note,

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import NO_WORKER, RunStatus
 from charlstm.training.events import Validated
@@ -122,7 +122,7 @@ def _ended(series: RunSeries, status: RunStatus | None, order0: float | None) ->
     finished, failed, since = series.finished, series.failed, overfitting_since(series)
     best, busy = _best(series, status), ""
     if finished is not None:
-        busy = Contention(finished.slowdown or 1.0, finished.others_first).describe("was")
+        busy = slowdown_words(finished.slowdown, "was")
     overfitted = None if since is None else since.step
     from_model = _from_model(series)
     if finished is not None and finished.reason == "diverged":
