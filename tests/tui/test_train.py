@@ -16,7 +16,6 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
-from charlstm.runs.contention import Contention
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
@@ -439,7 +438,7 @@ async def test_no_letter_of_a_sample_is_left_out_where_its_lines_break(tmp_path:
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(2.0))
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 2.0)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
             await shows(pilot, "Other programs are using the processor: training is about 2 times slower.")

@@ -153,7 +153,7 @@ def eval_(
     if part is not None or not given.text:
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    share, by = _what_was_read(given, loaded, corpus, spans, part or "validation")
+    share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     if not given.text and spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     read, unknown = known_spans(corpus, loaded.vocabulary, spans or [(0, corpus.chars)])
@@ -218,7 +218,7 @@ def score(
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = given.open_model()
     corpus = given.open_text(loaded)
-    _what_was_read(given, loaded, corpus)
+    _what_was_read(loaded, corpus)
     with StatusLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
@@ -345,25 +345,15 @@ def novelty(
 
 
 def _what_was_read(
-    given: ModelAndText,
     model: Model,
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
 ) -> tuple[float | None, str | None]:
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
-    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note.
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note."""
+    from charlstm.runs.start_models import share_read
 
-    A model of version 0.3 has no passages: its training text is searched for, if it is here.
-    """
-    from charlstm.runs.start_models import share_read, with_passages
-    from charlstm.text.passages import joined, passages_in
-
-    if model.passages is None:
-        with contextlib.suppress(CharLSTMError):  # the model does not know its text, or the text is gone
-            own, train = _own_text(given.model, given.runs_dir, "train")
-            known = joined([with_passages(model).passages, passages_in(own, train or [(0, own.chars)])])
-            model = dataclasses.replace(model, passages=known)
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)

@@ -227,8 +227,6 @@ class RunRow(TypedDict):
     slowdown: float | None
     """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
     if the run does not train."""
-    others_first: bool
-    """Whether these programs go first, since the niceness of the run is above theirs."""
     path: str
     tags: list[str]
     """What the user tagged the run with."""

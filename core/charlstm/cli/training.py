@@ -19,7 +19,6 @@ from charlstm.cli.options import (
     find_run,
     json_option,
     load_corpus,
-    number_option,
     optional_text_argument,
     run_argument,
     run_name,
@@ -33,13 +32,7 @@ from charlstm.display import duration, percent, shell_command, shell_word, table
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.fields import plain
 from charlstm.line import StatusLine
-from charlstm.runs.contention import (
-    FOREGROUND_NICENESS,
-    MOST_SLOWDOWN,
-    NOTABLE_SLOWDOWN,
-    Contention,
-    probe_slowdown,
-)
+from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
 from charlstm.training.events import ESTIMATE
@@ -115,12 +108,6 @@ val_file_option = click.option(
 @start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
-@number_option(
-    "--slowdown",
-    minimum=1,
-    maximum=MOST_SLOWDOWN,
-    help="Estimate for a machine on which other programs make training so many times slower.  [default: measured now]",
-)
 @text_options
 @json_option
 def presets(
@@ -129,14 +116,14 @@ def presets(
     start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
-    slowdown: float | None,
     options: TextOptions,
     as_json: bool,
 ) -> None:
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
-    programs slow it down is measured each time. START is the model whose weights a run would begin with.
+    programs slow it down is estimated each time, for the niceness that is set. START is the model whose weights a run
+    would begin with.
 
     With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
     figures and all settings of each preset.
@@ -158,12 +145,13 @@ def presets(
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
-    contention = Contention(slowdown or probe_slowdown(FOREGROUND_NICENESS) or 1.0)
-    if contention.slowdown < NOTABLE_SLOWDOWN:
-        contention = Contention(1.0)
+    changes = settings_from_options(assignments, {})
+    niceness = changes.get("niceness")
+    slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
+    if slowdown < NOTABLE_SLOWDOWN:
+        slowdown = 1.0
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
-    changes = settings_from_options(assignments, {})
     takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
     start = None
     if takes_start:
@@ -180,8 +168,8 @@ def presets(
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
-        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown)
-        figures = {**plain(estimated), "slowdown": contention.slowdown, "crowded": measured.crowded}
+        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
+        figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:
@@ -206,7 +194,7 @@ def presets(
         right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
     ):
         click.echo(line)
-    if busy := contention.describe("will be"):
+    if busy := slowdown_words(slowdown, "will be"):
         print_note(busy)
 
 

@@ -14,7 +14,7 @@ from charlstm.cli.output import print_json
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
 from charlstm.line import StatusLine, terminal_width, truncate
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
@@ -259,7 +259,7 @@ def milestone(event: Event) -> str | None:
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
             seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-            busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
+            busy = slowdown_words(event.slowdown, "was")
             lines = [busy, read_before.words(event.read_share, event.read_by or "")]
             return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
 from charlstm.fields import plain, read
-from charlstm.runs.contention import Contention, ContentionMeter
+from charlstm.runs.contention import ContentionMeter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -185,8 +185,8 @@ class HeartbeatRecord(RunFigures):
     """The content of the heartbeat file.
 
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
-    seconds of this record. ``slowdown`` and ``others_first``: how much longer training takes because other programs use
-    the processor, and whether these go first (see ``runs.contention``).
+    seconds of this record. ``slowdown``: how many times as long training takes because other programs use the
+    processor (see ``runs.contention``).
     """
 
     state: str
@@ -197,7 +197,6 @@ class HeartbeatRecord(RunFigures):
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
     slowdown: float | None = None
-    others_first: bool = False
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
@@ -289,7 +288,7 @@ class Heartbeat:
                 self._write()
 
     @property
-    def contention(self) -> Contention | None:
+    def slowdown(self) -> float | None:
         """How much slower other programs have made this process so far, since the heartbeat began."""
         return self._meter.overall()
 
@@ -315,13 +314,12 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        contention = self._meter.read()
+        slowdown = self._meter.read()
         self._record = replace(
             self._record,
             time=time.time(),
             memory=system.memory_bytes(),
-            slowdown=None if contention is None else round(contention.slowdown, 2),
-            others_first=contention is not None and contention.others_first,
+            slowdown=None if slowdown is None else round(slowdown, 2),
         )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):

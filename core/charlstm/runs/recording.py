@@ -127,8 +127,8 @@ class EventRecorder:
         """
         if isinstance(event, Finished):
             event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
-            if (contention := self._heartbeat.contention) is not None:
-                event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
+            if (slowdown := self._heartbeat.slowdown) is not None:
+                event = replace(event, slowdown=round(slowdown, 2))
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
         if sync:

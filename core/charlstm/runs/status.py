@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from charlstm import storage, system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
 from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
@@ -45,7 +45,7 @@ class RunStatus(RunFigures):
 
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``memory``: bytes.
     ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
-    known; ``others_first``: they go first, since the niceness of the run is above theirs. ``updated``: Unix seconds of
+    known. ``updated``: Unix seconds of
     the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
@@ -59,7 +59,6 @@ class RunStatus(RunFigures):
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
-    others_first: bool = False
     updated: float = 0.0
 
     @property
@@ -67,7 +66,7 @@ class RunStatus(RunFigures):
         """``message``, or else what other programs do to the run while it trains; may be empty."""
         if self.message or self.state != "running":
             return self.message
-        return Contention(self.slowdown or 1.0, self.others_first).describe()
+        return slowdown_words(self.slowdown)
 
     @property
     def mark(self) -> str:
@@ -191,7 +190,6 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
         slowdown=beat.slowdown if alive else None,
-        others_first=alive and beat.others_first,
         updated=beat.time,
     )
 

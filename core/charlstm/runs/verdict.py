@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charlstm.display import as_sentence, duration, loss_figure, percent
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import NO_WORKER, RunStatus
 from charlstm.training.ending import END_REASONS, divergence_message, rate_was_too_high
@@ -329,7 +329,7 @@ def _ended(series: RunSeries, status: RunStatus | None, bits: bool) -> Verdict |
     finished, failed, since = series.finished, series.failed, overfitting_since(series)
     best, reason, busy = _best(series, status), "", ""
     if finished is not None:
-        reason, busy = finished.reason, Contention(finished.slowdown or 1.0, finished.others_first).describe("was")
+        reason, busy = finished.reason, slowdown_words(finished.slowdown, "was")
     overfitted = "" if since is None else f"overfitted after step {since.step:,}; more text or dropout would help"
     found = Verdict("", "", message=message, remark=message, best=best, busy=busy, overfitted=overfitted)
     kept = "" if best is None else best.describe(bits)

@@ -243,7 +243,7 @@ class Statistics:
     parts_differ: str | None
     """A warning when the held-out part has other characters than the training part."""
     parts_overlap: str | None
-    """A warning when much of the held-out part is in the training part too. Always None without ``bits``."""
+    """A warning when much of the held-out part is in the training part too. Always None where ``bits`` is."""
 
     @property
     def losses(self) -> dict[str, float]:
@@ -268,8 +268,9 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     reason = _too_little(split)
     sampled = False
     figures: dict[str, float] | None = None
+    share: float | None = None
     if bits and reason is None:
-        figures, sampled = _cached_bits(corpus, split)
+        figures, sampled, share = _cached_figures(corpus, split)
     return Statistics(
         chars=corpus.chars,
         lines=corpus.lines,
@@ -285,7 +286,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         too_little=reason,
         sampled=sampled,
         parts_differ=parts_differ(corpus, split),
-        parts_overlap=words(_cached_overlap(corpus, split), by="") or None if bits else None,
+        parts_overlap=words(share, by="") or None,
     )
 
 
@@ -315,26 +316,18 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     return pieces, True
 
 
-def _cached_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
-    """:func:`_bits`, computed once for a text and a split."""
-    name = f"bits {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    cached = cache.find_figures(corpus.fingerprint, name) or {}
-    if not _are_figures(cached.get("bits")):
-        figures, sampled = _bits(corpus, split)
-        cached = {"bits": figures, "sampled": sampled}
-        cache.store_figures(corpus.fingerprint, name, cached)
-    return cached["bits"], bool(cached.get("sampled"))
-
-
-def _cached_overlap(corpus: Corpus, split: Split) -> float | None:
-    """The share of the held-out part that stands in the training part too, computed once for a text and a split."""
-    name = f"read {split}"
+def _cached_figures(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool, float | None]:
+    """:func:`_bits`, and the share of the held-out part that stands in the training part too, computed once for a text
+    and a split."""
+    name = f"bits and share {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
     cached = cache.find_figures(corpus.fingerprint, name) or {}
     share = cached.get("share", "")
-    if not (share is None or (type(share) is float and 0 <= share <= 1)):
+    if not _are_figures(cached.get("bits")) or not (share is None or (type(share) is float and 0 <= share <= 1)):
+        figures, sampled = _bits(corpus, split)
         share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
-        cache.store_figures(corpus.fingerprint, name, {"share": share})
-    return share
+        cached = {"bits": figures, "sampled": sampled, "share": share}
+        cache.store_figures(corpus.fingerprint, name, cached)
+    return cached["bits"], bool(cached.get("sampled")), share
 
 
 def _are_figures(bits: Any) -> bool:

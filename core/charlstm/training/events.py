@@ -191,9 +191,8 @@ class Finished(Event):
 
     ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
     held-out part, not an estimate from slices (``None`` in logs of version 0.1). ``work_seconds`` counts the final
-    validation too. ``slowdown``: how many times as long it took because other programs used the processor, and
-    ``others_first``: these went first, since the niceness of the run was above theirs. Both are of the process that
-    ended the run; ``None`` where nothing is known.
+    validation too. ``slowdown``: how many times as long the process that ended the run took because other
+    programs used the processor; ``None`` where nothing is known.
     """
 
     name: ClassVar[Literal["finished"]] = "finished"
@@ -207,7 +206,6 @@ class Finished(Event):
     """The setting that ended the run: ``epochs``, ``max_steps``, ``max_minutes`` or ``patience``. Empty when none of
     them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
     slowdown: float | None = None
-    others_first: bool = False
     first_val: float | None = None
     """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
     epochs: float | None = None

@@ -51,6 +51,13 @@ def test_corpora_lists_own_and_built_in_texts(workspace: Path, run_json: RunJson
     assert "python-reference" in names
 
 
+@pytest.fixture
+def free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other program is in the way of the presets."""
+    monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness: 1.0)
+
+
+@pytest.mark.usefixtures("free_processor")
 def test_presets_estimates_each_preset_for_a_text(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +65,7 @@ def test_presets_estimates_each_preset_for_a_text(
         return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3", "--slowdown", "1")
+    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
@@ -71,7 +78,7 @@ def test_presets_estimates_each_preset_for_a_text(
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    printed = run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
+    printed = run_cli("presets", "data/fox.txt")[0]
     assert "20,000" in printed
     assert re.search(r"^PRESET +START +NETWORK", printed)
     # with a separate text to validate on, all of the text is trained on
@@ -87,8 +94,6 @@ def test_presets_estimates_each_preset_for_a_text(
             "epochs=40",
             "--set",
             "split=tail",
-            "--slowdown",
-            "1",
         )
         for more in ((), ("--val-file", "other.txt"))
     )
@@ -97,11 +102,12 @@ def test_presets_estimates_each_preset_for_a_text(
         assert after["settings"] == before["settings"]
 
 
+@pytest.mark.usefixtures("free_processor")
 def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
     workspace: Path, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
-    words = ["presets", "data/fox.txt", "--slowdown", "1", "--set", "hidden_size=64"]
+    words = ["presets", "data/fox.txt", "--set", "hidden_size=64"]
     assert "leave hidden_size out" in error_of(*words, "--from", "fox")
 
     def refuse(*_: object) -> None:
@@ -111,6 +117,7 @@ def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
     assert "2 × 64" in run_cli(*words)[0]
 
 
+@pytest.mark.usefixtures("free_processor")
 def test_presets_count_the_characters_of_text_and_model(
     workspace: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +125,7 @@ def test_presets_count_the_characters_of_text_and_model(
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
     Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
     of_model = run_json("info", "fox")
-    quick, *_ = run_json("presets", "greek.txt", "--slowdown", "1", "--from", "fox")
+    quick, *_ = run_json("presets", "greek.txt", "--from", "fox")
     both = ModelConfig(of_model["vocab_size"] + 4, of_model["hidden_size"], of_model["num_layers"])
     assert quick["parameters"] == both.parameters
 
@@ -141,7 +148,6 @@ def test_presets_scale_with_what_other_programs_take(
         "Other programs are using the processor: training will be many times slower."
         in run_cli("presets", "data/fox.txt")[1]
     )
-    assert run_json("presets", "data/fox.txt", "--slowdown", "2")[0]["chars_per_second"] == pytest.approx(10_000)
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:

@@ -11,7 +11,6 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.model.file import save_model
-from charlstm.runs.contention import Contention
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import Finished, Paused
 from charlstm_tui.generate.awaited import Awaited
@@ -315,19 +314,19 @@ def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Pa
     assert replace(awaited, expected=None, trouble="Diverging: the training loss is 9.00 nats.").sentence == (
         f"{begins}step 40. Diverging: the training loss is 9.00 nats."
     )
-    yielding = replace(awaited, status=replace(status, slowdown=4.0, others_first=True))
-    assert yielding.sentence == (
-        f"{begins}step 40 of about 50. Other programs are using the processor and go first: training is about 4 times "
-        "slower. It helps to close them; 2, then m, gives it more minutes."
+    slowed = replace(awaited, status=replace(status, slowdown=4.0))
+    assert slowed.sentence == (
+        f"{begins}step 40 of about 50. Other programs are using the processor: training is about 4 times slower."
+        " It helps to close them; 2, then m, gives it more minutes."
     )
     early = replace(awaited, status=replace(status, step=0))
     assert early.sentence == f"{begins}its first steps are still to come."
 
 
-async def test_run_that_yields_to_other_programs_is_told_where_it_is_played(
+async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(4.0, True))
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 4.0)
     with record(runs, "running", steps=600) as worker:
         async with watching(runs, worker) as app:
             await app.press("enter")

@@ -9,7 +9,7 @@ from pathlib import Path
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
@@ -23,11 +23,9 @@ from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
 
 
-def yielding_words(status: RunStatus) -> str:
-    """That a run trains slowly because other programs go first, and what helps; empty where that is not so."""
-    if status.state != "running" or not status.others_first:
-        return ""
-    words = Contention(status.slowdown or 1.0, others_first=True).describe()
+def slowed_words(status: RunStatus) -> str:
+    """That other programs make a run slow, and what helps; empty where that is not so."""
+    words = slowdown_words(status.slowdown) if status.state == "running" else ""
     more = f"{key_of('app.mode_train')}, then {key_of('train.more')}, gives it more minutes"
     return words and f"{words} It helps to close them; {more}."
 
@@ -54,7 +52,7 @@ class Awaited:
     def sentence(self) -> str:
         """What is awaited and how far that is, for a person."""
         name, status = visible(self.run.name, keep=""), self.status
-        trouble = self.trouble or yielding_words(status)
+        trouble = self.trouble or slowed_words(status)
         if self.problem or self.over:
             why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()

@@ -35,7 +35,7 @@ from charlstm_tui.generate.awaited import (
     RunToPlay,
     better_model,
     run_to_play,
-    yielding_words,
+    slowed_words,
 )
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
@@ -385,7 +385,7 @@ class GenerateScreen(ModeScreen):
     def _tell_yielding(self) -> None:
         """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
         run = self.runs_state.attached_run
-        words = "" if run is None or self._awaited is not None else yielding_words(run.status)
+        words = "" if run is None or self._awaited is not None else slowed_words(run.status)
         if run is not None and words and run.path != self._told_yielding:
             self._told_yielding = run.path
             self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)

@@ -13,14 +13,12 @@ from pathlib import PurePath
 from typing import Any
 
 from charlstm.display import percent, plural, visible
-from charlstm.fields import plain
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
-from charlstm.training.estimate import batch_shape, estimate
+from charlstm.training.estimate import batch_shape
 from charlstm.training.events import ESTIMATE
-from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import Settings, write_setting
 from charlstm_tui.actions import key_of
@@ -290,19 +288,6 @@ def number(costs: Mapping[str, Any], name: str) -> Any:
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
-def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts, symbols: int) -> dict[str, Any]:
-    """What was measured of a preset with a network that knows so many ``symbols``, for training steps that take
-    ``change`` times as long."""
-    settings, validation = Settings.from_dict(costs["settings"]), facts.record.get("validation")
-    if validation is not None:
-        settings = settings.with_changes(val_fraction=0.0)  # nothing is held out
-    batch = math.prod(batch_shape(settings, facts.chars))
-    measured = MeasuredSpeed(costs["kernel"], batch / costs["chars_per_second"], batch)
-    val_chars = None if validation is None else validation["chars"]
-    estimated = estimate(settings, facts.chars, symbols, measured, val_chars=val_chars, slowdown=change)
-    return {**costs, **plain(estimated)}
-
-
 def planned_seconds(settings: Settings) -> float | None:
     """Seconds of training when nothing but the clock ends the run, else ``None``."""
     by_steps = (settings.epochs, settings.max_steps) != (None, None)
@@ -387,7 +372,7 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     if live:
         name = visible(live[0].name, keep="")
         return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}."
-    words = Contention(slowdown or 1.0).describe("will be")
+    words = slowdown_words(slowdown, "will be")
     if not words:
         return ""
     advice = []
