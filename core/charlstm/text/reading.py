@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import itertools
 import re
 import threading
 import unicodedata
@@ -15,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cache
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self, get_args
 
 from charlstm import arguments
 from charlstm.display import plural
@@ -188,17 +189,6 @@ class Tally:
     bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
 
-    def copy(self) -> Tally:
-        """The counts as they are now."""
-        return replace(
-            self, newlines=self.newlines.copy(), encodings=self.encodings.copy(), cleanable=self.cleanable.copy()
-        )
-
-    def become(self, other: Tally) -> None:
-        """Take over the counts of ``other``."""
-        for spec in fields(self):
-            setattr(self, spec.name, getattr(other, spec.name))
-
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
         return "mixed" if len(self.newlines) > 1 else names[self.newlines.copy().pop()] if self.newlines else "none"
@@ -231,18 +221,6 @@ class Characters:
                 text = text.replace(char, CLEANED[char])
         return _composed(text) if self._options.normalize else text
 
-    def remember(self) -> Callable[[], None]:
-        """Gives a function that forgets what is fed from now on, also in the tally. It may be called once."""
-        held, newlines, tally = self._held, self._newlines.getstate(), self._tally.copy()
-
-        def go_back() -> None:
-            self._held = held
-            self._newlines = io.IncrementalNewlineDecoder(None, translate=True)  # one that has not seen any newlines
-            self._newlines.setstate(newlines)
-            self._tally.become(tally)
-
-        return go_back
-
 
 def decoded(
     blocks: Iterable[bytes],
@@ -252,26 +230,18 @@ def decoded(
     most: int | None = None,
     check: Callable[[], None] | None = None,
 ) -> Iterator[str]:
-    """Decode and convert ``blocks`` of bytes; gives one piece of text for each. Invalid bytes become U+FFFD.
+    """Decode and convert ``blocks`` of bytes. Invalid bytes become U+FFFD.
 
     ``most`` and ``check`` are those of :func:`converted`.
     """
     decoder = codecs.getincrementaldecoder(encoding)(_REPLACE)
-    characters = Characters(options, tally)
 
-    def feed(block: bytes, final: bool) -> str:
-        return characters.feed(_decode(decoder, block, tally, final=final), final=final)
+    def pieces() -> Iterator[str]:
+        for block in blocks:
+            yield _decode(decoder, block, tally)
+        yield _decode(decoder, b"", tally, final=True)
 
-    def remember() -> Callable[[], None]:
-        state, forget = decoder.getstate(), characters.remember()
-
-        def go_back() -> None:
-            decoder.setstate(state)
-            forget()
-
-        return go_back
-
-    return _up_to(most, blocks, b"", feed, remember, check)
+    return converted(pieces(), options, tally, most, check)
 
 
 def converted(
@@ -281,62 +251,21 @@ def converted(
     most: int | None = None,
     check: Callable[[], None] | None = None,
 ) -> Iterator[str]:
-    """Convert ``pieces`` of text.
+    """Convert ``pieces`` of text; gives one for each, and the last characters.
 
-    Without ``most`` gives one piece for each, and the last characters. With it, it ends after ``most`` characters, and
-    then has added to ``tally`` what is in these: but for what had to be read to know the last of them, a character or
-    two. ``check`` is called after each of the given pieces, whose whole is in ``tally`` then.
+    With ``most`` it ends after so many characters; ``tally`` has all of the piece in which they end. ``check`` is
+    called after each piece.
     """
-    characters = Characters(options, tally)
-    return _up_to(
-        most, pieces, "", lambda piece, final: characters.feed(piece, final=final), characters.remember, check
-    )
-
-
-_Block = TypeVar("_Block", bytes, str)
-
-
-def _up_to(
-    most: int | None,
-    blocks: Iterable[_Block],
-    nothing: _Block,
-    feed: Callable[[_Block, bool], str],
-    remember: Callable[[], Callable[[], None]],
-    check: Callable[[], None] | None,
-) -> Iterator[str]:
-    """What ``feed`` makes of ``blocks``, up to ``most`` characters.
-
-    The block in which they end is fed again in halves, of which the later one is left out if it is not needed: this
-    takes as long again as that block.
-    """
-    left = most
-    for block in blocks:
-        go_back = None if left is None else remember()
-        piece = feed(block, False)
+    characters, left = Characters(options, tally), most
+    for piece in itertools.chain(map(characters.feed, pieces), [None]):
+        text = characters.feed("", final=True) if piece is None else piece
         if check is not None:
             check()
-        if left is None or go_back is None or len(piece) < left:
-            left = None if left is None else left - len(piece)
-            yield piece
-            continue
-        go_back()
-        while block:
-            half = block[: max(len(block) // 2, 1)]
-            go_back = remember()
-            piece = feed(half, False)
-            if len(half) < len(block) and len(piece) >= left:
-                go_back()
-                block = half
-                continue
-            yield piece[:left]
-            left -= len(piece)
+        yield text[:left]
+        if left is not None:
+            left -= len(text)
             if left <= 0:
                 return
-            block = block[len(half) :]
-    piece = feed(nothing, True)
-    if check is not None:
-        check()
-    yield piece[:left]
 
 
 _REPLACE = "charlstm-replace"
@@ -353,7 +282,7 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_REPLACE, _replace)
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, final: bool) -> str:
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, final: bool = False) -> str:
     _replaced.count = 0
     text = decoder.decode(block, final)
     tally.invalid_bytes += _replaced.count

@@ -315,7 +315,7 @@ def item_text(
     needed, prose = most, True
     if most is not None:
         # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
-        # half: of such a text the tally has more than is given.
+        # half.
         more = replace(options, max_chars=2 * most + DECIDED_BY)
         prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
         needed, options = (more.max_chars, more) if prose else (most, options)
