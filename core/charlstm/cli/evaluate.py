@@ -75,9 +75,6 @@ _PARTS = {
 }
 """The parts of a run's own text, as messages name them."""
 
-_OLD_PARTS = {"training": "train"}
-"""Names of parts in version 0.1."""
-
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -116,8 +113,7 @@ def _dynamic_options(command: _F) -> _F:
 @optional_text_argument
 @click.option(
     "--part",
-    type=click.Choice([*_PARTS, *_OLD_PARTS]),
-    metavar="[" + "|".join(_PARTS) + "]",
+    type=click.Choice(list(_PARTS)),
     help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; validation]",
 )
 @_dynamic_options
@@ -145,7 +141,6 @@ def eval_(
     from charlstm.text.batches import known_spans
 
     loaded = given.open_model()
-    part = _OLD_PARTS.get(part or "", part)
     spans, part_name = None, ""
     if given.text:
         corpus = given.open_text(loaded)

@@ -450,7 +450,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         if not elsewhere:
             return runs
         place = Path(os.path.realpath(folder))
-        if place != folder:  # the index has real paths, and those of version 0.2 as they were spelled
+        if place != folder:  # the index has real paths
             found |= {place / path.name for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []

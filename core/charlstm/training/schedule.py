@@ -48,7 +48,7 @@ class Amendment:
     fills it in."""
     ends_climb: bool = False
     """Of ``set-lr``: whether a climb ends. Commands end it. A change of ``lr`` at a resume does not, since ``lr`` is
-    the peak of the climb, and commands of version 0.1 did not."""
+    the peak of the climb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +171,10 @@ class LearningRate:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. A missing field has its default value, so that states of an earlier version
-        can be read after a field with a default was added. Version 0.1 called ``decay`` ``shape``, and the kind
-        ``extend`` ``more``.
+        can be read after a field with a default was added.
 
         Raises :class:`TypeError` or :class:`ValueError`.
         """
-        fields = {"decay": values["shape"]} if "shape" in values else {}
-        fields |= {name: value for name, value in values.items() if name not in ("amendments", "shape")}
-        changes = []
-        for stored in values.get("amendments", ()):
-            former = isinstance(stored, dict) and stored.get("kind") == "more"
-            changes.append(Amendment(**typed_fields(Amendment, stored | {"kind": "extend"} if former else stored)))
+        changes = [Amendment(**typed_fields(Amendment, stored)) for stored in values.get("amendments", ())]
+        fields = {name: value for name, value in values.items() if name != "amendments"}
         return cls(**typed_fields(cls, fields), amendments=tuple(changes))

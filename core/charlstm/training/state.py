@@ -20,7 +20,6 @@ from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.training.settings import Settings
 
 FORMAT = 2
-"""Format 1, of version 0.1, had some more fields, which nothing read and which are ignored."""
 _KIND = "training state"
 
 

@@ -59,16 +59,6 @@ def test_rate_that_is_set_in_the_climb_of_an_extension_acts_at_once() -> None:
     assert schedule.rate(155) == pytest.approx(0.1)
 
 
-def test_rate_set_in_the_warmup_by_version_0_1_stays_as_it_was() -> None:
-    """States of 0.1 have no ``ends_climb``: there the climb went on, and a resume has to be exact."""
-    stored = LearningRate(1.0, "linear", 30, 130).amended(Amendment(10, "set-lr", 0.1)).to_dict()
-    for change in stored["amendments"]:
-        del change["ends_climb"]
-    schedule = LearningRate.from_dict(stored)
-    assert schedule.rate(10) == pytest.approx(0.1)
-    assert schedule.rate(29) == pytest.approx(0.1 * 30 / 11)
-
-
 def test_finish_ends_at_zero() -> None:
     schedule = linear().amended(Amendment(30, "finish", 10))
     assert schedule.planned_steps == 40
@@ -148,14 +138,6 @@ def test_schedule_reads_a_state_without_a_field_that_has_a_default() -> None:
     assert schedule.to_dict() == stored | {"floor": 0.5}
     del stored["amendments"]
     assert LearningRate.from_dict(stored) == linear()
-
-
-def test_schedule_reads_the_names_of_0_1() -> None:
-    schedule = linear().amended(Amendment(30, "finish", 10)).amended(Amendment(40, "extend", 100, peak=0.5))
-    stored = schedule.to_dict()
-    stored["shape"] = stored.pop("decay")
-    stored["amendments"][1]["kind"] = "more"
-    assert LearningRate.from_dict(stored) == schedule
 
 
 @pytest.mark.parametrize("name", ["lr", "decay", "warmup_steps", "first_plan"])
