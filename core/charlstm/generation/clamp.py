@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from charlstm import arguments
 from charlstm.display import cell_name, plural
@@ -36,15 +36,10 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        checked = {
-            "layer": arguments.whole("layer", self.layer),
-            "cell": arguments.whole("cell", self.cell),
-            "value": arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE),
-            "factor": arguments.number("The factor of a clamp", self.factor),
-        }
-        for name, number in checked.items():
-            object.__setattr__(self, name, number)
-        if abs(self.factor) > 1:
+        for each in fields(self):
+            object.__setattr__(self, each.name, arguments.of_python(getattr(self, each.name)))
+        arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
+        if not abs(self.factor) <= 1:
             raise GenerationError(
                 f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "
                 "use a factor from -1 to 1, or hold the cell at a value"
@@ -92,10 +87,8 @@ def parse_clamp(text: str) -> Clamp:
 
 def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:
     """Raise :class:`GenerationError` for a cell that the network does not have, or that is named twice."""
-    arguments.instance("clamps", clamps, Sequence, "a list of Clamp")
     seen: set[tuple[int, int]] = set()
     for each in clamps:
-        arguments.instance("clamps", each, Clamp, "a list of Clamp, each for one cell")
         if not (1 <= each.layer <= num_layers and 1 <= each.cell <= hidden_size):
             raise GenerationError(
                 f"The model has no cell {cell_name((each.layer, each.cell))}: it has {plural(num_layers, 'layer')} of "

@@ -50,7 +50,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         limits = {"vocab_size": 0x110000, "hidden_size": 2**16, "num_layers": 64}
         for name, limit in limits.items():
-            object.__setattr__(self, name, arguments.whole(name, getattr(self, name), 1, limit, error=ModelError))
+            object.__setattr__(self, name, arguments.number(name, getattr(self, name), 1, limit, error=ModelError))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -96,16 +96,6 @@ class Model:
         if loss is not None:
             facts.append(f"loss {loss:.4f}")
         return f"Model({', '.join(facts)}, {config.parameters:,} weights)"
-
-    def __post_init__(self) -> None:
-        arguments.instance("config", self.config, ModelConfig, "the shape of a network", error=ModelError)
-        arguments.instance("vocabulary", self.vocabulary, Vocabulary, "a Vocabulary", error=ModelError)
-        arguments.instance("weights", self.weights, Mapping, "arrays by name", error=ModelError)
-        arguments.instance("text_options", self.text_options, TextOptions, "TextOptions", error=ModelError)
-        arguments.instance("info", self.info, dict, "a dict", error=ModelError)
-        arguments.instance("passages", self.passages, (np.ndarray, type(None)), "an array", error=ModelError)
-        for name, array in self.weights.items():
-            arguments.instance(f"The weight {name}", array, np.ndarray, "an array", error=ModelError)
 
     @property
     def loss(self) -> float | None:

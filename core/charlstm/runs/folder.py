@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import arguments, storage, system
+from charlstm import storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.json_fields import typed_fields
@@ -395,7 +395,6 @@ class Run:
         """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
         model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
-            step = arguments.whole("step", step, 0, error=ModelError)
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
                 return steps[step]

@@ -46,7 +46,6 @@ class FolderStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        arguments.path("path", path, takes="the path of a folder", error=RunError)
         with arguments.disk_errors("The folder", path, error=RunError):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)

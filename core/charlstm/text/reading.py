@@ -76,7 +76,7 @@ class TextOptions:
             value = getattr(self, name)
             if name == "max_chars" and value is None:
                 continue
-            object.__setattr__(self, name, arguments.whole(name, value, low, error=TextError))
+            object.__setattr__(self, name, arguments.number(name, value, low, error=TextError))
         if not isinstance(self.pattern, str) or not self.pattern.strip():
             raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r:.60}")
         if self.encoding is not None:
@@ -85,7 +85,7 @@ class TextOptions:
     def apply(self, text: str) -> str:
         """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes, whose
         lines are kept."""
-        return Characters(self).feed(arguments.text("text", text, error=TextError), final=True)
+        return Characters(self).feed(text, final=True)
 
     def for_another_text(self, encoding: str | None = None, max_chars: int | None = None) -> Self:
         """The options that read another text in the same way: without those that concern only a model's own text."""

@@ -93,7 +93,7 @@ def resolve(source: Source, options: TextOptions) -> Resolved:
     arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
     given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     for one in given:
-        arguments.path("A text", one, takes=takes, error=TextError)
+        arguments.instance("A text", one, (str, os.PathLike), takes, error=TextError)
     if not given:
         raise TextError("No text was given: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []

@@ -264,10 +264,8 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     Raises :class:`TextError` for an argument that is not what it has to be.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
-    arguments.flag("bits", bits, error=TextError)
     if split is None:
         split = corpus.split()
-    arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     sampled = False

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 
@@ -262,7 +261,6 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
-        arguments.instance("Settings", values, Mapping, "values by name", error=SettingsError)
         for name in values:
             check_name(name)
         return cls(**values)
