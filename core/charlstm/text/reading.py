@@ -14,13 +14,13 @@ import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
-from charlstm import arguments
 from charlstm.display import plural
 from charlstm.errors import TextError
+from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 from charlstm.text.encoding import check_encoding
 
 CLEANED = {
@@ -48,39 +48,31 @@ Lines = Literal["auto", "keep"]
 class TextOptions:
     """How a text is read. Raises :class:`TextError` for an invalid value."""
 
-    normalize: bool = True
-    """Convert to Unicode's composed form (NFC), so that é is always one character."""
-    strip_boilerplate: bool = False
-    """Leave out a Project Gutenberg header and licence."""
-    clean: bool = False
-    """Remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines."""
-    encoding: str | None = None
-    """The encoding of the files; None detects it."""
-    fold_rare: int = 0
-    """Replace characters that occur fewer times by one replacement symbol; 0 replaces none."""
-    pattern: str = "*.txt"
-    """Which files of a folder are read; several patterns are separated by commas."""
-    max_chars: int | None = None
-    """The largest number of characters to read; None reads all (of the built-in source code 8,000,000)."""
-    lines: Lines = "keep"
-    """``auto`` reads wrapped prose as paragraphs: a line end inside a paragraph becomes a space. ``keep`` reads the
-    lines as they are."""
+    normalize: bool = setting(True, "compose accents (Unicode's NFC), so that é is always one character")
+    strip_boilerplate: bool = setting(False, "leave out a Project Gutenberg header and licence")
+    clean: bool = setting(
+        False, "remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines"
+    )
+    encoding: str | None = setting(None, "the encoding of the files; without it, it is detected", metavar="NAME")
+    fold_rare: int = setting(0, "read characters that occur fewer times than this as one symbol", low=0)
+    pattern: str = setting(
+        "*.txt",
+        "which files of a folder are read; several patterns are separated by commas",
+        pattern=r"(?s).*\S.*",
+        text="file name patterns such as *.txt",
+        metavar="GLOB",
+    )
+    max_chars: int | None = setting(
+        None, "read at most so many characters; without it all (of the built-in source code 8,000,000)", low=1
+    )
+    lines: Lines = setting(
+        "keep", "read wrapped prose as paragraphs, without the line ends inside them (auto), or keep the lines"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("normalize", "strip_boilerplate", "clean"):
-            if not isinstance(getattr(self, name), bool):
-                raise TextError(f"{name} takes true or false, not {getattr(self, name)!r:.60}")
-        if not isinstance(self.lines, str) or self.lines not in get_args(Lines):
-            raise TextError(f"lines takes auto or keep, not {self.lines!r:.60}")
-        for name, low in (("fold_rare", 0), ("max_chars", 1)):
-            value = getattr(self, name)
-            if name == "max_chars" and value is None:
-                continue
-            object.__setattr__(self, name, arguments.number(name, value, low, error=TextError))
-        if not isinstance(self.pattern, str) or not self.pattern.strip():
-            raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r:.60}")
+        check_settings(self, TextError)
         if self.encoding is not None:
-            object.__setattr__(self, "encoding", check_encoding(str(self.encoding)))
+            object.__setattr__(self, "encoding", check_encoding(self.encoding))
 
     def apply(self, text: str) -> str:
         """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes, whose
@@ -97,10 +89,10 @@ class TextOptions:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing options get their defaults. Raises :class:`TextError`."""
-        arguments.instance("The text options", values, Mapping, "values by name", error=TextError)
-        known = {spec.name for spec in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise TextError(f"There is no text option {unknown[0]!r:.60}; there are {', '.join(sorted(known))}")
+        known = setting_fields(cls)
+        for name in values:
+            if name not in known:
+                raise TextError(f"There is no text option {name!r:.60}; {unknown_setting(name, known)}")
         return cls(**values)
 
 
