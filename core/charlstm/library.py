@@ -162,8 +162,8 @@ def generate(
         The generated characters, without the prime.
 
     Raises:
-        GenerationError: a stop string is empty, the model does not have a cell of ``clamps``, or another argument is
-            not what it has to be.
+        GenerationError: a stop string is empty, the model does not have a cell of ``clamps``, or a number is out of its
+            limits.
         ModelError, RunError: as :func:`load_model`.
     """
     recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)

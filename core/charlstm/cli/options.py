@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -98,8 +99,9 @@ def complete_run(context: click.Context, parameter: click.Parameter, start: str)
 
     runs = list_runs(context.params.get("runs_dir"))
     start = composed(start)
-    # shells read one name per line, so a name with a newline cannot be completed
-    return [CompletionItem(run.name) for run in runs if run.name.isprintable() and composed(run.name).startswith(start)]
+    # bash does not quote what it completes: a name that another program made may be a command
+    names = [run.name for run in runs if re.fullmatch(r"[\w.,+@:-]+", run.name)]
+    return [CompletionItem(name) for name in names if composed(name).startswith(start)]
 
 
 def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:

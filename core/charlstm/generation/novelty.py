@@ -88,8 +88,7 @@ def novelty(
             all of it.
 
     Raises:
-        GenerationError: ``min_length`` is not a whole number of at least 2, or another argument is not what it has to
-            be.
+        GenerationError: ``min_length`` is not at least 2, or ``spans`` are not in the corpus.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives")
     for start, stop in spans or ():

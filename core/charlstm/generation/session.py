@@ -111,8 +111,8 @@ class Session:
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
     Raises:
-        GenerationError: the seed is not a whole number of at most 64 bits, the model has no such cell to clamp, or
-            another argument is not what it has to be; so do the methods.
+        GenerationError: the seed is not a whole number of at most 64 bits, or the model has no such cell to
+            clamp.
         ModelError: the weights are so large that logits would not be finite, or there is no such model.
         RunError: there is no such run, or it has no model yet.
 

@@ -40,8 +40,7 @@ class Vocabulary:
     The vocabulary of a text is sorted by code point; that of an imported model keeps its order. Unknown characters are
     encoded as ``replacement``, which is one of the symbols, or left out when that is None.
 
-    Raises :class:`TextError` when a symbol is not one character or occurs twice, and in its methods for an argument
-    that is not what it has to be.
+    Raises :class:`TextError` when a symbol is not one character or occurs twice.
     """
 
     def __init__(self, symbols: Sequence[str], replacement: str | None = None) -> None:
