@@ -24,7 +24,7 @@ from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
 from charlstm.runs.start_models import share_read
-from charlstm.text.batches import TrainingText, known_spans
+from charlstm.text.batches import known_spans, part_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
 from charlstm.training.settings import Settings, SplitMode
@@ -294,19 +294,15 @@ def evaluate(
     else:
         model = given_model(model)
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
-        if isinstance(model.info.get("settings"), dict):
-            settings = Settings.from_dict(model.info["settings"])
+        settings = Settings.of_model(model.info)
     ids, _ = corpus.encoded_for(vocabulary)
-    spans: Sequence[tuple[int, int]] = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
-    if part != "all":
-        parts = TrainingText.of(
-            corpus,
-            corpus.vocabulary,
-            settings.val_fraction if val_fraction is None else val_fraction,
-            split or settings.split,
-            settings.test_fraction if test_fraction is None else test_fraction,
-        )
-        spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
+    spans = part_spans(
+        corpus,
+        part,
+        settings.val_fraction if val_fraction is None else val_fraction,
+        split or settings.split,
+        settings.test_fraction if test_fraction is None else test_fraction,
+    )
     read, _ = known_spans(corpus, vocabulary, spans)
     if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")

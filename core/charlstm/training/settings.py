@@ -265,6 +265,12 @@ class Settings:
             check_name(name)
         return cls(**values)
 
+    @classmethod
+    def of_model(cls, info: Mapping[str, Any]) -> Self:
+        """Those that the model with this ``info`` was trained with, or the defaults if it does not say."""
+        settings = info.get("settings")
+        return cls.from_dict(settings) if isinstance(settings, dict) else cls()
+
 
 LENGTH = {"epochs", "max_steps", "max_minutes"}
 """Settings that limit the length of a run; the first limit that is reached ends it."""

@@ -67,11 +67,6 @@ def load_record(path: Path) -> dict[str, Any]:
     return _state(path, read_header(path, _KIND).metadata, {}).record
 
 
-def load_step(path: Path) -> int:
-    """The step of the state at ``path``, read as by :func:`load_record`."""
-    return _state(path, read_header(path, _KIND).metadata, {}).step
-
-
 def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> TrainingState:
     try:
         version = int(metadata["format"])
