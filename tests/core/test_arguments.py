@@ -34,6 +34,7 @@ def session() -> charlstm.Session:
         lambda: charlstm.Clamp(1, 1, value=1e39),
         lambda: charlstm.Clamp(1, 1, factor=math.nan),
         lambda: charlstm.CharLSTM(3, 0, 1),
+        lambda: charlstm.TextOptions.from_dict(None),  # type: ignore[arg-type]
         lambda: charlstm.preset("quick", -1, 3),
         lambda: CORPUS.split(math.nan),
         lambda: CORPUS.split(0.1, "random"),  # type: ignore[arg-type]

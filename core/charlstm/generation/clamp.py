@@ -5,9 +5,10 @@ Layers and cells count from 1, as everywhere that a user sees them.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from charlstm import arguments
 from charlstm.display import cell_name, plural
@@ -36,10 +37,17 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            object.__setattr__(self, each.name, arguments.of_python(getattr(self, each.name)))
-        arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
-        if not abs(self.factor) <= 1:
+        value = arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
+        factor = arguments.number("The factor of a clamp", self.factor)
+        found = {
+            "layer": operator.index(self.layer),
+            "cell": operator.index(self.cell),
+            "value": value,
+            "factor": factor,
+        }
+        for name, number in found.items():
+            object.__setattr__(self, name, number)
+        if abs(self.factor) > 1:
             raise GenerationError(
                 f"A cell that is multiplied by {abs(self.factor):g} in every step grows without limit: "
                 "use a factor from -1 to 1, or hold the cell at a value"

@@ -7,6 +7,7 @@ It needs numpy but not torch, so generation and the app can use it. The network 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         limits = {"vocab_size": 0x110000, "hidden_size": 2**16, "num_layers": 64}
         for name, limit in limits.items():
-            object.__setattr__(self, name, arguments.number(name, getattr(self, name), 1, limit, error=ModelError))
+            size = operator.index(getattr(self, name))
+            object.__setattr__(self, name, arguments.number(name, size, 1, limit, error=ModelError))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, Self
 
+from charlstm import arguments
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
@@ -89,6 +90,7 @@ class TextOptions:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing options get their defaults. Raises :class:`TextError`."""
+        arguments.instance("The text options", values, Mapping, "values by name", error=TextError)  # of a JSON file
         known = setting_fields(cls)
         for name in values:
             if name not in known:
