@@ -69,9 +69,6 @@ _PARTS = {
 }
 """The parts of a run's own text, as messages name them."""
 
-_OLD_PARTS = {"training": "train"}
-"""Names of parts in version 0.1."""
-
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -110,8 +107,7 @@ def _dynamic_options(command: _F) -> _F:
 @optional_text_argument
 @click.option(
     "--part",
-    type=click.Choice([*_PARTS, *_OLD_PARTS]),
-    metavar="[" + "|".join(_PARTS) + "]",
+    type=click.Choice(list(_PARTS)),
     help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; validation]",
 )
 @_dynamic_options
@@ -138,12 +134,11 @@ def eval_(
     from charlstm.text.batches import known_spans
 
     loaded = given.open_model()
-    part = _OLD_PARTS.get(part or "", part)
     spans, part_name = None, ""
     if given.text:
         corpus = given.open_text(loaded)
         if part is not None:
-            spans = _spans_of(part, corpus, _settings_of(loaded), visible(corpus.name, keep=""))
+            spans = _spans_of(part, corpus, Settings.of_model(loaded.info), visible(corpus.name, keep=""))
     else:
         corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
         if given.encoding is not None or given.max_chars is not None:
@@ -389,31 +384,20 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
     return corpus, _spans_of(part, corpus, settings, name)
 
 
-def _settings_of(model: Model) -> Settings:
-    """Those that a model was trained with, or the defaults if it does not say."""
-    settings = model.info.get("settings")
-    return Settings.from_dict(settings) if isinstance(settings, dict) else Settings()
-
-
 def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
     """The spans of a part of ``corpus``, which ``settings`` divide; None: all. Raises as :func:`_own_text`."""
-    from charlstm.text.batches import TrainingText
+    from charlstm.text.batches import part_spans
 
-    if part == "all":
-        both = (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
-        return None if corpus.validation is None else both
-    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-    if part == "train":
-        return parts.train
-    if part == "test":
-        if not parts.test:
-            reason = "the text was too short" if settings.test_fraction else "test_fraction was 0"
-            raise RunError(f"{name} has no test part, because {reason}: use --part validation")
-        return parts.test
-    if not parts.held_out:
-        reason = "the text was too short" if settings.val_fraction else "val_fraction was 0"
-        raise RunError(f"{name} has no held-out part, because {reason}: use --part train")
-    return parts.held_out
+    if part == "all" and corpus.validation is None:
+        return None
+    spans = part_spans(corpus, part, settings.val_fraction, settings.split, settings.test_fraction)
+    if not spans:
+        words, fraction, other = ("test", "test_fraction", "validation")
+        if part == "validation":
+            words, fraction, other = ("held-out", "val_fraction", "train")
+        reason = "the text was too short" if getattr(settings, fraction) else f"{fraction} was 0"
+        raise RunError(f"{name} has no {words} part, because {reason}: use --part {other}")
+    return spans
 
 
 def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:

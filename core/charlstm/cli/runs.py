@@ -431,40 +431,29 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
     from charlstm.runs.log import EventTail
-    from charlstm.training.events import Checkpointed, Controlled, Paused, Resumed, Started
+    from charlstm.training.events import Checkpointed, Controlled
 
     tail = EventTail(run.events_path)
     line = StatusLine()
     began = time.monotonic()
-    logged_at: int | None = None  # the step at which the run logged the command
-    paused = done = False
+    at: int | None = None  # the step at which the run logged the command
+    saved = False
     try:
         while True:
             status = run.status()  # read before the events, so that the last of them are not missed
             for event in tail.read():
-                match event:
-                    case Controlled(id=sent.id):
-                        logged_at = event.step
-                    case Paused():
-                        paused = True
-                    case Started() | Resumed():
-                        paused = False
-                if logged_at is not None:  # the effect of the command is an event after it, unless it is there already
-                    effects = {
-                        "pause": paused,
-                        "resume": not paused,
-                        "checkpoint": isinstance(event, Checkpointed) and event.step >= logged_at,
-                    }
-                    done = done or effects.get(sent.command, True)
+                if isinstance(event, Controlled) and event.id == sent.id:
+                    at = event.step
+                saved = saved or (at is not None and isinstance(event, Checkpointed) and event.step >= at)
             if sent.command in ("stop", "finish"):
                 if status.state == "finished":
-                    return logged_at is not None, status.step, status.state
+                    return at is not None, status.step, status.state
                 if status.state == "stopped" and sent.command == "stop":
                     # Without a log entry too: a run logs no command while it reads its text or cannot write.
                     return True, status.step, status.state
-            elif logged_at is not None and done:
-                states = {"pause": "paused", "resume": "running"}  # the heartbeat is written after the log
-                return True, logged_at, states.get(sent.command) or run.status().state
+            elif at is not None and {"checkpoint": saved, "pause": status.state == "paused"}.get(sent.command, True):
+                # the heartbeat is written after the log
+                return True, at, "running" if sent.command == "resume" else status.state
             if not status.alive:
                 why = f": {status.message}" if status.message else ""
                 raise RunError(f"{run.name} is {status.state} and did not carry out {sent.command}{why}")

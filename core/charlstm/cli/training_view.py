@@ -258,10 +258,9 @@ def milestone(event: Event) -> str | None:
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
-            seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
             busy = slowdown_words(event.slowdown, "was")
             lines = [busy, read_before.words(event.read_share, event.read_by or "")]
-            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
+            return "\n".join([f"{at}{word} after {duration(event.work_seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

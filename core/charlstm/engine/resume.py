@@ -20,8 +20,8 @@ from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
 from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations, usual_intervals
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import Amendment, LearningRate, read_schedule
-from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
+from charlstm.training.schedule import Amendment, LearningRate
+from charlstm.training.settings import LENGTH, Settings, changed, continued
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         if record["fingerprint"] != corpus.fingerprint:
             raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
         known = Vocabulary.from_dict(record["vocabulary"])
-        vocabulary = known.extended(corpus.vocabulary)  # states of 0.1 may lack the role of the replacement symbol
+        vocabulary = known.extended(corpus.vocabulary)
         if known.symbols != vocabulary.symbols:
             raise ModelError("The training state lacks characters of its own text: resume from the one before it")
         now = continued(before, requested_before, settings)
@@ -76,7 +76,7 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
 
         progress, saved_plan = read(Progress, record["progress"]), read_plan(record["plan"])
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
-        schedule = read_schedule(record["schedule"])
+        schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
         plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
         if LENGTH & changes.keys():
@@ -137,7 +137,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
     """
     same_processes = before.get(PROCESSES, "1") == str(ranks.world_size)
     plan = replace(
-        with_current_kernel_name(plan),
+        plan,
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
         log_every=settings.log_every or plan.log_every,
@@ -151,15 +151,10 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
     return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
 
 
-def with_current_kernel_name(plan: Plan) -> Plan:
-    """``plan`` with the current name of its kernel, which an earlier version may have called differently."""
-    return replace(plan, kernel=current_kernel_name(plan.kernel))
-
-
 def runs_here(plan: Plan) -> bool:
     """Whether this machine has the device of ``plan`` and supports its kernel."""
     try:
-        return runs_well(current_kernel_name(plan.kernel), choose_device(plan.device))
+        return runs_well(plan.kernel, choose_device(plan.device))
     except SettingsError:
         return False
 

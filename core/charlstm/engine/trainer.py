@@ -175,17 +175,12 @@ class Trainer:
         rank 0. ``logged_until`` is the last step that an earlier process has logged: up to there the number of threads
         stays, so that the same figures are logged again. ``continuation`` is for :meth:`resume`.
 
-        Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
-        is not what it has to be.
+        Raises :class:`TextError` for a text that is too short.
         """
         _check_run(corpus, settings)
         start_from = None if start_from is None else given_model(start_from)
-        arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
-        arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
-        arguments.instance("hooks", hooks, Hooks, "Hooks", error=RunError)
-        arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
         spent = arguments.number("spent", spent, 0, error=RunError)
-        self._logged_until = arguments.whole("logged_until", logged_until, 0, error=RunError)
+        self._logged_until = logged_until
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -265,7 +260,6 @@ class Trainer:
         not fit, :class:`TextError` for another text.
         """
         _check_run(corpus, settings)
-        arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
         continuation = resume.continue_run(corpus, settings, state, ranks)
         return cls(
             corpus,
@@ -292,8 +286,6 @@ class Trainer:
         interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
         closing the iterator of :meth:`events`.
         """
-        arguments.function("callback", callback, error=RunError)
-        arguments.flag("progress", progress, error=RunError)
         planned = None if self._schedule is None else self._schedule.planned_steps
         show = ProgressLine(enabled=progress, planned_steps=planned)
         with contextlib.closing(self.events()) as events, show:
@@ -566,9 +558,8 @@ class Trainer:
     def _make_plan(self) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._plan
-        if plan is not None:
-            # No step was taken by this plan yet, so on another machine it is made again.
-            plan = resume.with_current_kernel_name(plan) if resume.runs_here(plan) else None
+        if plan is not None and not resume.runs_here(plan):
+            plan = None  # no step was taken by it yet, so it is made again for this machine
         device = choose_device(settings.device if plan is None else plan.device)
         self._check_memory(device, *fit_batch(settings, self._text.train_targets))
         if plan is None:

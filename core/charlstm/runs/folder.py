@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import arguments, storage, system
+from charlstm import storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
 from charlstm.fields import plain, read
@@ -390,7 +390,6 @@ class Run:
         """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
         model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
-            step = arguments.whole("step", step, 0, error=ModelError)
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
                 return steps[step]
@@ -445,7 +444,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         if not elsewhere:
             return runs
         place = Path(os.path.realpath(folder))
-        if place != folder:  # the index has real paths, and those of version 0.2 as they were spelled
+        if place != folder:  # the index has real paths
             found |= {place / path.name for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []

@@ -155,16 +155,16 @@ class RunFigures:
     ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
     final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
     end of the run. ``read_share`` of the held-out part, 0 to 1, had been read by the model ``read_by`` (see the event
-    ``started``). What is not known is ``None``; version 0.1 knew neither ``best_whole`` nor the last six.
+    ``started``). What is not known is ``None``.
     """
 
     step: int = 0
     planned_steps: int | None = None
     best_val: float | None = None
-    best_whole: bool | None = None
+    best_whole: bool = False
     best_step: int | None = None
     train_seconds: float = 0.0
-    work_seconds: float | None = None
+    work_seconds: float = 0.0
     progress: float | None = None
     seconds_left: float | None = None
     validated: float | None = None
@@ -204,7 +204,7 @@ class HeartbeatRecord(RunFigures):
         message = self.message
         while True:
             values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message}
-            del values["planned_steps"]  # its name in the file is that of version 0.1
+            del values["planned_steps"]  # its name in the file is another
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
             line = words.encode("utf-8", errors="backslashreplace")

@@ -51,8 +51,6 @@ class RunStatus(RunFigures):
 
     state: RunState
     alive: bool
-    best_whole: bool = False
-    work_seconds: float = 0.0
     message: str = ""
     host: str = ""
     elsewhere: bool = False
@@ -174,10 +172,8 @@ def ago(seconds: float) -> str:
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
     figures = {
-        "best_whole": beat.state == "finished" if beat.best_whole is None else beat.best_whole,
-        "work_seconds": beat.train_seconds if beat.work_seconds is None else beat.work_seconds,
-        "progress": 1.0 if state == "finished" else _progress(beat),
-        "seconds_left": _seconds_left(beat) if alive else None,
+        "progress": 1.0 if state == "finished" else beat.progress,
+        "seconds_left": beat.seconds_left if alive else None,
         "validated": beat.validated if alive else None,
     }
     return RunStatus(
@@ -192,18 +188,6 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         slowdown=beat.slowdown if alive else None,
         updated=beat.time,
     )
-
-
-def _progress(beat: HeartbeatRecord) -> float | None:
-    if beat.progress is not None or not beat.planned_steps:
-        return beat.progress
-    return min(1.0, beat.step / beat.planned_steps)  # of version 0.1
-
-
-def _seconds_left(beat: HeartbeatRecord) -> float | None:
-    if beat.seconds_left is not None or beat.validated is not None or not beat.step or not beat.planned_steps:
-        return beat.seconds_left
-    return beat.train_seconds * max(0, beat.planned_steps - beat.step) / beat.step  # of version 0.1
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:

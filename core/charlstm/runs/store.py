@@ -21,7 +21,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
 from charlstm.training.plan import Plan, read_plan
 from charlstm.training.progress import Progress
-from charlstm.training.schedule import LearningRate, read_schedule
+from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 
@@ -47,7 +47,6 @@ class FolderStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        arguments.path("path", path, takes="the path of a folder", error=RunError)
         with arguments.disk_errors("The folder", path, error=RunError):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -188,7 +187,7 @@ def last_checkpoint(run: Run) -> CheckpointRecord | None:
                 read(Progress, record["progress"]),
                 Settings.from_dict(record["asked"]),
                 Settings.from_dict(record["settings"]),
-                read_schedule(record["schedule"]),
+                read(LearningRate, record["schedule"]),
             )
     return None
 

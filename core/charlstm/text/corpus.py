@@ -159,10 +159,7 @@ class Corpus:
         return cache.line_begins_path(self.path, name) if name and self.path is not None else None
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The characters from ``start`` to ``stop``, which may be negative as in a slice. Raises :class:`TextError` for
-        anything but whole numbers."""
-        start = arguments.whole("start", start, error=TextError)
-        stop = None if stop is None else arguments.whole("stop", stop, error=TextError)
+        """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
     def split(
@@ -175,8 +172,6 @@ class Corpus:
         for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave nothing
         to train on.
         """
-        val_fraction = arguments.number("val_fraction", val_fraction, error=TextError)
-        test_fraction = arguments.number("test_fraction", test_fraction, error=TextError)
         arguments.one_of("mode", mode, ("tail", "blocks"), error=TextError)
         chars = self.text_chars
         if self.validation is not None:
@@ -190,7 +185,6 @@ class Corpus:
         Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
         converted where they are read.
         """
-        arguments.instance("vocabulary", vocabulary, Vocabulary, "a Vocabulary", error=TextError)
         if vocabulary == self.vocabulary:
             return self.ids, {}
         symbols, counts = self.vocabulary.symbols, self.counts.tolist()
@@ -226,7 +220,7 @@ def split_text(
     chars: int, val_fraction: float, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
 ) -> Split:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
-    if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(
             "The fractions for validation and test are at least 0 and below 1 together, not "
             f"{val_fraction:g} and {test_fraction:g}"
@@ -289,10 +283,6 @@ def open_corpus(
     """
     if options is None:
         options = TextOptions()
-    arguments.instance("options", options, TextOptions, "TextOptions", error=TextError)
-    if name is not None:
-        arguments.text("name", name, error=TextError)
-    arguments.function("progress", progress, error=TextError)
     if (source is None) == (text is None):
         raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
     found = resolve(source, options) if source is not None else resolve_text(text)

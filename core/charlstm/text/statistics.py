@@ -257,13 +257,11 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 0.1 s for each million characters to
     find overlaps; they are cached. The rest is immediate.
 
-    Raises :class:`TextError` for an argument that is not what it has to be.
+    Raises :class:`TextError` for what is no corpus.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
-    arguments.flag("bits", bits, error=TextError)
     if split is None:
         split = corpus.split()
-    arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     sampled = False

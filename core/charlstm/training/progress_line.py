@@ -85,8 +85,8 @@ class ProgressLine:
                 self._line.clear()
                 mark = read_before.mark(event.read_share)
                 loss = "" if event.loss is None else f" · loss {mark}{event.loss:.4f} at step {event.best_step:,}"
-                seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-                self._print_above(f"{event.reason}: {event.step:,} steps in {duration(seconds)}{loss}")
+                took = duration(event.work_seconds)
+                self._print_above(f"{event.reason}: {event.step:,} steps in {took}{loss}")
 
     def _figures(self, event: Stepped) -> str:
         parts = [f"step {event.step:,}"]
@@ -96,11 +96,10 @@ class ProgressLine:
         if self._loss is not None:
             parts.append(f"held out {self._loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
-        worked = event.train_seconds if event.work_seconds is None else event.work_seconds
         if self._planned and event.step >= self._planned:
             parts.append("final validation")
         elif self._planned and event.step:
-            parts.append(f"{duration(worked * max(0, self._planned - event.step) / event.step)} left")
+            parts.append(f"{duration(event.work_seconds * max(0, self._planned - event.step) / event.step)} left")
         return " · ".join(parts)
 
     def _print_above(self, line: str) -> None:

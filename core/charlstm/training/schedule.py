@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, assert_never
+from typing import Literal, Self, assert_never
 
-from charlstm.fields import read
 from charlstm.training.settings import Schedule as Decay
 
 Kind = Literal["set-lr", "finish", "replan", "extend"]
@@ -48,7 +47,7 @@ class Amendment:
     fills it in."""
     ends_climb: bool = False
     """Of ``set-lr``: whether a climb ends. Commands end it. A change of ``lr`` at a resume does not, since ``lr`` is
-    the peak of the climb, and commands of version 0.1 did not."""
+    the peak of the climb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +162,3 @@ class LearningRate:
                 return 0.5 * (1 + math.cos(math.pi * fraction))
             case _:
                 assert_never(self.decay)
-
-
-def read_schedule(values: dict[str, Any]) -> LearningRate:
-    """The schedule in a state. Version 0.1 called ``decay`` ``shape``, and the kind ``extend`` ``more``.
-
-    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError`.
-    """
-    if "shape" in values:
-        changes = [each | {"kind": "extend"} if each["kind"] == "more" else each for each in values["amendments"]]
-        values = {**values, "decay": values["shape"], "amendments": changes}
-    return read(LearningRate, values)

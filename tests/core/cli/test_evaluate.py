@@ -332,7 +332,7 @@ def test_eval_of_a_run_without_held_out_part_is_an_error(
     (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
     run_cli("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
     assert "too short" in error_of("eval", "ab")
-    assert run_json("eval", "ab", "--part", "training")["chars"] == 6
+    assert run_json("eval", "ab", "--part", "train")["chars"] == 6
     run_cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in error_of("eval", "all")
 

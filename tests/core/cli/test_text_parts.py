@@ -47,7 +47,6 @@ def test_parts_of_a_text_add_up(tested: Path, run_json: RunJson) -> None:
         part: run_json("eval", "tested", "--part", part)["chars"] for part in ("train", "validation", "test", "all")
     }
     assert chars["train"] + chars["validation"] + chars["test"] + 2 == chars["all"]
-    assert run_json("eval", "tested", "--part", "training") == run_json("eval", "tested", "--part", "train")
 
 
 def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> None:

@@ -124,7 +124,8 @@ class Notebook(io.StringIO):
 
 
 def events_of_a_run() -> list[charlstm.AnyEvent]:
-    figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0, "train_seconds": 10.0}
+    figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0}
+    figures |= {"train_seconds": 10.0, "work_seconds": 10.0}
     started = Started(
         step=0, planned_steps=40, steps_per_epoch=9, parameters=1000, train_chars=9, val_chars=9, device="cpu",
         kernel="nn", threads=1,
@@ -137,7 +138,7 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
         Warned(step=10, message="the text is\x1b[2J short"),
         Stepped(step=15, epoch=0.1, train_loss=2.0, **figures),
         Resumed(step=15),
-        Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0),
+        Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0, work_seconds=75.0),
     ]
 
 

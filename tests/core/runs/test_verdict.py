@@ -109,7 +109,9 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([stepped(120, math.nan)])
     assert judge(series).kind == "diverging"
-    series.feed([Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0)])
+    series.feed(
+        [Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0, best_whole=True)]
+    )
     found = judge(series)
     assert found.kind == "diverged"
     assert "Diverged at step 120" in found.text
@@ -118,7 +120,7 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
 
 def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
-    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
     found = judge(series)
     assert found.text == "Finished after 3:20. Best 1.74 nats (2.51 bits) at step 200, kept."
     stopped = run([4.5, 3.0, 2.2])
@@ -130,7 +132,7 @@ def test_the_model_from_before_training_is_not_called_the_best() -> None:
     series = run([4.2, 4.3, 4.4, 4.5])
     found = judge(series)
     assert found.kind != "overfitting" or "best model" not in found.text
-    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0)])
+    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0, best_whole=True)])
     text = judge(series).text
     assert "The model that is kept is the one from before training: 4.20 nats (6.06 bits)." in text.replace("~", "")
     assert "Best" not in text
@@ -151,7 +153,7 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
 
 def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
-    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
+    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0, best_whole=True)])
     assert judge(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
         "Starting: loading torch."
     )
@@ -208,7 +210,7 @@ def test_rising_validation_is_never_called_flattening() -> None:
 
 def test_verdict_is_in_the_unit_asked_for() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
-    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
     assert judge(series, bits=True).text == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
     stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
     assert "(4.47 bits)" in judge(stuck, references=ORDER0, bits=True).text

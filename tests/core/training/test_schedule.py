@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.fields import plain, read
-from charlstm.training.schedule import Amendment, Decay, LearningRate, read_schedule
+from charlstm.training.schedule import Amendment, Decay, LearningRate
 
 
 def linear(steps: int = 100, warmup: int = 10, lr: float = 1.0) -> LearningRate:
@@ -58,16 +58,6 @@ def test_rate_that_is_set_in_the_climb_of_an_extension_acts_at_once() -> None:
     schedule = schedule.amended(Amendment(104, "set-lr", 0.2, ends_climb=True))
     assert [schedule.rate(step) for step in (104, 109, 110)] == pytest.approx([0.2, 0.2, 0.2])
     assert schedule.rate(155) == pytest.approx(0.1)
-
-
-def test_rate_set_in_the_warmup_by_version_0_1_stays_as_it_was() -> None:
-    """States of 0.1 have no ``ends_climb``: there the climb went on, and a resume has to be exact."""
-    stored = plain(LearningRate(1.0, "linear", 30, 130).amended(Amendment(10, "set-lr", 0.1)))
-    for change in stored["amendments"]:
-        del change["ends_climb"]
-    schedule = read_schedule(stored)
-    assert schedule.rate(10) == pytest.approx(0.1)
-    assert schedule.rate(29) == pytest.approx(0.1 * 30 / 11)
 
 
 def test_finish_ends_at_zero() -> None:
@@ -136,14 +126,6 @@ def test_amendments_keep_earlier_rates_and_survive_json(
     assert again == schedule
     assert [again.rate(at) for at in range(step, step + 50)] == [schedule.rate(at) for at in range(step, step + 50)]
     assert all(schedule.rate(at) >= 0 for at in range(step, step + 300, 9))
-
-
-def test_schedule_reads_the_names_of_0_1() -> None:
-    schedule = linear().amended(Amendment(30, "finish", 10)).amended(Amendment(40, "extend", 100, peak=0.5))
-    stored = plain(schedule)
-    stored["shape"] = stored.pop("decay")
-    stored["amendments"][1]["kind"] = "more"
-    assert read_schedule(stored) == schedule
 
 
 @pytest.mark.parametrize("name", ["lr", "decay", "warmup_steps", "first_plan"])

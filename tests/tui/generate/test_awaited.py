@@ -255,7 +255,9 @@ async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, 
             await app.press("enter")
             await app.shows(WAITS)
             if state == "diverged":
-                worker.append(Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0))
+                worker.append(
+                    Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0, best_whole=True)
+                )
                 worker.end("failed", "the loss was not a number any more")
             else:
                 worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
@@ -274,7 +276,9 @@ async def test_wait_tells_that_the_loss_rises_or_that_training_is_paused(runs: P
             worker.beat("running")
             worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
             await reads(app, WAITS, "Diverging: the training loss rose")
-            worker.append(Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0))
+            worker.append(
+                Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0, best_whole=True)
+            )
             worker.end("failed", "the loss was not a number any more")
             await reads(app, "nothing to play", "Diverged at step 39")
 
