@@ -223,6 +223,8 @@ class Recorded:
             "best_step": None if best is None else self._best_step,
             "train_seconds": self.step * 0.05,
             "work_seconds": self.step * 0.05,
+            "progress": min(1.0, self.step / self.planned),
+            "seconds_left": 0.05 * max(0, self.planned - self.step) if self.step else None,
             **self.read,
         }
 
