@@ -55,12 +55,19 @@ screen_text = LOOK.text
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object]) -> None:
-    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do."""
+    """Wait for ``condition``, at most until the deadline, and then for the app to have nothing left to do. A screen
+    that has come has all of its parts then: where other programs take the processor, :meth:`Pilot.pause` takes an app
+    that still makes them for an idle one."""
     end = time.monotonic() + DEADLINE
-    while not LOOK.ask(condition):
+    while not LOOK.ask(condition) or not _is_whole(pilot.app):
         assert time.monotonic() < end, f"never came true; the screen was:\n{screen_text(pilot.app)}"
         await asyncio.sleep(0.02)  # pilot.pause() instead would ask each widget, which takes longer than the condition
     await pilot.pause()
+
+
+def _is_whole(app: App[Any]) -> bool:
+    """Whether the screen has all of its parts, if there is one."""
+    return not app.screen_stack or app.screen.is_mounted
 
 
 async def shows(pilot: Pilot[Any], *words: str) -> str:

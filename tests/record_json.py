@@ -44,7 +44,7 @@ corpora
 stats data/text.txt
 presets
 presets --settings
-presets data/text.txt --slowdown 1
+presets data/text.txt
 train data/text.txt --name small --settings-file small.toml --max-steps 40
 resume small --max-steps 60
 watch small
@@ -115,7 +115,7 @@ control little set-lr -1
 session text.md
 """
 ALWAYS = {
-    "time", "seconds", "train_seconds", "work_seconds", "seconds_left", "chars_per_second", "slowdown", "others_first",
+    "time", "seconds", "train_seconds", "work_seconds", "seconds_left", "chars_per_second", "slowdown",
     "crowded", "created", "id", "bytes", "memory_bytes", "model_bytes", "versions", "freed", "fingerprint",
     "finished", "started", "saved",
 }  # fmt: skip

@@ -192,6 +192,7 @@ class Recorded:
                     best_val=best,
                     best_step=self._best_step,
                     train_seconds=self.step * 0.05,
+                    work_seconds=self.step * 0.05,
                     best_whole=self._whole,
                     **self.read,
                 ),
@@ -221,6 +222,9 @@ class Recorded:
             "best_whole": self._whole,
             "best_step": None if best is None else self._best_step,
             "train_seconds": self.step * 0.05,
+            "work_seconds": self.step * 0.05,
+            "progress": min(1.0, self.step / self.planned),
+            "seconds_left": 0.05 * max(0, self.planned - self.step) if self.step else None,
             **self.read,
         }
 
@@ -258,6 +262,7 @@ class Recorded:
                 grad_norm=0.8 + 0.1 * math.sin(self.step),
                 chars_per_second=21_000 + 500 * math.sin(self.step / 7),
                 train_seconds=self.step * 0.05,
+                work_seconds=self.step * 0.05,
             )
         )
 

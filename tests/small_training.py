@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from charlstm.fields import read
 from charlstm.model.file import Model
 from charlstm.text.corpus import Corpus
 from charlstm.text.reading import ReadReport, TextOptions
@@ -52,7 +53,7 @@ def make_plan(**changes: object) -> Plan:
         "seconds_per_step": 0.01,
         "chars_per_second": 6400.0,
     }
-    return Plan.from_dict(values | changes)
+    return read(Plan, values | changes)
 
 
 @dataclass

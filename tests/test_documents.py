@@ -315,7 +315,7 @@ def with_json(text: str) -> str:
 
 
 def shown_fields(schema: Any, absences: dict[str, list[str]], command: str) -> str:
-    """The fields of a schema and of the objects within it, without deprecated ones; ``{…}`` is an object, ``[…]`` a
+    """The fields of a schema and of the objects within it; ``{…}`` is an object, ``[…]`` a
     list. ``absences`` gets those that may be null or missing, by the words in which their description says when."""
     if not is_typeddict(schema):
         found = [part for each in get_args(schema) if (part := shown_fields(each, absences, command))]
@@ -326,14 +326,13 @@ def shown_fields(schema: Any, absences: dict[str, list[str]], command: str) -> s
     about = descriptions(schema)
     parts = []
     for name, hint in get_type_hints(schema, include_extras=True).items():
-        if "Deprecated" not in str(hint):
-            if re.search("None|Optional|NotRequired", str(hint)):
-                sentences = re.split(r"(?<=\.)\s+|;\s+", about.get(name, ""))
-                when = next((each for each in sentences if "null" in each or each.startswith("Only")), "")
-                assert when, f"{schema.__name__}.{name}: its description does not say when it is null or missing"
-                when = re.sub("^Only", "only", when.rstrip(".").replace("``", "`"))
-                absences.setdefault(when, []).append(f"`{name}`")
-            parts.append(f"`{name}` {shown_fields(hint, absences, command)}".strip())
+        if re.search("None|Optional|NotRequired", str(hint)):
+            sentences = re.split(r"(?<=\.)\s+|;\s+", about.get(name, ""))
+            when = next((each for each in sentences if "null" in each or each.startswith("Only")), "")
+            assert when, f"{schema.__name__}.{name}: its description does not say when it is null or missing"
+            when = re.sub("^Only", "only", when.rstrip(".").replace("``", "`"))
+            absences.setdefault(when, []).append(f"`{name}`")
+        parts.append(f"`{name}` {shown_fields(hint, absences, command)}".strip())
     return f"{{{', '.join(parts)}}}"
 
 

@@ -5,6 +5,7 @@ Each checks its arguments, so that a wrong one is a :class:`CharLSTMError`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
 from charlstm.runs.start_models import share_read
-from charlstm.text.batches import TrainingText, known_spans
+from charlstm.text.batches import known_spans, part_spans
 from charlstm.text.corpus import Corpus
 from charlstm.training import state as _state
 from charlstm.training.settings import Settings, SplitMode
@@ -63,7 +64,8 @@ def load_model(model: str | Path, *, step: int | None = None, runs_dir: str | Pa
         ModelError: the file is missing, damaged, of a newer format or not a model, or there is no such snapshot.
         RunError: there is no such run, or it has no model yet.
     """
-    arguments.path("model", model, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
+    takes = "the file of a model, the name of a run or 'demo'"
+    arguments.instance("model", model, (str, os.PathLike), takes, error=ModelError)
     with arguments.disk_errors("The model", model, error=ModelError):
         is_file = Path(model).is_file()
     try:
@@ -87,10 +89,6 @@ def find_model(word: str | Path, runs_dir: str | Path | None = None, *, snapshot
         ModelError: there is no such file or snapshot.
         RunError: there is no such run, or it has no model yet. The sentence says what exists instead.
     """
-    arguments.path("word", word, takes="the file of a model, the name of a run or 'demo'", error=ModelError)
-    snapshot = None if snapshot is None else arguments.whole("The step of a snapshot", snapshot, 0, error=ModelError)
-    if runs_dir is not None:
-        arguments.path("runs_dir", runs_dir, takes="the path of a folder", error=ModelError)
     with arguments.disk_errors("The model", word, error=ModelError):
         return models.find_model(word, runs_dir, snapshot=snapshot)
 
@@ -106,7 +104,7 @@ def save_model(path: str | Path, model: GivenModel) -> None:
         CharLSTMError: the weights do not fit the configuration or are not finite, ``info`` is not JSON, or the file
             cannot be written.
     """
-    arguments.path("path", path)
+    arguments.instance("path", path, (str, os.PathLike), "the path of a file", error=ModelError)
     model = given_model(model)
     try:
         with arguments.disk_errors("The file", path, error=ModelError):
@@ -121,7 +119,7 @@ def save_state(path: str | Path, state: TrainingState) -> None:
     Raises:
         CharLSTMError: the file cannot be written.
     """
-    arguments.path("path", path)
+    arguments.instance("path", path, (str, os.PathLike), "the path of a file", error=ModelError)
     arguments.instance("state", state, TrainingState, "what Trainer.state() returns", error=ModelError)
     with arguments.disk_errors("The file", path, error=ModelError):
         _state.save_state(user_files.destination(path), state)
@@ -133,7 +131,6 @@ def load_state(path: str | Path) -> TrainingState:
     Raises:
         ModelError: the file is missing, damaged, of a newer format or something else.
     """
-    arguments.path("path", path, error=ModelError)
     with arguments.disk_errors("The file", path, error=ModelError):
         return _state.load_state(Path(path))
 
@@ -165,8 +162,8 @@ def generate(
         The generated characters, without the prime.
 
     Raises:
-        GenerationError: a stop string is empty, the model does not have a cell of ``clamps``, or another argument is
-            not what it has to be.
+        GenerationError: a stop string is empty, the model does not have a cell of ``clamps``, or a number is out of its
+            limits.
         ModelError, RunError: as :func:`load_model`.
     """
     recipe = Recipe(seed, settings=changed_settings(settings, sampler), clamps=clamps)
@@ -221,7 +218,7 @@ def score(model: GivenModel, text: str) -> scoring.Scores:
         GenerationError: the text has fewer than two characters that the model knows.
         ModelError, RunError: as :func:`load_model`.
     """
-    return scoring.score(given_model(model), arguments.text("text", text))
+    return scoring.score(given_model(model), text)
 
 
 def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segment: int | None = None) -> scoring.Scores:
@@ -241,7 +238,7 @@ def score_dynamic(model: GivenModel, text: str, *, strength: float = 1.0, segmen
         GenerationError: the text has fewer than two characters that the model knows, or an argument is out of range.
         ModelError, RunError: as :func:`load_model`.
     """
-    return dynamic.score_dynamic(given_model(model), arguments.text("text", text), strength=strength, segment=segment)
+    return dynamic.score_dynamic(given_model(model), text, strength=strength, segment=segment)
 
 
 def evaluate(
@@ -285,11 +282,7 @@ def evaluate(
     arguments.one_of("part", part, get_args(Part), error=TextError)
     if split is not None:
         arguments.one_of("split", split, get_args(SplitMode), error=TextError)
-    for name, fraction in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
-        if fraction is not None:
-            arguments.number(name, fraction, 0, 1, error=TextError)
-    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1, error=TextError)
-    arguments.function("progress", progress, error=TextError)
+    max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1, error=TextError)
     settings = Settings()
     if isinstance(model, CharLSTM):
         network, vocabulary = model, corpus.vocabulary
@@ -301,19 +294,15 @@ def evaluate(
     else:
         model = given_model(model)
         network, vocabulary = CharLSTM.from_model(model), model.vocabulary
-        if isinstance(model.info.get("settings"), dict):
-            settings = Settings.from_dict(model.info["settings"])
+        settings = Settings.of_model(model.info)
     ids, _ = corpus.encoded_for(vocabulary)
-    spans: Sequence[tuple[int, int]] = [(0, corpus.text_chars), (corpus.text_chars, corpus.chars)]
-    if part != "all":
-        parts = TrainingText.of(
-            corpus,
-            corpus.vocabulary,
-            settings.val_fraction if val_fraction is None else val_fraction,
-            split or settings.split,
-            settings.test_fraction if test_fraction is None else test_fraction,
-        )
-        spans = {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
+    spans = part_spans(
+        corpus,
+        part,
+        settings.val_fraction if val_fraction is None else val_fraction,
+        split or settings.split,
+        settings.test_fraction if test_fraction is None else test_fraction,
+    )
     read, _ = known_spans(corpus, vocabulary, spans)
     if not read:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
@@ -339,7 +328,7 @@ def activations(model: GivenModel, text: str) -> Activations:
     """
     from charlstm.insight.activations import activations
 
-    return activations(given_model(model), arguments.text("text", text))
+    return activations(given_model(model), text)
 
 
 def name_cells(
@@ -374,22 +363,15 @@ def name_cells(
     from charlstm.insight.cells import name_cells, sample_cells
     from charlstm.insight.features import Feature, function_feature, pattern_feature, text_features
 
-    per_feature = arguments.whole("per_feature", per_feature, 1)
-    for name, own in (("patterns", patterns), ("functions", functions)):
-        if own is not None:
-            arguments.instance(name, own, Mapping, "a dict of features by name")
-    for pattern in (patterns or {}).values():
-        arguments.text("A pattern", pattern)
-    for function in (functions or {}).values():
-        arguments.instance("functions", function, Callable, "functions by name")  # type: ignore[arg-type]
+    per_feature = arguments.number("per_feature", per_feature, 1)
 
     def features(read: str) -> list[Feature]:
         own = [pattern_feature(name, pattern, read) for name, pattern in (patterns or {}).items()]
         own += [function_feature(name, function, read) for name, function in (functions or {}).items()]
         return own + text_features(read)
 
-    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
-    text = arguments.text("text", text)[: None if max_chars is None else TEXT_CHARS]
+    max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
+    text = text[: None if max_chars is None else TEXT_CHARS]
     sample = sample_cells(given_model(model), text, features, max_chars=max_chars)
     return name_cells(sample, per_feature=per_feature)
 
@@ -411,8 +393,8 @@ def influence(model: GivenModel, text: str, at: int, *, back: int = 100) -> Infl
     """
     from charlstm.insight.influence import influence
 
-    at, back = arguments.whole("at", at), arguments.whole("back", back, 0, _MOST_BACK)
-    return influence(given_model(model), arguments.text("text", text), at, back=back)
+    at, back = arguments.number("at", at), arguments.number("back", back, 0, _MOST_BACK)
+    return influence(given_model(model), text, at, back=back)
 
 
 def context(
@@ -440,10 +422,9 @@ def context(
     """
     from charlstm.insight.context import context
 
-    at = None if at is None else arguments.whole("at", at, 0)
-    places = arguments.whole("places", places, 1, _MOST_PLACES)
-    max_chars = None if max_chars is None else arguments.whole("max_chars", max_chars, 1)
-    text = arguments.text("text", text)
+    at = None if at is None else arguments.number("at", at, 0)
+    places = arguments.number("places", places, 1, _MOST_PLACES)
+    max_chars = None if max_chars is None else arguments.number("max_chars", max_chars, 1)
     return context(given_model(model), text if at is not None else text[:max_chars], at=at, places=places)
 
 
@@ -463,8 +444,7 @@ def multiverse(model: GivenModel, prime: str = "", *, depth: int = 20, cutoff: f
     """
     from charlstm.insight.multiverse import multiverse
 
-    depth, cutoff = arguments.whole("depth", depth), arguments.number("cutoff", cutoff)
-    return multiverse(given_model(model), arguments.text("prime", prime), depth=depth, cutoff=cutoff)
+    return multiverse(given_model(model), prime, depth=depth, cutoff=cutoff)
 
 
 def next_words(model: GivenModel, prime: str = "", *, count: int = 8) -> list[NextWord]:
@@ -481,8 +461,8 @@ def next_words(model: GivenModel, prime: str = "", *, count: int = 8) -> list[Ne
     """
     from charlstm.insight.multiverse import next_words
 
-    count = arguments.whole("count", count, 1, 1000)
-    return next_words(given_model(model), arguments.text("prime", prime), count=count)
+    count = arguments.number("count", count, 1, 1000)
+    return next_words(given_model(model), prime, count=count)
 
 
 def lesions(model: GivenModel, text: str) -> Lesions:
@@ -497,4 +477,4 @@ def lesions(model: GivenModel, text: str) -> Lesions:
     """
     from charlstm.insight.lesions import estimate_lesions
 
-    return estimate_lesions(given_model(model), arguments.text("text", text))
+    return estimate_lesions(given_model(model), text)

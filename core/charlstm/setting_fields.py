@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from charlstm import arguments
 from charlstm.errors import CharLSTMError, SettingsError
-from charlstm.json_fields import MAX_INTEGER
+from charlstm.fields import MAX_INTEGER
 
 MOST = 1e300
 """The limit of all numbers, so that sums with them stay finite."""

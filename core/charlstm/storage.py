@@ -58,8 +58,7 @@ class Disk:
         Raises :class:`NotAFileError` for what is not a regular file, and :class:`OSError` (ELOOP) for a symbolic link:
         the file that it points to is not one of the program's.
         """
-        for flag in ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK"):
-            flags |= getattr(os, flag, 0)
+        flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         name, folder = _at(path)
         try:
             descriptor = os.open(name, flags, mode, dir_fd=folder)
@@ -195,9 +194,7 @@ def open_file(path: Path) -> io.BufferedReader:
     kind = special_kind(os.stat(path).st_mode)
     if kind is not None:
         raise NotAFileError(path, kind)
-    flags = os.O_RDONLY
-    for flag in ("O_BINARY", "O_CLOEXEC", "O_NONBLOCK"):  # another thing may have its name by now
-        flags |= getattr(os, flag, 0)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # another thing may have its name by now
     return os.fdopen(_checked(os.open(path, flags), path), "rb")
 
 

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 OOM_SCORE = 700
 """Of 1,000: when memory runs out, the kernel should end the worker first, since it has checkpoints."""
@@ -85,29 +85,18 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def niceness() -> int:
-    """The niceness of this process: above 0 where others go first."""
-    return os.getpriority(os.PRIO_PROCESS, 0)
-
-
 @dataclass(frozen=True, slots=True)
 class ProcessorTimes:
-    """Seconds in which the threads of this process computed, and in which they waited for a free core.
-
-    ``not_nice``: seconds for which all programs of the machine with a niceness of 0 or less have computed, each core
-    counted.
-    """
+    """Seconds in which the threads of this process computed, and in which they waited for a free core."""
 
     running: float
     waiting: float
-    not_nice: float = 0.0
 
 
 def processor_times() -> ProcessorTimes | None:
     """The times of all present threads since they began; ``None`` where the system does not tell.
 
-    Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst), and the first figure of
-    /proc/stat in clock ticks (proc_stat(5)).
+    Linux: /proc/PID/schedstat in nanoseconds (Documentation/scheduler/sched-stats.rst).
     """
     if sys.platform != "linux":
         return None
@@ -119,10 +108,36 @@ def processor_times() -> ProcessorTimes | None:
     times = [(int(fields[0]), int(fields[1])) for fields in found if len(fields) >= 2]
     if not times:  # a kernel without CONFIG_SCHED_INFO
         return None
-    whole_machine = _read("/proc/stat").split(maxsplit=2)
-    ticks = int(whole_machine[1]) if len(whole_machine) > 1 else 0
     running, waiting = (sum(each) / 1e9 for each in zip(*times, strict=True))
-    return ProcessorTimes(running, waiting, ticks / os.sysconf("SC_CLK_TCK"))
+    return ProcessorTimes(running, waiting)
+
+
+class MachineTimes(NamedTuple):
+    """Clock ticks of all cores since the machine booted, and the number of threads that compute or wait for a core now.
+
+    ``busy`` has ``nice`` in it: the time of programs that let others go first."""
+
+    total: int
+    busy: int
+    nice: int
+    runnable: int
+
+
+def machine_times() -> MachineTimes | None:
+    """The times of the whole machine from /proc/stat (proc_stat(5)); ``None`` where there is no such file."""
+    lines = {name: rest.split() for name, _, rest in (line.partition(" ") for line in _read("/proc/stat").splitlines())}
+    if "procs_running" not in lines:
+        return None
+    ticks = [int(field) for field in lines["cpu"][:8]]  # the guests' times after these are in the first two as well
+    return MachineTimes(sum(ticks), sum(ticks) - ticks[3] - ticks[4], ticks[1], int(lines["procs_running"][0]))
+
+
+def load() -> float | None:
+    """The number of threads that compute or wait, for each core, as an average over the last minute; ``None`` where the
+    system does not tell."""
+    with contextlib.suppress(OSError):
+        return os.getloadavg()[0] / cpu_count()
+    return None
 
 
 def lower_priority(niceness: int) -> None:

@@ -25,12 +25,12 @@ from charlstm.training.events import Finished, Validated, from_line, to_line
 from recorded_run import tiny_model
 from small_training import make_corpus, words
 
-RUNS = Path(__file__).parents[1] / "data" / "version_0_1" / "runs"
+RUNS = Path(__file__).parents[1] / "data" / "version_0_2"
 
 
 @pytest.fixture(scope="module")
 def finished() -> charlstm.Run:
-    return charlstm.find_run("finished", RUNS)
+    return charlstm.find_run("run", RUNS)
 
 
 def test_type_checkers_and_interpreter_see_the_same_public_names() -> None:
@@ -70,7 +70,7 @@ print(json.dumps([sorted(each) for each in loaded]))
 def test_models_are_found_by_name_path_and_run_folder(
     finished: charlstm.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    best = charlstm.load_model("finished", runs_dir=RUNS)
+    best = charlstm.load_model("run", runs_dir=RUNS)
     assert best.weights.keys() == finished.model().weights.keys()
     assert np.array_equal(charlstm.load_model(finished.path).weights["fc.bias"], best.weights["fc.bias"])
     assert charlstm.load_model("demo").config.vocab_size == len(charlstm.load_model("demo").vocabulary)
@@ -79,8 +79,8 @@ def test_models_are_found_by_name_path_and_run_folder(
     assert charlstm.load_model(other).vocabulary == best.vocabulary
     run = charlstm.Run(Path(shutil.copytree(finished.path, tmp_path / "copy")))
     monkeypatch.chdir(tmp_path)
-    Path("finished").write_text("as find_model and the commands, it takes the run")
-    assert charlstm.load_model("finished", runs_dir=RUNS).vocabulary == best.vocabulary
+    Path("run").write_text("as find_model and the commands, it takes the run")
+    assert charlstm.load_model("run", runs_dir=RUNS).vocabulary == best.vocabulary
     run.snapshots_dir.mkdir()
     early = charlstm.load_model("demo")
     charlstm.save_model(run.snapshots_dir / "5.safetensors", early)
@@ -102,16 +102,16 @@ def test_generate_and_score_take_a_model_or_its_name() -> None:
 
 def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLSTM_RUNS", str(RUNS))
-    run, corpus, file = charlstm.load_model("finished"), make_corpus(words(100)), tmp_path / "copy.safetensors"
-    charlstm.save_model(file, "finished")
-    for given in ("finished", file, str(file), RUNS / "finished"):
+    run, corpus, file = charlstm.load_model("run"), make_corpus(words(100)), tmp_path / "copy.safetensors"
+    charlstm.save_model(file, "run")
+    for given in ("run", file, str(file), RUNS / "run"):
         assert charlstm.Session(given).model.vocabulary == run.vocabulary
         assert charlstm.CharLSTM.from_model(given).config == run.config
         assert charlstm.preset("quick", start_from=given) == charlstm.preset("quick", start_from=run.config)
         trainer = charlstm.Trainer(corpus, charlstm.Settings(max_steps=1), start_from=given)
         assert trainer.settings.hidden_size == run.config.hidden_size
-    with pytest.raises(charlstm.CharLSTMError, match=r"There is no run 'finnished'.*did you mean finished"):
-        charlstm.Session("finnished")
+    with pytest.raises(charlstm.CharLSTMError, match=r"There is no run .runn..*did you mean run"):
+        charlstm.Session("runn")
 
 
 def test_evaluate_reads_the_part_that_is_named() -> None:
@@ -180,11 +180,11 @@ def test_history_leaves_out_what_a_resume_replaced(tmp_path: Path) -> None:
     run = charlstm.Run(tmp_path)
     assert run.events() == []
     assert {len(array) for array in run.history().values()} == {0}
-    lines = (RUNS / "stopped" / "events.jsonl").read_text().splitlines()
+    lines = (RUNS / "run" / "events.jsonl").read_text().splitlines()
     resumed = {"event": "resumed", "step": 0, "time": 1.0}
     (tmp_path / "events.jsonl").write_text("\n".join([*lines, json.dumps(resumed), *lines[1:]]) + "\n")
     assert len(run.events()) == 2 * len(lines)
-    assert run.history()["step"].tolist() == charlstm.find_run("stopped", RUNS).history()["step"].tolist()
+    assert run.history()["step"].tolist() == charlstm.find_run("run", RUNS).history()["step"].tolist()
 
 
 def test_version_is_that_of_the_installed_package() -> None:
@@ -199,7 +199,7 @@ def test_models_and_arrays_have_a_short_repr() -> None:
     trainer = charlstm.Trainer(make_corpus(text), charlstm.Settings(max_steps=1))
     shown: list[object] = [demo, session, trainer, make_corpus(text), charlstm.score(demo, text)]
     shown += [charlstm.activations(demo, text), charlstm.lesions(demo, text), charlstm.influence(demo, text, 50)]
-    shown += [charlstm.multiverse(demo, "The ", depth=8), charlstm.find_run("finished", RUNS).spec()]
+    shown += [charlstm.multiverse(demo, "The ", depth=8), charlstm.find_run("run", RUNS).spec()]
     shown += [charlstm.novelty(text, make_corpus(text), min_length=5)]
     for each in shown:
         assert len(repr(each)) < 800, repr(each)

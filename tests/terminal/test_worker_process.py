@@ -19,6 +19,7 @@ import pytest
 
 from charlstm import system
 from charlstm.errors import RunError
+from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
@@ -62,7 +63,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
     def new(steps: int = STEPS, niceness: int | None = 0) -> Run:  # 0: does not wait for other programs
         run = create_new_run(NewRun(text, replace(SETTINGS, max_steps=steps, niceness=niceness), "quick"))
-        run.write_spec(replace(run.spec(), plan=replace(PLAN, planned_steps=steps).to_dict()))
+        run.write_spec(replace(run.spec(), plan=plain(replace(PLAN, planned_steps=steps))))
         made.append(run)
         return run
 

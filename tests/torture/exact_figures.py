@@ -97,11 +97,11 @@ def compare(what: str, model: str, text: str, chars: int, place: Path) -> tuple[
     trained = load_model(place / "runs" / name / "model.safetensors")
     expected, by_run = direct(loaded, text[-chars:]), direct(trained, text[-chars:])
     began = time.monotonic()
-    by_eval = json.loads(asked("eval", model, str(end), "--json"))["nats"]
+    by_eval = json.loads(asked("eval", model, str(end), "--json"))["loss"]
     seconds = time.monotonic() - began
     figures = [
         ("eval", by_eval, expected),
-        ("score", json.loads(asked("score", model, str(end), "--json"))["nats"], expected),
+        ("score", json.loads(asked("score", model, str(end), "--json"))["loss"], expected),
     ]
     if run["best_kind"] == "whole":
         figures.append(("final figure", run["best_loss"], by_run))

@@ -34,6 +34,7 @@ from charlstm import storage
 from charlstm.engine import trainer
 from charlstm.engine.kernels import fast_bfloat16
 from charlstm.engine.train_step import StepOutcome, TrainStep
+from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import worker
 from charlstm.runs.control import send_command
@@ -307,7 +308,7 @@ def main() -> int:
         settings = SETTINGS.with_changes(kernel=asked.kernel, threads=threads, hidden_size=asked.hidden_size)
         template = create_new_run(NewRun(text, settings, "quick", runs_dir=folder / "runs"))
         plan = replace(PLAN, kernel=kernel, threads=asked.threads)
-        template.write_spec(replace(template.spec(), plan=plan.to_dict()))
+        template.write_spec(replace(template.spec(), plan=plain(plan)))
         untouched = Run(folder / "untouched")
         shutil.copytree(template.path, untouched.path)
         if status := work(untouched, good):

@@ -55,6 +55,7 @@ from charlstm import storage
 from charlstm.cli.main import run as command_line
 from charlstm.config import example_config, load_config
 from charlstm.errors import CharLSTMError
+from charlstm.fields import plain
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -68,15 +69,15 @@ from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
 from charlstm.runs.folder import Run, list_runs
-from charlstm.runs.judge import judge
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.log import read_events
 from charlstm.runs.notes import Notes, change_notes
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
 from charlstm.runs.text import keep_text, open_text
+from charlstm.runs.verdict import judge
 from charlstm.text import cache, catalogue, corpus, statistics
-from charlstm.training.plan import Plan
+from charlstm.training.plan import Plan, read_plan
 from charlstm.training.settings import Settings
 from charlstm.training.settings_file import load_settings
 from played_documents import about
@@ -267,8 +268,8 @@ def look_at(run: Run) -> None:
         run_summary.figures(series, view, True)
         shown = RunsState(runs=(view,), attached=view.path, series=series)
         run_summary.run_result(run_summary.ShownRun(shown, found.spec, references=(("order 0", 3.0),)))
-        judge(series, view.status, order0=3.0)
-    judge(series, None, order0=3.0)
+        judge(series, view.status, references={"order 0": 3.0})
+    judge(series, None, references={"order 0": 3.0})
     for line in ("train", "validation", "lr", "grad_norm", "speed"):
         for axis in ("step", "seconds"):
             series.curve(line, axis, smoothing=0.6)
@@ -314,7 +315,7 @@ def requests(place: Path) -> Kind:
     run = record(place / "runs", "stopped", steps=20, name="r", lineage={"from": "/m.safetensors", "run": "a"}).run
     save_model(run.model_path, tiny_model(symbols=source.vocabulary.symbols, hidden_size=4))
     spec = run.spec()
-    run.write_spec(replace(spec, corpus=source.to_record(), plan=small_plan().to_dict(), amendments=({"step": 3},)))
+    run.write_spec(replace(spec, corpus=source.to_record(), plan=plain(small_plan()), amendments=({"step": 3},)))
     goods = [run.spec_path.read_bytes()]
     run.write_spec(replace(spec, lineage=None, vocabulary=None))
     goods.append(run.spec_path.read_bytes())
@@ -326,7 +327,7 @@ def requests(place: Path) -> Kind:
         found = run.spec()
         tried(
             lambda: open_text(run),
-            lambda: Plan.from_dict(found.plan or {}),
+            lambda: read_plan(found.plan or {}),
             lambda: check_resume(run, {}),
         )
 
@@ -556,7 +557,7 @@ def measurements(place: Path) -> Kind:
         if json.dumps(shape) in found:  # else it would be measured, by torch
             measured = estimate.find_speed(settings, 83, *estimate.batch_shape(settings, 1_000_000))
             if measured is not None:
-                estimate.estimate(settings, 1_000_000, 83, measured).to_dict()
+                plain(estimate.estimate(settings, 1_000_000, 83, measured))
 
     return Kind(path, (path.read_bytes(),), damage_json_or_bytes, use)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.fields import plain
 from charlstm.generation.document import Document
 from charlstm.generation.session_log import SessionState, read
 from charlstm.runs.folder import Run
@@ -109,7 +110,7 @@ def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch
     text = tmp_path / "text.txt"
     text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
     run = create_new_run(NewRun(text, SETTINGS, "quick", runs_dir=small_disk / "runs"))
-    run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(PLAN)))
     pid = launch(run)
     try:
         wait(lambda: last_step(run) >= 300, "the first steps")

@@ -53,8 +53,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def _free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What else this machine does is not measured, neither by Train nor by a run: the processor is free."""
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.probe_slowdown", lambda: 1.0)
+    """What else this machine does is not measured by a run: the processor is free."""
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: None)
 
 

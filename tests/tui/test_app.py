@@ -308,6 +308,17 @@ async def test_the_question_before_quitting_goes_when_no_run_trains_any_more(pla
             assert app.app.farewell == ""
 
 
+async def test_enter_stays_when_a_session_is_not_saved(places: Path) -> None:
+    async with driven(places) as app:
+        await app.in_mode("corpus")
+        app.app.not_saved = "The session cannot be saved: No space left on device."
+        await app.press("q")
+        await app.shows("Quit although a session is not saved?", "No space left on device.")
+        await app.press("enter")
+        await app.lacks("Quit although a session is not saved?")
+        assert not app.app.exiting
+
+
 async def test_quitting_before_the_first_checkpoint_says_that_it_is_on_its_way(places: Path) -> None:
     with record(places, "running") as recorded:
         recorded.run.state_path.unlink(missing_ok=True)

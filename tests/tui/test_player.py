@@ -1224,7 +1224,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     listener.player.load(PlayRequest(str(model), prime="The", speed=FULL))
     listener.until(lambda p: listener.prime == "The" and p.distribution is not None and not p.not_saved)
     played.set()
-    listener.until(lambda p: bool(p.not_saved))
+    listener.until(lambda p: "It is tried again" in p.not_saved)
     listener.player.do(operations.INSERT, "second")
     second = listener.until(lambda p: p.length == 6 and p.file is not None)
     close(listener.player)
@@ -1232,6 +1232,7 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     assert load_session(second.file, load_model(model)).read() == "second"
     (sentence,) = listener.player.rescue()
     assert sentence.startswith(f"The session cannot be saved to {home(run.sessions_dir)}")
+    assert "tried again" not in sentence
     (kept,) = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
     assert home(kept) in sentence
     assert load_session(kept, load_model(run.model_path)).read() == "first"

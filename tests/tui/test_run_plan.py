@@ -12,9 +12,10 @@ from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import Run
 from charlstm.runs.start_models import StartModel, expected_losses
 from charlstm.runs.status import RunStatus
+from charlstm.training.ending import risk_words
+from charlstm.training.plan import fit_batch
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from charlstm.training.verdict import risk_words
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
@@ -80,6 +81,17 @@ def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
     costs = {} if passes is None else {"epochs": passes}
     lines = plan_lines(settings, RunChoices(), settings, None, TextFacts(1_000_000, 90, {}), costs)
     assert {line.label: line.text for line, _ in lines}.get("reads") == words
+
+
+def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:
+    def batches(chars: int) -> str:
+        lines = plan_lines(preset("quick"), RunChoices(), preset("quick"), None, TextFacts(chars, 90, {}), {})
+        return next(line.text for line, _ in lines if line.label == "batches")
+
+    assert batches(1_000_000) == f"{preset('quick').batch_size} rows × {preset('quick').seq_length} characters"
+    rows, length = fit_batch(preset("quick"), 2_580)
+    assert rows < preset("quick").batch_size
+    assert batches(2_868) == f"{rows} rows × {length} characters"
 
 
 def test_every_change_is_marked_in_the_plan_once() -> None:
@@ -187,6 +199,9 @@ def test_both_ways_to_start_say_about_which_loss_they_end_with() -> None:
         "n starts from the model in the box: about 1.14."
     )
     assert "in the end" not in start_words(RunChoices(), facts, False, None)
+    other_lines = replace(facts, box=replace(box, reading="It has learnt from texts with their lines"))
+    words = "~1.30 nats on this text now. It has learnt from texts with their lines. n starts from nothing"
+    assert words in start_words(RunChoices(), other_lines, False, None)
 
 
 @pytest.mark.parametrize(

@@ -655,7 +655,9 @@ async def test_r_asks_for_a_lower_rate_before_it_resumes_a_run_that_diverged(
     asked: list[tuple[str, dict[str, object]]] = []
     monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append((run.name, dict(changes))))
     with record(places, "running", name="risky", steps=100) as recorded:
-        recorded.append(Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0))
+        recorded.append(
+            Finished(step=100, reason="diverged", best_val=1.8, best_step=50, train_seconds=5.0, best_whole=True)
+        )
         recorded.beat("failed", "the loss was no longer a number")
     async with driven(places) as app:
         await onto(app, "risky")

@@ -214,7 +214,7 @@ def test_failed_write_is_made_again_and_said_until_it_succeeds(
     disk.full.add(str(place))
     played.type("bc ")
     wait(lambda: played.status.failure, "the failure")
-    assert played.status.failure.endswith(": No space left on device. It is tried again; save it elsewhere to keep it.")
+    assert played.status.failure.endswith(": No space left on device.")
     played.type("d")
     time.sleep(0.05)
     assert played.status.failure

@@ -16,17 +16,16 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
-from charlstm.runs.contention import Contention
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
+from charlstm.runs.verdict import NextStep
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Stepped, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
-from charlstm.training.verdict import NextStep
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
@@ -439,7 +438,7 @@ async def test_no_letter_of_a_sample_is_left_out_where_its_lines_break(tmp_path:
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(2.0))
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 2.0)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
             await shows(pilot, "Other programs are using the processor: training is about 2 times slower.")
@@ -468,16 +467,18 @@ def test_card_of_a_run_from_a_model_praises_only_what_the_run_has_reached(tmp_pa
         series = RunSeries.of([started(symbols=98, steps_per_epoch=500), validated(0, 2.2)])
         series.feed([Sampled(step=0, prime="Anna", text=" of the box"), stepped(steps, 2.3), validated(steps, last)])
         series.feed([Sampled(step=steps, prime="Anna", text=" and the sea")])
-        series.feed([Finished(step=steps, reason="time", best_val=last, best_step=steps, train_seconds=60.0)])
+        series.feed(
+            [Finished(step=steps, reason="time", best_val=last, best_step=steps, train_seconds=60.0, best_whole=True)]
+        )
         return card_of(view, series, run.spec(), False, references)
 
     poor, good = card(2.19, 3), card(1.8, 600)
     assert poor.state == "poor"
-    like = "~2.200 → ~2.190 nats after reading 0.6 % of your text: it still writes like the model it began with"
-    assert poor.words == f"{like}. m trains it for more minutes."
+    losses = "~2.200 → ~2.190 nats on the same slices after reading 0.6 % of your text"
+    assert poor.words == f"{losses}: it still writes like the model it began with. m trains it for more minutes."
     assert not any(fact.startswith("better than") for fact in poor.facts)
     assert good.state == "good"
-    assert "~2.200 → ~1.800 nats after reading your text 1.2 times" in good.facts
+    assert "~2.200 → ~1.800 nats on the same slices after reading your text 1.2 times" in good.facts
     assert "better than compressor (xz)" in good.facts  # the model in the box was better than two letters alone
     assert (good.prime, good.before, good.sample) == ("Anna", " of the box", " and the sea")
 
@@ -571,7 +572,7 @@ async def test_model_that_learnt_little_has_no_green_card(tmp_path: Path) -> Non
     untrained = RunSeries()
     untrained.feed([started(val_chars=100), validated(0, 3.5), *(stepped(step, 4.0) for step in (1, 2, 3))])
     untrained.feed([validated(3, 3.9, best=False)])
-    untrained.feed([Finished(step=3, reason="done", best_val=3.5, best_step=0, train_seconds=1.0)])
+    untrained.feed([Finished(step=3, reason="done", best_val=3.5, best_step=0, train_seconds=1.0, best_whole=True)])
     card = card_of(view, untrained, run.spec(), False, (("order 0", 3.3),))
     assert card.state == "poor"
     assert card.words.startswith("Its model, still the one from before training, is no better than the letter freq")
@@ -648,6 +649,15 @@ async def test_comma_and_full_stop_walk_through_the_runs(tmp_path: Path) -> None
             await pilot.press(key)
             await until(pilot, lambda name=name: app.run_path is not None and app.run_path.name == name)
             await shows(pilot, f"Finished · {name}")
+
+
+async def test_previous_run_is_offered_only_where_there_is_one(tmp_path: Path) -> None:
+    with record(tmp_path, "finished") as first, record(tmp_path, "finished") as second:
+        async with app_on(tmp_path, second.run.name) as (_, pilot):
+            await shows(pilot, f"Finished · {second.run.name}", "previous run")
+            await pilot.press("comma")
+            text = await shows(pilot, f"Finished · {first.run.name}")
+            assert "previous run" not in text
 
 
 async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:
@@ -899,7 +909,7 @@ async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeyp
             Stepped(
                 step=405, epoch=2.0, train_loss=nan, lr=1e-3, grad_norm=nan, chars_per_second=1.0, train_seconds=21.0
             ),
-            Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0),
+            Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True),
         )
         recorded.beat("failed", "the loss was no longer a number")
     async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -1022,7 +1032,9 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
             offered = float(app.screen.query_one(Input).value)
             assert offered == pytest.approx(series.last_step.lr / 10, rel=0.05)
             await pilot.press("escape")
-            recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+            recorded.append(
+                Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
+            )
             recorded.beat("finished")
             await shows(pilot, "n new run with a lower rate")
             assert "more minutes   Esc" not in screen_text(app)
@@ -1040,7 +1052,9 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
             await shows(pilot, "Diverging: ")
             await until(pilot, lambda: app.screen.watching.attached.spec is not None)  # type: ignore[attr-defined]
             with_settings(recorded.run, lr=0.002)
-            recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+            recorded.append(
+                Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
+            )
             recorded.beat("finished")
             await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
             await pilot.press("n")
@@ -1073,7 +1087,9 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
     text.write_text("The sea was calm, and the light was on the stairs.\n" * 300)
     with record(tmp_path, "running", steps=400) as recorded:
         recorded.append(*(stepped(step, 9.0) for step in range(401, 450)))
-        recorded.append(Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0))
+        recorded.append(
+            Finished(step=449, reason="done", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True)
+        )
         recorded.beat("finished")
     async with app_on(tmp_path, recorded.run.name) as (app, pilot):
         await shows(pilot, "n new run with a lower rate")

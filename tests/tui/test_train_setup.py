@@ -36,8 +36,8 @@ from recorded_run import record
 SENTENCES = "The sea was calm, and the light was on the stairs. He had left it there, she said. [/red]\n" * 300
 
 
-FREE = ("--slowdown", "1.00")
-"""What the presets are estimated for in these tests: a free processor."""
+NICE = ("--set", "niceness=10")
+"""Of the runs that the app starts."""
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +47,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
 
     async def run_command(*argv: str) -> Any:
         asked.append(argv)
-        slowdown = float(argv[argv.index("--slowdown") + 1])
         figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "kernel": "nn"}
         return [
-            {"name": name, **figures, "slowdown": slowdown, "settings": preset(name, 2000, 30).to_dict()}
-            for name in PRESETS
+            {"name": name, **figures, "slowdown": 1.0, "settings": preset(name, 2000, 30).to_dict()} for name in PRESETS
         ]
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", run_command)
@@ -110,7 +108,7 @@ async def test_presets_show_what_they_cost(tmp_path: Path, text: Path, answers: 
     async with setup_for(tmp_path, text, (200, 60), clean=True) as (_app, pilot):
         await shows(pilot, "[red]sea.txt", f"{len(SENTENCES):,} characters", *PRESETS, "1:00", "345 MB", "23,456")
         await shows(pilot, "compressor", "WHAT IT WILL DO", "held out")
-        assert answers == [("presets", str(text), "--clean", *FREE)]
+        assert answers == [("presets", str(text), "--clean", *NICE)]
 
 
 async def test_a_text_too_short_to_count_says_so(tmp_path: Path) -> None:
@@ -176,7 +174,7 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
         await shows(pilot, "quick *", "* network", "3 layers of")
         assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
         await until(
-            pilot, lambda: answers[-1] == ("presets", str(text), "--set", "num_layers=3", *FREE, "--from", "none")
+            pilot, lambda: answers[-1] == ("presets", str(text), *NICE, "--set", "num_layers=3", "--from", "none")
         )
         await shows(pilot, "quick *", "23,456")
 
@@ -542,7 +540,7 @@ async def test_separate_validation_text_is_shown_and_kept(
     monkeypatch.setattr(setup_pane, "start_run", start)
     async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
-        assert answers == [("presets", str(text), "--val-file", str(other), *FREE)]
+        assert answers == [("presets", str(text), "--val-file", str(other), *NICE)]
         await pilot.press("a")
         await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
         pilot.app.screen.query_one("#setting-val_fraction Input").focus()
@@ -596,8 +594,11 @@ async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
         rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        await pilot.press("slash", *"val_")
+        await pilot.press("slash", *"val_x")
+        await shows(pilot, "No setting has “val_x” in its name")
+        await pilot.press("backspace")
         await until(pilot, lambda: rows["val_fraction"].display and not rows["hidden_size"].display)
+        await until(pilot, lambda: "hidden_size" not in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.focused is rows["val_fraction"].query_one(Input))
         await pilot.press("escape")
@@ -732,41 +733,25 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
 
 
 async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offered(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowdown = [2.1]
-    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
-    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
+
+    async def answer(*argv: str) -> Any:
+        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 11_170.0, "slowdown": slowdown[0]}
+        return [{"name": name, **figures} for name in PRESETS]
+
+    monkeypatch.setattr(setup_pane, "run_command", answer)
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        shown = await shows(pilot, "Other programs are using the processor", "3 plays a ready model")
+        shown = await shows(pilot, "Other programs are using the processor", "3 plays a ready model", "~11,170")
         assert "about 2 times slower. m gives it 2:00; 3 plays" in " ".join(shown.split())
         await pilot.press("m")
         await shows(pilot, "* ends", "after 2:00", "1 change")
         assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
-        assert answers[0][-2:] == ("--slowdown", "2.10")
-        slowdown[0] = 1.1
-        await until(pilot, lambda: "Other programs" not in screen_text(pilot.app))
-        await until(pilot, lambda: answers[-1][-2:] == FREE)  # measured alone, it is exact
-
-
-async def test_costs_follow_how_busy_the_processor_is_without_being_measured_again(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The table was empty, and a core was taken for ten seconds and more, each time that other programs used the
-    processor more or less than before."""
-    slowdown = [2.0]
-    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
-    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
-    async with setup_for(tmp_path, text, (100, 30)) as (_app, pilot):
-        await shows(pilot, "23,456", "345 MB")
-        slowdown[0] = 4.0
-        await until(pilot, lambda: "11,728" in screen_text(pilot.app) and "23,456" not in screen_text(pilot.app))
-        slowdown[0] = 1.5
-        await shows(pilot, "31,275")
-        assert len(answers) == 1
         slowdown[0] = 1.0
-        await shows(pilot, "23,456")
-        assert [answer[-1] for answer in answers] == ["2.00", "1.00"]
+        await pilot.press("1")
+        await pilot.press("2")  # Train is entered again
+        await until(pilot, lambda: "Other programs" not in screen_text(pilot.app))
 
 
 async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:
@@ -778,121 +763,11 @@ async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) 
         assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
 
 
-async def test_costs_are_measured_again_when_another_run_ends(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
-) -> None:
-    """They stayed those of a machine that two runs share."""
-    with record(tmp_path, "running", name="first") as recorded:
-        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-            await shows(pilot, "first is training", "23,456")
-            pane = app.screen.setup  # type: ignore[attr-defined]
-            assert answers == [("presets", str(text), "--slowdown", "2.00")]
-            pane.choose(RunChoices(changes={"seed": 5}))
-            await until(pilot, lambda: pane.costs_with_changes)
-            recorded.end("finished")
-            await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
-            assert answers[2] == ("presets", str(text), *FREE)
-            assert answers[3] == ("presets", str(text), "--set", "seed=5", *FREE)
-            with record(tmp_path, "starting", name="second") as other:
-                await until(pilot, lambda: len(app.runs_state.live) == 1)
-                assert len(answers) == 4  # it measures its own speed now
-                other.start()
-                other.beat("running")
-                await shows(pilot, "second is training", "11,728")
-                assert len(answers) == 4
-
-
-async def test_a_speed_measured_beside_other_programs_is_not_scaled_and_is_measured_again_once(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It was divided by how much slower they were thought to make it: 95,005 characters a second instead of 20,000."""
-    slowdown, crowded, asked = [8.0], [True], []
-
-    async def answer(*argv: str) -> Any:
-        asked.append(argv[-1])
-        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 17_813.0, "kernel": "nn"}
-        figures |= {"slowdown": float(argv[-1]), "crowded": crowded[0], "settings": preset("quick").to_dict()}
-        return [{"name": name, **figures} for name in PRESETS]
-
-    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: slowdown[0])
-    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
-    monkeypatch.setattr(setup_pane, "run_command", answer)
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "17,813", "many times slower")
-        slowdown[0] = 2.0
-        await shows(pilot, "17,813", "about 2 times slower")
-        slowdown[0] = 1.0
-        await until(pilot, lambda: asked == ["8.00", "1.00"])
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        await until(pilot, lambda: not pane.measuring)
-        pane._probe_while_busy()  # as at the next look
-        await pilot.pause()
-        assert (len(asked), pane.measuring) == (2, False)
-
-
 def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
     facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
     assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
     rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
     assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
-
-
-async def test_measuring_goes_on_while_the_processor_is_busy(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each look at the busy processor ended the count of the simple models, and speeds were unknown for ever."""
-    looked, counted, free = [], [], asyncio.Event()
-
-    async def count(*_: Any) -> Any:
-        counted.append(len(looked))
-        await free.wait()
-        return (("order 0", 3.0),)
-
-    async def answer(*argv: str) -> Any:
-        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 17_813.0, "kernel": "nn"}
-        figures |= {"slowdown": float(argv[-1]), "crowded": True, "settings": preset("quick").to_dict()}
-        return [{"name": name, **figures} for name in PRESETS]
-
-    monkeypatch.setattr(setup_pane, "probe_slowdown", lambda: looked.append(8.0) or 8.0)
-    monkeypatch.setattr(setup_pane, "PROBE_AGAIN", 0.05)
-    monkeypatch.setattr(setup_pane, "baseline_losses", count)
-    monkeypatch.setattr(setup_pane, "run_command", answer)
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        await until(pilot, lambda: counted and pane.busy)
-        assert all(each.measuring and each.memory for each in pane.preset_facts())  # memory needs no measuring
-        for _ in range(3):
-            pane._probe_while_busy()
-            await pilot.pause()
-        free.set()
-        await shows(pilot, "~17,813", "~1:00")
-        assert counted == [1]
-
-
-async def test_measuring_goes_on_beside_a_paused_run(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each heartbeat of the paused run began it anew, for ever."""
-    asked, cancelled = [], []
-
-    async def answer(*argv: str) -> Any:
-        asked.append(argv)
-        try:
-            await asyncio.sleep(0.0 if "2.00" in argv else 0.5)
-        except asyncio.CancelledError:
-            cancelled.append(argv)
-            raise
-        figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "kernel": "nn"}
-        figures |= {"slowdown": float(argv[-1]), "settings": preset("quick").to_dict()}
-        return [{"name": name, **figures} for name in PRESETS]
-
-    monkeypatch.setattr(setup_pane, "run_command", answer)
-    with record(tmp_path, "running", name="first") as recorded:
-        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-            await shows(pilot, "first is training", "23,456")
-            recorded.beat("paused")
-            await until(pilot, lambda: len(asked) == 2 and not app.screen.setup.measuring)  # type: ignore[attr-defined]
-            assert not cancelled
 
 
 async def test_a_reset_during_a_measurement_discards_it(
@@ -901,7 +776,7 @@ async def test_a_reset_during_a_measurement_discards_it(
     measure, free = setup_pane.run_command, asyncio.Event()
 
     async def held(*argv: str) -> Any:
-        if "--set" in argv:
+        if "seed=5" in argv:
             await free.wait()
         return await measure(*argv)
 
@@ -933,8 +808,8 @@ async def test_another_start_is_measured_with_the_changed_settings_and_another_p
         await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
         from_nothing = ("--from", "none")
         assert answers[2:] == [
-            ("presets", str(text), *FREE, *from_nothing),
-            ("presets", str(text), "--set", "seed=5", *FREE, *from_nothing),
+            ("presets", str(text), *NICE, *from_nothing),
+            ("presets", str(text), *NICE, "--set", "seed=5", *from_nothing),
         ]
 
 
@@ -1041,7 +916,7 @@ async def test_nothing_is_measured_while_a_run_is_shown(
             assert len(asked) == 1
             await pilot.press("full_stop")
             await shows(pilot, "fresh is training")
-            await until(pilot, lambda: answers == [("presets", str(text), "--slowdown", "2.00")])
+            await until(pilot, lambda: answers == [("presets", str(text), *NICE)])
 
 
 async def test_a_second_run_beside_a_live_one_asks_first(

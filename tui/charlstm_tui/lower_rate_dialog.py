@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from charlstm.runs.folder import Run
-from charlstm.training.verdict import Diverged, lower_rate
+from charlstm.training.ending import RESUME_QUESTION, RESUME_TITLE, lower_rate
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
 
@@ -13,10 +13,10 @@ from charlstm_tui.formatting import learning_rate
 def rate_to_resume(run: Run) -> float | None:
     """The learning rate to propose before ``run`` is resumed; ``None`` for one that did not diverge. Reads its log.
     Raises :class:`~charlstm.errors.RunError`."""
-    from charlstm.runs.judge import judge  # 0.3 s, with numpy: not before the first paint of Runs
-    from charlstm.runs.series import RunSeries
+    from charlstm.runs.series import RunSeries  # 0.3 s, with numpy: not before the first paint of Runs
+    from charlstm.runs.verdict import judge
 
-    if not isinstance(judge(RunSeries.of(run.events()), run.status()), Diverged):
+    if judge(RunSeries.of(run.events()), run.status()).kind != "diverged":
         return None
     return lower_rate(run.spec().settings.lr)  # what an earlier resume changed is in it
 
@@ -38,4 +38,4 @@ class LowerRateDialog(PromptDialog):
     """Returns the learning rate as it is typed, or ``None``. ``rate`` is proposed."""
 
     def __init__(self, rate: float) -> None:
-        super().__init__(Diverged.question_title, Diverged.question, learning_rate(rate), check=check_rate)
+        super().__init__(RESUME_TITLE, RESUME_QUESTION, learning_rate(rate), check=check_rate)

@@ -21,10 +21,11 @@ from charlstm.cli.options import (
     refuse_unused,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, paragraph, print_result, terminal_width
+from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
+from charlstm.line import StatusLine, terminal_width
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def cells(
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         sample = sample_cells(
             loaded, content, features, max_chars=given.max_chars or READ_CHARS, progress=bar.stage("reading the text")
         )
@@ -149,7 +150,7 @@ def cells(
     if models:
         best = find_model(given.model, given.runs_dir)
         earlier = [each for each in models if each[1] != best]
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
 
             def report(step: int, done: int, total: int) -> None:
                 bar.stage(f"step {step:,}")(done, total)
@@ -161,26 +162,7 @@ def cells(
         scores[named_at] = [each.score for each in found]
         _print_scores(found, dict(sorted(scores.items())), named_at, source, as_json)
         return
-    rows: list[NamedCellRow] = [
-        {
-            "feature": each.feature,
-            "cell": list(each.cell),
-            "kind": each.kind,
-            "score": each.score,
-            "margin": each.margin,
-            "spans": each.spans,
-            "chance": each.chance,
-            "verdict": each.verdict,
-            "low": each.low,
-            "high": each.high,
-            "where_true": each.where_true,
-            "where_false": each.where_false,
-            "chars": each.chars,
-            "places": each.places,
-            "step": each.step,
-        }
-        for each in found
-    ]
+    rows = [result_of(NamedCellRow, each) for each in found]
     print_result(as_json, rows, "\n".join(_cell_lines(found, source, given.model)))
 
 
@@ -255,16 +237,8 @@ def _sample_words(named: NamedCell, source: str) -> str:
 def _print_scores(
     found: list[NamedCell], scores: dict[int, list[float]], named_at: int, source: str, as_json: bool
 ) -> None:
-    rows: list[CellScoreRow] = [
-        {
-            "feature": each.feature,
-            "cell": list(each.cell),
-            "kind": each.kind,
-            "step": step,
-            "score": at_step[n],
-            "chance": each.chance,
-            "named_at": named_at,
-        }
+    rows = [
+        result_of(CellScoreRow, each, step=step, score=at_step[n], named_at=named_at)
         for n, each in enumerate(found)
         for step, at_step in scores.items()
     ]
@@ -338,7 +312,7 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     from charlstm.insight.activations import activations
     from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
     states = found.cells[:, cell[0] - 1, cell[1] - 1]
     rows: list[CellStateRow] = [

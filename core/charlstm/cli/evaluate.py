@@ -42,16 +42,10 @@ from charlstm.cli.options import (
     text_argument,
     usage_errors,
 )
-from charlstm.cli.output import (
-    ProgressBar,
-    print_note,
-    print_result,
-    report_unknown_characters,
-    terminal_width,
-    truncate,
-)
+from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.line import StatusLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
@@ -74,9 +68,6 @@ _PARTS = {
     "all": "all",
 }
 """The parts of a run's own text, as messages name them."""
-
-_OLD_PARTS = {"training": "train"}
-"""Names of parts in version 0.1."""
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -116,8 +107,7 @@ def _dynamic_options(command: _F) -> _F:
 @optional_text_argument
 @click.option(
     "--part",
-    type=click.Choice([*_PARTS, *_OLD_PARTS]),
-    metavar="[" + "|".join(_PARTS) + "]",
+    type=click.Choice(list(_PARTS)),
     help="Which part: of TEXT, or without TEXT of the run's own text.  [default: all of TEXT; validation]",
 )
 @_dynamic_options
@@ -139,18 +129,16 @@ def eval_(
 
     With --json: {"loss", "bits_per_char", "perplexity", "chars", "unknown", "read_share", "read_by"}, and with
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
-    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it. `nats` is
-    the old name of `loss` and will be dropped in the next version.
+    1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
     from charlstm.text.batches import known_spans
 
     loaded = given.open_model()
-    part = _OLD_PARTS.get(part or "", part)
     spans, part_name = None, ""
     if given.text:
         corpus = given.open_text(loaded)
         if part is not None:
-            spans = _spans_of(part, corpus, _settings_of(loaded), visible(corpus.name, keep=""))
+            spans = _spans_of(part, corpus, Settings.of_model(loaded.info), visible(corpus.name, keep=""))
     else:
         corpus, spans = _own_text(given.model, given.runs_dir, part or "validation")
         if given.encoding is not None or given.max_chars is not None:
@@ -160,7 +148,7 @@ def eval_(
     if part is not None or not given.text:
         part_name = f" of {_name_of_part(corpus, part or 'validation')} of {visible(corpus.name, keep='')}"
     ids, unknown = corpus.encoded_for(loaded.vocabulary)
-    share, by = _what_was_read(given, loaded, corpus, spans, part or "validation")
+    share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     if not given.text and spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
     read, unknown = known_spans(corpus, loaded.vocabulary, spans or [(0, corpus.chars)])
@@ -172,19 +160,10 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
-    result: EvalResult = {
-        "loss": figures.nats,
-        "nats": figures.nats,
-        "bits_per_char": figures.bits,
-        "perplexity": figures.perplexity,
-        "chars": figures.chars,
-        "unknown": unknown,
-        "read_share": share,
-        "read_by": by,
-    }
+    result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
     shown = f"{_figures(result)}  over {plural(figures.chars, 'character')}{part_name}"
     if learnt is not None:
         result["dynamic"] = learnt
@@ -225,8 +204,7 @@ def score(
 
     With --json: the figures of `eval`, the scored `text`, and for each of its characters `losses` (nats), `ranks` (1 is
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
-    its figures are null. With --dynamic also "strength". `nats` and `bits` are old names of `loss` and `losses`, and
-    will be dropped in the next version.
+    its figures are null. With --dynamic also "strength".
     """
     from charlstm.generation.dynamic import score_dynamic
     from charlstm.generation.scoring import score as score_text
@@ -235,8 +213,8 @@ def score(
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = given.open_model()
     corpus = given.open_text(loaded)
-    _what_was_read(given, loaded, corpus)
-    with ProgressBar() as bar:
+    _what_was_read(loaded, corpus)
+    with StatusLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
@@ -333,13 +311,8 @@ def novelty(
         )
     stretches = _copied_stretches(searched_text, corpus, report.matches)
     if as_json:
-        result: NoveltyResult = {
-            "chars": report.chars,
-            "copied": report.copied,
-            "share": report.share,
-            "corpus": name if corpus is None else corpus.name,
-            "stretches": stretches,
-        }
+        source = name if corpus is None else corpus.name
+        result = result_of(NoveltyResult, report, corpus=source, stretches=stretches)
         print_result(True, result)
         return
     if not stretches and corpus is None:
@@ -367,25 +340,15 @@ def novelty(
 
 
 def _what_was_read(
-    given: ModelAndText,
     model: Model,
     corpus: Corpus,
     spans: Sequence[tuple[int, int]] | None = None,
     part: str = "validation",
 ) -> tuple[float | None, str | None]:
     """How much of a text, or of the ``spans`` of its ``part``, the model has read, and which model did: see
-    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note.
+    :func:`~charlstm.runs.start_models.share_read`. Much of what was held out is worth a note."""
+    from charlstm.runs.start_models import share_read
 
-    A model of version 0.3 has no passages: its training text is searched for, if it is here.
-    """
-    from charlstm.runs.start_models import share_read, with_passages
-    from charlstm.text.passages import joined, passages_in
-
-    if model.passages is None:
-        with contextlib.suppress(CharLSTMError):  # the model does not know its text, or the text is gone
-            own, train = _own_text(given.model, given.runs_dir, "train")
-            known = joined([with_passages(model).passages, passages_in(own, train or [(0, own.chars)])])
-            model = dataclasses.replace(model, passages=known)
     share, by = share_read(model, corpus, spans or [(0, corpus.chars)])
     if is_much(share) and (spans is None or part in ("validation", "test")):
         name = visible(corpus.name, keep="") if spans is None else _name_of_part(corpus, part)
@@ -421,31 +384,20 @@ def _own_text(name: str, runs_dir: Path | None, part: str) -> tuple[Corpus, tupl
     return corpus, _spans_of(part, corpus, settings, name)
 
 
-def _settings_of(model: Model) -> Settings:
-    """Those that a model was trained with, or the defaults if it does not say."""
-    settings = model.info.get("settings")
-    return Settings.from_dict(settings) if isinstance(settings, dict) else Settings()
-
-
 def _spans_of(part: str, corpus: Corpus, settings: Settings, name: str) -> tuple[tuple[int, int], ...] | None:
     """The spans of a part of ``corpus``, which ``settings`` divide; None: all. Raises as :func:`_own_text`."""
-    from charlstm.text.batches import TrainingText
+    from charlstm.text.batches import part_spans
 
-    if part == "all":
-        both = (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
-        return None if corpus.validation is None else both
-    parts = TrainingText.of(corpus, corpus.vocabulary, settings.val_fraction, settings.split, settings.test_fraction)
-    if part == "train":
-        return parts.train
-    if part == "test":
-        if not parts.test:
-            reason = "the text was too short" if settings.test_fraction else "test_fraction was 0"
-            raise RunError(f"{name} has no test part, because {reason}: use --part validation")
-        return parts.test
-    if not parts.held_out:
-        reason = "the text was too short" if settings.val_fraction else "val_fraction was 0"
-        raise RunError(f"{name} has no held-out part, because {reason}: use --part train")
-    return parts.held_out
+    if part == "all" and corpus.validation is None:
+        return None
+    spans = part_spans(corpus, part, settings.val_fraction, settings.split, settings.test_fraction)
+    if not spans:
+        words, fraction, other = ("test", "test_fraction", "validation")
+        if part == "validation":
+            words, fraction, other = ("held-out", "val_fraction", "train")
+        reason = "the text was too short" if getattr(settings, fraction) else f"{fraction} was 0"
+        raise RunError(f"{name} has no {words} part, because {reason}: use --part {other}")
+    return spans
 
 
 def _built_in_text(name: str, model: Model) -> tuple[Corpus, Settings]:
@@ -480,7 +432,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: ProgressBar
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: StatusLine
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 
@@ -505,39 +457,16 @@ def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
-    losses = scores.nats[1:].tolist()
-    return {
-        "loss": scores.mean_nats,
-        "nats": scores.mean_nats,
-        "bits_per_char": scores.bits_per_char,
-        "perplexity": scores.perplexity,
-        "chars": scores.chars,
-        "unknown": scores.unknown,
-        "text": scores.text,
-        "losses": [None, *(round(loss, 4) for loss in losses)],
-        "bits": [None, *(round(loss * BITS_PER_NAT, 4) for loss in losses)],
-        "ranks": [None, *scores.ranks[1:].tolist()],
-        "entropy": [None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
-        "places": _scored_places(scores, top),
-        "lines": _scored_lines(scores, file_lines),
-        "sentences": _scored_sentences(scores, file_lines),
-    }
-
-
-def _scored_places(scores: Scores, top: int) -> list[ScoredPlace]:
-    """The ``top`` most surprising characters."""
-    return [
-        {
-            "position": place.position,
-            "char": place.char,
-            "loss": place.bits / BITS_PER_NAT,
-            "bits": place.bits,
-            "rank": place.rank,
-            "before": place.before,
-            "after": place.after,
-        }
-        for place in scores.places(top)
-    ]
+    return result_of(
+        ScoreResult,
+        scores,
+        losses=[None, *(round(loss, 4) for loss in scores.nats[1:].tolist())],
+        ranks=[None, *scores.ranks[1:].tolist()],
+        entropy=[None, *(round(entropy, 4) for entropy in scores.entropy[1:].tolist())],
+        places=[result_of(ScoredPlace, each, loss=each.bits / BITS_PER_NAT) for each in scores.places(top)],
+        lines=_scored_lines(scores, file_lines),
+        sentences=_scored_sentences(scores, file_lines),
+    )
 
 
 def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
@@ -563,15 +492,14 @@ def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[Sco
 def _scored_sentences(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredSentence]:
     """Each sentence with the mean loss of its characters."""
     return [
-        {
-            "line": int(file_lines[sentence.start]),
-            "start": sentence.start,
-            "stop": sentence.stop,
-            "loss": sentence.bits_per_char / BITS_PER_NAT,
-            "bits_per_char": sentence.bits_per_char,
-            "text": scores.text[sentence.start : sentence.stop],
-        }
-        for sentence in scores.sentences()
+        result_of(
+            ScoredSentence,
+            each,
+            line=int(file_lines[each.start]),
+            loss=each.bits_per_char / BITS_PER_NAT,
+            text=scores.text[each.start : each.stop],
+        )
+        for each in scores.sentences()
     ]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from charlstm.cli.json_schemas import GeneratedStep
 from charlstm.cli.options import (
     MODEL_HELP,
     MOST_CHARS,
@@ -26,22 +27,16 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import (
-    ProgressBar,
-    as_known,
-    check_output_file,
-    check_stdout,
-    print_result,
-    write_page,
-)
+from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, result_of, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.line import StatusLine
 from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
-    from charlstm.cli.json_schemas import GeneratedStep, GenerateResult
+    from charlstm.cli.json_schemas import GenerateResult
     from charlstm.generation.tree import Alternative, Step
     from charlstm.model.file import Model
 
@@ -177,20 +172,20 @@ def generate(
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = []
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             progress = bar.stage("generating")
             for step in steps:
                 generated.append(step)
                 progress(len(generated), length)
         result = {"text": "".join(step.char for step in generated)}
         if show_probs:
-            result["steps"] = [_step_result(step) for step in generated]
+            result["steps"] = [result_of(GeneratedStep, step) for step in generated]
         print_result(True, result)
     elif show_probs:
         for step in steps:
@@ -248,7 +243,7 @@ def _generate_samples(
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
             model,
@@ -279,7 +274,7 @@ def _generate_at_checkpoints(
     if out is not None:
         check_output_file(out, ".html")
     prime = as_known(load_model(models[0][1]), prime)
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:
@@ -308,16 +303,3 @@ def _sampled_words(each: Alternative) -> str:
         return " cut"
     sampled = f"{each.sampled:.0%}"
     return "" if sampled == f"{each.probability:.0%}" else f" ({sampled})"
-
-
-def _step_result(step: Step) -> GeneratedStep:
-    return {
-        "char": step.char,
-        "probability": step.probability,
-        "rank": step.rank,
-        "entropy": step.entropy,
-        "alternatives": [
-            {"char": each.char, "probability": each.probability, "sampled": each.sampled, "kept": each.kept}
-            for each in step.alternatives
-        ],
-    }

@@ -3,8 +3,7 @@
 Every type here is the schema of one object; the commands build their results as these types, so that mypy checks them.
 :data:`SCHEMAS` maps each command to what it prints. This module imports nothing but the standard library, so that
 documentation and tests can read it: ``typing.get_type_hints(schema, include_extras=True)`` gives the fields of a type,
-the string below a field is its description, and a field with :class:`Deprecated` in its annotation is kept for one
-version only. Fields with ``NotRequired`` may be missing.
+the string below a field is its description. Fields with ``NotRequired`` may be missing.
 
 ``train``, ``resume`` and ``watch`` print events instead, one JSON object a line: ``charlstm.training.events``. Where a
 command fails, :class:`ErrorResult` is printed to stderr instead of a result.
@@ -14,16 +13,7 @@ One name means the same everywhere: ``loss`` is the mean loss in nats per charac
 predicted.
 """
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NotRequired, TypedDict
-
-
-@dataclass(frozen=True, slots=True)
-class Deprecated:
-    """Marks a field that the next version will drop; ``use`` names the field to read instead."""
-
-    use: str
-
+from typing import Any, Literal, NotRequired, TypedDict
 
 # -- errors ------------------------------------------------------------------------------------------------------
 
@@ -105,7 +95,6 @@ class StatsResult(TypedDict):
     baselines: dict[str, Baseline] | None
     """``order 0``, ``order 1``, ``order 2`` (n-gram models) and ``xz``, fitted on the training part; ``null`` when the
     text is too short."""
-    bits: Annotated[dict[str, float] | None, Deprecated("baselines")]
     too_little: str | None
     """Why there are no baselines; ``null`` with baselines."""
     sampled: bool
@@ -210,7 +199,6 @@ class RunRow(TypedDict):
     """The lowest validation loss, in nats per character; ``null`` before the first validation."""
     best_loss: float | None
     """The same; ``null`` before the first validation."""
-    best_val: Annotated[float | None, Deprecated("best_loss")]
     best_kind: Literal["whole", "estimate"] | None
     """``whole``: over the whole held-out part; ``estimate``: from slices of it, as while a run trains; ``null`` before
     the first validation."""
@@ -239,8 +227,6 @@ class RunRow(TypedDict):
     slowdown: float | None
     """How many times as long training takes now because other programs use the processor; ``null`` if not known, or
     if the run does not train."""
-    others_first: bool
-    """Whether these programs go first, since the niceness of the run is above theirs."""
     path: str
     tags: list[str]
     """What the user tagged the run with."""
@@ -435,7 +421,6 @@ class LossFigures(TypedDict):
     """How well a model predicts a text."""
 
     loss: float
-    nats: Annotated[float, Deprecated("loss")]
     bits_per_char: float
     perplexity: float
     chars: int
@@ -472,7 +457,6 @@ class ScoredPlace(TypedDict):
     """Index of the character in ``text``."""
     char: str
     loss: float
-    bits: Annotated[float, Deprecated("loss")]
     rank: int
     before: str
     after: str
@@ -513,7 +497,6 @@ class ScoreResult(LossFigures):
     """What was scored; the lists below have one entry for each of its characters."""
     losses: list[float | None]
     """``null`` for the first character."""
-    bits: Annotated[list[float | None], Deprecated("losses")]
     ranks: list[int | None]
     """1 for the most likely character; ``null`` for the first character."""
     entropy: list[float | None]

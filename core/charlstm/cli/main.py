@@ -159,10 +159,6 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     own_process()
     replace_closed()
-    if "_CHARLSTM_COMPLETE" in os.environ:
-        from charlstm.cli.completion import register
-
-        register()
     code = run(argv)
     discard_unwritten()
     sys.exit(code)

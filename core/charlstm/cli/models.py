@@ -22,7 +22,7 @@ from charlstm.cli.options import (
     runs_dir_option,
     snapshot_option_to,
 )
-from charlstm.cli.output import check_stdout, print_note, print_result, write_stdout
+from charlstm.cli.output import check_stdout, print_note, print_result, result_of, write_stdout
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
@@ -58,20 +58,18 @@ def info(model: str, snapshot: int | None, as_json: bool, runs_dir: Path | None)
         loss = float(loss) if isinstance(loss, (int, float)) and math.isfinite(loss) else None
     except OverflowError:  # a whole number of more than 308 digits
         loss = None
-    result: InfoResult = {
-        "path": str(path),
-        "hidden_size": config.hidden_size,
-        "num_layers": config.num_layers,
-        "vocab_size": config.vocab_size,
-        "parameters": config.parameters,
-        "loss": loss,
-        "loss_kind": None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
-        "read_share": loaded.info.get("read_share"),
-        "read_by": loaded.info.get("read_by"),
-        "vocabulary": list(loaded.vocabulary.symbols),
-        "text_options": loaded.text_options.to_dict(),
-        "info": loaded.info,
-    }
+    result = result_of(
+        InfoResult,
+        config,
+        path=str(path),
+        loss=loss,
+        loss_kind=None if loss is None else "estimate" if loaded.info.get("val_whole") is False else "whole",
+        read_share=loaded.info.get("read_share"),
+        read_by=loaded.info.get("read_by"),
+        vocabulary=list(loaded.vocabulary.symbols),
+        text_options=loaded.text_options.to_dict(),
+        info=loaded.info,
+    )
     if as_json:
         print_result(True, result)
         return
@@ -134,13 +132,7 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
     if out == STDOUT:
         return
     config = model.config
-    result: ImportResult = {
-        "out": str(Path(out).absolute()),
-        "hidden_size": config.hidden_size,
-        "num_layers": config.num_layers,
-        "vocab_size": config.vocab_size,
-        "parameters": config.parameters,
-    }
+    result = result_of(ImportResult, config, out=str(Path(out).absolute()))
     print_result(as_json, result, out)
     if not as_json:
         print_note(

@@ -25,8 +25,9 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import ProgressBar, as_known, paragraph, print_result, terminal_width, truncate
+from charlstm.cli.output import as_known, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
+from charlstm.line import StatusLine, terminal_width, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,16 +105,14 @@ def multiverse(
     missed = 0.0
     for prime in primes or ("",):
         prime = as_known(loaded, prime)
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             progress = bar.stage("computing")
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))
             else:
                 root = compute(loaded, prime, depth=depth, cutoff=cutoff, stepper=stepper, progress=progress)
         if words is not None:
-            results.append(
-                [{"word": each.word, "probability": each.probability, "missed": each.missed} for each in found]
-            )
+            results.append([result_of(NextWordRow, each) for each in found])
             missed = max([missed, *(each.missed for each in found)])
             columns.append(
                 [f"{each.probability:7.2%}  {visible(each.word, keep='') or '(the word ends)'}" for each in found]

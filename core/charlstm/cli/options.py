@@ -5,27 +5,29 @@ from __future__ import annotations
 import contextlib
 import functools
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from charlstm.cli.output import ProgressBar, print_note
+from charlstm.cli.output import print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
+from charlstm.line import StatusLine
 from charlstm.runs.models import MOST_MODELS
+from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text.encoding import check_encoding
-from charlstm.text.reading import Lines, TextOptions
+from charlstm.text.reading import TextOptions
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
     from charlstm.runs.folder import Run
     from charlstm.runs.own_text import OwnText
-    from charlstm.setting_fields import SettingField
     from charlstm.text.corpus import Corpus
 
 
@@ -59,14 +61,15 @@ def number_option(
 def setting_option(each: SettingField) -> Callable[[F], F]:
     """The option of a setting as it is declared. Its class checks the value, and knows what the default is."""
     names = (each.option_name, each.name)
-    default = {} if each.default is None else {"default": each.default}
+    default: dict[str, Any] = {} if each.default is None else {"default": each.default}
+    shown = {**default, "show_default": bool(each.default)}
     if each.kind is bool:
         both = f"{each.option_name}/--no-{each.option_name.removeprefix('--')}"
-        return click.option(both, each.name, help=each.help, **default)
+        return click.option(both, each.name, help=each.help, **shown)
     if each.words:
-        return click.option(*names, type=click.Choice(each.words), help=each.help, **default)
+        return click.option(*names, type=click.Choice(each.words), help=each.help, **shown)
     if each.kind is str:
-        return click.option(*names, metavar=each.metavar or "TEXT", help=each.help, **default)
+        return click.option(*names, metavar=each.metavar or "TEXT", help=each.help, **shown)
     if each.kind is int:
         return integer_option(*names, help=each.help, **default)
     return number_option(*names, metavar=each.metavar or "X", help=each.help, **default)
@@ -97,8 +100,9 @@ def complete_run(context: click.Context, parameter: click.Parameter, start: str)
 
     runs = list_runs(context.params.get("runs_dir"))
     start = composed(start)
-    # shells read one name per line, so a name with a newline cannot be completed
-    return [CompletionItem(run.name) for run in runs if run.name.isprintable() and composed(run.name).startswith(start)]
+    # bash does not quote what it completes: a name that another program made may be a command
+    names = [run.name for run in runs if re.fullmatch(r"[\w.,+@:-]+", run.name)]
+    return [CompletionItem(name) for name in names if composed(name).startswith(start)]
 
 
 def complete_model(context: click.Context, parameter: click.Parameter, start: str) -> list[CompletionItem]:
@@ -134,6 +138,9 @@ optional_text_argument = click.argument("text", nargs=-1, shell_complete=complet
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to stdout; errors as JSON to stderr.")
 
 
+_TEXT = setting_fields(TextOptions)
+
+
 def _checked_encoding(context: click.Context, parameter: click.Parameter, name: str | None) -> str | None:
     with usage_errors():
         return None if name is None else check_encoding(name)
@@ -143,9 +150,9 @@ encoding_option = click.option(
     "--encoding",
     metavar="NAME",
     callback=_checked_encoding,
-    help="Read the text in this encoding instead of detecting it.",
+    help=_TEXT["encoding"].help,
 )
-max_chars_option = integer_option("--max-chars", minimum=1, help="Read at most N characters.")
+max_chars_option = integer_option("--max-chars", minimum=1, help=_TEXT["max_chars"].help)
 settings_option = click.option(
     "--set",
     "assignments",
@@ -286,92 +293,37 @@ def model_and_text_options(command: F) -> F:
     return cast(F, result)
 
 
-class _AsIs(TypedDict):
-    lines: Lines
-    strip_boilerplate: bool
-
-
-AS_IS = _AsIs(lines="keep", strip_boilerplate=False)
+AS_IS: dict[str, Any] = {"lines": "keep", "strip_boilerplate": False}
 """The text options that --as-is sets."""
 
 
 def text_options(command: F) -> F:
     """Add options for reading a text; the command receives them as one argument, ``options: TextOptions``."""
 
-    def gather(
-        *args: Any,
-        encoding: str | None,
-        pattern: str,
-        strip_boilerplate: bool,
-        clean: bool,
-        normalize: bool,
-        fold_rare: int,
-        max_chars: int | None,
-        lines: Lines,
-        as_is: bool,
-        **rest: Any,
-    ) -> Any:
+    @functools.wraps(command)
+    def gather(*args: Any, as_is: bool, **values: Any) -> Any:
+        given = {name: values.pop(name) for name in _TEXT}
         if as_is:
-            refuse_unused("--as-is", "lines", "strip_boilerplate")
-            lines, strip_boilerplate = AS_IS["lines"], AS_IS["strip_boilerplate"]
+            refuse_unused("--as-is", *AS_IS)
+            given |= AS_IS
         with usage_errors():
-            options = TextOptions(
-                encoding=encoding,
-                pattern=pattern,
-                strip_boilerplate=strip_boilerplate,
-                clean=clean,
-                normalize=normalize,
-                fold_rare=fold_rare,
-                max_chars=max_chars,
-                lines=lines,
-            )
-        return command(*args, options=options, **rest)
+            options = TextOptions(**given)
+        return command(*args, options=options, **values)
 
-    gather.__doc__ = command.__doc__
-    gather.__name__ = command.__name__
-    # keep the parameters that decorators below this one have attached
-    gather.__click_params__ = getattr(command, "__click_params__", [])  # type: ignore[attr-defined]
-    for option in reversed(
-        (
-            encoding_option,
-            click.option(
-                "--pattern", metavar="GLOB", default="*.txt", show_default=True, help="Which files of a folder to read."
-            ),
-            click.option(
-                "--lines",
-                type=click.Choice(get_args(Lines)),
-                default="keep",
-                show_default=True,
-                help="Join the lines of wrapped prose into paragraphs (auto), or keep them.",
-            ),
-            click.option(
-                "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
-            ),
-            click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate."),
-            click.option(
-                "--clean/--no-clean", help="Remove soft hyphens, replace unusual spaces by spaces, and the like."
-            ),
-            click.option("--normalize/--no-normalize", default=True, help="Compose accents (NFC).  [default: yes]"),
-            integer_option(
-                "--fold-rare",
-                minimum=0,
-                default=0,
-                help="Read characters that occur less than N times as one symbol.",
-            ),
-            max_chars_option,
-        )
-    ):
-        gather = option(gather)
-    return gather  # type: ignore[return-value]
+    result: Any = gather
+    as_is = click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate.")
+    for option in (as_is, *map(setting_option, reversed(_TEXT.values()))):
+        result = option(result)
+    return cast(F, result)
 
 
 def text_options_over(base: TextOptions) -> TextOptions:
     """``base`` with the text options that the current command was given."""
     context = click.get_current_context()
     given = {
-        spec.name: context.params[spec.name]
-        for spec in fields(TextOptions)
-        if context.get_parameter_source(spec.name) is ParameterSource.COMMANDLINE
+        name: context.params[name]
+        for name in _TEXT
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
     }
     return replace(base, **(given | AS_IS if context.params["as_is"] else given))
 
@@ -393,7 +345,7 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
     """
     from charlstm.text.corpus import open_corpus
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
         corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)

@@ -6,23 +6,25 @@ import io
 import json
 import math
 import os
-import shutil
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import click
 
-from charlstm.display import described, duration, symbol, visible
+from charlstm.display import described, symbol, visible
 from charlstm.errors import CharLSTMError
+from charlstm.fields import plain
+from charlstm.line import terminal_width
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import PageResult
     from charlstm.model.file import Model
-    from charlstm.text.corpus import ReadProgress
     from charlstm.text.vocabulary import Vocabulary
+
+
+R = TypeVar("R")
 
 
 def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
@@ -31,6 +33,14 @@ def print_result(as_json: bool, value: Any, text: str | None = None) -> None:
         print_json(to_json(value))
     else:
         click.echo(visible(text or "") if sys.stdout.isatty() else text)
+
+
+def result_of(schema: type[R], source: object, **others: Any) -> R:
+    """An object of the type ``schema`` for JSON. Its fields are the attributes of ``source`` with their names, but for
+    ``others``; a field that may be missing is there only if it is one of these."""
+    names = (name for name in schema.__annotations__ if name in others or name in vars(schema)["__required_keys__"])
+    values = {name: others[name] if name in others else plain(getattr(source, name)) for name in names}
+    return cast(R, values)
 
 
 def print_json(line: str, *, err: bool = False) -> None:
@@ -188,115 +198,6 @@ def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabu
 def format_size(size: float) -> str:
     """A size in bytes as megabytes."""
     return f"{size / 1e6:,.1f} MB"
-
-
-class TerminalLine:
-    """A line at the bottom of stderr that is drawn again and again and cleared at the end.
-
-    Draws nothing when stderr is not a terminal. The last cells of the row stay free, so that the ^C which a terminal
-    prints does not move the line to a second row. It is not one of Rich, which hides the cursor meanwhile: a command
-    that is killed or suspended would leave it hidden.
-    """
-
-    INTERVAL = 0.1
-    """Least seconds between two drawings."""
-    BAR = 6
-    """Columns of the shortest bar; it has a percentage after it."""
-
-    def __init__(self, *, enabled: bool = True, delay: float = 0.0) -> None:
-        """Draw nothing in the first ``delay`` seconds."""
-        self.enabled = enabled and sys.stderr.isatty()
-        self._next = time.monotonic() + delay
-        self._shown = ""
-
-    @property
-    def columns(self) -> int:
-        """Columns for words beside the shortest bar."""
-        return terminal_width() - 3 - self.BAR - len(" 100%  ")
-
-    def draw(self, fraction: float | None, words: str) -> None:
-        """Show a bar filled to ``fraction`` (0 to 1; None: no bar) and ``words``, unless drawn just before."""
-        if not self.enabled or time.monotonic() < self._next:
-            return
-        from rich.cells import cell_len
-
-        self._next = time.monotonic() + self.INTERVAL
-        width = terminal_width() - 3
-        words = truncate(words, width)
-        bar_width = min(60, width - cell_len(words) - len(" 100%  "))
-        if fraction is not None and bar_width >= self.BAR:
-            full, empty = "█░" if "utf" in (sys.stderr.encoding or "").lower() else "#-"
-            filled = round(bar_width * min(max(fraction, 0.0), 1.0))
-            words = f"{full * filled}{empty * (bar_width - filled)} {fraction:4.0%}  {words}"
-        self._show(words)
-
-    def print_above(self, line: str) -> None:
-        """Print ``line`` above the status line."""
-        shown = self._shown
-        self.clear()
-        click.echo(line, err=True)
-        if shown:
-            self._show(shown)
-
-    def clear(self) -> None:
-        """Remove the line from the terminal."""
-        if self._shown:
-            self._show("")
-
-    def _show(self, words: str) -> None:
-        self._shown = words
-        sys.stderr.write(f"\r\x1b[K{words}")
-        sys.stderr.flush()
-
-
-class ProgressBar:
-    """A status line for work that takes longer than :data:`DELAY`: a bar, the name of the stage, the time left."""
-
-    DELAY = 0.4
-    """Seconds before the bar appears; shorter work needs none."""
-
-    def __init__(self) -> None:
-        self._line = TerminalLine(delay=self.DELAY)
-        self._stage, self._began = "", 0.0
-
-    def __enter__(self) -> ProgressBar:
-        return self
-
-    def stage(self, name: str) -> Callable[[int, int], None]:
-        """A progress callback that takes (done, total) of the stage ``name``."""
-        return lambda done, total: self._draw(done, total, name)
-
-    def update(self, progress: ReadProgress) -> None:
-        """A progress callback that takes (done, total, stage)."""
-        self._draw(*progress)
-
-    def _draw(self, done: int, total: int, stage: str) -> None:
-        now = time.monotonic()
-        if stage != self._stage:
-            self._stage, self._began = stage, now
-        fraction = done / total if total else None
-        left = ""
-        if fraction and now > self._began + 1:
-            left = f", {duration((now - self._began) * (1 - fraction) / fraction)} left"
-        self._line.draw(fraction, f"{stage}{left}")
-
-    def __exit__(self, *_: object) -> None:
-        self._line.clear()
-
-
-def terminal_width() -> int:
-    """Columns of the terminal on stderr; without one, the COLUMNS of the environment, or 80."""
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
-    except (OSError, ValueError):
-        return shutil.get_terminal_size().columns
-
-
-def truncate(text: str, width: int) -> str:
-    """``text``, shortened to at most ``width`` terminal cells."""
-    from rich.cells import cell_len, set_cell_size
-
-    return text if cell_len(text) <= width else set_cell_size(text, max(0, width - 1)) + "…"
 
 
 def paragraph(text: str) -> list[str]:

@@ -18,10 +18,11 @@ from charlstm.cli.options import (
     model_argument,
     optional_text_argument,
 )
-from charlstm.cli.output import ProgressBar, check_output_file, check_stdout, write_page
+from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import TEXT_CHARS
+from charlstm.line import StatusLine
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def report(
     def features(read: str) -> Sequence[Feature]:
         return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
 
-    with ProgressBar() as bar:
+    with StatusLine() as bar:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.stage(stage)(done, total)

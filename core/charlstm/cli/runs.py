@@ -27,16 +27,17 @@ from charlstm.cli.options import (
     usage_errors,
 )
 from charlstm.cli.output import (
-    TerminalLine,
     check_output_file,
     check_stdout,
     format_size,
     print_note,
     print_result,
+    result_of,
     write_text,
 )
 from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
+from charlstm.line import StatusLine
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
 from charlstm.text.read_before import LEGEND, is_much
@@ -110,8 +111,7 @@ def runs(
     where the whole part would have taken too long. A loss without ~ is over the whole part, as that of `eval`. A loss
     with † is of a model that had read much of the held-out part before, so it is lower than on new text.
 
-    With --json: a list with these and more figures. `best_kind` is "estimate" or "whole"; `best_val` is the old name of
-    `best_loss` and will be dropped in the next version.
+    With --json: a list with these and more figures. `best_kind` is "estimate" or "whole".
     """
     from charlstm.runs import folder
     from charlstm.runs.names import natural_key
@@ -195,33 +195,21 @@ class ListedRun:
     def row(self) -> RunRow:
         """The run as JSON."""
         status = self.status
-        return {
-            "name": self.run.name,
-            "state": status.state,
-            "step": status.step,
-            "planned_steps": status.planned_steps,
-            "loss": status.loss,
-            "best_loss": status.best_val,
-            "best_val": status.best_val,
-            "best_kind": None if status.best_val is None else "whole" if status.best_whole else "estimate",
-            "read_share": status.read_share,
-            "read_by": status.read_by,
-            "train_seconds": status.train_seconds,
-            "work_seconds": status.work_seconds,
-            "progress": status.progress,
-            "seconds_left": status.seconds_left,
-            "text": self.text,
-            "preset": self.preset,
-            "started_from": self.started_from or None,
-            "bytes": self.run.size(),
-            "message": status.message,
-            "slowdown": status.slowdown,
-            "others_first": status.others_first,
-            "path": str(self.run.path),
-            "tags": list(self.notes.tags),
-            "notes": self.notes.note,
-            "created": self.created,
-        }
+        return result_of(
+            RunRow,
+            status,
+            name=self.run.name,
+            best_loss=status.best_val,
+            best_kind=None if status.best_val is None else "whole" if status.best_whole else "estimate",
+            text=self.text,
+            preset=self.preset,
+            started_from=self.started_from or None,
+            bytes=self.run.size(),
+            path=str(self.run.path),
+            tags=list(self.notes.tags),
+            notes=self.notes.note,
+            created=self.created,
+        )
 
     def cells(self, text: str) -> tuple[str, ...]:
         """The cells of the table, with this name of the text."""
@@ -346,7 +334,6 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
     from charlstm.cli.training_view import EventView
     from charlstm.runs.log import EventTail
     from charlstm.training.events import Validated
-    from charlstm.training.verdict import Ended
 
     found = find_run(run, runs_dir)
     tail = EventTail(found.events_path)
@@ -371,7 +358,7 @@ def watch(run: str, plain: bool, as_json: bool, runs_dir: Path | None) -> None:
             )
             raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
         judged = view.print_verdict(status)
-        remark = judged.remark if isinstance(judged, Ended) else status.message
+        remark = judged.remark if judged.has_ended else status.message
         if not as_json and remark:
             view.print_line(f"{found.name} ({status.state}): {remark}")
 
@@ -444,40 +431,29 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     Raises :class:`RunError` when the run ends without that, :class:`TimeoutError` after ``timeout`` seconds.
     """
     from charlstm.runs.log import EventTail
-    from charlstm.training.events import Checkpointed, Controlled, Paused, Resumed, Started
+    from charlstm.training.events import Checkpointed, Controlled
 
     tail = EventTail(run.events_path)
-    line = TerminalLine()
+    line = StatusLine()
     began = time.monotonic()
-    logged_at: int | None = None  # the step at which the run logged the command
-    paused = done = False
+    at: int | None = None  # the step at which the run logged the command
+    saved = False
     try:
         while True:
             status = run.status()  # read before the events, so that the last of them are not missed
             for event in tail.read():
-                match event:
-                    case Controlled(id=sent.id):
-                        logged_at = event.step
-                    case Paused():
-                        paused = True
-                    case Started() | Resumed():
-                        paused = False
-                if logged_at is not None:  # the effect of the command is an event after it, unless it is there already
-                    effects = {
-                        "pause": paused,
-                        "resume": not paused,
-                        "checkpoint": isinstance(event, Checkpointed) and event.step >= logged_at,
-                    }
-                    done = done or effects.get(sent.command, True)
+                if isinstance(event, Controlled) and event.id == sent.id:
+                    at = event.step
+                saved = saved or (at is not None and isinstance(event, Checkpointed) and event.step >= at)
             if sent.command in ("stop", "finish"):
                 if status.state == "finished":
-                    return logged_at is not None, status.step, status.state
+                    return at is not None, status.step, status.state
                 if status.state == "stopped" and sent.command == "stop":
                     # Without a log entry too: a run logs no command while it reads its text or cannot write.
                     return True, status.step, status.state
-            elif logged_at is not None and done:
-                states = {"pause": "paused", "resume": "running"}  # the heartbeat is written after the log
-                return True, logged_at, states.get(sent.command) or run.status().state
+            elif at is not None and {"checkpoint": saved, "pause": status.state == "paused"}.get(sent.command, True):
+                # the heartbeat is written after the log
+                return True, at, "running" if sent.command == "resume" else status.state
             if not status.alive:
                 why = f": {status.message}" if status.message else ""
                 raise RunError(f"{run.name} is {status.state} and did not carry out {sent.command}{why}")

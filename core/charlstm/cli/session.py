@@ -9,7 +9,7 @@ import click
 from charlstm.cli.generate import safe_for_stdout
 from charlstm.cli.json_schemas import SessionBranch, SessionResult
 from charlstm.cli.options import examples, json_option
-from charlstm.cli.output import print_note, print_result
+from charlstm.cli.output import print_note, print_result, result_of
 from charlstm.errors import GenerationError
 from charlstm.user_files import STDOUT
 
@@ -47,15 +47,11 @@ def session(file: Path, out: str | None, force: bool, as_json: bool) -> None:
             ) from None
         except OSError as error:
             raise GenerationError(f"{out} cannot be written: {error.strerror}") from None
-    branches: list[SessionBranch] = [
-        {"number": each.number, "name": each.name, "text": each.text} for each in found.branches
-    ]
-    result: SessionResult = {
-        "path": str(file.absolute()),
-        "out": None if out is None else str(Path(out).absolute()),
-        "title": found.title,
-        "model": found.model,
-        "text": found.text,
-        "branches": branches,
-    }
+    result = result_of(
+        SessionResult,
+        found,
+        path=str(file.absolute()),
+        out=None if out is None else str(Path(out).absolute()),
+        branches=[result_of(SessionBranch, each) for each in found.branches],
+    )
     print_result(as_json, result, safe_for_stdout(found.text) if out is None else out)

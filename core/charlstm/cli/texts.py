@@ -11,6 +11,7 @@ from charlstm.cli.json_schemas import CacheResult, PathsResult, PruneResult, Sta
 from charlstm.cli.options import json_option, load_corpus, number_option, text_argument, text_options
 from charlstm.cli.output import format_size, print_note, print_result
 from charlstm.display import BITS_PER_NAT, described, plural, symbol, visible
+from charlstm.fields import plain
 from charlstm.text.baselines import baseline_words
 from charlstm.text.reading import TextOptions
 
@@ -60,7 +61,7 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
 
     A trained LSTM should need fewer bits per character than these.
 
-    With --json: these figures; `bits` is the old form of `baselines` and will be dropped in the next version.
+    With --json: these figures.
     """
     from charlstm.text.corpus import encoding_choices
     from charlstm.text.sources import STDIN
@@ -72,7 +73,8 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
         baselines = None
         if found.bits is not None:
             baselines = {name: {"loss": bits * math.log(2), "bits_per_char": bits} for name, bits in found.bits.items()}
-        values = {"name": corpus.name, **found.to_dict(), "baselines": baselines, "skipped": list(corpus.skipped)}
+        values = {"name": corpus.name, **plain(found), "baselines": baselines, "skipped": list(corpus.skipped)}
+        del values["bits"]
         print_result(True, cast(StatsResult, values))
         return
     click.echo(

@@ -19,7 +19,6 @@ from charlstm.cli.options import (
     find_run,
     json_option,
     load_corpus,
-    number_option,
     optional_text_argument,
     run_argument,
     run_name,
@@ -28,16 +27,12 @@ from charlstm.cli.options import (
     text_options,
     text_options_over,
 )
-from charlstm.cli.output import ProgressBar, print_note, print_result
+from charlstm.cli.output import print_note, print_result
 from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
-from charlstm.runs.contention import (
-    FOREGROUND_NICENESS,
-    MOST_SLOWDOWN,
-    NOTABLE_SLOWDOWN,
-    Contention,
-    probe_slowdown,
-)
+from charlstm.fields import plain
+from charlstm.line import StatusLine
+from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
 from charlstm.training.events import ESTIMATE
@@ -113,12 +108,6 @@ val_file_option = click.option(
 @start_option
 @click.option("--settings", "list_settings", is_flag=True, help="List all settings and the values that they take.")
 @settings_option
-@number_option(
-    "--slowdown",
-    minimum=1,
-    maximum=MOST_SLOWDOWN,
-    help="Estimate for a machine on which other programs make training so many times slower.  [default: measured now]",
-)
 @text_options
 @json_option
 def presets(
@@ -127,14 +116,14 @@ def presets(
     start_word: str | None,
     list_settings: bool,
     assignments: tuple[str, ...],
-    slowdown: float | None,
     options: TextOptions,
     as_json: bool,
 ) -> None:
     """List the presets; with TEXT, estimate the time, memory and speed of each on this machine as it is now.
 
     Presets adapt to the size of the text. The speed is measured once for a few seconds, and stored. How much other
-    programs slow it down is measured each time. START is the model whose weights a run would begin with.
+    programs slow it down is estimated each time, for the niceness that is set. START is the model whose weights a run
+    would begin with.
 
     With --json: a list with name and about; with --settings of name, about, takes and default; with TEXT of these
     figures and all settings of each preset.
@@ -156,12 +145,13 @@ def presets(
     from charlstm.training.estimate import estimate
 
     prepare_for_torch()  # as a worker does
-    contention = Contention(slowdown or probe_slowdown(FOREGROUND_NICENESS) or 1.0)
-    if contention.slowdown < NOTABLE_SLOWDOWN:
-        contention = Contention(1.0)
+    changes = settings_from_options(assignments, {})
+    niceness = changes.get("niceness")
+    slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
+    if slowdown < NOTABLE_SLOWDOWN:
+        slowdown = 1.0
     corpus = load_corpus(text, options, list(val_files) or None)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
-    changes = settings_from_options(assignments, {})
     takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
     start = None
     if takes_start:
@@ -178,8 +168,8 @@ def presets(
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
         measured = _measured_speed(split, chars, known)
-        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=contention.slowdown).to_dict()
-        figures = {**estimated, "slowdown": contention.slowdown, "crowded": measured.crowded}
+        estimated = estimate(split, chars, known, measured, val_chars=val_chars, slowdown=slowdown)
+        figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
     if as_json:
@@ -204,7 +194,7 @@ def presets(
         right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
     ):
         click.echo(line)
-    if busy := contention.describe("will be"):
+    if busy := slowdown_words(slowdown, "will be"):
         print_note(busy)
 
 
@@ -318,7 +308,7 @@ def train(
         _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        with ProgressBar() as bar:
+        with StatusLine() as bar:
             left_out: list[StartModel] = []
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
         if left_out:
@@ -411,13 +401,12 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
     :class:`DivergedError` when it diverges."""
     from charlstm.cli.training_view import EventView
     from charlstm.errors import RunError
-    from charlstm.runs.judge import judge
     from charlstm.runs.series import RunSeries
+    from charlstm.runs.verdict import advice_to_resume, judge
     from charlstm.runs.worker import run_foreground
+    from charlstm.training.ending import lower_rate
     from charlstm.training.events import Controlled, Failed, Finished
     from charlstm.training.torchrun import torchrun_rank
-    from charlstm.training.verdict import Diverged, Ended, lower_rate
-    from charlstm.training.verdict import Finished as FinishedVerdict
 
     if not as_json:
         print_note(f"Run {run.name} in {run.path}")
@@ -439,22 +428,22 @@ def _train_in_foreground(run: Run, changes: dict[str, Any], limits: Limits, *, a
         raise RunError(run.status().message or f"The run {run.name} has not begun")
     judged = judge(RunSeries.of(run.events()))  # of the whole run, whose first part another process may have trained
     rate = f"{lower_rate(run.spec().settings.lr):.1g}"
-    if isinstance(judged, Diverged):
+    if judged.kind == "diverged":
         raise DivergedError(
-            f"{run.name}: {judged.text} {judged.advice(rate)}", Advice("resume", run.name, setting="lr")
+            f"{run.name}: {judged.text} {advice_to_resume(rate)}", Advice("resume", run.name, setting="lr")
         )
     if not as_json:
         if missed := limits.missed(last.limit):
             without = shell_command("resume", run.name, "--set", f"{last.limit}=none")
             print_note(f"{missed}. To train longer: {without}")
-        if isinstance(judged, FinishedVerdict) and (judged.needs_lower_rate or judged.useless):
+        if judged.kind == "finished" and (judged.needs_lower_rate or judged.is_useless):
             print_note(judged.text)
-        elif isinstance(judged, Ended) and judged.from_model is not None:
+        elif judged.from_model is not None:
             print_note(judged.from_model.describe(bits=False))
             if judged.from_model.hardly_changed and last.limit == "max_minutes":
                 minutes = f"{LONGER * (run.spec().settings.max_minutes or 1.0):g}"
                 print_note(f"More minutes help: {shell_command('resume', run.name, '--max-minutes', minutes)}")
-        if isinstance(judged, FinishedVerdict) and last.best_val is not None and not last.is_whole:
+        if judged.kind == "finished" and last.best_val is not None and not last.is_whole:
             print_note(f"To read all held-out characters: {shell_command('eval', run.name)}")
         verb = "resume" if last.reason == "stopped" else "generate"
         command = shell_command(verb, run.name)
@@ -496,7 +485,7 @@ def _open_text_of_run(
         return load_corpus(text, options, list(val_files) or None)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
-            with ProgressBar() as bar:
+            with StatusLine() as bar:
                 return open_text(run, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None

@@ -10,16 +10,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
 
-from charlstm.cli.output import TerminalLine, print_json, terminal_width, truncate
+from charlstm.cli.output import print_json
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
-from charlstm.runs.contention import Contention
+from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.judge import judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.runs.verdict import Verdict, advice_to_stop, judge
 from charlstm.text import read_before
+from charlstm.training.ending import END_REASONS, lower_rate
 from charlstm.training.events import (
     ESTIMATE,
     Checkpointed,
@@ -38,7 +40,6 @@ from charlstm.training.events import (
     to_line,
 )
 from charlstm.training.settings import LENGTH, Settings
-from charlstm.training.verdict import END_REASONS, Diverging, Verdict, lower_rate
 
 PLAIN_INTERVAL = 10.0
 """Seconds of training between two lines of progress where there is no bar."""
@@ -115,7 +116,7 @@ class EventView:
         self._spec: RunSpec | None = None
         self._json = json
         self._limits = limits
-        self._line = TerminalLine(enabled=not json and not plain)
+        self._line = StatusLine(enabled=not json and not plain)
         self._last_printed = -math.inf
         self._verdict: Verdict | None = None
         self._diverges, self._judged_at = False, -math.inf
@@ -155,7 +156,7 @@ class EventView:
     def print_verdict(self, status: RunStatus | None = None) -> Verdict:
         """Print the verdict on the run, if it has changed, and return it.
 
-        ``status`` is that of :func:`~charlstm.runs.judge.judge`. The text is not read, so ``Stuck`` is not found.
+        ``status`` is that of :func:`~charlstm.runs.verdict.judge`. The text is not read, so no run is found stuck.
         """
         judged = judge(self.series, status)
         if not self._json and (self._verdict is None or judged.text != self._verdict.text):
@@ -170,12 +171,12 @@ class EventView:
             return
         self._judged_at = now
         judged, before = judge(self.series), self._diverges
-        self._diverges = isinstance(judged, Diverging)
-        if isinstance(judged, Diverging) and not before:
+        self._diverges = judged.kind == "diverging"
+        if self._diverges and not before:
             last = self.series.last_step
             rate = f"{lower_rate(Settings().lr if last is None else last.lr):.1g}"
             command = shell_command("control", self._run.name, "set-lr", rate)
-            self.print_line(f"note: {judged.text} {judged.advice(command)}")
+            self.print_line(f"note: {judged.text} {advice_to_stop(command)}")
 
     def show_waiting(self, words: str) -> None:
         """Show on the status line why there is no progress."""
@@ -257,10 +258,9 @@ def milestone(event: Event) -> str | None:
                 best = f"; best {mark}{event.best_val:.4f} nats, at step {event.best_step:,}"
             word = END_REASONS[event.reason].short if event.reason in END_REASONS else event.reason
             limit = f" (limit: {event.limit})" if event.limit else ""
-            seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-            busy = Contention(event.slowdown or 1.0, event.others_first).describe("was")
+            busy = slowdown_words(event.slowdown, "was")
             lines = [busy, read_before.words(event.read_share, event.read_by or "")]
-            return "\n".join([f"{at}{word} after {duration(seconds)}{limit}{best}", *filter(None, lines)])
+            return "\n".join([f"{at}{word} after {duration(event.work_seconds)}{limit}{best}", *filter(None, lines)])
         case Failed():
             return f"{at}failed: {event.message}"
         case Checkpointed() | Event():

@@ -25,7 +25,7 @@ from charlstm.engine.masks import NO_MASKS, Masks, StepResult, multiplier
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import SettingsError
 from charlstm.text.batches import NO_TARGET
-from charlstm.training.settings import KERNELS, Settings, current_kernel_name
+from charlstm.training.settings import KERNELS, Settings
 
 
 class Kernel(Protocol):
@@ -142,7 +142,7 @@ def make_kernel(name: str, network: CharLSTM) -> Kernel:
 
     Raises :class:`SettingsError` for a name that this program or this device does not have.
     """
-    kind = KERNELS.get(current_kernel_name(name))
+    kind = KERNELS.get(name)
     if kind is not None and kind.family == "nn":
         return NNKernel(network)
     if kind is not None and kind.family == "fused" and network.fc.weight.device.type == "cpu":

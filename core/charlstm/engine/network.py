@@ -49,7 +49,6 @@ class CharLSTM(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         arguments.one_of("init", init, ("torch", "orthogonal", "none"), error=ModelError)
-        arguments.instance("generator", generator, (torch.Generator, type(None)), "a generator", error=ModelError)
         super().__init__()
         self.config = ModelConfig(vocab_size, hidden_size, num_layers)
         with torch.device("meta"):  # elsewhere torch's modules would draw weights from the global generator

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import user_files
 from charlstm.errors import ModelError
 from charlstm.storage import write_all
 
@@ -31,17 +29,6 @@ IR_VERSION = 8
 
 MAX_BYTES = 2**31 - 2**20
 """An ONNX file is one protobuf message, which can have at most 2 GB."""
-
-
-def export_onnx(path: str | Path, model: Model) -> None:
-    """Write the graph of ``model`` to the file ``path``. An existing file is replaced.
-
-    Raises:
-        CharLSTMError: the package onnx is not installed, the model is too large for one file, or ``path`` is not a
-            regular file.
-        OSError: the file cannot be written.
-    """
-    user_files.save(path, onnx_writer(model))
 
 
 def onnx_writer(model: Model) -> Callable[[BinaryIO], None]:

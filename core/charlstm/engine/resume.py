@@ -12,15 +12,16 @@ from charlstm.engine.devices import choose_device
 from charlstm.engine.distributed import Ranks
 from charlstm.engine.kernels import kernel_path, runs_well
 from charlstm.errors import ModelError, SettingsError, TextError
+from charlstm.fields import read
 from charlstm.system import cpu_count
 from charlstm.text.batches import TrainingText
 from charlstm.text.vocabulary import Vocabulary
 from charlstm.training.estimate import cpu_model
 from charlstm.training.events import Resumed
-from charlstm.training.plan import Plan, later_end, limit_at, spread_validations, usual_intervals
+from charlstm.training.plan import Plan, later_end, limit_at, read_plan, spread_validations, usual_intervals
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import Amendment, LearningRate
-from charlstm.training.settings import LENGTH, Settings, changed, continued, current_kernel_name
+from charlstm.training.settings import LENGTH, Settings, changed, continued
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -67,15 +68,15 @@ def continue_run(corpus: Corpus, settings: Settings, state: TrainingState, ranks
         if record["fingerprint"] != corpus.fingerprint:
             raise TextError(f"The run was trained on another text than {corpus.name} is now: start a new run")
         known = Vocabulary.from_dict(record["vocabulary"])
-        vocabulary = known.extended(corpus.vocabulary)  # states of 0.1 may lack the role of the replacement symbol
+        vocabulary = known.extended(corpus.vocabulary)
         if known.symbols != vocabulary.symbols:
             raise ModelError("The training state lacks characters of its own text: resume from the one before it")
         now = continued(before, requested_before, settings)
         text = TrainingText.of(corpus, vocabulary, now.val_fraction, now.split, now.test_fraction)
 
-        progress, saved_plan = Progress.from_dict(record["progress"]), Plan.from_dict(record["plan"])
+        progress, saved_plan = read(Progress, record["progress"]), read_plan(record["plan"])
         plan = adapt_plan(saved_plan, now, record["environment"], len(vocabulary), ranks)
-        schedule = LearningRate.from_dict(record["schedule"])
+        schedule = read(LearningRate, record["schedule"])
         new_schedule = amend_schedule(schedule, before, now, changes, saved_plan, progress)
         plan = usual_intervals(plan, now, changes, new_schedule.planned_steps)
         if LENGTH & changes.keys():
@@ -136,7 +137,7 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
     """
     same_processes = before.get(PROCESSES, "1") == str(ranks.world_size)
     plan = replace(
-        with_current_kernel_name(plan),
+        plan,
         threads=settings.threads or (plan.threads if same_processes else ranks.threads(cpu_count())),
         val_every=settings.val_every or plan.val_every,
         log_every=settings.log_every or plan.log_every,
@@ -150,15 +151,10 @@ def adapt_plan(plan: Plan, settings: Settings, before: dict[str, str], symbols: 
     return replace(plan, kernel=choose_kernel_here(settings, symbols, plan, ranks))
 
 
-def with_current_kernel_name(plan: Plan) -> Plan:
-    """``plan`` with the current name of its kernel, which an earlier version may have called differently."""
-    return replace(plan, kernel=current_kernel_name(plan.kernel))
-
-
 def runs_here(plan: Plan) -> bool:
     """Whether this machine has the device of ``plan`` and supports its kernel."""
     try:
-        return runs_well(current_kernel_name(plan.kernel), choose_device(plan.device))
+        return runs_well(plan.kernel, choose_device(plan.device))
     except SettingsError:
         return False
 

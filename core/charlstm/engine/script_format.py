@@ -1,8 +1,9 @@
 """Read and write checkpoints of the reference script, without running any code that they contain.
 
 The script saves ``{'n_hidden', 'n_layers', 'state_dict', 'tokens'}`` with ``torch.save``, which writes a pickle. A
-pickle can name any Python object and have it called. So a file is inspected first: it may name only what a dictionary
-of tensors needs. Then ``torch.load(weights_only=True)`` reads it.
+pickle can name any Python object and have it called, so ``torch.load(weights_only=True)`` reads it, which
+calls little more than what makes tensors. That it names nothing else is checked before: torch alone would also make a
+``bytearray`` of any size, and collections of all that is in one.
 """
 
 from __future__ import annotations
@@ -38,10 +39,8 @@ _PIECE = 2**20
 
 _ZIP_START = b"PK\x03\x04"
 
-_LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-
-_STORAGES = {"FloatStorage": 4, "DoubleStorage": 8, "HalfStorage": 2, "BFloat16Storage": 2}
-"""The kinds of storages, with the bytes of one number."""
+_LEGACY_START = pickle.dumps(torch.serialization.MAGIC_NUMBER, protocol=2)
+"""What files of torch before 1.6 begin with: a pickle of this number, then those of the content."""
 
 _FOLDER = 0x10
 """Marks a member of a zip archive as a folder. torch then reads nothing and takes what happens to be in memory."""
@@ -51,7 +50,7 @@ _ALLOWED = {
     "torch._utils _rebuild_tensor",  # before torch 0.4
     "torch._utils _rebuild_tensor_v2",
     "torch._utils _rebuild_parameter",
-    *(f"torch {name}" for name in _STORAGES),
+    *(f"torch {name}Storage" for name in ("Float", "Double", "Half", "BFloat16")),
 }
 """The objects that the pickle of a dictionary of tensors names, as ``module name``."""
 
@@ -76,19 +75,29 @@ def import_checkpoint(path: str | Path) -> Model:
     """
     path = Path(path)
     with _open(path) as file:  # torch reads the very file that was checked, even if another has its name by now
-        size = _inspect(file, path)
+        size = file.seek(0, io.SEEK_END)
+        if size > MAX_BYTES:
+            raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
+        file.seek(0)
+        start = file.read(64)
+        members = None
+        if start.startswith(_ZIP_START):
+            members = _check_zip(file, path, size)
+        elif start.startswith(_LEGACY_START):
+            file.seek(0)  # magic number, version, system, content, storage names; the bytes of the storages follow
+            _check_names(io.BytesIO(file.read(MAX_PICKLE)), 5, path)
+        else:
+            _refuse_other(path, start)
         file.seek(0)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch warns about old pickle protocols
                 content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception:  # the file has passed the inspection, so whatever torch cannot read is damaged
+        except Exception:  # it names tensors alone, so whatever torch cannot read is damaged
             raise _damaged(path) from None
-        end = file.tell()
-        file.seek(0)
-        if not file.read(16).startswith(_ZIP_START) and end != size:  # a legacy file is read from start to end
+        if members is None and file.tell() != size:  # a legacy file is read from start to end
             raise _damaged(path)
-    return _model(content, path, size)
+    return _model(content, path, size, members)
 
 
 def export_checkpoint(path: str | Path, model: Model) -> None:
@@ -112,7 +121,7 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
     return lambda file: torch.save(content, file)
 
 
-# -- inspection of a file before it is opened --------------------------------------------------------------------
+# -- checks of a file before torch reads it ---------------------------------------------------------------------
 
 
 def _open(path: Path) -> BinaryIO:
@@ -130,30 +139,15 @@ def _damaged(path: Path) -> ModelError:
     return ModelError(f"{path} is damaged or was cut short: use another copy of it")
 
 
-def _inspect(file: BinaryIO, path: Path) -> int:
-    """Refuse a file that is not a checkpoint, is damaged, or names other objects than tensors; returns its size."""
-    size = file.seek(0, io.SEEK_END)
-    if size > MAX_BYTES:
-        raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
-    file.seek(0)
-    start = file.read(16)
-    file.seek(0)
-    if start.startswith(_ZIP_START):
-        _inspect_zip(file, path)
-    elif start.startswith(b"\x80") and not _may_be_safetensors(start):
-        _inspect_legacy(file, path)
-    else:
-        _refuse_other(path, start)
-    return size
-
-
 def _may_be_safetensors(start: bytes) -> bool:
     """Whether a file begins like one of safetensors: the size of its header in eight bytes, then JSON. The first byte
     of that size may be the one that a pickle begins with."""
     return start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MAX_BYTES
 
 
-def _inspect_zip(file: BinaryIO, path: Path) -> None:
+def _check_zip(file: BinaryIO, path: Path, size: int) -> set[int]:
+    """Refuse an archive that is damaged, or that torch could not read within the memory that the file takes; returns
+    the sizes of its members."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -164,20 +158,19 @@ def _inspect_zip(file: BinaryIO, path: Path) -> None:
                 raise ModelError(
                     f"{path} is compressed inside, which PyTorch never does: it is not a PyTorch checkpoint"
                 )
-            sizes = {entry.filename.lower(): entry.file_size for entry in entries}  # torch ignores the case
-            if len(sizes) != len(entries) or any(entry.external_attr & _FOLDER for entry in entries):
+            names = {entry.filename.lower() for entry in entries}  # torch ignores the case
+            if len(names) != len(entries) or any(entry.external_attr & _FOLDER for entry in entries):
+                raise _damaged(path)
+            if sum(entry.file_size for entry in entries) > size:  # several names for the same bytes
                 raise _damaged(path)
             if pickles[0].file_size > MAX_PICKLE:
                 raise ModelError(f"{path} describes far more than a character model has: it is not such a checkpoint")
-            content = archive.read(pickles[0])
-            _scan_pickle(io.BytesIO(content), path)
-            folder = pickles[0].filename.removesuffix("data.pkl").lower()
-            if any(sizes.get(f"{folder}data/{key}") != size for key, size in _claimed_sizes(content, path)):
-                raise _damaged(path)
+            _check_names(io.BytesIO(archive.read(pickles[0])), 1, path)
             for entry in entries:
                 with archive.open(entry) as member:
                     while member.read(_PIECE):  # at the end of a member zipfile checks its CRC-32
                         pass
+            return {entry.file_size for entry in entries}
     except (
         zipfile.BadZipFile,
         EOFError,
@@ -189,72 +182,19 @@ def _inspect_zip(file: BinaryIO, path: Path) -> None:
         raise _damaged(path) from None
 
 
-def _inspect_legacy(file: BinaryIO, path: Path) -> None:
-    """Inspect a file of torch before 1.6: five pickles (magic number, version, system, content, storage names), then
-    the bytes of the storages."""
-    start = io.BytesIO(file.read(MAX_PICKLE))
-    if _LEGACY_MAGIC not in _scan_pickle(start, path):
-        raise ModelError(f"{path} is a pickle but not a PyTorch checkpoint, and other pickles are not opened")
-    for _ in range(4):
-        _scan_pickle(start, path)
-
-
-def _scan_pickle(pickle: BinaryIO, path: Path) -> list[Any]:
-    """Read the opcodes of one pickle without executing them; returns its numbers.
-
-    Raises :class:`ModelError` if it names any object that is not in :data:`_ALLOWED`.
-    """
-    numbers = []
+def _check_names(pickles: BinaryIO, count: int, path: Path) -> None:
+    """Refuse a file of whose ``count`` pickles one names another object than tensors, or is cut."""
     try:
-        for opcode, argument, _ in pickletools.genops(pickle):
-            if opcode.name == "GLOBAL" and argument not in _ALLOWED:
-                _refuse_object(path, str(argument).replace(" ", "."))
-            if opcode.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
-                raise ModelError(
-                    f"{path} uses a pickle protocol that cannot be opened safely: save it again with torch.save and "
-                    "its default protocol"
-                )
-            if opcode.name in ("PUT", "BINPUT", "LONG_BINPUT") and int(argument or 0) > MAX_PICKLE:
-                raise _damaged(path)  # Python would make a table of that size
-            if opcode.name.startswith(("LONG", "BININT")):
-                numbers.append(argument)
+        for _ in range(count):
+            for opcode, argument, _ in pickletools.genops(pickles):
+                if opcode.name == "GLOBAL" and argument not in _ALLOWED:
+                    raise ModelError(
+                        f"{path} is a pickled whole object ({str(argument)[:80].replace(' ', '.')}), which cannot be "
+                        "opened without running code from it: save its state_dict and tokens instead, as the "
+                        "reference script does"
+                    )
     except (ValueError, IndexError, EOFError, OverflowError):
         raise _damaged(path) from None
-    return numbers
-
-
-class _Claims(pickle.Unpickler):
-    """Reads which storages a pickle names that :func:`_scan_pickle` allowed. It makes no tensors and calls nothing."""
-
-    def __init__(self, content: bytes) -> None:
-        super().__init__(io.BytesIO(content))
-        self.sizes: list[tuple[str, int]] = []
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name == "OrderedDict":
-            return OrderedDict
-        return name if name in _STORAGES else lambda *some: None
-
-    def persistent_load(self, pid: Any) -> None:
-        _, kind, key, _, count = pid
-        self.sizes.append((key.lower(), count * _STORAGES[kind]))
-
-
-def _claimed_sizes(content: bytes, path: Path) -> list[tuple[str, int]]:
-    """The key of each storage that the pickle ``content`` names, and how many bytes it should have."""
-    claims = _Claims(content)
-    try:
-        claims.load()
-    except Exception:  # whatever is wrong with a pickle
-        raise _damaged(path) from None
-    return claims.sizes
-
-
-def _refuse_object(path: Path, name: str) -> NoReturn:
-    raise ModelError(
-        f"{path} is a pickled whole object ({name[:80]}), which cannot be opened without running code from it: save "
-        "its state_dict and tokens instead, as the reference script does"
-    )
 
 
 def _refuse_other(path: Path, start: bytes) -> NoReturn:
@@ -271,7 +211,9 @@ def _refuse_other(path: Path, start: bytes) -> NoReturn:
 # -- from the dictionary to a model ------------------------------------------------------------------------------
 
 
-def _model(content: Any, path: Path, size: int) -> Model:
+def _model(content: Any, path: Path, size: int, members: set[int] | None) -> Model:
+    """The model in what torch read from a file of ``size`` bytes. ``members`` are the sizes of those of a zip archive,
+    of which each storage has one."""
     if not isinstance(content, dict):
         raise ModelError(f"{path} contains one {type(content).__name__}, not the reference script's dictionary")
     state, tokens = content.get("state_dict"), content.get("tokens")
@@ -289,6 +231,8 @@ def _model(content: Any, path: Path, size: int) -> Model:
     except (CharLSTMError, TypeError) as error:
         raise ModelError(f"{path} is not a character model: {str(error)[:200]}") from None
     lstm, head = _split_state(state, path)
+    if members and any(each.untyped_storage().nbytes() not in members for each in (lstm | head).values()):
+        raise _damaged(path)
     config = _config(lstm, len(vocabulary), path)
     if (
         config.parameters * 2 > size

@@ -39,6 +39,7 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.fields import plain
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
@@ -48,6 +49,7 @@ from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
+from charlstm.training.ending import DIVERGED_WITHOUT_STATE, divergence_warning
 from charlstm.training.events import (
     AnyEvent,
     Controlled,
@@ -80,7 +82,6 @@ from charlstm.training.state import TrainingState
 from charlstm.training.text_warnings import held_out_read, text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
-from charlstm.training.verdict import Diverged
 
 FINISH_SECONDS = 25.0
 """Time in which *finish* takes the learning rate to zero, at the present pace. The final validation comes after it."""
@@ -174,17 +175,12 @@ class Trainer:
         rank 0. ``logged_until`` is the last step that an earlier process has logged: up to there the number of threads
         stays, so that the same figures are logged again. ``continuation`` is for :meth:`resume`.
 
-        Raises :class:`TextError` for a text that is too short, and another :class:`CharLSTMError` for an argument that
-        is not what it has to be.
+        Raises :class:`TextError` for a text that is too short.
         """
         _check_run(corpus, settings)
         start_from = None if start_from is None else given_model(start_from)
-        arguments.instance("plan", plan, (Plan, type(None)), "a stored plan", error=RunError)
-        arguments.instance("store", store, (CheckpointStore, type(None)), "such as a FolderStore", error=RunError)
-        arguments.instance("hooks", hooks, Hooks, "Hooks", error=RunError)
-        arguments.instance("info", info, (Mapping, type(None)), "a dict", error=RunError)
         spent = arguments.number("spent", spent, 0, error=RunError)
-        self._logged_until = arguments.whole("logged_until", logged_until, 0, error=RunError)
+        self._logged_until = logged_until
         info = dict(info or {})
         if continuation is not None:
             self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
@@ -264,7 +260,6 @@ class Trainer:
         not fit, :class:`TextError` for another text.
         """
         _check_run(corpus, settings)
-        arguments.instance("state", state, TrainingState, "what Trainer.state() returned", error=ModelError)
         continuation = resume.continue_run(corpus, settings, state, ranks)
         return cls(
             corpus,
@@ -291,8 +286,6 @@ class Trainer:
         interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
         closing the iterator of :meth:`events`.
         """
-        arguments.function("callback", callback, error=RunError)
-        arguments.flag("progress", progress, error=RunError)
         planned = None if self._schedule is None else self._schedule.planned_steps
         show = ProgressLine(enabled=progress, planned_steps=planned)
         with contextlib.closing(self.events()) as events, show:
@@ -403,7 +396,7 @@ class Trainer:
         self._existing(self._train_step_or_none, "state")
         self._check_usable()
         if self.progress.ended == "diverged":
-            raise RunError(Diverged.no_state)
+            raise RunError(DIVERGED_WITHOUT_STATE)
         return self._state()
 
     def _state(self, change: _Change | None = None) -> TrainingState:
@@ -416,9 +409,9 @@ class Trainer:
         record = {
             "asked": self._requested_settings.to_dict(),
             "settings": course.settings.to_dict(),
-            "plan": course.plan.to_dict(),
-            "schedule": course.schedule.to_dict(),
-            "progress": self.progress.to_dict(),
+            "plan": plain(course.plan),
+            "schedule": plain(course.schedule),
+            "progress": plain(self.progress),
             "environment": resume.environment(course.plan, self._ranks),
             "vocabulary": self._text.vocabulary.to_dict(),
             "fingerprint": self._text.corpus.fingerprint,
@@ -488,7 +481,7 @@ class Trainer:
         outcome = self._train_step.step(progress.step, rate)  # forward, backward, clip, update, average
         if not outcome.finite:
             progress.ended = "diverged"
-            return [self._warning(Diverged.warning(progress.step, rate, progress.best_step))]
+            return [self._warning(divergence_warning(progress.step, rate, progress.best_step))]
         seconds = self._clock.count_work() - before
         progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
         progress.attended = False
@@ -565,9 +558,8 @@ class Trainer:
     def _make_plan(self) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
         settings, plan = self.settings, self._plan
-        if plan is not None:
-            # No step was taken by this plan yet, so on another machine it is made again.
-            plan = resume.with_current_kernel_name(plan) if resume.runs_here(plan) else None
+        if plan is not None and not resume.runs_here(plan):
+            plan = None  # no step was taken by it yet, so it is made again for this machine
         device = choose_device(settings.device if plan is None else plan.device)
         self._check_memory(device, *fit_batch(settings, self._text.train_targets))
         if plan is None:

@@ -5,6 +5,7 @@ Layers and cells count from 1, as everywhere that a user sees them.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,13 +37,15 @@ class Clamp:
     factor: float = 0.0
 
     def __post_init__(self) -> None:
-        checked = {
-            "layer": arguments.whole("layer", self.layer),
-            "cell": arguments.whole("cell", self.cell),
-            "value": arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE),
-            "factor": arguments.number("The factor of a clamp", self.factor),
+        value = arguments.number("The value of a clamp", self.value, -MOST_VALUE, MOST_VALUE)
+        factor = arguments.number("The factor of a clamp", self.factor)
+        found = {
+            "layer": operator.index(self.layer),
+            "cell": operator.index(self.cell),
+            "value": value,
+            "factor": factor,
         }
-        for name, number in checked.items():
+        for name, number in found.items():
             object.__setattr__(self, name, number)
         if abs(self.factor) > 1:
             raise GenerationError(
@@ -92,10 +95,8 @@ def parse_clamp(text: str) -> Clamp:
 
 def check_clamps(clamps: Sequence[Clamp], num_layers: int, hidden_size: int) -> None:
     """Raise :class:`GenerationError` for a cell that the network does not have, or that is named twice."""
-    arguments.instance("clamps", clamps, Sequence, "a list of Clamp")
     seen: set[tuple[int, int]] = set()
     for each in clamps:
-        arguments.instance("clamps", each, Clamp, "a list of Clamp, each for one cell")
         if not (1 <= each.layer <= num_layers and 1 <= each.cell <= hidden_size):
             raise GenerationError(
                 f"The model has no cell {cell_name((each.layer, each.cell))}: it has {plural(num_layers, 'layer')} of "

@@ -68,7 +68,7 @@ class Adaptation:
     epsilon: float = 0.02
 
     def __post_init__(self) -> None:
-        arguments.whole("segment", self.segment, 1, MAX_SEGMENT)
+        arguments.number("segment", self.segment, 1, MAX_SEGMENT)
         arguments.one_of("rule", self.rule, ("rms", "sgd"))
         for name in ("rate", "clip", "epsilon"):
             arguments.number(name, getattr(self, name), 0)

@@ -48,7 +48,7 @@ def generate(
 
     Raises :class:`GenerationError` for an empty stop string, or a clamped cell that the model does not have.
     """
-    length = arguments.whole("length", length, 0, MAX_CHARS)
+    length = arguments.number("length", length, 0, MAX_CHARS)
     with blas_threads(1):
         session = Session.of(model, prime, recipe)
         return "".join(step.char for step in session.stream(length, stop=stop))
@@ -82,8 +82,7 @@ def generate_many(
         GenerationError: ``samples`` or ``length`` is out of range, a stop string is empty, or the model does not have a
             clamped cell.
     """
-    samples, length = arguments.whole("samples", samples), arguments.whole("length", length)
-    threads = None if threads is None else arguments.whole("threads", threads, 1, 1024)
+    threads = None if threads is None else arguments.number("threads", threads, 1, 1024)
     seed, settings = check_seed(recipe.seed), recipe.settings
     if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
         raise GenerationError(

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from charlstm import arguments
 from charlstm.display import short_repr
+from charlstm.errors import GenerationError
 from charlstm.text.corpus import Corpus
 from charlstm.text.passages import Passages, known_stretches
 
@@ -87,13 +88,12 @@ def novelty(
             all of it.
 
     Raises:
-        GenerationError: ``min_length`` is not a whole number of at least 2, or another argument is not what it has to
-            be.
+        GenerationError: ``min_length`` is not at least 2, or ``spans`` are not in the corpus.
     """
-    arguments.text("text", text)
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives")
-    if spans is not None:
-        arguments.spans("spans", spans, corpus.chars)
+    for start, stop in spans or ():
+        if not 0 <= start <= stop <= corpus.chars:
+            raise GenerationError(f"spans takes pairs of positions from 0 to {corpus.chars:,}, not {start}, {stop}")
     return Novelty(NoveltyIndex(corpus, min_length, spans)).update(text)
 
 
@@ -140,7 +140,7 @@ class NoveltyIndex:
     def __init__(
         self, corpus: Corpus, min_length: int = MIN_LENGTH, spans: Sequence[tuple[int, int]] | None = None
     ) -> None:
-        min_length = arguments.whole("The length of the shortest passage", min_length, 2, 2**31)
+        min_length = arguments.number("The length of the shortest passage", min_length, 2, 2**31)
         self.corpus, self.min_length = corpus, min_length
         self._stride = max(1, min_length // 3)
         self._gram = min_length - self._stride + 1

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm import arguments
-
 if TYPE_CHECKING:
     from charlstm.model.file import Model
 
@@ -36,7 +34,6 @@ def prepare_prime(model: Model, prime: str, *, empty_is_fine: bool = False) -> P
     what precedes a new part in its training text (``info["start"]``), a newline, its most frequent character
     (``info["frequent"]``), a space, its first symbol.
     """
-    arguments.text("A text", prime)
     ids, unknown = model.vocabulary.encode(model.text_options.apply(prime))
     ids = ids.astype(np.intp)
     if not len(ids) and not empty_is_fine:

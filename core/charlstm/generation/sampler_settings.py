@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypedDict, Unpack
 
-from charlstm import arguments
 from charlstm.errors import GenerationError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 
@@ -145,7 +144,6 @@ class SamplerSettings:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> SamplerSettings:
         """The inverse of :meth:`to_dict`; raises :class:`GenerationError` for other names or invalid values."""
-        arguments.instance("The sampler settings", values, Mapping, "values by name")
         known = setting_fields(cls)
         for name in values:
             if name not in known:
@@ -161,5 +159,4 @@ def changed_settings(settings: SamplerSettings | None, changes: SamplerKeywords)
     """``settings``, or the defaults, with ``changes``. Raises :class:`GenerationError` as they do."""
     if settings is None:
         settings = SamplerSettings()
-    arguments.instance("settings", settings, SamplerSettings, "SamplerSettings")
     return settings.with_changes(**changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,8 +12,11 @@ if TYPE_CHECKING:
 SAMPLE_CHARS = 300
 PRIME_CHARS = 24
 LONGEST_WORD = 60
-PRIME_SEARCH_CHARS = 4_000
+PRIME_SEARCH_CHARS = 20_000
 """Characters at the start of the text among which the prime is chosen."""
+
+LONGEST_TITLE = 100
+"""Characters. A longer line is a paragraph."""
 
 PARAGRAPH_SEARCH_CHARS = 100_000
 """Characters at the start of the text that show how its paragraphs are separated."""
@@ -23,14 +26,29 @@ LINES_PER_PARAGRAPH = 20
 
 
 def sample_prime(corpus: Corpus) -> str:
-    """The prime of all samples of a run: the first words, up to 24 characters, of the first line that is as long. A
-    longer first word stays whole; of a line without spaces, as in Chinese, it is the first 24 characters."""
-    lines = [line.strip() for line in corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")]
-    line = next((line for line in lines if len(line) >= PRIME_CHARS), max(lines, key=len, default=""))
+    """The prime of all samples of a run: the first words, up to 24 characters, of the first paragraph or verse, or else
+    of the first line that is as long. A longer first word stays whole; of a line without spaces, as in Chinese, it is
+    the first 24 characters."""
+    lines = corpus.text(0, min(PRIME_SEARCH_CHARS, corpus.text_chars)).split("\n")
+    long = [place for place, line in enumerate(lines) if len(line.strip()) >= PRIME_CHARS]
+    first = next((place for place in long if _begins_paragraph(lines, place)), long[0] if long else None)
+    line = max((line.strip() for line in lines), key=len) if first is None else lines[first].strip()
     if len(line) <= PRIME_CHARS:
         return line
     words = line[: PRIME_CHARS + 1].rpartition(" ")[0]
     return words or line.partition(" ")[0][:LONGEST_WORD] if " " in line[:LONGEST_WORD] else line[:PRIME_CHARS]
+
+
+def _begins_paragraph(lines: Sequence[str], place: int) -> bool:
+    """Whether the line begins a paragraph or a verse, and is not of a title page or a list of contents: it is neither
+    indented nor in capitals, and it stands below an empty line and above one that is not, or is a long one. After a
+    line of such a page a model writes more such lines, or nothing but blanks."""
+    line = lines[place]
+    if line[0].isspace() or 2 * sum(map(str.isupper, line)) > sum(map(str.isalpha, line)):
+        return False
+    above = lines[place - 1].strip() if place else ""
+    below = lines[place + 1].strip() if place + 1 < len(lines) else ""
+    return len(line) > LONGEST_TITLE or (not above and below != "")
 
 
 def text_start(corpus: Corpus) -> str:

@@ -45,7 +45,7 @@ def _mix_all(value: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def check_seed(seed: int) -> int:
     """``seed`` as an int. Raises :class:`GenerationError` unless it is a whole number of at most 64 bits."""
     try:
-        return arguments.whole("seed", seed, -(2**63), 2**64 - 1)
+        return arguments.number("seed", seed, -(2**63), 2**64 - 1)
     except GenerationError:
         raise GenerationError(f"The seed is a whole number of at most 64 bits, not {short(seed)}") from None
 

@@ -134,8 +134,8 @@ class Scores:
             context: also the number of characters that each place has before and after it.
             least: characters of fewer bits are left out, such as those below :attr:`surprising`.
         """
-        count, context = arguments.whole("count", count, 0), arguments.whole("context", context, 0)
-        least = arguments.number("least", least, 0)
+        arguments.number("count", count, 0)
+        arguments.number("context", context, 0)
         order = np.argsort(-self.nats[self.unpredicted :], kind="stable") + self.unpredicted
         order = order[self.nats[order] >= least * math.log(2)]
         free = np.ones(len(self.nats), bool)
@@ -172,7 +172,7 @@ class Scores:
 
     def strip(self, width: int) -> npt.NDArray[np.float32]:
         """Mean bits per character in ``width`` equal parts of the text (fewer if it is shorter): ``(width,)``."""
-        width = arguments.whole("width", width, 1)
+        arguments.number("width", width, 1)
         bits = self.nats[self.unpredicted :] / np.float32(math.log(2))
         edges = np.linspace(0, len(bits), min(width, len(bits)) + 1).astype(np.intp)
         sums = np.add.reduceat(bits, edges[:-1], dtype=np.float64)

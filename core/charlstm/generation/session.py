@@ -111,8 +111,8 @@ class Session:
         progress: called with ``(done, total)`` characters of a long prime; an exception that it raises ends the work.
 
     Raises:
-        GenerationError: the seed is not a whole number of at most 64 bits, the model has no such cell to clamp, or
-            another argument is not what it has to be; so do the methods.
+        GenerationError: the seed is not a whole number of at most 64 bits, or the model has no such cell to
+            clamp.
         ModelError: the weights are so large that logits would not be finite, or there is no such model.
         RunError: there is no such run, or it has no model yet.
 
@@ -139,7 +139,6 @@ class Session:
         **sampler: Unpack[SamplerKeywords],
     ) -> None:
         model = given_model(model)
-        arguments.function("progress", progress)
         settings = changed_settings(settings, sampler)
         prepared = prepare_prime(model, prime)
         self._start(model, prepared, Recipe(seed, sample, settings, clamps), stepper or Stepper(model))
@@ -198,7 +197,7 @@ class Session:
         self.prime, self.unknown = prime.text, prime.unknown
         self.prime_ids = prime.ids
         self.weights_digest: str | None = None
-        self.sample = arguments.whole("sample", recipe.sample, 0, 2**63)
+        self.sample = arguments.number("sample", recipe.sample, 0, 2**63)
         self.seeds: list[int] = []
         self.seed = recipe.seed
         self.settings = recipe.settings
@@ -238,7 +237,6 @@ class Session:
 
     @settings.setter
     def settings(self, settings: SamplerSettings) -> None:
-        arguments.instance("settings", settings, SamplerSettings, "SamplerSettings")
         self._sampler = Sampler(settings)
         self._no_repeat_before = 0
 
@@ -336,7 +334,6 @@ class Session:
 
     def at(self, position: int) -> Step:
         """The character at ``position`` of the current text. Raises :class:`GenerationError` if there is none."""
-        position = arguments.whole("position", position)
         if not 0 <= position < len(self._path):
             raise GenerationError(f"There is no character {position}: the text has {len(self._path)} of them")
         return self._path.holder(position).step(position)
@@ -347,13 +344,12 @@ class Session:
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         """The positions of a slice of the current text."""
-        start, stop = arguments.whole("start", start), None if stop is None else arguments.whole("stop", stop)
         start, stop, _ = slice(start, stop).indices(len(self._path))
         return start, max(start, stop)
 
     def next_char_distribution(self, count: int = ALTERNATIVES) -> NextCharDistribution:
         """The distribution of the next character at the cursor, with at most ``count`` alternatives; draws nothing."""
-        count = arguments.whole("count", count, 0)
+        count = arguments.number("count", count, 0)
         logits = self._logits()
         weights = self._weights(logits)
         row = np.zeros(1, self.root.rows.dtype)
@@ -391,7 +387,7 @@ class Session:
         The stop string is part of the text. A character is drawn only when it is requested, so changes of the session
         between two characters affect the next one. Raises :class:`GenerationError` for an empty stop string.
         """
-        return self._drawn(None if length is None else arguments.whole("length", length, 0), stop_strings(stop))
+        return self._drawn(None if length is None else arguments.number("length", length, 0), stop_strings(stop))
 
     def find_seed(self) -> int | None:
         """A seed with which another character is drawn at the cursor than the one that is there: the next one after the
@@ -426,8 +422,8 @@ class Session:
 
         Mirostat and the repetition penalty, which depend on the text before, are ignored.
         """
-        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
-        start = self._position if position is None else arguments.whole("position", position, 0)
+        length = arguments.number("length", length, 0, MOST_AT_ONCE)
+        start = self._position if position is None else arguments.number("position", position, 0)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()
         state = self._stepper.zero_state()
@@ -464,12 +460,11 @@ class Session:
             progress: called with the texts so far every 8 characters; an exception that it raises ends the work.
             position: where the text stands, as for :meth:`suggest`.
         """
-        start = self._position if position is None else arguments.whole("position", position, 0)
-        count = arguments.whole("count", count, 1, MOST_TEXTS)
-        length = arguments.whole("length", length, 0, MOST_AT_ONCE)
-        first = arguments.whole("first", first, 0, 2**62)
-        lines = None if lines is None else arguments.whole("lines", lines, 1)
-        arguments.function("progress", progress)
+        start = self._position if position is None else arguments.number("position", position, 0)
+        count = arguments.number("count", count, 1, MOST_TEXTS)
+        length = arguments.number("length", length, 0, MOST_AT_ONCE)
+        first = arguments.number("first", first, 0, 2**62)
+        lines = None if lines is None else arguments.number("lines", lines, 1)
         sampler = Sampler(replace(self.settings, mirostat=None, repetition=0.0))
         logits = self._logits()[None].repeat(count, 0)
         single = self._stepper.zero_state()
@@ -508,7 +503,7 @@ class Session:
 
         Raises :class:`GenerationError` if ``char`` is not a single character that the model knows.
         """
-        which = self.model.vocabulary.index(char) if len(arguments.text("char", char)) == 1 else None
+        which = self.model.vocabulary.index(char) if len(char) == 1 else None
         if which is None:
             raise GenerationError(
                 f"The model does not know {char!r}: choose one of its {len(self._symbols)} characters"
@@ -544,7 +539,7 @@ class Session:
 
         Raises :class:`GenerationError` if the current text has no such position.
         """
-        position = arguments.whole("position", position)
+        position = arguments.of_python(position)
         if not 0 <= position <= len(self._path):
             raise GenerationError(f"The text has no position {position}: it ends at {len(self._path)}")
         if position != self._position:
@@ -562,8 +557,7 @@ class Session:
     def go_to(self, end: PathEnd, length: int) -> None:
         """Make the first ``length`` characters of the text up to ``end`` the current text, with the cursor behind
         them. Raises :class:`GenerationError` for another length."""
-        arguments.instance("end", end, PathEnd, "what path_end gave")
-        length = arguments.whole("length", length, 0, end.length)
+        length = arguments.number("length", length, 0, end.length)
         self._pending.flush()
         path = TextPath(end.tip, end.length)
         self._go(TextPath(path.owner(length), length))
@@ -576,9 +570,6 @@ class Session:
 
     def keep_only(self, ends: Sequence[PathEnd]) -> None:
         """Forget all characters that are neither in the current text nor in those up to ``ends``."""
-        arguments.instance("ends", ends, Sequence, "a list of what path_end gave")
-        for end in ends:
-            arguments.instance("ends", end, PathEnd, "a list of what path_end gave")
         self._pending.flush()
         needed: dict[int, int] = {id(self.root): 0}
         for branch, stop in (*((end.tip, end.length) for end in ends), (self._path.tip, len(self._path))):
@@ -621,8 +612,7 @@ class Session:
         Raises :class:`GenerationError` if there is no such branch, position or length.
         """
         tip = self._branch(number)
-        length = None if length is None else arguments.whole("length", length, 0)
-        position = None if position is None else arguments.whole("position", position)
+        length = None if length is None else arguments.number("length", length, 0)
         first = 0 if tip is self.root else tip.start + 1
         if length is not None and not (first <= length <= tip.stop or length == tip.stop):
             raise GenerationError(f"That branch has characters {tip.start} to {tip.stop}: it cannot end at {length}")
@@ -631,7 +621,7 @@ class Session:
             raise GenerationError(f"That branch has no position {position}: it ends at {len(path)}")
         self._pending.flush()
         self._go(path)
-        self._position = len(path) if position is None else position
+        self._position = len(path) if position is None else arguments.of_python(position)
 
     def prune(self, number: int) -> None:
         """Remove the branch ``number`` and all that continue it. If the current text is on one of them, it becomes that
@@ -656,10 +646,10 @@ class Session:
     def rename(self, number: int, name: str) -> None:
         """Name the branch ``number``; the first 200 characters of ``name`` are used. Raises :class:`GenerationError` if
         there is no such branch."""
-        self._branch(number).name = unicodedata.normalize("NFC", arguments.text("name", name))[:200]
+        self._branch(number).name = unicodedata.normalize("NFC", name)[:200]
 
     def _branch(self, number: int) -> Branch:
-        branch = self.tree.get(arguments.whole("number", number))
+        branch = self.tree.get(number)
         if branch is None:
             raise GenerationError(f"There is no branch {number}: the branches are {', '.join(map(str, self.tree))}")
         return branch
@@ -819,8 +809,7 @@ def _has_lines(text: str, lines: int) -> bool:
 
 def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
     """``stop`` as a tuple. Raises :class:`GenerationError` for an empty string in it."""
-    arguments.instance("stop", stop, (str, Sequence), "a string or a list of strings")
-    strings = (stop,) if isinstance(stop, str) else tuple(arguments.text("stop", each) for each in stop)
+    strings = (stop,) if isinstance(stop, str) else tuple(stop)
     if not all(strings):
         raise GenerationError("A stop string needs at least one character")
     return strings

@@ -79,7 +79,7 @@ class Lesions:
 
     def ranked(self, count: int = 20) -> list[tuple[tuple[int, int], float]]:
         """The cells that matter most, most important first: layer and cell, counted from 1, and their estimate."""
-        count = arguments.whole("count", count, 0)
+        arguments.number("count", count, 0)
         order = np.argsort(-self.estimates, axis=None, kind="stable")[:count]
         hidden = self.estimates.shape[1]
         return [

@@ -55,7 +55,7 @@ WORDS = (
     ),
     (
         "±",
-        "Two standard errors: the figure of all of a novel was within it in 9 of 10 cases.",
+        "Two standard errors: the figure of all of a novel was within it in 62 of 72 cases.",
     ),
     (
         "span",

@@ -7,6 +7,7 @@ It needs numpy but not torch, so generation and the app can use it. The network 
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,8 @@ class ModelConfig:
     def __post_init__(self) -> None:
         limits = {"vocab_size": 0x110000, "hidden_size": 2**16, "num_layers": 64}
         for name, limit in limits.items():
-            object.__setattr__(self, name, arguments.whole(name, getattr(self, name), 1, limit, error=ModelError))
+            size = operator.index(getattr(self, name))
+            object.__setattr__(self, name, arguments.number(name, size, 1, limit, error=ModelError))
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -96,16 +98,6 @@ class Model:
         if loss is not None:
             facts.append(f"loss {loss:.4f}")
         return f"Model({', '.join(facts)}, {config.parameters:,} weights)"
-
-    def __post_init__(self) -> None:
-        arguments.instance("config", self.config, ModelConfig, "the shape of a network", error=ModelError)
-        arguments.instance("vocabulary", self.vocabulary, Vocabulary, "a Vocabulary", error=ModelError)
-        arguments.instance("weights", self.weights, Mapping, "arrays by name", error=ModelError)
-        arguments.instance("text_options", self.text_options, TextOptions, "TextOptions", error=ModelError)
-        arguments.instance("info", self.info, dict, "a dict", error=ModelError)
-        arguments.instance("passages", self.passages, (np.ndarray, type(None)), "an array", error=ModelError)
-        for name, array in self.weights.items():
-            arguments.instance(f"The weight {name}", array, np.ndarray, "an array", error=ModelError)
 
     @property
     def loss(self) -> float | None:

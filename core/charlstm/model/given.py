@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import charlstm
@@ -20,5 +21,6 @@ def given_model(model: GivenModel) -> Model:
     """
     if isinstance(model, Model):
         return model
-    arguments.path("model", model, takes="a Model, the file of one, the name of a run or 'demo'", error=ModelError)
+    takes = "a Model, the file of one, the name of a run or 'demo'"
+    arguments.instance("model", model, (str, os.PathLike), takes, error=ModelError)
     return charlstm.load_model(model)  # the public function, since the packages above this one know the names of runs

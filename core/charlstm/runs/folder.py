@@ -18,14 +18,14 @@ import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from charlstm import arguments, storage, system
+from charlstm import storage, system
 from charlstm.display import short_repr, visible
 from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
-from charlstm.json_fields import typed_fields
+from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
 from charlstm.runs.names import check_name, composed, natural_key, next_name, spelled
@@ -127,14 +127,9 @@ class RunSpec:
     def _validation(self) -> dict[str, Any]:
         return _mapping(self.corpus.get("validation"))
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
-        return {"format": FORMAT, **values, "settings": self.settings.to_dict()}
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`RunError` for a newer format or wrong values."""
+        """Those that :meth:`Run.write_spec` wrote. Raises :class:`RunError` for a newer format or wrong values."""
         try:
             if int(values["format"]) > FORMAT:
                 raise NewerFormatError(
@@ -146,7 +141,7 @@ class RunSpec:
                     f"The run was written by a newer charlstm (setting {newer[0]}); update charlstm to read it"
                 )
             settings = Settings.from_dict(values["settings"])
-            return cls(**typed_fields(cls, {**values, "created": values["created"], "settings": settings}))
+            return read(cls, {**values, "created": values["created"], "settings": settings})
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
             raise RunError("its run.json is damaged: delete the run or restore the file") from error
 
@@ -300,7 +295,7 @@ class Run:
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace ``run.json``. Only for the process that creates the run, and then for its worker."""
-        text = json.dumps(spec.to_dict(), ensure_ascii=False, indent=1)
+        text = json.dumps({"format": FORMAT, **plain(spec)}, ensure_ascii=False, indent=1)
         storage.replace_bytes(self.spec_path, text.encode("utf-8", errors="surrogatepass"))
 
     def status(self) -> RunStatus:
@@ -395,7 +390,6 @@ class Run:
         """The file of the best model so far, or of the model after ``step`` training steps: a snapshot, or the best
         model if it is of this step. Raises as :meth:`model` does."""
         if step is not None:
-            step = arguments.whole("step", step, 0, error=ModelError)
             steps = {each.step: each.path for each in self.snapshots()}
             if step in steps:
                 return steps[step]
@@ -450,7 +444,7 @@ def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> l
         if not elsewhere:
             return runs
         place = Path(os.path.realpath(folder))
-        if place != folder:  # the index has real paths, and those of version 0.2 as they were spelled
+        if place != folder:  # the index has real paths
             found |= {place / path.name for path in found}
         return runs + known_runs(found)
     return known_runs() if elsewhere else []

@@ -50,12 +50,11 @@ def remember_run(path: Path) -> None:
 
 
 def rewrite_index(change: Callable[[list[Path]], Iterable[Path]]) -> None:
-    """Replace the paths in the index, each as :func:`located`, by the last :data:`MAX_RUNS` of ``change(paths)``."""
+    """Replace the paths in the index by the last :data:`MAX_RUNS` of ``change(paths)``."""
     index = index_path()
     with contextlib.suppress(OSError):
         index.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
         with storage.changing(index):
-            # versions until 0.2 kept paths as they were spelled
-            paths = dict.fromkeys(change([located(each) for each in remembered_paths()]))
+            paths = dict.fromkeys(change(remembered_paths()))
             lines = [json.dumps(str(path)) + "\n" for path in paths]
             storage.replace_bytes(index, "".join(lines[-MAX_RUNS:]).encode())

@@ -14,14 +14,14 @@ import json
 import os
 import threading
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError
-from charlstm.json_fields import typed_fields
-from charlstm.runs.contention import Contention, ContentionMeter
+from charlstm.fields import plain, read
+from charlstm.runs.contention import ContentionMeter
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -155,16 +155,16 @@ class RunFigures:
     ``train_seconds`` counts its steps alone. ``progress``: the fraction of the whole run that is done, 0 to 1, the
     final validation included; ``validated``: of the final validation, ``None`` before it. ``seconds_left``: until the
     end of the run. ``read_share`` of the held-out part, 0 to 1, had been read by the model ``read_by`` (see the event
-    ``started``). What is not known is ``None``; version 0.1 knew neither ``best_whole`` nor the last six.
+    ``started``). What is not known is ``None``.
     """
 
     step: int = 0
     planned_steps: int | None = None
     best_val: float | None = None
-    best_whole: bool | None = None
+    best_whole: bool = False
     best_step: int | None = None
     train_seconds: float = 0.0
-    work_seconds: float | None = None
+    work_seconds: float = 0.0
     progress: float | None = None
     seconds_left: float | None = None
     validated: float | None = None
@@ -185,8 +185,8 @@ class HeartbeatRecord(RunFigures):
     """The content of the heartbeat file.
 
     ``start``: when the process started, by ``system.process_start``. ``memory``: its resident bytes. ``time``: Unix
-    seconds of this record. ``slowdown`` and ``others_first``: how much longer training takes because other programs use
-    the processor, and whether these go first (see ``runs.contention``).
+    seconds of this record. ``slowdown``: how many times as long training takes because other programs use the
+    processor (see ``runs.contention``).
     """
 
     state: str
@@ -197,15 +197,14 @@ class HeartbeatRecord(RunFigures):
     boot: str = field(default_factory=system.boot_id)
     memory: int | None = None
     slowdown: float | None = None
-    others_first: bool = False
     time: float = field(default_factory=time.time)
 
     def to_bytes(self) -> bytes:
         """JSON of exactly ``HEARTBEAT_BYTES`` bytes. A message that is too long is cut."""
         message = self.message
         while True:
-            values = {"format": 1, **asdict(self), "planned": self.planned_steps, "message": message}
-            del values["planned_steps"]  # its name in the file is that of version 0.1
+            values = {"format": 1, **plain(self), "planned": self.planned_steps, "message": message}
+            del values["planned_steps"]  # its name in the file is another
             words = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             # file names in messages may contain lone surrogates, for which JSON and Python have the same escape
             line = words.encode("utf-8", errors="backslashreplace")
@@ -235,10 +234,8 @@ def read_heartbeat(path: Path) -> HeartbeatRecord | None:
         try:
             with storage.open_file(path) as file:
                 values: dict[str, Any] = json.loads(file.read(HEARTBEAT_BYTES))
-                values = {**values, "planned_steps": values.get("planned")}
-            return HeartbeatRecord(
-                **{"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0, **typed_fields(HeartbeatRecord, values)}
-            )
+            unknown = {"pid": 0, "start": "", "host": "", "boot": "", "time": 0.0}
+            return read(HeartbeatRecord, {**unknown, **values, "planned_steps": values.get("planned")})
         except OSError:
             return None
         except (ValueError, TypeError, RecursionError):
@@ -291,7 +288,7 @@ class Heartbeat:
                 self._write()
 
     @property
-    def contention(self) -> Contention | None:
+    def slowdown(self) -> float | None:
         """How much slower other programs have made this process so far, since the heartbeat began."""
         return self._meter.overall()
 
@@ -317,13 +314,12 @@ class Heartbeat:
                 self._write()
 
     def _write(self) -> None:
-        contention = self._meter.read()
+        slowdown = self._meter.read()
         self._record = replace(
             self._record,
             time=time.time(),
             memory=system.memory_bytes(),
-            slowdown=None if contention is None else round(contention.slowdown, 2),
-            others_first=contention is not None and contention.others_first,
+            slowdown=None if slowdown is None else round(slowdown, 2),
         )
         with contextlib.suppress(OSError):
             if self._descriptor is not None and not storage.leads_to(self._path, self._descriptor):

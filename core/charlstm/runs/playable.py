@@ -107,11 +107,12 @@ def expected_step(status: RunStatus, series: RunSeries) -> int | None:
     if not (0 < first < last and math.isfinite(before) and now < before):
         return None
     step = float(last * (last / first) ** (max(0.0, now - goal) / (before - now)))
-    step = min(step, status.planned_steps or math.inf)
+    planned = status.planned_steps or math.inf
+    step = min(step, planned)
     if not math.isfinite(step):
         return None
     rounded: int = 10 ** max(1, len(str(int(step))) - 2)
-    return math.ceil(step / rounded) * rounded
+    return int(min(math.ceil(step / rounded) * rounded, planned))
 
 
 def _best_info(run: Run) -> Mapping[str, Any] | None:

@@ -18,8 +18,8 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import state_after
 from charlstm.system import StopSignals
 from charlstm.training.commands import Command
+from charlstm.training.ending import divergence_message
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed, Started
-from charlstm.training.verdict import Diverged
 
 T = TypeVar("T")
 
@@ -127,8 +127,8 @@ class EventRecorder:
         """
         if isinstance(event, Finished):
             event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
-            if (contention := self._heartbeat.contention) is not None:
-                event = replace(event, slowdown=round(contention.slowdown, 2), others_first=contention.others_first)
+            if (slowdown := self._heartbeat.slowdown) is not None:
+                event = replace(event, slowdown=round(slowdown, 2))
         sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
         if sync:
@@ -183,7 +183,7 @@ def _state_after_event(event: Event) -> dict[str, Any]:
         case Paused():
             return {"state": "waiting", "message": event.reason}
         case Finished(reason="diverged"):
-            return {"state": state_after("diverged"), "message": Diverged.message_after(event.step)}
+            return {"state": state_after("diverged"), "message": divergence_message(event.step)}
         case Finished():
             return {"state": state_after(event.reason), "message": ""}
         case Failed():

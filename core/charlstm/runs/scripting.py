@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from charlstm.text.reading import TextOptions
     from charlstm.text.sources import Source
 
-_FOLDER = "the path of a folder"
-
 
 @dataclass(frozen=True, slots=True)
 class Run(_folder.Run):
@@ -42,7 +40,6 @@ class Run(_folder.Run):
     """
 
     def __post_init__(self) -> None:
-        arguments.path("path", self.path, takes="the folder of a run", error=RunError)
         object.__setattr__(self, "path", Path(self.path))
 
     def stop(self) -> None:
@@ -63,7 +60,7 @@ class Run(_folder.Run):
 
     def set_lr(self, rate: float) -> None:
         """Set the learning rate of the next step, and scale the rest of the schedule to it."""
-        control.send_command(self, "set-lr", arguments.number("rate", rate, error=RunError))
+        control.send_command(self, "set-lr", arguments.of_python(rate))
 
     def resume(self, **changes: Any) -> None:
         """Continue: a paused run trains on, and one that has ended gets a new process, from its last checkpoint.
@@ -85,7 +82,7 @@ class Run(_folder.Run):
 
     def more(self, minutes: float) -> None:
         """Let the run train for ``minutes`` more than planned. One that has ended gets a new process for it."""
-        minutes = arguments.number("minutes", minutes, error=RunError)
+        minutes = arguments.of_python(minutes)
         control.check_command("more", minutes)
         if self.status().alive:
             control.send_command(self, "more", minutes)
@@ -96,7 +93,7 @@ class Run(_folder.Run):
 
     def rename(self, name: str) -> Run:
         """Rename the run, which must not be training; returns it under its new name."""
-        return Run(_folder.rename_run(self, arguments.text("name", name, error=RunError)).path)
+        return Run(_folder.rename_run(self, name).path)
 
     def delete(self) -> list[str]:
         """Delete the files of the run, which must not be training, and its folder, unless that has files of yours.
@@ -111,7 +108,6 @@ class Run(_folder.Run):
         the training continues then, and also after an interrupt.
         """
         timeout = None if timeout is None else arguments.number("timeout", timeout, 0, error=RunError)
-        arguments.flag("progress", progress, error=RunError)
         tail = EventTail(self.events_path)
         with ProgressLine(enabled=progress) as show:
             for status in self.statuses(timeout):
@@ -181,22 +177,14 @@ def start_run(
     from charlstm.runs import launch  # numpy, which listing runs does not need
     from charlstm.runs.start_models import BEST, NOTHING
     from charlstm.text.corpus import Corpus, open_corpus, reopen_corpus
-    from charlstm.text.reading import TextOptions
 
     takes = "a path, several paths, a folder, the name of a built-in text or a Corpus"
     arguments.instance("source", source, (str, Path, list, tuple, Mapping, Corpus), takes, error=RunError)
     settings = {} if settings is None else settings
     takes = "Settings, such as charlstm.preset gives, or settings by name"
     arguments.instance("settings", settings, (Settings, Mapping), takes, error=SettingsError)
-    arguments.instance("text_options", text_options, (TextOptions, type(None)), "TextOptions", error=RunError)
     if preset is None:
         preset = DEFAULT if isinstance(settings, Mapping) else "custom"
-    for what, text in (("preset", preset), ("name", name)):
-        if text is not None:
-            arguments.text(what, text, error=RunError)
-    for what, path in (("runs_dir", runs_dir), ("model_from", model_from)):
-        if path is not None:
-            arguments.path(what, path, error=RunError)
     with arguments.disk_errors("The folder of runs", "" if runs_dir is None else runs_dir, error=RunError):
         if preset in PRESETS or model_from == BEST or not isinstance(settings, Settings):
             if isinstance(source, Mapping):
@@ -282,9 +270,9 @@ def resume_run(run: _folder.Run | str | Path, *, changes: Mapping[str, Any] | No
     from charlstm.runs import launch  # numpy, which listing runs does not need
 
     if not isinstance(run, _folder.Run):
-        run = find_run(arguments.path("run", run, takes="a Run, its name or its folder", error=RunError))
+        arguments.instance("run", run, (str, os.PathLike), "a Run, its name or its folder", error=RunError)
+        run = find_run(run)
     if changes is not None:
-        arguments.instance("changes", changes, Mapping, "settings by name", error=SettingsError)
         for name in changes:
             check_name(name)
         changes = {name: arguments.of_python(value) for name, value in changes.items()}  # the worker gets them as JSON
@@ -296,19 +284,14 @@ def find_run(word: str | Path, folder: str | Path | None = None) -> Run:
 
     Raises :class:`RunError` that suggests similar names.
     """
-    arguments.path("word", word, takes="the name or the folder of a run", error=RunError)
+    arguments.instance("word", word, (str, os.PathLike), "the name or the folder of a run", error=RunError)
     with arguments.disk_errors("The run", word, error=RunError):
-        return Run(_folder.find_run(word, _checked(folder)).path)
+        return Run(_folder.find_run(word, folder).path)
 
 
 def list_runs(folder: str | Path | None = None, *, elsewhere: bool = False) -> RunList:
     """The runs in ``folder``, by name; with ``elsewhere`` also those that were started in other folders by this user
     and are still there. The default folder is the one that ``charlstm paths`` names; one that does not exist has no
     runs. Raises :class:`RunError` for what is no name of a folder."""
-    arguments.flag("elsewhere", elsewhere, error=RunError)
     with arguments.disk_errors("The folder", "" if folder is None else folder, error=RunError):
-        return RunList(Run(each.path) for each in _folder.list_runs(_checked(folder), elsewhere=elsewhere))
-
-
-def _checked(path: str | Path | None) -> Any:
-    return None if path is None else arguments.path("folder", path, takes=_FOLDER, error=RunError)
+        return RunList(Run(each.path) for each in _folder.list_runs(folder, elsewhere=elsewhere))

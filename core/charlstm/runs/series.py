@@ -161,11 +161,9 @@ class RunSeries:
 
     @property
     def work_seconds(self) -> float:
-        """Seconds that the run has worked so far: training, validations and samples, but no pauses. In logs of version
-        0.1 the seconds of training."""
-        finished = None if self.finished is None else self.finished.work_seconds
-        worked = None if self.last_step is None else self.last_step.work_seconds
-        return max(_number(finished, 0.0), _number(worked, 0.0), self.train_seconds)
+        """Seconds that the run has worked so far: training, validations and samples, but no pauses."""
+        known = (each.work_seconds for each in (self.finished, self.last_step) if each is not None)
+        return max([self.train_seconds, *(_number(seconds, 0.0) for seconds in known)])
 
     @property
     def best(self) -> Validated | None:
@@ -224,7 +222,7 @@ class RunSeries:
 
     @property
     def guessing_loss(self) -> float | None:
-        """The loss of guessing all characters alike, nats per character; ``None`` for logs of version 0.1."""
+        """The loss of guessing all characters alike, nats per character."""
         symbols = 0 if self.started is None else self.started.symbols
         return math.log(symbols) if symbols > 1 else None
 

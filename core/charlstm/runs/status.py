@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, cast, get_args
 from charlstm import storage, system
 from charlstm.errors import RunError
 from charlstm.runs import liveness
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.liveness import HeartbeatRecord, RunFigures
 from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
@@ -45,21 +45,18 @@ class RunStatus(RunFigures):
 
     ``alive``: it has a worker, on this host or another. ``elsewhere``: it is on another host. ``memory``: bytes.
     ``slowdown``: how many times as long training takes now because other programs use the processor, ``None`` if not
-    known; ``others_first``: they go first, since the niceness of the run is above theirs. ``updated``: Unix seconds of
+    known. ``updated``: Unix seconds of
     the last heartbeat. ``message``: one sentence for a person, or empty.
     """
 
     state: RunState
     alive: bool
-    best_whole: bool = False
-    work_seconds: float = 0.0
     message: str = ""
     host: str = ""
     elsewhere: bool = False
     pid: int | None = None
     memory: int | None = None
     slowdown: float | None = None
-    others_first: bool = False
     updated: float = 0.0
 
     @property
@@ -67,7 +64,7 @@ class RunStatus(RunFigures):
         """``message``, or else what other programs do to the run while it trains; may be empty."""
         if self.message or self.state != "running":
             return self.message
-        return Contention(self.slowdown or 1.0, self.others_first).describe()
+        return slowdown_words(self.slowdown)
 
     @property
     def mark(self) -> str:
@@ -153,7 +150,7 @@ def last_words(log: Path) -> str:
 
 def state_after(reason: str) -> RunState:
     """The state of a run whose last event is ``finished`` with ``reason``."""
-    from charlstm.training.verdict import END_REASONS  # takes 8 ms, and the list of runs does not need it
+    from charlstm.training.ending import END_REASONS  # takes 8 ms, and the list of runs does not need it
 
     return END_REASONS.get(reason, END_REASONS["done"]).state
 
@@ -175,10 +172,8 @@ def ago(seconds: float) -> str:
 
 def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *, elsewhere: bool = False) -> RunStatus:
     figures = {
-        "best_whole": beat.state == "finished" if beat.best_whole is None else beat.best_whole,
-        "work_seconds": beat.train_seconds if beat.work_seconds is None else beat.work_seconds,
-        "progress": 1.0 if state == "finished" else _progress(beat),
-        "seconds_left": _seconds_left(beat) if alive else None,
+        "progress": 1.0 if state == "finished" else beat.progress,
+        "seconds_left": beat.seconds_left if alive else None,
         "validated": beat.validated if alive else None,
     }
     return RunStatus(
@@ -191,21 +186,8 @@ def _status(beat: HeartbeatRecord, state: RunState, alive: bool, message: str, *
         pid=beat.pid if alive else None,
         memory=beat.memory if alive else None,
         slowdown=beat.slowdown if alive else None,
-        others_first=alive and beat.others_first,
         updated=beat.time,
     )
-
-
-def _progress(beat: HeartbeatRecord) -> float | None:
-    if beat.progress is not None or not beat.planned_steps:
-        return beat.progress
-    return min(1.0, beat.step / beat.planned_steps)  # of version 0.1
-
-
-def _seconds_left(beat: HeartbeatRecord) -> float | None:
-    if beat.seconds_left is not None or beat.validated is not None or not beat.step or not beat.planned_steps:
-        return beat.seconds_left
-    return beat.train_seconds * max(0, beat.planned_steps - beat.step) / beat.step  # of version 0.1
 
 
 def _from_log(path: Path, *, locked: bool) -> RunStatus:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from charlstm import arguments, storage
 from charlstm.errors import ModelError, RunError, SettingsError, UnreadableFileError
+from charlstm.fields import plain, read
 from charlstm.model.file import load_model, model_writer
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.training import state as state_file
-from charlstm.training.plan import Plan
+from charlstm.training.plan import Plan, read_plan
 from charlstm.training.progress import Progress
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
@@ -46,7 +47,6 @@ class FolderStore:
     """
 
     def __init__(self, path: str | Path) -> None:
-        arguments.path("path", path, takes="the path of a folder", error=RunError)
         with arguments.disk_errors("The folder", path, error=RunError):
             folder = Path(os.path.expanduser(path)).absolute()
             folder.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ class RunStore:
 
     def save_plan(self, plan: Plan) -> None:
         """Write the measured plan into ``run.json``; the run keeps it."""
-        self._run.write_spec(replace(self.spec, plan=plan.to_dict()))
+        self._run.write_spec(replace(self.spec, plan=plain(plan)))
 
     def save_model(self, model: Model) -> None:
         """Replace the best model."""
@@ -183,11 +183,11 @@ def last_checkpoint(run: Run) -> CheckpointRecord | None:
         with contextlib.suppress(ModelError, SettingsError, KeyError, TypeError, ValueError, AttributeError):
             record = state_file.load_record(path)
             return CheckpointRecord(
-                Plan.from_dict(record["plan"]),
-                Progress.from_dict(record["progress"]),
+                read_plan(record["plan"]),
+                read(Progress, record["progress"]),
                 Settings.from_dict(record["asked"]),
                 Settings.from_dict(record["settings"]),
-                LearningRate.from_dict(record["schedule"]),
+                read(LearningRate, record["schedule"]),
             )
     return None
 

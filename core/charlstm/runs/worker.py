@@ -331,7 +331,7 @@ class _Training:
         from charlstm.engine.trainer import Trainer
         from charlstm.model.file import load_model
         from charlstm.runs.start_models import with_passages
-        from charlstm.training.plan import Plan
+        from charlstm.training.plan import read_plan
 
         spec, changes = self._spec, self._changes
         settings = spec.settings.with_changes(**changes)
@@ -380,7 +380,7 @@ class _Training:
             },
         }
         if state is None:
-            known_plan = None if plan is None else Plan.from_dict(plan)
+            known_plan = None if plan is None else read_plan(plan)
             trainer = Trainer(
                 corpus,
                 settings,

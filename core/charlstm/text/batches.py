@@ -236,5 +236,16 @@ class TrainingText:
         return _targets(self.held_out)
 
 
+def part_spans(
+    corpus: Corpus, part: str, val_fraction: float, split: SplitMode, test_fraction: float
+) -> tuple[tuple[int, int], ...]:
+    """The spans of the ``part`` of ``corpus``: ``train``, ``validation``, ``test`` or ``all``. There may be none for
+    ``validation`` and ``test``."""
+    if part == "all":
+        return (0, corpus.text_chars), (corpus.text_chars, corpus.chars)
+    parts = TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction)
+    return {"train": parts.train, "validation": parts.held_out, "test": parts.test}[part]
+
+
 def _targets(spans: tuple[Span, ...]) -> int:
     return sum(span.stop - span.start - 1 for span in spans)

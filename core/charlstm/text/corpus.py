@@ -20,6 +20,7 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import visible
 from charlstm.errors import TextError
+from charlstm.fields import plain, read
 from charlstm.text import builtin, cache, encoding
 from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
@@ -158,10 +159,7 @@ class Corpus:
         return cache.line_begins_path(self.path, name) if name and self.path is not None else None
 
     def text(self, start: int = 0, stop: int | None = None) -> str:
-        """The characters from ``start`` to ``stop``, which may be negative as in a slice. Raises :class:`TextError` for
-        anything but whole numbers."""
-        start = arguments.whole("start", start, error=TextError)
-        stop = None if stop is None else arguments.whole("stop", stop, error=TextError)
+        """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
     def split(
@@ -174,8 +172,6 @@ class Corpus:
         for validation, and ``val_fraction`` has no effect. Raises :class:`TextError` for fractions that leave nothing
         to train on.
         """
-        val_fraction = arguments.number("val_fraction", val_fraction, error=TextError)
-        test_fraction = arguments.number("test_fraction", test_fraction, error=TextError)
         arguments.one_of("mode", mode, ("tail", "blocks"), error=TextError)
         chars = self.text_chars
         if self.validation is not None:
@@ -189,7 +185,6 @@ class Corpus:
         Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
         converted where they are read.
         """
-        arguments.instance("vocabulary", vocabulary, Vocabulary, "a Vocabulary", error=TextError)
         if vocabulary == self.vocabulary:
             return self.ids, {}
         symbols, counts = self.vocabulary.symbols, self.counts.tolist()
@@ -205,12 +200,12 @@ class Corpus:
             "name": self.name,
             "sources": list(self.sources),
             "options": self.options.to_dict(),
-            "report": self.report.to_dict(),
+            "report": plain(self.report),
             "fingerprint": self.fingerprint,
             "chars": self.chars,
         }
         if self.validation is not None:
-            record["validation"] = dataclasses.asdict(self.validation) | {"sources": list(self.validation.sources)}
+            record["validation"] = plain(self.validation)
         return record
 
 
@@ -225,7 +220,7 @@ def split_text(
     chars: int, val_fraction: float, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
 ) -> Split:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
-    if val_fraction < 0 or test_fraction < 0 or not val_fraction + test_fraction < 1:
+    if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(
             "The fractions for validation and test are at least 0 and below 1 together, not "
             f"{val_fraction:g} and {test_fraction:g}"
@@ -288,10 +283,6 @@ def open_corpus(
     """
     if options is None:
         options = TextOptions()
-    arguments.instance("options", options, TextOptions, "TextOptions", error=TextError)
-    if name is not None:
-        arguments.text("name", name, error=TextError)
-    arguments.function("progress", progress, error=TextError)
     if (source is None) == (text is None):
         raise TextError("open_corpus takes either a source or text=..., and exactly one of them")
     found = resolve(source, options) if source is not None else resolve_text(text)
@@ -382,7 +373,7 @@ def _from_cache(record: Mapping[str, Any]) -> Corpus | None:
 
 
 def _of_record(record: Mapping[str, Any], stored: cache.Stored) -> Corpus:
-    options, report = TextOptions.from_dict(record["options"]), ReadReport.from_dict(record["report"])
+    options, report = TextOptions.from_dict(record["options"]), read(ReadReport, record["report"])
     if report.line_begins and not cache.line_begins_path(stored.path, report.line_begins).exists():
         raise FileNotFoundError("the lines of the text are not beside it")
     validation = None

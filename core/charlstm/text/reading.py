@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import codecs
 import io
+import itertools
 import re
 import threading
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, Self
 
 from charlstm import arguments
 from charlstm.display import plural
 from charlstm.errors import TextError
+from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 from charlstm.text.encoding import check_encoding
 
 CLEANED = {
@@ -47,44 +49,36 @@ Lines = Literal["auto", "keep"]
 class TextOptions:
     """How a text is read. Raises :class:`TextError` for an invalid value."""
 
-    normalize: bool = True
-    """Convert to Unicode's composed form (NFC), so that é is always one character."""
-    strip_boilerplate: bool = False
-    """Leave out a Project Gutenberg header and licence."""
-    clean: bool = False
-    """Remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines."""
-    encoding: str | None = None
-    """The encoding of the files; None detects it."""
-    fold_rare: int = 0
-    """Replace characters that occur fewer times by one replacement symbol; 0 replaces none."""
-    pattern: str = "*.txt"
-    """Which files of a folder are read; several patterns are separated by commas."""
-    max_chars: int | None = None
-    """The largest number of characters to read; None reads all (of the built-in source code 8,000,000)."""
-    lines: Lines = "keep"
-    """``auto`` reads wrapped prose as paragraphs: a line end inside a paragraph becomes a space. ``keep`` reads the
-    lines as they are."""
+    normalize: bool = setting(True, "compose accents (Unicode's NFC), so that é is always one character")
+    strip_boilerplate: bool = setting(False, "leave out a Project Gutenberg header and licence")
+    clean: bool = setting(
+        False, "remove soft hyphens and the like, and replace non-breaking spaces by spaces, form feeds by newlines"
+    )
+    encoding: str | None = setting(None, "the encoding of the files; without it, it is detected", metavar="NAME")
+    fold_rare: int = setting(0, "read characters that occur fewer times than this as one symbol", low=0)
+    pattern: str = setting(
+        "*.txt",
+        "which files of a folder are read; several patterns are separated by commas",
+        pattern=r"(?s).*\S.*",
+        text="file name patterns such as *.txt",
+        metavar="GLOB",
+    )
+    max_chars: int | None = setting(
+        None, "read at most so many characters; without it all (of the built-in source code 8,000,000)", low=1
+    )
+    lines: Lines = setting(
+        "keep", "read wrapped prose as paragraphs, without the line ends inside them (auto), or keep the lines"
+    )
 
     def __post_init__(self) -> None:
-        for name in ("normalize", "strip_boilerplate", "clean"):
-            if not isinstance(getattr(self, name), bool):
-                raise TextError(f"{name} takes true or false, not {getattr(self, name)!r:.60}")
-        if not isinstance(self.lines, str) or self.lines not in get_args(Lines):
-            raise TextError(f"lines takes auto or keep, not {self.lines!r:.60}")
-        for name, low in (("fold_rare", 0), ("max_chars", 1)):
-            value = getattr(self, name)
-            if name == "max_chars" and value is None:
-                continue
-            object.__setattr__(self, name, arguments.whole(name, value, low, error=TextError))
-        if not isinstance(self.pattern, str) or not self.pattern.strip():
-            raise TextError(f"pattern takes file name patterns such as *.txt, not {self.pattern!r:.60}")
+        check_settings(self, TextError)
         if self.encoding is not None:
-            object.__setattr__(self, "encoding", check_encoding(str(self.encoding)))
+            object.__setattr__(self, "encoding", check_encoding(self.encoding))
 
     def apply(self, text: str) -> str:
         """Convert ``text`` as if it had been read from a file: newlines, cleaning, normalisation. For primes, whose
         lines are kept."""
-        return Characters(self).feed(arguments.text("text", text, error=TextError), final=True)
+        return Characters(self).feed(text, final=True)
 
     def for_another_text(self, encoding: str | None = None, max_chars: int | None = None) -> Self:
         """The options that read another text in the same way: without those that concern only a model's own text."""
@@ -96,10 +90,11 @@ class TextOptions:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing options get their defaults. Raises :class:`TextError`."""
-        arguments.instance("The text options", values, Mapping, "values by name", error=TextError)
-        known = {spec.name for spec in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise TextError(f"There is no text option {unknown[0]!r:.60}; there are {', '.join(sorted(known))}")
+        arguments.instance("The text options", values, Mapping, "values by name", error=TextError)  # of a JSON file
+        known = setting_fields(cls)
+        for name in values:
+            if name not in known:
+                raise TextError(f"There is no text option {name!r:.60}; {unknown_setting(name, known)}")
         return cls(**values)
 
 
@@ -151,27 +146,9 @@ class ReadReport:
             return ""
         return f"{plural(self.joined_lines, 'line')} joined into {plural(self.paragraphs, 'paragraph')}"
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`TypeError` or :class:`KeyError` for an invalid report."""
-        boilerplate = tuple(Boilerplate(**part) for part in values["boilerplate"])
-        cleanable = dict(values["cleanable"])
-        report = cls(**{**values, "cleanable": cleanable, "boilerplate": boilerplate, "files": tuple(values["files"])})
-        strings = (report.encoding, report.newlines, *report.files, *(part.kind for part in boilerplate))
-        strings += (report.line_begins,)
-        numbers = (report.invalid_bytes, report.bytes, report.file_count, *cleanable.values())
-        numbers += tuple(number for part in boilerplate for number in (part.start, part.chars, part.lines))
-        numbers += (report.joined_lines, report.paragraphs)
-        if (
-            not CLEANED.keys() >= cleanable.keys()
-            or not all(isinstance(string, str) for string in strings)
-            or not all(type(number) is int for number in numbers)
-        ):
-            raise TypeError("not a report on a text")
-        return report
+    def __post_init__(self) -> None:
+        if not CLEANED.keys() >= self.cleanable.keys():
+            raise ValueError("not a report on a text")
 
 
 FILES_NAMED = 100
@@ -187,17 +164,6 @@ class Tally:
     encodings: set[str] = field(default_factory=set)
     bom: bool = False
     cleanable: Counter[str] = field(default_factory=Counter)
-
-    def copy(self) -> Tally:
-        """The counts as they are now."""
-        return replace(
-            self, newlines=self.newlines.copy(), encodings=self.encodings.copy(), cleanable=self.cleanable.copy()
-        )
-
-    def become(self, other: Tally) -> None:
-        """Take over the counts of ``other``."""
-        for spec in fields(self):
-            setattr(self, spec.name, getattr(other, spec.name))
 
     def newline_style(self) -> str:
         names = {"\n": "LF", "\r\n": "CRLF", "\r": "CR"}
@@ -231,18 +197,6 @@ class Characters:
                 text = text.replace(char, CLEANED[char])
         return _composed(text) if self._options.normalize else text
 
-    def remember(self) -> Callable[[], None]:
-        """Gives a function that forgets what is fed from now on, also in the tally. It may be called once."""
-        held, newlines, tally = self._held, self._newlines.getstate(), self._tally.copy()
-
-        def go_back() -> None:
-            self._held = held
-            self._newlines = io.IncrementalNewlineDecoder(None, translate=True)  # one that has not seen any newlines
-            self._newlines.setstate(newlines)
-            self._tally.become(tally)
-
-        return go_back
-
 
 def decoded(
     blocks: Iterable[bytes],
@@ -252,26 +206,18 @@ def decoded(
     most: int | None = None,
     check: Callable[[], None] | None = None,
 ) -> Iterator[str]:
-    """Decode and convert ``blocks`` of bytes; gives one piece of text for each. Invalid bytes become U+FFFD.
+    """Decode and convert ``blocks`` of bytes. Invalid bytes become U+FFFD.
 
     ``most`` and ``check`` are those of :func:`converted`.
     """
     decoder = codecs.getincrementaldecoder(encoding)(_REPLACE)
-    characters = Characters(options, tally)
 
-    def feed(block: bytes, final: bool) -> str:
-        return characters.feed(_decode(decoder, block, tally, final=final), final=final)
+    def pieces() -> Iterator[str]:
+        for block in blocks:
+            yield _decode(decoder, block, tally)
+        yield _decode(decoder, b"", tally, final=True)
 
-    def remember() -> Callable[[], None]:
-        state, forget = decoder.getstate(), characters.remember()
-
-        def go_back() -> None:
-            decoder.setstate(state)
-            forget()
-
-        return go_back
-
-    return _up_to(most, blocks, b"", feed, remember, check)
+    return converted(pieces(), options, tally, most, check)
 
 
 def converted(
@@ -281,62 +227,21 @@ def converted(
     most: int | None = None,
     check: Callable[[], None] | None = None,
 ) -> Iterator[str]:
-    """Convert ``pieces`` of text.
+    """Convert ``pieces`` of text; gives one for each, and the last characters.
 
-    Without ``most`` gives one piece for each, and the last characters. With it, it ends after ``most`` characters, and
-    then has added to ``tally`` what is in these: but for what had to be read to know the last of them, a character or
-    two. ``check`` is called after each of the given pieces, whose whole is in ``tally`` then.
+    With ``most`` it ends after so many characters; ``tally`` has all of the piece in which they end. ``check`` is
+    called after each piece.
     """
-    characters = Characters(options, tally)
-    return _up_to(
-        most, pieces, "", lambda piece, final: characters.feed(piece, final=final), characters.remember, check
-    )
-
-
-_Block = TypeVar("_Block", bytes, str)
-
-
-def _up_to(
-    most: int | None,
-    blocks: Iterable[_Block],
-    nothing: _Block,
-    feed: Callable[[_Block, bool], str],
-    remember: Callable[[], Callable[[], None]],
-    check: Callable[[], None] | None,
-) -> Iterator[str]:
-    """What ``feed`` makes of ``blocks``, up to ``most`` characters.
-
-    The block in which they end is fed again in halves, of which the later one is left out if it is not needed: this
-    takes as long again as that block.
-    """
-    left = most
-    for block in blocks:
-        go_back = None if left is None else remember()
-        piece = feed(block, False)
+    characters, left = Characters(options, tally), most
+    for piece in itertools.chain(map(characters.feed, pieces), [None]):
+        text = characters.feed("", final=True) if piece is None else piece
         if check is not None:
             check()
-        if left is None or go_back is None or len(piece) < left:
-            left = None if left is None else left - len(piece)
-            yield piece
-            continue
-        go_back()
-        while block:
-            half = block[: max(len(block) // 2, 1)]
-            go_back = remember()
-            piece = feed(half, False)
-            if len(half) < len(block) and len(piece) >= left:
-                go_back()
-                block = half
-                continue
-            yield piece[:left]
-            left -= len(piece)
+        yield text[:left]
+        if left is not None:
+            left -= len(text)
             if left <= 0:
                 return
-            block = block[len(half) :]
-    piece = feed(nothing, True)
-    if check is not None:
-        check()
-    yield piece[:left]
 
 
 _REPLACE = "charlstm-replace"
@@ -353,7 +258,7 @@ def _replace(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error(_REPLACE, _replace)
 
 
-def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, final: bool) -> str:
+def _decode(decoder: codecs.IncrementalDecoder, block: bytes, tally: Tally, *, final: bool = False) -> str:
     _replaced.count = 0
     text = decoder.decode(block, final)
     tally.invalid_bytes += _replaced.count

@@ -93,7 +93,7 @@ def resolve(source: Source, options: TextOptions) -> Resolved:
     arguments.instance("A text", source, (str, os.PathLike, Sequence), takes, error=TextError)
     given = list(source) if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     for one in given:
-        arguments.path("A text", one, takes=takes, error=TextError)
+        arguments.instance("A text", one, (str, os.PathLike), takes, error=TextError)
     if not given:
         raise TextError("No text was given: give a file, a folder, - for standard input or python-reference")
     names, sources, items = [], [], []
@@ -315,7 +315,7 @@ def item_text(
     needed, prose = most, True
     if most is not None:
         # What decides is read also where fewer characters are wanted. What is joined becomes shorter, by far less than
-        # half: of such a text the tally has more than is given.
+        # half.
         more = replace(options, max_chars=2 * most + DECIDED_BY)
         prose = is_wrapped(_characters(item, more, Tally(), None, None, block, DECIDED_BY))
         needed, options = (more.max_chars, more) if prose else (most, options)

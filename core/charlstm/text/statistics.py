@@ -11,7 +11,7 @@ import lzma
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -243,16 +243,12 @@ class Statistics:
     parts_differ: str | None
     """A warning when the held-out part has other characters than the training part."""
     parts_overlap: str | None
-    """A warning when much of the held-out part is in the training part too. Always None without ``bits``."""
+    """A warning when much of the held-out part is in the training part too. Always None where ``bits`` is."""
 
     @property
     def losses(self) -> dict[str, float]:
         """``bits`` in nats per character, for a chart of losses; without models that predict every character."""
         return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON object."""
-        return asdict(self)
 
 
 def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -> Statistics:
@@ -261,19 +257,18 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 0.1 s for each million characters to
     find overlaps; they are cached. The rest is immediate.
 
-    Raises :class:`TextError` for an argument that is not what it has to be.
+    Raises :class:`TextError` for what is no corpus.
     """
     arguments.instance("corpus", corpus, Corpus, "a Corpus, such as charlstm.open_corpus gives", error=TextError)
-    arguments.flag("bits", bits, error=TextError)
     if split is None:
         split = corpus.split()
-    arguments.instance("split", split, Split, "what Corpus.split returns", error=TextError)
     order = np.argsort(-corpus.counts, kind="stable")[:_TOP]
     reason = _too_little(split)
     sampled = False
     figures: dict[str, float] | None = None
+    share: float | None = None
     if bits and reason is None:
-        figures, sampled = _cached_bits(corpus, split)
+        figures, sampled, share = _cached_figures(corpus, split)
     return Statistics(
         chars=corpus.chars,
         lines=corpus.lines,
@@ -289,7 +284,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
         too_little=reason,
         sampled=sampled,
         parts_differ=parts_differ(corpus, split),
-        parts_overlap=words(_cached_overlap(corpus, split), by="") or None if bits else None,
+        parts_overlap=words(share, by="") or None,
     )
 
 
@@ -319,26 +314,18 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     return pieces, True
 
 
-def _cached_bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
-    """:func:`_bits`, computed once for a text and a split."""
-    name = f"bits {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
-    cached = cache.find_figures(corpus.fingerprint, name) or {}
-    if not _are_figures(cached.get("bits")):
-        figures, sampled = _bits(corpus, split)
-        cached = {"bits": figures, "sampled": sampled}
-        cache.store_figures(corpus.fingerprint, name, cached)
-    return cached["bits"], bool(cached.get("sampled"))
-
-
-def _cached_overlap(corpus: Corpus, split: Split) -> float | None:
-    """The share of the held-out part that stands in the training part too, computed once for a text and a split."""
-    name = f"read {split}"
+def _cached_figures(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool, float | None]:
+    """:func:`_bits`, and the share of the held-out part that stands in the training part too, computed once for a text
+    and a split."""
+    name = f"bits and share {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
     cached = cache.find_figures(corpus.fingerprint, name) or {}
     share = cached.get("share", "")
-    if not (share is None or (type(share) is float and 0 <= share <= 1)):
+    if not _are_figures(cached.get("bits")) or not (share is None or (type(share) is float and 0 <= share <= 1)):
+        figures, sampled = _bits(corpus, split)
         share = known_share(passages_in(corpus, split.train), passages_in(corpus, split.held_out))
-        cache.store_figures(corpus.fingerprint, name, {"share": share})
-    return share
+        cached = {"bits": figures, "sampled": sampled, "share": share}
+        cache.store_figures(corpus.fingerprint, name, cached)
+    return cached["bits"], bool(cached.get("sampled")), share
 
 
 def _are_figures(bits: Any) -> bool:

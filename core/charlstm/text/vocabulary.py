@@ -40,12 +40,10 @@ class Vocabulary:
     The vocabulary of a text is sorted by code point; that of an imported model keeps its order. Unknown characters are
     encoded as ``replacement``, which is one of the symbols, or left out when that is None.
 
-    Raises :class:`TextError` when a symbol is not one character or occurs twice, and in its methods for an argument
-    that is not what it has to be.
+    Raises :class:`TextError` when a symbol is not one character or occurs twice.
     """
 
     def __init__(self, symbols: Sequence[str], replacement: str | None = None) -> None:
-        arguments.instance("symbols", symbols, Sequence, "a list of characters", error=TextError)
         self.symbols: tuple[str, ...] = tuple(symbols)
         self.replacement = replacement
         for symbol in self.symbols:
@@ -57,21 +55,18 @@ class Vocabulary:
         if len(self._index) != len(self.symbols):
             twice = next(symbol for number, symbol in enumerate(self.symbols) if self._index[symbol] != number)
             raise TextError(f"The character {twice!r} is in the vocabulary twice")
-        if replacement is not None and arguments.text("replacement", replacement, error=TextError) not in self._index:
+        if replacement is not None and replacement not in self._index:
             raise TextError(f"The replacement symbol {replacement!r} is not in the vocabulary")
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The distinct characters of ``text`` in code point order."""
-        return cls(sorted(set(arguments.text("text", text, error=TextError))))
+        return cls(sorted(set(text)))
 
     @classmethod
     def from_counts(cls, counts: Mapping[str, int], *, fold_rare: int = 0) -> Self:
         """The characters with a count above 0, sorted; those with fewer than ``fold_rare`` are replaced by U+FFFD."""
-        arguments.instance("counts", counts, Mapping, "counts by character", error=TextError)
-        for count in counts.values():
-            arguments.whole("A count", count, error=TextError)
-        fold_rare = arguments.whole("fold_rare", fold_rare, 0, error=TextError)
+        arguments.number("fold_rare", fold_rare, 0, error=TextError)
         seen = {char for char, count in counts.items() if count > 0}
         rare = {char for char in seen if counts[char] < fold_rare}
         if not rare:
@@ -83,7 +78,6 @@ class Vocabulary:
 
         The ids of its own symbols stay. Without a replacement symbol it gets that of ``other``.
         """
-        arguments.instance("other", other, Vocabulary, "a Vocabulary", error=TextError)
         new = sorted(set(other.symbols) - set(self.symbols))
         both = Vocabulary(self.symbols + tuple(new), self.replacement or other.replacement)
         return self if both == self else both
@@ -112,7 +106,7 @@ class Vocabulary:
 
     def index(self, char: str) -> int | None:
         """The id of ``char``, or None when it is unknown, even if there is a replacement symbol."""
-        return self._index.get(arguments.text("char", char, error=TextError))
+        return self._index.get(char)
 
     def encode(self, text: str) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
         """Encode ``text``: ids, int64 of shape (known,), and how often each unknown character occurs.
@@ -120,7 +114,7 @@ class Vocabulary:
         Unknown characters become the replacement symbol if there is one, else they are left out. The text is not
         normalised here: see :meth:`charlstm.text.reading.TextOptions.apply`.
         """
-        codes = code_points(arguments.text("text", text, error=TextError))
+        codes = code_points(text)
         ids = self._table.take(codes, mode="clip")
         missing = ids < 0
         if not missing.any():
@@ -159,7 +153,6 @@ class Vocabulary:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`. Raises :class:`TextError` when ``values`` is not a vocabulary."""
-        arguments.instance("values", values, Mapping, "what to_dict returned", error=TextError)
         symbols, replacement = values.get("symbols"), values.get("replacement")
         if not isinstance(symbols, list) or not (replacement is None or isinstance(replacement, str)):
             raise TextError("This is not a vocabulary: it has no list called symbols")

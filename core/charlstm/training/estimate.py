@@ -11,7 +11,7 @@ import json
 import math
 import os
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -64,10 +64,6 @@ class Estimate:
     chars_per_second: float
     kernel: str
     precision: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as values for JSON."""
-        return asdict(self)
 
 
 def estimate(

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import math
 import time as clock
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, get_args
 
 from charlstm.errors import NewerFormatError, RunError
-from charlstm.json_fields import typed_fields
+from charlstm.fields import read
 
 FORMAT = 1
 
@@ -35,7 +35,7 @@ class Event:
 class Started(Event):
     """A run begins. This is the first line of every log; at a second one the run has started over, and all events
     before it are void. ``kernel_path`` names the implementation that the ``kernel`` uses on this machine. ``symbols``
-    is the size of the vocabulary (0 in logs of version 0.1)."""
+    is the size of the vocabulary."""
 
     name: ClassVar[Literal["started"]] = "started"
     format: int = FORMAT
@@ -51,8 +51,7 @@ class Started(Event):
     kernel_path: str = ""
     threads: int
     limit: str = ""
-    """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes`` (empty in logs of
-    0.1)."""
+    """The setting that will end the run, as planned: ``epochs``, ``max_steps`` or ``max_minutes``."""
     max_minutes: float | None = None
     """The time limit; ``None`` without one (and in logs of 0.2)."""
     read_share: float | None = None
@@ -68,8 +67,7 @@ class Stepped(Event):
 
     ``train_loss`` is their mean in nats per character, ``grad_norm`` their largest gradient norm, ``lr`` the learning
     rate of the last one. ``epoch`` is the number of passes over the training text so far. ``train_seconds`` is the time
-    in training steps since the run began; ``work_seconds`` also counts all other work, but no pauses (``None`` in logs
-    of version 0.1).
+    in training steps since the run began; ``work_seconds`` also counts all other work, but no pauses.
     """
 
     name: ClassVar[Literal["step"]] = "step"
@@ -79,7 +77,7 @@ class Stepped(Event):
     grad_norm: float
     chars_per_second: float
     train_seconds: float
-    work_seconds: float | None = None
+    work_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,10 +188,9 @@ class Finished(Event):
     ``diverged``.
 
     ``best_val`` is the validation loss of the best model, ``None`` without one. ``best_whole``: it is over the whole
-    held-out part, not an estimate from slices (``None`` in logs of version 0.1). ``work_seconds`` counts the final
-    validation too. ``slowdown``: how many times as long it took because other programs used the processor, and
-    ``others_first``: these went first, since the niceness of the run was above theirs. Both are of the process that
-    ended the run; ``None`` where nothing is known.
+    held-out part, not an estimate from slices. ``work_seconds`` counts the final validation too. ``slowdown``: how many
+    times as long the process that ended the run took because other programs used the processor; ``None`` where nothing
+    is known.
     """
 
     name: ClassVar[Literal["finished"]] = "finished"
@@ -201,13 +198,12 @@ class Finished(Event):
     best_val: float | None
     best_step: int
     train_seconds: float
-    best_whole: bool | None = None
-    work_seconds: float | None = None
+    best_whole: bool = False
+    work_seconds: float = 0.0
     limit: str = ""
     """The setting that ended the run: ``epochs``, ``max_steps``, ``max_minutes`` or ``patience``. Empty when none of
-    them did: it was stopped, finished by command, or diverged; and in logs of 0.1."""
+    them did: it was stopped, finished by command, or diverged."""
     slowdown: float | None = None
-    others_first: bool = False
     first_val: float | None = None
     """The validation loss from before the first step, estimated as in training; ``None`` where the run has no log."""
     epochs: float | None = None
@@ -224,8 +220,7 @@ class Finished(Event):
     @property
     def is_whole(self) -> bool:
         """Whether ``best_val`` is over the whole held-out part."""
-        whole = self.reason != "stopped" if self.best_whole is None else self.best_whole
-        return whole and self.best_val is not None
+        return self.best_whole and self.best_val is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +265,7 @@ def from_line(line: str | bytes) -> AnyEvent:
     Raises :class:`~charlstm.errors.RunError` if the line is not an event with fields of the right types, since the file
     may come from anywhere, and :class:`~charlstm.errors.NewerFormatError` for a newer format.
     """
-    unknown: list[str] = []
+    unknown: dict[str, Any] = {}
     try:
         values = json.loads(line)
         if values["event"] == "control" and (field := _DECISIONS.get(values["command"])):
@@ -279,10 +274,10 @@ def from_line(line: str | bytes) -> AnyEvent:
         for name in _MAY_BE_UNKNOWN & values.keys():
             if values[name] is None or (isinstance(values[name], (int, float)) and not abs(values[name]) < MOST_FIGURE):
                 values[name] = 0
-                unknown.append(name)
-        if kind is Resumed and "changed" not in values and values.get("changes"):
-            values["changed"] = _names_in(values["changes"])
-        event = kind(**typed_fields(kind, values) | dict.fromkeys(unknown, math.nan))
+                unknown[name] = math.nan
+        event = read(kind, values)
+        if unknown:
+            event = replace(event, **unknown)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError("A line of the run's event log cannot be read") from error
     if isinstance(event, Started) and event.format > FORMAT:
@@ -300,11 +295,6 @@ _MAY_BE_UNKNOWN = frozenset(("train_loss", "val_loss", "grad_norm", "lr", "chars
 
 MOST_FIGURE = 1e18
 """Larger numbers count as unknown, so that sums and charts stay finite."""
-
-
-def _names_in(changes: str) -> list[str]:
-    """The names in a sentence such as ``epochs 3 → 6, lr 0.003 → 0.001``: version 0.1 logged no list of them."""
-    return [change.split(" ", 1)[0] for change in changes.split(", ")]
 
 
 def _finite(value: Any) -> Any:

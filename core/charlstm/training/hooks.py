@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from charlstm import arguments
-from charlstm.errors import RunError
 from charlstm.training.commands import CommandSource
 
 if TYPE_CHECKING:
@@ -39,15 +37,11 @@ ValidationProgress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """Functions that a trainer calls, besides its store. Raises :class:`RunError` for what is not a function."""
+    """Functions that a trainer calls, besides its store."""
 
     sample: SampleWriter | None = None
     commands: CommandSource | None = None
     validation_progress: ValidationProgress | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("sample", "commands", "validation_progress"):
-            arguments.function(name, getattr(self, name), error=RunError)
 
 
 NO_HOOKS = Hooks()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
 from charlstm.errors import ModelError, SettingsError
-from charlstm.json_fields import MAX_INTEGER, typed_fields
+from charlstm.fields import MAX_INTEGER, read
 from charlstm.training.settings import LENGTH, Settings
 
 
@@ -42,24 +42,19 @@ class Plan:
     chars_per_second: float
     """Training speed as measured, of whole steps including the update."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return asdict(self) | {"snapshot_steps": list(self.snapshot_steps)}
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`; unknown names are ignored. Raises :class:`ModelError` if some are missing
-        or impossible."""
-        try:
-            plan = cls(**typed_fields(cls, {spec.name: values[spec.name] for spec in fields(cls)}))
-            counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
-            if min(*counts, plan.log_every, plan.val_every) < 1 or plan.seconds_per_step <= 0:
-                raise ValueError
-            if plan.device == "auto":  # a setting: a plan has what was chosen
-                raise ValueError
-            return plan
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError("The plan that the run measured at its start cannot be read: start a new run") from error
+def read_plan(values: dict[str, Any]) -> Plan:
+    """The plan in ``run.json`` or in a state. Raises :class:`ModelError` if something is missing or impossible."""
+    try:
+        plan = read(Plan, values)
+        counts = (plan.threads, plan.batch_size, plan.seq_length, plan.steps_per_epoch, plan.planned_steps)
+        if min(*counts, plan.log_every, plan.val_every) < 1 or plan.seconds_per_step <= 0:
+            raise ValueError
+        if plan.device == "auto":  # a setting: a plan has what was chosen
+            raise ValueError
+        return plan
+    except (TypeError, ValueError) as error:
+        raise ModelError("The plan that the run measured at its start cannot be read: start a new run") from error
 
 
 MIN_STEPS_PER_EPOCH = 8

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import arguments
 from charlstm.errors import SettingsError
-from charlstm.json_fields import MAX_INTEGER
+from charlstm.fields import MAX_INTEGER
 from charlstm.training.settings import LENGTH, Settings
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def preset(
     """
     if not isinstance(name, str) or name not in PRESETS:
         raise SettingsError(f"There is no preset {name!r}; the presets are {', '.join(PRESETS)}")
-    chars = arguments.whole("chars", chars, 0, MAX_INTEGER, error=SettingsError)
-    vocab_size = arguments.whole("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
+    chars = arguments.number("chars", chars, 0, MAX_INTEGER, error=SettingsError)
+    vocab_size = arguments.number("vocab_size", vocab_size, 0, MAX_INTEGER, error=SettingsError)
     if start_from is not None:
         from charlstm.model.file import ModelConfig  # numpy: the command's help needs the presets without it
         from charlstm.model.given import given_model

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
-
-from charlstm.errors import ModelError
-from charlstm.json_fields import typed_fields
+from dataclasses import dataclass
 
 
 @dataclass(slots=True)
@@ -59,16 +55,3 @@ class Progress:
     def start_interval(self) -> None:
         """Reset the sums after a ``step`` event."""
         self.nats, self.count, self.grad_norm, self.seconds = 0.0, 0, 0.0, 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. Raises :class:`ModelError` when a field is missing or has the wrong type."""
-        try:
-            known = {"final_val": None, "attended": True, **values}
-            return cls(**typed_fields(cls, {spec.name: known[spec.name] for spec in fields(cls)}))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ModelError("The training state is damaged: it does not say how far the run has come") from error

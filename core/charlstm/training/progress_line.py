@@ -1,13 +1,12 @@
-"""Show how far training is in one line, in a terminal, in a notebook or in a log."""
+"""Show how far training is in one line, from its events."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-import time
 from typing import Self, TextIO
 
 from charlstm.display import duration, visible
+from charlstm.line import StatusLine
 from charlstm.text import read_before
 from charlstm.training.events import (
     Controlled,
@@ -26,11 +25,6 @@ from charlstm.training.events import (
 INTERVAL = 10.0
 """Seconds between two lines where a line cannot be written over."""
 
-REDRAW_INTERVAL = 0.1
-"""Seconds between two changes of a line that is written over."""
-
-_NOTEBOOK_WIDTH = 100
-
 
 class ProgressLine:
     """Prints the events of training as one line with step, losses, speed and the time that is left.
@@ -47,14 +41,10 @@ class ProgressLine:
     """
 
     def __init__(self, file: TextIO | None = None, *, enabled: bool = True, planned_steps: int | None = None) -> None:
-        self._file = file
-        self._enabled = enabled
+        self._line = StatusLine(lambda: file or sys.stdout, enabled=enabled, every=INTERVAL)
         self._planned = planned_steps
         self._step: Stepped | None = None
         self._loss: float | None = None
-        self._width = 0
-        """Of the line that is written over, 0 without one."""
-        self._printed_at = 0.0
         self._waits = False
         """Whether training waits for something that nobody asked for, such as a full disk."""
 
@@ -62,14 +52,14 @@ class ProgressLine:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._end_line()
+        self._line.end()
 
     def __call__(self, event: Event) -> None:
         """Take the next event and print what it changes."""
         match event:
             case Started():
                 self._planned, self._step, self._loss = event.planned_steps, None, None
-                self._print(f"training {event.parameters:,} weights")
+                self._line.draw(None, f"training {event.parameters:,} weights")
             case Resumed():
                 self._planned = event.planned_steps or self._planned
                 if self._waits:
@@ -84,18 +74,19 @@ class ProgressLine:
                 self._planned = event.step + event.steps_left
             case Stepped():
                 self._step = event
-                self._print(self._figures(event))
+                self._line.draw(None, self._figures(event))
             case Validated():
                 self._loss = event.loss
                 if self._step is not None:
-                    self._print(self._figures(self._step))
+                    self._line.draw(None, self._figures(self._step))
             case Warned() | Failed():
                 self._print_above(event.message)
             case Finished():
+                self._line.clear()
                 mark = read_before.mark(event.read_share)
                 loss = "" if event.loss is None else f" · loss {mark}{event.loss:.4f} at step {event.best_step:,}"
-                seconds = event.train_seconds if event.work_seconds is None else event.work_seconds
-                self._print_above(f"{event.reason}: {event.step:,} steps in {duration(seconds)}{loss}")
+                took = duration(event.work_seconds)
+                self._print_above(f"{event.reason}: {event.step:,} steps in {took}{loss}")
 
     def _figures(self, event: Stepped) -> str:
         parts = [f"step {event.step:,}"]
@@ -105,41 +96,12 @@ class ProgressLine:
         if self._loss is not None:
             parts.append(f"held out {self._loss:.3f}")
         parts.append(f"{event.chars_per_second:,.0f} characters/s")
-        worked = event.train_seconds if event.work_seconds is None else event.work_seconds
         if self._planned and event.step >= self._planned:
             parts.append("final validation")
         elif self._planned and event.step:
-            parts.append(f"{duration(worked * max(0, self._planned - event.step) / event.step)} left")
+            parts.append(f"{duration(event.work_seconds * max(0, self._planned - event.step) / event.step)} left")
         return " · ".join(parts)
 
-    def _print(self, line: str) -> None:
-        """Show ``line`` instead of the one before, or below it if that was some time ago."""
-        file, now = self._file or sys.stdout, time.monotonic()
-        over = _can_write_over(file)
-        if not self._enabled or now - self._printed_at < (REDRAW_INTERVAL if over else INTERVAL):
-            return
-        self._printed_at = now
-        if not over:
-            print(line, file=file, flush=True)
-            return
-        most = shutil.get_terminal_size().columns - 1 if file.isatty() else _NOTEBOOK_WIDTH
-        print(f"\r{line[:most].ljust(self._width)}", end="", file=file, flush=True)
-        self._width = min(len(line), most)
-
     def _print_above(self, line: str) -> None:
-        """Print a line that stays."""
-        if self._enabled:
-            file = self._file or sys.stdout
-            start = f"\r{' ' * self._width}\r" if self._width else ""
-            self._width = 0
-            print(start + visible(line, keep=""), file=file, flush=True)
-
-    def _end_line(self) -> None:
-        if self._width:
-            print(file=self._file or sys.stdout, flush=True)
-            self._width = 0
-
-
-def _can_write_over(file: TextIO) -> bool:
-    """Whether a carriage return goes back to the start of the line: in a terminal, and in Jupyter's output."""
-    return file.isatty() or type(file).__module__.partition(".")[0] == "ipykernel"
+        if self._line.enabled:
+            self._line.print_above(visible(line, keep=""))

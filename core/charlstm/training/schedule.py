@@ -8,10 +8,9 @@ and is part of the exact state, so that a resumed run has the same rates.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, Self, assert_never
+from dataclasses import dataclass, replace
+from typing import Literal, Self, assert_never
 
-from charlstm.json_fields import typed_fields
 from charlstm.training.settings import Schedule as Decay
 
 Kind = Literal["set-lr", "finish", "replan", "extend"]
@@ -48,7 +47,7 @@ class Amendment:
     fills it in."""
     ends_climb: bool = False
     """Of ``set-lr``: whether a climb ends. Commands end it. A change of ``lr`` at a resume does not, since ``lr`` is
-    the peak of the climb, and commands of version 0.1 did not."""
+    the peak of the climb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,23 +162,3 @@ class LearningRate:
                 return 0.5 * (1 + math.cos(math.pi * fraction))
             case _:
                 assert_never(self.decay)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return asdict(self) | {"amendments": [asdict(change) for change in self.amendments]}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """The inverse of :meth:`to_dict`. A missing field has its default value, so that states of an earlier version
-        can be read after a field with a default was added. Version 0.1 called ``decay`` ``shape``, and the kind
-        ``extend`` ``more``.
-
-        Raises :class:`TypeError` or :class:`ValueError`.
-        """
-        fields = {"decay": values["shape"]} if "shape" in values else {}
-        fields |= {name: value for name, value in values.items() if name not in ("amendments", "shape")}
-        changes = []
-        for stored in values.get("amendments", ()):
-            former = isinstance(stored, dict) and stored.get("kind") == "more"
-            changes.append(Amendment(**typed_fields(Amendment, stored | {"kind": "extend"} if former else stored)))
-        return cls(**typed_fields(cls, fields), amendments=tuple(changes))

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-from charlstm import arguments
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
 
@@ -41,9 +40,6 @@ KERNELS: Mapping[str, KernelKind] = {
     "nn": KernelKind("nn", "float32"),
 }
 """The kernels by the names that runs record, usually the fastest first."""
-
-_OLD_KERNEL_NAMES = {"nn-bf16": "nn"}
-"""Kernels that runs of version 0.1 recorded, and the ones that replace them."""
 
 MOST_HELD_OUT = 0.9
 """The largest fraction of a text that validation and test may take together."""
@@ -196,7 +192,7 @@ class Settings:
     kernel: KernelFamily = setting(
         "auto",
         "our own LSTM kernel for CPUs, torch's nn.LSTM, or the faster one as measured",
-        aliases=(*KERNELS, *_OLD_KERNEL_NAMES),
+        aliases=KERNELS,
         option=True,
         fixed=True,
     )
@@ -239,7 +235,7 @@ class Settings:
 
     def _resolve_kernel_alias(self) -> None:
         """Replace a recorded kernel name, such as fused-f32, by the family and the precision that it stands for."""
-        kind = KERNELS.get(current_kernel_name(self.kernel))
+        kind = KERNELS.get(self.kernel)
         if kind is None or self.kernel == kind.family:
             return
         if self.precision not in ("auto", kind.precision):
@@ -265,10 +261,15 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_dict`; missing settings have their defaults."""
-        arguments.instance("Settings", values, Mapping, "values by name", error=SettingsError)
         for name in values:
             check_name(name)
         return cls(**values)
+
+    @classmethod
+    def of_model(cls, info: Mapping[str, Any]) -> Self:
+        """Those that the model with this ``info`` was trained with, or the defaults if it does not say."""
+        settings = info.get("settings")
+        return cls.from_dict(settings) if isinstance(settings, dict) else cls()
 
 
 LENGTH = {"epochs", "max_steps", "max_minutes"}
@@ -286,11 +287,6 @@ WITHOUT_EFFECT_ON_LOSS = {
 }
 """Settings that a resume may change without a change of what the next steps learn: losses before and after it can be
 compared. The number of threads changes the last digits alone."""
-
-
-def current_kernel_name(recorded: str) -> str:
-    """The present name of a kernel that a run recorded; a name that is not an old one is returned unchanged."""
-    return _OLD_KERNEL_NAMES.get(recorded, recorded)
 
 
 def changed(before: Settings, after: Settings) -> dict[str, Any]:

@@ -51,7 +51,6 @@ def load_settings(path: str | Path) -> SettingsFile:
     Raises :class:`SettingsError` that names the file, and the line where it is known, when the file cannot be read, is
     not TOML, or has an entry with an unknown name or a wrong value.
     """
-    arguments.path("path", path, error=SettingsError)
     with arguments.disk_errors("The settings file", path, error=SettingsError):
         file = read_toml(Path(path), "settings file")
     entries = file.entries

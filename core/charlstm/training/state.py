@@ -20,7 +20,6 @@ from charlstm.model.tensors import read_header, read_tensors, write_tensors
 from charlstm.training.settings import Settings
 
 FORMAT = 2
-"""Format 1, of version 0.1, had some more fields, which nothing read and which are ignored."""
 _KIND = "training state"
 
 
@@ -66,11 +65,6 @@ def load_record(path: Path) -> dict[str, Any]:
     """The record of the state at ``path``. Fast, because only the start of the file is read, but not verified. Raises
     :class:`ModelError` as :func:`load_state` does."""
     return _state(path, read_header(path, _KIND).metadata, {}).record
-
-
-def load_step(path: Path) -> int:
-    """The step of the state at ``path``, read as by :func:`load_record`."""
-    return _state(path, read_header(path, _KIND).metadata, {}).step
 
 
 def _state(path: Path, metadata: dict[str, str], tensors: dict[str, npt.NDArray[Any]]) -> TrainingState:

@@ -23,17 +23,17 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
-from charlstm.cli.output import TerminalLine
 from charlstm.cli.training_view import EventView
+from charlstm.line import StatusLine
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
+from charlstm.training.ending import divergence_message
 from charlstm.training.estimate import START_SECONDS
 from charlstm.training.events import Controlled, Failed, Finished, Paused, Resumed, Started, Warned
 from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import Settings, setting_names
-from charlstm.training.verdict import Diverged
 from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
 from recorded_run import record
 
@@ -51,6 +51,13 @@ def test_corpora_lists_own_and_built_in_texts(workspace: Path, run_json: RunJson
     assert "python-reference" in names
 
 
+@pytest.fixture
+def free_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other program is in the way of the presets."""
+    monkeypatch.setattr("charlstm.cli.training.probe_slowdown", lambda niceness: 1.0)
+
+
+@pytest.mark.usefixtures("free_processor")
 def test_presets_estimates_each_preset_for_a_text(
     workspace: Path, run_json: RunJson, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,7 +65,7 @@ def test_presets_estimates_each_preset_for_a_text(
         return MeasuredSpeed("fused-f32", rows * length / 20_000, rows * length)
 
     monkeypatch.setattr("charlstm.engine.benchmark.measure", measure)
-    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3", "--slowdown", "1")
+    rows = run_json("presets", "data/fox.txt", "--set", "num_layers=3")
     assert [row["name"] for row in rows] == list(PRESETS)
     costs = {"parameters", "model_bytes", "memory_bytes", "steps", "epochs", "seconds", "chars_per_second"}
     for row in rows:
@@ -71,7 +78,7 @@ def test_presets_estimates_each_preset_for_a_text(
         assert row["chars_per_second"] == pytest.approx(20_000)
         assert (row["kernel"], row["precision"]) == ("fused-f32", "float32")
     assert [row["name"] for row in run_json("presets")] == list(PRESETS)
-    printed = run_cli("presets", "data/fox.txt", "--slowdown", "1")[0]
+    printed = run_cli("presets", "data/fox.txt")[0]
     assert "20,000" in printed
     assert re.search(r"^PRESET +START +NETWORK", printed)
     # with a separate text to validate on, all of the text is trained on
@@ -87,8 +94,6 @@ def test_presets_estimates_each_preset_for_a_text(
             "epochs=40",
             "--set",
             "split=tail",
-            "--slowdown",
-            "1",
         )
         for more in ((), ("--val-file", "other.txt"))
     )
@@ -97,11 +102,12 @@ def test_presets_estimates_each_preset_for_a_text(
         assert after["settings"] == before["settings"]
 
 
+@pytest.mark.usefixtures("free_processor")
 def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
     workspace: Path, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
-    words = ["presets", "data/fox.txt", "--slowdown", "1", "--set", "hidden_size=64"]
+    words = ["presets", "data/fox.txt", "--set", "hidden_size=64"]
     assert "leave hidden_size out" in error_of(*words, "--from", "fox")
 
     def refuse(*_: object) -> None:
@@ -111,6 +117,7 @@ def test_presets_refuse_what_train_refuses_and_try_no_model_that_no_row_uses(
     assert "2 × 64" in run_cli(*words)[0]
 
 
+@pytest.mark.usefixtures("free_processor")
 def test_presets_count_the_characters_of_text_and_model(
     workspace: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -118,7 +125,7 @@ def test_presets_count_the_characters_of_text_and_model(
     monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
     Path("greek.txt").write_text("αβγδ " * 400, encoding="utf-8")
     of_model = run_json("info", "fox")
-    quick, *_ = run_json("presets", "greek.txt", "--slowdown", "1", "--from", "fox")
+    quick, *_ = run_json("presets", "greek.txt", "--from", "fox")
     both = ModelConfig(of_model["vocab_size"] + 4, of_model["hidden_size"], of_model["num_layers"])
     assert quick["parameters"] == both.parameters
 
@@ -141,7 +148,6 @@ def test_presets_scale_with_what_other_programs_take(
         "Other programs are using the processor: training will be many times slower."
         in run_cli("presets", "data/fox.txt")[1]
     )
-    assert run_json("presets", "data/fox.txt", "--slowdown", "2")[0]["chars_per_second"] == pytest.approx(10_000)
 
 
 def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Path, run_cli: RunCli) -> None:
@@ -157,8 +163,7 @@ def test_stats_shows_a_line_in_the_guessed_encoding_and_in_others(workspace: Pat
 def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     licence = "\n*** END OF THE PROJECT GUTENBERG EBOOK NOTHING ***\nLicence\n"
     (workspace / "book.txt").write_text("abcdefghij" + "\u00a0\u00ad" * 1000 + licence, encoding="utf-8")
-    found = run_json("stats", "book.txt", "--max-chars", "5")
-    assert (found["chars"], found["cleanable"]) == (5, {})
+    assert run_json("stats", "book.txt", "--max-chars", "5")["chars"] == 5
     assert run_json("stats", "book.txt")["cleanable"] == {"\u00a0": 1000, "\u00ad": 1000}
     out, _ = run_cli("stats", "book.txt")
     assert "× 1,000; --clean replaces it\n" in out
@@ -172,7 +177,8 @@ def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_
     found = run_json("stats", "data/fox.txt")
     assert found["chars"] == len(TEXT)
     assert found["distinct"] == len(set(TEXT))
-    assert found["bits"]["order 2"] < found["bits"]["order 1"] < found["bits"]["order 0"] <= math.log2(len(set(TEXT)))
+    bits = {name: each["bits_per_char"] for name, each in found["baselines"].items()}
+    assert bits["order 2"] < bits["order 1"] < bits["order 0"] <= math.log2(len(set(TEXT)))
     assert "order 0" in run_cli("stats", "data/fox.txt")[0]
     (workspace / "a.txt").write_text("a" * 20_000, encoding="utf-8")
     assert "order 0" in run_cli("stats", "a.txt")[0]
@@ -182,7 +188,7 @@ def test_runs_lists_a_run(workspace: Path, run_cli: RunCli, run_json: RunJson) -
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     assert row["state"] == "finished"
     assert row["step"] == 40
-    assert 0 < row["best_val"] < math.log(len(set(TEXT))) + 0.5
+    assert 0 < row["best_loss"] < math.log(len(set(TEXT))) + 0.5
     assert Path(row["path"]).is_dir()
     assert "finished" in run_cli("runs")[0]
 
@@ -201,8 +207,8 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_
         out, err = run_cli("runs", "--runs-dir", str(tmp_path))
         for line in out.splitlines()[1:]:
             name = line.split()[0]
-            assert (f" ~{rows[name]['best_val']:.4f} " in line) == (name != "finished")
-            assert f"{rows[name]['best_val']:.4f}" in line
+            assert (f" ~{rows[name]['best_loss']:.4f} " in line) == (name != "finished")
+            assert f"{rows[name]['best_loss']:.4f}" in line
         assert err.startswith("~ is an estimate from slices")
         err = run_cli("watch", "stopped", "--plain", "--runs-dir", str(tmp_path))[1]
         assert "validation loss ~" in err
@@ -242,8 +248,10 @@ def test_watch_prints_the_verdict_when_it_changes(
 
 def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: Path, run_cli: RunCli) -> None:
     with record(tmp_path, "running", name="away", steps=40) as recorded:
-        recorded.append(Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0))
-        recorded.beat("failed", Diverged.message_after(40))
+        recorded.append(
+            Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0, best_whole=True)
+        )
+        recorded.beat("failed", divergence_message(40))
     watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
     assert run_cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
     liveness.write_heartbeat(
@@ -272,7 +280,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     foul = "\x1b[2Jgone"
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
+    monkeypatch.setattr(StatusLine, "INTERVAL", 0.0)
     sizes = {"planned_steps": 9, "steps_per_epoch": 9, "parameters": 9, "train_chars": 9, "val_chars": 9, "threads": 1}
     events = [
         Started(step=0, device=foul, kernel=foul, **sizes),
@@ -308,8 +316,8 @@ def test_generate_reports_unknown_characters_of_the_prime(workspace: Path, run_c
 
 
 def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["nats"]
-    grown = run_json("eval", "fox", "--part", "validation")["nats"]
+    young = run_json("eval", "fox", "--part", "validation", "--snapshot", "0")["loss"]
+    grown = run_json("eval", "fox", "--part", "validation")["loss"]
     assert grown < young
     assert "no snapshot of step 12345" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     best = find_run("fox").model().info["step"]
@@ -320,9 +328,9 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
 def test_eval_equals_the_final_validation_of_the_run(workspace: Path, run_json: RunJson) -> None:
     [row] = [row for row in run_json("runs") if row["name"] == "fox"]
     figures = run_json("eval", "fox", "--part", "validation")
-    assert figures["nats"] == pytest.approx(row["best_val"], abs=1e-6)
-    assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
-    assert figures["perplexity"] == pytest.approx(math.exp(figures["nats"]))
+    assert figures["loss"] == pytest.approx(row["best_loss"], abs=1e-6)
+    assert figures["bits_per_char"] == pytest.approx(figures["loss"] / math.log(2))
+    assert figures["perplexity"] == pytest.approx(math.exp(figures["loss"]))
 
 
 def test_eval_leaves_out_and_counts_unknown_characters(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
@@ -482,8 +490,8 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = pyte.Screen(40, 5)
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr("charlstm.cli.output.terminal_width", lambda: 40)
-    line = TerminalLine()
+    monkeypatch.setattr("charlstm.line.terminal_width", lambda _: 40)
+    line = StatusLine()
     line.INTERVAL = 0.0
     line.draw(0.5, "half of it")
     pyte.Stream(screen).feed(terminal.getvalue())

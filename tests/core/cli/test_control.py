@@ -11,12 +11,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from charlstm.fields import plain
 from charlstm.runs.control import send_command
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.recording import CommandInbox
 from charlstm.runs.store import load_state
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled, Event, Paused, Resumed, Stepped
+from charlstm.training.events import Controlled, Stepped
 from charlstm.training.settings import Settings
 from command_line import RunCli, RunJson
 from recorded_run import Recorded, record
@@ -155,47 +156,19 @@ def test_control_without_wait_returns_at_once(live: Recorded, run_cli: RunCli, t
     assert "--timeout needs --wait" in run_cli("control", "live", "pause", "--timeout", "1", code=2)[1]
 
 
-@pytest.mark.parametrize(("command", "effect", "state"), [("pause", Paused, "paused"), ("resume", Resumed, "running")])
-def test_control_waits_for_the_effect_and_says_the_state_after_it(
-    live: Recorded,
-    run_cli: RunCli,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    command: str,
-    effect: type[Event],
-    state: str,
+def test_control_says_that_a_run_is_paused_when_it_is(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The command is logged before it has its effect, and the heartbeat is written after that."""
-    if command == "resume":
-        live.append(Paused(step=100))
-        live.beat("paused")
-    steps: list[str] = []
+    """The command is logged before the heartbeat says so."""
 
     def log_command() -> None:
         [sent] = live.commands()
-        live.append(Controlled(step=100, id=sent.id, command=command))
+        live.append(Controlled(step=100, id=sent.id, command="pause"))
 
-    actions = (log_command, lambda: live.append(effect(step=100)))
-    while_waiting(monkeypatch, *(lambda action=action: (steps.append(""), action()) for action in actions))
-    out, _ = run_cli("control", "live", command, "--wait", "--json", "--runs-dir", str(tmp_path))
-    assert len(steps) == 2
+    while_waiting(monkeypatch, log_command, lambda: None, lambda: live.beat("paused"))
+    out, _ = run_cli("control", "live", "pause", "--wait", "--json", "--runs-dir", str(tmp_path))
     result = json.loads(out)
-    assert (result["done"], result["step"], result["state"]) == (True, 100, state)
-
-
-@pytest.mark.parametrize("command", ["pause", "resume"])
-def test_control_waits_for_no_effect_that_is_there_already(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
-) -> None:
-    if command == "pause":
-        live.append(Paused(step=100))
-
-    def log_command() -> None:
-        [sent] = live.commands()
-        live.append(Controlled(step=100, id=sent.id, command=command))
-
-    while_waiting(monkeypatch, log_command)
-    run_cli("control", "live", command, "--wait", "--runs-dir", str(tmp_path))
+    assert (result["done"], result["step"], result["state"]) == (True, 100, "paused")
 
 
 def test_stopped_run_shows_the_step_of_its_state(
@@ -212,7 +185,7 @@ def test_stopped_run_shows_the_step_of_its_state(
     monkeypatch.setattr(CommandInbox, "take", stop_at_step_17)
     settings = Settings(hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_steps=60, threads=1, kernel="nn")
     run = create_new_run(NewRun("data/fox.txt", settings, name="halted"))
-    run.write_spec(replace(run.spec(), plan=make_plan(log_every=10, val_every=100).to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(make_plan(log_every=10, val_every=100))))
     run_cli("resume", "halted")
     state, _ = load_state(run)
     assert state is not None

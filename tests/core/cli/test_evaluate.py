@@ -90,13 +90,13 @@ def test_score_has_the_figures_of_eval_and_of_each_character(
     text.write_bytes(f"{LINE}the xylophone\r\n".encode())
     found = run_json("score", "fox", str(text))
     judged = run_json("eval", "fox", str(text))
-    for name in ("nats", "bits_per_char", "perplexity", "chars", "unknown"):
+    for name in ("loss", "bits_per_char", "perplexity", "chars", "unknown"):
         assert found[name] == pytest.approx(judged[name], rel=1e-4)
     assert found["text"] == f"{LINE}the xylophone\n"
-    assert len(found["bits"]) == len(found["ranks"]) == len(found["entropy"]) == found["chars"] + 1
-    assert found["bits"][0] is found["ranks"][0] is found["entropy"][0] is None
-    assert sum(found["bits"][1:]) / found["chars"] == pytest.approx(found["bits_per_char"], abs=1e-3)
-    worst = max(range(1, len(found["bits"])), key=lambda at: found["bits"][at])
+    assert len(found["losses"]) == len(found["ranks"]) == len(found["entropy"]) == found["chars"] + 1
+    assert found["losses"][0] is found["ranks"][0] is found["entropy"][0] is None
+    assert sum(found["losses"][1:]) / found["chars"] == pytest.approx(found["loss"], abs=1e-3)
+    worst = max(range(1, len(found["losses"])), key=lambda at: found["losses"][at])
     first = found["places"][0]
     assert (first["position"], first["char"]) == (worst, found["text"][worst])
     assert found["text"][:worst].endswith(first["before"])
@@ -332,7 +332,7 @@ def test_eval_of_a_run_without_held_out_part_is_an_error(
     (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
     run_cli("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
     assert "too short" in error_of("eval", "ab")
-    assert run_json("eval", "ab", "--part", "training")["chars"] == 6
+    assert run_json("eval", "ab", "--part", "train")["chars"] == 6
     run_cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in error_of("eval", "all")
 
@@ -431,4 +431,4 @@ def test_score_perplexity_and_bits_agree(workspace: Path, run_json: RunJson) -> 
     found = run_json("score", "fox", "data/fox.txt", "--max-chars", "500")
     assert found["chars"] == 499
     assert found["perplexity"] == pytest.approx(2 ** found["bits_per_char"])
-    assert found["nats"] == pytest.approx(found["bits_per_char"] * math.log(2))
+    assert found["loss"] == pytest.approx(found["bits_per_char"] * math.log(2))

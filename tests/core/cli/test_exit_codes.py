@@ -53,7 +53,7 @@ def test_training_whose_loss_ran_away_before_its_end_says_so(
     def train(run: Run, **_: object) -> Iterator[Event]:
         losses = [2.0] * 20 + [9.0] * 20
         log = EventLog(run.events_path)
-        last = Finished(step=200, reason="done", best_val=2.0, best_step=100, train_seconds=9.0)
+        last = Finished(step=200, reason="done", best_val=2.0, best_step=100, train_seconds=9.0, best_whole=True)
         for event in (started(), *(stepped(5 * n, loss) for n, loss in enumerate(losses, 1)), last):
             log.append(event)
             yield event

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from charlstm.cli.json_schemas import SCHEMAS, Deprecated, ErrorResult
+from charlstm.cli.json_schemas import SCHEMAS, ErrorResult
 from charlstm.errors import ExitCode
 from command_line import RunCli, RunJson
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.numeric
 def check(value: Any, schema: Any, where: str = "") -> None:
     """Assert that ``value`` is JSON of type ``schema``: no field is missing, unknown or of another type."""
     origin, args = typing.get_origin(schema), typing.get_args(schema)
-    if origin in (typing.Annotated, typing.NotRequired):
+    if origin is typing.NotRequired:
         check(value, args[0], where)
     elif typing.is_typeddict(schema):
         hints = typing.get_type_hints(schema, include_extras=True)
@@ -91,24 +91,12 @@ def test_json_output_has_its_schema(name: str, words: tuple[str, ...], workspace
     check(run_json(*words), SCHEMAS[name])
 
 
-def test_deprecated_fields_equal_the_fields_that_replace_them(workspace: Path, run_json: RunJson) -> None:
+def test_loss_is_the_same_in_every_command(workspace: Path, run_json: RunJson) -> None:
     score = run_json("score", "fox", "data/fox.txt", "--max-chars", "99")
     [run] = [row for row in run_json("runs") if row["name"] == "fox"]
-    assert score["nats"] == score["loss"]
-    assert run_json("eval", "fox")["nats"] == run_json("eval", "fox")["loss"] == run["best_val"] == run["best_loss"]
+    assert run_json("eval", "fox")["loss"] == run["best_loss"]
     assert run_json("info", "fox")["loss"] == run["best_loss"]
-    assert score["bits"][1:] == pytest.approx([loss / math.log(2) for loss in score["losses"][1:]], abs=1e-3)
     assert score["bits_per_char"] == pytest.approx(score["loss"] / math.log(2))
-    stats = run_json("stats", "data/fox.txt")
-    assert {name: each["bits_per_char"] for name, each in stats["baselines"].items()} == stats["bits"]
-
-
-def test_deprecated_fields_name_a_field_of_the_same_object() -> None:
-    for schema in SCHEMAS.values():
-        row = typing.get_args(schema)[0] if typing.get_origin(schema) is list else schema
-        hints = typing.get_type_hints(row, include_extras=True)
-        marks = [mark for hint in hints.values() for mark in getattr(hint, "__metadata__", ())]
-        assert all(mark.use in hints for mark in marks if isinstance(mark, Deprecated))
 
 
 @pytest.mark.parametrize(

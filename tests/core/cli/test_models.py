@@ -142,5 +142,5 @@ def test_imported_checkpoint_predicts_a_novel(workspace: Path, run_json: RunJson
     figures = run_json("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")
     assert figures["chars"] == 4999
     assert figures["unknown"] == {}
-    assert figures["bits_per_char"] == pytest.approx(figures["nats"] / math.log(2))
-    assert 1.2 < figures["nats"] < 1.6
+    assert figures["bits_per_char"] == pytest.approx(figures["loss"] / math.log(2))
+    assert 1.2 < figures["loss"] < 1.6

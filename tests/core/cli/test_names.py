@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,12 +14,11 @@ import pytest
 
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_run
-from charlstm.display import shell_command
 from charlstm.errors import RunError, TextError
 from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import about
-from command_line import TINY, ErrorOf, RunCli
+from command_line import TINY, ErrorOf
 
 NASTY = [
     "a b",
@@ -50,94 +46,10 @@ def run_called(workspace: Path) -> Iterator[str]:
     shutil.rmtree(workspace / "runs" / name)
 
 
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-@pytest.mark.parametrize("name", [*NASTY, "\u202e", os.fsdecode(b"a\xff")])
-def test_shell_reads_a_suggested_command_as_written(name: str, tmp_path: Path) -> None:
-    command = shell_command("resume", name)
-    assert command.isprintable()
-    line = f'charlstm() {{ printf "%s\\0" "$@"; }}; {command}'
-    done = subprocess.run(["bash", "-c", line], capture_output=True, cwd=tmp_path, check=True)
-    assert done.stdout == b"resume\0" + os.fsencode(name) + b"\0"
-    assert os.listdir(tmp_path) == []
-
-
-def test_plain_names_are_not_quoted() -> None:
-    assert shell_command("watch", "novel-quick-1") == "charlstm watch novel-quick-1"
-
-
-def suggested(said: str, command: str) -> list[str]:
-    """The words of the ``charlstm COMMAND …`` that a message ends with or quotes."""
-    start = said.index(f"charlstm {command}")
-    return shlex.split(said[start:].partition("`")[0].partition(" --")[0].partition(", or")[0])
-
-
-def test_suggested_commands_quote_run_names(
-    workspace: Path, run_called: str, run_cli: RunCli, error_of: ErrorOf
-) -> None:
-    name = run_called
-    assert suggested(error_of("control", name, "pause"), "resume") == ["charlstm", "resume", name]
-    assert suggested(run_cli("resume", name, code=1)[1], "resume") == ["charlstm", "resume", name]
-    assert "Next: charlstm generate 'a b'" in run_cli("train", "data/fox.txt", *TINY, "--name", "a b")[1]
-    assert "`charlstm resume 'a b'`" in error_of("train", "data/fox.txt", *TINY, "--name", "a b")
-
-
-def test_suggested_commands_quote_file_names(workspace: Path, run_cli: RunCli, error_of: ErrorOf) -> None:
-    run_cli("export", "fox", "--to", "script", "--out", "a $b.net")
-    assert suggested(error_of("generate", "a $b.net"), "import") == ["charlstm", "import", "a $b.net"]
-    err = run_cli("import", "a $b.net", "--out", "a $b.safetensors")[1]
-    assert suggested(err.strip(), "generate") == ["charlstm", "generate", "a $b.safetensors"]
-    assert suggested(error_of("import", "a $b.safetensors"), "generate")[2] == "a $b.safetensors"
-    assert "--out 'a $b.safetensors'" in error_of("import", "a $b.net", "--out", "a $b.pt")
-
-
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-@pytest.mark.parametrize(("typed", "around"), [('"\\$(t"', ""), ("'\"$'", '\\"')])
-def test_bash_completes_an_unusual_name_as_one_word(typed: str, around: str, workspace: Path, run_called: str) -> None:
-    script = (
-        'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
-        f"COMP_WORDS=(charlstm watch {typed}); COMP_CWORD=2; _charlstm_completion charlstm\n"
-        f'echo "${{#COMPREPLY[@]}}"; eval "printf %s {around}${{COMPREPLY[0]}}{around}"'
-    )
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", script],
-        capture_output=True,
-        text=True,
-        cwd=workspace,
-        env=os.environ | {"PATH": path},
-        check=True,
-    )
-    assert done.stdout == f"1\n{run_called}"
-    assert not (workspace / "X").exists()
-
-
-@pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
-@pytest.mark.parametrize(
-    ("command", "typed", "completed"),
-    [
-        ("train a.txt --set", "sched", ["schedule="]),
-        ("train a.txt --set", "schedule =", ["constant", "cosine", "linear"]),
-        ("train a.txt --set", "schedule = co", ["constant", "cosine"]),
-        ("resume fox --set lr = 1 --set", "shared-masks = t", ["true"]),
-        ("presets --set", "patience =", ["none"]),
-        ("train a.txt --set", "lr = 1", []),
-        ("train a.txt", "--preset = qu", ["quick"]),
-    ],
-)
-def test_bash_completes_settings_and_their_values(
-    command: str, typed: str, completed: list[str], workspace: Path
-) -> None:
-    words = f"charlstm {command} {typed}".split()  # as bash splits them, at "=" too
-    script = (
-        'eval "$(_CHARLSTM_COMPLETE=bash_source charlstm)"\n'
-        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _charlstm_completion charlstm 2> /dev/null\n"
-        'printf "%s\\n" "${COMPREPLY[@]}"'
-    )
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, env=os.environ | {"PATH": path}, check=True
-    )
-    assert sorted(done.stdout.split()) == completed
+def test_only_names_that_no_shell_acts_on_are_completed(run_called: str) -> None:
+    found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "")]
+    assert "fox" in found
+    assert run_called not in found
 
 
 @pytest.mark.parametrize("name", ["train", "resume", "presets"])

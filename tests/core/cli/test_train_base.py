@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import charlstm
 from charlstm.errors import ExitCode
 from charlstm.runs.folder import find_run
 from charlstm.training.presets import preset
-from charlstm.training.settings import Settings
 from command_line import TEXT, TINY, ErrorOf, RunCli
 
 
@@ -125,20 +123,6 @@ def test_other_network_than_that_of_the_start_is_refused_with_what_helps(
     run_cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
     settings = record("own")["settings"]
     assert (settings["hidden_size"], settings["init"], record("own")["lineage"]) == (9, "torch", None)
-
-
-def test_run_like_one_of_0_1(workspace: Path, run_cli: RunCli) -> None:
-    """Its settings as they were, and defaults for settings that 0.1 did not have."""
-    written = Path(__file__).parents[2] / "data" / "version_0_1"
-    old = workspace / "runs" / "old"
-    shutil.copytree(written / "runs" / "stopped", old)
-    text = shutil.copy(written / "text.txt", workspace / "text.txt")
-    (old / "run.json").write_text((old / "run.json").read_text().replace("/home/reader/text.txt", str(text)))
-    run_cli("train", "--like", "old", "--name", "new")
-    known = json.loads((old / "run.json").read_text())
-    assert record("new")["settings"] == Settings().to_dict() | known["settings"]
-    assert record("new")["corpus"]["fingerprint"] == known["corpus"]["fingerprint"]
-    assert find_run("new").status().step == known["settings"]["max_steps"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.main import run
-from charlstm.engine.onnx_format import export_onnx
 from charlstm.engine.script_format import export_checkpoint
 from charlstm.errors import CharLSTMError
 from charlstm.generation.saving import export_session, save_as, save_session
@@ -28,7 +27,6 @@ Save = Callable[[Path, Model], object]
 LIBRARY: dict[str, tuple[str, Save]] = {
     "save_model": (".safetensors", save_model),
     "export_checkpoint": (".net", export_checkpoint),
-    "export_onnx": (".onnx", export_onnx),
     "save_session": (".json", lambda path, model: save_session(Session(model, "a"), path)),
     "export_session": (".txt", lambda path, model: export_session(Session(model, "a"), path)),
     "save_as": (".html", lambda path, model: save_as(Session(model, "a"), path)),

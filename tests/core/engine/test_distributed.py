@@ -17,6 +17,7 @@ import pytest
 from charlstm.engine.distributed import SINGLE_PROCESS, ProcessGroup
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import SettingsError
+from charlstm.fields import plain
 from charlstm.runs import launch
 from charlstm.runs.folder import Run
 from charlstm.runs.log import read_events
@@ -88,7 +89,7 @@ def make_run(folder: Path, name: str) -> Run:
     )
     run = launch.create_new_run(launch.NewRun(text, settings, name=name, runs_dir=folder))
     plan = make_plan(batch_size=5, planned_steps=STEPS, log_every=1, val_every=20)
-    run.write_spec(replace(run.spec(), plan=plan.to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(plan)))
     return run
 
 

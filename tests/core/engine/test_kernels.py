@@ -25,7 +25,7 @@ from charlstm.engine.kernels import (
 from charlstm.engine.masks import NO_MASKS, Masks, draw_masks
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.errors import SettingsError
-from charlstm.training.settings import KERNELS, KernelFamily, Precision, Settings, current_kernel_name
+from charlstm.training.settings import KERNELS, KernelFamily, Precision, Settings
 
 pytestmark = pytest.mark.numeric
 
@@ -402,17 +402,6 @@ class TestChooseKernel:
             make_kernel("warp", CharLSTM(5, 16, 1))
         for name in KERNELS:
             assert make_kernel(name, CharLSTM(5, 16, 1)).name == name
-
-
-def test_kernel_nn_bf16_of_version_0_1_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It computed under autocast, where cuDNN's LSTM uses float16."""
-    network, inputs, targets, state = problem(9, 16, 2, 8, 5)
-    make_kernel("nn", network).step(inputs, targets, state)
-    wanted = gradients(network)
-    kernel = make_kernel("nn-bf16", network)
-    kernel.step(inputs, targets, state)
-    assert kernel.name == current_kernel_name("nn-bf16") == "nn"
-    assert all(torch.equal(gradient, wanted[key]) for key, gradient in gradients(network).items())
 
 
 def test_gradients_of_a_mean_over_many_characters_are_too_small_for_float16() -> None:

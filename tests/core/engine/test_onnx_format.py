@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charlstm.engine.onnx_format import export_onnx
+from charlstm import user_files
+from charlstm.engine.onnx_format import onnx_writer
 from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, ModelConfig
@@ -30,7 +31,7 @@ def test_onnx_graph_gives_the_probabilities_of_the_model(tmp_path: Path, hidden_
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
     model = random_model(hidden_size, num_layers)
-    export_onnx(tmp_path / "x.onnx", model)
+    user_files.save(tmp_path / "x.onnx", onnx_writer(model))
     graph = runtime.InferenceSession(tmp_path / "x.onnx", providers=["CPUExecutionProvider"])
     assert json.loads(graph.get_modelmeta().custom_metadata_map["symbols"]) == list(SYMBOLS)
 
@@ -44,8 +45,8 @@ def test_onnx_graph_gives_the_probabilities_of_the_model(tmp_path: Path, hidden_
         assert np.allclose(probabilities, expected, atol=1e-5)
 
 
-def test_export_onnx_without_the_package_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_writer_without_the_package_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ModelError, match=r"pip install onnx"):
-        export_onnx(tmp_path / "x.onnx", tiny_model())
+        onnx_writer(tiny_model())
     assert not (tmp_path / "x.onnx").exists()

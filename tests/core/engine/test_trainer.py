@@ -24,6 +24,7 @@ from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
 from charlstm.model.file import Model
 from charlstm.text.batches import TrainingText
@@ -168,7 +169,7 @@ def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) 
     assert started.planned_steps == plan.planned_steps == math.ceil(0.2 * plan.steps_per_epoch)
     assert plan.log_every >= 1
     assert plan.seconds_per_step > 0
-    assert Plan.from_dict(plan.to_dict()) == plan
+    assert read(Plan, plain(plan)) == plan
     stream.close()
 
 

@@ -26,9 +26,17 @@ def test_sampler_writes_the_same_for_one_model_and_seed() -> None:
         ("x" * 100, "x" * 24),
         ("Donaudampfschifffahrtsgesellschaft fährt\n", "Donaudampfschifffahrtsgesellschaft"),
         ("\n\n\n", ""),
+        (
+            "THE FOX AND OTHER STORIES\n\n          LONDON: SMITH AND ELDER\n\nWith an Introduction by Nobody\n\n"
+            "1. Of the Fox and the Hound\n\nIt was a cold morning when the fox\nwent out.\n",
+            "It was a cold morning",
+        ),
+        ("A title that stands above the text\n\n" + "one two " * 20, "one two one two one two"),
     ],
 )
-def test_sample_prime_is_the_start_of_the_first_long_line(tmp_path: Path, content: str, prime: str) -> None:
+def test_sample_prime_is_the_start_of_the_first_paragraph_or_long_line(
+    tmp_path: Path, content: str, prime: str
+) -> None:
     path = tmp_path / "t.txt"
     path.write_text(content)
     assert sample_prime(open_corpus(path)) == prime

@@ -747,21 +747,6 @@ def test_cursor_may_be_in_what_the_model_had_not_read(model, tmp_path, position,
         assert load(path, model).document.cursor == cursor
 
 
-def test_every_session_of_version_0_1_is_a_document(tmp_path):
-    from charlstm.model.file import load_model
-
-    place = Path(__file__).parents[2] / "data" / "version_0_1"
-    found = list(place.rglob("sessions/*.json"))
-    assert found
-    for path in found:
-        model = load_model(path.parents[1] / "model.safetensors")
-        tree, state = load_session(path, model), load(path, model)
-        assert state.document.text.read() == tree.prime + tree.read()
-        assert {b.number: (b.parent, b.name) for b in state.document.branches.values()} == {
-            b.number: (b.parent, b.name) for b in tree.branches()
-        }
-
-
 @examples(30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chance=st.randoms(use_true_random=False))
 def test_any_session_is_a_document_and_a_session_again(model, tmp_path, chance):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from charlstm.fields import plain
 from charlstm.runs.comparison import (
     AXES,
     Axis,
@@ -109,7 +110,7 @@ def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> N
     spec = run.spec()
     settings = spec.settings
     assert spec.batch == (settings.batch_size, settings.seq_length)
-    run.write_spec(replace(spec, plan=make_plan(batch_size=3, seq_length=10).to_dict()))
+    run.write_spec(replace(spec, plan=plain(make_plan(batch_size=3, seq_length=10))))
     compared = read_run(run)
     assert compared.spec.batch == (3, 10)
     assert curves(compared, "characters")[1].x.tolist() == (30 * curves(compared, "step")[1].x).tolist()

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from charlstm import system
-from charlstm.runs.contention import MOST_SLOWDOWN, Contention, ContentionMeter, compute_on_all_cores, probe_slowdown
+from charlstm.runs.contention import ContentionMeter, probe_slowdown, slowdown_words
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.status import read_status
-from charlstm.system import ProcessorTimes
+from charlstm.system import MachineTimes, ProcessorTimes
 
 
 class Times:
     """Processor times and a clock that a test sets."""
 
     def __init__(self) -> None:
-        self.now, self.running, self.waiting, self.not_nice = 0.0, 0.0, 0.0, 0.0
+        self.now, self.running, self.waiting = 0.0, 0.0, 0.0
 
     def meter(self) -> ContentionMeter:
-        return ContentionMeter(lambda: ProcessorTimes(self.running, self.waiting, self.not_nice), lambda: self.now)
+        return ContentionMeter(lambda: ProcessorTimes(self.running, self.waiting), lambda: self.now)
 
-    def advance(self, seconds: float, running: float, waiting: float, not_nice: float = 0.0) -> None:
+    def advance(self, seconds: float, running: float, waiting: float) -> None:
         self.now += seconds
         self.running += running
         self.waiting += waiting
-        self.not_nice += not_nice
-
-
-def slowdown(meter: ContentionMeter) -> float | None:
-    found = meter.read()
-    return None if found is None else found.slowdown
 
 
 def test_meter_gives_time_on_and_off_the_processor_as_a_factor() -> None:
@@ -42,7 +35,7 @@ def test_meter_gives_time_on_and_off_the_processor_as_a_factor() -> None:
     meter = times.meter()
     assert meter.read() is None  # nothing to compare with yet
     times.advance(1, 1.0, 1.0)
-    assert slowdown(meter) == pytest.approx(2.0)
+    assert meter.read() == pytest.approx(2.0)
 
 
 def test_meter_forgets_what_was_before_its_window() -> None:
@@ -54,7 +47,7 @@ def test_meter_forgets_what_was_before_its_window() -> None:
         meter.read()
     for _ in range(12):
         times.advance(1, 2.0, 0.0)
-        found = slowdown(meter)
+        found = meter.read()
     assert found == 1.0
 
 
@@ -74,92 +67,71 @@ def test_meter_starts_again_when_a_thread_has_ended() -> None:
     assert meter.read() is None
     assert meter.read() is None
     times.advance(1, 1.0, 0.0)
-    assert slowdown(meter) == 1.0
+    assert meter.read() == 1.0
 
 
-@pytest.mark.parametrize(("niceness", "not_nice", "first"), [(10, 1.9, True), (0, 1.9, False), (10, 0.1, False)])
-def test_meter_tells_whether_other_programs_go_first(
-    niceness: int, not_nice: float, first: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They do if this process is nice and they are not, unlike another run in the background."""
-    monkeypatch.setattr(system, "niceness", lambda: niceness)
-    times = Times()
-    meter = times.meter()
-    meter.read()
-    times.advance(1, 0.2, 1.8, not_nice)
-    assert meter.read() == Contention(pytest.approx(10.0), first)  # type: ignore[arg-type]
-
-
-def test_meter_knows_the_contention_since_its_first_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "niceness", lambda: 10)
+def test_meter_knows_the_slowdown_since_its_first_reading() -> None:
     times = Times()
     meter = times.meter()
     assert meter.overall() is None
     meter.read()
     for _ in range(60):  # half of the work that it would have done alone
-        times.advance(1, 0.5, 0.5, 1.5)
+        times.advance(1, 0.5, 0.5)
         meter.read()
     for _ in range(30):
         times.advance(1, 1.0, 0.0)
         meter.read()
-    overall = meter.overall()
-    assert overall is not None
-    assert overall.slowdown == pytest.approx(1.5, abs=0.1)
-    assert overall.others_first
+    assert meter.overall() == pytest.approx(1.5, abs=0.1)
 
 
-def test_contention_is_told_in_one_sentence() -> None:
-    assert Contention(1.2).describe() == ""
-    assert Contention(math.nan).describe() == ""
-    assert (
-        Contention(2.1, True).describe()
-        == "Other programs are using the processor and go first: training is about 2 times slower."
-    )
-    assert Contention(30.0).describe("was") == "Other programs used the processor: training was many times slower."
+def test_slowdown_is_told_in_one_sentence() -> None:
+    assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
+    assert slowdown_words(2.1) == "Other programs are using the processor: training is about 2 times slower."
+    assert slowdown_words(30.0, "was") == "Other programs used the processor: training was many times slower."
 
 
 def test_meter_takes_the_load_average_where_the_system_does_not_tell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(system, "cpu_count", lambda: 2)
-    monkeypatch.setattr("os.getloadavg", lambda: (6.0, 0.0, 0.0), raising=False)
-    assert slowdown(ContentionMeter(lambda: None)) == 3.0
-    monkeypatch.setattr("os.getloadavg", lambda: (0.5, 0.0, 0.0), raising=False)
-    assert slowdown(ContentionMeter(lambda: None)) == 1.0
-    monkeypatch.delattr("os.getloadavg", raising=False)  # Windows
-    assert ContentionMeter(lambda: None).read() is None
+    for load, expected in ((3.0, 3.0), (0.5, 1.0), (None, None)):
+        monkeypatch.setattr(system, "load", lambda load=load: load)
+        assert ContentionMeter(lambda: None).read() == expected
 
 
-def test_probe_computes_and_gives_a_factor() -> None:
-    assert compute_on_all_cores(0.05) > 0.9
-
-
-@pytest.mark.parametrize(("answer", "expected"), [("2.5\n", 2.5), ("0.98", 1.0), ("1e9", MOST_SLOWDOWN), ("no", None)])
-def test_probe_reads_the_answer_of_its_process(
-    answer: str, expected: float | None, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("niceness", "busy", "nice", "runnable", "expected"),
+    [
+        (0, 0, 0, 1, 1.0),  # nothing else computes
+        (0, 100, 0, 3, 4 / 3),  # half of the cores are busy
+        (10, 100, 0, 3, 1.82),  # and their programs go first
+        (0, 200, 0, 5, 3.0),  # two threads for each core
+        (10, 200, 200, 3, 2.0),  # another run in the background
+        (10, 200, 0, 3, 10.3),
+    ],
+)
+def test_probe_estimates_from_two_looks_at_the_machine(
+    niceness: int, busy: int, nice: int, runnable: int, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = [sys.executable, "-c", f"print({answer!r})"]
-    run = subprocess.run
-    monkeypatch.setattr(subprocess, "run", lambda argv, **options: run(command, **options))
-    assert probe_slowdown() == expected
+    looks = [MachineTimes(1000, 500, 50, runnable), MachineTimes(1200, 500 + busy, 50 + nice, runnable)]
+    monkeypatch.setattr(system, "machine_times", lambda: looks.pop(0))
+    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert probe_slowdown(niceness) == pytest.approx(expected, rel=0.01)
 
 
-def test_probe_that_cannot_be_started_gives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/no/such/python")
-    assert probe_slowdown() is None
-
-
-def test_probe_measures_in_a_process_of_its_own() -> None:
-    found = probe_slowdown()
-    assert found is not None
-    assert 1.0 <= found <= MOST_SLOWDOWN
+def test_probe_takes_the_load_average_where_there_is_no_proc_stat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(system, "machine_times", lambda: None)
+    monkeypatch.setattr("charlstm.runs.contention.PROBE_SECONDS", 0.0)
+    for load, expected in ((None, 1.0), (0.5, 4 / 3), (2.0, 3.0)):
+        monkeypatch.setattr(system, "load", lambda load=load: load)
+        assert probe_slowdown(0) == pytest.approx(expected)
 
 
 def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ContentionMeter, "read", lambda self: Contention(2.344, True))
+    monkeypatch.setattr(ContentionMeter, "read", lambda self: 2.344)
     with Heartbeat(tmp_path / "heartbeat", HeartbeatRecord(state="starting"), interval=30) as heartbeat:
         heartbeat.update(state="running")
         status = read_status(tmp_path)
-        assert (status.slowdown, status.others_first) == (2.34, True)
-        assert "go first: training is about 2.5 times slower" in status.remark
+        assert status.slowdown == 2.34
+        assert "training is about 2.5 times slower" in status.remark
         assert status.message == ""
         heartbeat.update(state="stopped")
     assert read_status(tmp_path).slowdown is None  # a run without a worker has none
@@ -170,3 +142,11 @@ def test_processor_times_grow_while_this_process_computes() -> None:
     assert (before is not None) == (sys.platform == "linux")
     while before is not None and (now := system.processor_times()) is not None and now.running <= before.running:
         sum(range(10_000))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc/stat")
+def test_machine_times_add_up() -> None:
+    times = system.machine_times()
+    assert times is not None
+    assert 0 <= times.nice <= times.busy <= times.total
+    assert times.runnable >= 1

@@ -11,14 +11,13 @@ from typing import Any
 
 import pytest
 
-from charlstm.runs.judge import judge
 from charlstm.runs.series import RunSeries
+from charlstm.runs.verdict import Verdict, judge
 from charlstm.training.events import Event, Finished, Resumed, Stepped, Validated
-from charlstm.training.verdict import Verdict
 from recorded_run import started, stepped, validated
 
 RECORDED: dict[str, Any] = json.loads((Path(__file__).parents[2] / "data" / "diverging_runs.json").read_text())
-ORDER0 = 3.28
+ORDER0 = {"order 0": 3.28}
 """Entropy of the letter frequencies of the text of both runs."""
 
 
@@ -55,7 +54,7 @@ def replay(name: str) -> Iterator[Moment]:
                 )
             ]
         )
-        yield Moment(step, worked, loss, judge(series, order0=ORDER0))
+        yield Moment(step, worked, loss, judge(series, references=ORDER0))
 
 
 def series_at_start(name: str) -> RunSeries:
@@ -93,7 +92,7 @@ def test_end_of_a_recorded_run_says_that_it_diverged(name: str) -> None:
         series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, whole=whole, train_seconds=seconds)])
     series.feed([stepped(step, loss) for step, loss, *_ in recorded["steps"]])
     series.feed([Finished(**recorded["finished"])])
-    found = judge(series, order0=ORDER0)
+    found = judge(series, references=ORDER0)
     assert found.kind == "finished"
     assert "It diverged: the training loss rose from" in found.text
     assert ("no better than guessing" in found.text) == (name == "diverging_from_the_start")
@@ -151,7 +150,7 @@ def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
     series = extended([2.0] * 10, [2.2 - 0.004 * number for number in range(90)])
     series.feed([Finished(step=200, reason="done", best_val=1.8, best_step=100, train_seconds=100.0, best_whole=True)])
     found = judge(series)
-    assert found.overfitted_since is None
+    assert found.overfitted == ""
     assert found.text.endswith("The steps that were added did not improve it.")
 
 

@@ -223,16 +223,6 @@ def test_run_is_known_by_one_path_however_its_folder_is_spelled(tmp_path: Path, 
     assert index.remembered_paths() == []
 
 
-def test_index_of_an_earlier_version_gets_the_paths_that_runs_are_known_by(tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(".")
-    one = create_run(spec(), name="one", folder=tmp_path)
-    old = [str(tmp_path / "link" / "one"), str(tmp_path / "link" / ".." / tmp_path.name / "one")]
-    index.index_path().write_text("".join(json.dumps(path) + "\n" for path in old))
-    assert list_runs(tmp_path / "link", elsewhere=True)[0] == Run(tmp_path / "link" / "one")
-    index.remember_run(one.path)
-    assert index.remembered_paths() == [one.path]
-
-
 def test_rename_run_remembers_a_run_that_was_moved(tmp_path: Path) -> None:
     create_run(spec(), name="one", folder=tmp_path / "project")
     (tmp_path / "project").rename(tmp_path / "moved")

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.fields import plain
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import (
@@ -47,11 +48,11 @@ def begun(
     run = record(folder, state, name="mine", steps=200, planned=planned, settings=asked).run
     progress = Progress(step=200, work_seconds=60.0, ended=ended)
     kept = {
-        "plan": make_plan(steps_per_epoch=100).to_dict(),
-        "progress": progress.to_dict(),
+        "plan": plain(make_plan(steps_per_epoch=100)),
+        "progress": plain(progress),
         "asked": asked.to_dict(),
         "settings": asked.to_dict(),
-        "schedule": LearningRate(asked.lr, "cosine", 20, planned).to_dict(),
+        "schedule": plain(LearningRate(asked.lr, "cosine", 20, planned)),
     }
     RunStore(run, run.spec(), lambda: None).save_state(TrainingState(200, kept, {}))
     return run
@@ -209,7 +210,7 @@ def test_settings_to_continue_keep_the_limit_that_a_command_raised(
         hidden_size=12, num_layers=1, batch_size=4, seq_length=16, max_minutes=4.0, epochs=900, threads=1, kernel="nn"
     )
     run = create_new_run(NewRun(tmp_path / "fox.txt", settings, runs_dir=tmp_path / "runs"))
-    run.write_spec(replace(run.spec(), plan=make_plan(planned_steps=50_000).to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(make_plan(planned_steps=50_000))))
     deque(run_foreground(run), maxlen=0)
     assert (run.status().state, run.spec().settings.max_minutes) == ("stopped", 4.0)
     assert settings_to_continue(run, run.spec().settings).max_minutes == 13.0

@@ -124,7 +124,8 @@ class Notebook(io.StringIO):
 
 
 def events_of_a_run() -> list[charlstm.AnyEvent]:
-    figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0, "train_seconds": 10.0}
+    figures: dict[str, Any] = {"lr": 0.1, "grad_norm": 1.0, "chars_per_second": 1234.0}
+    figures |= {"train_seconds": 10.0, "work_seconds": 10.0}
     started = Started(
         step=0, planned_steps=40, steps_per_epoch=9, parameters=1000, train_chars=9, val_chars=9, device="cpu",
         kernel="nn", threads=1,
@@ -137,22 +138,22 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
         Warned(step=10, message="the text is\x1b[2J short"),
         Stepped(step=15, epoch=0.1, train_loss=2.0, **figures),
         Resumed(step=15),
-        Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0),
+        Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=75.0, work_seconds=75.0),
     ]
 
 
 def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.training.progress_line.REDRAW_INTERVAL", 0.0)
+    monkeypatch.setattr("charlstm.line.StatusLine.INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
     file = Notebook()
     with charlstm.ProgressLine(file) as show:
         for event in events_of_a_run():
             show(event)
     shown = file.getvalue()
-    assert "\rstep 10 of 40 (25 %) · loss 2.500 · 1,234 characters/s · 0:30 left" in shown
-    assert "\rstep 10 of 40 (25 %) · loss 2.500 · held out 2.250 · 1,234 characters/s" in shown
+    assert "\r\x1b[Kstep 10 of 40 (25 %) · loss 2.500 · 1,234 characters/s · 0:30 left" in shown
+    assert "\r\x1b[Kstep 10 of 40 (25 %) · loss 2.500 · held out 2.250 · 1,234 characters/s" in shown
     assert "step 15 of 20 (75 %) · loss 2.000" in shown
-    lines = [line.rpartition("\r")[2] for line in shown.split("\n")]
+    lines = [line.rpartition("\r\x1b[K")[2] for line in shown.split("\n")]
     assert lines == ["the text is␛[2J short", "done: 20 steps in 1:15 · loss 2.0000 at step 20", ""]
 
 
@@ -160,7 +161,7 @@ def test_progress_line_that_is_left_is_ended_and_plain_output_gets_few_lines() -
     file = Notebook()
     with charlstm.ProgressLine(file) as show:
         show(events_of_a_run()[0])
-    assert file.getvalue() == "\rtraining 1,000 weights\n"
+    assert file.getvalue() == "\r\x1b[Ktraining 1,000 weights\n"
     plain = io.StringIO()
     for event in events_of_a_run():
         charlstm.ProgressLine(plain, enabled=False)(event)

@@ -92,17 +92,11 @@ def test_resume_removes_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "said", "whole"),
-    [
-        ("done", True, True),
-        ("time", None, True),
-        ("stopped", False, False),
-        ("stopped", None, False),
-        ("diverged", False, False),
-    ],
+    ("reason", "whole"),
+    [("done", True), ("stopped", False), ("diverged", False)],
 )
-def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, said: bool | None, whole: bool) -> None:
-    end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=said)
+def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, whole: bool) -> None:
+    end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=whole)
     series = RunSeries.of([started(), *life(range(21))])
     assert not series.best_whole
     series.feed([validated(20, 2.0, whole=True), end])

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -40,15 +39,6 @@ def test_heartbeat_has_one_size_and_is_read_back(message: str, host: str) -> Non
 def test_heartbeat_fields_are_read_back(tmp_path: Path) -> None:
     beat = say(tmp_path, message="no room – 没有空间", best_val=1.25, best_step=5, memory=123)
     assert liveness.read_heartbeat(tmp_path / "heartbeat") == beat
-
-
-def test_best_whole_of_a_heartbeat_of_0_1_is_true_when_finished(tmp_path: Path) -> None:
-    for state, whole in (("finished", True), ("stopped", False), ("failed", False)):
-        beat = say(tmp_path, state=state, best_val=1.25)
-        old = json.loads(beat.to_bytes())
-        del old["best_whole"]
-        (tmp_path / "heartbeat").write_bytes(json.dumps(old).encode())
-        assert read_status(tmp_path).best_whole == whole
 
 
 def test_heartbeat_writes_file_names_that_are_not_unicode(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from charlstm import storage, system
 from charlstm.errors import RunError, SettingsError
+from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, worker
 from charlstm.runs.control import send_command, unread_commands
@@ -133,7 +134,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
     status = run.status()
     assert (status.state, status.alive, status.best_val, status.step) == ("finished", False, 2.0, 10)
     spec = run.spec()
-    assert spec.plan == PLAN.to_dict()
+    assert spec.plan == plain(PLAN)
     assert (spec.read_share, spec.read_by) == (0.5, "another")
     assert spec.corpus["fingerprint"]
     assert spec.vocabulary is not None
@@ -151,7 +152,7 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: C
         yield started()
         yield ended(0, "stopped")
 
-    run.write_spec(replace(run.spec(), plan=PLAN.to_dict()))
+    run.write_spec(replace(run.spec(), plan=plain(PLAN)))
     made = train(script)
     list(worker.run_foreground(run))
     assert made[-1].plan == PLAN
@@ -318,7 +319,7 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     assert kept is not None
     assert kept.step == 8
     assert [snapshot.step for snapshot in moved.snapshots()] == [3, 7, 8]
-    assert moved.spec().plan == PLAN.to_dict()
+    assert moved.spec().plan == plain(PLAN)
     status = moved.status()
     assert (status.state, status.alive) == ("stopped", False)
     assert "was moved or replaced" in status.message

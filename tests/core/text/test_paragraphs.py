@@ -209,13 +209,6 @@ def test_record_without_lines_keeps_them_and_primes_are_never_joined(book: Path)
     assert AUTO.apply(prose()) == prose()
 
 
-def test_limited_reading_of_another_text_counts_only_what_was_read(tmp_path: Path) -> None:
-    path = tmp_path / "poem.txt"
-    path.write_text(f"{verse(100)}\n\u00ad", encoding="utf-8")
-    assert open_corpus(path, TextOptions(lines="auto", max_chars=100)).report.cleanable == {}
-    assert open_corpus(path, AUTO).report.cleanable == {"\u00ad": 1}
-
-
 def test_passages_are_recognised_in_both_readings() -> None:
     text = prose(60)
     joined = read(text)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from charlstm import system
 from charlstm.engine import benchmark
 from charlstm.errors import SettingsError
+from charlstm.fields import plain
 from charlstm.paths import cache_dir
 from charlstm.training import estimate as estimates
 from charlstm.training.estimate import START_SECONDS, Estimate
@@ -50,7 +49,7 @@ def test_estimate_of_the_reference_preset(calls: list[int]) -> None:
     assert found.epochs == pytest.approx(3, rel=0.01)
     assert found.seconds == pytest.approx(3 * 1_786_700 / 20_000, rel=0.2)
     assert 400e6 < found.memory_bytes < 1500e6
-    assert json.loads(json.dumps(found.to_dict()))["chars_per_second"] == 20_000
+    assert plain(found)["chars_per_second"] == 20_000
     assert (found.kernel, found.precision) == ("fused-bf16", "bfloat16")
 
 

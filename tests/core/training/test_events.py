@@ -16,7 +16,6 @@ from charlstm.training.events import (
     Decided,
     Event,
     Finished,
-    Resumed,
     Started,
     Stepped,
     Validated,
@@ -88,11 +87,3 @@ def test_from_line_refuses_a_newer_format() -> None:
 def test_decisions_that_0_3_logged_as_commands_are_read(command: str, decision: dict[str, Any]) -> None:
     line = {"event": "control", "step": 7, "time": 1.5, "id": "x", "command": command, "value": 40.0, "minutes": None}
     assert from_line(json.dumps(line)) == Decided(step=7, time=1.5, **decision)
-
-
-def test_changed_settings_of_version_0_1_are_read_from_its_sentence() -> None:
-    event = Resumed(step=5, changes="epochs 3 → 6, lr 0.003 → 0.001", changed=("epochs", "lr"))
-    assert from_line(to_line(event)) == event
-    of_0_1 = json.loads(to_line(event))
-    del of_0_1["changed"]
-    assert from_line(json.dumps(of_0_1)) == event

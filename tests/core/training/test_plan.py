@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 import small_training
 from charlstm.errors import ModelError
+from charlstm.fields import plain, read
 from charlstm.training.plan import (
     MIN_STEPS_PER_EPOCH,
     SLOWEST,
@@ -16,6 +17,7 @@ from charlstm.training.plan import (
     fit_batch,
     make_plan,
     next_end,
+    read_plan,
     snapshot_steps,
 )
 from charlstm.training.settings import Settings
@@ -38,9 +40,9 @@ def planned(settings: Settings, *, speed: float = 20_000.0, held_out: int = 198_
 @pytest.mark.parametrize("damage", [{"threads": 0}, {"val_every": 0}, {"seconds_per_step": 0.0}, {"device": "auto"}])
 def test_impossible_plan_is_refused(damage: dict[str, object]) -> None:
     plan = planned(Settings(max_steps=100))
-    assert Plan.from_dict(plan.to_dict()) == plan
+    assert read(Plan, plain(plan)) == plan
     with pytest.raises(ModelError, match="start a new run"):
-        Plan.from_dict(plan.to_dict() | damage)
+        read_plan(plain(plan) | damage)
 
 
 def test_plan_fits_training_and_validation_into_max_minutes() -> None:

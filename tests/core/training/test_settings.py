@@ -14,7 +14,6 @@ from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings
     [
         ("fused-bf16", "fused", "bfloat16"),
         ("fused-f32", "fused", "float32"),
-        ("nn-bf16", "nn", "float32"),
         ("nn", "nn", "auto"),
     ],
 )

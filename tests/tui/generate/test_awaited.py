@@ -11,10 +11,8 @@ import pytest
 from textual.widgets import Input
 
 from charlstm.model.file import save_model
-from charlstm.runs.contention import Contention
 from charlstm.runs.status import RunStatus
 from charlstm.training.events import Finished, Paused
-from charlstm.training.verdict import Diverging
 from charlstm_tui.generate.awaited import Awaited
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.screen import GenerateScreen
@@ -257,7 +255,9 @@ async def test_model_that_a_run_leaves_is_played_when_it_ends_early(runs: Path, 
             await app.press("enter")
             await app.shows(WAITS)
             if state == "diverged":
-                worker.append(Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0))
+                worker.append(
+                    Finished(step=60, reason="diverged", best_val=1.8, best_step=50, train_seconds=3.0, best_whole=True)
+                )
                 worker.end("failed", "the loss was not a number any more")
             else:
                 worker.end(state, "Out of memory" if state == "failed" else "")  # type: ignore[arg-type]
@@ -276,7 +276,9 @@ async def test_wait_tells_that_the_loss_rises_or_that_training_is_paused(runs: P
             worker.beat("running")
             worker.append(*(stepped(step, step * 1.5) for step in range(11, 40)))
             await reads(app, WAITS, "Diverging: the training loss rose")
-            worker.append(Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0))
+            worker.append(
+                Finished(step=39, reason="diverged", best_val=4.1, best_step=0, train_seconds=1.0, best_whole=True)
+            )
             worker.end("failed", "the loss was not a number any more")
             await reads(app, "nothing to play", "Diverged at step 39")
 
@@ -311,24 +313,24 @@ def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Pa
     status = RunStatus(state="running", alive=True, step=40, planned_steps=1400)
     begins = "novel-quick-1 takes over as soon as it has learnt something: "
     awaited = Awaited(run, status, 50)
-    assert awaited.sentence(False) == f"{begins}step 40 of about 50."
-    assert replace(awaited, status=replace(status, step=60)).sentence(False) == f"{begins}step 60 of about 60."
-    assert replace(awaited, expected=None, trouble=Diverging()).sentence(False) == (
-        f"{begins}step 40. Diverging: the training loss is not a number any more."
+    assert awaited.sentence == f"{begins}step 40 of about 50."
+    assert replace(awaited, status=replace(status, step=60)).sentence == f"{begins}step 60 of about 60."
+    assert replace(awaited, expected=None, trouble="Diverging: the training loss is 9.00 nats.").sentence == (
+        f"{begins}step 40. Diverging: the training loss is 9.00 nats."
     )
-    yielding = replace(awaited, status=replace(status, slowdown=4.0, others_first=True))
-    assert yielding.sentence(False) == (
-        f"{begins}step 40 of about 50. Other programs are using the processor and go first: training is about 4 times "
-        "slower. It helps to close them; 2, then m, gives it more minutes."
+    slowed = replace(awaited, status=replace(status, slowdown=4.0))
+    assert slowed.sentence == (
+        f"{begins}step 40 of about 50. Other programs are using the processor: training is about 4 times slower."
+        " It helps to close them; 2, then m, gives it more minutes."
     )
     early = replace(awaited, status=replace(status, step=0))
-    assert early.sentence(False) == f"{begins}its first steps are still to come."
+    assert early.sentence == f"{begins}its first steps are still to come."
 
 
-async def test_run_that_yields_to_other_programs_is_told_where_it_is_played(
+async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: Contention(4.0, True))
+    monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 4.0)
     with record(runs, "running", steps=600) as worker:
         async with watching(runs, worker) as app:
             await app.press("enter")
@@ -399,8 +401,25 @@ async def test_run_that_ends_gives_its_best_model(runs: Path) -> None:
             await app.press("enter")
             await plays(app, 400)
             worker.advance(500)
-            worker.end("finished")
             await app.until(lambda: step_played(app) == 900)
+            worker.advance(100)  # this model is hardly better
+            worker.end("finished")
+            await app.until(lambda: step_played(app) == 1000)
+
+
+@pytest.mark.usefixtures("patient")
+async def test_best_model_of_a_run_that_ended_while_another_mode_was_shown_is_offered(runs: Path) -> None:
+    with record(runs, "running", steps=400) as worker:
+        async with watching(runs, worker, (120, 36)) as app:
+            await app.press("enter")
+            await plays(app, 400)
+            await app.press("left", "4")
+            await app.in_mode("runs")
+            worker.advance(500)
+            worker.end("finished")
+            await app.until(lambda: not app.app.runs_state.live)
+            await app.press("3")
+            await reads(app, "A better model has come: step 900, loss", "] goes on with it")
 
 
 @pytest.mark.usefixtures("patient")

@@ -235,7 +235,7 @@ def enough_for(chars: int) -> tuple[str, bool]:
     ours = [name for name in PRESETS if name != "reference"]
     names = [name for name in ours if preset(name, chars).hidden_size == preset(name, USUAL).hidden_size]
     if not names:
-        return "Little text: the networks are smaller, and overfit soon.", False
+        return "Little text: from nothing, networks are smaller and overfit soon.", False
     return f"Enough text for: {', '.join(names)}.", True
 
 

@@ -9,26 +9,23 @@ from pathlib import Path
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import read_info
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, find_run
-from charlstm.runs.judge import judge
 from charlstm.runs.log import EventTail
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import expected_step, is_clearly_better, playable_model
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
-from charlstm.training.verdict import Paused, Verdict, Waiting
+from charlstm.runs.verdict import Verdict, judge
 from charlstm_tui.actions import key_of
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
 
 
-def yielding_words(status: RunStatus) -> str:
-    """That a run trains slowly because other programs go first, and what helps; empty where that is not so."""
-    if status.state != "running" or not status.others_first:
-        return ""
-    words = Contention(status.slowdown or 1.0, others_first=True).describe()
+def slowed_words(status: RunStatus) -> str:
+    """That other programs make a run slow, and what helps; empty where that is not so."""
+    words = slowdown_words(status.slowdown) if status.state == "running" else ""
     more = f"{key_of('app.mode_train')}, then {key_of('train.more')}, gives it more minutes"
     return words and f"{words} It helps to close them; {more}."
 
@@ -41,8 +38,8 @@ class Awaited:
     status: RunStatus
     expected: int | None = None
     """About the step after which the run has learnt something; ``None`` while that is not known."""
-    trouble: Verdict | None = None
-    """What is wrong with the training; ``None`` when nothing is."""
+    trouble: str = ""
+    """What is wrong with the training, in a sentence; empty when nothing is."""
     problem: str = ""
     """Why the run cannot be read, or empty."""
 
@@ -51,10 +48,11 @@ class Awaited:
         """Whether no model will come, unless the run is resumed."""
         return not self.status.alive
 
-    def sentence(self, bits: bool) -> str:
-        """What is awaited and how far that is, for a person; ``bits`` instead of nats."""
+    @property
+    def sentence(self) -> str:
+        """What is awaited and how far that is, for a person."""
         name, status = visible(self.run.name, keep=""), self.status
-        trouble = yielding_words(status) if self.trouble is None else self.trouble.describe(bits=bits)
+        trouble = self.trouble or slowed_words(status)
         if self.problem or self.over:
             why = self.problem or trouble
             return f"{name} has no model that has learnt anything, so there is nothing to play. {why}".rstrip()
@@ -75,12 +73,12 @@ class RunToPlay:
         self._choice = choice
         self._tail, self._series = EventTail(run.events_path), RunSeries()
 
-    def judge(self) -> Verdict:
-        """How the run is doing, by what was read of it."""
-        return judge(self._series, self.status)
+    def judge(self, bits: bool = False) -> Verdict:
+        """How the run is doing, by what was read of it; in words with ``bits`` instead of nats."""
+        return judge(self._series, self.status, bits=bits)
 
-    def look(self) -> ModelChoice | Awaited:
-        """The choice with the run's model to play now, or what is awaited."""
+    def look(self, bits: bool = False) -> ModelChoice | Awaited:
+        """The choice with the run's model to play now, or what is awaited, in words with ``bits`` instead of nats."""
         self.status = status = self.run.status()
         if not self.run.exists():
             return Awaited(self.run, status, problem="Its folder is gone.")
@@ -92,9 +90,9 @@ class RunToPlay:
         found = playable_model(self.run, status, series)
         if found is not None:
             return replace(self._choice, step=found.snapshot)
-        judged = self.judge()
-        long_wait = judged.is_trouble or isinstance(judged, Paused | Waiting)
-        trouble = judged if not status.alive or long_wait else None
+        judged = self.judge(bits)
+        long_wait = judged.is_trouble or judged.kind in ("paused", "waiting")
+        trouble = judged.text if not status.alive or long_wait else ""
         return Awaited(self.run, status, expected_step(status, series), trouble)
 
 

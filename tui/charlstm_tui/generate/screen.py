@@ -23,7 +23,6 @@ from charlstm.generation import session_text
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
-from charlstm.training.verdict import Broken
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
@@ -36,7 +35,7 @@ from charlstm_tui.generate.awaited import (
     RunToPlay,
     better_model,
     run_to_play,
-    yielding_words,
+    slowed_words,
 )
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
@@ -386,7 +385,7 @@ class GenerateScreen(ModeScreen):
     def _tell_yielding(self) -> None:
         """Say once that the run that trains has to wait for other programs; a run that is awaited says it itself."""
         run = self.runs_state.attached_run
-        words = "" if run is None or self._awaited is not None else yielding_words(run.status)
+        words = "" if run is None or self._awaited is not None else slowed_words(run.status)
         if run is not None and words and run.path != self._told_yielding:
             self._told_yielding = run.path
             self.charlstm.notify(words, markup=False, timeout=YIELDING_SECONDS)
@@ -469,14 +468,14 @@ class GenerateScreen(ModeScreen):
         to_play = await in_thread(lambda check: run_to_play(choice, self.charlstm.start_options.runs_dir))
         if to_play is None:
             return choice
-        found = await in_thread(lambda check: to_play.look())
+        found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
         if waited := isinstance(found, Awaited):
             self._is_untouched, self._asked = True, self.player.asked.get(0, 0)
         while isinstance(found, Awaited):
             self._show_awaited(found)
             await asyncio.sleep(LOOK_EVERY)
-            found = await in_thread(lambda check: to_play.look())
-        if waited and isinstance(judged := to_play.judge(), Broken):
+            found = await in_thread(lambda check: to_play.look(self.charlstm.bits))
+        if waited and (judged := to_play.judge()).is_broken:
             key, name = key_of("app.mode_train"), to_play.run.name
             leaves = "and this is the model that it leaves"
             self.show_error(f"{name} has {judged.kind}, {leaves}. {key} shows what can be done.")
@@ -504,7 +503,7 @@ class GenerateScreen(ModeScreen):
         self._awaited, beside = awaited, self._awaits_beside(awaited)
         if awaited is not None and beside:
             key = (f"   {key_of('app.back')} stops waiting", "$quiet")
-            self._awaited_line.update(Content.assemble((awaited.sentence(self.charlstm.bits), "$accent"), key))
+            self._awaited_line.update(Content.assemble((awaited.sentence, "$accent"), key))
             if self.play.state is None and not self._stands_in:
                 self._stands_in = True
                 self.play.open(DEMO, None, None, self.charlstm.start_options.runs_dir)
@@ -519,7 +518,7 @@ class GenerateScreen(ModeScreen):
         seen = awaited.run.path == self.charlstm.run_path
         where = key_of("app.mode_train" if seen else "app.mode_runs")
         what = " shows what can be done" if awaited.over else " shows how it learns" if seen else " shows all runs"
-        words = (awaited.sentence(self.charlstm.bits), "$error" if awaited.over or awaited.problem else "")
+        words = (awaited.sentence, "$error" if awaited.over or awaited.problem else "")
         keys = ((where, key), f"{what}   ", (key_of("generate.open_model"), key), " opens another model   ")
         return Content.assemble(words, "\n\n", *keys, (key_of("app.back"), key), " stops waiting")
 
@@ -547,13 +546,15 @@ class GenerateScreen(ModeScreen):
 
     @work(exclusive=True, group="follow")
     async def _follow(self, choice: ModelChoice) -> None:
-        """While the chosen run trains: let the text begin again with each clearly better model, until something is done
-        in Generate. From then on such a model is offered. The offer then names each better one that comes, since its
-        key goes on with the best one."""
+        """While the chosen run trains: let the text begin again with each clearly better model, and with its best one
+        when it ends, until something is done in Generate. From then on such a model is offered. The offer then names
+        each better one that comes, since its key goes on with the best one."""
         runs_dir = self.charlstm.start_options.runs_dir
-        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
-        if to_play is None or not to_play.status.alive:
+        to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
+        if to_play is None:
             return
+        if not to_play.status.alive and (state is None or state.request.step is not None):
+            return  # else it may have ended elsewhere than here; an earlier checkpoint was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:
             await asyncio.sleep(FOLLOW_EVERY)
@@ -790,9 +791,12 @@ def first_choice(state: RunsState) -> ModelChoice | None:
 def _look_for_better(
     to_play: RunToPlay, best: ModelFacts, runs_dir: Path | None, check: object, *, clearly: bool
 ) -> BetterModel | None:
-    """The model of a run to play now, if it is better than the ``best`` one so far."""
+    """The model of a run to play now, if it is better than the ``best`` one so far: while the run trains ``clearly``
+    so."""
     found = to_play.look()
-    return None if isinstance(found, Awaited) else better_model(found, best, runs_dir, clearly=clearly)
+    if isinstance(found, Awaited):
+        return None
+    return better_model(found, best, runs_dir, clearly=clearly and to_play.status.alive)
 
 
 def is_newest(choice: ModelChoice, played: PlaybackState | None, runs_dir: Path | None) -> bool:

@@ -374,9 +374,7 @@ class SessionSaver:
         place = home((saving.path or saving.folder / "session").parent)
         reason = (error.strerror or str(error)) if isinstance(error, OSError) else sentence(error, "saving it")
         with self._changed:
-            saving.failure = (
-                f"The session cannot be saved to {place}: {reason}. It is tried again; save it elsewhere to keep it."
-            )
+            saving.failure = f"The session cannot be saved to {place}: {reason}."
             saving.retry_at = saving.tidy_at = time.monotonic() + (CLOSING_PAUSE if closing else saving.pause)
             saving.pause = min(LONGEST_PAUSE, 2 * saving.pause)
             self._changed.notify_all()

@@ -615,7 +615,8 @@ class Player:
         if playback.number:
             return ""
         statuses = (self._saver.status(key) for key in (playback.key, *self._saved_settings))
-        return next((status.failure for status in statuses if status.failure), "")
+        failure = next((status.failure for status in statuses if status.failure), "")
+        return failure and f"{failure} It is tried again; save it elsewhere to keep it."
 
     def _save_as(self, playback: Playback, path: Path, colour: str | None, *, reads_copy: bool = False) -> None:
         """Save the session or export its text as it is now. With ``reads_copy`` the model reads the text for that

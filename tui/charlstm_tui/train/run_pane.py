@@ -16,7 +16,7 @@ from textual.events import Resize
 from textual.reactive import var
 
 from charlstm.display import visible
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.status import NO_WORKER
@@ -243,7 +243,7 @@ class RunPane(Vertical):
         doing = visible(status.message, keep="") or "its process begins"
         age = time.time() - view.created
         since = f", {clock(age)} since the start" if 0 <= age < LONG_START else ""
-        busy = Contention(status.slowdown or 1.0, status.others_first).describe()
+        busy = slowdown_words(status.slowdown)
         return " ".join(filter(None, (f"{doing[:1].upper()}{doing[1:]}{since}.", first, busy)))
 
     def _verdict(self, shown: ShownRun) -> Content:
@@ -259,14 +259,13 @@ class RunPane(Vertical):
         if view is not None and view.problem:
             return Content.styled(visible(view.problem), "$error")
         style = "bold $error" if said.is_trouble else "bold $accent"
-        line = Content.assemble((f"{said.mark} ", style), visible(said.describe(bits=shown.bits)))
+        line = Content.assemble((f"{said.mark} ", style), visible(said.text))
         # The keys stand in the key bar too: here where they cost no second line, or are the way out of trouble.
         if said.is_trouble or line.cell_length + len(keys) + 5 <= self.size.width:
             line = Content.assemble(line, (f"   {keys}", "$quiet"))
         notes = remarks(shown.series)
         if view is not None and view.live and view.status.state in ("starting", "running"):
-            status = view.status
-            busy = Contention(status.slowdown or 1.0, status.others_first).describe()
+            busy = slowdown_words(view.status.slowdown)
             notes = [busy, *notes] if busy else notes
         told = (Content.styled(f"  {visible(remark)}", "$quiet") for remark in notes)
         return Content("\n").join([line, *told])

@@ -13,13 +13,12 @@ from pathlib import PurePath
 from typing import Any
 
 from charlstm.display import percent, plural, visible
-from charlstm.runs.contention import Contention
+from charlstm.runs.contention import slowdown_words
 from charlstm.runs.start_models import NOTHING, OWN_NETWORK, StartModel, preset_from, starts_from_model
 from charlstm.text import read_before
 from charlstm.text.corpus import split_text
-from charlstm.training.estimate import batch_shape, estimate
+from charlstm.training.estimate import batch_shape
 from charlstm.training.events import ESTIMATE
-from charlstm.training.plan import MeasuredSpeed
 from charlstm.training.presets import DEFAULT, lifted_limits
 from charlstm.training.settings import Settings, write_setting
 from charlstm_tui.actions import key_of
@@ -143,13 +142,14 @@ def plan_lines(
     """The plan, each line with whether it differs from the preset. ``costs`` is what was measured for ``settings``."""
     known = choices.knows_start(facts)
     layers = f"{plural(settings.num_layers, 'layer')} of {settings.hidden_size}"
+    rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
         PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
             "batches",
-            f"{settings.batch_size} rows × {settings.seq_length} characters",
+            f"{plural(rows, 'row')} × {plural(length, 'character')}",
             ("batch_size", "seq_length", "state_reset"),
         ),
         PlanLine("rate", rate if known else UNKNOWN, ("optimizer", "lr", "schedule")),
@@ -209,7 +209,8 @@ def start_words(
     if choices.start(facts) is None:
         return ""
     words = f"Starts from {box}: {ESTIMATE}{loss(facts.box.loss, bits)} {unit(bits)} on this text now"
-    words += f"{ends and f', {ends} in the end'}. {key} starts from nothing, to watch it learn"
+    words += f"{ends and f', {ends} in the end'}. {facts.box.reading and f'{facts.box.reading}. '}"
+    words += f"{key} starts from nothing, to watch it learn"
     return words + f"{ends and f': {ends_from_nothing}'}."
 
 
@@ -285,19 +286,6 @@ def number(costs: Mapping[str, Any], name: str) -> Any:
     """A measured figure; ``None`` when it is missing or not a number."""
     value = costs.get(name)
     return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def costs_when_slowed(costs: Mapping[str, Any], change: float, facts: TextFacts, symbols: int) -> dict[str, Any]:
-    """What was measured of a preset with a network that knows so many ``symbols``, for training steps that take
-    ``change`` times as long."""
-    settings, validation = Settings.from_dict(costs["settings"]), facts.record.get("validation")
-    if validation is not None:
-        settings = settings.with_changes(val_fraction=0.0)  # nothing is held out
-    batch = math.prod(batch_shape(settings, facts.chars))
-    measured = MeasuredSpeed(costs["kernel"], batch / costs["chars_per_second"], batch)
-    val_chars = None if validation is None else validation["chars"]
-    estimated = estimate(settings, facts.chars, symbols, measured, val_chars=val_chars, slowdown=change)
-    return {**costs, **estimated.to_dict()}
 
 
 def planned_seconds(settings: Settings) -> float | None:
@@ -384,7 +372,7 @@ def busy_words(slowdown: float | None, live: Sequence[RunView], settings: Settin
     if live:
         name = visible(live[0].name, keep="")
         return f"{name} is training: beside it a new run gets about half of the processor, and so does {name}."
-    words = Contention(slowdown or 1.0).describe("will be")
+    words = slowdown_words(slowdown, "will be")
     if not words:
         return ""
     advice = []

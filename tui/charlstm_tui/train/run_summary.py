@@ -12,24 +12,14 @@ import numpy as np
 
 from charlstm.display import BITS_PER_NAT, as_sentence, shell_command, visible
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.judge import STUCK_NEAR, judge
 from charlstm.runs.prediction import Prediction, predict
 from charlstm.runs.series import Curve, CurveName, RunSeries
+from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
+from charlstm.training.ending import RISKY_RATE, rate_was_too_high
 from charlstm.training.events import ESTIMATE, Sampled
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
-from charlstm.training.verdict import (
-    RISKY_RATE,
-    Broken,
-    Ended,
-    Finished,
-    Flaw,
-    NextStep,
-    Stopped,
-    Verdict,
-    rate_was_too_high,
-)
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
@@ -69,24 +59,19 @@ class ShownRun:
     def verdict(self) -> Verdict:
         """How it is doing."""
         status = None if self.view is None else self.view.status
-        return judge(self.series, status, order0=dict(self.references).get("order 0"))
+        references, risky = dict(self.references), _is_risky(self.spec)
+        return judge(self.series, status, references=references, risky_rate=risky, bits=self.bits)
 
     @cached_property
     def prediction(self) -> Prediction | None:
         """What its loss will probably be at the end."""
         return None if self.spec is None else predict(self.series, self.spec)
 
-    @cached_property
-    def flaw(self) -> Flaw | None:
-        """What is wrong with its model, if it has finished."""
-        if not isinstance(self.verdict, Finished):
-            return None
-        return self.verdict.flaw(dict(self.references), risky_rate=_is_risky(self.spec), bits=self.bits)
-
     @property
     def rate_was_too_high(self) -> bool:
         """Whether another run on this text needs a lower learning rate."""
-        return self.verdict.needs_lower_rate or (self.flaw is not None and self.flaw.lower_rate)
+        judged = self.verdict
+        return judged.needs_lower_rate or (judged.flaw is not None and judged.flaw.lower_rate)
 
 
 def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | None) -> list[str]:
@@ -196,8 +181,8 @@ STEP_ACTIONS = {
 
 def keys_for(shown: ShownRun) -> list[str]:
     """The keys that matter for the run, each with what it does."""
-    steps = shown.verdict.next_steps
-    if shown.flaw is not None and shown.flaw.lower_rate:
+    steps, flaw = shown.verdict.next_steps, shown.verdict.flaw
+    if flaw is not None and flaw.lower_rate:
         steps = (NextStep.PLAY, NextStep.NEW_LOWER)
     if shown.unplayable:
         steps = tuple(step for step in steps if step is not NextStep.PLAY)
@@ -206,10 +191,10 @@ def keys_for(shown: ShownRun) -> list[str]:
 
 def run_result(shown: ShownRun) -> RunResult | None:
     """The card for a run that is over, however it ended; ``None`` for another."""
-    view, series, judged, bits, flaw = shown.view, shown.series, shown.verdict, shown.bits, shown.flaw
-    if view is None or not isinstance(judged, Ended):
+    view, series, judged, bits, flaw = shown.view, shown.series, shown.verdict, shown.bits, shown.verdict.flaw
+    if view is None or not judged.has_ended:
         return None
-    broken, held = isinstance(judged, Broken), isinstance(judged, Stopped)
+    broken, held = judged.is_broken, judged.kind == "stopped"
     best = judged.best
     measures = ""
     lines: list[str] = []
@@ -241,7 +226,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append(f"better than {_and(beaten)}" + ("" if best is None or best.whole else ", by this estimate"))
     if flaw is None:
         lines.append(judged.overfitted)
-    if isinstance(judged, Finished) and best is not None and not best.whole:
+    if judged.kind == "finished" and best is not None and not best.whole:
         lines.append(f"an estimate: {shell_command('eval', view.name)} reads all of the held-out text")
     before, sample = _samples(series, judged)
     words = "" if flaw is None else _flaw_words(flaw, judged, shown.spec)
@@ -259,7 +244,7 @@ def run_result(shown: ShownRun) -> RunResult | None:
     )
 
 
-def _flaw_words(flaw: Flaw, judged: Ended, spec: RunSpec | None) -> str:
+def _flaw_words(flaw: Flaw, judged: Verdict, spec: RunSpec | None) -> str:
     """What is wrong with the model of a run that finished, why, and what to do, with the keys for it."""
     words = [flaw.words]
     if judged.busy:
@@ -275,7 +260,7 @@ def _flaw_words(flaw: Flaw, judged: Ended, spec: RunSpec | None) -> str:
     return f"{'. '.join(words)}; {ready}."
 
 
-def _samples(series: RunSeries, judged: Ended) -> tuple[Sampled | None, Sampled | None]:
+def _samples(series: RunSeries, judged: Verdict) -> tuple[Sampled | None, Sampled | None]:
     """What the network wrote before its first step, and what the model that is played wrote: the sample at its step, or
     the last before it. Both continue the same prime. Where one would repeat the other it is left out.
 

@@ -30,7 +30,7 @@ class TrainScreen(ModeScreen):
 
     def can(self, action: Action) -> bool:
         if action.handler in ("previous_run", "next_run"):
-            return bool(self.runs_state.runs)
+            return self._place_of_run(1 if action.handler == "previous_run" else -1) is not None
         return super().can(action)
 
     def entered(self) -> None:
@@ -61,13 +61,18 @@ class TrainScreen(ModeScreen):
 
     def _walk(self, by: int) -> None:
         """To the next earlier (1) or later (-1) run; after the latest come the settings for a new one."""
+        place = self._place_of_run(by)
+        if place is not None:
+            self.charlstm.attach(None if place < 0 else self.runs_state.runs[place].path, show=False)
+
+    def _place_of_run(self, by: int) -> int | None:
+        """The place in the list of the next earlier (1) or later (-1) run; -1 is that of the settings for a new one.
+        ``None`` if there is nothing to go to."""
         paths = [run.path for run in self.runs_state.runs]
         here = paths.index(self.run_path) if self.run_path in paths else -1
-        target = here + by
-        if 0 <= target < len(paths):
-            self.charlstm.attach(paths[target], show=False)
-        elif target == -1 and self.charlstm.corpus is not None:
-            self.charlstm.attach(None, show=False)
+        place = here + by
+        exists = place < len(paths) if place >= 0 else here >= 0 and self.charlstm.corpus is not None
+        return place if exists else None
 
     def do_new(self) -> None:
         """The settings for another run; after one whose learning rate was too high, and on its text, with a smaller

@@ -18,10 +18,11 @@ from textual.events import DescendantFocus
 from textual.message import Message
 from textual.widgets import Input, Static
 
+from charlstm.display import visible
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
+from charlstm.training.ending import risk_words
 from charlstm.training.settings import Settings, about, parse_setting, takes, write_setting
-from charlstm.training.verdict import risk_words
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.widgets.form_row import FormRow, values
 from charlstm_tui.widgets.text_input import TextInput
@@ -153,14 +154,17 @@ class SettingsDialog(Dialog):
             row.query_one(Input).focus()
 
     @on(DescendantFocus)
-    def _explain(self, event: DescendantFocus) -> None:
+    def _row_focused(self, event: DescendantFocus) -> None:
         row = event.widget.parent
         if isinstance(row, SettingRow):
-            usual = f"Preset {self._preset}: {row.write(row.usual)}."
-            effect = f" Here it has no effect: {row.without_effect}." if row.without_effect else ""
-            words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}{effect}"
-            self.query_one("#setting-help", Static).update(Content(words))
+            self._explain(row)
         self._warn()
+
+    def _explain(self, row: SettingRow) -> None:
+        usual = f"Preset {self._preset}: {row.write(row.usual)}."
+        effect = f" Here it has no effect: {row.without_effect}." if row.without_effect else ""
+        words = f"{row.setting}: {about(row.setting)}. Takes {takes(row.setting)}. {usual}{effect}"
+        self.query_one("#setting-help", Static).update(Content(words))
 
     @on(Input.Changed, "SettingRow > Input")
     def _typed(self) -> None:
@@ -198,7 +202,12 @@ class SettingsDialog(Dialog):
     @on(Input.Changed, "#setting-search")
     def _narrow(self, event: Input.Changed) -> None:
         event.stop()
-        self.query_one(SettingsForm).narrow(event.value.strip())
+        found = self.query_one(SettingsForm).narrow(event.value.strip())
+        if found:
+            self._explain(found[0])
+        else:
+            words = f"No setting has “{visible(event.value.strip(), keep='')}” in its name or description."
+            self.query_one("#setting-help", Static).update(Content(words))
 
     @on(Input.Submitted, "#setting-search")
     def _found(self, event: Input.Submitted) -> None:

@@ -7,9 +7,9 @@ processes, and shown when they are known.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,18 @@ from textual.worker import Worker, WorkerCancelled, WorkerError
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
 from charlstm.model.file import ModelConfig
-from charlstm.runs.contention import MOST_SLOWDOWN, NOTABLE_SLOWDOWN, probe_slowdown
+from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
 from charlstm.runs.folder import Run, run_of_model
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
 from charlstm.text.sources import ReadProgress
+from charlstm.training.ending import risk_words
 from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings, write_setting
-from charlstm.training.verdict import risk_words
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
@@ -54,7 +54,6 @@ from charlstm_tui.train.run_plan import (
     TextFacts,
     beats_all,
     busy_words,
-    costs_when_slowed,
     longer_minutes,
     losses_to_beat,
     number,
@@ -76,9 +75,6 @@ NARROW, TALL = 72, 32
 
 SHORT_BAR = 16
 """Cells for the shortest bars with their figures, beside the names of the losses."""
-
-PROBE_AGAIN = 10.0
-"""Seconds after which the measurement of how busy the processor is may be out of date."""
 
 
 class SizedText(Static):
@@ -115,8 +111,6 @@ class SetupPane(View):
         self.costs_with_changes: dict[str, dict[str, Any]] = {}
         self.references: BaselineLosses | None = None
         """``None`` until they are counted; empty for a text that is too short, or gone."""
-        self.slowdown: float | None = None
-        """How many times as long training takes now because of other programs; ``None`` until it is measured."""
         self._measurements = 0  # a cancelled one may end after the next has begun
         self.starting = False
         """Whether a run is being made."""
@@ -124,7 +118,6 @@ class SetupPane(View):
         self.problem = ""
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
         self._reading = READING  # what is done with the text until it is known
-        self._probed_at = 0.0
         self._highest_rate: float | None = None  # what limit_rate() asked for before the text was known
         self._read_or_refused = asyncio.Event()
         self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
@@ -148,7 +141,6 @@ class SetupPane(View):
         self._presets.border_title = Content("PRESETS")
         self._losses.border_title = Content("LOSS TO BEAT, on the held-out text")
         self._rates.border_title = Content("LEARNING RATE, from the first step to the last")
-        self.set_interval(PROBE_AGAIN, self._probe_while_busy)
         self.draw()
 
     def on_resize(self, event: Resize) -> None:
@@ -220,7 +212,7 @@ class SetupPane(View):
         if stamps != known.stamps:
             self._read_anew(choice)
         elif not self.measuring:
-            self._measure_what_is_missing()
+            self._measure_what_is_missing(again=True)  # other programs may have come or gone
 
     async def _read(self, choice: CorpusChoice) -> None:
         try:
@@ -255,19 +247,18 @@ class SetupPane(View):
         """Whether it is being measured what the presets cost."""
         return self._measurements > 0
 
-    def _measure_what_is_missing(self) -> None:
+    def _measure_what_is_missing(self, again: bool = False) -> None:
         if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
-            self.run_worker(self._measure_all, group="measure", exclusive=True)
+            self.run_worker(partial(self._measure_all, again), group="measure", exclusive=True)
 
-    async def _measure_all(self) -> None:
-        """Everything that the pane does not know yet, one after the other, so that they do not slow each other down."""
+    async def _measure_all(self, again: bool) -> None:
+        """Everything that the pane does not know yet, one after the other, so that they do not slow each other down;
+        with ``again`` also what the presets cost."""
         choice, facts = self.corpus, self.text_facts
         if choice is None or facts is None:
             return
-        self._measurements += 1  # all the time, since the next look at the processor cancels what is not measuring
+        self._measurements += 1
         try:
-            await self._probe()
-            again = self._costs_are_rough
             if self.references is None:
                 self.references = await baseline_losses(facts.record, self.settings()) or ()
                 self.draw()
@@ -284,8 +275,8 @@ class SetupPane(View):
 
     async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
-        words = [word for name, value in changes.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
-        words += ["--slowdown", f"{self._share_slowdown():.2f}"]
+        given = {"niceness": BACKGROUND_NICENESS, **changes}  # what a run has that the app starts
+        words = [word for name, value in given.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
         if (start := self.choices.start_word) is not None:
             words += ["--from", start]
         try:
@@ -293,47 +284,6 @@ class SetupPane(View):
             return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             return {}
-
-    def _share_slowdown(self) -> float:
-        """How many times as long a new run would take now, because of other runs or, if that is notable, of other
-        programs."""
-        if self.live_runs:
-            return min(MOST_SLOWDOWN, 1.0 + len(self.live_runs))
-        return (self.slowdown or 1.0) if self.busy else 1.0
-
-    @property
-    def _costs_are_rough(self) -> bool:
-        """Whether other programs or runs were in the way when the costs were measured, and no longer are."""
-        rows = [*self.costs_of_presets.values(), *(self.costs_with_changes.values() if self.differences else ())]
-        disturbed = (row.get("crowded") or (number(row, "slowdown") or 1.0) > 1.0 for row in rows)
-        return self._share_slowdown() == 1.0 and any(disturbed)
-
-    def _costs_now(self, costs: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-        """The measured ``costs`` of the preset ``name``, for a processor that is as busy as it is now. A speed that was
-        measured beside other programs stays as it is: how much slower they made it is not known."""
-        facts, change = self.text_facts, self._share_slowdown() / (number(costs, "slowdown") or 1.0)
-        if not costs or facts is None or change == 1.0 or costs.get("crowded"):
-            return costs
-        return costs_when_slowed(costs, change, facts, self.choices.symbols(facts, name))
-
-    async def _probe(self) -> None:
-        """Measure how busy the processor is, unless that was done just now or a run would disturb it."""
-        if self.live_runs or time.monotonic() - self._probed_at < PROBE_AGAIN / 2:
-            return
-        self.slowdown = await in_thread(lambda check: probe_slowdown())
-        self._probed_at = time.monotonic()
-        self.draw()
-        self.post_message(self.Changed())
-
-    def _probe_while_busy(self) -> None:
-        """Notice when the processor is free again."""
-        if self.busy and self.is_on_screen and not self.measuring and self.charlstm.run_path is None:
-            self.run_worker(self._probe_and_measure, group="measure", exclusive=True)
-
-    async def _probe_and_measure(self) -> None:
-        await self._probe()
-        if self._costs_are_rough:
-            await self._measure_all()
 
     # ---- the choices
     @property
@@ -369,12 +319,17 @@ class SetupPane(View):
     def costs(self) -> Mapping[str, Any]:
         """What the chosen settings cost here; empty until it is measured."""
         measured = self.costs_with_changes if self.differences else self.costs_of_presets
-        return self._costs_now(measured.get(self.preset_name, {}), self.preset_name)
+        return measured.get(self.preset_name, {})
+
+    @property
+    def slowdown(self) -> float | None:
+        """How many times as long training takes because of other programs; ``None`` until it is measured."""
+        return number(self.costs or self.costs_of_presets.get(self.preset_name, {}), "slowdown")
 
     @property
     def live_runs(self) -> tuple[RunView, ...]:
         """The runs that a new one would share the processor with."""
-        return _training(self.runs_state)
+        return tuple(view for view in self.runs_state.live if view.status.state in ("starting", "running"))
 
     @property
     def busy(self) -> bool:
@@ -656,9 +611,6 @@ class SetupPane(View):
         """The runs are offered to start from their models, and are losses to beat."""
         self._close_question_about_ended()
         if state.runs != before.runs:
-            ended = bool(_training(before)) and not self.live_runs
-            if ended and self.text_facts is not None and self.is_on_screen and not self.starting:
-                self._measure_what_is_missing()  # what was measured beside them, again
             self.draw()
 
     def preset_facts(self) -> list[PresetFacts]:
@@ -667,7 +619,7 @@ class SetupPane(View):
         for name in PRESETS:
             chosen, known = name == self.preset_name, self.choices.knows_start(facts, name)
             settings = self.settings() if chosen else self.preset_settings(name)
-            costs = self.costs if chosen else self._costs_now(self.costs_of_presets.get(name, {}), name)
+            costs = self.costs if chosen else self.costs_of_presets.get(name, {})
             network = memory = None
             if facts is not None:
                 symbols = self.choices.symbols(facts, name)
@@ -821,11 +773,6 @@ def _flags(choice: CorpusChoice) -> list[str]:
         *(["--encoding", choice.encoding] if choice.encoding is not None else []),
         *(word for source in choice.validation for word in ("--val-file", source)),
     ]
-
-
-def _training(state: RunsState) -> tuple[RunView, ...]:
-    """The runs that take the processor's time."""
-    return tuple(view for view in state.live if view.status.state in ("starting", "running"))
 
 
 def _split_of(settings: Settings) -> tuple[float, str, float]:

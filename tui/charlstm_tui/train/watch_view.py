@@ -22,7 +22,7 @@ from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.launch import minutes_more, resume_run
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
-from charlstm.training.verdict import Diverged, lower_rate
+from charlstm.training.ending import lower_rate
 from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View
@@ -437,7 +437,7 @@ class WatchView(View):
 
     @property
     def _diverged(self) -> bool:
-        return isinstance(self.pane.shown.verdict, Diverged)
+        return self.pane.shown.verdict.kind == "diverged"
 
     async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
         self.pane.card_closed = False
@@ -452,7 +452,7 @@ class WatchView(View):
         run, shown = self.run, self.pane.shown
         if run is None:
             return
-        unknown = shown.flaw is not None or shown.state.series is None
+        unknown = shown.verdict.flaw is not None or shown.state.series is None
         usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
         self._prompt(
             f"Train {run.name} further",

@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from charlstm.runs.judge import judge, overfitting_since
+import charlstm
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunStatus
+from charlstm.runs.verdict import FromModel, Losses, NextStep, judge, overfitting_since
+from charlstm.training.ending import lower_rate
 from charlstm.training.events import Controlled, Event, Failed, Finished, Paused, Resumed
-from charlstm.training.verdict import Ended, FromModel, Losses
+from charlstm.training.settings import Settings
 from recorded_run import record, started, stepped, validated
 
-ORDER0 = 3.1
+ORDER0 = {"order 0": 3.1}
 
 
 def run(valid: list[float], train: list[float] | None = None, every: int = 50) -> RunSeries:
@@ -30,7 +33,7 @@ def run(valid: list[float], train: list[float] | None = None, every: int = 50) -
 
 
 def test_improving_run_is_learning() -> None:
-    found = judge(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), order0=ORDER0)
+    found = judge(run([4.5, 3.2, 2.8, 2.5, 2.3, 2.2, 2.1, 2.04]), references=ORDER0)
     assert found.kind == "learning"
     assert found.text == "Still learning: validation fell 7 % in the last 50 s. No overfitting."
 
@@ -44,7 +47,7 @@ def test_run_with_few_events_is_starting_or_learning() -> None:
 
 def test_flat_validation_loss_is_flattening() -> None:
     flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
-    found = judge(run(flat), order0=ORDER0)
+    found = judge(run(flat), references=ORDER0)
     assert found.kind == "flattening"
     assert "fell only 0.3 %" in found.text
 
@@ -53,7 +56,7 @@ def test_overfitting_has_the_step_and_the_loss_of_the_best_model() -> None:
     valid = [4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83]
     train = [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1]
     series = run(valid, train)
-    found = judge(series, order0=ORDER0)
+    found = judge(series, references=ORDER0)
     assert found.kind == "overfitting"
     assert found.text.startswith("Overfitting since step 200: validation rose 5 % while training fell.")
     assert "1.74" in found.text
@@ -68,10 +71,10 @@ def test_resume_with_settings_that_leave_the_loss_alone_keeps_the_verdict() -> N
     series = run(valid, train)
     series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "threads", "val_every"))])
     assert series.comparable_from == 0
-    assert judge(series, order0=ORDER0).kind == "overfitting"
+    assert judge(series, references=ORDER0).kind == "overfitting"
     series.feed([Resumed(step=350, planned_steps=10_000, changed=("niceness", "dropout"))])
     assert series.comparable_from == 350
-    assert judge(series, order0=ORDER0).kind != "overfitting"
+    assert judge(series, references=ORDER0).kind != "overfitting"
 
 
 def test_one_bad_validation_is_not_overfitting() -> None:
@@ -97,16 +100,18 @@ def test_run_that_reads_the_text_for_the_first_time_does_not_overfit() -> None:
 
 def test_loss_near_the_letter_frequencies_is_stuck() -> None:
     stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
-    assert judge(stuck, order0=ORDER0).kind == "stuck"
+    assert judge(stuck, references=ORDER0).kind == "stuck"
     assert judge(stuck).kind != "stuck"  # nobody said what the letters' frequencies are worth
-    assert judge(run([4.5, 3.2, 2.9, 2.7, 2.5]), order0=ORDER0).kind == "learning"
+    assert judge(run([4.5, 3.2, 2.9, 2.7, 2.5]), references=ORDER0).kind == "learning"
 
 
 def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
     series = run([4.5, 3.0, 2.5])
     series.feed([stepped(120, math.nan)])
     assert judge(series).kind == "diverging"
-    series.feed([Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0)])
+    series.feed(
+        [Finished(step=120, reason="diverged", best_val=2.5, best_step=100, train_seconds=60.0, best_whole=True)]
+    )
     found = judge(series)
     assert found.kind == "diverged"
     assert "Diverged at step 120" in found.text
@@ -115,7 +120,7 @@ def test_loss_that_is_not_a_number_is_diverging_then_diverged() -> None:
 
 def test_finished_has_the_best_loss_and_the_time() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
-    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
     found = judge(series)
     assert found.text == "Finished after 3:20. Best 1.74 nats (2.51 bits) at step 200, kept."
     stopped = run([4.5, 3.0, 2.2])
@@ -127,7 +132,7 @@ def test_the_model_from_before_training_is_not_called_the_best() -> None:
     series = run([4.2, 4.3, 4.4, 4.5])
     found = judge(series)
     assert found.kind != "overfitting" or "best model" not in found.text
-    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0)])
+    series.feed([Finished(step=150, reason="done", best_val=4.2, best_step=0, train_seconds=75.0, best_whole=True)])
     text = judge(series).text
     assert "The model that is kept is the one from before training: 4.20 nats (6.06 bits)." in text.replace("~", "")
     assert "Best" not in text
@@ -148,7 +153,7 @@ def test_every_state_has_a_verdict(tmp_path: Path, state: str) -> None:
 
 def test_resumed_run_is_not_judged_by_its_earlier_end() -> None:
     series = run([4.5, 3.0, 2.2])
-    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0)])
+    series.feed([Finished(step=100, reason="done", best_val=2.2, best_step=100, train_seconds=50.0, best_whole=True)])
     assert judge(series, RunStatus(state="starting", alive=True, message="loading torch")).text == (
         "Starting: loading torch."
     )
@@ -205,11 +210,11 @@ def test_rising_validation_is_never_called_flattening() -> None:
 
 def test_verdict_is_in_the_unit_asked_for() -> None:
     series = run([4.5, 3.0, 2.2, 1.9, 1.74])
-    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0)])
-    assert judge(series).describe(bits=True) == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
-    stuck = judge(run([4.5, 3.13, 3.12, 3.11, 3.11]), order0=ORDER0)
-    assert "(4.47 bits)" in stuck.describe(bits=True)
-    assert "(3.10 nats)" in stuck.describe()
+    series.feed([Finished(step=200, reason="done", best_val=1.74, best_step=200, train_seconds=125.0, best_whole=True)])
+    assert judge(series, bits=True).text == "Finished after 3:20. Best 2.51 bits (1.74 nats) at step 200, kept."
+    stuck = run([4.5, 3.13, 3.12, 3.11, 3.11])
+    assert "(4.47 bits)" in judge(stuck, references=ORDER0, bits=True).text
+    assert "(3.10 nats)" in judge(stuck, references=ORDER0).text
 
 
 def ended(train: list[float], best: float) -> RunSeries:
@@ -235,7 +240,7 @@ def ended(train: list[float], best: float) -> RunSeries:
     ],
 )
 def test_end_of_a_run_says_whether_its_rate_was_too_high(train: list[float], best: float, too_high: bool) -> None:
-    assert judge(ended(train, best), order0=ORDER0).needs_lower_rate == too_high
+    assert judge(ended(train, best), references=ORDER0).needs_lower_rate == too_high
 
 
 def test_first_steps_from_a_model_are_not_called_flattening() -> None:
@@ -253,16 +258,112 @@ def test_validation_before_the_first_step_is_named() -> None:
     assert judge(RunSeries(), running).text == "Starting."
 
 
+def from_model(after: float, epochs: float, whole: float | None = None) -> RunSeries:
+    """A run that began with a model with a loss of 1.108 and came to this loss; ``whole`` is that of the whole part."""
+    events = [started(symbols=98, steps_per_epoch=1000), validated(0, 1.108), stepped(round(1000 * epochs), 1.3)]
+    series = RunSeries.of([*events, validated(round(1000 * epochs), after, best=after < 1.108)])
+    step = round(1000 * epochs) if after < 1.108 else 0
+    best = min(after, 1.108) if whole is None else whole
+    series.feed([Finished(step=step, reason="time", best_val=best, best_step=step, train_seconds=60.0)])
+    return series
+
+
 def test_run_that_began_with_a_model_has_both_losses_and_how_much_it_has_read() -> None:
-    events = [started(symbols=98, steps_per_epoch=500), validated(0, 1.108), stepped(3, 1.3), validated(3, 1.094)]
-    series = RunSeries.of(events)
-    series.feed([Finished(step=3, reason="time", best_val=1.12, best_step=3, train_seconds=60.0, best_whole=True)])
-    judged = judge(series)
-    assert isinstance(judged, Ended)
-    assert judged.from_model == FromModel(Losses(1.108, 1.094), 3 / 500)  # not that of the whole part
-    untrained = judge(ended([4.5, 4.0, 3.0], 2.5))
-    assert isinstance(untrained, Ended)
-    assert untrained.from_model is None
+    judged = judge(from_model(1.094, 0.004, whole=1.12))
+    assert judged.from_model == FromModel(Losses(1.108, 1.094), 0.004)  # not that of the whole part
+    assert judged.text.endswith(
+        "~1.108 → ~1.094 nats on the same slices after reading 0.4 % of your text: it still writes like the model it "
+        "began with."
+    )
+    assert judge(from_model(1.02, 2.31)).text.endswith(
+        "~1.108 → ~1.020 nats on the same slices after reading your text 2.3 times."
+    )
+    assert judge(from_model(1.2, 0.1)).text.endswith(
+        "No step has improved the model that training began with, after reading 10 % of your text."
+    )
+    assert judge(ended([4.5, 4.0, 3.0], 2.5)).from_model is None
+
+
+@pytest.mark.parametrize(
+    ("after", "epochs", "more_minutes"), [(1.094, 0.004, True), (1.02, 0.3, None), (1.1, 3.0, None), (1.2, 0.1, True)]
+)
+def test_run_from_a_model_is_judged_by_its_own_first_loss(
+    after: float, epochs: float, more_minutes: bool | None
+) -> None:
+    """It was praised for being better than a compressor, as the model was that it began with."""
+    judged = judge(from_model(after, epochs), references={"xz": 2.0})
+    assert (None if judged.flaw is None else judged.flaw.more_minutes) == more_minutes
+    assert judged.from_model is not None
+    assert judged.flaw is None or (judged.flaw.reads_well and judged.flaw.words == judged.from_model.describe(False))
+
+
+def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> None:
+    finished = Finished(step=150, reason="done", best_val=2.0, best_step=5, train_seconds=60.0, slowdown=3.0)
+    rose = ended([2.0] * 5 + [9.0] * 10, 2.0)
+    rose.feed([finished])
+    assert "It diverged: the training loss rose from 2.00 to 9.00 nats. Other programs" in judge(rose).text
+    useless = judge(ended([3.3, *[3.15] * 19], 3.12), references=ORDER0)
+    assert useless.text.endswith(
+        " at step 200, kept. That is no better than the letter frequencies alone (3.10 nats): it has "
+        "learnt nothing of use yet. The learning rate was too high: train anew with a lower one."
+    )
+    overfits = run([4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83], [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1])
+    overfits.feed([replace(finished, best_val=1.74, best_step=200)])
+    assert "It overfitted after step 200; more text or dropout would help. Other programs" in judge(overfits).text
+
+
+def test_verdict_on_an_end_without_a_model() -> None:
+    series = RunSeries.of([started()])
+    assert judge(series, RunStatus(state="crashed", alive=False)).text == "Crashed: The reason is unknown."
+    assert judge(series, RunStatus(state="stopped", alive=False)).text == "Stopped at step 0."
+    series.feed([Finished(step=9, reason="diverged", best_val=None, best_step=0, train_seconds=1.0)])
+    assert judge(series).text == "Diverged at step 9: the loss is not a number any more. No model was kept."
+
+
+def test_next_steps_after_too_high_a_rate_are_with_a_lower_one() -> None:
+    useless = judge(ended([3.3, *[3.15] * 19], 3.12), references=ORDER0)
+    assert useless.next_steps == (NextStep.PLAY, NextStep.NEW_LOWER)
+    too_short = judge(ended([4.5 - 0.06 * number for number in range(20)], 3.3), references=ORDER0)
+    assert too_short.next_steps == (NextStep.PLAY, NextStep.MORE)
+    both_rise = judge(run([2.0, 1.9, 1.9, 4.3], [2.0, 1.9, 1.9, 2.0]))
+    assert both_rise.next_steps == (NextStep.LOWER_RATE, NextStep.STOP)
+    assert judge(run([2.0, 1.9, 1.85, 2.3], [2.0, 1.9, 1.8, 1.7])).next_steps == (NextStep.STOP,)
+
+
+def test_flaw_names_the_simplest_model_that_is_better() -> None:
+    series = ended([4.5, 3.0, 2.5, 2.2, *[2.0] * 10], 1.5)
+    assert judge(series, references={"order 1": 3.0, "xz": 2.0}).flaw is None
+    flaw = judge(series, references={"order 2": 1.4, "xz": 1.3}).flaw
+    assert flaw is not None
+    assert flaw.words.endswith(
+        "no better than a model of the last two letters alone (1.40 nats), so that it writes few real words"
+    )
+    assert (flaw.lower_rate, flaw.more_minutes) == (False, True)
+    risky = judge(series, references={"xz": 1.3}, risky_rate=True).flaw
+    assert risky is not None
+    assert (risky.lower_rate, risky.more_minutes) == (True, False)
+
+
+def test_lower_rate_is_a_tenth_and_at_most_the_default() -> None:
+    assert lower_rate(0.01) == pytest.approx(0.001)
+    assert lower_rate(0.9) == Settings().lr
+
+
+def test_words_about_divergence_stand_in_two_modules() -> None:
+    core = Path(charlstm.__file__).parent
+    said = re.compile(
+        r"""["'].*(diverges\b|diverging:|diverged:|diverged at|ran away|no longer a number|not a number any"""
+        r"|lower rate|lower lr)",
+        re.I,
+    )
+    found = {
+        path.name
+        for folder in (core, core.parents[1] / "tui" / "charlstm_tui")
+        for path in folder.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if said.search(line) and '"""' not in line
+    }
+    assert found == {"verdict.py", "ending.py"}
 
 
 def test_learning_rate_that_was_set_in_a_pause_is_told_at_once() -> None:

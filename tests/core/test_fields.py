@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import MAX_LENGTH, CharLSTMError
-from charlstm.json_fields import typed_fields
+from charlstm.fields import plain, read
 
 
 @dataclass(frozen=True)
@@ -25,10 +27,28 @@ class Record:
 GOOD = {"count": 3, "figure": 2, "word": "x", "flag": True, "kind": "b", "some": [1, 2], "maybe": None}
 
 
-def test_typed_fields_converts_valid_values() -> None:
-    record = Record(**typed_fields(Record, GOOD | {"later": 1}))
+def test_read_converts_valid_values() -> None:
+    record = read(Record, GOOD | {"later": 1})
     assert record == Record(3, 2.0, "x", True, "b", (1, 2), None)
     assert type(record.figure) is float
+
+
+@dataclass(frozen=True)
+class Whole:
+    record: Record
+    records: tuple[Record, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    perhaps: Record | None = None
+
+
+def test_what_is_read_is_what_was_written_also_inside_one_another() -> None:
+    record = read(Record, GOOD)
+    whole = Whole(record, (record, record), {"a": 1}, record)
+    assert read(Whole, json.loads(json.dumps(plain(whole)))) == whole
+    assert read(Whole, {"record": GOOD}) == Whole(record)  # what is missing has its default
+    for wrong in ({}, {"record": 1}, {"record": {}}, {"record": GOOD, "counts": {"a": "1"}}, []):
+        with pytest.raises(TypeError):
+            read(Whole, wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -39,9 +59,9 @@ def test_typed_fields_converts_valid_values() -> None:
         {"kind": ["a"]}, {"some": "12"}, {"some": [1, "2"]}, {"maybe": "1"},
     ],
 )  # fmt: skip
-def test_typed_fields_refuses_wrong_types_and_ranges(wrong: dict[str, Any]) -> None:
+def test_read_refuses_wrong_types_and_ranges(wrong: dict[str, Any]) -> None:
     with pytest.raises((TypeError, ValueError)):
-        typed_fields(Record, GOOD | wrong)
+        read(Record, GOOD | wrong)
 
 
 @given(st.text(alphabet=st.characters(), max_size=2000))
