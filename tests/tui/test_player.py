@@ -20,13 +20,12 @@ import pytest
 from click.testing import CliRunner
 
 from charlstm import storage, user_files
-from charlstm.generation import saved_state, saving
+from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
-from charlstm.generation.session_log import SessionLog
+from charlstm.generation.session_file import load_session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
@@ -746,7 +745,7 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(opened=named) == newer
     os.utime(named)
     assert last(opened=named) == named
-    closed = SavedSession(place / "auto-not-written.json", time.time(), saving.SessionSummary(10, "", True))
+    closed = SavedSession(place / "auto-not-written.json", time.time(), session_file.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
 
 
@@ -881,7 +880,7 @@ def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
     listener.until(lambda p: listener.prime == "e")
     assert player.give_title("The bell", file)
     assert not player.give_title("The bell", file.with_stem("another"))
-    assert saving.read_summary(file).title == "The bell"
+    assert session_file.read_summary(file).title == "The bell"
     if opens:
         player.load(PlayRequest(str(model), session=file))
     else:
@@ -889,7 +888,7 @@ def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
     listener.until(lambda p: p.length == 5 and p.title == "The bell")
     player.do(operations.INSERT, " second")
     assert listener.saved(12).file == file
-    assert saving.read_summary(file).title == "The bell"
+    assert session_file.read_summary(file).title == "The bell"
     assert not any("Another program" in note for note in listener.notes)
 
 
@@ -924,7 +923,7 @@ def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_fi
     assert back.length == 30
     player.close()
     assert story.file is not None
-    assert saving.read_summary(story.file).edited
+    assert session_file.read_summary(story.file).edited
 
 
 def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -941,10 +940,10 @@ def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeyp
     player.do(operations.UNDO)
     assert listener.until(lambda p: p.length == 5).file == first
     deadline = time.monotonic() + 60
-    while any(each.path == second and each.log is not None for each in player._saver._savings.values()):
+    while any(each.path == second and each.file is not None for each in player._saver._savings.values()):
         assert time.monotonic() < deadline, "its file stays open"
         time.sleep(0.01)
-    document = saved_state.load(second, load_model(model)).document
+    document = session_file.read(second).state.document
     assert (document.text.read(), document.redoable) == ("e", "typing")
 
 
@@ -965,7 +964,7 @@ def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
     close(player)
     assert len(player.rescue()) == 2
     kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
-    documents = [saved_state.load(path, load_model(run.model_path)).document for path in kept]
+    documents = [session_file.read(path).state.document for path in kept]
     assert {(each.text.read(), each.redoable) for each in documents} == {("first", ""), ("e", "typing")}
 
 
@@ -1073,7 +1072,7 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 5)
     listener.until(lambda p: p.length == 5 and not p.running and p.file is not None)
-    monkeypatch.setattr(SessionLog, "append", lambda *arguments, **options: (writing.set(), release.wait(10)))
+    monkeypatch.setattr(session_file.OwnFile, "write", lambda *arguments, **options: (writing.set(), release.wait(10)))
     listener.player.do(operations.STREAM, 5)
     assert writing.wait(10)
     listener.until(lambda p: p.length == 10 and not p.running)
@@ -1167,17 +1166,17 @@ def test_text_continues_only_the_file_that_was_written(
     assert file is not None
     player.save_as(full, None)
     listener.until(lambda p: bool(p.failure))
-    assert saving.read_summary(file).continues == listener.saved(3).continues == ""
+    assert session_file.read_summary(file).continues == listener.saved(3).continues == ""
     player.save_as(mine, None)
     player.save_as(full, None)
     listener.until(lambda p: p.continues == str(mine))
     listener.saved(3)
-    assert saving.read_summary(file).continues == str(mine)
+    assert session_file.read_summary(file).continues == str(mine)
     assert not saved_sessions.kept(file)  # it is all in the one that was saved last
     other = mine.with_stem("other")
     player.save_as(other, None)
     assert player.close(60)  # at once
-    assert saving.read_summary(file).continues == str(other)
+    assert session_file.read_summary(file).continues == str(other)
 
 
 def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
@@ -1212,9 +1211,9 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
     played, attend = threading.Event(), session_saver.SessionSaver._attend
 
-    def late(saver: session_saver.SessionSaver, saving: Any, closing: bool) -> None:
+    def late(saver: session_saver.SessionSaver, saving: Any) -> None:
         played.wait()
-        attend(saver, saving, closing)
+        attend(saver, saving)
 
     monkeypatch.setattr(session_saver.SessionSaver, "_attend", late)
     run.sessions_dir.write_text("in the way")
@@ -1605,10 +1604,10 @@ def test_text_alone_is_exported_before_the_model_has_read_it(
     with held_reading(monkeypatch):
         player.do(operations.INSERT, "hello\nworld")
         player.save_as(path, None)
-        player.save_as(path.with_stem("text.prose"), None)
-        listener.until(lambda p: any("Exported to text.prose.txt" in note for note in listener.notes))
+        player.save_as(path.with_stem("prose"), None, prose=True)
+        listener.until(lambda p: any("Exported to prose.txt" in note for note in listener.notes))
     assert path.read_text() == "The morninghello\nworld"
-    assert path.with_stem("text.prose").read_text() == "The morninghello world"
+    assert path.with_stem("prose").read_text() == "The morninghello world"
 
 
 def test_message_of_a_file_stays_until_it_was_shown(model: Path, listener: Listener, tmp_path: Path) -> None:

@@ -16,10 +16,8 @@ from textual.widgets import Input, OptionList
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import parse_clamp
-from charlstm.generation.saving import load_session, read_summary, save_session, summary
 from charlstm.generation.session import Session as Played
-from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SessionState
+from charlstm.generation.session_file import load_session, read_summary, save_session, state_of
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.paths import state_dir
 from charlstm_tui import formatting
@@ -486,7 +484,7 @@ async def test_saving_and_exporting(model: Path, home: Path, ending: str) -> Non
     if ending == "json":
         loaded = load_session(target, load_model(model))
         assert loaded.prime + loaded.read() == text
-        assert json.loads(target.read_text().splitlines()[0])["automatic"] is False
+        assert json.loads(target.read_text())["automatic"] is False
     elif ending == "txt":
         assert target.read_text() == text
 
@@ -576,7 +574,7 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
     monkeypatch.setenv("CHARLSTM_STATE", str(tmp_path / "state"))
     run = record(tmp_path / "runs", "finished", name="one", steps=200).run
     played = Played(load_model(model), "a")
-    state = SessionState(document_of(played), played.model.vocabulary.symbols, summary(played))
+    state = state_of(played)
     umask = os.umask(0o027)
     try:
         for path, folder, file in (

@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_text
+from charlstm.generation import session_file
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
@@ -344,7 +344,7 @@ class GenerateScreen(ModeScreen):
     async def _show_text_of(self, path: Path) -> None:
         """Show the text of a session whose model is not there, while no other model is played."""
         try:
-            found = await in_thread(lambda check: session_text.read(path))
+            found = await in_thread(lambda check: session_file.read(path))
         except CharLSTMError as error:
             self.show_error(str(error))
             return

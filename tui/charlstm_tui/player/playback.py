@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import saving
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, Session
-from charlstm.generation.session_log import SessionState, SessionSummary
+from charlstm.generation.session_file import SessionState, SessionSummary, summary_of, weights_digest
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution, in_bits
@@ -355,24 +354,27 @@ class Playback:
             return self.request.model_name
         return str((self.facts.run or self.facts.path).absolute())
 
+    @property
+    def work(self) -> tuple[object, ...]:
+        """What is saved: as long as this is the same, nothing has changed."""
+        document, reader = self.document, self.reader
+        return document.version, document.cursor, reader.settings, reader.clamps
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything was done to a new text, or generated."""
+        return self.document.version > 0 or self.document.cursor != self.document.prime_length
+
     def summary(self) -> SessionSummary:
         """What the text is about."""
-        document = self.document
-        text = document.text
-        return SessionSummary(
-            len(text) - document.prime_length,
-            text.read(0, saving.BEGINNING),
-            self.edited,
-            self.continues,
-            self.model_name,
-            self.title,
-            document.words,
-            len(text),
-            -1 if self.facts is None or self.facts.step is None else self.facts.step,
-        )
+        step = None if self.facts is None else self.facts.step
+        return replace(
+            summary_of(self.document), edited=self.edited, continues=self.continues, model=self.model_name,
+            title=self.title, step=-1 if step is None else step,
+        )  # fmt: skip
 
-    def session_state(self, *, with_cache: bool = False) -> SessionState:
-        """All of it, to be saved; ``with_cache`` with what the model has read."""
+    def session_state(self) -> SessionState:
+        """All of it, to be saved."""
         session = self.reader.session
         return SessionState(
             document=self.document.copy(),
@@ -381,17 +383,17 @@ class Playback:
             settings=session.settings,
             clamps=session.clamps,
             sample=session.sample,
-            weights=saving.weights_digest(session),
+            weights=weights_digest(session),
             run=str(self.model.info.get("run") or ""),
             unknown=dict(session.unknown),
-            cache=saving.copy_tree(session) if with_cache else None,
         )
 
     def replaced(self, file: Path | None) -> Replaced | None:
         """What is played now, and saved in ``file``, to go back to it; ``None`` if nothing is."""
         if not self.is_open or self.loaded is None or self.facts is None:
             return None
-        saved = None if file is None else SavedSession(file, time.time(), self.summary())
+        summary = replace(self.summary(), words=self.document.words)
+        saved = None if file is None else SavedSession(file, time.time(), summary)
         return Replaced(
             self.document, self.reader, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues,
             self.title, saved, self.key,
