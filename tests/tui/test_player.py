@@ -767,7 +767,7 @@ def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Pat
     assert not saved_sessions.kept(file)
 
 
-def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
+def test_text_before_another_prime_is_the_last_session(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
     player.do(operations.STREAM, 30)
@@ -783,94 +783,13 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     assert (other.replaced.path, other.replaced.length) == (story.file, 11)
     assert other.last_session == other.replaced
     player.do(operations.UNDO)
-    back = listener.until(lambda p: listener.prime == PRIME)
+    assert listener.until(lambda p: "nothing to undo" in p.note).file == other.file
+    player.load(PlayRequest(str(model), session=story.file))
+    back = listener.until(lambda p: listener.prime == PRIME and p.request.session is not None)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
-    assert "text before is back: 22 chars" in back.note
-    player.do(operations.REDO)
-    later = listener.until(lambda p: listener.prime == "e")
-    assert later.file == other.file
-    player.do(operations.UNDO)
-    listener.until(lambda p: listener.prime == PRIME)
-    player.do(operations.CHOOSE, "y", at(5))
-    assert not listener.until(lambda p: p.length == 6).redoable  # as after any change
-    player.load(PlayRequest(str(model), session=story.file))  # before it is written
-    again = listener.until(lambda p: p.request.session is not None)
-    assert again.length == 6
-    for _ in range(3):  # what was done before it was opened, first
-        assert again.undoable in ("choosing", "generating")
-        seen = listener.seen
-        player.do(operations.UNDO)
-        again = listener.until(lambda p, seen=seen: listener.seen > seen)  # type: ignore[misc]
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: p.request.session is None).length == 6
 
 
-def test_text_with_work_stays_when_undo_and_redo_go_to_and_fro(model: Path, listener: Listener) -> None:
-    """Also when it was left before its file was there."""
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    for _ in range(2):
-        player.do(operations.UNDO)
-        listener.until(lambda p: p.length == 5 and p.file is not None)
-        player.do(operations.REDO)
-        state = listener.until(lambda p: listener.prime == "e")
-    assert state.replaced is not None
-    assert (state.replaced.length, state.replaced.edited) == (5, True)
-    assert not player._playbacks[0].edited  # the later text, which only came back
-    player.load(PlayRequest(str(model), prime="a", speed=FULL))
-    listener.until(lambda p: listener.prime == "a")
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: listener.prime != "a").length == 5
-
-
-def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_to_it(
-    model: Path, listener: Listener
-) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    file = listener.saved(5).file
-    assert file is not None
-    player.load(PlayRequest(str(model), session=file))
-    listener.until(lambda p: p.request.session == file and p.length == 5)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    listener.until(lambda p: p.request.session is None and p.length == 5)
-    player.do(operations.INSERT, " second")
-    other = listener.until(lambda p: p.length == 12 and p.file not in (None, file)).file
-    assert player.close(60)
-    assert other is not None
-    assert load_session(file, load_model(model)).read() in ("first", "")
-    assert load_session(other, load_model(model)).read() == "first second"
-
-
-def test_in_write_neither_undo_nor_redo_goes_to_another_text(model: Path, listener: Listener) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model)))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    player.do(operations.UNDO)
-    back = listener.until(lambda p: p.length == 5)
-    player.do(operations.SET_WRITING, True)
-    for operation in (operations.UNDO, operations.UNDO, operations.REDO, operations.REDO):
-        player.do(operation)
-    state = listener.until(lambda p: p.done == player.asked[0])
-    assert (state.length, state.session_id, state.redoable) == (5, back.session_id, "")
-    player.do(operations.SET_WRITING, False)
-    player.do(operations.REDO)
-    listener.until(lambda p: listener.prime == "e")
-
-
-@pytest.mark.parametrize("opens", [True, False])
-def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
-    opens: bool, model: Path, listener: Listener
-) -> None:
+def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model)))
     player.do(operations.INSERT, "first")
@@ -881,10 +800,7 @@ def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
     assert player.give_title("The bell", file)
     assert not player.give_title("The bell", file.with_stem("another"))
     assert session_file.read_summary(file).title == "The bell"
-    if opens:
-        player.load(PlayRequest(str(model), session=file))
-    else:
-        player.do(operations.UNDO)
+    player.load(PlayRequest(str(model), session=file))
     listener.until(lambda p: p.length == 5 and p.title == "The bell")
     player.do(operations.INSERT, " second")
     assert listener.saved(12).file == file
@@ -903,69 +819,6 @@ def test_session_that_is_opened_before_it_is_saved_whole_says_so(
     player.load(PlayRequest(str(model), session=file))
     listener.until(lambda p: p.request.session == file and p.length == 5)
     assert "not saved yet" in " ".join(listener.notes)
-
-
-def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
-    model: Path, listener: Listener
-) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.STREAM, 30)
-    listener.until(lambda p: p.length == 30 and not p.running)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    player.do(operations.INSERT_AT, "x", at(0))
-    story = listener.until(lambda p: p.length == 1 and p.file is not None)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    back = listener.until(lambda p: listener.prime != "e")
-    assert back.file != story.file
-    assert back.length == 30
-    player.close()
-    assert story.file is not None
-    assert session_file.read_summary(story.file).edited
-
-
-def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    first = listener.saved(5).file
-    player.load(PlayRequest(str(model), prime="e"))
-    player.do(operations.INSERT, "second")
-    second = listener.saved(6).file
-    assert second is not None
-    monkeypatch.setattr(thread, "SAVE_AFTER", 1000.0)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: p.length == 5).file == first
-    deadline = time.monotonic() + 60
-    while any(each.path == second and each.file is not None for each in player._saver._savings.values()):
-        assert time.monotonic() < deadline, "its file stays open"
-        time.sleep(0.01)
-    document = session_file.read(second).state.document
-    assert (document.text.read(), document.redoable) == ("e", "typing")
-
-
-def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
-    tmp_path: Path, model: Path, listener: Listener
-) -> None:
-    run, player = record(tmp_path, "finished").run, listener.player
-    run.sessions_dir.write_text("in the way")
-    player.load(PlayRequest(str(run.path), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(run.path), prime="e"))
-    player.do(operations.INSERT, "second")
-    listener.until(lambda p: listener.prime == "e" and p.length == 6 and bool(p.not_saved))
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    listener.until(lambda p: p.length == 5)
-    close(player)
-    assert len(player.rescue()) == 2
-    kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
-    documents = [session_file.read(path).state.document for path in kept]
-    assert {(each.text.read(), each.redoable) for each in documents} == {("first", ""), ("e", "typing")}
 
 
 def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_elsewhere(
@@ -1287,30 +1140,6 @@ def test_player_that_is_told_of_a_rename_knows_the_new_folder_at_once(tmp_path: 
     assert player.close(60)
     assert load_session(state.file, load_model(renamed.model_path)).read() == "first second"
     assert not run.sessions_dir.exists()
-
-
-def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
-    run = record(tmp_path, "finished").run
-    player = listener.player
-    player.load(PlayRequest(str(run.path), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
-    player.do(operations.INSERT, "second")
-    listener.until(lambda p: listener.prime == "The" and p.length == 6 and p.file is not None)
-    renamed = rename_run(run, "renamed")
-    player.do(operations.INSERT, " third")
-    listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
-    for _ in range(3):
-        player.do(operations.UNDO)
-    listener.until(lambda p: p.length == 5)
-    player.do(operations.INSERT, "fourth")
-    listener.until(lambda p: p.length == 11)
-    assert player.close(60)
-    model = load_model(renamed.model_path)
-    texts = {load_session(file, model).read() for file in renamed.sessions_dir.glob("*.json")}
-    assert "firstfourth" in texts
-    assert not run.path.exists()
 
 
 def test_session_of_a_deleted_run_is_kept_elsewhere(tmp_path: Path, listener: Listener) -> None:

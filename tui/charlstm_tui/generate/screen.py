@@ -362,8 +362,8 @@ class GenerateScreen(ModeScreen):
             words = f"checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}"
             whole, short = f"{track}  {words}", words
             if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
-                undo = f"{key_of('generate.undo')} brings back your text"
-                whole, short = f"{whole}   {undo}", f"{undo}   {words}"
+                last = f"{key_of('generate.last_session')} brings back your text"
+                whole, short = f"{whole}   {last}", f"{last}   {words}"
             self.show_message(whole if len(whole) <= self._status.content_size.width else short)
 
     def action_move_checkpoint(self, by: int) -> None:

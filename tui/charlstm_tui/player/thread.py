@@ -272,15 +272,8 @@ class Player:
         if path is None:
             self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
             return True
-        key = self._saver.give_title(path, title)
-        if key is None:
+        if self._saver.give_title(path, title) is None:
             return False
-
-        def keep() -> None:
-            for playback in self._playbacks.values():
-                playback.keep_title(key, title)
-
-        self._put(keep)
         self._saver.flush(path, WAIT_FOR_FILE)
         return True
 
@@ -666,7 +659,7 @@ class Player:
         self._playbacks.pop(number, None)
 
     def _load(self, number: int, request: PlayRequest, job: int, asked: int) -> None:
-        playback = self._playbacks.setdefault(number, Playback(number, self._leave))
+        playback = self._playbacks.setdefault(number, Playback(number))
         playback.done = max(playback.done, asked)
         self._finish_waiting(playback)
         self._load_now(playback, request, job)
@@ -751,10 +744,7 @@ class Player:
                 if not isinstance(error, Cancelled):
                     playback.loaded = playback.facts = None
             return
-        if before is not None and playback.number == 0:
-            playback.keep(before)
         if request.stream and playback.speed > 0:
-            # Undo goes back to the text before at once, not to this one without the characters that now come.
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
     def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
