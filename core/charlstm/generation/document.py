@@ -217,7 +217,6 @@ class Document:
     Attributes:
         cursor, seed, prime_length, branch: as in :class:`Place`.
         version: grows with each change; :meth:`carried` finds a position of an earlier one in the text as it is.
-        changes: how many changes there were besides undo and redo.
     """
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
@@ -226,7 +225,7 @@ class Document:
         self.prime_length = self.cursor = len(self._text)
         self.seed = check_seed(seed)
         self.branch = 0
-        self._version = self.changes = 0
+        self._version = 0
         self._branches = {0: Branch(0, None, self._full)}
         self._history = History()
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
@@ -637,7 +636,7 @@ class Document:
             texts[branch.number] = branch.text
         return {
             "branches": branches, "length": len(self.text), "place": _place_to_list(self.place),
-            "changes": self.changes, "undo": [_change_to_dict(change) for change in self._history.done],
+            "undo": [_change_to_dict(change) for change in self._history.done],
             "redo": [_change_to_dict(change) for change in self._history.undone],
         }  # fmt: skip
 
@@ -667,7 +666,7 @@ class Document:
         whole_number(place.cursor, 0, len(document._text))
         whole_number(place.prime_length, 0, len(document._text))
         document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
-        document.prime_length, document.changes = place.prime_length, whole_number(values["changes"], 0, 2**62)
+        document.prime_length = place.prime_length
         done, undone = (map(_change_from_dict, values[name]) for name in ("undo", "redo"))
         document._history = History(done, undone)
         document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
@@ -760,7 +759,6 @@ class Document:
         else:
             self._history.add(change)
         self._change_end, self._grows = None, False
-        self.changes += 1
 
     def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:
         """Take ``removed`` out and put ``added`` in, for undo and redo. Raises :class:`ValueError` if it does not

@@ -89,7 +89,7 @@ def document_of_branches(
         whole = len(text)
     place = [begins + cursor, seed, begins, current]
     return Document.from_dict({
-        "branches": [saved[number] for number in sorted(saved)], "length": whole, "place": place, "changes": 0,
+        "branches": [saved[number] for number in sorted(saved)], "length": whole, "place": place,
         "undo": [], "redo": [],
     })  # fmt: skip
 
