@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from charlstm.generation.document import Document
-from charlstm.generation.session_log import SessionSummary
+from charlstm.generation.session_file import SessionSummary
 
 
 def played(length: int = 40, prime: str = "abc") -> Document:

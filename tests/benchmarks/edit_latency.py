@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from key_latency import TIMEOUT, App, percentile
 
 from charlstm.generation.document import Document
-from charlstm.generation.session_log import SessionLog, SessionState, SessionSummary
+from charlstm.generation.session_file import SessionState, SessionSummary, write
 from charlstm.model.file import save_model
 from recorded_run import tiny_model
 
@@ -53,8 +53,7 @@ def session(folder: Path, model: Path, length: int, cursor: int) -> Path:
     summary = SessionSummary(length, document.text.read(0, 80), edited=True, model=str(model))
     path = folder / f"text-{length}-{cursor}.json"
     state = SessionState(document, SYMBOLS, summary)
-    path.unlink(missing_ok=True)
-    SessionLog.create(path, state).close()
+    write(path, state, automatic=True)
     return path
 
 

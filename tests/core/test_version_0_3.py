@@ -17,7 +17,7 @@ from click.testing import CliRunner
 import charlstm
 from charlstm.cli.main import cli
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.saving import load_session
+from charlstm.generation.session_file import load_session
 from charlstm.runs.log import read_events
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Controlled, Finished, Stepped, Validated

@@ -1,12 +1,13 @@
 """Kills, quits and cuts the power of a process that types into sessions, and looks for every word that it typed.
 
-``python tests/torture/kill_sessions.py [--kills N] [--cuts N] [--together N] [--megabytes 1 100]`` prints a table and
-fails when something is missing that :meth:`SessionSaver.save` was told of half a second before, or when a file has
-anything else than what the document was at some moment. The half second is counted from the call, and the longest delay
-of a sleeping thread during the try is added: on a busy machine no thread can do better.
+``python tests/torture/kill_sessions.py [--kills N] [--cuts N] [--together N] [--megabytes 0.1 1]`` prints a table and
+fails when something is missing that :meth:`SessionSaver.keep` was told of half a second before (1.5 s where the text
+has a million characters), or when a file has anything else than what the document was at some moment. The time is
+counted from the call, and the longest delay of a sleeping thread during the try is added: on a busy machine no thread
+can do better.
 
 The typing process is forked for each try, from one that has the session in memory. It writes the number and the time of
-each call of ``save`` to a pipe. What it does is decided by a seed, so that this process can do it again and compare.
+each call of ``keep`` to a pipe. What it does is decided by a seed, so that this process can do it again and compare.
 """
 
 from __future__ import annotations
@@ -23,31 +24,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import numpy as np
-
 from charlstm import storage
-from charlstm.generation import session_log
 from charlstm.generation.document import Document
-from charlstm.generation.saving import copy_tree
-from charlstm.generation.session import Session
-from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SeenFile, SessionLog, SessionState, read
-from charlstm.generation.tree import CHOSEN, row_type
-from charlstm.model.file import Model
-from charlstm.storage import FileStamp
-from charlstm_tui.player import saved_sessions, session_saver
+from charlstm.generation.session_file import ReadSession, SessionState, read, write
+from charlstm.generation.tree import CHOSEN
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.session_saver import SessionSaver
 from faulty_disk import PowerLossDisk
 from played_documents import about
-from recorded_run import tiny_model
 
-ALLOWED = 0.5
-"""Seconds that what is typed may take to its file."""
 LONGEST_TRY = 1.5
 """Seconds for which a process types, at most."""
 CALL = struct.Struct("<id")
@@ -57,29 +47,27 @@ SYMBOLS = tuple(" abcdefghijklmnopqrstuvwxyz,.\n")
 # ---- sessions
 
 
-def made_session(model: Model, length: int) -> Session:
-    """A session with so many characters, whose figures are possible and as hard to pack as true ones."""
-    random = np.random.default_rng(0)
-    rows = np.zeros(length, row_type(len(SYMBOLS)))
-    rows["id"] = random.integers(0, len(SYMBOLS), length)
-    rows["rank"] = 1 + random.integers(0, 10, length)
-    for name in ("probability", "probabilities", "sampled"):
-        rows[name] = random.random(rows[name].shape)
-    rows["entropy"] = random.random(length) * 4
-    rows["ids"] = random.integers(0, len(SYMBOLS), rows["ids"].shape)
-    session = Session(model, "abc")
-    session.root.fill(rows)
-    session.rewind(length)
-    return session
+def allowed(length: int) -> float:
+    """Seconds that what is typed may take to the file of a text of so many characters."""
+    return 0.5 + max(0, length - 100_000) / 900_000
+
+
+def made_document(length: int) -> Document:
+    """A document with so many characters and some branches."""
+    chance = random.Random(0)
+    document = Document("abc", seed=3)
+    document.insert("".join(chance.choices(SYMBOLS, k=length)))
+    for place in (length // 3, length // 2):
+        document.branch_off(place, "x", CHOSEN, kind="choosing")
+        document.insert("another way on ")
+        document.switch(0)
+    return document
 
 
 def made_file(place: Path, megabytes: float) -> Path:
-    """A file of so many megabytes, most of which are figures, as in the app."""
-    model = tiny_model(symbols=SYMBOLS, hidden_size=4)
-    session = made_session(model, max(100, int(megabytes * 1e6 / 117)))
-    document = document_of(session)
+    """A file of so many megabytes, as the app writes it."""
     path = place / "auto-20260101-000000.json"
-    SessionLog.create(path, replace(state_of(document), cache=copy_tree(session))).close()
+    write(path, state_of(made_document(int(megabytes * 1e6))), automatic=True)
     return path
 
 
@@ -88,7 +76,7 @@ def state_of(document: Document) -> SessionState:
 
 
 def do(document: Document, chance: random.Random) -> None:
-    """What is done before one call of ``save``: mostly a letter, sometimes anything else."""
+    """What is done before one call of ``keep``: mostly a letter, sometimes anything else."""
     kind = chance.random()
     if kind < 0.8:
         document.insert(chance.choice("abcde fgh ij\n"))
@@ -120,16 +108,15 @@ def pause(chance: random.Random) -> float:
 @dataclass
 class Typist:
     """A forked process that types into a session until it is killed, or told by SIGUSR1 to quit. ``make_disk`` gives
-    its disk; ``quit`` is how many seconds it waits then, as the app does; with ``ends`` it ends the session before."""
+    its disk; ``quit`` is how many seconds it waits then; with ``leaves`` it leaves the session first."""
 
     document: Document
     folder: Path
-    seen: SeenFile | None
+    found: ReadSession | None
     seed: int
     make_disk: Callable[[], storage.Disk] = storage.Disk
     quit: float = 1.0
-    ends: bool = False
-    compacts: bool = False
+    leaves: bool = False
     start_at: float = 0.0
 
     def start(self) -> None:
@@ -155,25 +142,23 @@ class Typist:
         quits = threading.Event()
         signal.signal(signal.SIGUSR1, lambda *_: quits.set())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
-        if self.compacts:
-            session_log.SessionLog.is_long = property(lambda log: log.size - log.state_end > 3000)  # type: ignore[assignment,method-assign]
         storage.disk = self.make_disk()
         saver, document, chance = SessionSaver(), self.document, random.Random(self.seed)
         time.sleep(max(0.0, self.start_at - time.monotonic()))
-        if self.seen is None:
-            saver.begin(0, self.folder, state_of(document))
+        if self.found is None:
+            saver.begin(0, self.folder)
         else:
-            saver.go_on(0, self.folder, state_of(document), self.seen)
+            saver.go_on(0, self.folder, self.found)
         number = 0
         while not quits.is_set():
             do(document, chance)
             number += 1
-            entries = document.take_journal()
+            state = state_of(document)
             os.write(sender, CALL.pack(number, time.monotonic()))
-            saver.save(0, entries, summary=about(document))
+            saver.keep(0, state)
             time.sleep(pause(chance))
-        if self.ends:
-            saver.end(0, replace(state_of(document), cache=lambda: {"figures": os.urandom(4_000_000).hex()}))
+        if self.leaves:
+            saver.leave(0)
         began = time.monotonic()
         left = saver.close(self.quit)
         os.write(sender, CALL.pack(-1 - len(left), time.monotonic() - began))
@@ -192,7 +177,6 @@ def states(document: Document, seed: int, count: int) -> Iterator[Document]:
     yield document
     for _ in range(count):
         do(document, chance)
-        document.take_journal()
         pause(chance)
         yield document
 
@@ -266,33 +250,30 @@ class Row:
         return None
 
 
-def copied(template: Path, place: Path, seen: SeenFile) -> tuple[Path, SeenFile]:
-    """A copy of a session's file, and what is known of it."""
+def copied(template: Path, place: Path) -> Path:
+    """A copy of a session's file."""
     place.mkdir()
-    path = Path(shutil.copy(template, place / template.name))
-    return path, replace(seen, path=path, stamp=FileStamp.of(path.stat()))
+    return Path(shutil.copy(template, place / template.name))
 
 
-def kills(template: Path, tries: int, *, quits: bool, ends: bool = False, compacts: bool = False) -> Row:
+def kills(template: Path, tries: int, *, quits: bool, leaves: bool = False) -> Row:
     """Kill or quit so many times at random moments."""
-    size = f"{template.stat().st_size / 1e6:.0f} MB"
-    how = "quit at the end of the session" if ends else "quit" if quits else "kill -9"
-    row = Row(f"{how}, session of {size}{', compacted all the time' if compacts else ''}")
-    known = read(template)
-    document = known.state.document
+    how = "quit when the session is left" if leaves else "quit" if quits else "kill -9"
+    row = Row(f"{how}, session of {template.stat().st_size / 1e6:.1f} MB")
+    document = read(template).state.document
     for number in range(tries):
         row.tries += 1
-        path, seen = copied(template, template.parent / f"try-{number}", known.seen)
-        typist = Typist(document.copy(), path.parent, seen, random.randrange(2**32), ends=ends, compacts=compacts)
+        path = copied(template, template.parent / f"try-{number}")
+        typist = Typist(document.copy(), path.parent, read(path), random.randrange(2**32), leaves=leaves)
         with delays() as longest:
             typist.start()
-            time.sleep(random.uniform(0.02, LONGEST_TRY))
+            time.sleep(random.uniform(0.02, LONGEST_TRY + allowed(len(document))))
             end = time.monotonic()
             os.kill(typist.pid, signal.SIGUSR1 if quits else signal.SIGKILL)
             status = os.waitstatus_to_exitcode(os.waitpid(typist.pid, 0)[1])
         if status != (0 if quits else -signal.SIGKILL):
             row.lose(f"it ended with {status}")
-        row.compare(typist, document, path, end, 0.0 if quits else ALLOWED + longest[0])
+        row.compare(typist, document, path, end, 0.0 if quits else allowed(len(document)) + longest[0])
         shutil.rmtree(path.parent)
     return row
 
@@ -313,11 +294,11 @@ def new_sessions(place: Path, tries: int) -> Row:
             os.waitpid(typist.pid, 0)
         path = next(folder.glob("*.json"), None)
         if path is not None:
-            row.compare(typist, document, path, end, ALLOWED + longest[0])
+            row.compare(typist, document, path, end, allowed(0) + longest[0])
         elif calls := typist.calls():
             row.struck += 1
             row.oldest = max(row.oldest, end - calls[0][1])
-            if end - calls[0][1] > ALLOWED + longest[0]:
+            if end - calls[0][1] > allowed(0) + longest[0]:
                 row.lose("there is no file")
         shutil.rmtree(folder)
     return row
@@ -327,24 +308,22 @@ def cuts(place: Path, tries: int, *, early: bool) -> Row:
     """Cut the power before so many changes of the disk, with the names of files early or late."""
     row = Row(f"power cut, names {'early' if early else 'late'}")
     path = made_file(place, 0.02)
-    known = read(path)
-    document = known.state.document
+    document = read(path).state.document
     for number in range(tries):
         row.tries += 1
-        copy, seen = copied(path, place / f"cut-{early}-{number}", known.seen)
+        copy = copied(path, place / f"cut-{early}-{number}")
         at = random.randrange(3, 60)
 
         def cut(at: int = at, folder: Path = copy.parent) -> storage.Disk:
             return PowerLossDisk(folder, at, names_first=early)
 
-        seed, compacts = random.randrange(2**32), number % 2 == 0
-        typist = Typist(document.copy(), copy.parent, seen, seed, compacts=compacts, make_disk=cut)
+        typist = Typist(document.copy(), copy.parent, read(copy), random.randrange(2**32), make_disk=cut)
         with delays() as longest:
             typist.start()
             while not os.waitpid(typist.pid, os.WNOHANG)[0]:
                 time.sleep(0.002)
             end = time.monotonic()
-        row.compare(typist, document, copy, end, session_saver.SYNC_AFTER + 1 + longest[0])
+        row.compare(typist, document, copy, end, allowed(0) + longest[0])
         shutil.rmtree(copy.parent)
     return row
 
@@ -358,13 +337,13 @@ def together(place: Path, tries: int, writers: int) -> Row:
         folder = place / f"together-{writers}-{number}"
         folder.mkdir()
         start_at = time.monotonic() + 0.1
-        path, seen = None, None
+        found = None
         if number % 2:  # all have read one file
             path = folder / "auto-20260101-000000.json"
-            SessionLog.create(path, state_of(document)).close()
-            seen = read(path).seen
+            write(path, state_of(document), automatic=True)
+            found = read(path)
         typists = [
-            Typist(document.copy(), folder, seen, random.randrange(2**32), start_at=start_at, quit=30.0)
+            Typist(document.copy(), folder, found, random.randrange(2**32), start_at=start_at, quit=30.0)
             for _ in range(writers)
         ]
         for typist in typists:
@@ -398,13 +377,13 @@ def clock_set_back(place: Path, tries: int) -> Row:
         folder.mkdir()
         for old in range(25):
             path = folder / f"auto-20990101-0000{old:02d}.json"
-            SessionLog.create(path, state_of(document)).close()
+            write(path, state_of(document), automatic=True)
             os.utime(path, (4e9 + old, 4e9 + old))
         saver, played = SessionSaver(), document.copy()
-        saver.begin(0, folder, state_of(played))
+        saver.begin(0, folder)
         for char in "ab cd":
             played.insert(char)
-            saver.save(0, played.take_journal(), summary=about(played))
+            saver.keep(0, state_of(played))
             time.sleep(random.choice((0.0, 0.05)))
             saved_sessions.forget_old(folder)  # as another program does it
         left = saver.close(30.0)
@@ -422,7 +401,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=100, help="so many kills, and as many quits, for each size")
     parser.add_argument("--cuts", type=int, default=100, help="power cuts")
     parser.add_argument("--together", type=int, default=20, help="tries with two and with three programs at once")
-    parser.add_argument("--megabytes", type=float, nargs="+", default=[1, 100], help="of the sessions")
+    parser.add_argument("--megabytes", type=float, nargs="+", default=[0.1, 1], help="of the sessions")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     random.seed(asked.seed)
@@ -441,10 +420,7 @@ def main() -> int:
             template = made_file(place, megabytes)
             tried(kills(template, asked.kills, quits=False))
             tried(kills(template, asked.kills, quits=True))
-            if number == 0:
-                tried(kills(template, asked.kills, quits=False, compacts=True))
-                tried(kills(template, asked.kills, quits=True, compacts=True))
-            tried(kills(template, max(1, asked.kills // 4), quits=True, ends=True))
+            tried(kills(template, max(1, asked.kills // 4), quits=True, leaves=True))
             template.unlink()
         tried(new_sessions(Path(name), asked.kills))
         for early in (False, True):

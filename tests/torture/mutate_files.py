@@ -59,11 +59,16 @@ from charlstm.fields import plain
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.saved_state import load
-from charlstm.generation.saving import copy_tree, load_session, read_summary, save_session
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import document_of
-from charlstm.generation.session_log import SessionLog, SessionState, changes
+from charlstm.generation.session_file import (
+    load_session,
+    read,
+    read_summary,
+    save_session,
+    state_of,
+    write,
+)
 from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
@@ -80,7 +85,6 @@ from charlstm.text import cache, catalogue, corpus, statistics
 from charlstm.training.plan import Plan, read_plan
 from charlstm.training.settings import Settings
 from charlstm.training.settings_file import load_settings
-from played_documents import about
 from recorded_run import NASTY, record, tiny_model
 
 SECONDS = 10.0
@@ -377,59 +381,60 @@ def sessions(place: Path) -> Kind:
     return Kind(path, tuple(goods), damage_json_or_bytes, use)
 
 
-def session_logs(place: Path) -> Kind:
-    """Sessions of format 3: whole states with and without history and figures, and changes after them."""
-    path = place / "session.json"
-    model = tiny_model(symbols=tuple(" abcdefgh\n"), hidden_size=4)
-    goods = []
+def session_documents(place: Path) -> Kind:
+    """Sessions with a history, as the app writes them."""
+    path, goods = place / "session.json", []
     for prime, length in (("abc", 60), ("", 3)):
-        session = Session(model, prime, seed=3)
+        session = Session(SESSION_MODEL, prime, seed=3)
         list(session.stream(length))
         document = document_of(session)
-        work_on(document)
-        document.take_journal()
-        symbols, figures = tuple(model.vocabulary.symbols), copy_tree(session)
-        path.unlink(missing_ok=True)
-        state = SessionState(document.copy(), symbols, about(document), SamplerSettings(), cache=figures)
-        log = SessionLog.create(path, state)
         for _ in range(4):
             work_on(document)
-            log.append(changes(document.take_journal(), SamplerSettings(top_k=2), [Clamp(1, 1, 0.1)]), about(document))
-        log.close()
+        state = replace(state_of(session), document=document, clamps=(Clamp(1, 1, 0.1),))
+        write(path, state, automatic=True)
         goods.append(path.read_bytes())
-    again = place / "again.json"
+    return Kind(path, tuple(goods), damage_json_or_bytes, lambda: use_session(path))
 
-    def use() -> None:
-        with contextlib.suppress(OSError):  # for a pipe or a device, which who lists sessions leaves out
-            tried(lambda: read_summary(path))
-        found = load(path, model)
-        if found.session is not None:
-            found.session.step()
-        document = found.document
-        document.list_branches()
-        for go_back in (document.undo, document.redo, document.undo):
-            while go_back():
-                document.list_branches()
-        for number in list(document.branches):
-            document.switch(number)
-        for number in list(document.branches)[:0:-1]:
-            document.prune(number)
-        document.insert("abc")
-        document.undo()
-        document.undo()
-        document.text.read()
+
+def session_logs(place: Path) -> Kind:
+    """Sessions of format 3, as version 0.3 wrote them."""
+    path = place / "session.json"
+    goods = tuple((DATA / "version_0_3" / f"{name}.json").read_bytes() for name in ("edited", "in-prime-closed"))
+    return Kind(path, goods, damage_log, lambda: use_session(path))
+
+
+def session_trees(place: Path) -> Kind:
+    """Sessions of format 2, as version 0.2 wrote them."""
+    path = place / "session.json"
+    goods = tuple((DATA / "version_0_2" / f"{name}.json").read_bytes() for name in ("branches", "edited", "mirostat"))
+    return Kind(path, goods, damage_json_or_bytes, lambda: use_session(path))
+
+
+SESSION_MODEL = tiny_model(symbols=tuple(" abcdefgh\n"), hidden_size=4)
+DATA = Path(__file__).parents[1] / "data"
+
+
+def use_session(path: Path) -> None:
+    """Do with a session file what the app does, as far as it can be read."""
+    with contextlib.suppress(OSError):  # for a pipe or a device, which who lists sessions leaves out
+        tried(lambda: read_summary(path))
+    found = read(path)
+    document, again = found.state.document, path.with_name("again.json")
+    document.list_branches()
+    for go_back in (document.undo, document.redo, document.undo):
+        while go_back():
+            document.list_branches()
+    for number in list(document.branches):
+        document.switch(number)
+    for number in list(document.branches)[:0:-1]:
+        document.prune(number)
+    document.insert("abc")
+    document.undo()
+    document.undo()
+    if len(document) > 10:
         work_on(document)
-        again.unlink(missing_ok=True)
-        symbols = tuple(model.vocabulary.symbols)
-        log = SessionLog.create(again, SessionState(document.copy(), symbols, found.summary, found.settings))
-        log.close()
-        assert load(again, model).document.text == document.text
-        session = load_session(path, model)
-        session.step()
-        save_session(session, again)
-        load_session(again, model)
-
-    return Kind(path, tuple(goods), damage_log, use)
+    write(again, found.state, automatic=True)
+    assert read(again).text == document.text.read()
 
 
 def work_on(document: Document) -> None:
@@ -675,7 +680,9 @@ KINDS: dict[str, Callable[[Path], Kind]] = {
     "run.json": requests,
     "text of a run": run_texts,
     "saved session": sessions,
+    "document of a session": session_documents,
     "log of a session": session_logs,
+    "tree of a session": session_trees,
     "cache: corpus.json": lambda place: cached(place, "texts/TEXT/corpus.json", damage_json_or_bytes),
     "cache: ids.bin": lambda place: cached(place, "texts/TEXT/ids.bin", damage_bytes),
     "cache: figures": lambda place: cached(place, "texts/TEXT/figures-*.json", damage_json_or_bytes),

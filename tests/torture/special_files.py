@@ -14,7 +14,6 @@ import atexit
 import contextlib
 import functools
 import io
-import json
 import os
 import shutil
 import socket
@@ -34,8 +33,8 @@ from mutate_files import KINDS, Broken, Kind, Told, answered, damage_bytes, impo
 
 from charlstm import system
 from charlstm.cli.main import run as command_line
-from charlstm.generation.saving import save_session, to_dict
 from charlstm.generation.session import Session
+from charlstm.generation.session_file import save_session, state_of, write
 from charlstm.model.file import load_model
 from charlstm.runs.folder import Run
 from charlstm.runs.notes import Notes, change_notes
@@ -185,9 +184,9 @@ def continued_session(place: Path) -> Kind:
     session = Session(tiny_model(), "The ")
     list(session.stream(5))
     save_session(session, named)
-    values = to_dict(session)
-    values["summary"] |= {"edited": True, "continues": str(named)}
-    (folder / "auto-20261127-203000.json").write_text(json.dumps(values))
+    state = state_of(session)
+    summary = replace(state.summary, edited=True, continues=str(named))
+    write(folder / "auto-20261127-203000.json", replace(state, summary=summary), automatic=True)
 
     def use() -> None:
         entries(RunsState(), folder)

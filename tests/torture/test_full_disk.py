@@ -15,7 +15,7 @@ import pytest
 
 from charlstm.fields import plain
 from charlstm.generation.document import Document
-from charlstm.generation.session_log import SessionState, read
+from charlstm.generation.session_file import SessionState, read
 from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, create_new_run, launch
 from charlstm.runs.log import read_events
@@ -81,9 +81,9 @@ def test_session_on_a_full_disk_is_saved_when_there_is_room_again(small_disk: Pa
     saver, document = SessionSaver(), Document("abc")
 
     def save() -> None:
-        saver.save(0, document.take_journal(), summary=about(document))
+        saver.keep(0, SessionState(document.copy(), tuple("abc "), about(document)))
 
-    saver.begin(0, small_disk / "sessions", SessionState(document.copy(), tuple("abc "), about(document)))
+    saver.begin(0, small_disk / "sessions")
     document.insert("ab ")
     save()
     wait(lambda: not saver.status(0).unsaved, "the first word")

@@ -20,13 +20,12 @@ import pytest
 from click.testing import CliRunner
 
 from charlstm import storage, user_files
-from charlstm.generation import saved_state, saving
+from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.reader import Reader
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.saving import load_session
 from charlstm.generation.session import Session
-from charlstm.generation.session_log import SessionLog
+from charlstm.generation.session_file import load_session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
@@ -746,7 +745,7 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(opened=named) == newer
     os.utime(named)
     assert last(opened=named) == named
-    closed = SavedSession(place / "auto-not-written.json", time.time(), saving.SessionSummary(10, "", True))
+    closed = SavedSession(place / "auto-not-written.json", time.time(), session_file.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
 
 
@@ -768,7 +767,7 @@ def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Pat
     assert not saved_sessions.kept(file)
 
 
-def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model: Path, listener: Listener) -> None:
+def test_text_before_another_prime_is_the_last_session(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model), speed=FULL))
     player.do(operations.STREAM, 30)
@@ -784,94 +783,13 @@ def test_undo_goes_back_to_the_text_before_another_prime_and_redo_on_again(model
     assert (other.replaced.path, other.replaced.length) == (story.file, 11)
     assert other.last_session == other.replaced
     player.do(operations.UNDO)
-    back = listener.until(lambda p: listener.prime == PRIME)
+    assert listener.until(lambda p: "nothing to undo" in p.note).file == other.file
+    player.load(PlayRequest(str(model), session=story.file))
+    back = listener.until(lambda p: listener.prime == PRIME and p.request.session is not None)
     assert (listener.line, back.file, back.undoable) == (line, story.file, "choosing")
-    assert "text before is back: 22 chars" in back.note
-    player.do(operations.REDO)
-    later = listener.until(lambda p: listener.prime == "e")
-    assert later.file == other.file
-    player.do(operations.UNDO)
-    listener.until(lambda p: listener.prime == PRIME)
-    player.do(operations.CHOOSE, "y", at(5))
-    assert not listener.until(lambda p: p.length == 6).redoable  # as after any change
-    player.load(PlayRequest(str(model), session=story.file))  # before it is written
-    again = listener.until(lambda p: p.request.session is not None)
-    assert again.length == 6
-    for _ in range(3):  # what was done before it was opened, first
-        assert again.undoable in ("choosing", "generating")
-        seen = listener.seen
-        player.do(operations.UNDO)
-        again = listener.until(lambda p, seen=seen: listener.seen > seen)  # type: ignore[misc]
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: p.request.session is None).length == 6
 
 
-def test_text_with_work_stays_when_undo_and_redo_go_to_and_fro(model: Path, listener: Listener) -> None:
-    """Also when it was left before its file was there."""
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    for _ in range(2):
-        player.do(operations.UNDO)
-        listener.until(lambda p: p.length == 5 and p.file is not None)
-        player.do(operations.REDO)
-        state = listener.until(lambda p: listener.prime == "e")
-    assert state.replaced is not None
-    assert (state.replaced.length, state.replaced.edited) == (5, True)
-    assert not player._playbacks[0].edited  # the later text, which only came back
-    player.load(PlayRequest(str(model), prime="a", speed=FULL))
-    listener.until(lambda p: listener.prime == "a")
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: listener.prime != "a").length == 5
-
-
-def test_text_whose_file_was_opened_again_gets_another_one_when_undo_goes_back_to_it(
-    model: Path, listener: Listener
-) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    file = listener.saved(5).file
-    assert file is not None
-    player.load(PlayRequest(str(model), session=file))
-    listener.until(lambda p: p.request.session == file and p.length == 5)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    listener.until(lambda p: p.request.session is None and p.length == 5)
-    player.do(operations.INSERT, " second")
-    other = listener.until(lambda p: p.length == 12 and p.file not in (None, file)).file
-    assert player.close(60)
-    assert other is not None
-    assert load_session(file, load_model(model)).read() in ("first", "")
-    assert load_session(other, load_model(model)).read() == "first second"
-
-
-def test_in_write_neither_undo_nor_redo_goes_to_another_text(model: Path, listener: Listener) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model)))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    player.do(operations.UNDO)
-    back = listener.until(lambda p: p.length == 5)
-    player.do(operations.SET_WRITING, True)
-    for operation in (operations.UNDO, operations.UNDO, operations.REDO, operations.REDO):
-        player.do(operation)
-    state = listener.until(lambda p: p.done == player.asked[0])
-    assert (state.length, state.session_id, state.redoable) == (5, back.session_id, "")
-    player.do(operations.SET_WRITING, False)
-    player.do(operations.REDO)
-    listener.until(lambda p: listener.prime == "e")
-
-
-@pytest.mark.parametrize("opens", [True, False])
-def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
-    opens: bool, model: Path, listener: Listener
-) -> None:
+def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(model: Path, listener: Listener) -> None:
     player = listener.player
     player.load(PlayRequest(str(model)))
     player.do(operations.INSERT, "first")
@@ -881,15 +799,12 @@ def test_title_of_a_text_that_was_played_before_stays_when_it_comes_back(
     listener.until(lambda p: listener.prime == "e")
     assert player.give_title("The bell", file)
     assert not player.give_title("The bell", file.with_stem("another"))
-    assert saving.read_summary(file).title == "The bell"
-    if opens:
-        player.load(PlayRequest(str(model), session=file))
-    else:
-        player.do(operations.UNDO)
+    assert session_file.read_summary(file).title == "The bell"
+    player.load(PlayRequest(str(model), session=file))
     listener.until(lambda p: p.length == 5 and p.title == "The bell")
     player.do(operations.INSERT, " second")
     assert listener.saved(12).file == file
-    assert saving.read_summary(file).title == "The bell"
+    assert session_file.read_summary(file).title == "The bell"
     assert not any("Another program" in note for note in listener.notes)
 
 
@@ -904,69 +819,6 @@ def test_session_that_is_opened_before_it_is_saved_whole_says_so(
     player.load(PlayRequest(str(model), session=file))
     listener.until(lambda p: p.request.session == file and p.length == 5)
     assert "not saved yet" in " ".join(listener.notes)
-
-
-def test_text_without_work_in_it_that_undo_goes_back_to_leaves_the_other_ones_file(
-    model: Path, listener: Listener
-) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.STREAM, 30)
-    listener.until(lambda p: p.length == 30 and not p.running)
-    player.load(PlayRequest(str(model), prime="e"))
-    listener.until(lambda p: listener.prime == "e")
-    player.do(operations.INSERT_AT, "x", at(0))
-    story = listener.until(lambda p: p.length == 1 and p.file is not None)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    back = listener.until(lambda p: listener.prime != "e")
-    assert back.file != story.file
-    assert back.length == 30
-    player.close()
-    assert story.file is not None
-    assert saving.read_summary(story.file).edited
-
-
-def test_text_that_undo_leaves_is_saved(model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    player = listener.player
-    player.load(PlayRequest(str(model), speed=FULL))
-    player.do(operations.INSERT, "first")
-    first = listener.saved(5).file
-    player.load(PlayRequest(str(model), prime="e"))
-    player.do(operations.INSERT, "second")
-    second = listener.saved(6).file
-    assert second is not None
-    monkeypatch.setattr(thread, "SAVE_AFTER", 1000.0)
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    assert listener.until(lambda p: p.length == 5).file == first
-    deadline = time.monotonic() + 60
-    while any(each.path == second and each.log is not None for each in player._saver._savings.values()):
-        assert time.monotonic() < deadline, "its file stays open"
-        time.sleep(0.01)
-    document = saved_state.load(second, load_model(model)).document
-    assert (document.text.read(), document.redoable) == ("e", "typing")
-
-
-def test_text_that_undo_leaves_and_that_cannot_be_saved_is_kept_elsewhere(
-    tmp_path: Path, model: Path, listener: Listener
-) -> None:
-    run, player = record(tmp_path, "finished").run, listener.player
-    run.sessions_dir.write_text("in the way")
-    player.load(PlayRequest(str(run.path), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(run.path), prime="e"))
-    player.do(operations.INSERT, "second")
-    listener.until(lambda p: listener.prime == "e" and p.length == 6 and bool(p.not_saved))
-    player.do(operations.UNDO)
-    player.do(operations.UNDO)
-    listener.until(lambda p: p.length == 5)
-    close(player)
-    assert len(player.rescue()) == 2
-    kept = (state_dir() / "sessions" / "unsaved").glob("auto-*.json")
-    documents = [saved_state.load(path, load_model(run.model_path)).document for path in kept]
-    assert {(each.text.read(), each.redoable) for each in documents} == {("first", ""), ("e", "typing")}
 
 
 def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_elsewhere(
@@ -1073,7 +925,7 @@ def test_a_slow_disk_holds_up_neither_commands_nor_the_end(
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 5)
     listener.until(lambda p: p.length == 5 and not p.running and p.file is not None)
-    monkeypatch.setattr(SessionLog, "append", lambda *arguments, **options: (writing.set(), release.wait(10)))
+    monkeypatch.setattr(session_file.OwnFile, "write", lambda *arguments, **options: (writing.set(), release.wait(10)))
     listener.player.do(operations.STREAM, 5)
     assert writing.wait(10)
     listener.until(lambda p: p.length == 10 and not p.running)
@@ -1167,17 +1019,17 @@ def test_text_continues_only_the_file_that_was_written(
     assert file is not None
     player.save_as(full, None)
     listener.until(lambda p: bool(p.failure))
-    assert saving.read_summary(file).continues == listener.saved(3).continues == ""
+    assert session_file.read_summary(file).continues == listener.saved(3).continues == ""
     player.save_as(mine, None)
     player.save_as(full, None)
     listener.until(lambda p: p.continues == str(mine))
     listener.saved(3)
-    assert saving.read_summary(file).continues == str(mine)
+    assert session_file.read_summary(file).continues == str(mine)
     assert not saved_sessions.kept(file)  # it is all in the one that was saved last
     other = mine.with_stem("other")
     player.save_as(other, None)
     assert player.close(60)  # at once
-    assert saving.read_summary(file).continues == str(other)
+    assert session_file.read_summary(file).continues == str(other)
 
 
 def test_two_apps_that_are_opened_in_one_second_have_two_files(model: Path, listener: Listener) -> None:
@@ -1212,9 +1064,9 @@ def test_late_failure_of_one_session_leaves_the_saving_of_another(
     monkeypatch.setattr(session_saver, "FIRST_PAUSE", 0.05)
     played, attend = threading.Event(), session_saver.SessionSaver._attend
 
-    def late(saver: session_saver.SessionSaver, saving: Any, closing: bool) -> None:
+    def late(saver: session_saver.SessionSaver, saving: Any) -> None:
         played.wait()
-        attend(saver, saving, closing)
+        attend(saver, saving)
 
     monkeypatch.setattr(session_saver.SessionSaver, "_attend", late)
     run.sessions_dir.write_text("in the way")
@@ -1289,30 +1141,6 @@ def test_player_that_is_told_of_a_rename_knows_the_new_folder_at_once(tmp_path: 
     assert player.close(60)
     assert load_session(state.file, load_model(renamed.model_path)).read() == "first second"
     assert not run.sessions_dir.exists()
-
-
-def test_session_that_undo_goes_back_to_follows_its_run_too(tmp_path: Path, listener: Listener) -> None:
-    run = record(tmp_path, "finished").run
-    player = listener.player
-    player.load(PlayRequest(str(run.path), speed=FULL))
-    player.do(operations.INSERT, "first")
-    listener.until(lambda p: p.length == 5)
-    player.load(PlayRequest(str(run.path), prime="The", speed=FULL))
-    player.do(operations.INSERT, "second")
-    listener.until(lambda p: listener.prime == "The" and p.length == 6 and p.file is not None)
-    renamed = rename_run(run, "renamed")
-    player.do(operations.INSERT, " third")
-    listener.until(lambda p: p.file is not None and p.file.parent == renamed.sessions_dir)
-    for _ in range(3):
-        player.do(operations.UNDO)
-    listener.until(lambda p: p.length == 5)
-    player.do(operations.INSERT, "fourth")
-    listener.until(lambda p: p.length == 11)
-    assert player.close(60)
-    model = load_model(renamed.model_path)
-    texts = {load_session(file, model).read() for file in renamed.sessions_dir.glob("*.json")}
-    assert "firstfourth" in texts
-    assert not run.path.exists()
 
 
 def test_session_of_a_deleted_run_is_kept_elsewhere(tmp_path: Path, listener: Listener) -> None:
@@ -1606,10 +1434,10 @@ def test_text_alone_is_exported_before_the_model_has_read_it(
     with held_reading(monkeypatch):
         player.do(operations.INSERT, "hello\nworld")
         player.save_as(path, None)
-        player.save_as(path.with_stem("text.prose"), None)
-        listener.until(lambda p: any("Exported to text.prose.txt" in note for note in listener.notes))
+        player.save_as(path.with_stem("prose"), None, prose=True)
+        listener.until(lambda p: any("Exported to prose.txt" in note for note in listener.notes))
     assert path.read_text() == "The morninghello\nworld"
-    assert path.with_stem("text.prose").read_text() == "The morninghello world"
+    assert path.with_stem("prose").read_text() == "The morninghello world"
 
 
 def test_message_of_a_file_stays_until_it_was_shown(model: Path, listener: Listener, tmp_path: Path) -> None:

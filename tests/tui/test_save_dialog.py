@@ -123,3 +123,21 @@ async def test_a_folder_that_is_gone_is_said_once_a_name_is_entered(
         await app.shows("is gone: enter a whole path")
         await app.press("escape", "1")
         await app.shows("BUILT IN")
+
+
+async def test_a_key_says_whether_the_lines_of_a_paragraph_are_joined() -> None:
+    app: App[None] = App()
+    async with app.run_test() as pilot:
+        dialog = SaveDialog("Save", "novel.txt", FORMATS, prose=True)
+        await app.push_screen(dialog)
+        words = dialog.query_one(".dialog-lines", Static)
+        assert (dialog.joins_lines, str(words.content)) == (False, "Ctrl+L  lines of a paragraph: kept")
+        await pilot.press("ctrl+l")
+        assert (dialog.joins_lines, str(words.content)) == (
+            True,
+            "Ctrl+L  lines of a paragraph: joined, the text alone",
+        )
+        plain = SaveDialog("Save", "novel.svg", FORMATS)
+        await app.push_screen(plain)
+        await pilot.press("ctrl+l")
+        assert not plain.joins_lines

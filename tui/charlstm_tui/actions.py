@@ -359,7 +359,7 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
-    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change, or go back to the text before another prime.",
+    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change.",
       footer=15, words="take back revert"),
     A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
     A("generate.play", "give_title", "f2", "title", "Give the session a title.", words="name rename session"),

@@ -60,6 +60,8 @@ class OrderedKeys(App[None]):
         self._draw_at = 0.0
 
     async def on_event(self, event: Event) -> None:
+        if isinstance(event, Key | Paste) and not self.screen_stack:
+            return  # the app is ending, and Textual would look for a screen
         if not isinstance(event, Key | Paste) or event.is_forwarded:
             await super().on_event(event)
             return

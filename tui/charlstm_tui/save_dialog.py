@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Resize
@@ -42,16 +43,22 @@ class SaveDialog(Dialog):
     unless it is the ``own`` file of what is saved.
 
     The name and the list of formats agree: the list changes the ending of the name, and an ending that is typed chooses
-    in the list.
+    in the list. For ``prose`` a key says whether the lines of a paragraph are joined (:attr:`joins_lines`).
     """
 
-    BINDINGS: ClassVar = [("up", "format(-1)", "format"), ("down", "format(1)", "format")]
+    BINDINGS: ClassVar = [
+        ("up", "format(-1)", "format"),
+        ("down", "format(1)", "format"),
+        Binding("ctrl+l", "join_lines", "join lines", priority=True),
+    ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (24, "-medium"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(
-        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None
-    ) -> None:
+        self, title: str, name: str, formats: Sequence[Format], about: str = "", own: Path | None = None, *,
+        prose: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self._prose, self.joins_lines = prose, False
         self._own = own
         self._title, self._offered, self._about = visible(title, keep=""), name, visible(about)
         self._formats = tuple(formats)
@@ -67,6 +74,8 @@ class SaveDialog(Dialog):
             formats.can_focus = False  # the arrows choose, while the name is typed
             yield formats
             yield TextInput(self._offered, suggester=PathSuggester(), compact=True)
+            if self._prose:
+                yield Static(self._lines_words, classes="dialog-lines quiet")
             yield Static(classes="dialog-folder quiet")
             if self._about:
                 yield Static(Content(self._about), classes="dialog-about quiet")
@@ -98,6 +107,16 @@ class SaveDialog(Dialog):
     def action_format(self, by: int) -> None:
         """Choose another format."""
         self._choose((self._formats.index(self._chosen) + by) % len(self._formats))
+
+    @property
+    def _lines_words(self) -> str:
+        return "Ctrl+L  lines of a paragraph: " + ("joined, the text alone" if self.joins_lines else "kept")
+
+    def action_join_lines(self) -> None:
+        """Join the lines of each paragraph in the file, or keep them."""
+        if self._prose:
+            self.joins_lines = not self.joins_lines
+            self.query_one(".dialog-lines", Static).update(self._lines_words)
 
     @on(OptionList.OptionSelected)
     def _clicked(self, event: OptionList.OptionSelected) -> None:

@@ -273,7 +273,8 @@ class Conversation(cmd.Cmd):
 
     def do_save(self, argument: str) -> None:
         """FILE: save the text (.txt, .md, .html) or the session with all branches (.json); - prints the session."""
-        from charlstm.generation.saving import save_as, target, to_bytes
+        from charlstm.generation.export import save_as, target
+        from charlstm.generation.session_file import to_bytes
 
         if not argument:
             raise GenerationError("/save takes the name of a file: .json for the session, .txt, .md or .html for text")
@@ -296,7 +297,7 @@ class Conversation(cmd.Cmd):
 
     def do_open(self, argument: str) -> None:
         """FILE: continue a session that was saved with /save FILE.json."""
-        from charlstm.generation.saving import load_session
+        from charlstm.generation.session_file import load_session
 
         self._session = load_session(Path(os.path.expanduser(argument)), self._model)
         self._settings, self._seed = self._session.settings, self._session.seed

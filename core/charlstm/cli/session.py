@@ -7,31 +7,32 @@ from pathlib import Path
 import click
 
 from charlstm.cli.generate import safe_for_stdout
-from charlstm.cli.json_schemas import SessionBranch, SessionResult
+from charlstm.cli.json_schemas import SessionResult
 from charlstm.cli.options import examples, json_option
 from charlstm.cli.output import print_note, print_result, result_of
 from charlstm.errors import GenerationError
 from charlstm.user_files import STDOUT
 
 
-@click.command(epilog=examples("charlstm session poem.json", "charlstm session poem.json --out poem.verse.html"))
+@click.command(epilog=examples("charlstm session poem.json", "charlstm session poem.json --out poem.html"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     metavar="FILE",
-    help="Write the text to this file: .txt, .md or .html; with .prose before that, its lines joined to paragraphs.",
+    help="Write the text to this file: .txt, .md or .html.",
 )
+@click.option("--prose", is_flag=True, help="Join the lines of each paragraph in that file.")
 @click.option("--force", is_flag=True, help="Replace the file if it exists.")
 @json_option
-def session(file: Path, out: str | None, force: bool, as_json: bool) -> None:
+def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool) -> None:
     """Print or export the text of FILE, a session that the app or `play` saved.
 
     The model that wrote it is not needed. The text is the current one; with --json all branches are printed too.
 
     With --json: {"path", "out", "title", "model", "text", "branches"}.
     """
-    from charlstm.generation.saving import export_text
-    from charlstm.generation.session_text import read
+    from charlstm.generation.export import export_text
+    from charlstm.generation.session_file import read
 
     found = read(file)
     if found.note:
@@ -40,7 +41,7 @@ def session(file: Path, out: str | None, force: bool, as_json: bool) -> None:
         out = None
     if out is not None:
         try:
-            export_text(found.text, Path(out), found.title, overwrite=force)
+            export_text(found.text, Path(out), found.title, prose=prose, overwrite=force)
         except FileExistsError:
             raise GenerationError(
                 f"The file {out} already exists: replace it with --force, or choose another one with --out"
@@ -52,6 +53,9 @@ def session(file: Path, out: str | None, force: bool, as_json: bool) -> None:
         found,
         path=str(file.absolute()),
         out=None if out is None else str(Path(out).absolute()),
-        branches=[result_of(SessionBranch, each) for each in found.branches],
+        branches=[
+            {"number": each.number, "name": each.name, "text": each.kept.read()}
+            for each in found.state.document.branches.values()
+        ],
     )
     print_result(as_json, result, safe_for_stdout(found.text) if out is None else out)

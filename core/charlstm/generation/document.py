@@ -1,8 +1,7 @@
 """The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
 
 Every change of the text is made here at once, wherever it is; what the model makes of it is read later
-(:mod:`charlstm.generation.reader`). Each change is kept with its inverse for undo, and as an entry of the journal, from
-which :meth:`Document.replay` makes the same change again: that is what a session file has.
+(:mod:`charlstm.generation.reader`). Each change is kept with its inverse for undo.
 """
 
 from __future__ import annotations
@@ -42,9 +41,6 @@ MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
     "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
 )  # fmt: skip
 """Kinds of changes; callers may name others."""
-
-Entry = dict[str, Any]
-"""What was done, JSON-ready. ``do`` says what; the other names are the parameters of the method that does it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,8 +217,6 @@ class Document:
     Attributes:
         cursor, seed, prime_length, branch: as in :class:`Place`.
         version: grows with each change; :meth:`carried` finds a position of an earlier one in the text as it is.
-        changes: how many changes there were besides undo and redo.
-        journal: what was done and is not saved yet; who saves it clears it.
     """
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
@@ -231,8 +225,7 @@ class Document:
         self.prime_length = self.cursor = len(self._text)
         self.seed = check_seed(seed)
         self.branch = 0
-        self._version = self.changes = 0
-        self.journal: list[Entry] = []
+        self._version = 0
         self._branches = {0: Branch(0, None, self._full)}
         self._history = History()
         self._change_end: int | None = None  # where typing or erasing goes on as the same change
@@ -284,19 +277,13 @@ class Document:
         undone = self._history.undone
         return undone[-1].kind if undone else ""
 
-    def take_journal(self) -> list[Entry]:
-        """What was done since the last call, to be saved."""
-        self._take_generated()
-        entries, self.journal = self.journal, []
-        return entries
-
     def copy(self) -> Document:
-        """The document as it is now, with an empty journal, for another thread. Texts are shared and never change."""
+        """The document as it is now, for another thread. Texts are shared and never change."""
         self._take_generated()
         other = copy.copy(self)
         other._owner = object()
         other._branches, other._history = self.branches, self._history.copy()
-        other._shifts, other._generated, other.journal = self._shifts.copy(), [], []
+        other._shifts, other._generated = self._shifts.copy(), []
         return other
 
     @property
@@ -395,7 +382,6 @@ class Document:
         if self.cursor == before.cursor:
             return
         self._change_end, self._grows = None, False
-        self._add_to_journal("move", position=self.cursor, undoable=undoable)
         history = self._history
         if not undoable or history.undone:
             return
@@ -440,7 +426,6 @@ class Document:
             added = whole.part(len(here))
         else:
             after = replace(after, branch=self._new_number())
-        self._add_to_journal("grow", text=text, recorded=recorded)
         change = Change(GENERATE, len(here), Text(), added, before, after)
         if recorded and self._history.last is not None:
             self._history.last = merged(self._history.last, change)
@@ -504,7 +489,6 @@ class Document:
         if self._history.last is not None:
             self._history.last = replace(self._history.last, after=self.place)
         self._change_end = self.cursor
-        self._add_to_journal("cursor", position=self.cursor)
 
     def switch(self, number: int) -> None:
         """Make a branch the current text, without what was undone of it, with the cursor at its end. Raises
@@ -525,7 +509,6 @@ class Document:
     def _prune(self, number: int, length: int | None = None) -> None:
         """The same; of the text from which the branch parted, ``length`` characters are there then."""
         branch = self._branch(number)
-        self._add_to_journal("prune", number=number, length=length)
         gone = {number}
         for each in self._branches.values():  # a branch stands after its parent
             if each.parent in gone:
@@ -550,7 +533,6 @@ class Document:
         """Name a branch. It is no change that undo undoes. Raises :class:`GenerationError` if there is no such
         branch."""
         self._branches[number] = replace(self._branch(number), name=unicodedata.normalize("NFC", name)[:200])
-        self._add_to_journal("rename", number=number, name=name)
         self._shifts.append((0, 0, 0))
         self._version += 1
 
@@ -609,7 +591,6 @@ class Document:
         self._change_end, self._grows = None, False
         if not self._history.done:
             return ""
-        self._add_to_journal("undo")
         change = self._history.take_done()
         if change is None:
             return ""
@@ -632,42 +613,11 @@ class Document:
         change = self._history.take_undone()
         if change is None:
             return ""
-        self._add_to_journal("redo")
         here = self.place
         self._put(change.start, change.removed, change.added, change.after, in_place=change.in_place)
         pruned = tuple(self._branches.pop(branch.number) for branch in change.pruned)  # it may have another name by now
         self._history.put_done(replace(change, before=here, pruned=pruned))
         return change.kind
-
-    def replay(self, entries: Iterable[Mapping[str, Any]]) -> None:
-        """Do again what another document wrote in its journal. Raises :class:`KeyError`, :class:`TypeError`,
-        :class:`ValueError` or :class:`GenerationError` for entries of another kind."""
-        for entry in entries:
-            values = dict(entry)
-            do = values.pop("do")
-            if do not in _DOES:
-                raise ValueError(f"nothing is called {do!r}")
-            if do == "go":
-                self._go(replayed=True, **values)
-            elif do == "edit":
-                text = values.pop("text", "")
-                sources = _sources_from_json(values.pop("by", TYPED), len(text))
-                at = values["start"]
-                uniform = int(sources[0]) if len(set(sources.tolist())) == 1 else None
-                added = (
-                    Text.of(text, sources) if uniform is None else self.text.continued(at, text, uniform, self._owner)
-                )
-                self._edit(
-                    str(values.pop("kind")),
-                    values.pop("start"),
-                    values.pop("removed", 0),
-                    added,
-                    replayed=True,
-                    **values,
-                )
-            else:
-                getattr(self, _DOES[do])(**values)
-        self._take_generated()
 
     # ---- as JSON
 
@@ -686,7 +636,7 @@ class Document:
             texts[branch.number] = branch.text
         return {
             "branches": branches, "length": len(self.text), "place": _place_to_list(self.place),
-            "changes": self.changes, "undo": [_change_to_dict(change) for change in self._history.done],
+            "undo": [_change_to_dict(change) for change in self._history.done],
             "redo": [_change_to_dict(change) for change in self._history.undone],
         }  # fmt: skip
 
@@ -716,7 +666,7 @@ class Document:
         whole_number(place.cursor, 0, len(document._text))
         whole_number(place.prime_length, 0, len(document._text))
         document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
-        document.prime_length, document.changes = place.prime_length, whole_number(values["changes"], 0, 2**62)
+        document.prime_length = place.prime_length
         done, undone = (map(_change_from_dict, values[name]) for name in ("undo", "redo"))
         document._history = History(done, undone)
         document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
@@ -763,10 +713,6 @@ class Document:
             raise ValueError(f"branch {branch} is no new one")
         if not replayed:
             joins = joins and self._joins(kind)
-        self._add_to_journal(
-            "edit", kind=kind, start=start, removed=removed, text=added.read(), by=_sources_to_json(added.sources()),
-            seed=seed, branch=branch, joins=joins, in_place=in_place,
-        )  # fmt: skip
         self._record(Change(kind, start, gone, added, before, after, in_place=in_place), joins=joins)
         self._become(
             here.replaced(start, start + removed, added), after, (start, removed, len(added)), in_place=in_place
@@ -791,7 +737,6 @@ class Document:
             raise ValueError(f"branch {number} has no position {cursor}")
         if not replayed:
             joins = joins and self._joins(kind)
-        self._add_to_journal("go", kind=kind, number=number, cursor=cursor, length=length, seed=seed, joins=joins)
         start, removed, added = difference(here, text)
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
         self._become(text, after, (start, len(removed), len(added)))
@@ -814,7 +759,6 @@ class Document:
         else:
             self._history.add(change)
         self._change_end, self._grows = None, False
-        self.changes += 1
 
     def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:
         """Take ``removed`` out and put ``added`` in, for undo and redo. Raises :class:`ValueError` if it does not
@@ -875,20 +819,6 @@ class Document:
         if branch.text is not self._full or branch.undone != undone:
             self._branches[self.branch] = replace(branch, text=self._full, undone=undone)
 
-    def _add_to_journal(self, do: str, **values: Any) -> None:
-        usual = {
-            "length": None,
-            "joins": False,
-            "in_place": True,
-            "seed": None,
-            "branch": None,
-            "removed": 0,
-            "text": "",
-            "by": TYPED,
-        }
-        kept = {name: value for name, value in values.items() if name not in usual or value != usual[name]}
-        self.journal.append({"do": do, **kept})
-
 
 def _parting_after_edit(position: int, start: int, removed: int, added: int) -> int:
     """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
@@ -899,7 +829,27 @@ _DOES = {
     "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "_prune",
     "rename": "rename", "undo": "undo", "redo": "redo",
 }  # fmt: skip
-"""What a journal says, and the method that does it."""
+"""What a log of version 0.3 says, and the method that does it."""
+
+
+def replay(document: Document, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Do again what a log of version 0.3 says. ``do`` says what; the other names are the parameters of the method that
+    does it. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or :class:`GenerationError` for entries
+    of another kind."""
+    for entry in entries:
+        values = dict(entry)
+        do = values.pop("do")
+        method = getattr(document, _DOES[do])
+        if do == "edit":
+            text = values.pop("text", "")
+            added = Text.of(text, _sources_from_json(values.pop("by", TYPED), len(text)))
+            method(
+                str(values.pop("kind")), values.pop("start"), values.pop("removed", 0), added, replayed=True, **values
+            )
+        elif do == "go":
+            method(replayed=True, **values)
+        else:
+            method(**values)
 
 
 def text_to_dict(text: Text) -> dict[str, Any]:

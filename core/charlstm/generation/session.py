@@ -1,7 +1,7 @@
 """A session: generate text one character at a time, rewind, branch, and read what the model predicted.
 
 ``for step in session.stream()`` generates. A session is not thread-safe. Saving and exporting are in
-:mod:`charlstm.generation.saving`.
+:mod:`charlstm.generation.session_file`.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Session:
         prime: the prime without unknown characters; ``prime_ids`` ``(N,)`` are the ids that the model read, at least
             one.
         unknown: characters of the prime that the model does not know, with their counts; they were left out.
-        root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.saving`.
+        root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.session_document`.
         seeds: those with which characters may have been drawn; ``rows()["seed"]`` are their numbers.
         weights_digest: SHA-256 of the model's weights, once it was computed for saving.
     """
@@ -341,6 +341,21 @@ class Session:
     def steps(self, start: int = 0, stop: int | None = None) -> list[Step]:
         """Characters ``start`` to ``stop`` of the current text with their statistics."""
         return [self._path.holder(position).step(position) for position in range(*self._range(start, stop))]
+
+    def state_at(self, position: int) -> Floats | None:
+        """The packed hidden state after so many characters of the current text, if it is stored."""
+        return self._path.owner(position).states.get(position)
+
+    def mirostat_limits(self) -> Floats:
+        """Mirostat's limit after each character of the current text, not-a-number where it was off."""
+        limits = np.full(len(self), np.nan, np.float32)
+        branch: Branch | None = self._path.tip
+        stop = len(self)
+        while branch is not None:
+            own = np.array(branch.mirostat, np.float32)[: max(0, stop - branch.start)]
+            limits[branch.start : branch.start + len(own)] = own
+            stop, branch = min(stop, branch.start), branch.parent
+        return limits
 
     def _range(self, start: int, stop: int | None) -> tuple[int, int]:
         """The positions of a slice of the current text."""

@@ -6,121 +6,106 @@ A position in a session does not count the prime; one in a document does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from charlstm.generation.document import Document
+from charlstm.generation.document import Document, text_to_dict
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import CHOSEN, TYPED, Branch, Pending, Rows
+from charlstm.generation.tree import TYPED, Branch, Pending, Rows
 
 if TYPE_CHECKING:
-    from charlstm.generation.session_log import SessionState
+    from charlstm.generation.session_state import SessionState
     from charlstm.model.file import Model
 
 
-def document_of(session: Session, rest: tuple[str, Sequence[int]] = ("", ()), position: int | None = None) -> Document:
-    """The text of a session with all its branches, each under its number. There is nothing to undo.
+class SavedBranch(NamedTuple):
+    """A branch of a tree: ``own`` is what follows ``start``, a position without the prime, where it leaves its
+    parent."""
 
-    ``rest`` is what followed the text in an editor, and the source of each of its characters; ``position`` is that of
-    the cursor, if it may be in the rest.
+    number: int
+    parent: int | None
+    start: int
+    name: str
+    own: Text
 
-    Raises :class:`ValueError` for sources that do not fit its characters.
-    """
-    prime = Text.of(session.prime, TYPED)
-    tree = [(number, branch) for number, branch in session.tree.items()]
-    numbers = {id(branch): number for number, branch in tree}
-    if any(branch.parent is not None and numbers[id(branch.parent)] > numbers[id(branch)] for _, branch in tree):
-        # No version has written such numbers, but a file may have them.
-        numbers = {id(branch): number for number, branch in enumerate(session.root.descendants())}
-    texts: dict[int | None, Text] = {None: prime}
-    saved: dict[int, dict[str, Any]] = {}
+
+def document_of(session: Session) -> Document:
+    """The text of a session with all its branches, each under its number. There is nothing to undo."""
+    numbers = {id(branch): number for number, branch in session.tree.items()}
+    branches = []
     for branch in session.root.descendants():
-        number, parent = numbers[id(branch)], None if branch.parent is None else numbers[id(branch.parent)]
-        same, own = len(prime) + branch.start, _text(session, branch.slice(branch.start, branch.stop))
-        texts[number] = texts[parent].part(0, same) + own
-        saved[number] = _branch(number, parent, branch.name, texts[number], 0 if parent is None else same)
-    current, length = numbers[id(session.tip)], len(prime) + len(session)
-    cursor = session.position if position is None else position
-    if rest[0]:
-        sources = np.array(rest[1])
-        if (
-            sources.shape != (len(rest[0]),)
-            or sources.dtype.kind not in "iu"
-            or sources.min() < 0
-            or sources.max() > CHOSEN
-        ):
-            raise ValueError("its text and its sources disagree")
-        whole = texts[current].part(0, length) + Text.of(rest[0], sources.astype(np.uint8))
-        if not texts[current].starts_with(whole):
-            parent = current
-            if length < len(texts[current]):  # which stays as a branch
-                current = max(saved) + 1
-                saved[current] = _branch(current, parent, "", whole, length)
+        rows = branch.slice(branch.start, branch.stop)
+        own = Text.of(session.model.vocabulary.decode(rows["id"]), rows["source"])
+        parent = None if branch.parent is None else numbers[id(branch.parent)]
+        branches.append(SavedBranch(numbers[id(branch)], parent, branch.start, branch.name, own))
+    return document_of_branches(
+        session.prime, branches, numbers[id(session.tip)], length=len(session), cursor=session.position,
+        seed=session.seed,
+    )  # fmt: skip
+
+
+def document_of_branches(
+    prime: str, branches: Sequence[SavedBranch], current: int, *, length: int | None, cursor: int, seed: int,
+    rest: Text | None = None,
+) -> Document:  # fmt: skip
+    """The text of a tree, each branch behind its parent, of which the first ``length`` characters of the ``current``
+    one are the text, or all of it. ``rest`` is what followed that in an editor.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
+    """
+    begins = len(prime)
+    if any(each.parent is not None and each.parent > each.number for each in branches):
+        # No version has written such numbers, but a file may have them.
+        order = {each.number: place for place, each in enumerate(branches)}
+        branches = [
+            each._replace(number=order[each.number], parent=None if each.parent is None else order[each.parent])
+            for each in branches
+        ]
+        current = order[current]
+    texts: dict[int | None, Text] = {None: Text.of(prime, TYPED)}
+    saved: dict[int, dict[str, Any]] = {}
+    for each in branches:
+        before, same = texts[each.parent], begins + each.start
+        if each.number in texts or (each.parent is None) != (not saved) or same > len(before):
+            raise ValueError("its branches do not form a tree")
+        text = texts[each.number] = before.part(0, same) + each.own
+        same = 0 if each.parent is None else same
+        saved[each.number] = _branch(each.number, each.parent, each.name, text, same)
+    whole = len(texts[current]) if length is None else min(begins + length, len(texts[current]))
+    if rest:
+        text = texts[current].part(0, whole) + rest
+        if not texts[current].starts_with(text):
+            known = saved[current]
+            if whole < len(texts[current]):  # which stays as a branch
+                parent, current = current, max(saved) + 1
+                saved[current] = _branch(current, parent, "", text, whole)
             else:
-                known = saved[current]
-                saved[current] = _branch(current, known["parent"], known["name"], whole, known["same"])
-        length = len(whole)
-    place = [len(prime) + cursor, session.seed, len(prime), current]
-    branches = [saved[number] for number in sorted(saved)]
-    return Document.from_dict(
-        {"branches": branches, "length": length, "place": place, "changes": 0, "undo": [], "redo": []}
-    )
+                saved[current] = _branch(current, known["parent"], known["name"], text, known["same"])
+        whole = len(text)
+    place = [begins + cursor, seed, begins, current]
+    return Document.from_dict({
+        "branches": [saved[number] for number in sorted(saved)], "length": whole, "place": place,
+        "undo": [], "redo": [],
+    })  # fmt: skip
 
 
 def _branch(number: int, parent: int | None, name: str, text: Text, same: int) -> dict[str, Any]:
-    own = text.part(same)
-    by = "".join(map(str, own.sources().tolist()))
-    return {"number": number, "parent": parent, "name": name, "same": same, "text": own.read(), "by": by}
+    return {"number": number, "parent": parent, "name": name, "same": same, **text_to_dict(text.part(same))}
 
 
-def _text(session: Session, rows: Rows) -> Text:
-    return Text.of(session.model.vocabulary.decode(rows["id"]), rows["source"])
-
-
-def fit(session: Session, document: Document) -> Session | None:
-    """Make the branch of a session that begins like the document's text for the longest part the current one, and cut
-    it where they differ. The session has read an earlier version of the document. None if it has another prime."""
-    text, prime = document.text, document.prime_length
-    if session.prime != text.read(0, prime):
-        return None
-    ids, unknown = session.model.vocabulary.encode(text.read(prime))
-    if unknown:
-        return None
-    best, length = 0, -1
-    for number in session.tree:
-        session.switch(number)
-        read = session.rows()["id"]
-        shorter = min(len(read), len(ids))
-        differ = np.flatnonzero(read[:shorter] != ids[:shorter])
-        same = int(differ[0]) if len(differ) else shorter
-        if same > length:
-            best, length = number, same
-    session.switch(best)
-    session.rewind(length)
-    session.cut()
-    session.rewind(min(length, max(0, document.cursor - prime)))
-    return session
-
-
-def session_of(
-    state: SessionState, model: Model, stepper: Stepper | None = None, *, known: Session | None = None
-) -> Session:
-    """A session with the text, the branches and the cursor of a document. What ``known`` has not read, the model reads
-    here. A branch whose text is the beginning of another one's is not one of its own in a session.
+def session_of(state: SessionState, model: Model, stepper: Stepper | None = None) -> Session:
+    """A session with the text, the branches and the cursor of a document, all of which the model reads here. A branch
+    whose text is the beginning of another one's is not one of its own in a session.
 
     Characters that the model does not know are left out.
     """
     document = state.document
-    numbers: Mapping[int, int]
-    if known is not None and _has_same_texts(known, document):
-        session, numbers = known, {number: number for number in document.branches}
-    else:
-        session, numbers = _read(state, model, stepper or Stepper(model))
+    session, numbers = _read(state, model, stepper or Stepper(model))
     session.settings, session.clamps, session.seed = state.settings, state.clamps, document.seed
     for number, branch in document.branches.items():
         if branch.name:
@@ -137,15 +122,6 @@ def session_of(
 def _known(model: Model, text: Text) -> int:
     """How many characters of a text the model knows."""
     return len(model.vocabulary.encode(text.read())[0])
-
-
-def _has_same_texts(session: Session, document: Document) -> bool:
-    """Whether the tree of a session has the branches of a document, and no others."""
-    if session.prime != document.text.read(0, document.prime_length):
-        return False
-    read = document_of(session).branches
-    branches = document.branches
-    return read.keys() == branches.keys() and all(read[number].text == branches[number].kept for number in branches)
 
 
 def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session, Mapping[int, int]]:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from charlstm.display import as_html, percent
 from charlstm.errors import GenerationError
+from charlstm.generation.export import fenced
 from charlstm.generation.novelty import Novelty
 from charlstm.generation.prime import prepare_prime
-from charlstm.generation.saving import fenced
 from charlstm.generation.scoring import score
 from charlstm.insight.page import facts_table, page
 

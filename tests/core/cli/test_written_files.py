@@ -15,8 +15,9 @@ import pytest
 from charlstm.cli.main import run
 from charlstm.engine.script_format import export_checkpoint
 from charlstm.errors import CharLSTMError
-from charlstm.generation.saving import export_session, save_as, save_session
+from charlstm.generation.export import export_session, save_as
 from charlstm.generation.session import Session
+from charlstm.generation.session_file import save_session
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.runs.folder import find_run
 from charlstm.runs.models import demo_path

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 from charlstm.generation.editor import Editor
+from charlstm.generation.saving import copy, load_session, save_session
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.sampling import SamplerSettings
-from charlstm.generation.saving import copy, load_session, save_session
 from charlstm.generation.session import Session
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.text.reading import TextOptions

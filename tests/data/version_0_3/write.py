@@ -16,8 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from charlstm.generation.clamp import Clamp
 from charlstm.generation.saving import load_session, save_session
+
+from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
 from charlstm.model.file import load_model
 from charlstm_tui.player import operations as do

@@ -19,8 +19,8 @@ import charlstm
 from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.saving import model_digest
 from charlstm.generation.session import Session
+from charlstm.generation.session_file import model_digest
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts

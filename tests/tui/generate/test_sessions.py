@@ -221,7 +221,7 @@ async def test_another_checkpoint_is_said_although_a_text_was_replaced(home: Pat
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
         await it.pilot.pause()
         assert "checkpoint 4 of 5: step 200" in it.screen.message
-        assert "●─  checkpoint 4 of 5: step 200   Ctrl+Z brings back your text" in it.status()
+        assert "●─  checkpoint 4 of 5: step 200   l brings back your text" in it.status()
 
 
 async def test_where_there_is_little_space_the_key_that_brings_a_text_back_comes_before_the_checkpoint(
@@ -234,7 +234,7 @@ async def test_where_there_is_little_space_the_key_that_brings_a_text_back_comes
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
-        await it.until(lambda: it.status().startswith("Ctrl+Z brings back your text   checkpoint 4 of 5"))
+        await it.until(lambda: it.status().startswith("l brings back your text   checkpoint 4 of 5"))
 
 
 async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: Path, home: Path) -> None:

@@ -17,11 +17,6 @@ from charlstm_tui.save_dialog import Format
 
 SESSION_FORMATS = (
     Format(".txt", "the text"),
-    Format(".prose.txt", "the text in paragraphs, lines joined"),
-    Format(".prose.md", "the same in Markdown"),
-    Format(".prose.html", "the same as a web page"),
-    Format(".verse.md", "Markdown, lines kept"),
-    Format(".verse.html", "a web page, lines kept"),
     Format(".md", "Markdown, with the settings"),
     Format(".html", "the text in its colours"),
     Format(".tree.html", "all branches as a web page"),

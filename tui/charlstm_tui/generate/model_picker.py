@@ -20,8 +20,8 @@ from textual.worker import Worker
 
 from charlstm.display import plural, visible
 from charlstm.errors import GenerationError
-from charlstm.generation import session_log
-from charlstm.generation.session_log import LogLostError
+from charlstm.generation import session_file
+from charlstm.generation.session_file import FileLostError
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
@@ -197,11 +197,11 @@ class ModelPicker(SafeWorkers, Dialog):
     async def _write_title(self, path: Path, title: str) -> None:
         def write(check: object) -> None:
             if not self._give_title(title, path):
-                session_log.give_title(path, title)
+                session_file.give_title(path, title)
 
         try:
             await in_thread(write)
-        except LogLostError:
+        except FileLostError:
             self._say("Another program has this session open: give it the title there.")
         except GenerationError:
             self._say("This session is of an older version: continue it first, then it can get a title.")
@@ -245,7 +245,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     def _delete(self, path: Path) -> None:
         try:
-            deleted = session_log.delete(path)
+            deleted = session_file.delete(path)
         except OSError as error:
             self._say(f"{path.name} is not deleted: {error.strerror}.")
             return

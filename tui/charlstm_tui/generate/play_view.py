@@ -464,7 +464,7 @@ class PlayView(ExplainingView):
             key = key_of("generate.last_session")
             return f"{key} continues a newer version, saved by itself: {last.about(BEGINNING)}."
         if replaced is not None and replaced.length and not is_other_checkpoint(before, state.facts):
-            key = key_of("generate.undo")
+            key = key_of("generate.last_session")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
             others = key_of("generate.open_model")

@@ -19,7 +19,7 @@ from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_text
+from charlstm.generation import session_file
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
@@ -343,7 +343,7 @@ class GenerateScreen(ModeScreen):
     async def _show_text_of(self, path: Path) -> None:
         """Show the text of a session whose model is not there, while no other model is played."""
         try:
-            found = await in_thread(lambda check: session_text.read(path))
+            found = await in_thread(lambda check: session_file.read(path))
         except CharLSTMError as error:
             self.show_error(str(error))
             return
@@ -361,8 +361,8 @@ class GenerateScreen(ModeScreen):
             words = f"checkpoint {facts.place + 1} of {count}: step {facts.step:,}{figure}"
             whole, short = f"{track}  {words}", words
             if state.replaced is not None:  # the end is cut off where there is little space, and the key is no figure
-                undo = f"{key_of('generate.undo')} brings back your text"
-                whole, short = f"{whole}   {undo}", f"{undo}   {words}"
+                last = f"{key_of('generate.last_session')} brings back your text"
+                whole, short = f"{whole}   {last}", f"{last}   {words}"
             self.show_message(whole if len(whole) <= self._status.content_size.width else short)
 
     def action_move_checkpoint(self, by: int) -> None:

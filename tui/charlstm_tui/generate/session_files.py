@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.saving import export_text
-from charlstm.generation.session_log import SessionSummary
-from charlstm.generation.session_text import SessionText
+from charlstm.generation.export import export_text
+from charlstm.generation.session_file import ReadSession, SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
@@ -54,23 +53,26 @@ class SessionFiles:
                 self._in_background(self._write_report(path, run, state.request.step))
             else:
                 self._saved_as = (state.session_id, path)
-                self._view.player.save_as(path, scale.name)
+                self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
 
         formats = exports.formats(facts)
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
-        self._view.app.push_screen(SaveDialog("Save the text, or the session", name, formats, about, own), named)
+        dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
+        self._view.app.push_screen(dialog, named)
 
-    def export_text(self, found: SessionText) -> None:
+    def export_text(self, found: ReadSession) -> None:
         """Ask for a file, and write the text of a session that cannot be continued."""
 
         def named(path: Path | None) -> None:
             if path is not None:
-                writing = in_thread(lambda check: export_text(found.text, path, found.title))
+                prose = dialog.joins_lines
+                writing = in_thread(lambda check: export_text(found.text, path, found.title, prose=prose))
                 self._in_background(self._export(path, writing))
 
         name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
-        self._view.app.push_screen(SaveDialog("Export the text", name, FORMATS), named)
+        dialog = SaveDialog("Export the text", name, FORMATS, prose=True)
+        self._view.app.push_screen(dialog, named)
 
     def _is_of_this_text(self, saved: SessionSummary | None) -> bool:
         """Whether the session that is continued is still in its file, with a text that begins like this one."""

@@ -20,11 +20,8 @@ from charlstm_tui.save_dialog import Format
 
 FORMATS = (
     Format(".txt", "the text"),
-    Format(".prose.txt", "the text in paragraphs, lines joined"),
-    Format(".prose.md", "the same in Markdown"),
-    Format(".prose.html", "the same as a web page"),
-    Format(".verse.md", "Markdown, lines kept"),
-    Format(".verse.html", "a web page, lines kept"),
+    Format(".md", "the text in Markdown"),
+    Format(".html", "the text as a web page"),
 )
 """What a text is exported as without its model."""
 

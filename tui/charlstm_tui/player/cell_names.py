@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.saving import model_digest
+from charlstm.generation.session_file import model_digest
 from charlstm.model.file import Model
 from charlstm.runs.folder import Run
 from charlstm_tui.player.model_memory import ModelMemory

@@ -416,23 +416,12 @@ RENAME = Operation(lambda playback, number, name: playback.document.rename(numbe
 
 
 def _undo(playback: Playback) -> None:
-    document = playback.document
-    if not document.undoable and playback.can_return:
-        playback.go_to_other(-1)
-        document = playback.document
-        playback.note = f"The text before is back: {len(document):,} chars."
-        return
-    kind = document.undo()
+    kind = playback.document.undo()
     playback.note = f"Undone: {kind}." if kind else "There is nothing to undo."
 
 
 def _redo(playback: Playback) -> None:
-    document = playback.document
-    if not document.redoable and playback.can_advance:
-        playback.go_to_other(1)
-        playback.note = "The later text is back."
-        return
-    kind = document.redo()
+    kind = playback.document.redo()
     playback.note = f"Done again: {kind}." if kind else "There is nothing to redo."
 
 

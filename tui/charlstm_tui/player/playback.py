@@ -6,20 +6,19 @@ import contextlib
 import time
 from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from charlstm.errors import CharLSTMError, GenerationError
-from charlstm.generation import saving
+from charlstm.errors import CharLSTMError
 from charlstm.generation.document import Document
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, Session
-from charlstm.generation.session_log import SessionState, SessionSummary
+from charlstm.generation.session_file import SessionState, SessionSummary, summary_of, weights_digest
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution, in_bits
@@ -56,10 +55,6 @@ SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
 LONGEST_SENTENCE = 400
 """Characters after which a text that is to end with a sentence ends without one."""
-OTHER_TEXT = "playing another text"
-"""What is undone when undo goes back to the session before."""
-MOST_BEFORE = 4
-"""Earlier sessions with work in them to which undo goes back, besides the last one."""
 PAUSE_AFTER = 1000
 ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
@@ -133,7 +128,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
-    """A text in whose place another one is played, and how it was played. Undo goes back to it."""
+    """A text in whose place another one is loaded, and how it was played: it is played again if that fails."""
 
     document: Document
     reader: Reader
@@ -149,22 +144,6 @@ class Replaced:
     key: int
     """Its number for the saver."""
 
-    @property
-    def has_work(self) -> bool:
-        """As :attr:`SavedSession.has_work`, also where there is no file yet."""
-        length = len(self.document) - self.document.prime_length
-        return self.edited or length > saved_sessions.LONG or bool(self.title)
-
-    def after_rename(self, old: Path, new: Path) -> Replaced:
-        """The same after the run in the folder ``old`` was renamed to ``new``."""
-        return replace(
-            self,
-            facts=self.facts.after_rename(old, new),
-            request=self.request.after_rename(old, new),
-            continues=str(path_after_rename(Path(self.continues), old, new)) if self.continues else "",
-            saved=None if self.saved is None else self.saved.after_rename(old, new),
-        )
-
 
 class _Interrupted(Exception):
     """Something else is to be done first."""
@@ -175,7 +154,6 @@ class Playback:
 
     Args:
         number: 0 for the one whose texts are saved.
-        leaving: called before undo or redo plays another text. Gives this one to who saves it, and returns its file.
 
     Attributes:
         document: the text; ``reader``: what the model makes of it. There are none while a text is opened.
@@ -184,9 +162,8 @@ class Playback:
         done: the number of the last operation that was taken from the queue.
     """
 
-    def __init__(self, number: int, leaving: Callable[[Playback], Path | None] = lambda playback: None) -> None:
+    def __init__(self, number: int) -> None:
         self.number = number
-        self._leaving = leaving
         self.request = PlayRequest("")
         self.session_id = 0
         self._document: Document | None = None
@@ -229,9 +206,7 @@ class Playback:
         self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
         self.unopened: UnopenedSession | None = None  # what was to be loaded instead, until another load
-        self.before: list[Replaced] = []
-        self.after: list[Replaced] = []  # those from which undo went back
-        self._changes_then = 0  # of the document, when undo went back to it
+        self.closed: SavedSession | None = None  # the text that was played before, if it had work in it
         self.last_session: SavedSession | None = None
         self._paced_since = 0.0
         self._paced_count = 0
@@ -330,6 +305,8 @@ class Playback:
         if self.number == 0:  # the only one whose sessions are saved
             folder = saved_sessions.folder(facts.run, path)
             self.last_session = saved_sessions.last(folder, request.session, closed)
+            is_last = closed is not None and closed.has_work and self.last_session == closed
+            self.closed = closed if is_last else None
         self.loaded, self.facts = loaded, facts
         return loaded
 
@@ -355,24 +332,27 @@ class Playback:
             return self.request.model_name
         return str((self.facts.run or self.facts.path).absolute())
 
+    @property
+    def work(self) -> tuple[object, ...]:
+        """What is saved: as long as this is the same, nothing has changed."""
+        document, reader = self.document, self.reader
+        return document.version, document.cursor, reader.settings, reader.clamps
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether anything was done to a new text, or generated."""
+        return self.document.version > 0 or self.document.cursor != self.document.prime_length
+
     def summary(self) -> SessionSummary:
         """What the text is about."""
-        document = self.document
-        text = document.text
-        return SessionSummary(
-            len(text) - document.prime_length,
-            text.read(0, saving.BEGINNING),
-            self.edited,
-            self.continues,
-            self.model_name,
-            self.title,
-            document.words,
-            len(text),
-            -1 if self.facts is None or self.facts.step is None else self.facts.step,
-        )
+        step = None if self.facts is None else self.facts.step
+        return replace(
+            summary_of(self.document), edited=self.edited, continues=self.continues, model=self.model_name,
+            title=self.title, step=-1 if step is None else step,
+        )  # fmt: skip
 
-    def session_state(self, *, with_cache: bool = False) -> SessionState:
-        """All of it, to be saved; ``with_cache`` with what the model has read."""
+    def session_state(self) -> SessionState:
+        """All of it, to be saved."""
         session = self.reader.session
         return SessionState(
             document=self.document.copy(),
@@ -381,39 +361,21 @@ class Playback:
             settings=session.settings,
             clamps=session.clamps,
             sample=session.sample,
-            weights=saving.weights_digest(session),
+            weights=weights_digest(session),
             run=str(self.model.info.get("run") or ""),
             unknown=dict(session.unknown),
-            cache=saving.copy_tree(session) if with_cache else None,
         )
 
     def replaced(self, file: Path | None) -> Replaced | None:
         """What is played now, and saved in ``file``, to go back to it; ``None`` if nothing is."""
         if not self.is_open or self.loaded is None or self.facts is None:
             return None
-        saved = None if file is None else SavedSession(file, time.time(), self.summary())
+        summary = replace(self.summary(), words=self.document.words)
+        saved = None if file is None else SavedSession(file, time.time(), summary)
         return Replaced(
             self.document, self.reader, self.loaded, self.facts, self.request, self.speed, self.edited, self.continues,
             self.title, saved, self.key,
         )  # fmt: skip
-
-    def keep(self, replaced: Replaced) -> None:
-        """Let undo go back to a text, if it is of the same run or file. Of earlier ones, the latest that the user
-        edited are kept. A text that was not edited is kept only where there is no edited one, and not when a saved
-        session was opened."""
-        assert self.facts is not None
-        same = (replaced.facts.run, replaced.facts.name) == (self.facts.run, self.facts.name)
-        with_work = [one for one in self.before if one.has_work][-MOST_BEFORE:]
-        worth_it = replaced.has_work or not (with_work or self.request.session is not None)
-        self.before = [*with_work, *([replaced] if worth_it else [])] if same else []
-        self.after = []
-
-    def keep_title(self, key: Hashable, title: str) -> None:
-        """A text that is played, or that undo or redo goes to, got a title."""
-        if self.key == key:
-            self.title, self.changed = title, True
-        self.before = [replace(one, title=title) if one.key == key else one for one in self.before]
-        self.after = [replace(one, title=title) if one.key == key else one for one in self.after]
 
     def put_back(self, replaced: Replaced) -> None:
         """Play a text again."""
@@ -450,30 +412,6 @@ class Playback:
         self._reading_from = None
         self.changed = True
 
-    @property
-    def can_return(self) -> bool:
-        """Whether undo goes back to the text before. Not in Write, where many changes are undone quickly."""
-        return bool(self.before) and not self.writing
-
-    @property
-    def can_advance(self) -> bool:
-        """Whether redo goes on to the text from which undo went back. Not in Write, as with :attr:`can_return`."""
-        if self.writing or not self.after or not self.is_open:
-            return False
-        return self.document.changes == self._changes_then
-
-    def go_to_other(self, direction: int) -> None:
-        """Play the text before this one (-1), or the one from which that was done (1)."""
-        here = self.replaced(self._leaving(self))
-        if here is None:  # it was given up, as it could not be given to who saves it
-            raise GenerationError(self.error)
-        self.put_back((self.before if direction < 0 else self.after).pop())
-        (self.after if direction < 0 else self.before).append(here)
-        self._changes_then = self.document.changes
-        assert self.facts is not None
-        folder = saved_sessions.folder(self.facts.run, self.facts.path)
-        self.last_session = saved_sessions.last(folder, self.request.session, here.saved)
-
     def stream(self, count: int = PAUSE_AFTER) -> None:
         """Generate so many characters at the end of the text, as soon as the model has read it."""
         self.running, self.remaining, self.stop_reason, self.ended = True, count, "", False
@@ -499,8 +437,8 @@ class Playback:
             self.opened = self.opened.after_rename(old, new)
         if self.continues:
             self.continues = str(path_after_rename(Path(self.continues), old, new))
-        self.before = [replaced.after_rename(old, new) for replaced in self.before]
-        self.after = [replaced.after_rename(old, new) for replaced in self.after]
+        if self.closed is not None:
+            self.closed = self.closed.after_rename(old, new)
         self.changed = True
 
     def stop(self) -> None:
@@ -708,7 +646,6 @@ class Playback:
         if not self.running and self._branches_of != version:
             self.branches, self._branches_of = tuple(document.list_branches()), version
         suggestion = self.suggestion()
-        with_work = self.before[-1].saved if self.before and self.before[-1].has_work else None
         state = PlaybackState(
             number=self.number,
             session_id=self.session_id,
@@ -756,9 +693,9 @@ class Playback:
             left_out=tuple(self.left_out.items()),
             cut=self.cut,
             cuts=self.cuts,
-            undoable=document.undoable or (OTHER_TEXT if self.can_return else ""),
-            redoable=document.redoable or (OTHER_TEXT if self.can_advance else ""),
-            replaced=with_work,
+            undoable=document.undoable,
+            redoable=document.redoable,
+            replaced=self.closed,
             title=self.title,
             continues=self.continues,
             opened=self.opened,

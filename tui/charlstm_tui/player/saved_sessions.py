@@ -1,6 +1,6 @@
 """The files of Generate's sessions: beside the run that is played, else in the user's state folder.
 
-Their content is that of ``charlstm.generation.saving``.
+Their content is that of ``charlstm.generation.session_file``.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any, cast, get_args
 from charlstm import paths, storage, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
-from charlstm.generation import saving, session_log
+from charlstm.generation import export, session_file
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
-from charlstm.generation.session_log import SessionState, SessionSummary
+from charlstm.generation.session_file import SessionState, SessionSummary
 from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
 from charlstm.storage import FileStamp
@@ -204,7 +204,7 @@ def session_at(path: Path) -> SavedSession | None:
 @lru_cache(maxsize=8 * MOST_AUTO)  # all are looked at when a text is opened
 def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
     try:
-        return saving.read_summary(path, MOST_BYTES)
+        return session_file.read_summary(path, MOST_BYTES)
     except (CharLSTMError, OSError):
         return None
 
@@ -215,7 +215,7 @@ def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool 
     if (run := run_of_session(session.absolute())) is not None:
         return str(run.path)
     with contextlib.suppress(CharLSTMError, OSError):
-        summary = saving.read_summary(session, MOST_BYTES)
+        summary = session_file.read_summary(session, MOST_BYTES)
         model = summary.model
         # A run that was moved to a folder of runs that is known has its name there.
         names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
@@ -307,13 +307,13 @@ def forget_old(place: Path, keep: Collection[Path] = ()) -> None:
     for session in with_work[MOST_AUTO:] + others[MOST_OTHERS:]:
         with contextlib.suppress(OSError):
             if session.path not in keep:
-                session_log.delete(session.path)
+                session_file.delete(session.path)
 
 
 def _says_automatic(path: Path) -> bool:
     """Whether a file with a name of the app's own does not say that the user saved it. Older ones do not say it."""
     try:
-        return session_log.says_automatic(path) is not False
+        return session_file.says_automatic(path) is not False
     except OSError:
         return False
 
@@ -332,30 +332,33 @@ def quoted(text: str, width: int) -> str:
     return f"“{line}”" if len(line) <= width else f"“{line[: width - 1].rstrip()}…”"
 
 
-def copy_as(path: Path, colour: str | None, state: SessionState, session: Session) -> Callable[[], str]:
-    """Copy a session to save it, or to export its text, as the ending of ``path`` says; ``session`` has read all of the
+def copy_as(
+    path: Path, colour: str | None, state: SessionState, session: Session, *, prose: bool = False
+) -> Callable[[], str]:
+    """Copy a session to save it, or to export its text, as the ending of ``path`` says, with ``prose`` as
+    paragraphs; ``session`` has read all of the
     text. The result writes the file, in any thread, and returns a sentence on what was done. Both raise
     :class:`CharLSTMError`."""
-    path = saving.target(path)
+    path = export.target(path)
     if path.suffix == ".json":
 
         def write() -> None:
-            user_files.save(path, lambda file: session_log.write_state(file, state))
+            session_file.write_as(path, state)
 
     elif path.suffix.lower() == ".txt":
         text = state.document.text.read()  # of which the model need not have read anything
 
         def write() -> None:
-            saving.export_text(text, path)
+            export.export_text(text, path, prose=prose)
 
-    elif path.name.lower().endswith((".tree.html", ".tree.htm")):
+    elif export.is_page_of_branches(path):
 
         def write() -> None:  # it reads all branches, which may take long
-            saving.export_session(session_of(state, session.model), path, title=state.summary.title)
+            export.export_session(session_of(state, session.model), path, title=state.summary.title)
 
     else:
-        scale = cast(Any, colour if colour in get_args(saving.Colour) else "rank")
-        content = saving.exported(session, path, scale, state.summary.title)
+        scale = cast(Any, colour if colour in get_args(export.Colour) else "rank")
+        content = export.exported(session, path, scale, state.summary.title, prose=prose)
 
         def write() -> None:
             user_files.save_bytes(path, content)
@@ -378,7 +381,7 @@ def rescue(state: SessionState) -> str:
     try:
         make(folder)
         path = new_name(folder)
-        user_files.save(path, lambda file: session_log.write_state(file, state))
+        session_file.write_as(path, state)
     except (OSError, CharLSTMError) as error:
         reason = getattr(error, "strerror", None) or error
         return f"It cannot be kept elsewhere either: {reason}. Its latest changes are lost."

@@ -14,7 +14,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
-from charlstm.generation.session_text import SessionText
+from charlstm.generation.session_file import ReadSession
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
@@ -106,7 +106,7 @@ class UnopenedSession:
     """A session that cannot be continued: a sentence that says why, and what can be read of it without its model."""
 
     reason: str
-    text: SessionText
+    text: ReadSession
 
 
 @dataclass(frozen=True, slots=True, eq=False)

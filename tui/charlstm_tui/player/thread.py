@@ -19,17 +19,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation import saved_state, session_text
-from charlstm.generation.clamp import Clamp
+from charlstm.generation import reading_cache, session_file
 from charlstm.generation.document import Document
+from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reader import Reader
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.saving import target
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
-from charlstm.generation.session_log import SessionState
 from charlstm.generation.threads import blas_threads
 from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm.model.file import Model
@@ -65,7 +63,7 @@ MAX_UNSEEN = 20_000
 """Characters that are generated before the screen collects a state."""
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
-SAVE_AFTER = 0.15
+SAVE_AFTER = 0.1
 """Seconds from a change until it is given to who writes it. The screen draws it first: both at once would compete for
 the interpreter."""
 READING_STATES = 0.25
@@ -137,9 +135,7 @@ class Player:
         self._closing, self._ended = threading.Event(), threading.Event()
         self._saver = SessionSaver(lambda: self._put(self._look_at_saving))
         self._keys = itertools.count(1)
-        # By key of a text: what the saver was given last.
-        self._saved_settings: dict[int, tuple[SamplerSettings, tuple[Clamp, ...]]] = {}
-        self._last_states: dict[int, SessionState] = {}  # by key: of texts that are not played any more, and not saved
+        self._kept: dict[int, tuple[object, ...]] = {}  # by key of a text: what the saver was given last
         self._noted: dict[int, str] = {}  # by key: what was said about where a text is saved
         self._writer = JobQueue()
         self._unsaved_since: float | None = None
@@ -170,11 +166,9 @@ class Player:
     def rescue(self) -> list[str]:
         """Put what could not be saved elsewhere, after :meth:`close`. Returns a sentence about each of these sessions,
         and about each file that was asked for and could not be written, where the screen has not said it."""
-        sentences = []
-        for key, state in self._last_states.items():
-            status = self._saver.status(key)
-            if status.unsaved:
-                sentences.append(f"{status.failure} {saved_sessions.rescue(state)}")
+        sentences = [
+            f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in self._saver.unsaved()
+        ]
         failures = [failure for playback in self._playbacks.values() for failure in playback.job_failures]
         if failures and not sentences and (kept := saved_sessions.kept(self.file)):
             sentences.append(kept)
@@ -278,25 +272,18 @@ class Player:
         if path is None:
             self.do(Operation(lambda playback: self._give_title(playback, title), edits=False, stops=False))
             return True
-        key = self._saver.give_title(path, title)
-        if key is None:
+        if self._saver.give_title(path, title) is None:
             return False
-
-        def keep() -> None:
-            for playback in self._playbacks.values():
-                playback.keep_title(key, title)
-
-        self._put(keep)
         self._saver.flush(path, WAIT_FOR_FILE)
         return True
 
-    def save_as(self, path: Path, colour: str | None) -> None:
-        """Save the session, or export its text, as the ending of ``path`` says. It is copied on the thread and written
-        by another one; the note or the failure says what came of it."""
+    def save_as(self, path: Path, colour: str | None, *, prose: bool = False) -> None:
+        """Save the session, or export its text, as the ending of ``path`` says, with ``prose`` as paragraphs. It is
+        copied on the thread and written by another one; the note or the failure says what came of it."""
         reads = nothing if path.suffix.lower() in ("", ".json", ".txt") else to_end
         save = Operation(
-            lambda playback: self._save_as(playback, path, colour), reads, edits=False, stops=False,
-            unread=lambda playback: self._save_as(playback, path, colour, reads_copy=True),
+            lambda playback: self._save_as(playback, path, colour, prose), reads, edits=False, stops=False,
+            unread=lambda playback: self._save_as(playback, path, colour, prose, reads_copy=True),
         )  # fmt: skip
         self.do(save)
 
@@ -525,9 +512,10 @@ class Player:
     def _is_unsaved(self, playback: Playback) -> bool:
         if playback.number != 0 or not playback.is_open:  # that of number 0 is the only one that is saved
             return False
-        how = playback.reader.settings, playback.reader.clamps
-        document = playback.document
-        return bool(document.journal) or document.has_new or self._saved_settings.get(playback.key, how) != how
+        if playback.document.has_new:
+            return True
+        kept = self._kept.get(playback.key)
+        return playback.is_touched if kept is None else kept != playback.work
 
     def _note_unsaved(self, now: float) -> None:
         """Note since when something is to be saved."""
@@ -545,26 +533,17 @@ class Player:
         for playback in self._playbacks.values():
             try:
                 if self._is_unsaved(playback):
-                    len(playback.document.text)  # what was generated is in the journal then
                     self._save_changes(playback)
             except Exception as error:
                 self._fail(playback, error)
 
     def _save_changes(self, playback: Playback) -> None:
-        document, reader, key = playback.document, playback.reader, playback.key
-        assert playback.facts is not None
-        how = reader.settings, reader.clamps
-        if key not in self._saved_settings or not self._saver.knows(key):
-            folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            document.take_journal()  # which the state has
-            self._saver.begin(key, folder, playback.session_state(), run=playback.facts.run)
-            self._saved_settings[key] = how
-        before = self._saved_settings[key]
-        self._saver.save(
-            key, document.take_journal(), summary=playback.summary(),
-            settings=how[0] if how[0] != before[0] else None, clamps=how[1] if how[1] != before[1] else None,
-        )  # fmt: skip
-        self._saved_settings[key] = how
+        facts, key = playback.facts, playback.key
+        assert facts is not None
+        if not self._saver.knows(key):
+            self._saver.begin(key, saved_sessions.folder(facts.run, facts.path), run=facts.run)
+        self._saver.keep(key, playback.session_state())
+        self._kept[key] = playback.work
 
     def _give_title(self, playback: Playback, title: str) -> None:
         playback.title = title
@@ -574,24 +553,29 @@ class Player:
     def _leave(self, playback: Playback) -> Path | None:
         """Give a text that is not played any more to who saves it, all of it. Returns its file."""
         self._save()
-        file = self._file(playback)
         self._end_saving(playback)
-        return file
+        if playback.is_open and self._file(playback) is None:
+            self._saver.wait_for(playback.key, WAIT_FOR_FILE)  # some 20 ms: then its file has a name
+        return self._file(playback)
 
     def _end_saving(self, playback: Playback) -> None:
-        """Let the file of a text be made small, with what the model has read."""
-        self._last_states = {key: state for key, state in self._last_states.items() if self._saver.status(key).unsaved}
-        if playback.is_open and playback.key in self._saved_settings and self._saver.knows(playback.key):
-            state = self._last_states[playback.key] = playback.session_state(with_cache=True)
-            self._saver.end(playback.key, state)
+        """Let other programs go on in the file of a text, and keep what the model has read of it."""
+        if not playback.is_open or playback.key not in self._kept or not self._saver.knows(playback.key):
+            return
+        self._saver.leave(playback.key)
+        if (file := self._file(playback)) is not None:
+            try:
+                reading_cache.keep(playback.reader.session, file)
+            except (OSError, CharLSTMError) as error:
+                LOG.warning("What the model has read is not kept: %s", error)
 
     def _look_at_saving(self) -> None:
         """Show where texts are saved, or why they are not, if that is another now."""
         for playback in self._playbacks.values():
-            playback.changed |= bool(self._saved_settings)  # why one played before is not saved, too
+            playback.changed |= bool(self._kept)  # why one played before is not saved, too
 
     def _status(self, playback: Playback) -> SavingStatus | None:
-        return self._saver.status(playback.key) if playback.key in self._saved_settings else None
+        return self._saver.status(playback.key) if playback.key in self._kept else None
 
     def _file(self, playback: Playback) -> Path | None:
         status = self._status(playback)
@@ -614,11 +598,13 @@ class Player:
         """Why the text is not saved, or one that was played before."""
         if playback.number:
             return ""
-        statuses = (self._saver.status(key) for key in (playback.key, *self._saved_settings))
+        statuses = (self._saver.status(key) for key in (playback.key, *self._kept))
         failure = next((status.failure for status in statuses if status.failure), "")
         return failure and f"{failure} It is tried again; save it elsewhere to keep it."
 
-    def _save_as(self, playback: Playback, path: Path, colour: str | None, *, reads_copy: bool = False) -> None:
+    def _save_as(
+        self, playback: Playback, path: Path, colour: str | None, prose: bool, *, reads_copy: bool = False
+    ) -> None:
         """Save the session or export its text as it is now. With ``reads_copy`` the model reads the text for that
         beside this thread, as here it has not read all of it."""
 
@@ -630,13 +616,13 @@ class Player:
             self._put(show)
 
         key = playback.key
-        state, model = playback.session_state(with_cache=not reads_copy), playback.model
+        state, model = playback.session_state(), playback.model
 
         def read_and_save() -> str:
-            return copy_as(path, colour, state, session_of(state, model))()
+            return copy_as(path, colour, state, session_of(state, model), prose=prose)()
 
         try:
-            save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session)
+            save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session, prose=prose)
         except CharLSTMError as error:
             playback.job_failures.append(str(error))
             return
@@ -674,7 +660,7 @@ class Player:
         self._playbacks.pop(number, None)
 
     def _load(self, number: int, request: PlayRequest, job: int, asked: int) -> None:
-        playback = self._playbacks.setdefault(number, Playback(number, self._leave))
+        playback = self._playbacks.setdefault(number, Playback(number))
         playback.done = max(playback.done, asked)
         self._finish_waiting(playback)
         self._load_now(playback, request, job)
@@ -718,7 +704,7 @@ class Player:
             return
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
-        if playback.key in self._saved_settings:
+        if playback.key in self._kept:
             self._save_changes(playback)  # the session goes on with this model when it is opened again
         self._answering = True
 
@@ -759,16 +745,13 @@ class Player:
                 if not isinstance(error, Cancelled):
                     playback.loaded = playback.facts = None
             return
-        if before is not None and playback.number == 0:
-            playback.keep(before)
         if request.stream and playback.speed > 0:
-            # Undo goes back to the text before at once, not to this one without the characters that now come.
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
     def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
         """What can be read of a session that cannot be continued; None if that is nothing."""
         try:
-            found = session_text.read(path)
+            found = session_file.read(path)
         except CharLSTMError:
             return None
         if found.model and saved_sessions.model_of(path, runs_dir) is None:
@@ -776,24 +759,25 @@ class Player:
         return UnopenedSession(reason, found)
 
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
-        saved = saved_state.load(path, loaded.model, stepper=loaded.stepper)
-        document = saved.document
-        session = saved.session
+        found = session_file.read(path)
+        state, document = found.state, found.state.document
+        session_file.check_model(state, path, loaded.model)
+        recipe = Recipe(document.seed, state.sample, state.settings, state.clamps)
+        session = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
         if session is None:
             prime = document.text.read(0, document.prime_length)
-            session = Session.of(loaded.model, prime, Recipe(document.seed, saved.sample), stepper=loaded.stepper)
-        session.settings, session.clamps = saved.settings, saved.clamps
+            session = Session.of(loaded.model, prime, recipe, stepper=loaded.stepper)
+        session.unknown = dict(state.unknown)
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
         other = "" if playback.facts is None else other_model_words(playback.opened, playback.facts)
-        playback.settings, playback.note = saved.settings, " ".join(filter(None, (saved.note, other)))
+        playback.settings, playback.note = state.settings, " ".join(filter(None, (found.note, other)))
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
             folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            run = playback.facts.run
-            self._saver.go_on(playback.key, folder, playback.session_state(), saved.seen, run=run)
-            self._saved_settings[playback.key] = saved.settings, saved.clamps
+            self._saver.go_on(playback.key, folder, found, run=playback.facts.run)
+            self._kept[playback.key] = playback.work
 
     def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
         """Read the prime; a long one shows how far it is, and can be stopped."""
@@ -858,9 +842,8 @@ class Player:
         try:
             if self._is_unsaved(playback):
                 self._save_changes(playback)
-            if playback.is_open and playback.key in self._saved_settings and self._saver.knows(playback.key):
-                self._last_states[playback.key] = playback.session_state()
-                self._saver.end(playback.key, None)  # its log says what was done to it, whatever is wrong here
+            if playback.is_open and self._saver.knows(playback.key):
+                self._saver.leave(playback.key)
         except Exception:
             LOG.exception("The text of playback %d cannot be saved", playback.number)
         playback.fail(sentence(error, "generating"))

@@ -1,0 +1,117 @@
+"""What a session is, as its file has it: the document, the settings, and what a list shows of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from charlstm.arguments import whole_number
+from charlstm.errors import GenerationError
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.document import Document
+from charlstm.generation.sampler_settings import SamplerSettings
+
+BEGINNING = 80
+"""Characters of the text that a summary has."""
+
+ERRORS = (
+    KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError, GenerationError,
+)  # fmt: skip
+"""What values that are not those of a session lead to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What a session is about, which is read from the beginning of its file.
+
+    Attributes:
+        length: characters after the prime.
+        begins: the first characters, with the prime.
+        edited: whether the user had a part in it: typed, chose, or made a branch.
+        continues: the path of the saved session that this one continues, if any.
+        model: the model, as it is named on the command line; empty if it is not known.
+        title: what the user calls it; empty if it has no title.
+        words: stretches between spaces, with those of the prime; 0 if they were not counted.
+        size: all characters, with the prime; 0 if that is not known, as in files of version 0.2.
+        step: after how many steps of its training the model was; -1 if that is not known.
+        saved: when it was changed last, in Unix seconds, which a copy of the file keeps; 0 if that is not known.
+    """
+
+    length: int
+    begins: str
+    edited: bool
+    continues: str = ""
+    model: str = ""
+    title: str = ""
+    words: int = 0
+    size: int = 0
+    step: int = -1
+    saved: float = field(default=0.0, compare=False)  # the same session may be saved twice
+
+    @classmethod
+    def from_dict(cls, values: Any) -> SessionSummary:
+        """The inverse of ``asdict``. Raises :class:`TypeError` for values that are no summary."""
+        known = cls(**values)
+        types = (int, str, bool, str, str, str, int, int, int, float)
+        if tuple(type(value) for value in asdict(known).values()) != types or not math.isfinite(known.saved):
+            raise TypeError("its summary is not one")
+        return known
+
+
+@dataclass(frozen=True, slots=True)
+class SessionState:
+    """A whole session, to be written or as it was read.
+
+    Attributes:
+        document: which no one changes any more: a :meth:`Document.copy`.
+        symbols: the model's characters by id.
+        summary: what it is about; its words are counted when it is written.
+        settings, clamps, sample: as in :class:`charlstm.generation.session.Session`.
+        weights: SHA-256 of the model's weights; ``run``: the model's name for people, if it has one.
+        unknown: characters of the prime that the model does not know, with their counts.
+    """
+
+    document: Document
+    symbols: tuple[str, ...]
+    summary: SessionSummary
+    settings: SamplerSettings = field(default_factory=SamplerSettings)
+    clamps: tuple[Clamp, ...] = ()
+    sample: int = 0
+    weights: str = ""
+    run: str = ""
+    unknown: Mapping[str, int] = field(default_factory=dict)
+
+
+def state_from_dict(values: Mapping[str, Any], saved: Mapping[str, Any], history: Any) -> tuple[SessionState, bool]:
+    """A whole state whose document is ``saved``, with its own summary, and whether ``history`` is that of the text.
+    Raises one of :data:`ERRORS`."""
+    symbols, model = values["symbols"], values["model"]
+    if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
+        raise TypeError("the characters of its model are a list")
+    document, has_history = Document.from_dict({**saved, "undo": [], "redo": []}), True
+    try:
+        document = Document.from_dict({**saved, "undo": history["undo"], "redo": history["redo"]})
+    except ERRORS:
+        has_history = False
+    state = SessionState(
+        document, tuple(symbols), summary_of(document), SamplerSettings.from_dict(values["settings"]),
+        tuple(Clamp(*each) for each in values["clamps"]), whole_number(values["sample"], 0, 2**62),
+        str(model["weights"]), str(model["run"]),
+        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
+    )  # fmt: skip
+    return state, has_history
+
+
+def summary_of(document: Document) -> SessionSummary:
+    """What the text alone says about a session."""
+    text = document.text
+    length = len(text) - document.prime_length
+    return SessionSummary(length, text.read(0, BEGINNING), document.is_edited, size=len(text))
+
+
+def damage(path: Path) -> str:
+    """A sentence for a file whose text can be read and that is not whole."""
+    return f"{path.name} is damaged. The text is what was saved before the damage; the file stays as it is."

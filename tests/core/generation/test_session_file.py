@@ -1,0 +1,390 @@
+"""Session files: what is written is read, also by other versions and programs; what is damaged is said."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import strategies as st
+
+from charlstm import storage
+from charlstm.errors import GenerationError
+from charlstm.generation import session_file
+from charlstm.generation.clamp import Clamp
+from charlstm.generation.document import Document
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.session import Session
+from charlstm.generation.session_file import (
+    FileLostError,
+    OwnFile,
+    SessionState,
+    delete,
+    give_title,
+    load_session,
+    parts,
+    read,
+    read_summary,
+    save_session,
+    says_automatic,
+    write,
+)
+from charlstm.memory import Memory
+from charlstm.model.file import Model
+from faulty_disk import FaultyDisk, have_no_locks
+from played_documents import about, everything, played
+from random_examples import examples
+
+DATA = Path(__file__).parents[2] / "data"
+FORMAT_2 = DATA / "version_0_2" / "branches.json"
+FORMAT_3 = DATA / "version_0_3" / "edited.json"
+SYMBOLS = tuple(" abcdefgh\n")
+
+
+def state_of(document: Document, **values: Any) -> SessionState:
+    return SessionState(document.copy(), SYMBOLS, about(document), **values)
+
+
+def worked_on(steps: int = 60, seed: int = 0) -> Document:
+    """A document to which many things were done."""
+    chance, document = random.Random(seed), played()
+    for _ in range(steps):
+        at = chance.randrange(len(document) + 1)
+        do: Callable[[], object] = chance.choice((
+            lambda: document.insert(chance.choice(("a", "bc ", "\U0001f600é"))), document.undo, document.redo,
+            lambda at=at: document.move(at), lambda: document.erase(before=3),
+            lambda at=at: document.branch_off(at, "h", kind="choosing"),
+            lambda: document.switch(chance.choice(list(document.branches))),
+        ))  # fmt: skip
+        do()
+    document.rename(0, "[/red]\x1b[2J")
+    return document
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_written_is_read_with_its_branches_and_its_history(seed: int, tmp_path: Path) -> None:
+    document, path = worked_on(seed=seed), tmp_path / "a.json"
+    state = state_of(
+        document, settings=SamplerSettings(top_k=4), clamps=(Clamp(1, 2, 0.1 + 0.2, 0.3),), sample=2, weights="w",
+        run="mine", unknown={"é": 3},
+    )  # fmt: skip
+    write(path, state, automatic=True)
+    found = read(path)
+    again = found.state.document
+    assert everything(again) == everything(document)
+    assert (found.note, found.format, found.can_go_on) == ("", 4, True)
+    assert replace(found.state, document=document, summary=state.summary) == replace(state, document=document)
+    for _ in range(30):
+        assert again.undo() == document.undo()
+        assert everything(again) == everything(document)
+
+
+def test_text_is_written_in_pieces_that_do_not_part_characters(tmp_path: Path) -> None:
+    document = Document("a")
+    document.insert("\U0001f600" * (2 * session_file.PIECE) + '"\\\n')
+    write(tmp_path / "a.json", state_of(document))
+    assert read(tmp_path / "a.json").text == document.text.read()
+    assert max(map(len, parts(state_of(document)))) < 20 * session_file.PIECE
+
+
+def test_history_of_a_file_is_bounded_and_has_the_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_file, "MOST_HISTORY", 100)
+    document = Document("abc")
+    for size, count in ((9, 30), (500, 1)):
+        for _ in range(count):
+            document.insert("b" * size)
+        write(tmp_path / "a.json", state_of(document))
+        again = read(tmp_path / "a.json").state.document
+        assert again.text == document.text
+        undone = 0
+        while again.undo():
+            undone += 1
+        assert undone == (11 if size == 9 else 1)
+
+
+def test_session_of_the_library_continues_alike(model: Model, tmp_path: Path) -> None:
+    session = Session(model, "abZ", seed=5, sample=2, settings=SamplerSettings(mirostat=2.0), clamps=[Clamp(1, 2, 0.5)])
+    list(session.stream(150))
+    session.rewind(130)
+    session.choose("a" if session.at(130).char != "a" else "b")
+    session.type("hij\n")
+    session.rename(1, "second")
+    session.rewind(50)
+    save_session(session, tmp_path / "one.json")
+    loaded = load_session(tmp_path / "one.json", model)
+    assert loaded.branches() == session.branches()
+    for name in ("position", "seed", "sample", "settings", "clamps", "prime"):
+        assert getattr(loaded, name) == getattr(session, name)
+    for number in (0, 1):
+        loaded.switch(number)
+        session.switch(number)
+        assert [step.char for step in loaded.stream(100)] == [step.char for step in session.stream(100)]
+    assert [step.probability for step in loaded.steps()] == pytest.approx(
+        [step.probability for step in session.steps()]
+    )
+
+
+def test_session_of_a_model_with_other_characters_names_its_model_before_the_path(model: Model, tmp_path: Path) -> None:
+    state = state_of(played())
+    write(tmp_path / "a.json", replace(state, summary=replace(state.summary, model="/gone/bell")))
+    with pytest.raises(GenerationError, match=r"^This model has other characters.*model /gone/bell.*File: .*a\.json"):
+        load_session(tmp_path / "a.json", model)
+
+
+def test_summary_is_read_from_the_first_line(tmp_path: Path) -> None:
+    document, path = played(), tmp_path / "a.json"
+    document.insert("two words")
+    summary = replace(about(document), title="The bell", continues="x" * 40_000, saved=5.0)
+    write(path, replace(state_of(document), summary=summary), automatic=True)
+    path.write_bytes(path.read_bytes().split(b"\n")[0] + b"\n")
+    found = read_summary(path)
+    assert found == replace(summary, words=document.words)
+    assert (found.saved, says_automatic(path)) == (5.0, True)
+
+
+def test_title_is_given_and_the_time_of_the_last_change_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write(path, state_of(played()), automatic=True)
+    os.utime(path, (5, 5))
+    give_title(path, "The bell")
+    assert (read(path).title, path.stat().st_mtime, says_automatic(path)) == ("The bell", 5, True)
+    holder = OwnFile(path, read(path).stamp)
+    with pytest.raises(FileLostError, match="another program has it open"):
+        give_title(path, "Another")
+    holder.close()
+    with pytest.raises(GenerationError, match="older version"):
+        give_title(FORMAT_3, "Another")
+
+
+# ---- what is damaged
+
+
+def test_cut_file_has_its_text_or_is_said_to_be_damaged(tmp_path: Path) -> None:
+    path, document = tmp_path / "a.json", worked_on()
+    write(path, state_of(document), automatic=True)
+    content = path.read_bytes()
+    history = content.index(session_file.HISTORY.encode())
+    for end in range(0, len(content) - 2, max(1, len(content) // 200)):
+        path.write_bytes(content[:end])
+        if end < history + len(session_file.HISTORY):
+            with pytest.raises(GenerationError):
+                read(path)
+        else:
+            found = read(path)
+            assert "is damaged. The text is what was saved" in found.note
+            assert not found.can_go_on
+            assert found.state.document.text == document.text
+            assert len(found.state.document.branches) == len(document.branches)
+
+
+def test_lines_that_are_doubled_or_swapped_lose_nothing_without_a_word(tmp_path: Path) -> None:
+    path, document = tmp_path / "a.json", worked_on()
+    write(path, state_of(document))
+    lines = path.read_bytes().split(b"\n")
+    chance = random.Random(1)
+    for _ in range(200):
+        changed = lines.copy()
+        one, other = chance.sample(range(len(lines)), 2)
+        if chance.random() < 0.5:
+            changed[one], changed[other] = changed[other], changed[one]
+        else:
+            changed.insert(one, changed[one])
+        path.write_bytes(b"\n".join(changed))
+        try:
+            found = read(path)
+        except GenerationError:
+            continue
+        assert found.note or found.state.document.text == document.text
+
+
+@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=60), st.integers(0, 10**6), st.sampled_from(["4", "3", "2"]))
+def test_damaged_bytes_are_refused_with_one_line_or_read(tmp_path: Path, junk: bytes, at: int, which: str) -> None:
+    path = tmp_path / "junk.json"
+    write(path, state_of(worked_on()))
+    content = {"4": path, "3": FORMAT_3, "2": FORMAT_2}[which].read_bytes()
+    at %= len(content)
+    path.write_bytes(content[:at] + junk + content[at + len(junk) :])
+    try:
+        read(path)
+    except GenerationError as error:
+        assert "\n" not in str(error)  # noqa: PT017
+
+
+def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
+    """The file is refused in one line where it has ``value`` in the place that ``way`` leads to."""
+    *parents, last = way
+    inner = values
+    for key in parents:
+        inner = inner[key]
+    inner[last] = value
+    path.write_text(json.dumps(values))
+    with pytest.raises(GenerationError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (["format"], 9), (["format"], "1"), (["kind"], "other"), (["symbols"], None), (["symbols"], [1]),
+        (["settings"], {"temperature": -1}), (["settings"], None), (["clamps"], [["a"]]), (["unknown"], {"a": -1}),
+        (["sample"], -1), (["model"], None), (["document"], None), (["document", "branches"], []),
+        (["document", "place"], [10**9, 0, 0, 0]), (["document", "place"], [0, 2**64, 0, 0]),
+        (["document", "place"], [0, 0, 10**9, 0]), (["document", "place"], [0, 0, 0, 99]),
+        (["document", "branches", 0, "parent"], 0), (["document", "branches", 0, "by"], "9"),
+        (["document", "branches", 0, "text"], 5),
+    ],
+)  # fmt: skip
+def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
+    write(tmp_path / "a.json", state_of(worked_on()))
+    refused(tmp_path / "a.json", json.loads((tmp_path / "a.json").read_text()), way, value)
+
+
+@pytest.mark.parametrize(
+    ("way", "value"),
+    [
+        (["cursor", "branch"], 9), (["cursor", "position"], 10**9), (["branches"], []), (["branches"], 3),
+        (["branches", 0, "parent"], 0), (["branches", 1, "parent"], None), (["branches", 1, "parent"], 7),
+        (["branches", 1, "start"], 301), (["branches", 1, "number"], 0), (["branches", 1, "number"], -1),
+        (["branches", 0, "text"], "abc"), (["branches", 0, "text"], "\ud800"), (["branches", 0, "figures"], "%%%"),
+        (["branches", 0, "figures"], "AAAA"), (["seed"], 2**64), (["clamps"], ["x"]),
+    ],
+)  # fmt: skip
+def test_wrong_values_of_format_2_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
+    refused(tmp_path / "a.json", json.loads(FORMAT_2.read_text()), way, value)
+
+
+def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Path) -> None:
+    content, path = FORMAT_3.read_bytes(), tmp_path / "a.json"
+    text = read(FORMAT_3).text
+    path.write_bytes(content + b'0123abcd {"entr')
+    assert (read(path).text, read(path).note) == (text, "")
+    *lines, last = content.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines) + last.replace(b"e", b"f", 1))
+    assert "is damaged" in read(path).note
+    path.write_bytes(b"no head\n" + content.split(b"\n", 1)[1])
+    with pytest.raises(GenerationError):
+        read(path)
+
+
+def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
+    for content in (b"", b"[" * 100_000, b"null", b"\xff\xfe", b"{}"):
+        (tmp_path / "x.json").write_bytes(content)
+        for reads in (read, read_summary):
+            with pytest.raises(GenerationError):
+                reads(tmp_path / "x.json")
+    with pytest.raises(GenerationError, match="no session file"):
+        read(tmp_path / "none.json")
+    (tmp_path / "new.json").write_text('{"kind": "charlstm session", "format": 9}')
+    with pytest.raises(GenerationError, match="newer charlstm"):
+        read(tmp_path / "new.json")
+
+
+def test_file_that_needs_more_memory_than_there_is_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read until memory ran out, and the message then asked for a smaller network."""
+    monkeypatch.setattr(session_file, "machine_memory", lambda: Memory(total=2**30, available=2**20))
+    path = tmp_path / "a.json"
+    path.write_text('{"format": 4')
+    os.truncate(path, 2**29)
+    with pytest.raises(GenerationError, match=r"536,870,912 bytes, and this machine has not enough memory to read so"):
+        read(path)
+    with pytest.raises(GenerationError, match="not enough memory"), session_file.reading(tmp_path):
+        raise MemoryError
+
+
+# ---- one writer
+
+
+def test_own_file_is_lost_to_another_program(tmp_path: Path) -> None:
+    path, state = tmp_path / "a.json", state_of(played())
+    file = OwnFile(path, None)
+    file.write(state)
+    other = tmp_path / "other"
+    for reason, change in (
+        ("another program has written to it", lambda: path.write_bytes(path.read_bytes() + b"\n")),
+        ("another program has written to it", lambda: (other.write_text("b"), os.replace(other, path))),
+        ("another program has written to it", lambda: (path.rename(other), path.symlink_to(other))),
+        ("it is not there any more", path.unlink),
+    ):
+        change()
+        content = path.read_bytes() if path.exists() else None
+        with pytest.raises(FileLostError, match=reason):
+            file.write(state)
+        assert (path.read_bytes() if path.exists() else None) == content
+    with pytest.raises(FileLostError, match="open"):
+        OwnFile(path, None)
+    file.close()
+    OwnFile(path, None).close()
+
+
+def test_own_file_goes_on_beside_a_hard_link_and_through_a_rename(tmp_path: Path) -> None:
+    path, state = tmp_path / "a.json", state_of(played())
+    file = OwnFile(path, None)
+    file.write(state)
+    os.link(path, tmp_path / "backup.json")
+    file.write(state)
+    file.path = path.rename(tmp_path / "b.json")
+    file.write(state)
+    file.close()
+    assert read(tmp_path / "b.json").text == read(tmp_path / "backup.json").text
+
+
+def test_new_file_replaces_none_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("mine")
+    file = OwnFile(path, None)
+    with pytest.raises(FileExistsError):
+        file.write(state_of(played()))
+    file.close()
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("fault", [None, lambda: (_ for _ in ()).throw(KeyboardInterrupt)])
+def test_old_file_is_whole_whatever_change_of_the_disk_fails(tmp_path: Path, fault: Any) -> None:
+    path, document = tmp_path / "a.json", played()
+    file = OwnFile(path, None)
+    file.write(state_of(document))
+    for at in range(3):
+        document.insert("word ")
+        before = read(path).text
+        with storage.use_disk(FaultyDisk(at, fault, half=True)), pytest.raises((OSError, KeyboardInterrupt)):
+            file.write(state_of(document))
+        assert read(path).text == before
+    file.write(state_of(document))
+    assert read(path).text == document.text.read()
+    file.close()
+
+
+def test_leftovers_of_a_killed_program_are_removed_by_the_next_writer(tmp_path: Path) -> None:
+    path, leftover = tmp_path / "a.json", tmp_path / ".a.json.123.456.tmp"
+    write(path, state_of(played()))
+    leftover.write_text("half")
+    OwnFile(path, read(path).stamp).close()
+    assert not leftover.exists()
+
+
+def test_file_is_deleted_with_its_lock_unless_it_is_open(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    file = OwnFile(path, None)
+    file.write(state_of(played()))
+    assert not delete(path)
+    file.close()
+    assert delete(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_file_system_without_locks_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    have_no_locks(monkeypatch)
+    file = OwnFile(tmp_path / "a.json", None)
+    file.write(state_of(played()))
+    file.close()
+    assert read(tmp_path / "a.json").text == played().text.read()
