@@ -441,7 +441,7 @@ async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkey
     monkeypatch.setattr("charlstm.runs.contention.ContentionMeter.read", lambda self: 2.0)
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Other programs are using the processor: training is about 2 times slower.")
+            await shows(pilot, "The processor has other work too: training is about 2 times slower.")
 
 
 def card_of(
@@ -622,7 +622,7 @@ def test_card_names_the_busy_machine(tmp_path: Path) -> None:
     events = [
         replace(event, slowdown=3.0) if isinstance(event, Finished) else event for event in read_events(run.events_path)
     ]
-    busy = "Other programs used the processor: training was about 3 times slower"
+    busy = "The processor had other work too: training was about 3 times slower"
     poor = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, (("order 0", 3.3),))
     assert f"gibberish. {busy}. m trains it for more minutes" in poor.words
     good = card_of(RunView(run, run.status()), RunSeries.of(events), run.spec(), False, ())

@@ -743,7 +743,7 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
 
     monkeypatch.setattr(setup_pane, "run_command", answer)
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        shown = await shows(pilot, "Other programs are using the processor", "3 plays a ready model", "~11,170")
+        shown = await shows(pilot, "The processor has other work too", "plays a ready model", "~11,170")
         assert "about 2 times slower. m gives it 2:00; 3 plays" in " ".join(shown.split())
         await pilot.press("m")
         await shows(pilot, "* ends", "after 2:00", "1 change")
@@ -751,7 +751,7 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         slowdown[0] = 1.0
         await pilot.press("1")
         await pilot.press("2")  # Train is entered again
-        await until(pilot, lambda: "Other programs" not in screen_text(pilot.app))
+        await until(pilot, lambda: "The processor has other work" not in screen_text(pilot.app))
 
 
 async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:

@@ -41,14 +41,14 @@ LEAST_RUNNING = 0.1
 
 
 def slowdown_words(slowdown: float | None, verb: str = "is") -> str:
-    """A sentence on how much slower other programs make training; empty where that is not known or not worth a word.
-    ``verb``: ``is``, ``was`` or ``will be``."""
+    """A sentence on how much slower training is than with the processor for itself; empty where that is not known or
+    not worth a word. It names nobody, as it may be the app that plays. ``verb``: ``is``, ``was`` or ``will be``."""
     if slowdown is None or not slowdown >= NOTABLE_SLOWDOWN:  # a damaged log may have one that is not a number
         return ""
-    use = "used" if verb == "was" else "are using"
+    has = "had" if verb == "was" else "has"
     factor = round(2 * slowdown) / 2 if slowdown < 3 else round(slowdown)
     times = "many times" if slowdown >= MANY_TIMES else f"about {factor:g} times"
-    return f"Other programs {use} the processor: training {verb} {times} slower."
+    return f"The processor {has} other work too: training {verb} {times} slower."
 
 
 def probe_slowdown(niceness: int) -> float:

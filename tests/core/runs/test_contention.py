@@ -86,8 +86,8 @@ def test_meter_knows_the_slowdown_since_its_first_reading() -> None:
 
 def test_slowdown_is_told_in_one_sentence() -> None:
     assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
-    assert slowdown_words(2.1) == "Other programs are using the processor: training is about 2 times slower."
-    assert slowdown_words(30.0, "was") == "Other programs used the processor: training was many times slower."
+    assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
+    assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."
 
 
 def test_meter_takes_the_load_average_where_the_system_does_not_tell_waits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -301,7 +301,7 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
     finished = Finished(step=150, reason="done", best_val=2.0, best_step=5, train_seconds=60.0, slowdown=3.0)
     rose = ended([2.0] * 5 + [9.0] * 10, 2.0)
     rose.feed([finished])
-    assert "It diverged: the training loss rose from 2.00 to 9.00 nats. Other programs" in judge(rose).text
+    assert "It diverged: the training loss rose from 2.00 to 9.00 nats. The processor" in judge(rose).text
     useless = judge(ended([3.3, *[3.15] * 19], 3.12), references=ORDER0)
     assert useless.text.endswith(
         " at step 200, kept. That is no better than the letter frequencies alone (3.10 nats): it has "
@@ -309,7 +309,7 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
     )
     overfits = run([4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83], [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1])
     overfits.feed([replace(finished, best_val=1.74, best_step=200)])
-    assert "It overfitted after step 200; more text or dropout would help. Other programs" in judge(overfits).text
+    assert "It overfitted after step 200; more text or dropout would help. The processor" in judge(overfits).text
 
 
 def test_verdict_on_an_end_without_a_model() -> None:

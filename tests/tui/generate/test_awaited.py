@@ -320,8 +320,8 @@ def test_sentence_says_about_how_many_steps_are_needed_and_never_step_0(home: Pa
     )
     slowed = replace(awaited, status=replace(status, slowdown=4.0))
     assert slowed.sentence == (
-        f"{begins}step 40 of about 50. Other programs are using the processor: training is about 4 times slower."
-        " It helps to close them; 2, then m, gives it more minutes."
+        f"{begins}step 40 of about 50. The processor has other work too: training is about 4 times slower."
+        " A pause here (Space) and closing other programs help; 2, then m, gives it more minutes."
     )
     early = replace(awaited, status=replace(status, step=0))
     assert early.sentence == f"{begins}its first steps are still to come."
@@ -334,7 +334,7 @@ async def test_run_that_other_programs_make_slow_is_told_where_it_is_played(
     with record(runs, "running", steps=600) as worker:
         async with watching(runs, worker) as app:
             await app.press("enter")
-            words = "training is about 4 times slower. It helps to close them; 2, then m, gives it more minutes."
+            words = "training is about 4 times slower. A pause here (Space) and closing other programs help"
             await app.until(lambda: any(words in each.message for each in app.app._notifications))
             await plays(app, 600)
 

@@ -24,10 +24,10 @@ from charlstm_tui.player.state import ModelFacts, PlayRequest, model_path
 
 
 def slowed_words(status: RunStatus) -> str:
-    """That other programs make a run slow, and what helps; empty where that is not so."""
+    """That a run waits for other work, such as the text that is played here, and what helps; else empty."""
     words = slowdown_words(status.slowdown) if status.state == "running" else ""
     more = f"{key_of('app.mode_train')}, then {key_of('train.more')}, gives it more minutes"
-    return words and f"{words} It helps to close them; {more}."
+    return words and f"{words} A pause here ({key_of('generate.stream')}) and closing other programs help; {more}."
 
 
 @dataclass(frozen=True, slots=True)
