@@ -575,7 +575,7 @@ def _guessing_that_is_better(series: RunSeries) -> float | None:
 def _risen_from(series: RunSeries) -> Losses | None:
     """The lowest and the present training loss, if it has risen by :data:`RISE`; ``None`` otherwise. Both are medians
     of three to ten logged values, as a single one may be an outlier. Before them comes the loss of the untrained
-    network."""
+    network. A model that has read the text before knows some of it by heart: its loss on the held-out part counts."""
     train = series.points("train")
     losses = train.y[(train.x > series.comparable_from) & np.isfinite(train.y)]
     width = min(10, max(3, len(losses) // 10))
@@ -585,6 +585,8 @@ def _risen_from(series: RunSeries) -> Losses | None:
     lowest, now = float(medians.min()), float(medians[-1])
     if (untrained := _untrained_loss(series)) is not None:
         lowest = min(lowest, untrained)
+    elif (from_model := _from_model(series)) is not None:
+        lowest = max(lowest, from_model.validation.before)
     return Losses(lowest, now) if now > lowest * (1 + RISE) and now - lowest > 0.05 else None
 
 

@@ -297,6 +297,16 @@ def test_run_from_a_model_is_judged_by_its_own_first_loss(
     assert judged.flaw is None or (judged.flaw.reads_well and judged.flaw.words == judged.from_model.describe(False))
 
 
+def test_training_loss_of_a_run_from_a_model_that_has_read_the_text_may_rise_to_that_of_new_text() -> None:
+    """It was said to diverge, while validation fell from 1.09 to 1.02."""
+    series = RunSeries.of([started(symbols=98, steps_per_epoch=200), validated(0, 1.09)])
+    series.feed([stepped(4 * number, 0.9 + 0.01 * number) for number in range(1, 18)])
+    series.feed([validated(68, 1.02)])
+    assert judge(series).kind == "learning"
+    series.feed([stepped(68 + 4 * number, 1.4) for number in range(1, 6)])
+    assert judge(series).kind == "diverging"
+
+
 def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> None:
     finished = Finished(step=150, reason="done", best_val=2.0, best_step=5, train_seconds=60.0, slowdown=3.0)
     rose = ended([2.0] * 5 + [9.0] * 10, 2.0)
