@@ -52,7 +52,7 @@ from charlstm.cli.output import (
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.text.builtin import is_builtin
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import USUAL
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def novelty(
         )
     spans = None
     if run is None:
-        corpus = load_corpus(sources, TextOptions())
+        corpus = load_corpus(sources, USUAL)
     else:
         corpus, spans = _own_text(run, runs_dir, "train")
     options = dataclasses.replace(corpus.options.for_another_text(encoding), strip_boilerplate=False)

@@ -19,7 +19,7 @@ from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs.models import MOST_MODELS
 from charlstm.text.encoding import check_encoding
-from charlstm.text.reading import Lines, TextOptions
+from charlstm.text.reading import USUAL, Lines, TextOptions
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -322,12 +322,14 @@ def text_options(command: F) -> F:
             click.option(
                 "--lines",
                 type=click.Choice(get_args(Lines)),
-                default="keep",
+                default=USUAL.lines,
                 show_default=True,
                 help="Join the lines of wrapped prose into paragraphs (auto), or keep them.",
             ),
             click.option(
-                "--strip-boilerplate/--no-strip-boilerplate", help="Leave out a Project Gutenberg header and licence."
+                "--strip-boilerplate/--no-strip-boilerplate",
+                default=USUAL.strip_boilerplate,
+                help="Leave out a Project Gutenberg header and licence.  [default: yes]",
             ),
             click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate."),
             click.option(

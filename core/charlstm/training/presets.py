@@ -39,6 +39,9 @@ def preset(name: str, chars: int = 1_000_000, vocab_size: int = 100, start_from:
     """The settings of the preset ``name`` for a text of ``chars`` characters, ``vocab_size`` of them distinct, and for
     a start from a model of the shape ``start_from`` that predicts the text already.
 
+    ``reference`` is compared with published figures, which are of texts as they are: open the text with
+    ``TextOptions()``, as the command and the app do for it.
+
     Raises :class:`SettingsError` for an unknown name.
     """
     if not isinstance(name, str) or name not in PRESETS:
