@@ -14,6 +14,7 @@ from textual.widgets import Input, Static
 from charlstm import paths
 from charlstm.text.catalogue import recent_texts
 from charlstm.text.corpus import ReadProgress
+from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.presets import PRESETS, preset
 from charlstm_tui.choices import CorpusChoice, ModelChoice
 from charlstm_tui.corpus.sources import BoxModel, Folder, Text, first_entry, sections
@@ -139,6 +140,13 @@ async def test_texts_that_runs_were_made_of_are_recent(places: Path, tmp_path: P
         await app.shows("RECENT", "used.txt")
 
 
+def test_reference_reads_a_text_as_it_is() -> None:
+    choice = CorpusChoice("python-reference", "python-reference")
+    assert choice.options() == USUAL
+    assert choice.options("quick") == USUAL
+    assert choice.options("reference") == TextOptions()
+
+
 # ---- what is said of a text
 @pytest.mark.usefixtures("counted")
 async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
@@ -151,11 +159,11 @@ async def test_a_text_is_previewed_counted_and_judged(places: Path) -> None:
             "last two letters (order 2)",
             "compressor (xz)",
         )
-        text = await app.shows(*simple, "Frequent", "licence: l leaves them out")
-        assert f"{len(PROSE + LICENCE):,} characters" in text
+        text = await app.shows(*simple, "Frequent", "Header and licence are left out")
+        assert f"{len(PROSE):,} characters" in text
         assert "█" in text
         await app.press("l")
-        await app.shows("licence: left out", "Header and licence are left out", f"{len(PROSE):,} characters")
+        await app.shows("licence: kept", "licence: l leaves them out", f"{len(PROSE + LICENCE):,} characters")
 
 
 @pytest.mark.usefixtures("counted")
@@ -163,8 +171,6 @@ async def test_wrapped_prose_is_joined_by_a_key_and_the_preview_shows_it(places:
     Path("house.txt").write_text(prose(30, width=48))
     lines = prose(30, width=48).splitlines()
     async with driven(places, text="house.txt") as app:
-        await app.shows("lines: kept", f"{lines[0]}", lines[1])
-        await app.press("p")
         await app.shows("lines: auto", "lines joined into 30 paragraphs; p keeps them.")
         state = view(app).text
         assert state is not None
@@ -278,15 +284,15 @@ async def test_enter_takes_the_text_at_the_cursor_before_it_is_shown(
 async def test_toggles_go_with_the_choice_and_stand_in_the_footer(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
         await onto(app, "python-reference")
-        await app.shows("licence: kept", "held out: end of text", "clean: no")
+        await app.shows("licence: left out", "held out: end of text", "clean: no", "lines: auto")
         await app.press("l", "h", "n", "p")
-        await app.shows("licence: left out", "held out: blocks", "clean: yes", "lines: auto")
+        await app.shows("licence: kept", "held out: blocks", "clean: yes", "lines: kept")
         await app.press("enter")
         await app.in_mode("train")
         chosen = app.app.corpus
         assert chosen is not None
-        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (True, "auto", True, "blocks")
-        assert chosen.options().strip_boilerplate
+        assert (chosen.strip_boilerplate, chosen.lines, chosen.clean, chosen.split) == (False, "keep", True, "blocks")
+        assert not chosen.options().strip_boilerplate
 
 
 async def test_the_filter_narrows_the_list_and_escape_widens_it(places: Path) -> None:
@@ -417,11 +423,11 @@ async def test_choices_belong_to_a_text_and_stay_with_it(places: Path) -> None:
     async with driven(places, (120, 30)) as app:
         await onto(app, "one.txt")
         await app.press("l", "h", "n")
-        await app.shows("licence: left out", "held out: blocks", "clean: yes")
+        await app.shows("licence: kept", "held out: blocks", "clean: yes")
         await app.press("down")
-        await app.shows("▸ two.txt", "licence: kept", "held out: end of text", "clean: no")
+        await app.shows("▸ two.txt", "licence: left out", "held out: end of text", "clean: no")
         await app.press("up")
-        await app.shows("▸ one.txt", "licence: left out", "held out: blocks", "clean: yes")
+        await app.shows("▸ one.txt", "licence: kept", "held out: blocks", "clean: yes")
         await app.press("down", "enter")
         await app.in_mode("train")
         assert app.app.corpus == CorpusChoice(str(Path("two.txt").absolute()), "two.txt")

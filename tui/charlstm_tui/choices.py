@@ -13,7 +13,7 @@ from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
 from charlstm.storage import FileStamp
-from charlstm.text.reading import Lines, TextOptions
+from charlstm.text.reading import USUAL, Lines, TextOptions
 from charlstm.text.sources import folder_files
 
 Stamps = tuple[tuple[str, FileStamp], ...]
@@ -40,8 +40,8 @@ class CorpusChoice:
 
     source: str
     name: str
-    strip_boilerplate: bool = False
-    lines: Lines = "keep"
+    strip_boilerplate: bool = USUAL.strip_boilerplate
+    lines: Lines = USUAL.lines
     clean: bool = False
     split: Literal["tail", "blocks"] = "tail"
     encoding: str | None = None
@@ -49,8 +49,10 @@ class CorpusChoice:
     validation: tuple[str, ...] = ()
     """The sources of a separate text to validate on, as of a run that was started with ``--val-file``."""
 
-    def options(self) -> TextOptions:
-        """The same for ``open_corpus``."""
+    def options(self, preset: str = "") -> TextOptions:
+        """The same for ``open_corpus``. The preset ``reference`` reads a text as it is."""
+        if preset == "reference":
+            return replace(self, strip_boilerplate=False, lines="keep").options()
         return TextOptions(
             strip_boilerplate=self.strip_boilerplate, lines=self.lines, clean=self.clean, encoding=self.encoding
         )

@@ -48,7 +48,7 @@ from charlstm.errors import CharLSTMError, RunError, TextError
 from charlstm.line import StatusLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.settings import Settings
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ def novelty(
         )
     spans, corpus, known, read_as = None, None, None, TextOptions()
     if run is None:
-        corpus = load_corpus(sources, TextOptions())
+        corpus = load_corpus(sources, USUAL)
     else:
         model = _model_with_passages(run, runs_dir)
         try:

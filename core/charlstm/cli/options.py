@@ -22,7 +22,7 @@ from charlstm.line import StatusLine
 from charlstm.runs.models import MOST_MODELS
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text.encoding import check_encoding
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import USUAL, TextOptions
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -311,8 +311,9 @@ def text_options(command: F) -> F:
         return command(*args, options=options, **values)
 
     result: Any = gather
+    usual = [replace(each, default=getattr(USUAL, name)) for name, each in _TEXT.items()]
     as_is = click.option("--as-is", is_flag=True, help="Read the text as it is: --lines keep --no-strip-boilerplate.")
-    for option in (as_is, *map(setting_option, reversed(_TEXT.values()))):
+    for option in (as_is, *map(setting_option, reversed(usual))):
         result = option(result)
     return cast(F, result)
 

@@ -95,8 +95,9 @@ def stats(text: tuple[str, ...], split: str, val_fraction: float, options: TextO
     if joined := corpus.report.joined:
         click.echo(f"lines      {joined}; --lines keep keeps them")
     for part in corpus.report.boilerplate:
-        left_out = "was left out" if corpus.options.strip_boilerplate else "--strip-boilerplate leaves it out"
-        click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {left_out}")
+        stripped = corpus.options.strip_boilerplate
+        advice = "it is left out, --no-strip-boilerplate keeps it" if stripped else "--strip-boilerplate leaves it out"
+        click.echo(f"found      a Project Gutenberg {part.kind}, {part.chars:,} characters; {advice}")
     if found.parts_differ:
         click.echo(f"held out   {found.parts_differ}")
     if found.parts_overlap:

@@ -34,7 +34,7 @@ from charlstm.fields import plain
 from charlstm.line import StatusLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.setting_fields import setting_fields
-from charlstm.text.reading import TextOptions
+from charlstm.text.reading import USUAL, TextOptions
 from charlstm.training.events import ESTIMATE
 from charlstm.training.presets import DEFAULT, PRESETS, with_given
 from charlstm.training.settings import Settings, parse_setting
@@ -291,7 +291,10 @@ def train(
     spec = None
     if like is None:
         preset_name = preset_name or file.preset or DEFAULT
-        corpus = _open_text(text, file, val_files)
+        # the reference, and a settings file of version 0.3, are for a text as it is
+        corpus = _open_text(
+            text, USUAL if settings_file is None and preset_name != "reference" else file.text_options, val_files
+        )
         settings = _preset_for(corpus, None, preset_name, changes)
     else:
         if preset_name or file.preset:
@@ -463,10 +466,11 @@ def _read_settings(file: str) -> SettingsFile:
         raise
 
 
-def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]) -> Corpus:
+def _open_text(text: tuple[str, ...], usual: TextOptions, val_files: tuple[str, ...]) -> Corpus:
+    """Open ``text`` with the given options, and the ``usual`` ones where none are given."""
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, text_options_over(file.text_options), list(val_files) or None)
+    return load_corpus(text, text_options_over(usual), list(val_files) or None)
 
 
 def _open_text_of_run(

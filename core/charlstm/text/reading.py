@@ -98,6 +98,11 @@ class TextOptions:
         return cls(**values)
 
 
+USUAL = TextOptions(lines="auto", strip_boilerplate=True)
+"""How command and app read a text where nothing else is asked for. ``TextOptions()`` reads it as it is, as all versions
+until 0.3 did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Boilerplate:
     """A Project Gutenberg ``header`` or ``licence`` (the ``kind``) in a text.

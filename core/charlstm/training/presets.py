@@ -44,6 +44,9 @@ def preset(
 ) -> Settings:
     """The settings of the preset ``name`` for a text.
 
+    ``reference`` is compared with published figures, which are of texts as they are: open the text with
+    ``TextOptions()``, as the command and the app do for it.
+
     Args:
         name: ``"quick"``, ``"standard"``, ``"best"`` or ``"reference"``.
         chars: characters of the text, with the held-out part.

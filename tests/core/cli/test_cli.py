@@ -166,10 +166,10 @@ def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, run_
     assert run_json("stats", "book.txt")["cleanable"] == {"\u00a0": 1000, "\u00ad": 1000}
     out, _ = run_cli("stats", "book.txt")
     assert "× 1,000; --clean replaces it\n" in out
-    assert "characters; --strip-boilerplate leaves it out\n" in out
-    out, _ = run_cli("stats", "book.txt", "--clean", "--strip-boilerplate")
+    assert "characters; it is left out, --no-strip-boilerplate keeps it\n" in out
+    out, _ = run_cli("stats", "book.txt", "--clean", "--no-strip-boilerplate")
     assert "× 1,000; was replaced\n" in out
-    assert "characters; was left out\n" in out
+    assert "characters; --strip-boilerplate leaves it out\n" in out
 
 
 def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:

@@ -22,9 +22,11 @@ def house(workspace: Path) -> Path:
 
 
 def test_stats_says_what_was_joined(run_cli: RunCli) -> None:
-    assert JOINED.search(run_cli("stats", "house.txt", "--lines", "auto")[0])
-    assert "joined" not in run_cli("stats", "house.txt")[0]
-    assert "joined" not in run_cli("stats", "data/fox.txt", "--lines", "auto")[0]
+    out = run_cli("stats", "house.txt")[0]
+    assert JOINED.search(out)
+    assert "it is left out, --no-strip-boilerplate keeps it" in out
+    assert "joined" not in run_cli("stats", "house.txt", "--lines", "keep")[0]
+    assert "joined" not in run_cli("stats", "data/fox.txt")[0]
 
 
 def test_as_is_keeps_lines_and_licence(run_cli: RunCli, error_of: ErrorOf) -> None:
@@ -35,7 +37,7 @@ def test_as_is_keeps_lines_and_licence(run_cli: RunCli, error_of: ErrorOf) -> No
 
 
 def test_runs_say_how_they_read_one_text(run_cli: RunCli, run_json: RunJson) -> None:
-    err = run_cli("train", "house.txt", *TINY, "--name", "kept")[1]
+    err = run_cli("train", "house.txt", *TINY, "--as-is", "--name", "kept")[1]
     assert "joined" not in err
     err = run_cli("train", "--like", "kept", "--lines", "auto", "--strip-boilerplate", "--name", "joined")[1]
     assert JOINED.search(err)
@@ -50,12 +52,22 @@ def test_runs_say_how_they_read_one_text(run_cli: RunCli, run_json: RunJson) -> 
     assert "One text was read in different ways, so these losses cannot be compared." in out
     assert re.search(r"text\.lines +keep +auto", out)
     assert "different ways" not in run_cli("compare", "joined", "same")[0]
-    err = run_cli("train", "house.txt", *TINY, "--lines", "auto", "--from", "kept", "--name", "further")[1]
+    err = run_cli("train", "house.txt", *TINY, "--from", "kept", "--name", "further")[1]
     assert "It has learnt from texts with their lines, and this one is read as paragraphs" in err
 
 
+def test_reference_and_settings_files_read_a_text_as_it_is(run_cli: RunCli) -> None:
+    words = ("--hidden-size", "8", "--max-steps", "2")
+    assert "joined" not in run_cli("train", "house.txt", "--preset", "reference", *words, "--name", "scripted")[1]
+    assert "joined" in run_cli("train", "house.txt", "--preset", "reference", *words, "--lines", "auto")[1]
+    Path("old.toml").write_text("lr = 0.01\n", encoding="utf-8")
+    assert "joined" not in run_cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
+    Path("old.toml").write_text("lr = 0.01\n[text]\nlines = 'auto'\n", encoding="utf-8")
+    assert "joined" in run_cli("train", "house.txt", *TINY, "--settings-file", "old.toml")[1]
+
+
 def test_line_numbers_are_those_of_the_file(run_cli: RunCli, run_json: RunJson) -> None:
-    run_cli("train", "house.txt", *TINY, "--lines", "auto", "--strip-boilerplate", "--name", "numbered")
+    run_cli("train", "house.txt", *TINY, "--name", "numbered")
     file = TEXT.splitlines()
     scored = run_json("score", "numbered", "house.txt")
     assert scored["text"].count("\n") < TEXT.count("\n") / 3

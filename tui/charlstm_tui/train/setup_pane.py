@@ -31,6 +31,7 @@ from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
 from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
+from charlstm.text.reading import USUAL
 from charlstm.text.sources import ReadProgress
 from charlstm.training.ending import risk_words
 from charlstm.training.estimate import memory_bytes
@@ -590,7 +591,7 @@ class SetupPane(View):
             choice.source,
             settings,
             name,
-            text_options=choice.options(),
+            text_options=choice.options(name),
             validation=choice.validation or None,
             runs_dir=runs_dir,
             model_from=None if model is None else model.path,
@@ -767,8 +768,8 @@ def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
 def _flags(choice: CorpusChoice) -> list[str]:
     """The choice's options as the command line takes them."""
     return [
-        *(["--strip-boilerplate"] if choice.strip_boilerplate else []),
-        *(["--lines", choice.lines] if choice.lines != "keep" else []),
+        *(["--no-strip-boilerplate"] if not choice.strip_boilerplate else []),
+        *(["--lines", choice.lines] if choice.lines != USUAL.lines else []),
         *(["--clean"] if choice.clean else []),
         *(["--encoding", choice.encoding] if choice.encoding is not None else []),
         *(word for source in choice.validation for word in ("--val-file", source)),
