@@ -45,7 +45,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
-from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
@@ -160,7 +160,7 @@ def eval_(
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
@@ -214,7 +214,7 @@ def score(
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(loaded, corpus)
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
@@ -432,7 +432,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: StatusLine
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 

@@ -32,7 +32,7 @@ from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
@@ -172,13 +172,13 @@ def generate(
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = []
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("generating")
             for step in steps:
                 generated.append(step)
@@ -243,7 +243,7 @@ def _generate_samples(
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
             model,
@@ -274,7 +274,7 @@ def _generate_at_checkpoints(
     if out is not None:
         check_output_file(out, ".html")
     prime = as_known(load_model(models[0][1]), prime)
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:

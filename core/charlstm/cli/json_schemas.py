@@ -140,7 +140,7 @@ class PresetRow(TypedDict):
     about: str
 
 
-class SettingRow(TypedDict):
+class ListedSetting(TypedDict):
     """A setting, from ``presets --settings``."""
 
     name: str
@@ -726,7 +726,7 @@ SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "stats": StatsResult,
     "presets": list[PresetRow],
-    "presets --settings": list[SettingRow],
+    "presets --settings": list[ListedSetting],
     "presets TEXT": list[PresetEstimate],
     "train --detach": RunPlace,
     "resume --detach": RunPlace,

@@ -27,7 +27,7 @@ from charlstm.cli.options import (
 )
 from charlstm.cli.output import as_known, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
-from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.line import TerminalLine, terminal_width, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -105,7 +105,7 @@ def multiverse(
     missed = 0.0
     for prime in primes or ("",):
         prime = as_known(loaded, prime)
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("computing")
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))

@@ -37,7 +37,7 @@ from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.storage import write_all
 from charlstm.user_files import STDOUT
@@ -150,7 +150,7 @@ class Conversation(cmd.Cmd):
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _begin(self, prime: str) -> Session:
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("reading the prime")
             session = Session(self._model, prime, seed=self._seed, settings=self._settings, progress=progress)
         self._session = session

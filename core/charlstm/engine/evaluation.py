@@ -102,7 +102,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EstimateRow:
     """A slice of the text for an estimate: targets ``first`` to ``last`` (exclusive), read from input ``begin`` on."""
 
     begin: int
@@ -111,7 +111,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExactPiece:
     """A piece of the text for the exact loss: inputs ``start`` to ``stop`` (exclusive), each with the character after
     it as target. ``follows``: its initial state is the final state of the piece before; otherwise it is zero."""
 
@@ -214,7 +214,7 @@ def best_logit_factor(
     return FACTORS[place] + 0.5 * (FACTORS[1] - FACTORS[0]) * (before - after) / (before - 2 * here + after)
 
 
-def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
+def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[EstimateRow]:
     """Choose rows of about equal length, with ``limit`` targets of ``spans`` in all (or :data:`PRIMING`, if that is
     more), exceeded by less than one row.
 
@@ -227,7 +227,7 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     count = max(1, min(ROWS, wanted // (3 * PRIMING)), min(FEWEST_ROWS, wanted // PRIMING))
     length = max(PRIMING, math.ceil(wanted / count))
     pieces = [
-        Row(max(start, first - 1 - PRIMING), first, min(first + length, stop))
+        EstimateRow(max(start, first - 1 - PRIMING), first, min(first + length, stop))
         for start, stop in spans
         for first in range(start + 1, stop, length)
     ]
@@ -237,12 +237,12 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     return pieces
 
 
-def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
+def _pieces(spans: Sequence[tuple[int, int]]) -> list[ExactPiece]:
     """Cut ``spans`` into pieces of one length; the last of a span may be shorter."""
     inputs = sum(max(0, stop - start - 1) for start, stop in spans)
     length = min(ROW_MOST, max(ROW_LEAST, math.ceil(inputs / ROWS)))
     return [
-        Piece(begin, min(begin + length, stop - 1), begin > start)
+        ExactPiece(begin, min(begin + length, stop - 1), begin > start)
         for start, stop in spans
         for begin in range(start, stop - 1, length)
     ]
@@ -251,7 +251,7 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
 def _read_in_order(
     network: CharLSTM,
     ids: TextIds,
-    pieces: Sequence[Piece],
+    pieces: Sequence[ExactPiece],
     before: Tensor,
     count_targets: Callable[[int], None],
 ) -> tuple[float, Tensor]:
@@ -304,7 +304,7 @@ def _read_in_order(
 def _read(
     network: CharLSTM,
     ids: TextIds,
-    rows: Sequence[Row],
+    rows: Sequence[EstimateRow],
     count_targets: Callable[[int], None],
     losses: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:

@@ -74,7 +74,7 @@ class Activations:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class StateBlock:
     """A part of a longer trace: ``hidden`` and ``cells`` ``(n, L, H)`` after the characters ``start`` to ``start + n``.
 
     Blocks of a long text do not come in the order of the text.
@@ -208,7 +208,7 @@ def iterate_activations(
     streams: int | None = None,
     parts: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[StateBlock]:
     """Compute h and c of every cell after every character of ``ids``, block by block.
 
     Args:
@@ -228,12 +228,14 @@ def iterate_activations(
             yield from _in_streams(stepper, ids, np.array(parts, np.intp), progress)
             return
         for which, outputs, cells in stepper.traces(ids, stepper.zero_state()):
-            yield Block(which.start, outputs.swapaxes(0, 1), cells.swapaxes(0, 1))
+            yield StateBlock(which.start, outputs.swapaxes(0, 1), cells.swapaxes(0, 1))
             if progress is not None:
                 progress(which.stop, len(ids))
 
 
-def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None) -> Iterator[Block]:
+def _in_streams(
+    stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None
+) -> Iterator[StateBlock]:
     """As :func:`iterate_activations`, with a stream for each of ``parts`` ``(B, 2)``."""
     streams, (starts, stops) = len(parts), parts.T
     longest, total = int((stops - starts).max()), int((stops - starts).sum())
@@ -271,7 +273,7 @@ def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int,
         for stream, (start, stop) in enumerate(zip(starts + first, stops, strict=True)):
             count = min(last - first, stop - start)
             if count > 0:
-                yield Block(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
+                yield StateBlock(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
         if progress is not None:
             progress(min(total, streams * last), total)
 

@@ -24,7 +24,7 @@ import pytest
 from charlstm.cli.main import cli
 from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.training_view import EventView
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
 from charlstm.runs import liveness
 from charlstm.runs.folder import Run, find_run
@@ -279,7 +279,7 @@ def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.Monkey
     foul = "\x1b[2Jgone"
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
-    monkeypatch.setattr(StatusLine, "INTERVAL", 0.0)
+    monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
     sizes = {"planned_steps": 9, "steps_per_epoch": 9, "parameters": 9, "train_chars": 9, "val_chars": 9, "threads": 1}
     events = [
         Started(step=0, device=foul, kernel=foul, **sizes),
@@ -490,7 +490,7 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
     monkeypatch.setattr("charlstm.line.terminal_width", lambda _: 40)
-    line = StatusLine()
+    line = TerminalLine()
     line.INTERVAL = 0.0
     line.draw(0.5, "half of it")
     pyte.Stream(screen).feed(terminal.getvalue())

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from charlstm.cli.generate import unescaped
 from charlstm.cli.options import setting_option
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.setting_fields import setting, setting_fields
 from command_line import ErrorOf, RunCli, RunJson
 from recorded_run import record
@@ -173,7 +173,7 @@ def test_reading_a_long_prime_shows_progress(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, how: list[str]
 ) -> None:
     drawn = []
-    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append((part, words)))
+    monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words: drawn.append((part, words)))
     prime = ["--prime", 60 * "the lazy dog "]
     if how[0] == "play":
         monkeypatch.setattr("sys.stdin", io.StringIO(f"{prime.pop()}\n"))

@@ -12,7 +12,7 @@ import pytest
 
 from charlstm.cli.main import cli, run
 from charlstm.insight.multiverse import ContinuationNode
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from command_line import RunCli, RunJson
 
 LIMITED_BY_WHAT_THEY_COUNT = {
@@ -108,7 +108,7 @@ def test_long_work_shows_progress(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append(words))
+    monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words: drawn.append(words))
     run_cli(*words.split())
     assert stage in drawn
 

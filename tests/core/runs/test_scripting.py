@@ -143,7 +143,7 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
 
 
 def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.line.StatusLine.INTERVAL", 0.0)
+    monkeypatch.setattr("charlstm.line.TerminalLine.INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
     file = Notebook()
     with charlstm.ProgressLine(file) as show:
