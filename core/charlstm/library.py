@@ -26,8 +26,9 @@ from charlstm.runs import models
 from charlstm.runs.start_models import share_read
 from charlstm.text.batches import known_spans, part_spans
 from charlstm.text.corpus import Corpus
+from charlstm.text.reading import SplitMode
 from charlstm.training import state as _state
-from charlstm.training.settings import Settings, SplitMode
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def evaluate(
     part: Part = "validation",
     *,
     val_fraction: float | None = None,
-    split: Literal["tail", "blocks"] | None = None,
+    split: SplitMode | None = None,
     test_fraction: float | None = None,
     max_chars: int | None = None,
     progress: Callable[[int, int], None] | None = None,

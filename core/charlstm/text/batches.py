@@ -19,7 +19,7 @@ from charlstm.text.vocabulary import TextIds, Vocabulary
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
-    from charlstm.training.settings import SplitMode
+    from charlstm.text.reading import SplitMode
 
 
 NO_TARGET = -1

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
-from charlstm.text.reading import ReadReport, Tally, TextOptions
+from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
 from charlstm.text.sources import (
     STDIN,
     Item,
@@ -162,9 +162,7 @@ class Corpus:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
-    def split(
-        self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
-    ) -> Split:
+    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
@@ -216,9 +214,7 @@ def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArra
     return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
-def split_text(
-    chars: int, val_fraction: float, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
-) -> Split:
+def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
     if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(
