@@ -410,9 +410,9 @@ class ScoreView(ReadingView):
         before = 0 if self._shown_part is None else self._shown_part.start
         stop = min(stop, len(self._scores.text))
         self._show_text(slice(before + start, before + stop))
-        self.say(f"{key_of('generate.score_selection')} shows all of the text again.")
+        self.say(f"{key_of('generate.score')} shows all of the text again.")
 
-    def do_score_selection(self) -> None:
+    def do_score(self) -> None:
         """Show the figures of what is selected, or of all of the text again."""
         selected = self.text_view.selected
         if selected is not None:
