@@ -435,7 +435,7 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "overlay_wider", "minus", "wider", "Zoom out again.", -1, handler="overlay_zoom"),
     A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the chart as SVG, or its losses as CSV.", footer=6,
       words="svg csv export write file"),
-    A("runs.overlay", "overlay_compare", "c", "compare", "What differs between these runs.", footer=9),
+    A("runs.overlay", "overlay_compare", "d", "what differs", "What differs between these runs.", footer=9),
     A("runs.overlay", "overlay_close", "v", "curves off", "Back to the table of runs.", palette=False),
 )  # fmt: skip
 

@@ -114,10 +114,7 @@ async def test_what_a_filter_cuts_is_named_and_told_apart(model: Path) -> None:
         await it.paused(3)
         await it.pilot.press(*"k" * 11)
         await it.until(lambda: it.state.settings.top_k == 2)
-        await it.until(lambda: "2 of 63 kept" in it.screen_text() or "3 of 63 kept" in it.screen_text())
-        shown = it.screen_text()
-        assert "cut by top-k" in shown
-        assert " 0 %" in shown.split("cut by top-k")[1].splitlines()[1]
+        await it.until(lambda: "61 cut by top-k" in it.screen_text() or "60 cut by top-k" in it.screen_text())
 
 
 async def test_speed_goes_from_one_a_key_to_full(model: Path) -> None:
@@ -173,7 +170,7 @@ async def test_a_choice_branches_and_the_tree_brings_the_old_line_back(model: Pa
         assert [line.startswith("●") for line in lines] == [False, True]
         await it.pilot.press("home", "enter")
         await it.until(lambda: it.text == before)
-        await it.pilot.press("b", "down", "n")
+        await it.pilot.press("b", "down", "N")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         await it.pilot.press(*"[x]", "enter")
         await it.until(lambda: any(branch.name == "[x]" for branch in it.state.branches))

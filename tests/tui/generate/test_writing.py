@@ -577,7 +577,7 @@ async def test_the_bar_names_what_escape_does_now(model: Path) -> None:
         await it.until(lambda: bar() == "Esc hide why  Play")
         await it.pilot.press("escape")
         await it.until(lambda: bar() == "Esc Play")
-        await it.pilot.press("m")
+        await it.pilot.press("L")
         await it.until(lambda: bar() == "Esc hide list  Play")
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play")
