@@ -320,7 +320,7 @@ def main() -> int:
         total = int(beside(untouched, "calls").read_text())
 
         def at(count: int) -> list[int]:
-            """Which changes to stop before: evenly spread, each somewhere in its stretch; all, where there are fewer."""
+            """Which changes to stop before: spread evenly, each somewhere in its stretch; all if there are fewer."""
             count = min(count, total)
             return [min(total - 1, int((place + random.random()) * total / count)) for place in range(count)]
 
