@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -23,19 +21,19 @@ from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.runs.verdict import NextStep
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm_tui import run_actions
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
-from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.theme import DARK
-from charlstm_tui.train import watch_view
 from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
@@ -45,7 +43,7 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
-from driven_app import DEADLINE, driven, screen_text, shows, until
+from driven_app import driven, screen_text, shows, until
 from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
@@ -178,21 +176,6 @@ async def test_space_takes_a_pause_back_that_has_not_begun(tmp_path: Path) -> No
             assert [each.command for each in recorded.commands()] == ["pause", "resume"]
 
 
-async def test_x_asks_before_it_stops(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("x")
-            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-            await pilot.press("escape")
-            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-            assert recorded.commands() == []
-            await pilot.press("x")
-            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-            await pilot.press("enter")
-            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["stop"])
-            await shows(pilot, "Stopped at step 400", "resume", "Enter play")
-
-
 async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -288,9 +271,8 @@ async def test_other_commands(tmp_path: Path, key: str, command: str) -> None:
             await until(pilot, lambda: [each.command for each in recorded.commands()] == [command])
 
 
-@pytest.mark.parametrize("state", ["running", "finished"])
-async def test_enter_plays_the_run(tmp_path: Path, state: str) -> None:
-    with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
+async def test_enter_plays_the_run(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("enter")
             await until(pilot, lambda: app.current_mode == "generate")
@@ -341,7 +323,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path, monkeypatch: pytest.Mo
     """And the chart is saved as it is shown."""
     written: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        watch_view, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
+        run_actions, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
     )
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
@@ -697,88 +679,30 @@ async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
             await shows(pilot, "SAMPLES", "Finished after")
 
 
-async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
+async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing_else_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    monkeypatch.setattr(
-        "charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
-    )
-    with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "Space resume")
-            await pilot.press("r")
-            await until(pilot, lambda: asked == [(recorded.run.name, {})])
-
-
-async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise RunError("Nothing can be written in [/red]: make room")
-
-    monkeypatch.setattr("charlstm_tui.train.watch_view.send_command", refuse)
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("space")
-            await shows(pilot, "✗ Nothing can be written in [/red]: make room   Space pause, x stop")
-            recorded.advance(100)
-            await shows(pilot, "50 %", "✗ Nothing can be written in [/red]")
-            await pilot.press("g")
-            await shows(pilot, "Still learning")
-            assert "Nothing can be written" not in screen_text(app)
-            assert not app._notifications
-
-
-@pytest.mark.parametrize("size", [(80, 24), (160, 50), (60, 16)], ids=str)
-async def test_what_is_refused_is_seen_beside_the_card_and_escape_takes_it_away_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise RunError("The worker cannot be started: no memory")
+        raise RunError("The worker cannot be started: no memory in [/red]")
 
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", refuse)
+    refused = "✗ The worker cannot be started: no memory in [/red]"
     run = record(tmp_path, "crashed").run
-    async with app_on(tmp_path, run.name, size) as (app, pilot):
-        await shows(pilot, "Crashed · ")
-        await pilot.press("r")
-        await shows(pilot, "Crashed · ", "✗ The worker cannot be started: no memory")
-        await pilot.press("escape")
-        await until(pilot, lambda: "cannot be started" not in screen_text(app))
-        await shows(pilot, "Crashed · ")
-        await pilot.press("escape")
-        await until(pilot, lambda: "Crashed · " not in screen_text(app))
-        assert not app._notifications
-
-
-async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = threading.Event()
-
-    def refuse(*_: object, **__: object) -> None:
-        assert tried.wait(DEADLINE)
-        raise RunError("The worker cannot be started: no memory")
-
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
-    other = record(tmp_path, "finished", name="other").run
-    run = record(tmp_path, "crashed", name="crashed").run
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Crashed · ")
-        screen = app.screen
-        assert isinstance(screen, TrainScreen)
-        resuming = asyncio.create_task(screen.watching._resume(run, {}))
-        app.attach(other.path)
-        await shows(pilot, "Finished · ")
-        tried.set()
-        await resuming
-        assert "✗" not in screen_text(app)
-        assert [each.message for each in app._notifications] == ["The worker cannot be started: no memory"]
+        for key in ("g", "escape"):
+            await pilot.press("r")
+            await shows(pilot, "Crashed · ", refused)
+            await pilot.press(key)
+            await until(pilot, lambda: "cannot be started" not in screen_text(app))
+            await shows(pilot, "Crashed · ")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Crashed · " not in screen_text(app))
 
 
 async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -820,7 +744,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of(tmp_path: Path) -> None:
 async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run takes no commands but stop during its final validation."""
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=1000) as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -850,7 +774,7 @@ async def test_more_during_the_final_validation_resumes_the_run_after_it(
 ) -> None:
     """Of the keys that reach a run only that which stops it is offered then."""
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=1000) as recorded:
         recorded.beat("running", validated=0.2)
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -898,28 +822,6 @@ async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Pa
         assert "871 k parameters" not in screen_text(pilot.app)
         await pilot.resize_terminal(120, 36)
         await shows(pilot, "871 k parameters")
-
-
-async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "running", steps=400) as recorded:
-        nan = float("nan")
-        recorded.append(
-            Stepped(
-                step=405, epoch=2.0, train_loss=nan, lr=1e-3, grad_norm=nan, chars_per_second=1.0, train_seconds=21.0
-            ),
-            Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True),
-        )
-        recorded.beat("failed", "the loss was no longer a number")
-    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await shows(pilot, "the loss ran away", "Space resume, lower rate", "n new run")
-        await pilot.press("r")
-        await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-        rate = recorded.run.spec().settings.lr / 10
-        assert app.screen.query_one(Input).value == learning_rate(rate)
-        await pilot.press("enter")
-        await until(pilot, lambda: asked == [{"lr": float(learning_rate(rate))}])
 
 
 @pytest.mark.parametrize("state", ["running", "stopped", "finished"])

@@ -21,7 +21,7 @@ from textual.color import Color
 from textual.command import CommandPalette
 from textual.dom import DOMNode
 from textual.errors import NoWidget
-from textual.events import Event, MouseDown, Paste
+from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.widgets import Input, TextArea
@@ -212,6 +212,8 @@ class CharLSTMApp(ModeApp):
             event.text, left_out = without_controls(event.text)
             if left_out:
                 self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
+        if isinstance(event, Key) and not event.is_forwarded and self.mode_screen is not None:
+            self.mode_screen.key_pressed(event.key)
         if isinstance(event, MouseDown) and not event.is_forwarded:
             with contextlib.suppress(NoWidget):
                 widget, _ = self.get_widget_at(event.x, event.y)

@@ -43,6 +43,7 @@ from charlstm_tui.save_dialog import Format, SaveDialog
 from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
+from charlstm_tui.widgets.message_line import MessageLine
 from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.top_bar import TopBar
@@ -318,7 +319,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.notify(visible(sentence), severity="error", markup=False, timeout=6)
 
     def show_error(self, sentence: str) -> None:
-        """Say what went wrong in the mode on screen, if it has a place for it."""
+        """Say what went wrong in the mode on screen."""
         LOG.info("error: %s", sentence)
         screen = self.mode_screen
         if screen is not None and screen.is_mounted:
@@ -397,10 +398,8 @@ class View(SafeWorkers, Widget):
         """Other actions are possible, or their labels are others."""
 
     class Said(Message):
-        """A sentence for the place where the mode says something.
-
-        An ``error`` stays longer, and with ``stays`` the sentence stays until the next one. An empty sentence removes
-        what is said there, or with ``only`` that sentence if it still is.
+        """A sentence for the line above the key bar, for some seconds; an ``error`` and what ``stays`` until the next
+        key. An empty sentence removes what is said there, or with ``only`` that sentence if it still is.
         """
 
         def __init__(self, sentence: str, error: bool = False, stays: bool = False, only: str = "") -> None:
@@ -544,6 +543,7 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         self.views: dict[str, View] = {}
         """The views by their id, those too that were not shown yet."""
         self.switcher = ContentSwitcher(id="views")
+        self._message_line = MessageLine()
 
     def _read_styles(self) -> None:
         """Add the mode's style sheet to those of the app. Textual would do it when the mode is entered first, and parse
@@ -604,6 +604,7 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         yield TopBar(self.MODE).data_bind(ModeScreen.runs_state)
         with Vertical(id="body"):
             yield from self.compose_body()
+        yield self._message_line
         yield from self.compose_foot()
         yield KeyBar(self.available, self.footer_labels)
 
@@ -649,8 +650,8 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         self.entered()
 
     def show_error(self, sentence: str) -> None:
-        """Say what went wrong; a mode with a pane for it overrides this."""
-        self.charlstm.notify_error(sentence)
+        """Say what went wrong."""
+        self.show_message(sentence, error=True)
 
     @on(View.Said)
     def _view_said(self, event: View.Said) -> None:
@@ -660,12 +661,17 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
 
     @property
     def message(self) -> str:
-        """What is said there now, as far as the mode keeps it."""
-        return ""
+        """What is said there now."""
+        return self._message_line.sentence
 
     def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:
         """Say what a view says; see :class:`View.Said`."""
-        (self.charlstm.notify_error if error else self.charlstm.notify_info)(sentence)
+        self._message_line.show(sentence, error=error, stays=error or stays)
+
+    def key_pressed(self, key: str) -> None:
+        """A key came: what was said of the last one goes. Where that was an error, Esc does nothing else."""
+        if not (self._message_line.is_error and key in BY_ID["app.back"].keys):
+            self._message_line.clear()
 
     @on(View.Changed)
     def _view_changed(self) -> None:
@@ -783,7 +789,10 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
             self.maximize(self.focused, container=False)
 
     def go_back(self) -> bool:
-        """Esc: leave the zoom or the input, else :meth:`handle_escape`. Returns whether there was anything to leave."""
+        """Esc: leave an error, the zoom or the input, else :meth:`handle_escape`; whether there was any of them."""
+        if self._message_line.is_error:
+            self._message_line.clear()
+            return True
         if self.maximized is not None:
             self.minimize()
             return True

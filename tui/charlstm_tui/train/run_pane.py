@@ -159,7 +159,7 @@ class RunPane(Vertical):
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
-        wrong = shown.refusal or shown.state.error or (view is not None and view.problem)
+        wrong = shown.state.error or (view is not None and view.problem)
         self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
         self._verdict_line.update(self._verdict(shown))
 
@@ -249,9 +249,6 @@ class RunPane(Vertical):
     def _verdict(self, shown: ShownRun) -> Content:
         view, said = shown.view, shown.verdict
         keys = ", ".join(keys_for(shown))
-        if shown.refusal:
-            line = Content.styled(f"✗ {visible(shown.refusal, keep='')}", "$error")
-            return Content.assemble(line, (f"   {keys}", "$quiet"))
         if shown.remark:
             return Content(visible(shown.remark))
         if shown.state.error:

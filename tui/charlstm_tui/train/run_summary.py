@@ -33,16 +33,14 @@ LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 
 @dataclass(frozen=True)
 class ShownRun:
-    """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict, and
-    ``refusal``, an error message about the last command, in place of both. ``unplayable``: it has ended without a model
-    that has learnt anything."""
+    """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict.
+    ``unplayable``: it has ended without a model that has learnt anything."""
 
     state: RunsState = field(default_factory=RunsState)
     spec: RunSpec | None = None
     bits: bool = False
     references: tuple[tuple[str, float], ...] = ()
     remark: str = ""
-    refusal: str = ""
     unplayable: bool = False
 
     @property
