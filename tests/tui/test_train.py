@@ -15,7 +15,7 @@ from textual.widgets import Input
 
 from charlstm.errors import RunError
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
@@ -34,7 +34,6 @@ from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.theme import DARK
-from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, progress, run_result, train_curve_words
@@ -211,45 +210,15 @@ async def test_r_asks_before_it_sets_a_rate_far_above_that_of_the_run(tmp_path: 
             assert [(each.command, each.value) for each in found] == [("set-lr", 1.8)]
 
 
-async def test_o_draws_other_runs_on_the_same_text_behind_the_run(tmp_path: Path) -> None:
+async def test_o_shows_the_curves_of_all_runs_on_the_same_text(tmp_path: Path) -> None:
     record(tmp_path, "finished", name="novel-long-1").close()
     record(tmp_path, "finished", name="anna-1", text="anna.txt").close()
-    with record(tmp_path, "running", name="now") as recorded:
-        async with app_on(tmp_path, "now") as (app, pilot):
+    with record(tmp_path, "running", name="now"):
+        async with app_on(tmp_path, "now") as (_app, pilot):
             await shows(pilot, "Still learning")
-            chart = app.screen.query_one(LossChart)
-            assert chart.data.runs == ()
             await pilot.press("o")
-            text = await shows(pilot, "a novel-long-1 1.44  smoothing")
+            text = await shows(pilot, "2 runs over steps", "a now", "b novel-long-1")
             assert "anna-1" not in text
-            (other,) = chart.data.runs
-            assert other.validation.x[-1] == recorded.step  # as far as this run has come
-            recorded.advance(100)
-            await until(pilot, lambda: chart.data.runs[0].validation.x[-1] == recorded.step)
-            await pilot.press("o")
-            await until(pilot, lambda: not chart.data.runs)
-            assert "novel-long-1" not in screen_text(app)
-
-
-async def test_other_runs_are_drawn_behind_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    """They were read before the new run was in the list, and so none was drawn."""
-    with record(tmp_path, "finished", name="novel-1"), record(tmp_path, "finished", name="novel-2") as second:
-        async with app_on(tmp_path, second.run.name) as (app, pilot):
-            await shows(pilot, "previous run")
-            await pilot.press("o")
-            await shows(pilot, "a novel-1")
-            with record(tmp_path, "running", name="novel-3") as third:
-                app.attach(third.run.path, show=False)
-                await shows(pilot, "a novel-2", "b novel-1")
-
-
-def test_the_legend_of_other_runs_shortens_names_and_then_leaves_them_out() -> None:
-    status = RunStatus(state="stopped", alive=False, best_val=1.5)
-    others = [OtherRun(letter, RunView(Run(Path(f"novel-standard-{letter}")), status), RunSeries()) for letter in "abc"]
-    assert legend(others, False, 80).plain.startswith("a novel-standard-a ~1.50  b novel-standard-b ~1.50  ")
-    assert "b nov…-b ~1.50" in legend(others, False, 48).plain
-    assert legend(others, False, 30).plain == "a ~1.50  b ~1.50  c ~1.50  "
-    assert legend(others, False, 4).cell_length == 4
 
 
 async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(tmp_path: Path) -> None:

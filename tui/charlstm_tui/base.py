@@ -97,6 +97,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None
         """A saved session that Generate is to continue when it is shown next."""
+        self.curves_to_show: tuple[Path, ...] = ()
+        """The runs whose curves Runs is to show when it is entered next."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
@@ -219,6 +221,11 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Continue a saved session."""
         self.session_to_open = path
         self._go_to_generate()
+
+    def show_curves(self, runs: tuple[Path, ...]) -> None:
+        """Show the curves of these runs on one chart, in Runs."""
+        self.curves_to_show = runs
+        self.go("runs")
 
     def _go_to_generate(self) -> None:
         """Go to Generate, which sees what it is to play when it is entered, also if it is on screen already."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from charlstm_tui.actions import bindings
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.runs.run_details import DetailsCache
@@ -34,11 +36,19 @@ class RunsScreen(ModeScreen):
     # ---- from view to view
     async def do_overlay(self) -> None:
         """Show the curves of what is marked, or of the run at the cursor."""
+        await self.show_curves(self.table.to_overlay())
+
+    def entered(self) -> None:
+        if paths := self.charlstm.curves_to_show:
+            self.charlstm.curves_to_show = ()
+            self.call_later(self.show_curves, paths)
+
+    async def show_curves(self, paths: tuple[Path, ...]) -> None:
+        """Show the curves of these runs."""
         from charlstm_tui.runs.overlay import OverlayPane  # brings numpy, which the table does not need
 
         overlay = self.views.setdefault(OVERLAY, OverlayPane(self._details, id=OVERLAY))
         assert isinstance(overlay, OverlayPane)
-        paths = self.table.to_overlay()
         await self.open_view(OVERLAY)
         overlay.paths = paths
 

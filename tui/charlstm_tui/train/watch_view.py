@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,6 @@ from charlstm_tui.lower_rate_dialog import check_rate, number
 from charlstm_tui.run_actions import RunActions, command_words
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
-from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import ShownRun
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
@@ -75,8 +74,6 @@ class WatchView(RunActions):
     def __init__(self, smoothing: str, *, id: str) -> None:
         super().__init__(id=id)
         self.pane = RunPane(smoothing, id="run-pane")
-        self._shows_others = False
-        self._drawn_others: tuple[Path, ...] = ()
         self._looked_into: Path | None = None  # the run that has ended, once its models were looked for
 
     def compose(self) -> ComposeResult:
@@ -107,7 +104,7 @@ class WatchView(RunActions):
             return False
         match action.handler:
             case "others":
-                return self._shows_others or bool(self._others)
+                return bool(self._others)
             case "stop":
                 return run is not None and run.live
             case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
@@ -122,10 +119,7 @@ class WatchView(RunActions):
                 return True
 
     def labels(self) -> dict[str, str]:
-        return {
-            "train.pause": "continue" if self._pauses else "pause",
-            "train.others": "hide other runs" if self._shows_others else "other runs",
-        }
+        return {"train.pause": "continue" if self._pauses else "pause"}
 
     def watch_run_path(self, path: Path | None) -> None:
         """Show another run."""
@@ -135,13 +129,10 @@ class WatchView(RunActions):
         self._look_for_model()
         if path is not None:
             self.run_worker(self._read_spec(path), group="spec", exclusive=True)
-            self._show_others()
 
     def watch_runs_state(self) -> None:
         self._look_for_model()
         self._update()
-        if self._shows_others and self._drawn_others != _paths(self._others):  # one has begun, or is in the list now
-            self._show_others()
 
     def watch_bits(self) -> None:
         self._update()
@@ -259,26 +250,18 @@ class WatchView(RunActions):
         self.pane.set_view(zoom=self.chart.view.zoom - 1)
 
     @property
-    def _others(self) -> tuple[RunView, ...]:
-        """The runs that the one that is shown can be compared with."""
-        return runs_on_same_text(self.runs_state, self.run_path)
+    def _others(self) -> tuple[Path, ...]:
+        """Other runs that have trained on the same text, the newest first."""
+        run = self.run
+        if run is None or run.problem:
+            return ()
+        found = (each for each in self.runs_state.runs if (each.text, each.sources) == (run.text, run.sources))
+        return tuple(each.path for each in found if each.path != run.path and each.status.step)
 
     def do_others(self) -> None:
-        self._shows_others = not self._shows_others
-        self._show_others()
-        self.post_message(self.Changed())
-
-    def _show_others(self) -> None:
-        if self._shows_others:
-            self.run_worker(self._read_others(), group="others", exclusive=True)
-        else:
-            self.workers.cancel_group(self, "others")
-            self.pane.others = ()
-
-    async def _read_others(self) -> None:
-        views = self._others
-        self._drawn_others = _paths(views)
-        self.pane.others = await in_thread(lambda check: read_other_runs(views))
+        """Show the curves of all runs on this text, in Runs."""
+        if self.run_path is not None:
+            self.charlstm.show_curves((self.run_path, *self._others))
 
     def do_save_chart(self) -> None:
         """Save the curves of the run, by steps or by time and as smooth as the chart shows them."""
@@ -405,7 +388,3 @@ class WatchView(RunActions):
 
 def _check_minutes(text: str) -> str | None:
     return None if 0 < number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
-
-
-def _paths(views: Iterable[RunView]) -> tuple[Path, ...]:
-    return tuple(view.path for view in views)

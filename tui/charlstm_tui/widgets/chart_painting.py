@@ -48,8 +48,7 @@ _HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"], dtype=np
 @dataclass(frozen=True, eq=False)
 class ChartRun:
     """A run on a chart of several: the ``letter`` that marks it, the number of its ``colour``, its curves as those of
-    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it. A ``faint`` one stands
-    behind the run that the chart is about."""
+    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it."""
 
     letter: str
     colour: int
@@ -58,11 +57,9 @@ class ChartRun:
     raw: Curve | None = None
     best: tuple[float, float] | None = None
     marks: tuple[tuple[float, float, str], ...] = ()
-    faint: bool = False
 
     def role(self, part: str) -> int:
         """The role of its validation curve and letters (``run``), of ``run-train`` or of ``run-raw``."""
-        part = "run-train" if self.faint and part == "run" else part
         return ROLE[f"{part}-{self.colour % RUN_COLOURS}"]
 
 
@@ -90,13 +87,11 @@ class ChartData:
 @dataclass(frozen=True)
 class ChartView:
     """How it is shown. ``zoom`` 0 is everything so far, n > 0 the last 1/2ⁿ of it, −1 the whole plan. ``x_name`` stands
-    below the axis instead of "step" or "time". ``envelope``: of raw curves the lowest and the highest loss of each
-    column instead of every point."""
+    below the axis instead of "step" or "time"."""
 
     bits: bool = False
     seconds: bool = False
     x_name: str = ""
-    envelope: bool = False
     log_x: bool = False
     log_y: bool = False
     zoom: int = 0
@@ -199,9 +194,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     curves += [(data.raw, ROLE["raw"], True), (data.train, ROLE["train"], False)]
     for curve, role, is_raw in curves:
         if curve is not None and len(curve):
-            edges = is_raw and view.envelope
-            shown = _envelope(curve, x, plot_width) if edges else (curve,)
-            _draw(inside, shown, x, y, unit, role, view.glyphs, points=is_raw and not edges)
+            _draw(inside, curve, x, y, unit, role, view.glyphs, points=is_raw)
     _run_marks(inside, data.runs, x, y, unit)
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
@@ -300,7 +293,7 @@ def short_number(value: float) -> str:
 
 def _draw(
     inside: PaintedChart,
-    curves: Sequence[Curve],
+    curve: Curve,
     x: Scale,
     y: Scale,
     unit: float,
@@ -309,14 +302,13 @@ def _draw(
     *,
     points: bool = False,
 ) -> None:
-    """Draw curves of one role as dots; their cells replace what is there, so that the last one drawn owns them. A raw
-    curve is its points alone, the others are lines: so they differ without any colour too."""
+    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is its
+    points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
     across, down = (2, 4) if glyphs == "braille" else (1, 2)
     dots = np.zeros((rows, columns, down, across), dtype=bool)
-    for curve in curves:
-        few = curve if points else _decimated(curve, x, columns * across)
-        _line(dots, x(few.x), y(few.y * unit), joined=not points)
+    few = curve if points else _decimated(curve, x, columns * across)
+    _line(dots, x(few.x), y(few.y * unit), joined=not points)
     if glyphs == "braille":  # the eight dots of a cell are one byte
         pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)
         characters = _BRAILLE[pattern]
@@ -349,16 +341,6 @@ def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
     place = np.repeat(curve.x[starts], 4).reshape(-1, 4)
     place[:, 3] = curve.x[stops]
     return Curve(place.ravel(), kept.ravel())
-
-
-def _envelope(curve: Curve, x: Scale, columns: int) -> tuple[Curve, Curve]:
-    """The lowest and the highest loss of a curve in each column of cells."""
-    starts = _starts(curve, x, np.arange(1, columns + 1) / columns)
-    place = curve.x[starts]
-    return (
-        Curve(place, np.fmin.reduceat(curve.y, starts)),
-        Curve(place, np.fmax.reduceat(curve.y, starts)),
-    )
 
 
 def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:
