@@ -3,7 +3,7 @@
 The curves come from ``charlstm.runs.series``, and ``loss_chart`` colours the cells. This module turns numbers into
 characters and roles, in about a millisecond, and uses no Textual, so that it can be tested as text.
 
-A braille cell holds 2 × 4 dots, a half-block cell 1 × 2. Curves are decimated to first, lowest, highest and last point
+A braille cell holds 2 × 4 dots. Curves are decimated to first, lowest, highest and last point
 of each dot column (M4, Jugel et al. 2014), which draws the same dots as all points would: spikes survive.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from charlstm.display import BITS_PER_NAT, scientific
 from charlstm.runs.series import Curve
 from charlstm_tui.formatting import clock
 
-Glyphs = Literal["braille", "blocks"]
 Array = np.ndarray
 
 NOTHING = Curve(np.empty(0), np.empty(0))
@@ -42,7 +40,6 @@ _BRAILLE = np.array(
     [0x2800 + sum(bit for n, bit in enumerate(_BRAILLE_BITS) if byte >> n & 1) for byte in range(256)], dtype=np.int32
 )
 """The character for a cell whose dots, row by row, are the bits of a number, the lowest first."""
-_HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"], dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +92,6 @@ class ChartView:
     log_x: bool = False
     log_y: bool = False
     zoom: int = 0
-    glyphs: Glyphs = "braille"
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +190,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     curves += [(data.raw, ROLE["raw"], True), (data.train, ROLE["train"], False)]
     for curve, role, is_raw in curves:
         if curve is not None and len(curve):
-            _draw(inside, curve, x, y, unit, role, view.glyphs, points=is_raw)
+            _draw(inside, curve, x, y, unit, role, points=is_raw)
     _run_marks(inside, data.runs, x, y, unit)
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
@@ -298,34 +294,19 @@ def _draw(
     y: Scale,
     unit: float,
     role: int,
-    glyphs: Glyphs,
     *,
     points: bool = False,
 ) -> None:
     """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is its
     points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
-    across, down = (2, 4) if glyphs == "braille" else (1, 2)
-    dots = np.zeros((rows, columns, down, across), dtype=bool)
-    few = curve if points else _decimated(curve, x, columns * across)
+    dots = np.zeros((rows, columns, 4, 2), dtype=bool)
+    few = curve if points else _decimated(curve, x, 2 * columns)
     _line(dots, x(few.x), y(few.y * unit), joined=not points)
-    if glyphs == "braille":  # the eight dots of a cell are one byte
-        pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)
-        characters = _BRAILLE[pattern]
-    else:
-        pattern = dots[:, :, 0, 0] + 2 * dots[:, :, 1, 0]
-        characters = _HALF_BLOCKS[pattern] if not points else np.full(pattern.shape, ord("░"), dtype=np.int32)
+    pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)  # a cell's dots are one byte
     drawn = pattern > 0
-    np.copyto(inside.codes, characters, where=drawn, casting="same_kind")
+    np.copyto(inside.codes, _BRAILLE[pattern], where=drawn, casting="same_kind")
     np.copyto(inside.roles, role, where=drawn, casting="unsafe")
-
-
-def _starts(curve: Curve, x: Scale, ends: Array) -> Array:
-    """The first point of each column of a chart, where columns end at ``ends`` (0…1). Looking for the columns' edges
-    among ten thousand points takes a tenth of the time of finding each point's column."""
-    first = max(int(np.searchsorted(curve.x, x.low)) - 1, 0)  # the line comes in from the left
-    starts = np.unique(np.append(first, first + np.searchsorted(curve.x[first:], x.value(ends))))
-    return starts[starts < len(curve)]
 
 
 def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
@@ -333,7 +314,11 @@ def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
     with gaps stays as it is."""
     if len(curve) < 8 * columns or not np.isfinite(curve.y).all():
         return curve
-    starts = _starts(curve, x, (np.arange(columns) + 0.5) / (columns - 1))
+    ends = x.value((np.arange(columns) + 0.5) / (columns - 1))
+    first = max(int(np.searchsorted(curve.x, x.low)) - 1, 0)  # the line comes in from the left
+    # to look for the columns' edges among ten thousand points takes a tenth of the time of finding each point's column
+    starts = np.unique(np.append(first, first + np.searchsorted(curve.x[first:], ends)))
+    starts = starts[starts < len(curve)]
     stops = np.append(starts[1:], len(curve)) - 1
     kept = np.empty((len(starts), 4))
     kept[:, 0], kept[:, 3] = curve.y[starts], curve.y[stops]
