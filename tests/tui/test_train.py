@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
@@ -33,7 +32,6 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
-from charlstm_tui.theme import DARK
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, progress, run_result, train_curve_words
@@ -352,40 +350,7 @@ async def test_click_chooses_the_sample_under_the_mouse(tmp_path: Path) -> None:
             await shows(pilot, "▸   100")
             content = samples.content_region
             await pilot.click(offset=(content.x + 3, content.y + 1))
-            await until(pilot, lambda: samples.selected == 1)
-
-
-async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
-    """The lines of the selected sample after its first were drawn in the terminal's own colours."""
-    samples = Samples()
-
-    class Alone(App[None]):
-        def on_mount(self) -> None:
-            self.register_theme(DARK)
-            self.theme = DARK.name
-
-        def compose(self) -> ComposeResult:
-            yield samples
-
-    async with Alone().run_test(size=(40, 20)):
-        samples.samples = (Sampled(step=1, prime="The", text=" sea" * 60),)
-        lines = [samples.render_line(y) for y in range(8)]
-        assert all("sea" in line.text for line in lines)
-        assert all(segment.style and segment.style.bgcolor for line in lines for segment in line if segment.text)
-
-
-@pytest.mark.parametrize("width", [119, 120])
-async def test_no_letter_of_a_sample_is_left_out_where_its_lines_break(tmp_path: Path, width: int) -> None:
-    letters = list("abcdefghijklmnopqrstuvwxyz" * 4)
-    with record(tmp_path, "running", steps=100) as recorded:
-        recorded.append(Sampled(step=101, prime="a", text=" " + " ".join(letters[1:])))
-        async with app_on(tmp_path, recorded.run.name, (width, 36)) as (app, pilot):
-            samples = app.screen.query_one(Samples)
-            await until(pilot, lambda: bool(samples.samples) and samples.samples[-1].step == 101)
-            lines = [samples.render_line(y).text[9:].rstrip() for y in range(samples.size.height)]
-            shown = " ".join(lines[[line.startswith("a b c") for line in lines].index(True) :]).split()
-            assert len(shown) > 60
-            assert shown == letters[: len(shown)]
+            await until(pilot, lambda: samples.highlighted == 1)
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -619,11 +584,11 @@ async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:
             await pilot.press("tab")
             await until(pilot, lambda: app.focused is samples)
             await pilot.press("up", "pageup", "pageup", "pageup")
-            await until(pilot, lambda: samples.selected == 0)
+            await until(pilot, lambda: samples.highlighted == 0)
             await until(pilot, lambda: samples.scroll_offset.y == 0)
             recorded.advance(50)
             await until(pilot, lambda: len(samples.samples) == 14)
-            assert samples.selected == 0
+            assert samples.highlighted == 0
             await pilot.press("down", "pagedown", "pagedown", "pagedown")
             await until(pilot, lambda: samples.following)
 
