@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from charlstm_tui.corpus.text_pane import TextPreview
-from charlstm_tui.help import HelpText
 from charlstm_tui.widgets.find import FindBar, Search, row_of
 from driven_app import Driven, driven
 
@@ -40,9 +38,7 @@ async def find(app: Driven, needle: str, count: str) -> None:
     await app.shows(count)
 
 
-async def test_corpus_help_and_errors_are_searched(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_preview_of_a_text_is_searched(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
     async with driven(places) as app:
@@ -67,20 +63,11 @@ async def test_corpus_help_and_errors_are_searched(
         await app.press("ctrl+l")
         await app.press("escape")
         await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
-        await app.press("f1")
-        await app.shows("Corpus: keys")
-        await find(app, "Go to Generate.", "1 of 1")
         assert app.app.last_search.match_case
-        await app.until(lambda: app.screen.query_one(HelpText).scroll_offset.y > 0)
-        await app.press("escape")
-        await app.until(lambda: not app.screen.query(FindBar))
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-        unexpected_errors.append("Traceback\n  somewhere\nZeroDivisionError: division by zero")
-        await app.press("exclamation_mark")
-        await app.shows("somewhere")
-        await find(app, "division", "1 of 1")
-        assert app.screen.query_one(TextArea).selected_text == "division"
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.press("ctrl+f")
+        await app.shows("no text here")
 
 
 async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(

@@ -32,7 +32,6 @@ from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.ordered_keys import OrderedKeys, TakesKeys
@@ -289,8 +288,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         target = _find_target(screen)
         if target is None:
             self.notify_info("There is no text here to find something in.")
-        elif isinstance(screen, Dialog):
-            await screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
         elif isinstance(screen, ModeScreen):
             bar = FindBar(target, self.last_search, replace=replace)
             await screen.mount(bar, before=screen.query_one(KeyBar))

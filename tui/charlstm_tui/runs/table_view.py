@@ -30,7 +30,6 @@ from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
 from charlstm_tui.base import View, is_detached
-from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
 from charlstm_tui.run_actions import RunActions
@@ -454,10 +453,6 @@ class TableView(RunActions):
     def _filter_done(self) -> None:
         self._rows.stay()
         self.focus_main()
-
-    def copyable(self) -> Copyable | None:
-        run = self.run
-        return None if run is None else Copyable(f"the path of {run.name}", str(run.path))
 
     def handle_escape(self) -> bool:
         line = self._filter_line
