@@ -747,7 +747,7 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         if action != "do" or not parameters:
             return True
         asked = BY_ID.get(str(parameters[0]))
-        if asked is None or not self.ready or asked.scope not in self.all_scopes():
+        if asked is None or not self.ready or not set(asked.scopes).intersection(self.all_scopes()):
             return False
         return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 

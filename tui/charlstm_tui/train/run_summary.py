@@ -171,7 +171,7 @@ STEP_ACTIONS = {
     NextStep.RESUME: "train.resume",
     NextStep.RESUME_LOWER: "train.resume",
     NextStep.PLAY: "train.play",
-    NextStep.MORE: "train.more_after",
+    NextStep.MORE: "train.more",
     NextStep.NEW: "train.new",
     NextStep.NEW_LOWER: "train.new",
 }
@@ -251,7 +251,7 @@ def _flaw_words(flaw: Flaw, judged: Verdict, spec: RunSpec | None) -> str:
         rate = "" if spec is None else formatting.learning_rate(spec.settings.lr)
         words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} trains anew with a lower one")
     elif flaw.more_minutes:
-        words.append(f"{key_of('train.more_after')} trains it for more minutes")
+        words.append(f"{key_of('train.more')} trains it for more minutes")
     if flaw.reads_well:
         return f"{'. '.join(words)}."
     ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"
