@@ -10,13 +10,11 @@ from rich._palettes import STANDARD_PALETTE
 from rich.color import Color as RichColor
 from rich.color import ColorSystem
 from textual.color import Color
-from textual.containers import Vertical
 from textual.css.stylesheet import Stylesheet
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import OptionList
 
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.app_state import load_state
 from charlstm_tui.generate.stream_view import has_backgrounds
 from charlstm_tui.palette import Palette
 from charlstm_tui.theme import (
@@ -128,24 +126,6 @@ async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
         await app.until(lambda: options.option_count == 1)
         await app.press("enter")
         await app.until(lambda: app.app.theme == LIGHT.name and app.screen is app.mode)
-
-
-@pytest.mark.usefixtures("still")
-async def test_theme_picker_shows_the_highlighted_theme_and_esc_brings_back_the_old_one(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.search_themes()
-        await app.until(lambda: app.screen.query(OptionList) and app.screen.query_one(OptionList).highlighted == 0)
-        await app.press("down")
-        await app.until(lambda: app.app.theme != DARK.name)
-        await app.press(*"nord")
-        await app.until(lambda: app.app.theme == "nord")
-        panel = Color.parse(app.app.theme_variables["panel"])
-        await app.until(lambda: app.screen.query_one(Vertical).styles.background == panel)
-        assert load_state().theme == ""
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode and app.app.theme == DARK.name)
-        assert app.app.remembered.theme == ""
 
 
 @pytest.mark.parametrize("theme", themes_for("standard"), ids=lambda theme: theme.name)

@@ -23,7 +23,7 @@ from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import Theme, ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
@@ -40,7 +40,7 @@ from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
-from charlstm_tui.palette import Actions, Palette, ThemePicker
+from charlstm_tui.palette import Actions, Palette
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -142,6 +142,7 @@ class CharLSTMApp(ModeApp):
         exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in list(self.unfinished)])
         switch_threads_quickly()
         search_garbage_rarely()
+        self.theme_changed_signal.subscribe(self, self.theme_chosen)
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
@@ -259,7 +260,7 @@ class CharLSTMApp(ModeApp):
             self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(ThemePicker())
+        self.push_screen(Palette([ThemeProvider], placeholder="Which theme?"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""

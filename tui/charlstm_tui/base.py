@@ -20,6 +20,7 @@ from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, TextArea
 
@@ -137,11 +138,10 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Corpus lists this folder now."""
         self.remember(folder=str(folder), folder_from=str(self.start_folder))
 
-    def choose_theme(self, name: str) -> None:
-        """Use this theme, now and at the next start."""
-        self.theme = name
-        self.remember(theme=name)
-        if self.config.theme not in ("", name):
+    def theme_chosen(self, theme: Theme) -> None:
+        """Use this theme at the next start too."""
+        self.remember(theme=theme.name)
+        if self.config.theme not in ("", theme.name):
             self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
 
     def use_pane_shares(self, shares: dict[str, float]) -> None:
