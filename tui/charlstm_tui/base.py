@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,8 +30,8 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, SCOPES, Action, active
-from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
-from charlstm_tui.background import in_thread
+from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
+from charlstm_tui.background import JobQueue, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.error_log import LOG, sentence
@@ -82,7 +83,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.remembered: AppState = load_state()
         self.pane_shares = self.remembered.pane_shares
         self.start_folder = self._start_folder()
-        self._state_writer = StateWriter()
+        self._jobs = JobQueue()  # which write what is remembered: a disk may take its time
         self.bits = self.config.loss_unit == "bits"
         self.exiting = False
         """Whether the app is about to exit."""
@@ -126,7 +127,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Keep these fields of :class:`AppState` for the next start."""
         before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
         if self.remembered != before:
-            self._state_writer.write(**changes)
+            self._jobs.add(partial(save_state, changes), "writing what the app remembers")
 
     def first_folder(self) -> Path:
         """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
@@ -155,7 +156,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def finish_remembering(self) -> None:
         """Wait a moment for the disk, before the process ends."""
-        self._state_writer.close(SAVE_WITHIN)
+        self._jobs.wait(SAVE_WITHIN)
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:
