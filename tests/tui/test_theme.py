@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from rich._palettes import STANDARD_PALETTE
 from rich.color import Color as RichColor
 from rich.color import ColorSystem
 from textual.color import Color
-from textual.css.stylesheet import Stylesheet
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widgets import OptionList
 
@@ -154,57 +152,6 @@ def test_sixteen_colours_keep_the_hierarchy(theme: Theme) -> None:
 
 def test_the_app_starts_in_its_dark_theme() -> None:
     assert CharLSTMApp().theme == DARK.name
-
-
-@pytest.mark.usefixtures("still")
-async def test_a_mode_gets_the_theme_that_was_chosen_while_it_was_hidden(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record(places, "finished").close()
-    parses = 0
-    reparse = Stylesheet.reparse
-
-    def counted(sheet: Stylesheet) -> None:
-        nonlocal parses
-        parses += 1
-        reparse(sheet)
-
-    async with driven(places) as app:
-        app.app.go("runs")
-        await app.in_mode("runs")
-        app.app.go("train")
-        await app.in_mode("train")
-        app.app.theme = LIGHT.name
-        await app.until(lambda: app.mode.background_colors[1] == Color.parse(LIGHT.background or ""))
-        monkeypatch.setattr(Stylesheet, "reparse", counted)
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.until(lambda: app.mode.background_colors[1] == Color.parse(LIGHT.background or ""))
-        table = app.mode.query_one("#body")
-        await app.until(lambda: table.background_colors[1] == Color.parse(LIGHT.background or ""))
-        parses = 0
-        app.app.go("generate")
-        await app.in_mode("generate")
-        assert app.mode.background_colors[1] == Color.parse(LIGHT.background or "")
-        app.app.go("runs")
-        await app.in_mode("runs")
-        assert parses == 0
-
-
-@pytest.mark.usefixtures("still")
-async def test_no_style_sheet_is_parsed_again_when_the_app_starts_or_a_mode_is_entered(
-    places: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    again: list[Stylesheet] = []
-    monkeypatch.setattr(Stylesheet, "reparse", again.append)
-    record(places, "finished").close()
-    async with driven(places) as app:
-        for mode in ("runs", "corpus", "train", "generate"):
-            app.app.go(mode)
-            await app.in_mode(mode)
-            own = Path(inspect.getfile(type(app.mode))).with_name("screen.tcss")
-            assert app.app.stylesheet.has_source(str(own))
-    assert not again
 
 
 def test_themes_of_the_terminals_colours_avoid_those_that_are_hard_to_read() -> None:

@@ -14,16 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from textual.app import SystemCommand
 from textual.color import Color
 from textual.command import CommandPalette
-from textual.dom import DOMNode
 from textual.errors import NoWidget
 from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
-from textual.theme import Theme, ThemeProvider
+from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
@@ -77,13 +75,9 @@ class CharLSTMApp(ModeApp):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
 
-    _variables: tuple[Theme, dict[str, str]] | None = None  # of the theme; Textual asks before __init__ is over
-
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
         self._quitting: Screen[Any] | None = None
-        self._styled: WeakKeyDictionary[DOMNode, dict[str, str]] = WeakKeyDictionary()
-        """The colours that each screen has, and those of the style sheets as they are parsed now."""
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -111,31 +105,9 @@ class CharLSTMApp(ModeApp):
         return own_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
-        """The variables of the theme. Textual asks five times until the first screen is there, and they take 1 ms."""
-        theme = self.current_theme
-        if self._variables is None or self._variables[0] is not theme:
-            variables = super().get_css_variables()
-            self._variables = theme, {**variables, **legible_colours(theme, variables)}
-        self.theme_variables = self._variables[1]
+        variables = super().get_css_variables()
+        self.theme_variables = {**variables, **legible_colours(self.current_theme, variables)}
         return self.theme_variables
-
-    def refresh_css(self, animate: bool = True) -> None:
-        """Style the screen anew, unless it has these colours already or gets them when it is mounted.
-
-        Textual asks for it twice whenever a mode is entered for the first time, and would parse all style sheets and
-        style all widgets again each time. It also asks before there is a screen, and would then forget what it parses.
-        """
-        variables = self.get_css_variables()
-        screen = self.screen_stack[-1] if self.screen_stack else None
-        parsed = self._styled.get(self) == variables
-        if screen is None:
-            self.stylesheet.set_variables(variables)
-            self.stylesheet.parse()
-            self.stylesheet.update(self)
-        elif not (self._styled.get(screen) == variables or (parsed and not screen.is_mounted)):
-            super().refresh_css(animate)
-        for styled in filter(None, (self, screen)):
-            self._styled[styled] = variables
 
     # ---- in
     def on_mount(self) -> None:

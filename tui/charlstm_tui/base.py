@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.events import Event, Key, Paste, Resize, ScreenResume
+from textual.events import Key, Paste, Resize
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
@@ -45,7 +45,7 @@ from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.message_line import MessageLine
-from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
+from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.top_bar import TopBar
 
@@ -538,26 +538,14 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
     run_path: var[Path | None] = var(None, init=False)
     bits: var[bool] = var(False, init=False)
 
-    _was_left = False  # whether another mode or a dialog was on screen since this one came there
     _behind_dialog = False
 
     def __init__(self) -> None:
         super().__init__()
-        add_size_classes(self)
-        self._read_styles()
         self.views: dict[str, View] = {}
         """The views by their id, those too that were not shown yet."""
         self.switcher = ContentSwitcher(id="views")
         self._message_line = MessageLine()
-
-    def _read_styles(self) -> None:
-        """Add the mode's style sheet to those of the app. Textual would do it when the mode is entered first, and parse
-        all others again too: 8 to 26 ms, the more modes there are."""
-        sheet = self.app.stylesheet
-        new = [path for path in self.css_path if not sheet.has_source(str(path))]
-        if new:
-            sheet.read_all(new)
-            sheet.parse()
 
     def use_views(self, *views: View, later: Sequence[View] = ()) -> None:
         """Have these views, of which the first is shown at first. Those that come ``later`` are mounted when they are
@@ -832,15 +820,8 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
     def _ignore_old_size(self, event: Resize) -> None:
         ignore_old_sizes(self, event)
 
-    async def on_event(self, event: Event) -> None:
-        if isinstance(event, ScreenResume) and not self._was_left:
-            # A new mode "resumes" twice, and its parts were given their styles when they were mounted. Giving them
-            # again takes 20 ms each time.
-            event.refresh_styles = False
-        await super().on_event(event)
-
     def on_screen_suspend(self) -> None:
-        self._was_left, self._behind_dialog = True, self in self.app.screen_stack
+        self._behind_dialog = self in self.app.screen_stack
 
     def on_screen_resume(self) -> None:
         if self.detached:

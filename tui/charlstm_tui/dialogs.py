@@ -23,7 +23,7 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.option_list import SteadyOptionList
-from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
+from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
 
 
@@ -48,10 +48,6 @@ class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium")]  # noqa: RUF012
     _answered = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        add_size_classes(self)
 
     def on_mount(self) -> None:
         try:

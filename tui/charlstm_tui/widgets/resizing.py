@@ -17,13 +17,3 @@ def ignore_old_sizes(screen: Screen[Any], event: Resize) -> None:
     if event.size != screen.app.size:
         event.stop()
         event.prevent_default()
-
-
-def add_size_classes(screen: Screen[Any]) -> None:
-    """Give a new screen the classes that its breakpoints have for the terminal's size, before its parts are there.
-    Textual gives them when the screen is shown, and then has to apply all styles a second time."""
-    width, height = screen.app.size
-    for length, breakpoints in ((width, screen.HORIZONTAL_BREAKPOINTS), (height, screen.VERTICAL_BREAKPOINTS)):
-        if breakpoints:
-            _, name = max(step for step in breakpoints if step[0] <= length)
-            screen.add_class(name, update=False)
