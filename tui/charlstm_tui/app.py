@@ -87,19 +87,25 @@ class CharLSTMApp(ModeApp):
 
     # ---- colours
     def _first_theme(self) -> str:
-        """The theme of the configuration, else the one that was chosen last, else our dark one."""
+        """The theme of the configuration, else the one that was chosen last, else a dark one."""
         wanted, remembered = self.config.theme, self.remembered.theme
         if wanted and wanted not in self.available_themes:
             near = difflib.get_close_matches(wanted, self.available_themes, n=1)
             self.add_config_problem(
                 "", "theme", f"There is no theme {wanted!r}{f': did you mean {near[0]}?' if near else ''}"
             )
-        return next((each for each in (wanted, remembered) if each in self.available_themes), DARK.name)
+        return next((each for each in (wanted, remembered) if each in self.available_themes), self._own_themes[0])
+
+    @property
+    def _own_themes(self) -> tuple[str, str]:
+        """A dark theme and a light one to start in. Of 16 colours the terminal's own palette makes the best."""
+        few = self.console.color_system in ("standard", "windows")
+        return ("ansi-dark", "ansi-light") if few else (DARK.name, LIGHT.name)
 
     def suit_background(self, rgb: tuple[int, int, int]) -> None:
-        """Start in our light theme if the background of the terminal (0 to 255) is light."""
+        """Start in a light theme if the background of the terminal (0 to 255) is light."""
         if luminance(Color(*rgb)) > LIGHT_FROM:
-            self.theme = LIGHT.name
+            self.theme = self._own_themes[1]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)
