@@ -13,7 +13,6 @@ from textual.widgets import OptionList
 
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.generate.stream_view import has_backgrounds
-from charlstm_tui.palette import Palette
 from charlstm_tui.theme import (
     ANSI_DARK,
     DARK,
@@ -27,6 +26,7 @@ from charlstm_tui.theme import (
     own_variables,
     themes_for,
 )
+from charlstm_tui.widgets.textual_repairs import SteadyPalette
 from driven_app import driven
 
 OWN = {name for name in ANSI_DARK if not name.startswith("run-")}
@@ -124,7 +124,7 @@ async def test_a_theme_is_chosen_in_the_palette(places: Path) -> None:
         await app.press("colon", *"theme")
         await app.shows("Change the current theme")
         await app.press("enter")
-        await app.until(lambda: isinstance(app.screen, Palette) and "Which theme" in app.text())
+        await app.until(lambda: isinstance(app.screen, SteadyPalette) and "Which theme" in app.text())
         await app.press(*"charlstm-light")
         options = app.screen.query_one(OptionList)
         await app.until(lambda: options.option_count == 1)

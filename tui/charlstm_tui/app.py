@@ -18,7 +18,6 @@ from typing import Any, ClassVar
 from textual.app import SystemCommand
 from textual.color import Color
 from textual.command import CommandPalette
-from textual.errors import NoWidget
 from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
 from textual.theme import ThemeProvider
@@ -38,7 +37,7 @@ from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
-from charlstm_tui.palette import Actions, Palette
+from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -46,6 +45,7 @@ from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 from charlstm_tui.widgets.split import split_of
+from charlstm_tui.widgets.textual_repairs import SteadyPalette, is_on_what_goes
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
@@ -185,19 +185,15 @@ class CharLSTMApp(ModeApp):
             )
 
     async def on_event(self, event: Event) -> None:
-        """Take the control characters out of a paste. Pass over a press of the mouse on what is just being taken away,
-        such as a notification whose time is up: Textual would look for its parent."""
+        """Take the control characters out of a paste, and what is said of the last key away with the next."""
         if isinstance(event, Paste) and not event.is_forwarded:
             event.text, left_out = without_controls(event.text)
             if left_out:
                 self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
         if isinstance(event, Key) and not event.is_forwarded and self.mode_screen is not None:
             self.mode_screen.key_pressed(event.key)
-        if isinstance(event, MouseDown) and not event.is_forwarded:
-            with contextlib.suppress(NoWidget):
-                widget, _ = self.get_widget_at(event.x, event.y)
-                if widget.parent is None:
-                    return
+        if isinstance(event, MouseDown) and not event.is_forwarded and is_on_what_goes(self, event):
+            return
         await super().on_event(event)
 
     # ---- actions of the table
@@ -235,10 +231,10 @@ class CharLSTMApp(ModeApp):
         if isinstance(self.screen, CommandPalette):
             self.screen.dismiss()
         elif isinstance(self.screen, ModeScreen):
-            self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
+            self.push_screen(SteadyPalette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(Palette([ThemeProvider], placeholder="Which theme?"))
+        self.push_screen(SteadyPalette([ThemeProvider], placeholder="Which theme?"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""

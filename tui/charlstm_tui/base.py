@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.events import Key, Paste, Resize
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
@@ -41,12 +41,11 @@ from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
-from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
 from charlstm_tui.widgets.message_line import MessageLine
-from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.split import Split
+from charlstm_tui.widgets.textual_repairs import SteadyScreen
 from charlstm_tui.widgets.top_bar import TopBar
 
 
@@ -493,7 +492,7 @@ class View(SafeWorkers, Widget):
         self.post_message(self.Said("", only=sentence))
 
 
-class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
+class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::
@@ -815,10 +814,6 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
             return
         if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
             self.minimize()
-
-    @on(Resize)
-    def _ignore_old_size(self, event: Resize) -> None:
-        ignore_old_sizes(self, event)
 
     def on_screen_suspend(self) -> None:
         self._behind_dialog = self in self.app.screen_stack

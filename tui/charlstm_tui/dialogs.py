@@ -12,7 +12,6 @@ from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
@@ -21,10 +20,8 @@ from textual.widgets.option_list import Option
 from charlstm.display import visible
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.ordered_keys import TakesKeys
-from charlstm_tui.widgets.covering import CoveringScreen
-from charlstm_tui.widgets.option_list import SteadyOptionList
-from charlstm_tui.widgets.resizing import ignore_old_sizes
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +39,7 @@ USUAL_WIDTH, MOST_WIDTH = 64, 100
 """Columns of a dialog, and of one with long lines, where the terminal has as many."""
 
 
-class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
+class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
@@ -84,10 +81,6 @@ class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
         error = self.query_one(".dialog-error", Static)
         error.update(Content(visible(sentence)))
         error.display = bool(sentence)
-
-    @on(Resize)
-    def _ignore_old_size(self, event: Resize) -> None:
-        ignore_old_sizes(self, event)
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""

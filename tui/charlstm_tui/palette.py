@@ -5,22 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
 
-from textual.app import ComposeResult
-from textual.await_complete import AwaitComplete
-from textual.command import CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.events import Click, Mount
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.base import ModeApp, ModeScreen
-from charlstm_tui.widgets.covering import CoveringScreen
-from charlstm_tui.widgets.option_list import SteadyOptionList
-
-
-class SteadyCommandList(CommandList, SteadyOptionList):
-    """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
-
 
 WORD = re.compile(r"[^\W_]+")
 OTHER_MODE = 0.25
@@ -28,28 +17,6 @@ OTHER_MODE = 0.25
 
 Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 """Name, help, other words for it, and what to call."""
-
-
-class Palette(CoveringScreen, CommandPalette):
-    """Textual's palette with a list that outlives quick keys."""
-
-    def compose(self) -> ComposeResult:
-        for widget in super().compose():
-            yield SteadyCommandList() if type(widget) is CommandList else widget
-
-    def on_mount(self, event: Mount) -> None:
-        """Pass over the rest if it was left before it was there: Textual would look for the screen below it."""
-        if self not in self.app.screen_stack:
-            event.prevent_default()
-
-    def on_click(self, event: Click) -> None:
-        """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
-        if not self.region.contains(event.screen_x, event.screen_y):
-            event.prevent_default()
-
-    def dismiss(self, result: Any = None) -> AwaitComplete:
-        """Close, unless it is closed already or below another dialog, which Textual would close in its place."""
-        return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
 
 
 SYSTEM_WORDS = {"Theme": "dark light colours"}

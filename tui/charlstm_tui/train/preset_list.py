@@ -20,7 +20,7 @@ from textual.widgets.option_list import Option
 
 from charlstm_tui.formatting import count, rough_clock, size
 from charlstm_tui.train.run_plan import UNKNOWN
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 
 @dataclass(frozen=True)
