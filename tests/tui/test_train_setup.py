@@ -29,7 +29,8 @@ from charlstm_tui.train import setup_pane
 from charlstm_tui.train.preset_list import PresetFacts, _values
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
-from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
+from charlstm_tui.train.settings_dialog import SettingsDialog
+from charlstm_tui.widgets.row_list import RowList
 from driven_app import DEADLINE, screen_text, shows, until
 from recorded_run import record
 
@@ -151,25 +152,27 @@ async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path
         assert app.run_path is None
 
 
-async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
+async def open_settings(app: CharLSTMApp, pilot: Pilot[None]) -> SettingsDialog:
+    await shows(pilot, "▸ quick", "23,456")
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
+    assert isinstance(app.screen, SettingsDialog)
+    return app.screen
+
+
+async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
 ) -> None:
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        assert tuple(rows) == setting_names()
-        rows["num_layers"].query_one(Input).value = "many"
-        await shows(pilot, "✗ takes a whole number from 1 to 16")
-        await pilot.press("enter")
-        await until(pilot, lambda: app.focused is rows["num_layers"].query_one(Input))
-        rows["num_layers"].query_one(Input).value = "3"
-        rows["lr"].query_one(Input).value = "0.5"
-        await until(pilot, lambda: rows["lr"].changed)
-        rows["lr"].reset()
-        await until(pilot, lambda: not rows["lr"].changed)
-        await pilot.press("enter")
+        form = await open_settings(app, pilot)
+        assert tuple(form.values) == setting_names()
+        await pilot.press(*"num_lay", "enter", *"many", "enter")
+        await shows(pilot, "✗ num_layers takes a whole number from 1 to 16, not 'many'")
+        await pilot.press("ctrl+r", "enter")
+        assert form.values["num_layers"] == 2
+        await pilot.press("enter", "3", "enter")
+        await shows(pilot, "* num_layers           3", "num_layers: number of LSTM layers")
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
         assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
@@ -177,19 +180,6 @@ async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
             pilot, lambda: answers[-1] == ("presets", str(text), *NICE, "--set", "num_layers=3", "--from", "none")
         )
         await shows(pilot, "quick *", "23,456")
-
-
-async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        rows["epochs"].query_one(Input).value = "3"
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "after 3 passes over the text", "The usual limit is lifted")
-        assert app.screen.setup.choices.changes == {"epochs": 3.0, "max_minutes": None}  # type: ignore[attr-defined]
 
 
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,15 +193,17 @@ async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, m
         assert not started
 
 
-async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Path) -> None:
+async def test_escape_asks_before_changed_values_are_lost(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        app.screen.query_one(SettingRow).query_one(Input).value = "77"
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        assert app.screen.setup.choices.changes == {}  # type: ignore[attr-defined]
+        for answer, changes in (("l", {}), ("u", {"hidden_size": 77})):
+            form = await open_settings(app, pilot)
+            await pilot.press("enter", *"77", "down")
+            assert form.values["hidden_size"] == 77
+            await pilot.press("escape")
+            await shows(pilot, "Use the changed values?")
+            await pilot.press(answer)
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert app.screen.setup.choices.changes == changes  # type: ignore[attr-defined]
 
 
 async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
@@ -542,91 +534,47 @@ async def test_separate_validation_text_is_shown_and_kept(
         await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
         assert answers == [("presets", str(text), "--val-file", str(other), *NICE)]
         await pilot.press("a")
-        await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
-        pilot.app.screen.query_one("#setting-val_fraction Input").focus()
+        await shows(pilot, "ALL SETTINGS")
+        await pilot.press(*"val_frac")
         await shows(pilot, "no effect: validation is on other.txt", "Preset quick: 0.1. Here it has no")
+        await pilot.press("escape")
         await pilot.press("escape")
         await pilot.press("enter")
         await shows(pilot, "not now")
         assert started == [(str(other),)]
 
 
-async def test_typing_replaces_the_value_of_the_field_that_is_entered(tmp_path: Path, text: Path) -> None:
-    """It was appended: "none300"."""
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = list(app.screen.query(SettingRow))
-        place = next(number for number, row in enumerate(rows) if row.setting == "max_steps")
-        await pilot.press(*["down"] * place)
-        await until(pilot, lambda: app.focused is rows[place].query_one(Input))
-        await shows(pilot, "max_steps: maximum number of training steps", "Preset quick: none.")
-        await pilot.press("3", "0", "0")
-        await until(pilot, lambda: rows[place].value == 300)
-        await pilot.press("enter")
-        await shows(pilot, "▸ quick *", "after 300 steps", "2 changes")
-
-
 async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
+        form = await open_settings(app, pilot)
         for name in ("val_fraction", "test_fraction"):
-            rows[name].query_one(Input).value = "0.5"
-        await pilot.press("enter")
+            await pilot.press(*name, "enter", *"0.5", "enter")
+        await pilot.press("ctrl+s")
         await shows(pilot, "✗ val_fraction and test_fraction are 0.9 together at most")
-        assert isinstance(app.screen, SettingsDialog)
-        rows["val_fraction"].query_one(Input).value = "0.2"
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "50 % of the text")
+        assert app.screen is form
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own(
-    tmp_path: Path, text: Path, size: tuple[int, int]
-) -> None:
+async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
     async with setup_for(tmp_path, text, size) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        await pilot.press("slash", *"val_x")
+        form = await open_settings(app, pilot)
+        rows = form.query_one(RowList)
+        await pilot.press(*"val_x")
         await shows(pilot, "No setting has “val_x” in its name")
         await pilot.press("backspace")
-        await until(pilot, lambda: rows["val_fraction"].display and not rows["hidden_size"].display)
-        await until(pilot, lambda: "hidden_size" not in screen_text(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: app.focused is rows["val_fraction"].query_one(Input))
+        await until(pilot, lambda: rows.cursor == "val_fraction")
+        assert "hidden_size" not in screen_text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: rows["hidden_size"].display)
-        assert app.focused is rows["val_fraction"].query_one(Input)
-        await until(pilot, lambda: rows["val_fraction"].region in app.screen.region)
-        above = list(rows.values())[list(rows).index("val_fraction") - 1]
-        above.scroll_visible(animate=False)
-        form = app.screen.query_one(SettingsForm)
-        await until(pilot, lambda: above.region in form.region and above.region.height > 0)
-        await pilot.pause()
-        await pilot.click(above, offset=(1, 0))
-        await until(pilot, lambda: app.focused is above.query_one(Input))
-        await pilot.press("slash", *"lr", "enter")
-        rows["lr"].query_one(Input).value = "0.5"
-        await until(pilot, lambda: "times the preset's" in warning(app))
-        rows["num_layers"].query_one(Input).value = "many"
-        await until(pilot, lambda: "num_layers takes a whole number from 1 to 16" in warning(app))
-        shown = app.screen.query_one("#setting-warning")
-        await until(pilot, lambda: shown.size.height >= 2 and shown.region in app.screen.region)
-        rows["num_layers"].reset()
-        await pilot.press("enter")
+        await shows(pilot, "hidden_size")
+        await pilot.click(rows, offset=(4, 3))
+        clicked = rows.cursor
+        await pilot.click(rows, offset=(4, 3))
+        await until(pilot, lambda: form.editing == clicked)
+        await pilot.press("escape", *"lr", "enter", *"0.5", "enter")
+        await shows(pilot, "times the preset's", "Ctrl+S use")
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "! The learning rate is 42 times the preset's: training may diverge.")
-
-
-def warning(app: CharLSTMApp) -> str:
-    return str(app.screen.query_one("#setting-warning", Static).content)
 
 
 # ---- choices belong to a text

@@ -81,9 +81,9 @@ async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_
     """What came before the form was drawn was dropped, and the rest stood in the field of hidden_size."""
     async with driven(places) as app:
         await take(app, text)
-        app.burst("a", "slash", *typed)
+        app.burst("a", *typed)
         await app.until(lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
-        await app.until(lambda: app.screen.query_one("#setting-search", Input).value == "dropout")
+        await app.until(lambda: app.screen.query_one("#setting-line", Input).value == "dropout")
 
 
 async def test_a_key_waits_until_the_text_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
