@@ -142,24 +142,24 @@ def _quiet(text: str) -> Content:
 NAME = Column("RUN", 0, 0, lambda run, bits: Content(visible(run.name, keep="")), lambda run: run.name.casefold())
 COLUMNS = (
     Column("STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}"),
-    Column("TEXT", 12, 3, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(), most=28),
-    Column("PRESET", 10, 7, lambda run, bits: _plain(_preset(run)), lambda run: _preset(run).casefold(), most=24),
+    Column("TEXT", 12, 4, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(), most=28),
+    Column("PRESET", 10, 8, lambda run, bits: _plain(_preset(run)), lambda run: _preset(run).casefold(), most=24),
     Column(
         "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val, right=True
     ),
     Column(
-        "STEP", 7, 4, lambda run, bits: Content(_steps(run.status.step)), lambda run: run.status.step,
+        "STEP", 7, 5, lambda run, bits: Content(_steps(run.status.step)), lambda run: run.status.step,
         right=True, falling=True,
     ),
     Column(
-        "TIME", 8, 5, lambda run, bits: Content(clock(run.status.work_seconds)), lambda run: run.status.work_seconds,
+        "TIME", 8, 6, lambda run, bits: Content(clock(run.status.work_seconds)), lambda run: run.status.work_seconds,
         right=True, falling=True,
     ),
     Column(
-        "SIZE", 6, 6, lambda run, bits: _quiet(size(run.size)), lambda run: run.size, right=True, falling=True
+        "SIZE", 6, 7, lambda run, bits: _quiet(size(run.size)), lambda run: run.size, right=True, falling=True
     ),
     Column(
-        "CREATED", 11, 8, lambda run, bits: _quiet(created_ago(run.created)), lambda run: run.created,
+        "CREATED", 11, 3, lambda run, bits: _quiet(created_ago(run.created)), lambda run: run.created,
         right=True, falling=True,
     ),
 )  # fmt: skip
