@@ -60,7 +60,7 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
         app.app.go("train")
         await app.in_mode("train")
         assert isinstance(app.mode, TrainScreen)
-        assert app.mode.setup.preset_name == "standard"
+        assert app.mode.setup.state.choices.preset == "standard"
         assert not app.app.config.mouse
     assert config.read_text().startswith('theme = "nord"')  # never written
 

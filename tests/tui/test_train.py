@@ -876,8 +876,8 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
             assert "more minutes   Esc" not in screen_text(app)
             await pilot.press("n")
             setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.choices.changes)
-            assert setup.choices.changes["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
+            await until(pilot, lambda: "lr" in setup.state.differences)
+            assert setup.state.differences["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
 
 
 async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
@@ -895,8 +895,8 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
             await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
             await pilot.press("n")
             setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.choices.changes)
-            assert setup.choices.changes["lr"] == pytest.approx(2e-4)
+            await until(pilot, lambda: "lr" in setup.state.differences)
+            assert setup.state.differences["lr"] == pytest.approx(2e-4)
 
 
 async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
@@ -931,6 +931,6 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
         await shows(pilot, "n new run with a lower rate")
         app.corpus = CorpusChoice(str(text), text.name)
         await pilot.press("n")
-        await until(pilot, lambda: app.screen.setup.ready)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.setup.state.ready)  # type: ignore[attr-defined]
         await shows(pilot, "other.txt", "PRESETS")
-        assert not app.screen.query_one(SetupPane).choices.changes
+        assert not app.screen.query_one(SetupPane).state.differences
