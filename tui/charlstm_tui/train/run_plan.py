@@ -147,6 +147,7 @@ def plan_lines(
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
+        PlanLine("text", text_words(corpus), ()),
         PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
@@ -181,6 +182,19 @@ def plan_lines(
     if choices.from_nothing:
         changed["from_nothing"] = True
     return [(line, any(name in changed for name in line.settings)) for line in lines]
+
+
+def text_words(corpus: CorpusChoice | None) -> str:
+    """How the text is read."""
+    if corpus is None:
+        return "as it is"
+    ways = {
+        "without its licence": corpus.strip_boilerplate,
+        "lines joined": corpus.lines != "keep",
+        "cleaned": corpus.clean,
+        f"as {corpus.encoding}": corpus.encoding is not None,
+    }
+    return ", ".join(words for words, chosen in ways.items() if chosen) or "as it is"
 
 
 def origin_words(choices: RunChoices) -> str:
