@@ -24,6 +24,7 @@ from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
+from charlstm.training.commands import Command
 from charlstm.training.events import Finished
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
@@ -109,9 +110,9 @@ def test_text_and_preset_have_the_columns_that_they_need_and_names_leave() -> No
 @pytest.mark.parametrize(
     ("width", "longest", "text", "preset"),
     [
-        (120, Longest(10, 100, 12), 28, 11),  # the text comes first
-        (100, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
-        (96, Longest(32, 100, 100), 12, None),
+        (120, Longest(10, 100, 12), 28, 12),  # the text comes first
+        (112, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
+        (96, Longest(32, 100, 100), 17, None),
     ],
 )
 def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
@@ -142,7 +143,7 @@ async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: P
     async with driven(places, size) as app:
         await app.press("4")
         await app.in_mode("runs")
-        text = await app.shows(name, "BEST", "STEP")
+        text = await app.shows(name, "BEST", "CREATED")
         row = next(each for each in text.splitlines() if "■ finished" in each)
         assert name in row.partition("■")[0]  # not only in the details beside the table
 
@@ -601,7 +602,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
 
     monkeypatch.setattr("charlstm_tui.run_actions.playable", record_thread("play"))
     monkeypatch.setattr("charlstm.runs.launch.resume_run", record_thread("resume"))
-    monkeypatch.setattr("charlstm_tui.run_actions.send_command", record_thread("stop"))
+    monkeypatch.setattr("charlstm_tui.run_actions.send_command", record_thread("stop", Command("id", "stop")))
     monkeypatch.setattr("charlstm.runs.folder.delete_run", record_thread("delete", []))
     monkeypatch.setattr("charlstm.runs.folder.rename_run", record_thread("rename", three[0].run))
     monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))
