@@ -58,7 +58,7 @@ HOMES = {
 }
 """The variables by which programs find the user's own folders, and the places of these below a home."""
 
-OWN = ("CHARLSTM_CACHE", "CHARLSTM_CONFIG", "CHARLSTM_DATA", "CHARLSTM_GLYPHS", "CHARLSTM_RUNS", "CHARLSTM_STATE")
+OWN = ("CHARLSTM_CACHE", "CHARLSTM_CONFIG", "CHARLSTM_DATA", "CHARLSTM_RUNS", "CHARLSTM_STATE")
 """The variables of charlstm that a user may have set."""
 
 

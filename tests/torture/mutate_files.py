@@ -269,7 +269,7 @@ def look_at(run: Run) -> None:
         compare.differences([(view, found), (view, found)], 2, 80, True)
         run_summary.progress(view)
         run_summary.headline(view, found.spec, series)
-        run_summary.figures(series, view, True)
+        run_summary.figures(series, True)
         shown = RunsState(runs=(view,), attached=view.path, series=series)
         run_summary.run_result(run_summary.ShownRun(shown, found.spec, references=(("order 0", 3.0),)))
         judge(series, view.status, references={"order 0": 3.0})

@@ -28,7 +28,7 @@ COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a key does in a scope.
+    """What a key does in its scopes.
 
     The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
     of the view that is shown, of a part of it, or else of the screen of the mode that begins the scope's name; it is
@@ -37,7 +37,7 @@ class Action:
 
     id: str
     default_keys: tuple[str, ...]
-    scope: str
+    scopes: tuple[str, ...]
     label: str
     help: str
     handler: str
@@ -53,6 +53,11 @@ class Action:
         return _configured_keys.get(self.id, self.default_keys)
 
     @property
+    def scope(self) -> str:
+        """The first of its scopes."""
+        return self.scopes[0]
+
+    @property
     def mode(self) -> str | None:
         """The mode that the action belongs to; ``None`` for the app's own."""
         head = self.scope.partition(".")[0]
@@ -61,7 +66,7 @@ class Action:
     @property
     def acts_in_inputs(self) -> bool:
         """Whether it acts while a text field has the focus: what is always active, and what Ctrl sets off."""
-        return self.scope in IN_INPUTS or all("ctrl+" in key for key in self.keys)
+        return any(scope in IN_INPUTS for scope in self.scopes) or all("ctrl+" in key for key in self.keys)
 
     @property
     def key_label(self) -> str:
@@ -70,7 +75,7 @@ class Action:
 
 
 def A(
-    scope: str,
+    scopes: str,
     name: str,
     keys: str,
     label: str,
@@ -81,12 +86,12 @@ def A(
     palette: bool = True,
     words: str = "",
 ) -> Action:
-    """A row of the table. The method that carries it out has the name ``do_HANDLER``, by default that of the action."""
+    """A row of the table, in scopes of one mode. The method that carries it out is ``do_HANDLER``, by default that of
+    the action."""
+    scope, *_ = where = tuple(scopes.split())
     mode = scope.partition(".")[0]
-    head = "app" if mode in COMMON else mode
-    return Action(
-        f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette, words
-    )
+    id = f"{'app' if mode in COMMON else mode}.{name}"
+    return Action(id, tuple(keys.split()), where, label, about, handler or name, args, footer, palette, words)
 
 
 _NAMES = {
@@ -160,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
     A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
     A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
-    A("train", "others", "o", "other runs", "Draw the validation curves of other runs on this text, or leave them out.",
+    A("train", "others", "o", "other runs", "The curves of all runs on this text, on one chart.",
       words="compare overlay earlier"),
     A("train", "save_chart", "w", "save chart", "Save the chart as SVG, or its losses as CSV.",
       words="svg csv export write file"),
@@ -177,15 +182,14 @@ ACTIONS: tuple[Action, ...] = (
     # during
     A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1),
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
-    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
-    A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
+    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=4),
+    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=3),
     A("train.live", "finish", "F", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
-    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
-    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=5, words="save"),
+    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=6),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
-    A("train.after", "more_after", "m", "more minutes", "Train it further.", handler="more", footer=2),
-    A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=3),
+    A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=2),
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
@@ -211,8 +215,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
-    A("generate", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint generates, "
-      "or a report on the model.", footer=5,
+    A("generate generate.write", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint "
+      "generates, or a report on the model.", footer=5,
       words="export as text markdown html write file checkpoints side by side page report print"),
     A("generate", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story"),
@@ -359,38 +363,27 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
-    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change.",
+    A("generate.play generate.write", "undo", "ctrl+z", "undo", "Undo the last change.",
       footer=15, words="take back revert"),
-    A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
-    A("generate.play", "give_title", "f2", "title", "Give the session a title.", words="name rename session"),
-    A("generate.play", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: one place or all.",
-      words="substitute search exchange rename"),
-    A("generate.play", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
-      words="distraction free zen full screen only text"),
-    A("generate.write", "text_only_written", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
-      handler="text_only", footer=12, words="distraction free zen full screen only text"),
-    A("generate.write", "replace_written", "ctrl+u", "replace", "Find in the text, and replace what is found: one "
-      "place or all.", handler="replace", footer=11, words="substitute search exchange rename"),
-    A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",
-      footer=6, words="take back revert"),
-    A("generate.write", "redo_written", "ctrl+y", "redo", "Do again what was undone.", handler="redo", footer=7,
-      words="repeat again"),
-    A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
-      "pick one.", handler="continuations", footer=5, words="suggestions variants side by side"),
-    A("generate.write", "save_written", "ctrl+s", "save", "Save the session, or export its text.", handler="save",
-      footer=4, words="export html write file"),
-    A("generate.write", "give_title_written", "f2", "title", "Give the session a title.", handler="give_title",
+    A("generate.play generate.write", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
+    A("generate.play generate.write", "give_title", "f2", "title", "Give the session a title.",
       words="name rename session"),
+    A("generate.play generate.write", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: "
+      "one place or all.", words="substitute search exchange rename"),
+    A("generate.play generate.write", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
+      words="distraction free zen full screen only text"),
+    A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
+      "pick one.", handler="continuations", footer=4, words="suggestions variants side by side"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept the next word of the suggestion.",
       footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
-      handler="all_settings", footer=8, words="temperature settings top-k"),
+      handler="all_settings", footer=16, words="temperature settings top-k"),
     A("generate.write", "learn_written", "ctrl+b", "learn", "Let a model that learns from the text suggest; learn "
-      "more; or the fixed weights again.", footer=13, words="dynamic evaluation adapt style strength"),
+      "more; or the fixed weights again.", footer=19, words="dynamic evaluation adapt style strength"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",
-      footer=9, words="delete selection clipboard"),
+      footer=17, words="delete selection clipboard"),
     A("generate.write", "cut_rest", "ctrl+r", "cut the rest", "Cut all of the text from the cursor to the end.",
-      footer=10, words="delete remove truncate end"),
+      footer=18, words="delete remove truncate end"),
     A("generate.write", "next_suggestion", "ctrl+l ctrl+down", "another", "Show another suggestion.", 1,
       handler="another_suggestion", footer=3, words="next suggestion other"),
     A("generate.write", "previous_suggestion", "ctrl+k ctrl+up", "one before", "Show the suggestion before.",
@@ -426,8 +419,8 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "select_next", "down", "run", "Bring the next run to the top, the others without training.", 1,
       handler="select", footer=2),
     A("runs.overlay", "overlay_axis", "o", "over", "Over steps, epochs, characters or time.", footer=3),
-    A("runs.overlay", "overlay_behind", "b", "behind", "Behind the training curves: nothing, raw losses, or their "
-      "range.", footer=4),
+    A("runs.overlay", "overlay_behind", "b", "raw losses", "Every logged loss behind the training curves, or none.",
+      footer=4),
     A("runs.overlay", "overlay_smoothing", "S", "smoothing", "Smooth the training curves less or more.", footer=5),
     A("runs.overlay", "overlay_log", "g", "log axis", "Logarithmic axes, or linear ones.", footer=7),
     A("runs.overlay", "overlay_closer", "plus equals_sign", "closer", "Zoom into the latest part.", 1,
@@ -463,14 +456,6 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "runs-overlay": (*COMMON, "runs.overlay"),
 }
 
-RENAMED: dict[str, str] = {
-    **{f"generate.{view}_{way}": f"generate.read_{way}" for view in ("score", "cells", "context")
-       for way in ("left", "right", "up", "down")},
-    **{f"generate.{view}_why": "generate.why" for view in ("score", "cells")},
-    **{f"generate.{view}_report": "generate.report" for view in ("score", "cells", "context", "multiverse")},
-}  # fmt: skip
-"""What actions are called now, by their ids in 0.2: a configuration may have those."""
-
 
 def bindings(*heads: str) -> list[BindingType]:
     """Textual bindings for all actions whose scope is, or begins with, one of ``heads`` (a mode or a common scope).
@@ -501,4 +486,4 @@ def key_of(action_id: str) -> str:
 
 def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
-    return tuple(action for action in ACTIONS if action.scope in scopes)
+    return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))

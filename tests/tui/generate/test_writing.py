@@ -160,8 +160,7 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         await it.until(lambda: it.text == before)
         await it.pilot.press("ctrl+g")
         await it.until(lambda: isinstance(it.app.screen, SamplerDialog))
-        it.app.screen.query_one("#sampler-temperature Input", Input).value = "0"
-        await it.pilot.press("enter")
+        await it.pilot.press(*"temperature", "enter", "0", "enter", "ctrl+s")
         await it.until(lambda: it.state.settings.temperature == 0 and it.screen.view_name == "write")
         await it.pilot.press("ctrl+l")
         await it.until(lambda: "suggests nothing else" in it.status())

@@ -977,7 +977,7 @@ def _is_other_text(before: PlaybackState | None, state: PlaybackState) -> bool:
 
 
 def _cut_words(length: int) -> str:
-    return f"Cut {plural(length, 'character')}: {key_of('generate.undo_written')} brings them back."
+    return f"Cut {plural(length, 'character')}: {key_of('generate.undo')} brings them back."
 
 
 def _key_state(state: PlaybackState) -> tuple[object, ...]:
