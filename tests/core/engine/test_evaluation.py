@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,15 @@ from torch.nn import functional
 from charlstm.engine import evaluation
 from charlstm.engine.evaluation import FACTORS, PRIMING, Evaluation, best_logit_factor, evaluate, plan_rows
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model
-from charlstm.runs.models import demo_path
+from charlstm.runs.models import find_model
 from charlstm.text.corpus import open_corpus
 from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
 SYMBOLS = 11
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 
 
 @pytest.fixture(scope="module")
@@ -111,18 +108,9 @@ def test_exact_loss_terminates_with_losses_that_are_nan(network: CharLSTM, ids: 
     assert math.isnan(evaluate(broken, ids, [(0, 6000)]).nats)
 
 
-@pytest.mark.parametrize("name", ["demo", "zip_cuda_256x2.net"])
-def test_exact_loss_of_trained_networks(name: str) -> None:
-    if name == "demo":
-        path = demo_path()
-        assert path is not None
-        model = load_model(path)
-        text = "".join(char for char in open_corpus("python-reference").text()[-9000:] if char in model.vocabulary)
-    elif not (SHARED / "anna.txt").exists():
-        pytest.skip("the data set is not on this machine")
-    else:
-        model = import_checkpoint(SHARED / "checkpoints" / name)
-        text = (SHARED / "anna.txt").read_text(encoding="utf-8")[-8000:]
+def test_exact_loss_of_a_trained_network_is_that_of_reading_in_order() -> None:
+    model = load_model(find_model("demo"))
+    text = "".join(char for char in open_corpus("python-reference").text()[-9000:] if char in model.vocabulary)
     ids, _ = model.vocabulary.encode(text)
     trained, spans = CharLSTM.from_model(model), [(0, len(ids))]
     expected = read_in_order(trained, ids, spans).nats

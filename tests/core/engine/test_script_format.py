@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import pickle
@@ -19,8 +18,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from charlstm.engine.script_format import export_checkpoint, import_checkpoint
@@ -28,13 +25,10 @@ from charlstm.errors import ModelError
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, save_model
 from charlstm.text.reading import TextOptions
-from random_examples import examples
 
 pytestmark = pytest.mark.numeric
 
 TOKENS = ("e", "\n", "Z", "é", " ", "a", "日")
-CHECKPOINTS = Path(__file__).parents[3] / "../shared/data/checkpoints"
-ANNA = CHECKPOINTS.parent / "anna.txt"
 
 
 class CharRNN(nn.Module):
@@ -360,14 +354,6 @@ def both_containers(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     return [saved(folder / "x", content, legacy=legacy).read_bytes() for legacy in (False, True)]
 
 
-@examples(50, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(which=st.integers(0, 1), part=st.floats(0, 1, exclude_max=True))
-def test_import_refuses_truncated_files(tmp_path: Path, both_containers: list[bytes], which: int, part: float) -> None:
-    content = both_containers[which]
-    (tmp_path / "x.net").write_bytes(content[: int(part * len(content))])
-    refusal(tmp_path / "x.net")
-
-
 def flipped(content: bytes, at: int, bit: int) -> bytes:
     return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
 
@@ -411,19 +397,6 @@ def test_import_refuses_a_storage_of_another_size_than_its_pickle_says(tmp_path:
     assert "damaged" in refusal(tmp_path / "y.net")
 
 
-def test_import_never_gives_other_weights_for_a_flipped_bit(tmp_path: Path, both_containers: list[bytes]) -> None:
-    content = both_containers[0]  # a container before torch 1.6 has no checksums
-    (tmp_path / "x.net").write_bytes(content)
-    whole = import_checkpoint(tmp_path / "x.net")
-    generator = random.Random(2)
-    for _ in range(600):
-        (tmp_path / "x.net").write_bytes(flipped(content, generator.randrange(len(content)), generator.randrange(8)))
-        with contextlib.suppress(ModelError):
-            found = import_checkpoint(tmp_path / "x.net")
-            assert found.vocabulary == whole.vocabulary
-            assert all(np.array_equal(found.weights[name], array) for name, array in whole.weights.items())
-
-
 @pytest.mark.parametrize("more", [b"\0", b"\x80\x02", bytes(4096)])
 def test_import_refuses_a_legacy_file_that_is_longer_than_its_storages(
     tmp_path: Path, both_containers: list[bytes], more: bytes
@@ -450,49 +423,7 @@ def test_import_reads_the_very_file_that_it_has_checked(
     assert np.array_equal(import_checkpoint(path).weights["fc.bias"], expected)
 
 
-@examples(100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(which=st.integers(0, 1), changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255))))
-def test_import_of_a_damaged_file_raises_model_error_or_gives_a_model(
-    tmp_path: Path, both_containers: list[bytes], which: int, changes: list[tuple[float, int]]
-) -> None:
-    content = bytearray(both_containers[which])
-    for part, byte in changes:
-        content[int(part * min(len(content), 2500))] = byte  # where the pickles are
-    (tmp_path / "x.net").write_bytes(content)
-    with contextlib.suppress(ModelError):
-        assert import_checkpoint(tmp_path / "x.net").config.hidden_size == 4
-
-
 # -- real checkpoints --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.skipif(not ANNA.exists(), reason="the data set is not on this machine")
-@pytest.mark.parametrize("name", ["legacy_cpu_256x2.net", "zip_cuda_256x2.net"])
-def test_real_checkpoints_have_the_loss_of_their_network(name: str) -> None:
-    from charlstm.engine.evaluation import evaluate
-    from charlstm.engine.network import CharLSTM
-    from charlstm.generation.scoring import score
-
-    with ANNA.open(encoding="utf-8") as file:
-        text = file.read()[100_000:104_000]
-    found = torch.load(CHECKPOINTS / name, map_location="cpu", weights_only=True)
-    net = CharRNN(found["tokens"], found["n_hidden"], found["n_layers"])
-    net.load_state_dict(found["state_dict"])
-    numbers = {char: number for number, char in enumerate(found["tokens"])}
-    ids = [numbers[char] for char in text]
-    with torch.no_grad():
-        direct = -torch.log(net(ids[:-1])[torch.arange(len(ids) - 1), ids[1:]]).mean().item()
-
-    model = import_checkpoint(CHECKPOINTS / name)
-    encoded, unknown = model.vocabulary.encode(text)
-    assert not unknown
-    assert score(model, text).mean_nats == pytest.approx(direct, abs=1e-5)
-    assert evaluate(CharLSTM.from_model(model), encoded, [(0, len(encoded))]).nats == pytest.approx(direct, abs=1e-5)
-
-
-@pytest.mark.skipif(not CHECKPOINTS.exists(), reason="the data set is not on this machine")
-def test_import_refuses_a_real_pickled_module() -> None:
-    assert "model.CharRNN" in refusal(CHECKPOINTS / "whole_module_gru.pt")
 
 
 def test_model_whose_header_begins_like_a_pickle_is_told_to_be_a_model_already(tmp_path: Path) -> None:
