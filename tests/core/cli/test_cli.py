@@ -384,14 +384,6 @@ def test_detached_run_never_has_the_state_crashed(workspace: Path, run_cli: RunC
     assert states[-1] == "finished"
 
 
-def test_rename_and_delete(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
-    run_cli("rename", "passing", "past")
-    assert "--yes" in run_cli("delete", "past", code=2)[1]
-    run_cli("delete", "past", "--yes")
-    assert "past" not in [row["name"] for row in run_json("runs")]
-
-
 def test_rename_and_delete_as_json(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
     run_cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
     runs_dir = find_run("passing").path.parent
@@ -414,46 +406,6 @@ def test_pruning_empties_the_cache_and_runs_have_their_texts(workspace: Path, ru
         (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["train", "nowhere.txt"], "nowhere.txt"),
-        (["generate", "nobody"], "no run"),
-        (["generate", "gone.safetensors"], "gone.safetensors"),
-        (["generate", "~nobody-here"], "no run"),
-        (["generate", "~nobody-here/x.safetensors"], "no model file"),
-        (["control", "fox", "pause"], "takes no commands: resume it with a later end (`charlstm resume fox`)"),
-    ],
-)
-def test_failure_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
-    check_sentence(run_cli(*words, code=1), sentence)
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["train", "data/fox.txt", "--set", "n_hidden=3"], "n_hidden is called hidden_size"),
-        (["train", "data/fox.txt", "--set", "hidden_size=big"], "hidden_size takes a whole number"),
-        (["train", "data/fox.txt", "--set", "hidden_siz=3"], "did you mean hidden_size"),
-        (["train", "data/fox.txt", "--set", "lr"], "KEY=VALUE"),
-        (["train", "data/fox.txt", "--lr", "-1"], "lr takes a number above 0"),
-        (["generate", "fox", "--top-k", "0"], "top_k"),
-        (["control", "fox", "dance"], "dance"),
-        (["dance"], "dance"),
-    ],
-)
-def test_wrong_usage_prints_one_sentence(workspace: Path, run_cli: RunCli, words: list[str], sentence: str) -> None:
-    check_sentence(run_cli(*words, code=2), sentence)
-
-
-def check_sentence(printed: tuple[str, str], sentence: str) -> None:
-    out, err = printed
-    assert out == ""
-    assert sentence in err
-    assert err.count("\n") == 1
-    assert err.startswith("charlstm: ")
-
-
 def test_help_names_every_command(run_cli: RunCli) -> None:
     out, _ = run_cli("--help")
     for name in ("corpora", "train", "resume", "watch", "generate", "eval", "cache"):
@@ -463,16 +415,6 @@ def test_help_names_every_command(run_cli: RunCli) -> None:
 
 def test_charlstm_without_arguments_prints_help(run_cli: RunCli) -> None:
     assert run_cli()[0] == run_cli("--help")[0]
-
-
-def test_mistyped_command_gets_a_suggestion(error_of: ErrorOf) -> None:
-    assert "did you mean generate" in error_of("genrate", "fox")
-
-
-def test_mistake_of_usage_names_the_help_of_its_command(error_of: ErrorOf) -> None:
-    assert "see charlstm generate --help" in error_of("generate", "fox", "--length")
-    assert "see charlstm generate --help" in error_of("generate", "fox", "--lenth", "3")
-    assert "see charlstm --help" in error_of("--lenth")
 
 
 def test_runs_and_texts_are_completed(workspace: Path) -> None:

@@ -356,38 +356,6 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, run_js
     assert "of another Python" in error_of("eval", "m.safetensors")
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["eval", "fox", "data/fox.txt", "--part", "test"], "fox.txt has no test part, because test_fraction was 0"),
-        (["eval", "fox", "--max-chars", "9"], "need a TEXT"),
-        (["eval", "runs/fox/model.safetensors"], "was trained on (fox.txt) does not come with the model: give a text"),
-        (["eval", "fox", "nowhere.txt"], "nowhere.txt"),
-        (["eval", "fox", "digits.txt"], "fewer than two characters"),
-        (["score", "fox"], "TEXT"),
-        (["score", "fox", "digits.txt"], "two characters that the model knows"),
-        (["score", "nobody", "data/fox.txt"], "no run"),
-        (["score", "fox", "data/fox.txt", "--top", "many"], "many"),
-        (["eval", "fox", "--strength", "1"], "--strength is that of --dynamic"),
-        (["score", "fox", "data/fox.txt", "--strength", "1"], "--strength is that of --dynamic"),
-        (["eval", "fox", "--dynamic", "--strength", "11"], "from 0 to 10"),
-        (["score", "fox", "data/fox.txt", "--dynamic", "--strength", "nan"], "from 0 to 10"),
-        (["novelty", "data/fox.txt"], "--model RUN"),
-        (["novelty", "data/fox.txt", "--model", "fox", "--corpus", "data/fox.txt"], "--model RUN"),
-        (["novelty", "data/fox.txt", "--model", "nobody"], "no run"),
-        (
-            ["novelty", "data/fox.txt", "--model", "no.safetensors"],
-            "There is no model file no.safetensors",
-        ),
-        (["novelty", "data/fox.txt", "--corpus", "nowhere.txt"], "nowhere.txt"),
-        (["novelty", "data/fox.txt", "--model", "fox", "--min-length", "1"], "1"),
-    ],
-)
-def test_evaluation_error_is_one_sentence(workspace: Path, error_of: ErrorOf, words: list[str], sentence: str) -> None:
-    (workspace / "digits.txt").write_text("0123456789", encoding="utf-8")
-    assert sentence in error_of(*words)
-
-
 @pytest.fixture(scope="module")
 def huge(workspace: Path) -> Path:
     """The model of the run with finite weights whose sums are infinite."""

@@ -122,32 +122,6 @@ def test_prime_is_read_from_a_file_and_a_pipe(
     assert "U+FFFD" in err  # left out, as all characters that the model does not know
 
 
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--prime", "a", "--prime-file", "b"], "not both"),
-        (["--prime-file", "nowhere"], "nowhere"),
-        (["--samples", "2", "--show-probs"], "remove --samples"),
-        (["--samples", "0"], "0"),
-        (["--length", "-1"], "-1"),
-        (["--stop", ""], "at least one character"),
-        (["--until", "sunset"], "paragraph"),
-        (["--temperature", "-1"], "temperature takes a number"),
-        (["--temperature", "nan"], "temperature takes a number"),
-        (["--top-p", "0"], "top_p takes a number"),
-        (["--min-p", "2"], "min_p takes a number"),
-        (["--typical", "1.5"], "typical takes a number"),
-        (["--mirostat", "0"], "mirostat takes a number"),
-        (["--repetition", "-3"], "repetition takes a number"),
-        (["--seed", "99999999999999999999999"], "seed"),
-        (["--sampler", "reference", "--temperature", "0.5"], "has only --top-k"),
-        (["--sampler", "magic"], "magic"),
-    ],
-)
-def test_generate_error_is_one_sentence(workspace: Path, error_of: ErrorOf, words: list[str], sentence: str) -> None:
-    assert sentence in error_of("generate", "fox", *words)
-
-
 def test_setting_has_an_option_of_its_kind() -> None:
     @dataclass
     class Some:

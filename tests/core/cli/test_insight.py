@@ -276,17 +276,6 @@ def test_report_explains_why_two_steps_stand_on_the_page(workspace: Path, run_js
     assert f"the model is that of step 0; its run went on to step {last:,}, where curves and samples end" in page
 
 
-def test_what_cells_cannot_use_is_one_sentence(workspace: Path, error_of: ErrorOf, text: str, tmp_path: Path) -> None:
-    (tmp_path / "short.txt").write_text("the dog")
-    assert "NAME=REGEX" in error_of("cells", "fox", text, "--feature", "the")
-    assert "cannot be read" in error_of("cells", "fox", text, "--feature", "a=(")
-    graded = error_of("cells", "fox", text, "--probe", "position in word")
-    assert "graded feature, and a yes/no feature is needed. The yes/no features of this text are: " in graded
-    assert "too rare in this text, or belongs to another kind" in error_of("cells", "fox", text, "--probe", "comment")
-    assert "There is no feature 'quotes'. The yes/no" in error_of("cells", "fox", text, "--probe", "quotes")
-    assert "200 are needed" in error_of("cells", "fox", str(tmp_path / "short.txt"))
-
-
 def test_cells_without_a_text_are_those_of_what_the_run_held_out_where_that_is_long_enough(
     workspace: Path, run_json: RunJson, run_cli: RunCli, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,10 +346,6 @@ def test_influence_finds_a_string_and_ranks_its_places(
     assert "not both" in error_of("influence", "fox", str(path), "--find", "dog", "--at", "5")
 
 
-def test_influence_outside_the_text_is_refused(workspace: Path, error_of: ErrorOf, text: str) -> None:
-    assert "Position 99999 has no character" in error_of("influence", "fox", text, "--at", "99999")
-
-
 def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
     rows = run_json("context", "fox", text, "--places", "3")
     assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
@@ -372,13 +357,6 @@ def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, r
     assert "over 30 evenly spaced characters of 1,320 characters of x.txt, in the model at step" in printed
     [*_, last] = run_json("context", "fox", text, "--at", "500")
     assert (last["error"], last["enough"]) == (None, None)
-
-
-def test_context_beyond_the_end_of_the_text_is_refused(workspace: Path, error_of: ErrorOf, text: str) -> None:
-    """The message said that the text was too short for a context of 300 characters."""
-    found = error_of("context", "fox", text, "--at", "99999")
-    assert "Position 99,999 has no character to measure: the text has 1,170 characters" in found
-    assert "too short for a context of 300" in error_of("context", "fox", text, "--at", "200")
 
 
 def test_context_at_a_position_reads_all_of_the_runs_own_text(

@@ -98,35 +98,3 @@ def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) 
     out = tmp_path / "fox.onnx"
     assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
     assert out.stat().st_size > 1000
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["import", "nowhere.net"], "There is no file nowhere.net"),
-        (["import", "data"], "data is a folder, not a file"),
-        (["import", "data/fox.txt"], "is not a PyTorch checkpoint"),
-        (["import", "runs/fox/model.safetensors"], "a charlstm model already"),
-        (["import", "theirs.net", "--out", "x.net"], "--out x.safetensors"),
-        (["import", "theirs.net", "--out", "nowhere/x.safetensors"], "no folder nowhere"),
-        (["import"], "FILE"),
-        (["export", "fox", "--to", "script", "--out", "nowhere/x.net"], "no folder nowhere"),
-        (["export", "fox", "--to", "script", "--out", "x.safetensors"], "use .net for the export"),
-        (["export", "fox", "--to", "gguf"], "script"),
-        (["export", "fox"], "--to"),
-        (["export", "fox", "--to", "script", "--out", "."], "is a folder"),
-        (["import", "theirs.net", "--out", "data"], "is a folder"),
-        (["export", "demo", "--to", "script", "--snapshot", "0"], "no snapshots"),
-        (["info", "lone.safetensors", "--snapshot", "0"], "no snapshots"),
-        (["info", "runs/fox/model.safetensors", "--snapshot", "7"], "it has 0, "),
-        (["generate", "theirs.net"], "charlstm import theirs.net"),
-        (["export", "nobody", "--to", "script"], "no run"),
-    ],
-)
-def test_model_file_error_is_one_sentence(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], sentence: str
-) -> None:
-    if "theirs.net" in words:
-        run_cli("export", "fox", "--to", "script", "--out", "theirs.net", "--force")
-    (workspace / "lone.safetensors").write_bytes((workspace / "runs/fox/model.safetensors").read_bytes())
-    assert sentence in error_of(*words)

@@ -18,7 +18,7 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import load_model
 from charlstm.runs.models import demo_path
-from command_line import ErrorOf, RunCli, RunJson
+from command_line import RunCli, RunJson
 
 Played = Callable[..., tuple[str, str]]
 
@@ -201,11 +201,6 @@ def test_invalid_utf_8_in_a_line_is_replaced(workspace: Path, run_cli: RunCli, m
     out, err = run_cli("play", "fox", "--length", "5")
     assert out.startswith("the caf ")
     assert "U+FFFD" in err  # left out, as all characters that the model does not know
-
-
-def test_play_has_the_errors_of_generate(workspace: Path, error_of: ErrorOf) -> None:
-    assert "no run" in error_of("play", "nobody")
-    assert "has only --top-k" in error_of("play", "fox", "--sampler", "reference", "--min-p", "0.1")
 
 
 def test_commands_and_arguments_are_completed() -> None:

@@ -32,7 +32,7 @@ generate ~nobody-here/x.safetensors | no model file
 generate theirs.net | charlstm import theirs.net
 generate fox --prime-file nowhere | nowhere
 generate fox --clamp 2:1=0 | no cell 2:1
-generate model.safetensors --checkpoints | not a run
+generate lone.safetensors --checkpoints | not a run
 control fox pause | takes no commands: resume it with a later end (`charlstm resume fox`)
 eval fox data/fox.txt --part test | no test part, because test_fraction was 0: use --part validation
 eval runs/fox/model.safetensors | was trained on (fox.txt) does not come with the model: give a text
@@ -49,7 +49,7 @@ import theirs.net --out nowhere/x.safetensors | no folder nowhere
 import theirs.net --out data | is a folder
 export fox --to script --out nowhere/x.net | no folder nowhere
 export demo --to script --snapshot 0 | no snapshots
-info model.safetensors --snapshot 0 | no snapshots
+info lone.safetensors --snapshot 0 | no snapshots
 info runs/fox/model.safetensors --snapshot 7 | it has 0,
 influence fox digits.txt | fewer than two characters that the model knows
 influence fox digits.txt --at 1 | fewer than two characters that the model knows
@@ -69,6 +69,8 @@ report fox quick.txt --out page.html --feature 'position in word' | yes/no featu
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 compare fox --csv novel.txt | choose another name, so that it is not lost
+cells demo | Give a TEXT
+context demo | Give a TEXT
 session none.json | There is no session file
 session novel.txt | novel.txt cannot be read: it is damaged, or no session
 """
@@ -102,7 +104,6 @@ delete fox | --yes
 runs --runs-dir '' | --runs-dir
 runs --tag '' | tag
 control fox dance | dance
-control fox set-lr -1 | above 0
 control fox stop --wait --timeout nan | not a number
 stats data/fox.txt --encoding nope | no text encoding 'nope'
 stats data/fox.txt --pattern '' | file name patterns
@@ -149,10 +150,8 @@ context fox data/fox.txt --places 1000000000 | 1<=x<=100000
 context fox --encoding utf-8 | needs a TEXT
 cells no-such-run data/fox.txt --feature x=[ | cannot be read
 cells fox data/fox.txt --feature the | NAME=REGEX
-cells fox data/fox.txt --show quotes | LAYER:CELL
+cells fox quick.txt --show quotes | LAYER:CELL
 cells fox data/fox.txt --show 1:1 --snapshots | cannot be combined
-cells demo | Give a TEXT
-context demo | Give a TEXT
 multiverse fox --depth 1000 | 1<=x<=200
 multiverse fox --cutoff 1e-9 | 5e-05<=x<=1
 multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove one of them
@@ -169,7 +168,6 @@ compare fox --csv - --json | --json and --csv - would both write to standard out
 compare fox --csv - --svg - | --csv - and --svg - would both write to standard output
 report fox --out - --json | --json and --out - would both write to standard output
 generate fox --checkpoints --out - --json | --json and --out - would both write to standard output
-session novel.txt --out novel.pdf | not as .pdf
 """
 
 
@@ -178,12 +176,13 @@ def files(workspace: Path) -> None:
     """The files that the commands name, and runs whose texts cannot be read again."""
     texts = {
         "digits.txt": "0123456789", "short.txt": "the dog", "novel.txt": TEXT, "words.txt": TEXT,
-        "other.txt": TEXT[:500],        "quick.txt": 'the "quick fox" jumps. The lazy "dog" runs.\n' * 30, "gone.txt": TEXT,
+        "gone.txt": TEXT[:3000], "other.txt": TEXT[:500],
+        "quick.txt": 'the "quick fox" jumps. The lazy "dog" runs.\n' * 30,
         "p.toml": 'preset = "best"', "wrong.toml": "lr = 1e-3\nn_layers = 2\n",
     }  # fmt: skip
     for name, content in texts.items():
         Path(name).write_text(content, encoding="utf-8")
-    Path("model.safetensors").write_bytes(Path("runs/fox/model.safetensors").read_bytes())
+    Path("lone.safetensors").write_bytes(Path("runs/fox/model.safetensors").read_bytes())
     assert run(["export", "fox", "--to", "script", "--out", "theirs.net"]) == 0
     assert run(["train", "gone.txt", *TINY, "--name", "gone"]) == 0
     Path("gone.txt").write_text(TEXT + "more", encoding="utf-8")

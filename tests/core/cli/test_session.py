@@ -42,12 +42,3 @@ def test_session_is_exported_and_replaces_a_file_only_when_forced(
     run_cli("session", str(saved), "--out", str(out), "--force")
     assert "There is no session file" in error_of("session", str(saved.with_name("none.json")))
     assert "not as .pdf" in error_of("session", str(saved), "--out", str(saved.with_suffix(".pdf")))
-
-
-@pytest.mark.parametrize("content", [b"", b"no JSON", b'{"text": ', b"\x8b\xff"])
-def test_a_file_that_is_no_session_is_refused_without_words_of_the_parser(
-    tmp_path: Path, error_of: ErrorOf, content: bytes
-) -> None:
-    path = tmp_path / "some.json"
-    path.write_bytes(content)
-    assert "some.json cannot be read: it is damaged, or no session\n" in error_of("session", str(path))
