@@ -251,7 +251,8 @@ def _try_accidents(folder: Path, training: Training, kills: int, cuts: int, fold
     total = int(beside(untouched, "calls").read_text())
 
     def at(count: int) -> list[int]:
-        """Which changes to stop before: evenly spread, each somewhere in its stretch."""
+        """Which changes to stop before: evenly spread, each somewhere in its stretch; all, where there are fewer."""
+        count = min(count, total)
         return [min(total - 1, int((place + random.random()) * total / count)) for place in range(count)]
 
     yield from accidents(
