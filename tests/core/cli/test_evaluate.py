@@ -210,18 +210,6 @@ def test_novelty_searches_the_training_text_of_a_run(
     assert "Nothing is copied" in run_cli("novelty", str(text), "--model", "fox")[0]
 
 
-def test_novelty_reads_a_folder_as_other_commands_do_whatever_files_the_run_read(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    code = tmp_path / "code"
-    poems = tmp_path / "poems"
-    for folder, name in ((code, "a.py"), (poems, "a.txt")):
-        folder.mkdir(exist_ok=True)
-        (folder / name).write_text(LINE * 60, encoding="utf-8")
-    run_cli("train", str(code), "--pattern", "*.py", *TINY, "--name", "code")
-    assert run_json("novelty", str(poems), "--model", "code")["chars"] == len(LINE * 60)
-
-
 def prose(seed: int, lines: int = 60) -> str:
     """Random lines that do not repeat."""
     random = np.random.default_rng(seed)
@@ -393,10 +381,3 @@ def test_model_with_huge_weights_can_be_inspected_and_exported(
 def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str], value: float) -> None:
     print_result(True, {"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")})
     assert capsys.readouterr().out == '{"a": null, "b": [1.5, {"c": null}], "d": [null, "NaN"]}\n'
-
-
-def test_score_perplexity_and_bits_agree(workspace: Path, run_json: RunJson) -> None:
-    found = run_json("score", "fox", "data/fox.txt", "--max-chars", "500")
-    assert found["chars"] == 499
-    assert found["perplexity"] == pytest.approx(2 ** found["bits_per_char"])
-    assert found["loss"] == pytest.approx(found["bits_per_char"] * math.log(2))

@@ -20,22 +20,6 @@ from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import about
 from command_line import TINY, ErrorOf
 
-NASTY = [
-    "a b",
-    "$(touch X)",
-    "`touch X`",
-    "a;touch X",
-    "it's",
-    "*",
-    "a'\"b",
-    "~",
-    "-x",
-    "é",
-    "a\nb",
-    "\x1b[2J",
-    "\u202e",
-]
-
 
 @pytest.fixture
 def run_called(workspace: Path) -> Iterator[str]:

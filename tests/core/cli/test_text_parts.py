@@ -42,13 +42,6 @@ def test_eval_reads_the_test_part(tested: Path, run_json: RunJson, run_cli: RunC
     assert "trained on" not in err
 
 
-def test_parts_of_a_text_add_up(tested: Path, run_json: RunJson) -> None:
-    chars = {
-        part: run_json("eval", "tested", "--part", part)["chars"] for part in ("train", "validation", "test", "all")
-    }
-    assert chars["train"] + chars["validation"] + chars["test"] + 2 == chars["all"]
-
-
 def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> None:
     record = json.loads((find_run("tested").path / "run.json").read_text())
     assert record["settings"]["test_fraction"] == 0.2

@@ -399,14 +399,3 @@ def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     assert steps[0] == 0
     assert len(steps) > 3
     assert run.size() > 10_000
-
-
-@given(st.binary(max_size=300))
-def test_damaged_index_is_ignored(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    place = tmp_path_factory.mktemp("index")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(index, "index_path", lambda: place / "runs.jsonl")
-        (place / "runs.jsonl").write_bytes(content + b"\n")
-        assert known_runs() == []
-        run = create_run(spec(), folder=place / "runs")
-        assert known_runs() == [run]

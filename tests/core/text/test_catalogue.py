@@ -59,15 +59,6 @@ def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> 
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "2"}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
-def test_damaged_list_of_recent_texts_is_replaced(content: str, tmp_path: Path) -> None:
-    (paths.state_dir() / "recent-texts.json").write_text(content)
-    assert recent_texts() == ()
-    (tmp_path / "a.txt").write_text("a")
-    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
-    assert len(recent_texts()) == 1
-
-
 def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
     path = paths.state_dir() / "recent-texts.json"
     path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')

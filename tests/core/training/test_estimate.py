@@ -104,14 +104,6 @@ def test_speed_is_measured_again_with_other_cores_and_without_the_card(
     assert len(calls) == 3, "each is kept"
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"format": 1, "machine": null}', b"\xff\x00"])
-def test_damaged_speed_cache_is_ignored(calls: list[int], content: bytes) -> None:
-    (cache_dir() / "speed.json").write_bytes(content)
-    estimate(Settings(epochs=1), 100_000, 70)
-    estimate(Settings(epochs=1), 100_000, 70)
-    assert len(calls) == 1
-
-
 @pytest.mark.parametrize("chars", [10, 20_000, 465_000, 2_000_000, 10**9])
 @pytest.mark.parametrize("name", PRESETS)
 def test_timed_presets_are_estimated_to_take_their_time(calls: list[int], name: str, chars: int) -> None:
