@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import math
 import re
 import subprocess
 import sys
@@ -87,19 +85,6 @@ def test_presets_estimates_each_preset_for_a_text(
 
 
 @pytest.mark.usefixtures("free_processor")
-def test_presets_try_no_model_that_no_row_uses(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm.engine.benchmark.measure", lambda *_: MeasuredSpeed("fused-f32", 0.1, 2_000))
-
-    def refuse(*_: object) -> None:
-        raise AssertionError("a model was tried")
-
-    monkeypatch.setattr("charlstm.runs.start_models.find_start", refuse)
-    assert "2 × 64" in run_cli("presets", "data/fox.txt", "--set", "hidden_size=64")[0]
-
-
-@pytest.mark.usefixtures("free_processor")
 def test_presets_count_the_characters_of_text_and_model(
     workspace: Path, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,26 +139,6 @@ def test_stats_counts_what_was_read_and_says_what_was_done(workspace: Path, run_
     assert "characters; was left out\n" in out
 
 
-def test_stats_shows_counts_and_baselines(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    found = run_json("stats", "data/fox.txt")
-    assert found["chars"] == len(TEXT)
-    assert found["distinct"] == len(set(TEXT))
-    bits = {name: each["bits_per_char"] for name, each in found["baselines"].items()}
-    assert bits["order 2"] < bits["order 1"] < bits["order 0"] <= math.log2(len(set(TEXT)))
-    assert "order 0" in run_cli("stats", "data/fox.txt")[0]
-    (workspace / "a.txt").write_text("a" * 20_000, encoding="utf-8")
-    assert "order 0" in run_cli("stats", "a.txt")[0]
-
-
-def test_runs_lists_a_run(workspace: Path, run_cli: RunCli, run_json: RunJson) -> None:
-    [row] = [row for row in run_json("runs") if row["name"] == "fox"]
-    assert row["state"] == "finished"
-    assert row["step"] == 40
-    assert 0 < row["best_loss"] < math.log(len(set(TEXT))) + 0.5
-    assert Path(row["path"]).is_dir()
-    assert "finished" in run_cli("runs")[0]
-
-
 def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_cli: RunCli, run_json: RunJson) -> None:
     with ExitStack() as runs:
         for state in ("running", "stopped", "crashed", "finished"):
@@ -199,13 +164,6 @@ def test_best_loss_of_unfinished_runs_is_marked_as_estimate(tmp_path: Path, run_
         assert "all held-out characters 1" in err
         assert "; best 1" in err
         assert "Best 1" in err
-
-
-def test_watch_replays_the_log(workspace: Path, run_cli: RunCli) -> None:
-    lines = [json.loads(line) for line in run_cli("watch", "fox", "--json")[0].splitlines()]
-    assert lines[0]["event"] == "started"
-    assert lines[-1]["event"] == "finished"
-    assert "finished after" in run_cli("watch", "fox", "--plain")[1]
 
 
 def test_watch_prints_the_verdict_when_it_changes(
@@ -298,21 +256,6 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(workspace: Path, run_cli: R
     best = find_run("fox").model().info["step"]
     assert f"its best model is of step {best}" in run_cli("generate", "fox", "--snapshot", "12345", code=1)[1]
     assert find_run("fox").model(best).info["step"] == best
-
-
-def test_training_from_a_model_keeps_its_shape_and_starts_lower(
-    workspace: Path, run_cli: RunCli, run_json: RunJson
-) -> None:
-    (workspace / "more.txt").write_text("the lazy dog jumps over the quick brown fox!\n" * 120, encoding="utf-8")
-    short = [*TINY[4:], "--preset", "quick"]
-    first = {}
-    for name, more in (("anew", ["--set", "hidden_size=12", "--num-layers", "1"]), ("on", ["--from", "fox"])):
-        lines = run_cli("train", "more.txt", *short, *more, "--name", name, "--json")[0].splitlines()
-        events = [json.loads(line) for line in lines]
-        first[name] = next(event["val_loss"] for event in events if event["event"] == "validation")
-    assert first["on"] < first["anew"]
-    assert run_json("info", "on")["hidden_size"] == 12
-    assert "hidden_size is 12" in run_cli("train", "more.txt", "--from", "fox", "--hidden-size", "9", code=2)[1]
 
 
 def test_resume_continues_a_finished_run_with_a_higher_limit(

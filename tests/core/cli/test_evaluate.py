@@ -118,20 +118,6 @@ def test_score_prints_the_most_surprising_characters(
     assert "left out" in err
 
 
-def test_score_lists_as_many_places_as_asked_and_says_what_is_left_out(
-    workspace: Path, run_cli: RunCli, tmp_path: Path
-) -> None:
-    text = tmp_path / "odd.txt"
-    text.write_text("zqx vkj wqz " * 8)
-    out = run_cli("score", "fox", str(text), "--top", "12")[0]
-    assert out.count(" bits  line ") == 12, "a text of 96 characters has no 12 places that are 24 apart"
-    few = run_cli("score", "fox", str(text), "--top", "2")[0]
-    assert re.search(r"most surprising; neighbours within 24 characters, up to \d+\.\d bits, are left out", few)
-    assert re.search(
-        r"most surprising; all others are below \d+\.\d bits", run_cli("score", "fox", str(text), "--top", "96")[0]
-    )
-
-
 def test_score_per_line_prints_bits_of_each_line(
     workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
 ) -> None:
@@ -306,14 +292,6 @@ def test_novelty_finds_what_the_model_before_a_run_has_read(
     )
 
 
-def test_train_on_a_text_given_twice_warns(workspace: Path, run_cli: RunCli) -> None:
-    (workspace / "one.txt").write_text(prose(5, 400), encoding="utf-8")
-    (workspace / "two.txt").write_text(prose(5, 400), encoding="utf-8")
-    err = run_cli("train", "one.txt", "two.txt", *TINY, "--name", "twice", "--plain")[1]
-    assert "note: 100 % of the held-out part is word for word in the training part" in err
-    assert "trained on 100 % of the held-out part" in run_cli("eval", "twice")[1]
-
-
 def test_eval_of_a_run_without_held_out_part_is_an_error(
     workspace: Path, run_cli: RunCli, run_json: RunJson, error_of: ErrorOf
 ) -> None:
@@ -368,13 +346,6 @@ def test_model_with_huge_weights_is_one_sentence(huge: Path, run_cli: RunCli, wo
     assert out == ""
     assert "so large that its predictions are not finite" in err.splitlines()[-1]
     assert "Traceback" not in err
-
-
-def test_model_with_huge_weights_can_be_inspected_and_exported(
-    huge: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    assert run_json("info", str(huge))["hidden_size"]
-    assert run_cli("export", str(huge), "--to", "script", "--out", str(tmp_path / "huge.net"))[0]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -13,7 +13,6 @@ from click.testing import CliRunner
 
 from charlstm.cli.generate import unescaped
 from charlstm.cli.options import setting_option
-from charlstm.line import StatusLine
 from charlstm.setting_fields import setting, setting_fields
 from command_line import ErrorOf, RunCli, RunJson
 from recorded_run import record
@@ -140,18 +139,3 @@ def test_setting_has_an_option_of_its_kind() -> None:
 def test_missing_demo_model_is_an_error(workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: None)
     assert "charlstm train TEXT" in error_of("generate", "demo")
-
-
-@pytest.mark.parametrize("how", [["generate", "fox"], ["generate", "fox", "--samples", "2"], ["play", "fox"]])
-def test_reading_a_long_prime_shows_progress(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, how: list[str]
-) -> None:
-    drawn = []
-    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append((part, words)))
-    prime = ["--prime", 60 * "the lazy dog "]
-    if how[0] == "play":
-        monkeypatch.setattr("sys.stdin", io.StringIO(f"{prime.pop()}\n"))
-        prime.clear()
-    run_cli(*how, *prime, "--length", "3")
-    parts = [part for part, words in drawn if words.startswith("reading the prime")]
-    assert parts == pytest.approx([256 / 780, 512 / 780, 768 / 780, 1])

@@ -7,14 +7,12 @@ import math
 import re
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 
 import charlstm
-from charlstm.cli.cells import _print_scores
 from charlstm.cli.json_schemas import CellScoreRow, ContextRow, NamedCellRow, RankedPlaceRow
 from charlstm.cli.options import models_of_run
 from charlstm.display import symbol
@@ -138,25 +136,6 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
     chance = {row["feature"]: (row["chance"], row["named_at"]) for row in rows}
     assert chance == {row["feature"]: (row["chance"], last) for row in named}
     assert "not a run" in error_of("cells", "demo", text, "--snapshots")
-
-
-def test_snapshots_that_have_no_space_in_a_terminal_are_counted_and_a_pipe_has_all(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    named = NamedCell("blank", (1, 7), "auc", 0.9, 0.02, 90, 0.6, -1, 1, 0, 1, -1, 400, 200, 1100)
-    scores = {step: [0.5 + step / 3000] for step in range(0, 1200, 100)}
-    monkeypatch.setattr("charlstm.cli.cells.terminal_width", lambda: 80)
-    _print_scores([named], scores, 1100, "the text", False)
-    printed = capsys.readouterr().out
-    head = next(line for line in printed.splitlines() if line.startswith("feature")).split()
-    assert head[4:] == [f"{step:,}" for step in scores]
-    assert "have no space" not in printed
-    monkeypatch.setattr("charlstm.cli.cells.sys", SimpleNamespace(stdout=SimpleNamespace(isatty=lambda: True)))
-    _print_scores([named], scores, 1100, "the text", False)
-    narrow = capsys.readouterr().out
-    shown = next(line for line in narrow.splitlines() if line.startswith("feature")).split()[4:]
-    assert f"{12 - len(shown)} of 12 steps have no space here" in " ".join(narrow.split())
-    assert max(map(len, narrow.splitlines())) <= 80
 
 
 def test_snapshots_are_labelled_by_the_step_of_the_model_that_was_read_while_the_run_trains(

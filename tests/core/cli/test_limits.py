@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.training_view import EventView, Limits
+from charlstm.cli.training_view import Limits
 from charlstm.display import percent
 from charlstm.runs.folder import find_run
 from charlstm.training.events import Finished
@@ -107,15 +107,3 @@ def test_end_of_a_run_from_a_model_says_how_far_that_came(workspace: Path, run_c
     assert read in err
     assert read in run_cli("watch", "from-base", "--plain")[1]
     assert "of your text" not in run_cli("watch", "base", "--plain")[1]
-
-
-def test_final_validation_has_no_time_until_its_pace_is_known(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "waits")
-    shown: list[str] = []
-    view = EventView(find_run("waits"))
-    monkeypatch.setattr(view, "show_waiting", shown.append)
-    view.show_final_validation(0.0, None)
-    view.show_final_validation(0.42, 12.0)
-    assert shown == ["final validation 0 %", "final validation 42 % · 0:12 left"]

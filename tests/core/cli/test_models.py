@@ -43,27 +43,6 @@ def test_import_prints_the_path_of_a_usable_model(
     assert figures[0] == figures[1] | {"read_by": None}
 
 
-def test_import_as_json_and_default_names(
-    checkpoint: Path,
-    run_json: RunJson,
-    error_of: ErrorOf,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = run_json("import", str(checkpoint))
-    assert found == {
-        "out": str(tmp_path / "theirs.safetensors"),
-        "hidden_size": 12,
-        "num_layers": 1,
-        "vocab_size": len(set(TEXT)),
-        "parameters": load_model(found["out"]).config.parameters,
-    }
-    assert "theirs.safetensors already exists: replace it with --force" in error_of("import", str(checkpoint))
-    assert Path(run_json("import", str(checkpoint), "--force")["out"]).name == "theirs.safetensors"
-    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["theirs.safetensors"]
-
-
 def test_info_of_a_loss_that_is_no_figure_has_none(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
     model = load_model(workspace / "runs/fox/model.safetensors")
     save_model(workspace / "long.safetensors", replace(model, info={"val_loss": 10**400}))

@@ -48,14 +48,6 @@ def test_settings_are_completed_with_their_descriptions(name: str) -> None:
     assert option.shell_complete(context, "nothing=") == []
 
 
-def test_name_with_a_newline_is_not_completed(workspace: Path) -> None:
-    name = "fox\ndir,"
-    shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
-    found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "fox")]
-    shutil.rmtree(workspace / "runs" / name)
-    assert found == ["fox"]
-
-
 def test_empty_name_of_a_folder_or_text_is_an_error(
     workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:

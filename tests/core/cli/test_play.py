@@ -52,10 +52,6 @@ def test_play_continues_the_typed_text(played: Played, run_json: RunJson) -> Non
     assert played("the ", "", "/text")[0] == f"the {whole[:20]}\n{whole[20:]}\nthe {whole}\n"
 
 
-def test_typed_eof_is_text(played: Played) -> None:
-    assert "E (U+0045 latin capital letter e) × 1" in played("EOF")[1]  # the model does not know it
-
-
 def test_empty_first_line_starts_with_an_empty_prime(played: Played, run_json: RunJson) -> None:
     assert played("")[0] == run_json("generate", "fox", "--length", "20")["text"] + "\n"
 
@@ -137,10 +133,6 @@ def test_save_reports_the_file_and_keeps_other_files(played: Played, tmp_path: P
     assert "already" in played("the ", f"/save {novel}", code=1)[1]
     assert novel.read_text() == "mine"
     assert played("the ", f"/save {tmp_path / 'c.txt'}", "", f"/save {tmp_path / 'c.txt'}")[1].count("Saved") == 2
-
-
-def test_play_reports_unknown_characters(played: Played) -> None:
-    assert "Ω" in played("the Ω")[1]
 
 
 @pytest.mark.parametrize(

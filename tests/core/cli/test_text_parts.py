@@ -42,13 +42,6 @@ def test_eval_reads_the_test_part(tested: Path, run_json: RunJson, run_cli: RunC
     assert "trained on" not in err
 
 
-def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> None:
-    record = json.loads((find_run("tested").path / "run.json").read_text())
-    assert record["settings"]["test_fraction"] == 0.2
-    log = run_cli("watch", "tested", "--plain")[0] + run_cli("watch", "tested", "--plain")[1]
-    assert f"{len(words(1000)) - int(len(words(1000)) * 0.8):,} in the test part" in log
-
-
 @pytest.fixture(scope="module")
 def validated(workspace: Path) -> Path:
     """The run `validated`, trained on words.txt and validated on other.txt."""

@@ -26,7 +26,6 @@ from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
-from charlstm.model.file import Model
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
@@ -132,29 +131,6 @@ def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(
     assert (whole.val_loss, whole.chars) == (figure.nats, figure.chars)
     best = min((e for e in events if isinstance(e, Validated) and not e.whole), key=lambda event: event.val_loss)
     assert best.step == step
-
-
-def test_trainer_copies_the_weights_once_per_validation(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One copy serves the best model, the sample and the snapshot; without these there is none."""
-    copies, to_model = [], CharLSTM.to_model
-
-    def counted(network: CharLSTM, *args: Any, **how: Any) -> Model:
-        copies.append(network)
-        return to_model(network, *args, **how)
-
-    monkeypatch.setattr(CharLSTM, "to_model", counted)
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(sample=lambda model: ("the", "…")))
-    events = run(trainer)
-    assert len(copies) == sum(isinstance(event, Sampled) for event in events)
-    assert store.snapshots[0].weights is store.models[0][2].weights
-    assert trainer.best.weights is store.models[-1][2].weights
-    copies.clear()
-    hopeless = settings.with_changes(lr=1e-12, ema_decay=None)
-    validations = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
-    assert len(copies) == sum(event.best for event in validations) < len(validations) - 1
 
 
 def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
@@ -806,13 +782,6 @@ def test_stop_from_another_thread_ends_training_with_a_checkpoint(
     assert Trainer.resume(corpus, settings, store.states[-1]).train().step == 60
 
 
-def test_stop_before_training_ends_it_before_the_first_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    trainer = Trainer(corpus, settings, plan=plan)
-    trainer.stop()
-    finished = trainer.train()
-    assert (finished.step, finished.reason) == (0, "stopped")
-
-
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
 def test_network_is_what_is_validated_and_saved(
     corpus: Corpus, settings: Settings, plan: Plan, ema_decay: float | None
@@ -1014,23 +983,6 @@ def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monk
         assert taken == ["fused-f32"]
         assert (measured.kernel, measured.seconds, measured.threads) == ("fused-f32", 4.0, threads)
         taken.clear()
-
-
-def test_a_single_kernel_is_not_measured_as_long_as_several_are_compared(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[int] = []
-    take = TrainStep.step
-
-    def step(self: TrainStep, step: int, rate: float) -> StepOutcome:
-        steps.append(step)
-        return take(self, step, rate)
-
-    monkeypatch.setattr(TrainStep, "step", step)
-    monkeypatch.setattr(benchmark, "BUDGET", 100.0)
-    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.0)
-    benchmark.measure(settings.with_changes(kernel="nn", threads=1), 20, torch.device("cpu"), 4, 16)
-    assert len(steps) == benchmark.WARM_UP + 2
 
 
 def test_speed_measured_beside_other_programs_is_not_stored(

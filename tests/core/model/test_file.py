@@ -96,12 +96,6 @@ def test_equal_models_give_equal_bytes(saved: Path, tmp_path: Path) -> None:
     assert (tmp_path / "other").read_bytes() == saved.read_bytes()
 
 
-def test_parameters_is_the_number_of_weights() -> None:
-    assert ModelConfig(83, 512, 2).parameters == 3_366_483
-    config = ModelConfig(9, 5, 3)
-    assert config.parameters == sum(int(np.prod(shape)) for shape in config.shapes.values())
-
-
 def test_weights_in_half_precision_take_half_the_file_and_are_read_as_float32(saved: Path, tmp_path: Path) -> None:
     model = make(hidden=64)
     save_model(tmp_path / "whole", model)
@@ -189,14 +183,6 @@ def test_load_model_reports_invalid_vocabulary_without_python_terms(saved: Path,
     with pytest.raises(ModelError, match="vocabulary") as refusal:
         load_model(saved)
     assert not re.search(r"object|attribute|Error|indices", str(refusal.value))
-
-
-def test_load_model_accepts_file_without_info(saved: Path) -> None:
-    tensors, metadata = read_tensors(saved)
-    about = json.loads(metadata["charlstm"])
-    del about["info"]
-    write_tensors(saved, tensors, {**metadata, "charlstm": json.dumps(about)})
-    assert load_model(saved).info == {}
 
 
 def test_load_model_refuses_newer_format(saved: Path) -> None:

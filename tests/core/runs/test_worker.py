@@ -26,7 +26,7 @@ from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, worker
 from charlstm.runs.control import send_command, unread_commands
-from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.folder import Run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
@@ -324,13 +324,6 @@ def test_worker_whose_log_or_lock_was_replaced_saves_its_state_and_stops(
     assert made[0].state.step == 8
 
 
-def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    train(until_stopped)
-    delete_run(run)
-    assert worker.main([str(run.path)]) == 1
-    assert not run.path.exists()
-
-
 def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Callable[[Script], list[Any]]) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
@@ -376,14 +369,6 @@ def test_every_failure_is_one_sentence_in_log_and_status(
     assert (status.state, status.message) == ("failed", last.message)
     assert ("Traceback" in run.log_path.read_text()) == (not isinstance(error, SettingsError))
     assert list(read_events(run.events_path))[-1] == last
-
-
-def test_missing_text_fails_the_run(run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]) -> None:
-    (tmp_path / "poem.txt").unlink()
-    train(until_stopped)
-    events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["failed"]
-    assert "poem.txt" in run.status().message
 
 
 def test_worker_waits_while_the_disk_is_full(

@@ -74,16 +74,6 @@ def test_corpus_has_the_characters_of_any_text(tmp_path: Path, content: str) -> 
     assert corpus.counts.tolist() == [counts[char] for char in corpus.vocabulary.symbols]
 
 
-def test_corpus_properties(text: Path) -> None:
-    corpus = open_corpus(str(text))
-    assert (corpus.name, corpus.sources) == ("story.txt", (str(text),))
-    assert (corpus.chars, corpus.lines) == (21, 2)
-    assert corpus.ids.dtype == np.uint8
-    assert not corpus.ids.flags.writeable
-    assert (corpus.report.encoding, corpus.report.newlines, corpus.report.bytes) == ("utf-8", "CRLF", 24)
-    assert (corpus.text(0, 5), corpus.text(-7)) == ("Hello", "Again.\n")
-
-
 @examples(30)
 @given(st.text(st.characters(exclude_categories=()), min_size=1))
 def test_open_corpus_takes_any_string(content: str) -> None:
@@ -263,16 +253,6 @@ def test_fold_rare_replaces_rare_characters(text: Path) -> None:
     assert open_corpus(text).vocabulary.replacement is None
 
 
-def test_lone_surrogates_become_replacement_characters(text: Path) -> None:
-    corpus = open_corpus(written(text, b"ab+2AA-c"), TextOptions(encoding="utf-7"))
-    assert corpus.text() == f"ab{REPLACEMENT}c"
-
-
-def test_max_chars_limits_reading(text: Path) -> None:
-    assert open_corpus(text, TextOptions(max_chars=7)).text() == "Hello, "
-    assert open_corpus([text, text], TextOptions(max_chars=24)).text() == "Hello, wörld.\nAgain.\nHel"
-
-
 def test_strip_boilerplate_applies_to_every_file(tmp_path: Path) -> None:
     for name in "ab":
         body = f"*** START OF THE PROJECT GUTENBERG EBOOK {name} ***\n\nOnce {name}.\n{LICENCE}"
@@ -365,13 +345,6 @@ def test_prune_cache_leaves_what_the_program_did_not_make(text: Path) -> None:
     assert [path.read_text() for path in foreign] == ["precious"] * 3
 
 
-def test_cache_folders_are_private(text: Path) -> None:
-    corpus = open_corpus(text)
-    if os.name != "nt":
-        assert cache.texts_dir().parent.stat().st_mode & 0o777 == 0o700
-        assert (cache.texts_dir() / corpus.fingerprint).stat().st_mode & 0o777 == 0o700
-
-
 def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm.text.sources.BLOCK", 256 * 1024)
     monkeypatch.setattr("charlstm.text.encoding._BLOCK", 256 * 1024)
@@ -412,23 +385,6 @@ def test_any_bytes_are_read_or_refused_with_text_error(tmp_path: Path, data: byt
         assert int(corpus.counts.sum()) == corpus.chars
         assert corpus.fingerprint == open_corpus(path).fingerprint
     assert not message or message.isprintable()
-
-
-def test_full_disk_after_preparing_loses_only_cached_figures(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*args: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    corpus = open_corpus(text)
-    monkeypatch.setattr(cache.storage, "replace_bytes", full)
-    cache.store_record("key", [], corpus.to_record(), 0)
-    cache.store_figures(corpus.fingerprint, "name", {"bits": 1})
-    assert cache.find_figures(corpus.fingerprint, "name") is None
-
-
-def test_utf_16_without_mark_can_be_chosen(text: Path) -> None:
-    written(text, "Grüße\n".encode("utf-16-le"))
-    corpus = open_corpus(text, TextOptions(encoding="UTF-16"))
-    assert (corpus.text(), corpus.report.encoding) == ("Grüße\n", "utf-16-le")
 
 
 def test_old_temporary_folders_are_removed(text: Path) -> None:
