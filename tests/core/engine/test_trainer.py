@@ -426,25 +426,6 @@ def test_final_validation_is_reported_from_its_beginning_to_its_end_with_the_cal
     assert reported[evaluated[-1] - 1] == pytest.approx(0.5)  # calibration has read as much as there is to validate
 
 
-def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    events = Trainer(corpus, settings, store=store, plan=plan).events()
-    for event in events:
-        if isinstance(event, Validated) and event.whole:
-            assert store.states[-1].step == plan.planned_steps
-            break
-    else:
-        pytest.fail("nothing was validated at the end")
-    events.close()  # type: ignore[attr-defined]
-
-
-def test_pause_during_a_pause_is_acknowledged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    commands = ScriptedCommands({8: [("pause", None), ("pause", None), ("resume", None)]})
-    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
-    assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
-    assert events[-1].step == 60
-
-
 def test_pause_continues_after_a_full_disk(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -522,20 +503,6 @@ def test_pause_sleeps_until_the_next_command(
     events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
-
-
-def test_finish_takes_the_learning_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
-    commands = ScriptedCommands({20: [("finish", None)]})
-    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
-    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
-    events = run(trainer, commands)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("done", 35)
-    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
-    assert rates[35] == pytest.approx(rates[21] / 15)
-    assert next(event for event in events if isinstance(event, Controlled)).value == 15
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
@@ -627,44 +594,30 @@ def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings
     assert any(message.startswith("No sample was written: ") for message in warnings)
 
 
-def test_trainer_stops_when_patience_is_exceeded(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    hopeless = settings.with_changes(patience=2, lr=1e-12, ema_decay=None)
-    events = run(Trainer(corpus, hopeless, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    misses = [event.best for event in events if isinstance(event, Validated) and not event.whole]
-    if last.reason == "patience":
-        assert misses[-2:] == [False, False]
-    assert last.reason == "patience"
-    assert last.step < 60
-
-
-def never_improve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each validation find a higher loss than the one before."""
+@pytest.mark.parametrize(
+    ("changes", "planned", "seconds", "end"),
+    [
+        ({"patience": 2}, {}, 0.0, (14, "patience", "patience")),
+        ({"patience": 9}, {}, 0.0, (60, "done", "max_steps")),  # nine without improvement, at 7, 14, …, 56 and 60
+        (
+            {"max_steps": None, "max_minutes": 0.5, "patience": 1},
+            {"planned_steps": 100, "val_every": 50, "snapshot_steps": (0,), "log_every": 50}, 1.0,
+            (30, "time", "max_minutes"),
+        ),
+    ],
+)  # fmt: skip
+def test_run_that_does_not_improve_ends_by_patience_unless_its_steps_or_time_are_over(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], planned: dict[str, Any], seconds: float, end: tuple[int, str, str],
+) -> None:  # fmt: skip
+    """It is validated once more when its time is over, at a step at which no validation is due."""
     losses = itertools.count(2)
     monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(float(next(losses)), 100))
-
-
-def test_run_that_took_all_its_steps_was_not_ended_by_patience(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    never_improve(monkeypatch)  # validations at 0, 7, …, 56 and 60: nine without improvement
-    last = run(Trainer(corpus, settings.with_changes(patience=9), plan=plan))[-1]
+    if seconds:
+        Time(monkeypatch, seconds)
+    last = run(Trainer(corpus, settings.with_changes(**changes), plan=make_plan(**planned)))[-1]
     assert isinstance(last, Finished)
-    assert (last.step, last.reason, last.limit) == (60, "done", "max_steps")
-
-
-def test_run_whose_time_was_over_was_not_ended_by_patience(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is validated once more, at a step at which no validation is due."""
-    never_improve(monkeypatch)
-    Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=0.5, patience=1)
-    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
-    last = run(Trainer(corpus, settings, plan=plan))[-1]
-    assert isinstance(last, Finished)
-    assert (last.step, last.reason, last.limit) == (30, "time", "max_minutes")
+    assert (last.step, last.reason, last.limit) == end
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])

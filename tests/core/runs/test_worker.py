@@ -40,6 +40,7 @@ from recorded_run import started, stepped, tiny_model, validated
 from small_training import make_plan
 
 Script = Callable[[Any], Iterator[Event]]
+Train = Callable[[Script], list[Any]]
 PLAN = make_plan()
 
 
@@ -68,7 +69,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
+def train(monkeypatch: pytest.MonkeyPatch) -> Train:
     """Replace the trainer by a script; returns the list of the trainers that were built."""
 
     def use(script: Script) -> list[Any]:
@@ -105,7 +106,7 @@ def run(tmp_path: Path) -> Run:
     return launch.create_new_run(launch.NewRun(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs"))
 
 
-def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         trainer.store.save_plan(PLAN)
         yield started()
@@ -143,7 +144,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
         next(worker.run_foreground(run))
 
 
-def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield ended(0, "stopped")
@@ -159,7 +160,7 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: C
 
 
 def test_worker_starts_no_program_while_it_holds_the_lock(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, bool | None]] = []
 
@@ -186,9 +187,7 @@ def test_worker_starts_no_program_while_it_holds_the_lock(
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_first_signal_stops_the_run_with_a_checkpoint(
-    run: Run, train: Callable[[Script], list[Any]], number: str
-) -> None:
+def test_first_signal_stops_the_run_with_a_checkpoint(run: Run, train: Train, number: str) -> None:
     train(until_stopped)
     events = []
     for event in worker.run_foreground(run):
@@ -205,7 +204,7 @@ def test_first_signal_stops_the_run_with_a_checkpoint(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
 
 
-def test_second_signal_interrupts(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_signal_interrupts(run: Run, train: Train) -> None:
     def deaf(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGINT)
@@ -224,7 +223,7 @@ def test_second_signal_interrupts(run: Run, train: Callable[[Script], list[Any]]
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_closing_the_iterator_stops_the_run(run: Run, train: Train) -> None:
     train(until_stopped)
     events = worker.run_foreground(run)
     for event in events:
@@ -234,16 +233,14 @@ def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], 
     assert run.status().state == "stopped"
 
 
-def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_ends_when_its_run_is_deleted(run: Run, train: Train) -> None:
     train(until_stopped)
     steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
     assert steps[-1] < 10
     assert not run.path.exists()
 
 
-def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(run: Run, train: Train) -> None:
     class Deleting(storage.Disk):
         def open(self, path: Path, flags: int, mode: int = storage.PRIVATE_FILE) -> int:
             if path == run.events_path:
@@ -270,9 +267,7 @@ def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None)
     return steps
 
 
-def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
-) -> None:
+def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(run: Run, tmp_path: Path, train: Train) -> None:
     """tests/torture/kill_worker.py moves, replaces and deletes folders in the middle of checkpoints, too."""
     moved = Run(tmp_path / "runs" / "moved")
 
@@ -307,7 +302,7 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
 
 @pytest.mark.parametrize("name", ["events.jsonl", "lock"])
 def test_worker_whose_log_or_lock_was_replaced_saves_its_state_and_stops(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], name: str
+    run: Run, tmp_path: Path, train: Train, name: str
 ) -> None:
     def replace_file() -> None:
         (run.path / name).rename(tmp_path / "aside")
@@ -324,7 +319,7 @@ def test_worker_whose_log_or_lock_was_replaced_saves_its_state_and_stops(
     assert made[0].state.step == 8
 
 
-def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         with pytest.raises(RunError, match=r"is running already: watch it"):
@@ -351,9 +346,7 @@ def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Calla
         ),
     ],
 )
-def test_every_failure_is_one_sentence_in_log_and_status(
-    run: Run, train: Callable[[Script], list[Any]], error: Exception, says: str
-) -> None:
+def test_every_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error: Exception, says: str) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield stepped(3)
@@ -371,9 +364,7 @@ def test_every_failure_is_one_sentence_in_log_and_status(
     assert list(read_events(run.events_path))[-1] == last
 
 
-def test_worker_waits_while_the_disk_is_full(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_waits_while_the_disk_is_full(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FaultyDisk(0, only=frozenset({"write"}), again=True)
     waited: list[tuple[str, str]] = []
 
@@ -418,7 +409,7 @@ def test_worker_waits_while_the_disk_is_full(
     ids=["signal", "command", "moved"],
 )
 def test_wait_for_a_full_disk_ends_with_a_stop_or_without_a_folder(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch, end: Callable[[Run], object]
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, end: Callable[[Run], object]
 ) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
@@ -446,7 +437,7 @@ def test_wait_for_a_full_disk_ends_with_a_stop_or_without_a_folder(
         assert "its folder was moved or replaced" in gone[0]
 
 
-def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
@@ -462,7 +453,7 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Ca
 
 
 def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disks = [FaultyDisk(0, only=frozenset({"write"}), again=True), storage.Disk()]
 
@@ -483,7 +474,7 @@ def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
         assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
 
 
-def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Train) -> None:
     train(until_stopped)
     for event in worker.run_foreground(run):
         if event.step == 4 and event.name == "step":
@@ -513,7 +504,7 @@ def resumed(trainer: Any) -> Iterator[Event]:
 
 @pytest.mark.parametrize("version", ["this", "0.3"])
 def test_run_is_resumed_from_its_folder_alone_on_another_machine(
-    run: Run, train: Callable[[Script], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+    run: Run, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     finish(run, train, "stopped")
     made = train(resumed)
@@ -536,7 +527,7 @@ def test_run_is_resumed_from_its_folder_alone_on_another_machine(
     assert made[-1].vocabulary.symbols == other.spec().vocabulary
 
 
-def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
+def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -549,7 +540,7 @@ def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done")
 
 
 def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = finish(run, train)
     spec = run.spec()
@@ -586,7 +577,7 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], 
 @pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
 @pytest.mark.parametrize("signals", [1, 2])
 def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
 ) -> None:
     """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
     before, was = finish(run, train, ending), run.status()
@@ -610,9 +601,7 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
         assert status.message == "a resume was interrupted before it began"
 
 
-def test_stop_command_ends_the_reading_of_the_text(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_command_ends_the_reading_of_the_text(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
     parts: list[int] = []
 
@@ -635,11 +624,7 @@ def write_heartbeat_of_launch(run: Run) -> None:
 
 @pytest.mark.parametrize(("finished", "state_after"), [(False, "failed"), (True, "finished")])
 def test_worker_that_ends_before_its_own_heartbeat_says_why(
-    run: Run,
-    train: Callable[[Script], list[Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    finished: bool,
-    state_after: str,
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, finished: bool, state_after: str
 ) -> None:
     """It was reported as killed for lack of memory."""
     if finished:
@@ -669,7 +654,7 @@ def test_worker_that_is_refused_leaves_the_heartbeat_of_another(run: Run) -> Non
     assert beat.state == "starting"
 
 
-def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Train) -> None:
     finish(run, train)
     newer = json.dumps({**json.loads(to_line(started())), "format": 99}) + "\n"
     run.events_path.write_text(newer)
@@ -681,9 +666,7 @@ def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Callable
     assert run.events_path.read_text() == newer
 
 
-def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, train: Train) -> None:
     store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
@@ -705,7 +688,7 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(
         load_state(run)
 
 
-def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_commands_for_earlier_workers_are_ignored(run: Run, train: Train) -> None:
     run.control_path.write_text('{"id":"old","command":"stop","value":null}\n')
     made = train(until_stopped)
     for event in worker.run_foreground(run):
@@ -715,9 +698,7 @@ def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Scr
     assert made
 
 
-def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_resume_names_the_commands_that_a_killed_worker_had_not_read(run: Run, train: Train) -> None:
     """They were shown as sent, and nothing ever said what became of them."""
     log = [started(), Controlled(step=1, id="read", command="checkpoint")]  # of a worker that was killed after that
     run.events_path.write_text("".join(f"{to_line(event)}\n" for event in log))
@@ -740,7 +721,7 @@ def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
     assert unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
 
 
-def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) -> None:
     run.snapshots_dir.mkdir()
     names = (".model.safetensors.123.tmp", ".text.bin.12.tmp")
     leftovers = [*(run.path / name for name in names), run.snapshots_dir / ".50.safetensors.12.345.tmp"]
@@ -780,7 +761,7 @@ def test_checkpoint_that_fails_at_any_disk_call_loses_nothing(run: Run, half: bo
         store.save_state(state(last.step + 1))
 
 
-def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)
