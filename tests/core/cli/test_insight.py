@@ -7,13 +7,12 @@ import math
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
 
 import charlstm
-from charlstm.cli.json_schemas import CellScoreRow, ContextRow, NamedCellRow, RankedPlaceRow
 from charlstm.cli.options import models_of_run
 from charlstm.display import symbol
 from charlstm.insight.cells import SAMPLED, NamedCell
@@ -34,21 +33,6 @@ def text(tmp_path: Path) -> str:
     path = tmp_path / "x.txt"
     path.write_text('the "quick fox" jumps. The lazy "dog" runs.\n' * 30)
     return str(path)
-
-
-def test_cells_are_a_list_of_features_with_their_best_cell(
-    workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
-) -> None:
-    rows = run_json("cells", "fox", text, "--feature", "the=the", "--per-feature", "2")
-    assert get_type_hints(NamedCellRow).keys() == rows[0].keys()
-    assert sum(row["feature"] == "the" for row in rows) == 2
-    assert all(row["cell"][0] == 1 and 1 <= row["cell"][1] <= 12 for row in rows)
-    for row in rows:
-        means = [row["where_true"], row["where_false"]]
-        assert row["low"] < row["high"]
-        assert (None in means) == (row["kind"] == "r")
-        if row["kind"] == "auc" and abs(row["score"] - 0.5) > 0.2:
-            assert (means[0] > means[1]) == (row["score"] > 0.5)
 
 
 def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
@@ -80,7 +64,6 @@ def test_a_probe_lists_its_cells_and_what_they_add(
     workspace: Path, run_json: RunJson, run_cli: RunCli, text: str
 ) -> None:
     rows = run_json("cells", "fox", text, "--probe", "blank")
-    assert {"cell", "weight"} == set(rows[0])
     printed = run_cli("cells", "fox", text, "--probe", "blank")[0]
     assert re.search(
         rf"“blank”, auc: cell 1:\d+ alone [01]\.\d+ ±0\.\d+; (these 8 .*; )?all {len(rows)} together", printed
@@ -119,7 +102,6 @@ def test_cells_are_followed_through_the_snapshots_of_a_run(
 ) -> None:
     named = run_json("cells", "fox", text)
     rows = run_json("cells", "fox", text, "--snapshots")
-    assert get_type_hints(CellScoreRow).keys() == rows[0].keys()
     last = max(row["step"] for row in rows)
     assert 0 == min(row["step"] for row in rows) < last
     assert {(row["feature"], *row["cell"], row["kind"]) for row in rows} == {
@@ -313,7 +295,6 @@ def test_influence_finds_a_string_and_ranks_its_places(
     printed = run_cli("influence", "fox", str(path), "--find", r"dog\n")[0]
     assert "stands at 40 places" in " ".join(printed.split())
     ranked = run_json("influence", "fox", str(path), "--find", "dog s", "--rank", "--back", "30")
-    assert get_type_hints(RankedPlaceRow).keys() == ranked[0].keys()
     assert len(ranked) == 40
     assert all(10 < row["back"] <= 30 for row in ranked)
     assert [row["change"] for row in ranked] == sorted((row["change"] for row in ranked), reverse=True)
@@ -328,7 +309,6 @@ def test_influence_finds_a_string_and_ranks_its_places(
 def test_context_has_a_row_for_each_length(workspace: Path, run_json: RunJson, run_cli: RunCli, text: str) -> None:
     rows = run_json("context", "fox", text, "--places", "3")
     assert [row["context"] for row in rows] == sorted(row["context"] for row in rows)
-    assert get_type_hints(ContextRow).keys() == rows[0].keys()
     assert [row["enough"] for row in rows] == sorted(row["enough"] for row in rows)
     assert rows[-1]["error"] == 0
     printed = " ".join(run_cli("context", "fox", text, "--places", "30")[0].split())

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.json_schemas import SessionResult
-from command_line import ErrorOf, RunCli, RunJson
+from command_line import ErrorOf, RunCli
 
 SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 EXPECTED = json.loads(SAVED.with_name("expected.json").read_text())["branches"]
@@ -23,13 +22,6 @@ def saved(tmp_path: Path) -> Path:
 
 def test_session_prints_the_text(saved: Path, run_cli: RunCli) -> None:
     assert run_cli("session", str(saved)) == (f"{TEXT}\n", "")
-
-
-def test_session_with_json_has_all_branches(saved: Path, run_json: RunJson) -> None:
-    result: SessionResult = run_json("session", str(saved))
-    assert result.keys() == SessionResult.__annotations__.keys()
-    assert (result["text"], result["out"]) == (TEXT, None)
-    assert [each["number"] for each in result["branches"]] == [each["number"] for each in EXPECTED["branches"]]
 
 
 def test_session_is_exported_and_replaces_a_file_only_when_forced(

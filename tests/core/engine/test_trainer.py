@@ -48,7 +48,7 @@ from charlstm.training.events import (
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE, MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
-from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
+from small_training import MemoryStore, ScriptedCommands, make_corpus, make_plan, words
 
 
 class Time:
@@ -177,39 +177,6 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
     assert not [event for event in rest if isinstance(event, Warned)]
 
 
-def test_trainer_takes_the_stored_kernel_for_the_same_settings(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The comparison takes over a second of the minute that ``quick`` has."""
-    chosen: list[str] = []
-    choose = benchmark.choose_kernel
-
-    def counted(*args: Any, **how: Any) -> Any:
-        choice = choose(*args, **{**how, "budget": 0.1})
-        chosen.append(choice.name)
-        return choice
-
-    monkeypatch.setattr(benchmark, "choose_kernel", counted)
-    monkeypatch.setattr(benchmark, "BUDGET", 0.1)
-    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
-    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
-    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
-    kernels = []
-    for _ in range(2):
-        store = MemoryStore()
-        run(Trainer(corpus, settings, store=store))
-        kernels.append(store.plans[0].kernel)
-    assert kernels == [chosen[0]] * 2
-    assert len(chosen) == 1
-    # a stored kernel that this machine lacks is not taken
-    known = benchmark.find_speed
-    monkeypatch.setattr(
-        benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
-    )
-    run(Trainer(corpus, settings))
-    assert len(chosen) == 2
-
-
 def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 0.01)
     settings = Settings(
@@ -262,27 +229,6 @@ def test_time_spent_before_training_counts_as_part_of_max_minutes(
     assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
 
 
-def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-
-    def slowly(*args: Any, **how: Any) -> Evaluation:
-        clock.now += 30.0 if clock.now else 0.0
-        return evaluate(*args, **how)
-
-    monkeypatch.setattr(trainer_module, "evaluate", slowly)
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
-    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    commands = ScriptedCommands({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    again = Trainer.resume(corpus, settings, store.states[-1])
-    assert again.progress.step == 38
-    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
-    assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
-    assert 190 < again.progress.step <= 240
-
-
 def test_resumed_trainer_does_not_count_loading_in_its_pace(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,18 +270,6 @@ def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, m
     assert (last.step, last.reason) == (30, "time")
     assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
     assert last.best_step == 30
-
-
-def test_time_limit_does_not_count_the_time_of_the_caller(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
-    trainer = Trainer(corpus, settings, plan=make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1))
-    for _ in trainer.events():
-        clock.now += 100.0  # a disk that is full
-    assert trainer.progress.ended == "done"
-    assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
 def test_time_limit_does_not_count_waits_for_a_full_disk(
@@ -629,17 +563,6 @@ def test_trainer_trains_on_tiny_texts_and_warns(text: str, settings: Settings) -
     assert any("is small" in event.message for event in events if isinstance(event, Warned))
 
 
-def test_trainer_keeps_the_last_model_without_held_out_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings.with_changes(val_fraction=0.0, patience=1), store=store, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.best_val, last.best_step, last.reason) == (None, 60, "done")
-    assert "validation" not in kinds(events)
-    assert any("held out" in event.message for event in events if isinstance(event, Warned))
-    assert store.models[-1][0] == 60
-
-
 def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
     with pytest.raises(TextError, match="too short"):
         Trainer(make_corpus("a"), settings)
@@ -692,31 +615,6 @@ def test_trainer_that_starts_from_a_model_keeps_the_replacement_symbol_of_the_te
     assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
 
 
-def test_train_runs_to_the_end_and_returns_the_finished_event(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    events: list[Event] = []
-    trainer = Trainer(corpus, settings, plan=plan)
-    finished = trainer.train(events.append)
-    assert events[-1] is finished
-    assert (finished.step, finished.reason) == (60, "done")
-    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
-    assert trainer.train() is finished
-
-
-def test_train_continues_after_an_exception_of_the_callback(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    events: list[Event] = []
-
-    def fail_once(event: Event) -> None:
-        events.append(event)
-        if len(events) == 9:
-            raise ValueError("in the callback")
-
-    trainer = Trainer(corpus, settings, plan=plan)
-    with pytest.raises(ValueError, match="in the callback"):
-        trainer.train(fail_once)
-    trainer.train(fail_once)
-    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
-
-
 def test_stop_from_another_thread_ends_training_with_a_checkpoint(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
@@ -759,15 +657,6 @@ def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(
             ask()
     with pytest.raises(ModelError, match="no model yet"):
         _ = trainer.best
-
-
-def test_resumed_trainer_has_plan_and_schedule_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    Trainer(corpus, settings, store=store, plan=plan).train()
-    trainer = Trainer.resume(corpus, settings.with_changes(max_steps=90), store.states[-1])
-    assert trainer.schedule.planned_steps == 90
-    assert trainer.plan.batch_size == plan.batch_size
-    assert trainer.progress.step == 60
 
 
 def test_a_start_that_takes_long_uses_up_no_more_than_its_share_of_the_time(
@@ -864,18 +753,6 @@ def test_run_whose_best_model_is_from_before_training_ends_like_any_other(
     factors = after / before
     assert factors.max() == pytest.approx(factors.min(), abs=1e-4)
     assert factors.max() != pytest.approx(1, abs=1e-3)
-
-
-def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_end_too(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 0.5)
-    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.02))  # twice what is allowed
-    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
-    plan = make_plan(planned_steps=60, val_every=20, val_chars=641, snapshot_steps=(0,))
-    finished = run(Trainer(corpus, settings, plan=plan))[-1]
-    assert isinstance(finished, Finished)
-    assert finished.best_whole
 
 
 def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(
