@@ -462,20 +462,6 @@ def test_a_report_explains_a_place_beyond_the_text_from_which_cells_are_named(
     assert "a lazy " in re.sub("<[^>]+>", "", content.split("<h2>Why here?</h2>")[1])
 
 
-def test_passages_begin_at_a_paragraph_after_enough_text() -> None:
-    text = "One line here.\nAnother one.\n\n" * 100
-    start = passage_start(text, 200)
-    assert start >= 512
-    assert text[start - 2 : start] == "\n\n"
-    values = np.zeros(len(text), np.float32)
-    values[1400:1500:2] = 1
-    start = passage_start(text, 200, values)
-    assert text[start - 2 : start] == "\n\n"
-    assert start <= 1400
-    assert start + 200 > 1500
-    assert passage_start("short", 200) == 0
-
-
 @pytest.mark.parametrize("place", [60_000, 95_000])
 def test_a_passage_shows_the_feature_wherever_it_is(place: int) -> None:
     """Passages were looked for in the first 20,000 characters, so that a rare feature was in none of them."""

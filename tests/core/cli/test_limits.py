@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.cli.training_view import Limits
-from charlstm.display import percent
 from charlstm.runs.folder import find_run
-from charlstm.training.events import Finished
 from charlstm.training.plan import limit_at
 from charlstm.training.settings import Settings
 from command_line import TINY, RunCli
@@ -92,18 +90,3 @@ def test_json_names_run_and_folder_in_the_first_event(workspace: Path, run_cli: 
 )
 def test_limit_at_a_step(settings: dict[str, float], step: int, limit: str) -> None:
     assert limit_at(Settings(**settings), 10, step) == limit  # type: ignore[arg-type]
-
-
-def test_end_of_a_run_from_a_model_says_how_far_that_came(workspace: Path, run_cli: RunCli) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "base")
-    begins = ("train", "data/fox.txt", "--from", "base", "--max-steps", "1", "--threads", "1", "--kernel", "nn")
-    err = run_cli(*begins, "--name", "from-base", "--plain")[1]
-    last = list(find_run("from-base").events())[-1]
-    assert isinstance(last, Finished)
-    assert last.first_val is not None
-    assert last.epochs is not None
-    assert 0 < last.epochs < 1
-    read = f"after reading {percent(last.epochs)} of your text"
-    assert read in err
-    assert read in run_cli("watch", "from-base", "--plain")[1]
-    assert "of your text" not in run_cli("watch", "base", "--plain")[1]

@@ -6,7 +6,6 @@ import os
 import shutil
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -84,16 +83,3 @@ def test_composed_and_decomposed_accents_are_one_name(workspace: Path, tmp_path:
         rename_run(other, second)
     assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
     assert os.listdir(tmp_path) == [NFC, "other"] or os.listdir(tmp_path) == ["other", NFC]
-
-
-def test_run_folder_with_decomposed_accents_is_found(workspace: Path, tmp_path: Path) -> None:
-    spec = find_run("fox").spec()
-    old = create_run(spec, name="old", folder=tmp_path).path.rename(tmp_path / NFD)  # as 0.1 made it
-    assert find_run(NFC, tmp_path).path == old
-    with pytest.raises(RunError, match="There is a run"):
-        create_run(spec, name=NFC, folder=tmp_path)
-    assert rename_run(find_run(NFC, tmp_path), NFC).name == NFC
-    assert os.listdir(tmp_path) == [NFC]
-    (tmp_path / NFC).rename(tmp_path / f"{NFD}-quick-7")
-    numbered = create_run(replace(spec, corpus={"name": f"{NFC}.txt"}, preset="quick"), folder=tmp_path)
-    assert numbered.name == f"{NFC}-quick-8"

@@ -150,19 +150,6 @@ def writing_commands(
     return {EXPORT: ".net", IMPORT: ".safetensors"}
 
 
-@pytest.mark.parametrize("kind", ["pipe", "link to nothing"])
-def test_commands_refuse_what_is_not_a_regular_file_even_with_force(
-    kind: str, writing_commands: dict[tuple[str, ...], str], error_of: ErrorOf, tmp_path: Path
-) -> None:
-    for words, ending in writing_commands.items():
-        path = tmp_path / f"target{ending}"
-        special(kind, path)
-        before = os.lstat(path)
-        assert path.name in error_of(*words, path.name)
-        assert path.name in error_of(*words, path.name, "--force")
-        assert (os.lstat(path).st_ino, os.lstat(path).st_mode) == (before.st_ino, before.st_mode)
-
-
 def test_commands_replace_files_only_when_forced(
     writing_commands: dict[tuple[str, ...], str], run_cli: RunCli, error_of: ErrorOf, tmp_path: Path
 ) -> None:

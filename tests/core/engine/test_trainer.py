@@ -21,7 +21,7 @@ from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
+from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain, read
@@ -229,26 +229,6 @@ def test_time_spent_before_training_counts_as_part_of_max_minutes(
     assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
 
 
-def test_resumed_trainer_does_not_count_loading_in_its_pace(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
-    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    commands = ScriptedCommands({40: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    again = Trainer.resume(corpus, settings, store.states[-1])
-    load = TrainStep.load
-
-    def slowly(learner: TrainStep, tensors: Tensors) -> None:
-        load(learner, tensors)
-        clock.now += 100.0
-
-    monkeypatch.setattr(TrainStep, "load", slowly)
-    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
-    assert ends[0] > 400  # at 6 seconds a step it would have been 140
-
-
 def test_time_limit_does_not_move_the_end_after_finish(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,24 +320,6 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
     # what training goes on with is not scaled
     for name, tensor in stores[0].states[-1].tensors.items():
         assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
-
-
-def test_final_validation_is_reported_from_its_beginning_to_its_end_with_the_calibration(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reported: list[float] = []
-    evaluated: list[int] = []
-
-    def evaluation(*args: Any, **how: Any) -> Evaluation:
-        evaluated.append(len(reported))
-        return evaluate(*args, **how)
-
-    monkeypatch.setattr(final_validation, "evaluate", evaluation)
-    settings = settings.with_changes(calibrate=True)
-    Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)).train()
-    assert (reported[0], reported[-1]) == (0.0, 1.0)
-    assert reported == sorted(reported)
-    assert reported[evaluated[-1] - 1] == pytest.approx(0.5)  # calibration has read as much as there is to validate
 
 
 def test_pause_continues_after_a_full_disk(

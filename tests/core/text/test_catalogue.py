@@ -87,18 +87,6 @@ def test_python_source_is_built_in() -> None:
     assert preview("python-source", 100).text == source.text(0, 100)
 
 
-def test_built_in_text_is_declared_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name, its words and how it is read: the lists, the names that are meant and the reading follow from these."""
-    pages = ["The first page.\n", "The second page.\n"]
-    declared = builtin._Text("two pages", lambda: iter(pages), most_chars=20)
-    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
-    assert builtin.builtins()[-1] == builtin.Builtin("python-pages", "two pages", 20)
-    assert open_corpus("python-pages").text() == "The first page.\nThe "
-    assert open_corpus("python-pages", TextOptions(max_chars=99)).text() == "".join(pages)
-    with pytest.raises(TextError, match=r"did you mean python-pages\?"):
-        open_corpus("python-page")
-
-
 @pytest.fixture
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""

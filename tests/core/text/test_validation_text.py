@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.batches import TrainingText
@@ -118,27 +117,6 @@ def test_text_options_apply_to_each_text(files: tuple[Path, Path]) -> None:
     files[1].write_text(LICENCE, encoding="utf-8")
     with pytest.raises(TextError, match=r"val\.txt has nothing but Project Gutenberg licence"):
         open_corpus(files[0], TextOptions(strip_boilerplate=True), validation=files[1])
-
-
-def test_text_limited_before_its_last_file_comes_from_the_cache(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
-    other = tmp_path / "other.txt"
-    other.write_text("after the end", encoding="utf-8")
-    options = TextOptions(max_chars=5)
-    first = open_corpus([files[0], other], options, validation=files[1])
-    with monkeypatch.context() as patch:
-        patch.setattr("charlstm.text.corpus.prepare", None)
-        other.write_text("never opened", encoding="utf-8")
-        again = open_corpus([files[0], other], options, validation=files[1])
-        assert (again.text(), again.fingerprint) == (first.text(), first.fingerprint)
-    files[1].write_text("second", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "abc asecon"
-    files[0].write_text("first", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "firstsecon"
-    files[0].write_text("f", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "f\nnevsecon"
 
 
 def test_rare_characters_are_counted_in_both_texts(files: tuple[Path, Path]) -> None:
