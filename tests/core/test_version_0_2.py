@@ -1,4 +1,4 @@
-"""Sessions written by version 0.2 stay readable: ``tests/data/version_0_2/write.py`` wrote them."""
+"""Sessions written by version 0.2 stay readable. A script wrote them, which is in commit 9dd1c732."""
 
 from __future__ import annotations
 

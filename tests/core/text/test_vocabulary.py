@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary, smallest_dtype
+from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary
 
 
 @given(st.text(min_size=1))
@@ -40,10 +40,6 @@ def test_from_counts_folds_rare_characters() -> None:
     ids, unknown = vocabulary.encode("aßq")
     assert vocabulary.decode(ids) == f"a{REPLACEMENT}{REPLACEMENT}"
     assert unknown == {"q": 1, "ß": 1}
-
-
-def test_from_counts_without_rare_characters_has_no_replacement() -> None:
-    assert Vocabulary.from_counts({"a": 9, "b": 9, "c": 0}, fold_rare=2) == Vocabulary(["a", "b"])
 
 
 def test_order_of_symbols_is_kept() -> None:
@@ -80,11 +76,6 @@ def test_to_dict_survives_json(symbols: list[str]) -> None:
 def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
     with pytest.raises(TextError, match=message):
         Vocabulary(symbols)
-
-
-@pytest.mark.parametrize(("size", "dtype"), [(1, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")])
-def test_smallest_dtype(size: int, dtype: str) -> None:
-    assert smallest_dtype(size) == np.dtype(dtype)
 
 
 @given(st.text("abcdé", max_size=40), st.permutations("abcdéx"), st.integers(0, 6), st.data())
