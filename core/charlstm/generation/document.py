@@ -504,11 +504,6 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        self._prune(number, len(self._branches[branch.parent].kept))
-
-    def _prune(self, number: int, length: int | None = None) -> None:
-        """The same; of the text from which the branch parted, ``length`` characters are there then."""
-        branch = self._branch(number)
         gone = {number}
         for each in self._branches.values():  # a branch stands after its parent
             if each.parent in gone:
@@ -517,7 +512,7 @@ class Document:
         before, here, text = self.place, self._text, self._text
         if self.branch in gone:
             assert branch.parent is not None
-            text = self._branches[branch.parent].text.part(0, length)
+            text = self._branches[branch.parent].kept
             starts = branch.text.same_start(text, sources=False)
             cursor = min(self.cursor, starts)
             after = replace(before, branch=branch.parent, cursor=cursor, prime_length=self._prime_length_in(text))
@@ -672,11 +667,6 @@ class Document:
         document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
         return document
 
-    def forget_history(self) -> None:
-        """Let there be nothing to undo or redo."""
-        self._history = History()
-        self._change_end, self._grows = None, False
-
     def check_history(self) -> None:
         """Go through the whole history. Raises :class:`ValueError` or :class:`KeyError` where it does not fit the text.
         For a :meth:`copy`, which may have another text then."""
@@ -694,12 +684,10 @@ class Document:
 
     def _edit(
         self, kind: str, start: int, removed: int, added: Text, *, cursor: int | None = None, seed: int | None = None,
-        branch: int | None = None, joins: bool = False, in_place: bool = True, replayed: bool = False,
+        branch: int | None = None, joins: bool = False, in_place: bool = True,
     ) -> None:  # fmt: skip
         """Put ``added`` in the place of ``removed`` characters."""
         here, before = self.text, self.place
-        if start < 0 or removed < 0 or start + removed > len(here):
-            raise ValueError(f"there are no {removed} characters at {start}")
         gone = here.part(start, start + removed)
         after = Place(
             cursor=start + len(added) if cursor is None else cursor,
@@ -707,12 +695,7 @@ class Document:
             prime_length=0 if start < self.prime_length and (removed or added) else self.prime_length,
             branch=self.branch if branch is None else branch,
         )
-        if not 0 <= after.cursor <= len(here) - removed + len(added):
-            raise ValueError("the cursor is not in the text")
-        if branch is not None and branch <= max(self._branches):
-            raise ValueError(f"branch {branch} is no new one")
-        if not replayed:
-            joins = joins and self._joins(kind)
+        joins = joins and self._joins(kind)
         self._record(Change(kind, start, gone, added, before, after, in_place=in_place), joins=joins)
         self._become(
             here.replaced(start, start + removed, added), after, (start, removed, len(added)), in_place=in_place
@@ -721,11 +704,11 @@ class Document:
 
     def _go(
         self, kind: str, number: int, cursor: int, length: int | None = None, *, seed: int | None = None,
-        joins: bool = False, replayed: bool = False,
+        joins: bool = False,
     ) -> None:  # fmt: skip
         """Make a branch the current text, or its first ``length`` characters."""
         branch = self._branch(number)
-        if length is None and branch.undone and not replayed:
+        if length is None and branch.undone:
             length = max(cursor, len(branch.kept))
         text = branch.text.part(0, length)
         before, here = self.place, self._text
@@ -733,10 +716,7 @@ class Document:
             before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed),
             prime_length=self._prime_length_in(text),
         )  # fmt: skip
-        if not 0 <= cursor <= len(text):
-            raise ValueError(f"branch {number} has no position {cursor}")
-        if not replayed:
-            joins = joins and self._joins(kind)
+        joins = joins and self._joins(kind)
         start, removed, added = difference(here, text)
         self._record(Change(kind, start, removed, added, before, after), joins=joins)
         self._become(text, after, (start, len(removed), len(added)))
@@ -823,33 +803,6 @@ class Document:
 def _parting_after_edit(position: int, start: int, removed: int, added: int) -> int:
     """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
     return position + added - removed if position >= start + removed else min(position, start + added)
-
-
-_DOES = {
-    "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "_prune",
-    "rename": "rename", "undo": "undo", "redo": "redo",
-}  # fmt: skip
-"""What a log of version 0.3 says, and the method that does it."""
-
-
-def replay(document: Document, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Do again what a log of version 0.3 says. ``do`` says what; the other names are the parameters of the method that
-    does it. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or :class:`GenerationError` for entries
-    of another kind."""
-    for entry in entries:
-        values = dict(entry)
-        do = values.pop("do")
-        method = getattr(document, _DOES[do])
-        if do == "edit":
-            text = values.pop("text", "")
-            added = Text.of(text, _sources_from_json(values.pop("by", TYPED), len(text)))
-            method(
-                str(values.pop("kind")), values.pop("start"), values.pop("removed", 0), added, replayed=True, **values
-            )
-        elif do == "go":
-            method(replayed=True, **values)
-        else:
-            method(**values)
 
 
 def text_to_dict(text: Text) -> dict[str, Any]:

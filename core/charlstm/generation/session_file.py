@@ -24,6 +24,7 @@ from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import old_session_files
 from charlstm.generation.clamp import check_clamps
+from charlstm.generation.document import Document
 from charlstm.generation.session_document import document_of, session_of
 from charlstm.generation.session_state import BEGINNING, ERRORS, damage, state_from_dict
 from charlstm.generation.session_state import SessionState as SessionState
@@ -120,13 +121,23 @@ def read(path: Path) -> ReadSession:
     try:
         if values["format"] < FORMAT:
             return ReadSession(path, old_session_files.state_of_tree(values), stamp, values["format"])
-        state, has_history = state_from_dict(values, values["document"], values.get("history"))
+        document, has_history = _document(values["document"], values.get("history"))
+        state = state_from_dict(values, document)
         with contextlib.suppress(*ERRORS):  # the text matters more
             state = replace(state, summary=SessionSummary.from_dict(values["summary"]))
     except (*ERRORS, *old_session_files.ERRORS) as error:
         raise GenerationError(f"{path} is damaged: {str(error)[:200] or type(error).__name__}") from None
     note = "" if is_whole and has_history else damage(path)
     return ReadSession(path, state, stamp, FORMAT, values.get("automatic") is True, note)
+
+
+def _document(saved: Mapping[str, Any], history: Any) -> tuple[Document, bool]:
+    """A document, and whether ``history`` is that of its text. Raises one of :data:`ERRORS`."""
+    document = Document.from_dict({**saved, "undo": [], "redo": []})
+    try:
+        return Document.from_dict({**saved, "undo": history["undo"], "redo": history["redo"]}), True
+    except ERRORS:
+        return document, False
 
 
 def _parsed(content: bytes) -> tuple[Any, bool]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
-from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged, replay
+from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged
 from charlstm.generation.text_pieces import MOST_PIECES, Text
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from played_documents import everything, played
@@ -395,15 +395,6 @@ def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():
     document.switch(1)
     document.switch(0)
     assert document.text.read() == old
-
-
-def test_logs_of_0_3_without_lengths_replay_as_they_were_made():
-    document = played(10)
-    document.begin_generating()
-    document.generate("z")
-    document.undo()
-    replay(document, [{"do": "go", "kind": "switching branches", "number": 0, "cursor": 14}])
-    assert document.text.read()[-1] == "z"
 
 
 def test_alternatives_shown_one_after_another_are_one_change_and_branches_beside_each_other():

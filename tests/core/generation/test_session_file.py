@@ -19,6 +19,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
+from charlstm.generation.old_session_files import LoggedText
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import (
@@ -272,6 +273,26 @@ def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Pa
     path.write_bytes(b"no head\n" + content.split(b"\n", 1)[1])
     with pytest.raises(GenerationError):
         read(path)
+
+
+def test_log_of_format_3_goes_along_what_was_undone_and_cut() -> None:
+    values: dict[str, Any] = {
+        "branches": [{"number": 0, "parent": None, "name": "", "same": 0, "text": "abcdefz", "by": 0, "undone": 1}],
+        "length": 6, "place": [6, 3, 3, 0], "history": "{",
+    }  # fmt: skip
+    log = LoggedText(values)
+    assert not log.has_history
+    assert log.document().text.read() == "abcdef"
+    log.do({"do": "grow", "text": "z", "recorded": False})
+    assert log.document().branch == 0
+    log.do({"do": "go", "kind": "switching branches", "number": 0, "cursor": 3, "length": 5})
+    assert log.document().text.read() == "abcde"
+    log.do({"do": "edit", "kind": "typing", "start": 5, "text": "!"})
+    log.do({"do": "undo"})
+    log.do({"do": "grow", "text": "xy", "recorded": False})
+    assert log.document().text.read() == "abcdexy"
+    with pytest.raises(AttributeError):
+        log.do({"do": "shout"})
 
 
 def test_what_is_no_session_is_refused(tmp_path: Path) -> None:
