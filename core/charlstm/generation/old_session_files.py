@@ -23,10 +23,10 @@ import numpy as np
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
-from charlstm.generation.document import GENERATE, MOST_CHANGES, MOVE, PRUNE, Document, text_from_dict, text_to_dict
+from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, text_from_dict
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import check_seed
-from charlstm.generation.session_document import SavedBranch, document_of_branches
+from charlstm.generation.session_document import SavedBranch, document_of_branches, document_with
 from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
@@ -37,6 +37,9 @@ HEAD = '{"format": 3, "kind": "charlstm session", '
 
 TAIL = 16_384
 """Bytes at the end of a log in which the last summary is."""
+
+MOST_CHANGES = 1000
+"""Changes that 0.3 could undo."""
 
 MOST_RATIO = 100
 """A history that is packed better than this was saved unpacked: a small file could otherwise fill the memory."""
@@ -299,18 +302,11 @@ class LoggedText:
     def document(self) -> Document:
         """The text as it is now, without what was undone and without a history."""
         self._leave()
-        here, branches, texts = self._here, list[dict[str, Any]](), {None: Text()}
-        for number, branch in self._branches.items():
-            text = texts[number] = branch.whole.part(0, branch.kept)
-            same = text.same_start(texts[branch.parent])
-            branches.append({
-                "number": number, "parent": branch.parent, "name": branch.name, "same": same, "parted": branch.parted,
-                **text_to_dict(text.part(same)),
-            })  # fmt: skip
-        return Document.from_dict({
-            "branches": branches, "length": len(here.text), "undo": [], "redo": [],
-            "place": [here.cursor, here.seed, here.prime_length, here.branch],
-        })  # fmt: skip
+        branches = {
+            number: Branch(number, each.parent, each.whole.part(0, each.kept), each.parted)
+            for number, each in self._branches.items()
+        }
+        return document_with(branches, {number: each.name for number, each in self._branches.items()}, *self._here)
 
     def do(self, entry: Mapping[str, Any]) -> None:
         """Do again what a log says: ``do`` says what, the other names are the arguments."""

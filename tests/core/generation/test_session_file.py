@@ -96,10 +96,10 @@ def test_text_is_written_in_pieces_that_do_not_part_characters(tmp_path: Path) -
 
 def test_history_of_a_file_is_bounded_and_has_the_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_file, "MOST_HISTORY", 100)
-    document = Document("abc")
+    document = Document("b" * 1000)
     for size, count in ((9, 30), (500, 1)):
         for _ in range(count):
-            document.insert("b" * size)
+            document.replace(0, size)
         write(tmp_path / "a.json", state_of(document))
         again = read(tmp_path / "a.json").state.document
         assert again.text == document.text
@@ -240,7 +240,7 @@ def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
         (["document", "place"], [10**9, 0, 0, 0]), (["document", "place"], [0, 2**64, 0, 0]),
         (["document", "place"], [0, 0, 10**9, 0]), (["document", "place"], [0, 0, 0, 99]),
         (["document", "branches", 0, "parent"], 0), (["document", "branches", 0, "by"], "9"),
-        (["document", "branches", 0, "text"], 5),
+        (["document", "branches", 0, "text"], 5), (["document", "branches", 0, "parted"], -1),
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:

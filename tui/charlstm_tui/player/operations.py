@@ -11,13 +11,14 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from charlstm.generation.typography import in_words, with_plain_marks
+
 from charlstm.display import plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
-from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
@@ -59,7 +60,7 @@ def _branch_off(playback: Playback, position: int, text: str, source: int = CHOS
     document.branch_off(position, text, source, **how)
     left = len(before) - before.same_start(document.text, sources=False)
     if left > 1 and document.branch != number:
-        branch = _branch_in_words(number, document.branches[number].name)
+        branch = _branch_in_words(number, document.names.get(number, ""))
         branches, undo = key_of("generate.branches"), key_of("generate.undo")
         moved = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
         playback.note = f"{playback.note} {moved}".lstrip()
