@@ -108,13 +108,20 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new`` characters
-    are kept for it."""
+    """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new``
+    characters are kept for it."""
 
     kind: str
     state: State
     splice: Splice
     new: int
+
+
+def own_text(text: str) -> str:
+    """A text of the user's as a document takes it: with composed accents (Unicode's NFC) and line ends that are one
+    character, and without other control characters."""
+    text = unicodedata.normalize("NFC", re.sub("\r\n?|\x85", "\n", text))
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
 _SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)
@@ -576,8 +583,8 @@ class Document:
         self._step(kind, after, Splice(start, len(here) - start, len(after.text) - start), joins=joins)
 
     def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
-        """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was undone
-        can be made again from now on."""
+        """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
+        undone can be made again from now on."""
         here, pieces, new = self._state, after.text.pieces, splice.added
         if len(pieces) == 1 and all(piece.chunk is not pieces[0].chunk for piece in here.text.pieces):
             new = len(after.text)  # all of it was put together anew

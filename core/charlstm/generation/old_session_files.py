@@ -54,7 +54,7 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     """The session in a file of format 1 or 2. Raises one of :data:`ERRORS`."""
     symbols = [str(each) for each in values["symbols"]]
     dtype = row_type(len(symbols))
-    fields = [(name, dtype[name]) for name in dtype.names or () if name != "seed"]
+    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("seed", "char")]
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
@@ -82,7 +82,6 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         document, tuple(symbols), summary, SamplerSettings.from_dict(values["settings"]),
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
-        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
 
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from charlstm.generation.document import Branch, Document, state_from_list
-from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.prime import read_prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import TYPED, Pending, Rows
+from charlstm.generation.tree import TYPED, Pending, Rows, text_of
 from charlstm.generation.tree import Branch as TreeBranch
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def document_of(session: Session) -> Document:
     branches = []
     for branch in session.root.descendants():
         rows = branch.slice(branch.start, branch.stop)
-        own = Text.of(session.model.vocabulary.decode(rows["id"]), rows["source"])
+        own = Text.of(text_of(rows), rows["source"])
         parent = None if branch.parent is None else numbers[id(branch.parent)]
         branches.append(SavedBranch(numbers[id(branch)], parent, branch.start, branch.name, own))
     return document_of_branches(
@@ -104,10 +104,7 @@ def document_with(
 
 def session_of(state: SessionState, model: Model, stepper: Stepper | None = None) -> Session:
     """A session with the text, the branches and the cursor of a document, all of which the model reads here. A branch
-    whose text is the beginning of another one's is not one of its own in a session.
-
-    Characters that the model does not know are left out.
-    """
+    whose text is the beginning of another one's is not one of its own in a session."""
     document = state.document
     session, numbers = _read(state, model, stepper or Stepper(model))
     session.settings, session.clamps, session.seed = state.settings, state.clamps, document.seed
@@ -116,29 +113,17 @@ def session_of(state: SessionState, model: Model, stepper: Stepper | None = None
             session.rename(numbers[number], name)
     prime = document.prime_length
     session.switch(numbers[document.branch])
-    length = min(len(session), _known(model, document.text.part(prime)))
-    session.rewind(length)
+    session.rewind(len(document) - prime)
     session.cut()
-    session.rewind(min(length, _known(model, document.text.part(prime, max(prime, document.cursor)))))
+    session.rewind(max(0, document.cursor - prime))
     return session
-
-
-def _known(model: Model, text: Text) -> int:
-    """How many characters of a text the model knows."""
-    return len(model.vocabulary.encode(text.read())[0])
 
 
 def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session, Mapping[int, int]]:
     """A session whose model has read all branches, and the number in its tree of each branch of the document."""
     document = state.document
     start = document.prime_length
-    prime = document.text.read(0, start)
-    ids, _ = model.vocabulary.encode(prime)
-    read = (
-        Prime(prime, ids.astype(np.intp), dict(state.unknown))
-        if len(ids) == len(prime) > 0
-        else prepare_prime(model, prime)
-    )
+    read = read_prime(model, document.text.read(0, start))
     pending = Pending(len(model.vocabulary))
     root = TreeBranch(None, 0, tuple(model.vocabulary.symbols), pending)
     session = Session.restored(
@@ -153,20 +138,14 @@ def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session,
         same = start if parent is None else max(start, text.same_start(parent.text, sources=False))
         if parent is not None:
             session.switch(numbers[parent.number])
-            session.rewind(min(len(session), _known(model, text.part(start, same))))
+            session.rewind(min(len(session), same - start))
         session.put_back(_rows(session, text.part(same)))
         numbers[number] = next(key for key, each in session.tree.items() if each is session.tip)
     return session, numbers
 
 
 def _rows(session: Session, text: Text) -> Rows:
-    ids, sources = [], []
-    index = session.model.vocabulary.index
-    for char, source in zip(text.read(), text.sources().tolist(), strict=True):
-        which = index(char)
-        if which is not None:
-            ids.append(which)
-            sources.append(source)
-    rows = np.zeros(len(ids), session.root.rows.dtype)
-    rows["id"], rows["source"] = ids, sources
+    rows = np.zeros(len(text), session.root.rows.dtype)
+    rows["id"], _ = session.model.vocabulary.encode(text.read())
+    rows["source"], rows["char"] = text.sources(), text.codes()
     return rows

@@ -262,7 +262,7 @@ def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
         "settings": state.settings.to_dict(),
         "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
         "sample": state.sample, "model": {"weights": state.weights, "run": state.run},
-        "symbols": list(state.symbols), "unknown": dict(state.unknown),
+        "symbols": list(state.symbols),
     }  # fmt: skip
     yield _json(about)[1:-1] + b',\n"document": ' + _json(saved)[:-1] + b', "branches": '
     yield from _list(branches)
@@ -468,7 +468,7 @@ def state_of(session: Session) -> SessionState:
     summary = replace(summary_of(document), model=run, step=step if type(step) is int else -1)
     return SessionState(
         document, tuple(session.model.vocabulary.symbols), summary, session.settings, session.clamps, session.sample,
-        weights_digest(session), run, dict(session.unknown),
+        weights_digest(session), run,
     )  # fmt: skip
 
 

@@ -71,7 +71,6 @@ class SessionState:
         summary: what it is about; its words are counted when it is written.
         settings, clamps, sample: as in :class:`charlstm.generation.session.Session`.
         weights: SHA-256 of the model's weights; ``run``: the model's name for people, if it has one.
-        unknown: characters of the prime that the model does not know, with their counts.
     """
 
     document: Document
@@ -82,7 +81,6 @@ class SessionState:
     sample: int = 0
     weights: str = ""
     run: str = ""
-    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 def state_from_dict(values: Mapping[str, Any], document: Document) -> SessionState:
@@ -94,7 +92,6 @@ def state_from_dict(values: Mapping[str, Any], document: Document) -> SessionSta
         document, tuple(symbols), summary_of(document), SamplerSettings.from_dict(values["settings"]),
         tuple(Clamp(*each) for each in values["clamps"]), whole_number(values["sample"], 0, 2**62),
         str(model["weights"]), str(model["run"]),
-        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
 
 
