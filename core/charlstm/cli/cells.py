@@ -318,7 +318,7 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     rows: list[CellStateRow] = [
         {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
     ]
-    if not rows:
+    if sum(found.unknown.values()) == len(rows):
         raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
     if as_json:
         print_result(True, rows)

@@ -27,7 +27,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, result_of, write_page
+from charlstm.cli.output import as_read, check_output_file, check_stdout, print_result, result_of, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
@@ -165,7 +165,7 @@ def generate(
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
-    text = as_known(loaded, text)
+    text = as_read(loaded, text)
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
@@ -273,7 +273,7 @@ def _generate_at_checkpoints(
 
     if out is not None:
         check_output_file(out, ".html")
-    prime = as_known(load_model(models[0][1]), prime)
+    prime = as_read(load_model(models[0][1]), prime)
     with TerminalLine() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))

@@ -25,7 +25,7 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, paragraph, print_result, result_of
+from charlstm.cli.output import as_read, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
 from charlstm.line import TerminalLine, terminal_width, truncate
 
@@ -104,7 +104,7 @@ def multiverse(
     columns: list[list[str]] = []
     missed = 0.0
     for prime in primes or ("",):
-        prime = as_known(loaded, prime)
+        prime = as_read(loaded, prime)
         with TerminalLine() as bar:
             progress = bar.stage("computing")
             if words is not None:

@@ -31,7 +31,7 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import as_known, print_note, write_stdout
+from charlstm.cli.output import as_read, print_note, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampler_settings import SamplerSettings
@@ -162,7 +162,7 @@ class Conversation(cmd.Cmd):
 
     def _add(self, text: str) -> None:
         """Add the user's text at the cursor, and let the model continue it."""
-        text = as_known(self._model, text)
+        text = as_read(self._model, text)
         if self._session is None:
             self._begin(text)
         else:

@@ -22,6 +22,7 @@ from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
+from charlstm.text.batches import targets as targets_of
 from charlstm.text.vocabulary import TextIds
 
 PRIMING = 200
@@ -130,7 +131,8 @@ def evaluate(
 ) -> Evaluation:
     """Mean loss of ``network`` over the targets of ``spans`` (start, stop) of ``ids``, in float32.
 
-    A span of N characters has N − 1 targets, each counted once. Without a ``limit`` the loss is exact: one hidden state
+    A span of N characters has N − 1 targets, each counted once, without characters that the network reads as others.
+    Without a ``limit`` the loss is exact: one hidden state
     is carried through each span. With a ``limit`` it is estimated from about that many targets: evenly spaced slices,
     the same at every call, each after the :data:`PRIMING` characters before it.
 
@@ -163,7 +165,9 @@ def evaluate(
                 total = total + nats
     finally:
         network.train(training)
-    return Evaluation(float(total) / chars if chars else math.nan, chars)
+    parts = [*((row.first, row.last) for row in slices), *((piece.start + 1, piece.stop + 1) for piece in pieces)]
+    known = sum(int(np.count_nonzero(targets_of(ids, slice(*part)) != NO_TARGET)) for part in parts)
+    return Evaluation(float(total) / known if known else math.nan, known)
 
 
 def best_logit_factor(
@@ -277,7 +281,8 @@ def _read_in_order(
             stop = min(start + STRETCH, length)
             positions = first[rows] + np.arange(start, stop)[:, None]
             inside = positions < last[rows]
-            window, following = (ids[np.where(inside, positions + ahead, 0)].astype(np.int64) for ahead in (0, 1))
+            window = ids[np.where(inside, positions, 0)].astype(np.int64)
+            following = targets_of(ids, np.where(inside, positions + 1, 0))
             targets = torch.from_numpy(np.where(inside, following, NO_TARGET)).to(device)
             hidden, new = _hidden(network, torch.from_numpy(window).to(device), (state[0], state[1]))
             state = torch.stack(new)
@@ -335,7 +340,7 @@ def _read(
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
         hidden, state = _hidden(network, devices.copy_to(torch.from_numpy(window), device), state)
         if start >= lead:
-            following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
+            following = np.where(inside, targets_of(ids, np.where(inside, positions + 1, begin)), NO_TARGET)
             targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
             total = total + losses(hidden.flatten(0, 1), targets)
             count_targets(int(inside.sum()))

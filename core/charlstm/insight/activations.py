@@ -57,11 +57,11 @@ class Activations:
     """What all cells did on a text of N characters, with L layers of H cells.
 
     Attributes:
-        text: the text under the model's text options, without characters that the model does not know.
+        text: the text under the model's text options.
         ids: ``(N,)``, the same in the model's numbers.
         hidden: ``(N, L, H)`` float32, the outputs h after each character, from -1 to 1.
         cells: ``(N, L, H)`` float32, the cell states c after each character.
-        unknown: the characters that were left out, with their counts.
+        unknown: the characters that the model does not know and reads as others, with their counts.
     """
 
     text: str
@@ -129,7 +129,7 @@ class Trace:
         return "".join(self._chars)
 
     def extend(self, text: str, progress: Callable[[int, int], None] | None = None) -> None:
-        """Read more text. Characters that the model does not know are left out.
+        """Read more text.
 
         Args:
             progress: called with ``(done, total)`` characters after each block; an exception ends the work, and the

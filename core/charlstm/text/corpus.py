@@ -180,17 +180,16 @@ class Corpus:
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
 
-        Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
-        converted where they are read.
+        Unknown characters are read as others (:meth:`Vocabulary.read_as`). The ids, shape (N,), are converted where
+        they are read.
         """
         if vocabulary == self.vocabulary:
             return self.ids, {}
         symbols, counts = self.vocabulary.symbols, self.counts.tolist()
+        table, _ = vocabulary.encode("".join(symbols))
+        known = np.array([symbol in vocabulary for symbol in symbols])
         unknown = {char: count for char, count in zip(symbols, counts, strict=True) if char not in vocabulary}
-        instead = vocabulary.index(vocabulary.replacement) if vocabulary.replacement else None
-        new = [vocabulary.index(char) if char in vocabulary else instead for char in symbols]
-        table = np.array([-1 if number is None else number for number in new])
-        return Recoded(self.ids, table, vocabulary.dtype), unknown
+        return Recoded(self.ids, table, known, vocabulary.dtype), unknown
 
     def to_record(self) -> dict[str, Any]:
         """A JSON object from which :func:`reopen_corpus` opens the same text."""
