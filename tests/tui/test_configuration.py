@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import TextArea
 
-from charlstm_tui.app_state import AppState, StateWriter, load_state, state_file
+from charlstm_tui.app_state import AppState, load_state, save_state, state_file
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.player.preferences import Preferences, remember
@@ -60,7 +60,7 @@ async def test_app_starts_as_configured(places: Path, config: Path, tmp_path: Pa
         app.app.go("train")
         await app.in_mode("train")
         assert isinstance(app.mode, TrainScreen)
-        assert app.mode.setup.preset_name == "standard"
+        assert app.mode.setup.state.choices.preset == "standard"
         assert not app.app.config.mouse
     assert config.read_text().startswith('theme = "nord"')  # never written
 
@@ -164,17 +164,11 @@ async def test_configured_theme_wins_over_the_one_chosen_last_and_choosing_says_
         assert app.app.theme == "nord"
 
 
-def write(**changes: str | bool) -> None:
-    writer = StateWriter()
-    writer.write(**changes)
-    writer.close(10)
-
-
 def test_changes_leave_what_others_wrote() -> None:
-    write(theme="nord")
-    write(smoothing="light")
+    save_state({"theme": "nord"})
+    save_state({"smoothing": "light"})
     assert load_state() == AppState(theme="nord", smoothing="light")
-    write(theme="dracula")
+    save_state({"theme": "dracula"})
     assert load_state() == AppState(theme="dracula", smoothing="light")
 
 
@@ -183,7 +177,7 @@ def test_damaged_file_is_no_error_and_is_replaced(content: str) -> None:
     state_file().parent.mkdir(parents=True, exist_ok=True)
     state_file().write_text(content)
     assert load_state() == AppState()
-    write(theme="nord")
+    save_state({"theme": "nord"})
     assert load_state().theme == "nord"
 
 
@@ -191,13 +185,5 @@ def test_file_of_a_newer_version_is_left_alone() -> None:
     state_file().parent.mkdir(parents=True, exist_ok=True)
     state_file().write_text(json.dumps({"format": 2, "theme": "nord"}))
     assert load_state() == AppState()
-    write(theme="dracula")
+    save_state({"theme": "dracula"})
     assert json.loads(state_file().read_text()) == {"format": 2, "theme": "nord"}
-
-
-def test_last_of_many_changes_is_the_one_that_is_kept() -> None:
-    writer = StateWriter()
-    for number in range(50):
-        writer.write(theme=str(number))
-    writer.close(10)
-    assert load_state().theme == "49"

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.style import Style
-from textual.events import Click, Paste
-from textual.renderables.background_screen import BackgroundScreen
+from textual.events import Paste
 from textual.widgets import Input, OptionList
 
 from charlstm.generation.document import Document
@@ -84,23 +82,6 @@ async def test_long_texts_leave_room_for_the_keys(tmp_path: Path, rows: int) -> 
         await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
 
 
-async def test_dialogs_above_each_other_are_drawn_when_one_of_them_changes(tmp_path: Path) -> None:
-    """The lowest took the one above it for its background, and drawing them ended the app."""
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        dialogs = [question(title) for title in ("lowest", "middle", "highest")]
-        for dialog in dialogs:
-            await app.app.push_screen(dialog)
-            app.app.export_screenshot()
-        for changed in dialogs:
-            changed.refresh()  # which alone is drawn anew
-            assert "highest" in app.app.export_screenshot()
-        for dialog, below in zip(dialogs, [app.mode, *dialogs], strict=False):
-            background = dialog.render()
-            assert isinstance(background, BackgroundScreen)
-            assert background.screen is below
-
-
 async def test_an_answer_before_the_dialog_is_there_is_kept(tmp_path: Path) -> None:
     async with driven(tmp_path) as app:
         await app.in_mode("corpus")
@@ -162,20 +143,6 @@ async def test_after_leaving_no_key_does_anything(tmp_path: Path) -> None:
         assert not app.app.check_action("do", ("app.quit",))
 
 
-async def test_a_click_on_an_option_that_is_gone_does_nothing(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        await app.pilot.press("colon")
-        await app.until(lambda: app.app.screen.query(OptionList) and app.app.screen.query_one(OptionList).option_count)
-        options = app.app.screen.query_one(OptionList)
-        stale = Style.from_meta({"option": options.option_count + 3})
-        options.post_message(
-            Click(options, 0, 0, 0, 0, 1, False, False, False, screen_x=0, screen_y=0, style=stale, chain=1)
-        )
-        await app.pilot.press("escape")
-        await app.until(lambda: app.app.screen is app.mode)
-
-
 async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tmp_path: Path) -> None:
     async with driven(tmp_path) as app:
         record(tmp_path, "finished", name="first", steps=10)
@@ -190,20 +157,6 @@ async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tm
         picker._fill("no such model")  # as when the line was typed in before the list's message came
         await app.until(lambda: bool(answers))
         assert answers == [str(tmp_path / "first")]
-
-
-async def test_a_page_down_before_the_list_is_laid_out_does_nothing(tmp_path: Path) -> None:
-    async with driven(tmp_path) as app:
-        await app.in_mode("corpus")
-        dialog = question("first")
-        await app.app.push_screen(dialog)
-        options = dialog.query_one(OptionList)
-        options.styles.height = 0
-        options.action_page_down()
-        options.action_page_up()
-        await app.until(lambda: not options.scrollable_content_region.height)
-        options.action_page_down()
-        assert options.highlighted == 0
 
 
 async def test_a_book_pasted_into_a_line_is_left_out(tmp_path: Path) -> None:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
 from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.widgets import Input, TextArea
+from textual.widgets import Input
 
 from charlstm_tui.corpus.text_pane import TextPreview
-from charlstm_tui.help import HelpText
-from charlstm_tui.train.samples import Samples
 from charlstm_tui.widgets.find import FindBar, Search, row_of
 from driven_app import Driven, driven
-from recorded_run import record
 
 
 def test_search_finds_places_that_overlap_and_tells_case_only_when_asked() -> None:
@@ -42,9 +38,7 @@ async def find(app: Driven, needle: str, count: str) -> None:
     await app.shows(count)
 
 
-async def test_corpus_help_and_errors_are_searched(
-    places: Path, unexpected_errors: deque[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_preview_of_a_text_is_searched(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("charlstm_tui.corpus.texts_view.PAUSE", 3600)
     Path("poems.txt").write_text("\n".join(f"line {number} of Poems" for number in range(90)))
     async with driven(places) as app:
@@ -69,20 +63,11 @@ async def test_corpus_help_and_errors_are_searched(
         await app.press("ctrl+l")
         await app.press("escape")
         await app.until(lambda: not app.mode.query(FindBar) and isinstance(app.mode.focused, TextPreview))
-        await app.press("f1")
-        await app.shows("Corpus: keys")
-        await find(app, "Go to Generate.", "1 of 1")
         assert app.app.last_search.match_case
-        await app.until(lambda: app.screen.query_one(HelpText).scroll_offset.y > 0)
-        await app.press("escape")
-        await app.until(lambda: not app.screen.query(FindBar))
-        await app.press("escape")
-        await app.until(lambda: app.screen is app.mode)
-        unexpected_errors.append("Traceback\n  somewhere\nZeroDivisionError: division by zero")
-        await app.press("exclamation_mark")
-        await app.shows("somewhere")
-        await find(app, "division", "1 of 1")
-        assert app.screen.query_one(TextArea).selected_text == "division"
+        app.app.go("runs")
+        await app.in_mode("runs")
+        await app.press("ctrl+f")
+        await app.shows("no text here")
 
 
 async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
@@ -94,25 +79,3 @@ async def test_find_in_the_preview_of_a_long_text_says_how_much_is_searched(
         await app.shows("the sea and the sky")
         await find(app, "the", "1 of 1,200 in the 12,000 characters shown")
         await app.shows("Esc close")  # there is no space for the other keys
-
-
-async def test_samples_are_searched_and_a_click_elsewhere_closes_the_bar(places: Path) -> None:
-    record(places, "finished").close()
-    async with driven(places, (120, 40), run="novel-quick-1") as app:
-        await app.in_mode("train")
-        await app.press("escape")  # the card gives way to the samples
-        samples = app.mode.query_one(Samples)
-        await app.until(lambda: len(samples.samples) > 1 and samples.region.height > 3)
-        app.app.last_search = Search(samples.samples[1].text[-12:])
-        app.burst("ctrl+f", "ctrl+f")  # the second before the bar is there
-        await app.until(lambda: app.mode.query(FindBar) and "of " in app.text())
-        places = app.app.last_search.places(samples.find_text())
-        place = next((place for place in places if place >= samples.find_start()), 0)
-        await app.until(lambda: samples.selected == samples.find_text().count("\n", 0, place))
-        assert any(segment.style.reverse for strip in map(samples.render_line, range(8)) for segment in strip)
-        app.mode.focus_main()
-        await app.until(lambda: not app.mode.query(FindBar))
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await app.press("ctrl+f")
-        await app.shows("no text here")

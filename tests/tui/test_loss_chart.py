@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
@@ -24,7 +23,7 @@ from charlstm_tui.widgets.chart_painting import (
     place_of_label,
     short_number,
 )
-from charlstm_tui.widgets.loss_chart import LossChart, default_glyphs
+from charlstm_tui.widgets.loss_chart import LossChart
 from random_examples import examples
 
 
@@ -165,18 +164,6 @@ def test_time_is_written_as_time() -> None:
     assert "time" in last
 
 
-def test_blocks_replace_braille() -> None:
-    text = paint(falling(), ChartView(glyphs="blocks"), 80, 16).text()
-    assert braille(text) == 0
-    assert any(char in text for char in "▀▄█")
-
-
-@pytest.mark.parametrize("asked", ["blocks", "braille"])
-def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, asked: str) -> None:
-    monkeypatch.setenv("CHARLSTM_GLYPHS", asked)
-    assert default_glyphs() == asked
-
-
 @given(
     width=st.integers(0, 130),
     height=st.integers(0, 50),
@@ -188,7 +175,6 @@ def test_glyphs_are_chosen_by_the_environment(monkeypatch: pytest.MonkeyPatch, a
         log_x=st.booleans(),
         log_y=st.booleans(),
         zoom=st.integers(-1, 8),
-        glyphs=st.sampled_from(["braille", "blocks"]),
     ),
 )
 @examples(150)

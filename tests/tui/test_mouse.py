@@ -11,8 +11,8 @@ from textual.widgets import OptionList
 
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.theme import DARK
-from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.row_list import Row, RowList
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 from driven_app import driven
 
 FRAMES = ["", "border: solid red;", "border-top: solid red; padding: 1 2;", "padding: 2 0; margin: 1;"]

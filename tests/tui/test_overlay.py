@@ -86,12 +86,6 @@ def test_a_long_curve_is_drawn_as_all_of_its_points_are(points: int) -> None:
         assert (one.codes == other.codes).mean() > 0.995
 
 
-def test_the_envelope_holds_every_raw_loss() -> None:
-    run = falling(0, 4000)
-    painted = paint(ChartData(runs=(run,)), ChartView(envelope=True), 80, 20)
-    assert "run-raw-0" in {role for row in range(20) for _, role in painted.runs(row)}
-
-
 def test_a_cursor_is_behind_the_curves_and_its_column_can_be_found_again() -> None:
     painted = paint(ChartData(runs=(falling(0),)), ChartView(), 80, 20)
     column = painted.column_of(100.0)
@@ -188,10 +182,8 @@ async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], 
             await app.press("t")
             await app.shows(f"over {axis}")
         await app.press("b")
-        await app.shows("behind: raw")
+        await app.shows("with raw losses")
         assert all(run.raw is not None for run in pane.chart.data.runs)
-        await app.press("b")
-        await app.shows("behind: range")
         await app.press("s")
         await app.shows("smoothing: strong")
         await app.press("g")

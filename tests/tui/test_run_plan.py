@@ -16,6 +16,7 @@ from charlstm.training.ending import risk_words
 from charlstm.training.plan import fit_batch
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.run_plan import (
     LossToBeat,
@@ -29,6 +30,7 @@ from charlstm_tui.train.run_plan import (
     losses_to_beat,
     plan_lines,
     start_words,
+    text_words,
     unit_words,
 )
 
@@ -81,6 +83,12 @@ def test_the_plan_says_how_often_the_text_is_read_unless_its_end_does(
     costs = {} if passes is None else {"epochs": passes}
     lines = plan_lines(settings, RunChoices(), settings, None, TextFacts(1_000_000, 90, {}), costs)
     assert {line.label: line.text for line, _ in lines}.get("reads") == words
+
+
+def test_plan_says_how_the_text_is_read() -> None:
+    novel = CorpusChoice("/texts/novel.txt", "novel.txt")
+    assert text_words(novel) == "as it is"
+    assert text_words(replace(novel, strip_boilerplate=True, lines="auto")) == "without its licence, lines joined"
 
 
 def test_plan_of_a_small_text_has_the_smaller_batches_that_the_run_takes() -> None:

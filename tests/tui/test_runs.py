@@ -24,6 +24,7 @@ from charlstm.runs.folder import Run, Snapshot, list_runs
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.notes import Notes, read_notes
 from charlstm.runs.status import RunState, RunStatus
+from charlstm.training.commands import Command
 from charlstm.training.events import Finished
 from charlstm_tui.choices import ModelChoice
 from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
@@ -37,6 +38,7 @@ from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, Longest, fitting, line, longest_entries
 from charlstm_tui.runs.table_view import TableView
 from charlstm_tui.train.run_plan import losses_to_beat, unit_words
+from charlstm_tui.widgets.message_line import MessageLine
 from charlstm_tui.widgets.row_list import RowList
 from driven_app import Driven, driven
 from recorded_run import Recorded, record, tiny_model, with_settings
@@ -70,7 +72,7 @@ async def onto(app: Driven, name: str) -> None:
     rows = app.mode.query_one(RowList)
     await app.until(lambda: rows.cursor is not None)
     rows.move_to(path)
-    await app.until(lambda: screen(app).table.current is not None and screen(app).table.current.name == name)  # type: ignore[union-attr]
+    await app.until(lambda: screen(app).table.run is not None and screen(app).table.run.name == name)  # type: ignore[union-attr]
 
 
 # ---- the table
@@ -92,7 +94,7 @@ def test_columns_go_one_by_one_as_it_gets_narrow_and_the_name_keeps_its_room() -
     assert kept[0] == set()
     assert kept[-1] == {column.title for column in COLUMNS}
     assert all(narrow <= wide for narrow, wide in pairwise(kept))
-    assert {"STATE", "TEXT", "BEST", "STEP", "TIME", "SIZE"} <= kept[80 - 20]
+    assert {"STATE", "TEXT", "BEST", "STEP", "CREATED"} <= kept[80 - 20]
     for width in range(40, 200):
         width_of_name, columns = fitting(width)
         assert 4 + width_of_name + sum(len(column.gap) + column.width for column in columns) < width
@@ -108,9 +110,9 @@ def test_text_and_preset_have_the_columns_that_they_need_and_names_leave() -> No
 @pytest.mark.parametrize(
     ("width", "longest", "text", "preset"),
     [
-        (120, Longest(10, 100, 12), 28, 11),  # the text comes first
-        (100, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
-        (96, Longest(32, 100, 100), 12, None),
+        (120, Longest(10, 100, 12), 28, 12),  # the text comes first
+        (112, Longest(13, 9, 12), 12, 12),  # what one does not need is the other's
+        (96, Longest(32, 100, 100), 17, None),
     ],
 )
 def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
@@ -141,7 +143,7 @@ async def test_a_wider_terminal_cuts_no_name_that_a_narrower_one_shows(places: P
     async with driven(places, size) as app:
         await app.press("4")
         await app.in_mode("runs")
-        text = await app.shows(name, "BEST", "STEP")
+        text = await app.shows(name, "BEST", "CREATED")
         row = next(each for each in text.splitlines() if "■ finished" in each)
         assert name in row.partition("■")[0]  # not only in the details beside the table
 
@@ -311,8 +313,8 @@ async def test_titles_of_columns_sort_when_they_are_clicked(three: list[Recorded
         assert names(app) == ["novel-quick-1", "tunes-quick-1", "anna-standard-1"]
         await click(app, "TEXT")
         await app.shows("TEXT▴", "sort: text")
-        assert screen(app).table.current is not None
-        assert screen(app).table.current.name == "novel-quick-1"  # type: ignore[union-attr]
+        assert screen(app).table.run is not None
+        assert screen(app).table.run.name == "novel-quick-1"  # type: ignore[union-attr]
         await app.press("s")
         await app.shows("sort: newest")
 
@@ -332,7 +334,7 @@ async def test_a_click_moves_to_the_run_that_stands_there_and_another_opens_it(p
             y, line = lines[len(lines) // 2]
             name = line.replace("▸", " ").split()[0]
             await app.pilot.click(offset=(20, y))
-            await app.until(lambda name=name: screen(app).table.current.name == name)  # type: ignore[misc,union-attr]
+            await app.until(lambda name=name: screen(app).table.run.name == name)  # type: ignore[misc,union-attr]
         await app.pilot.click(offset=(20, y))
         await app.in_mode("train")
         assert app.app.run_path == places / name
@@ -512,25 +514,24 @@ def test_comparison_ignores_what_cannot_be_read(three: list[Recorded]) -> None:
 def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
     runs = [(RunView(each.run, each.run.status()), read_details(each.run)) for each in three]
     shown = runs[: compared_at_once(width)]
-    for row in differences(shown, 3, width, False).split("\n"):
+    table = differences(shown, 3, width, False)
+    for row in table.split("\n"):
         assert row.cell_length <= width or row.plain.startswith("The same"), row.plain
+    assert "…" not in table.plain
 
 
-async def test_messages_go_with_the_next_action_or_after_some_seconds(
+async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
     three: list[Recorded], places: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with driven(places) as app:
         await onto(app, "tunes-quick-1")
         await app.press("D")
         await app.shows("stop it first with x")
-        await app.press("u")
+        await app.press("up")
         await app.lacks("stop it first")
-        monkeypatch.setattr(RunsScreen, "NOTE_SECONDS", 0.5)
+        monkeypatch.setattr(MessageLine, "SECONDS", 0.5)
         await app.press("c")
         await app.lacks("Mark two runs")
-        screen(app).show_error("The disk is full.")
-        await app.shows("The disk is full.")
-        await app.lacks("The disk is full.")
 
 
 async def test_importing_from_a_path_that_is_too_long_is_refused(three: list[Recorded], places: Path) -> None:
@@ -599,9 +600,9 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
 
         return called
 
-    monkeypatch.setattr("charlstm_tui.runs.table_view.playable", record_thread("play"))
+    monkeypatch.setattr("charlstm_tui.run_actions.playable", record_thread("play"))
     monkeypatch.setattr("charlstm.runs.launch.resume_run", record_thread("resume"))
-    monkeypatch.setattr("charlstm_tui.runs.table_view.send_command", record_thread("stop"))
+    monkeypatch.setattr("charlstm_tui.run_actions.send_command", record_thread("stop", Command("id", "stop")))
     monkeypatch.setattr("charlstm.runs.folder.delete_run", record_thread("delete", []))
     monkeypatch.setattr("charlstm.runs.folder.rename_run", record_thread("rename", three[0].run))
     monkeypatch.setattr("charlstm_tui.widgets.path_input.complete", record_thread("complete"))
@@ -683,7 +684,7 @@ async def test_n_renames_and_refuses_names_that_leave_the_folder(three: list[Rec
         await app.press("enter")
         await app.until(lambda: (places / "second try").exists())
         table = screen(app).table
-        await app.until(lambda: table.current is not None and table.current.name == "second try")
+        await app.until(lambda: table.run is not None and table.run.name == "second try")
 
 
 async def rename(app: Driven, old: str, new: str) -> None:
@@ -693,7 +694,7 @@ async def rename(app: Driven, old: str, new: str) -> None:
     await app.until(lambda: isinstance(app.screen, PromptDialog))
     app.screen.query_one(Input).value = new
     await app.press("enter")
-    await app.until(lambda: screen(app).table.current is not None and screen(app).table.current.name == new)  # type: ignore[union-attr]
+    await app.until(lambda: screen(app).table.run is not None and screen(app).table.run.name == new)  # type: ignore[union-attr]
 
 
 async def paused_text(app: Driven) -> tuple[GenerateScreen, str]:
@@ -823,7 +824,7 @@ async def test_what_was_deleted_by_another_hand_is_gone_from_the_table(three: li
         await onto(app, "novel-quick-1")
         shutil.rmtree(places / "novel-quick-1")
         await app.shows("2 runs")
-        assert screen(app).table.current is not None
+        assert screen(app).table.run is not None
 
 
 async def test_the_filter_knows_settings_and_says_what_it_does_not_know(three: list[Recorded], places: Path) -> None:
@@ -881,17 +882,17 @@ async def test_after_a_filter_the_cursor_is_on_the_run_that_it_was_on(three: lis
         await app.press("slash", *"zzz")
         await app.shows("No run has")
         await app.press("escape")
-        await app.until(lambda: table.current is not None and table.current.name == "anna-standard-1")
+        await app.until(lambda: table.run is not None and table.run.name == "anna-standard-1")
         await app.press("slash", *"novel")
-        await app.until(lambda: table.current is not None and table.current.name == "novel-quick-1")
+        await app.until(lambda: table.run is not None and table.run.name == "novel-quick-1")
         app.burst("escape", "space")  # before the line has told that it is empty
         await app.until(lambda: table.marked == (three[0].run.path,))
         await app.press("slash", *"novel", "enter")  # which goes to that run
         await app.shows("1 of 3 runs")
         await app.press("escape")
         await app.shows("anna-standard-1")
-        assert table.current is not None
-        assert table.current.name == "novel-quick-1"
+        assert table.run is not None
+        assert table.run.name == "novel-quick-1"
 
 
 async def test_tags_and_notes_are_edited_shown_and_found(three: list[Recorded], places: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -11,32 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.widgets import Input
 
 from charlstm.errors import RunError
 from charlstm.runs.control import send_command
-from charlstm.runs.folder import Run, RunSpec
+from charlstm.runs.folder import RunSpec
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import RunState, RunStatus
 from charlstm.runs.verdict import NextStep
 from charlstm.training.commands import Command
-from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Stepped, Validated, Warned
+from charlstm.training.events import Controlled, Finished, Paused, Resumed, Sampled, Validated, Warned
 from charlstm.training.presets import preset
 from charlstm.training.settings import Settings
+from charlstm_tui import run_actions
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
-from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
-from charlstm_tui.theme import DARK
-from charlstm_tui.train import watch_view
-from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.result_card import ResultCard, RunResult
 from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import STEP_ACTIONS, ShownRun, figures, progress, run_result, train_curve_words
@@ -45,7 +40,7 @@ from charlstm_tui.train.screen import TrainScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
-from driven_app import DEADLINE, driven, screen_text, shows, until
+from driven_app import driven, screen_text, shows, until
 from recorded_run import NASTY, record, started, stepped, validated, with_settings
 
 
@@ -178,21 +173,6 @@ async def test_space_takes_a_pause_back_that_has_not_begun(tmp_path: Path) -> No
             assert [each.command for each in recorded.commands()] == ["pause", "resume"]
 
 
-async def test_x_asks_before_it_stops(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("x")
-            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-            await pilot.press("escape")
-            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-            assert recorded.commands() == []
-            await pilot.press("x")
-            await until(pilot, lambda: isinstance(app.screen, ChoiceDialog))
-            await pilot.press("enter")
-            await until(pilot, lambda: [each.command for each in recorded.obey()] == ["stop"])
-            await shows(pilot, "Stopped at step 400", "resume", "Enter play")
-
-
 async def test_r_takes_a_rate_and_refuses_what_is_none(tmp_path: Path) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -228,45 +208,15 @@ async def test_r_asks_before_it_sets_a_rate_far_above_that_of_the_run(tmp_path: 
             assert [(each.command, each.value) for each in found] == [("set-lr", 1.8)]
 
 
-async def test_o_draws_other_runs_on_the_same_text_behind_the_run(tmp_path: Path) -> None:
+async def test_o_shows_the_curves_of_all_runs_on_the_same_text(tmp_path: Path) -> None:
     record(tmp_path, "finished", name="novel-long-1").close()
     record(tmp_path, "finished", name="anna-1", text="anna.txt").close()
-    with record(tmp_path, "running", name="now") as recorded:
-        async with app_on(tmp_path, "now") as (app, pilot):
+    with record(tmp_path, "running", name="now"):
+        async with app_on(tmp_path, "now") as (_app, pilot):
             await shows(pilot, "Still learning")
-            chart = app.screen.query_one(LossChart)
-            assert chart.data.runs == ()
             await pilot.press("o")
-            text = await shows(pilot, "a novel-long-1 1.44  smoothing")
+            text = await shows(pilot, "2 runs over steps", "a now", "b novel-long-1")
             assert "anna-1" not in text
-            (other,) = chart.data.runs
-            assert other.validation.x[-1] == recorded.step  # as far as this run has come
-            recorded.advance(100)
-            await until(pilot, lambda: chart.data.runs[0].validation.x[-1] == recorded.step)
-            await pilot.press("o")
-            await until(pilot, lambda: not chart.data.runs)
-            assert "novel-long-1" not in screen_text(app)
-
-
-async def test_other_runs_are_drawn_behind_a_run_that_has_just_begun(tmp_path: Path) -> None:
-    """They were read before the new run was in the list, and so none was drawn."""
-    with record(tmp_path, "finished", name="novel-1"), record(tmp_path, "finished", name="novel-2") as second:
-        async with app_on(tmp_path, second.run.name) as (app, pilot):
-            await shows(pilot, "previous run")
-            await pilot.press("o")
-            await shows(pilot, "a novel-1")
-            with record(tmp_path, "running", name="novel-3") as third:
-                app.attach(third.run.path, show=False)
-                await shows(pilot, "a novel-2", "b novel-1")
-
-
-def test_the_legend_of_other_runs_shortens_names_and_then_leaves_them_out() -> None:
-    status = RunStatus(state="stopped", alive=False, best_val=1.5)
-    others = [OtherRun(letter, RunView(Run(Path(f"novel-standard-{letter}")), status), RunSeries()) for letter in "abc"]
-    assert legend(others, False, 80).plain.startswith("a novel-standard-a ~1.50  b novel-standard-b ~1.50  ")
-    assert "b nov…-b ~1.50" in legend(others, False, 48).plain
-    assert legend(others, False, 30).plain == "a ~1.50  b ~1.50  c ~1.50  "
-    assert legend(others, False, 4).cell_length == 4
 
 
 async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(tmp_path: Path) -> None:
@@ -288,9 +238,8 @@ async def test_other_commands(tmp_path: Path, key: str, command: str) -> None:
             await until(pilot, lambda: [each.command for each in recorded.commands()] == [command])
 
 
-@pytest.mark.parametrize("state", ["running", "finished"])
-async def test_enter_plays_the_run(tmp_path: Path, state: str) -> None:
-    with record(tmp_path, state) as recorded:  # type: ignore[arg-type]
+async def test_enter_plays_the_run(tmp_path: Path) -> None:
+    with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("enter")
             await until(pilot, lambda: app.current_mode == "generate")
@@ -341,7 +290,7 @@ async def test_chart_keys_change_the_view(tmp_path: Path, monkeypatch: pytest.Mo
     """And the chart is saved as it is shown."""
     written: list[tuple[str, float]] = []
     monkeypatch.setattr(
-        watch_view, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
+        run_actions, "write_chart_of", lambda to, runs, axis, smoothing: written.append((axis, smoothing))
     )
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name, (120, 36)) as (app, pilot):
@@ -401,40 +350,7 @@ async def test_click_chooses_the_sample_under_the_mouse(tmp_path: Path) -> None:
             await shows(pilot, "▸   100")
             content = samples.content_region
             await pilot.click(offset=(content.x + 3, content.y + 1))
-            await until(pilot, lambda: samples.selected == 1)
-
-
-async def test_every_line_of_a_sample_has_the_background_of_the_list() -> None:
-    """The lines of the selected sample after its first were drawn in the terminal's own colours."""
-    samples = Samples()
-
-    class Alone(App[None]):
-        def on_mount(self) -> None:
-            self.register_theme(DARK)
-            self.theme = DARK.name
-
-        def compose(self) -> ComposeResult:
-            yield samples
-
-    async with Alone().run_test(size=(40, 20)):
-        samples.samples = (Sampled(step=1, prime="The", text=" sea" * 60),)
-        lines = [samples.render_line(y) for y in range(8)]
-        assert all("sea" in line.text for line in lines)
-        assert all(segment.style and segment.style.bgcolor for line in lines for segment in line if segment.text)
-
-
-@pytest.mark.parametrize("width", [119, 120])
-async def test_no_letter_of_a_sample_is_left_out_where_its_lines_break(tmp_path: Path, width: int) -> None:
-    letters = list("abcdefghijklmnopqrstuvwxyz" * 4)
-    with record(tmp_path, "running", steps=100) as recorded:
-        recorded.append(Sampled(step=101, prime="a", text=" " + " ".join(letters[1:])))
-        async with app_on(tmp_path, recorded.run.name, (width, 36)) as (app, pilot):
-            samples = app.screen.query_one(Samples)
-            await until(pilot, lambda: bool(samples.samples) and samples.samples[-1].step == 101)
-            lines = [samples.render_line(y).text[9:].rstrip() for y in range(samples.size.height)]
-            shown = " ".join(lines[[line.startswith("a b c") for line in lines].index(True) :]).split()
-            assert len(shown) > 60
-            assert shown == letters[: len(shown)]
+            await until(pilot, lambda: samples.highlighted == 1)
 
 
 async def test_busy_processor_is_named_while_a_run_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,7 +437,7 @@ def test_card_of_an_estimate_says_what_reads_all_of_the_held_out_text(tmp_path: 
 def test_learning_rate_that_is_set_in_a_pause_stands_among_the_figures_at_once(tmp_path: Path) -> None:
     series = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), Paused(step=7)])
     series.feed([Controlled(step=7, id="a", command="set-lr", value=0.001)])
-    [rate] = [figure.value for figure in figures(series, None, bits=False) if figure.name == "rate"]
+    [rate] = [figure.value for figure in figures(series, bits=False) if figure.name == "rate"]
     assert rate == learning_rate(0.001)
 
 
@@ -544,7 +460,7 @@ def test_card_says_that_the_held_out_part_had_been_read(tmp_path: Path, share: f
     assert ("novel-1, from which training starts, has read 94 % of the held-out part" in " ".join(card.facts)) == (
         share > 0.9
     )
-    best = next(figure for figure in figures(series, view, False) if figure.name == "best")
+    best = next(figure for figure in figures(series, False) if figure.name == "best")
     assert best.value.startswith("†") == (share > 0.9)
 
 
@@ -668,11 +584,11 @@ async def test_samples_are_walked_and_followed(tmp_path: Path) -> None:
             await pilot.press("tab")
             await until(pilot, lambda: app.focused is samples)
             await pilot.press("up", "pageup", "pageup", "pageup")
-            await until(pilot, lambda: samples.selected == 0)
+            await until(pilot, lambda: samples.highlighted == 0)
             await until(pilot, lambda: samples.scroll_offset.y == 0)
             recorded.advance(50)
             await until(pilot, lambda: len(samples.samples) == 14)
-            assert samples.selected == 0
+            assert samples.highlighted == 0
             await pilot.press("down", "pagedown", "pagedown", "pagedown")
             await until(pilot, lambda: samples.following)
 
@@ -697,88 +613,30 @@ async def test_the_end_is_a_card_that_escape_puts_away(tmp_path: Path) -> None:
             await shows(pilot, "SAMPLES", "Finished after")
 
 
-async def test_r_resumes_a_crashed_run_and_an_error_is_a_sentence(
+async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing_else_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-    monkeypatch.setattr(
-        "charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append((run.name, dict(changes)))
-    )
-    with record(tmp_path, "crashed", last_words="MemoryError: [/red] no room") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
-            await shows(pilot, "Crashed · ", "MemoryError: [/red] no room", "Space resume")
-            await pilot.press("r")
-            await until(pilot, lambda: asked == [(recorded.run.name, {})])
-
-
-async def test_what_is_refused_stays_in_the_pane_until_the_next_action(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise RunError("Nothing can be written in [/red]: make room")
-
-    monkeypatch.setattr("charlstm_tui.train.watch_view.send_command", refuse)
-    with record(tmp_path, "running") as recorded:
-        async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-            await pilot.press("space")
-            await shows(pilot, "✗ Nothing can be written in [/red]: make room   Space pause, x stop")
-            recorded.advance(100)
-            await shows(pilot, "50 %", "✗ Nothing can be written in [/red]")
-            await pilot.press("g")
-            await shows(pilot, "Still learning")
-            assert "Nothing can be written" not in screen_text(app)
-            assert not app._notifications
-
-
-@pytest.mark.parametrize("size", [(80, 24), (160, 50), (60, 16)], ids=str)
-async def test_what_is_refused_is_seen_beside_the_card_and_escape_takes_it_away_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise RunError("The worker cannot be started: no memory")
+        raise RunError("The worker cannot be started: no memory in [/red]")
 
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", refuse)
+    refused = "✗ The worker cannot be started: no memory in [/red]"
     run = record(tmp_path, "crashed").run
-    async with app_on(tmp_path, run.name, size) as (app, pilot):
-        await shows(pilot, "Crashed · ")
-        await pilot.press("r")
-        await shows(pilot, "Crashed · ", "✗ The worker cannot be started: no memory")
-        await pilot.press("escape")
-        await until(pilot, lambda: "cannot be started" not in screen_text(app))
-        await shows(pilot, "Crashed · ")
-        await pilot.press("escape")
-        await until(pilot, lambda: "Crashed · " not in screen_text(app))
-        assert not app._notifications
-
-
-async def test_what_is_refused_of_a_run_that_is_looked_at_no_more_is_a_notice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried = threading.Event()
-
-    def refuse(*_: object, **__: object) -> None:
-        assert tried.wait(DEADLINE)
-        raise RunError("The worker cannot be started: no memory")
-
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", refuse)
-    other = record(tmp_path, "finished", name="other").run
-    run = record(tmp_path, "crashed", name="crashed").run
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Crashed · ")
-        screen = app.screen
-        assert isinstance(screen, TrainScreen)
-        resuming = asyncio.create_task(screen.watching._resume(run, {}))
-        app.attach(other.path)
-        await shows(pilot, "Finished · ")
-        tried.set()
-        await resuming
-        assert "✗" not in screen_text(app)
-        assert [each.message for each in app._notifications] == ["The worker cannot be started: no memory"]
+        for key in ("g", "escape"):
+            await pilot.press("r")
+            await shows(pilot, "Crashed · ", refused)
+            await pilot.press(key)
+            await until(pilot, lambda: "cannot be started" not in screen_text(app))
+            await shows(pilot, "Crashed · ")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Crashed · " not in screen_text(app))
 
 
 async def test_m_gives_a_finished_run_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "finished") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -800,7 +658,7 @@ async def test_m_lengthens_a_run_that_trains_without_a_stop(tmp_path: Path) -> N
             await pilot.press("enter")
             commands: list[Command] = []
             await until(pilot, lambda: bool(commands.extend(recorded.obey()) or commands))
-            await shows(pilot, "/2,200")
+            await until(pilot, lambda: app.runs_state.series.planned_steps == 2_200)  # type: ignore[union-attr]
     assert [(each.command, each.value) for each in commands] == [("more", 1.0)]
 
 
@@ -820,7 +678,7 @@ async def test_m_lengthens_the_run_that_it_was_asked_of(tmp_path: Path) -> None:
 async def test_more_that_came_too_late_resumes_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run takes no commands but stop during its final validation."""
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=1000) as recorded:
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
             await pilot.press("m")
@@ -850,7 +708,7 @@ async def test_more_during_the_final_validation_resumes_the_run_after_it(
 ) -> None:
     """Of the keys that reach a run only that which stops it is offered then."""
     asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
+    monkeypatch.setattr("charlstm.runs.launch.resume_run", lambda run, changes: asked.append(dict(changes)))
     with record(tmp_path, "running", steps=1000) as recorded:
         recorded.beat("running", validated=0.2)
         async with app_on(tmp_path, recorded.run.name) as (app, pilot):
@@ -900,33 +758,11 @@ async def test_a_finished_run_is_drawn_anew_when_there_is_more_room(tmp_path: Pa
         await shows(pilot, "871 k parameters")
 
 
-async def test_a_run_that_ran_away_asks_for_a_lower_rate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, object]] = []
-    monkeypatch.setattr("charlstm_tui.train.watch_view.resume_run", lambda run, changes: asked.append(dict(changes)))
-    with record(tmp_path, "running", steps=400) as recorded:
-        nan = float("nan")
-        recorded.append(
-            Stepped(
-                step=405, epoch=2.0, train_loss=nan, lr=1e-3, grad_norm=nan, chars_per_second=1.0, train_seconds=21.0
-            ),
-            Finished(step=405, reason="diverged", best_val=1.8, best_step=400, train_seconds=21.0, best_whole=True),
-        )
-        recorded.beat("failed", "the loss was no longer a number")
-    async with app_on(tmp_path, recorded.run.name) as (app, pilot):
-        await shows(pilot, "the loss ran away", "Space resume, lower rate", "n new run")
-        await pilot.press("r")
-        await until(pilot, lambda: isinstance(app.screen, PromptDialog))
-        rate = recorded.run.spec().settings.lr / 10
-        assert app.screen.query_one(Input).value == learning_rate(rate)
-        await pilot.press("enter")
-        await until(pilot, lambda: asked == [{"lr": float(learning_rate(rate))}])
-
-
 @pytest.mark.parametrize("state", ["running", "stopped", "finished"])
 def test_best_loss_is_marked_as_estimate_until_all_is_read(tmp_path: Path, state: RunState) -> None:
     with record(tmp_path, state) as recorded:
         series = RunSeries.of(read_events(recorded.run.events_path))
-        shown = {figure.name: figure.value for figure in figures(series, None, bits=False)}
+        shown = {figure.name: figure.value for figure in figures(series, bits=False)}
         assert shown["best"].startswith("~") == shown["valid"].startswith("~") == (state != "finished")
         if state != "running":
             card = card_of(RunView(recorded.run, recorded.run.status()), series, recorded.run.spec(), False, ())
@@ -943,7 +779,7 @@ def test_what_a_run_will_come_to_stands_beside_its_losses(tmp_path: Path) -> Non
         }
     run = shown[running.run.name]
     assert run.prediction is not None
-    found = figures(run.series, None, bits=False, prediction=run.prediction)
+    found = figures(run.series, bits=False, prediction=run.prediction)
     [ending] = [figure for figure in found if figure.name == "at end"]
     assert ending.value == f"{run.prediction.low:.2f}–{run.prediction.high:.2f}"
     assert ending.short
@@ -1040,8 +876,8 @@ async def test_after_a_rise_a_tenth_of_the_rate_is_offered_and_a_new_run_instead
             assert "more minutes   Esc" not in screen_text(app)
             await pilot.press("n")
             setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.choices.changes)
-            assert setup.choices.changes["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
+            await until(pilot, lambda: "lr" in setup.state.differences)
+            assert setup.state.differences["lr"] == pytest.approx(recorded.run.spec().settings.lr / 10)
 
 
 async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> None:
@@ -1059,8 +895,8 @@ async def test_rate_of_a_resume_is_the_one_that_is_judged(tmp_path: Path) -> Non
             await shows(pilot, "The learning rate, 2.0e-3, was too high", "n new run with a lower rate")
             await pilot.press("n")
             setup = app.screen.query_one(SetupPane)
-            await until(pilot, lambda: "lr" in setup.choices.changes)
-            assert setup.choices.changes["lr"] == pytest.approx(2e-4)
+            await until(pilot, lambda: "lr" in setup.state.differences)
+            assert setup.state.differences["lr"] == pytest.approx(2e-4)
 
 
 async def test_dialogs_offer_no_figures_of_the_run_that_was_shown_before(
@@ -1095,6 +931,6 @@ async def test_rate_that_was_too_high_is_lowered_for_the_text_of_the_run_alone(t
         await shows(pilot, "n new run with a lower rate")
         app.corpus = CorpusChoice(str(text), text.name)
         await pilot.press("n")
-        await until(pilot, lambda: app.screen.setup.ready)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.setup.state.ready)  # type: ignore[attr-defined]
         await shows(pilot, "other.txt", "PRESETS")
-        assert not app.screen.query_one(SetupPane).choices.changes
+        assert not app.screen.query_one(SetupPane).state.differences

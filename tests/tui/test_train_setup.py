@@ -6,7 +6,6 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,18 @@ from charlstm.errors import RunError
 from charlstm.model.file import ModelConfig
 from charlstm.runs.launch import NewRun
 from charlstm.runs.start_models import StartModel
-from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import setting_names
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.background import CommandError
 from charlstm_tui.choices import CorpusChoice, StartOptions
 from charlstm_tui.corpus.screen import CorpusScreen
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.train import setup_pane
-from charlstm_tui.train.preset_list import PresetFacts, _values
 from charlstm_tui.train.run_plan import RunChoices
 from charlstm_tui.train.screen import TrainScreen
-from charlstm_tui.train.settings_dialog import SettingRow, SettingsDialog, SettingsForm
+from charlstm_tui.train.settings_dialog import SettingsDialog
+from charlstm_tui.train.setup import Setup
+from charlstm_tui.widgets.row_list import RowList
 from driven_app import DEADLINE, screen_text, shows, until
 from recorded_run import record
 
@@ -98,8 +97,7 @@ async def test_parts_that_a_text_brings_are_drawn_in_the_width_that_they_get(tmp
     async with setup_for(tmp_path, None, (200, 60)) as (app, pilot):
         await shows(pilot, "No text is chosen yet")
         pane = app.screen.query_one(setup_pane.SetupPane)
-        pane.corpus = CorpusChoice(str(text), text.name)
-        pane.draw()
+        pane.state = Setup(CorpusChoice(str(text), text.name))
         rates = pane.query_one("#rate-plan", Static)
         await until(pilot, lambda: str(rates.render()).strip())
 
@@ -123,24 +121,13 @@ async def test_a_small_terminal_keeps_the_choice(tmp_path: Path, text: Path) -> 
         await shows(pilot, *PRESETS, "▸ quick", "Enter start")
 
 
-async def test_without_an_answer_the_known_figures_stay(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def refuse(*argv: str) -> Any:
-        raise CommandError("no")
-
-    monkeypatch.setattr("charlstm_tui.train.setup_pane.run_command", refuse)
-    async with setup_for(tmp_path, text) as (_app, pilot):
-        await shows(pilot, "1:00", "10:00", "2:00:00", "–")
-
-
 async def test_arrows_choose_a_preset(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "▸ quick", "23,456")
         for key, name in (("right", "standard"), ("down", "best"), ("left", "standard"), ("up", "quick")):
             await pilot.press(key)
             await shows(pilot, f"▸ {name}", PRESETS[name].about)
-        assert app.screen.setup.preset_name == "quick"  # type: ignore[attr-defined]
+        assert app.screen.setup.state.choices.preset == "quick"  # type: ignore[attr-defined]
 
 
 async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path: Path) -> None:
@@ -151,45 +138,34 @@ async def test_a_text_that_cannot_be_read_says_so_and_cannot_be_started(tmp_path
         assert app.run_path is None
 
 
-async def test_every_setting_is_in_the_form_and_a_mistake_is_told_in_its_row(
+async def open_settings(app: CharLSTMApp, pilot: Pilot[None]) -> SettingsDialog:
+    await shows(pilot, "▸ quick", "23,456")
+    await pilot.press("a")
+    await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
+    assert isinstance(app.screen, SettingsDialog)
+    return app.screen
+
+
+async def test_every_setting_is_in_the_form_and_what_is_wrong_is_not_accepted(
     tmp_path: Path, text: Path, answers: list[tuple[str, ...]]
 ) -> None:
     async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        assert tuple(rows) == setting_names()
-        rows["num_layers"].query_one(Input).value = "many"
-        await shows(pilot, "✗ takes a whole number from 1 to 16")
-        await pilot.press("enter")
-        await until(pilot, lambda: app.focused is rows["num_layers"].query_one(Input))
-        rows["num_layers"].query_one(Input).value = "3"
-        rows["lr"].query_one(Input).value = "0.5"
-        await until(pilot, lambda: rows["lr"].changed)
-        rows["lr"].reset()
-        await until(pilot, lambda: not rows["lr"].changed)
-        await pilot.press("enter")
+        form = await open_settings(app, pilot)
+        assert tuple(form.values) == setting_names()
+        await pilot.press(*"num_lay", "enter", *"many", "enter")
+        await shows(pilot, "✗ num_layers takes a whole number from 1 to 16, not 'many'")
+        await pilot.press("ctrl+r", "enter")
+        assert form.values["num_layers"] == 2
+        await pilot.press("enter", "3", "enter")
+        await shows(pilot, "* num_layers           3", "num_layers: number of LSTM layers")
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "quick *", "* network", "3 layers of")
-        assert app.screen.setup.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
+        assert app.screen.setup.state.choices.changes == {"num_layers": 3}  # type: ignore[attr-defined]
         await until(
             pilot, lambda: answers[-1] == ("presets", str(text), *NICE, "--set", "num_layers=3", "--from", "none")
         )
         await shows(pilot, "quick *", "23,456")
-
-
-async def test_epochs_in_the_form_lift_the_minutes_of_the_preset(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        rows["epochs"].query_one(Input).value = "3"
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "after 3 passes over the text", "The usual limit is lifted")
-        assert app.screen.setup.choices.changes == {"epochs": 3.0, "max_minutes": None}  # type: ignore[attr-defined]
 
 
 async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,15 +179,17 @@ async def test_what_would_never_end_is_not_started(tmp_path: Path, text: Path, m
         assert not started
 
 
-async def test_escape_leaves_the_form_without_a_change(tmp_path: Path, text: Path) -> None:
+async def test_escape_asks_before_changed_values_are_lost(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        app.screen.query_one(SettingRow).query_one(Input).value = "77"
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        assert app.screen.setup.choices.changes == {}  # type: ignore[attr-defined]
+        for answer, changes in (("l", {}), ("u", {"hidden_size": 77})):
+            form = await open_settings(app, pilot)
+            await pilot.press("enter", *"77", "down")
+            assert form.values["hidden_size"] == 77
+            await pilot.press("escape")
+            await shows(pilot, "Use the changed values?")
+            await pilot.press(answer)
+            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+            assert app.screen.setup.state.choices.changes == changes  # type: ignore[attr-defined]
 
 
 async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
@@ -223,19 +201,19 @@ async def test_weights_may_start_from_a_run(tmp_path: Path, text: Path) -> None:
             await shows(pilot, "older")
             await pilot.press("1")
             await shows(pilot, "from older")
-            assert app.screen.setup.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
+            assert app.screen.setup.state.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
             await shows(pilot, "1 layer of 8", "quick *", "1 change")  # a model keeps its size
             await pilot.press("f", "enter")  # on what is chosen now, so that Enter changes nothing
             await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-            assert app.screen.setup.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
+            assert app.screen.setup.state.choices.start_from.path == recorded.run.model_path  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("by", ["name", "folder", "file"])
+@pytest.mark.parametrize("by", ["name", "file"])
 async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: Path, by: str) -> None:
     """It was "from model.safetensors", and a name was looked for in the usual folder of runs alone."""
     with record(tmp_path, "finished", name="older") as recorded:
         run = recorded.run
-        typed = {"name": "older", "folder": str(run.path), "file": str(run.model_path)}[by]
+        typed = {"name": "older", "file": str(run.model_path)}[by]
         async with setup_for(tmp_path, text) as (app, pilot):
             await shows(pilot, "weights", "random", "23,456")
             await pilot.press("f")
@@ -245,24 +223,7 @@ async def test_a_model_that_is_typed_is_called_by_its_run(tmp_path: Path, text: 
             app.screen.query_one(Input).value = typed
             await pilot.press("enter")
             await shows(pilot, "from older", "of older")
-            assert app.screen.setup.choices.start_from.path == run.model_path  # type: ignore[attr-defined]
-
-
-async def test_typing_demo_chooses_the_model_in_the_box(
-    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("charlstm.runs.models.demo_path", lambda: helpful_box.path)
-    monkeypatch.setattr(setup_pane, "demo_path", lambda: helpful_box.path)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        await shows(pilot, "of the model in the box", "23,456")
-        pane.do_from_nothing()
-        await shows(pilot, "from nothing", "weights      random")
-        await pilot.press("f")
-        await shows(pilot, "a model file: type its path")
-        await pilot.press("p", *"demo", "enter")
-        await shows(pilot, "of the model in the box")
-        assert pane.choices == RunChoices()
+            assert app.screen.setup.state.choices.start_from.path == run.model_path  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -275,174 +236,52 @@ def helpful_box(monkeypatch: pytest.MonkeyPatch) -> StartModel:
     return box
 
 
-async def test_run_starts_from_the_model_in_the_box_where_it_helps_and_one_key_starts_from_nothing(
-    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch, answers: list[tuple[str, ...]]
+async def test_one_key_starts_from_nothing_and_back_from_the_model_in_the_box(
+    tmp_path: Path, text: Path, helpful_box: StartModel, answers: list[tuple[str, ...]]
 ) -> None:
-    started: list[Any] = []
-
-    def start(new: NewRun) -> None:
-        started.append((new.model_from, new.settings.hidden_size, new.settings.lr))
-        raise RunError("not now")
-
-    monkeypatch.setattr(setup_pane, "start_run", start)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(
-            pilot, "of the model in the box", "~1.30 nats on this text now. n starts", "2 layers of 512", "23,456"
-        )
-        assert app.screen.setup.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters  # type: ignore[attr-defined]
-        assert "--from" not in answers[-1]
-        assert app.screen.setup.changes_count == 0  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await shows(pilot, "not now")
+    async with setup_for(tmp_path, text) as (_app, pilot):
+        await shows(pilot, "of the model in the box", "~1.30 nats on this text now. n starts", "23,456")
         await pilot.press("n")
         await shows(pilot, "n starts from the model in the box", "1 change", "from nothing", "weights      random")
-        await until(pilot, lambda: "--from" in answers[-1] and answers[-1][answers[-1].index("--from") + 1] == "none")
-        await pilot.press("enter")
-        await until(pilot, lambda: len(started) == 2)
-        (box, size, rate), (nothing, other_size, other_rate) = started
-        assert (box, nothing) == (helpful_box.path, None)
-        assert size == 512 > other_size
-        assert rate < other_rate
+        await until(pilot, lambda: answers[-1][-2:] == ("--from", "none"))
         await pilot.press("n")
         await shows(pilot, "of the model in the box")
-        names = list(PRESETS)
-        await pilot.press(*["right"] * (names.index("reference") - names.index(DEFAULT)))
-        await shows(pilot, "▸ reference", "weights      random")
 
 
-async def test_network_of_ones_own_starts_from_nothing(tmp_path: Path, text: Path, helpful_box: StartModel) -> None:
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "of the model in the box", "23,456")
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        pane.choose(RunChoices(changes={"hidden_size": 64}))
-        await shows(pilot, "weights      random", "2 layers of 64")
-        assert pane.settings().lr == PRESETS["quick"].settings(27_000, 25).lr
-
-
-async def test_text_that_the_model_in_the_box_has_read_is_named(
-    tmp_path: Path, text: Path, helpful_box: StartModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = replace(helpful_box, read=0.87)
-    monkeypatch.setattr(setup_pane, "find_start", lambda word, corpus, settings: read)
-    async with setup_for(tmp_path, text) as (_app, pilot):
-        await shows(pilot, "Losses will be too low: the model in the box has read 87 %")
-        await pilot.press("n")
-        await until(pilot, lambda: "has read" not in screen_text(pilot.app))
-
-
-async def test_a_file_that_is_no_model_is_forgotten_with_the_next_choice(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "random", "23,456")
-        app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
-        await shows(pilot, "✗ ")
-        app.screen.setup.start_from("", None)  # type: ignore[attr-defined]
-        assert not app.screen.query_one("#setup-note").display
-
-
-class SlowModels:
-    """Models to start from that are read only when the test says so."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.go_on = threading.Event()
-        self.started: list[Path | None] = []
-        self._try_start = setup_pane.try_start
-        monkeypatch.setattr(setup_pane, "try_start", self._try)
-        monkeypatch.setattr(setup_pane, "start_run", self._start)
-
-    def _try(self, *args: Any) -> StartModel:
-        assert self.go_on.wait(DEADLINE)
-        return self._try_start(*args)
-
-    def _start(self, new: NewRun) -> None:
-        self.started.append(None if new.model_from is None else Path(new.model_from))
-        raise RunError("not now")
-
-
-async def test_enter_before_the_chosen_model_is_read_starts_from_it(
+async def test_a_dialog_stands_while_a_model_is_read_and_keys_wait_for_it(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The run began with random weights, and the pane said nothing of it."""
-    models = SlowModels(monkeypatch)
+    """Enter began the run with random weights, and the pane said nothing of it."""
+    go_on, started, read = threading.Event(), [], setup_pane.try_start
+
+    def slow(*args: Any) -> StartModel:
+        assert go_on.wait(DEADLINE)
+        return read(*args)
+
+    def start(new: NewRun) -> None:
+        started.append(new.model_from)
+        raise RunError("not now")
+
+    monkeypatch.setattr(setup_pane, "try_start", slow)
+    monkeypatch.setattr(setup_pane, "start_run", start)
     with record(tmp_path, "finished", name="older") as recorded:
         async with setup_for(tmp_path, text) as (_app, pilot):
             await shows(pilot, "weights", "random", "23,456")
-            await pilot.press("f")
-            await shows(pilot, "the best model of the run")
-            await pilot.press("1")
-            await shows(pilot, "Reading older …")
-            await pilot.press("right")  # the model stays chosen with another preset
-            await shows(pilot, "▸ standard", "Reading older …")
-            await pilot.press("enter")
-            await shows(pilot, "Starting as soon as the model is read …")
-            assert not models.started
-            models.go_on.set()
+            for keys in (("f", "1", "escape"), ("f", "1", "enter")):
+                await pilot.press(*keys[:2])
+                await shows(pilot, "Reading older …")
+                await pilot.press(keys[2])
+            go_on.set()
             await shows(pilot, "not now", "from older")
-            assert models.started == [recorded.run.model_path]
+            assert started == [recorded.run.model_path]
 
 
-async def test_enter_before_a_file_that_is_no_model_is_read_starts_nothing(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = SlowModels(monkeypatch)
+async def test_a_file_that_is_no_model_says_so(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text) as (app, pilot):
         await shows(pilot, "random", "23,456")
         app.screen.setup.start_from("a text", text)  # type: ignore[attr-defined]
-        await pilot.press("enter")
-        await shows(pilot, "Starting as soon as the model is read …")
-        models.go_on.set()
-        await shows(pilot, "✗ ")
-        await until(pilot, lambda: not app.screen.setup.starting)  # type: ignore[attr-defined]
-        letters = "".join(screen_text(pilot.app).split())  # a long path is continued in the next line
-        assert "[red]sea.txtisnotamodelfile" in letters
-        assert not models.started
-
-
-@pytest.mark.parametrize("keys", [("f", "n"), ("n",), ("d",)], ids=str)
-async def test_what_is_chosen_while_a_model_is_read_stays_chosen(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel, keys: tuple[str, ...]
-) -> None:
-    models = SlowModels(monkeypatch)
-    with record(tmp_path, "finished", name="older"):
-        async with setup_for(tmp_path, text) as (app, pilot):
-            pane = app.screen.setup  # type: ignore[attr-defined]
-            await shows(pilot, "of the model in the box", "23,456")
-            pane.choose(RunChoices(changes={"seed": 5}))
-            await pilot.press("f")
-            await shows(pilot, "the best model of the run")
-            await pilot.press("1")
-            await shows(pilot, "Reading older …")
-            reading = pane._trying
-            await pilot.press(keys[0])
-            if len(keys) > 1:
-                await shows(pilot, "nothing: random weights")
-                await pilot.press(*keys[1:])
-            await until(pilot, lambda: "Reading older" not in screen_text(pilot.app))
-            models.go_on.set()
-            await until(pilot, lambda: reading.is_finished)
-            await pilot.press("enter")
-            await shows(pilot, "not now")
-            assert pane.choices.start_from is None
-            assert models.started == [helpful_box.path if keys == ("d",) else None]
-
-
-async def test_model_that_was_chosen_for_another_text_says_nothing_of_this_one(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    models = SlowModels(monkeypatch)
-    other = tmp_path / "other.txt"
-    other.write_text(SENTENCES)
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        pane.start_from("a text", text)
-        reading = pane._trying
-        await choose_text(app, pilot, other)
-        await shows(pilot, "other.txt", "23,456")
-        pane.choose(RunChoices(from_nothing=True))
-        models.go_on.set()
-        await until(pilot, lambda: reading.is_finished)
-        assert not pane.note
-        assert pane.choices.from_nothing
+        await shows(pilot, "✗ ", "weights      random")
+        assert "[red]sea.txtisnotamodelfile" in "".join(screen_text(pilot.app).split())
 
 
 async def test_enter_starts_with_what_was_chosen_and_watches_it(
@@ -452,16 +291,19 @@ async def test_enter_starts_with_what_was_chosen_and_watches_it(
 
     def start_run(new: NewRun) -> Any:
         assert new.text_options is not None
-        started.append((new.source, new.settings.split, new.preset, new.text_options.strip_boilerplate))
+        started.append((new.source, new.settings.split, new.preset, new.text_options.strip_boilerplate, new.validation))
         return record(tmp_path, "starting", name="fresh").run
 
     monkeypatch.setattr("charlstm_tui.train.setup_pane.start_run", start_run)
-    async with setup_for(tmp_path, text, strip_boilerplate=True, split="blocks") as (app, pilot):
+    async with setup_for(tmp_path, text, strip_boilerplate=True, split="blocks", validation=(str(text),)) as (
+        app,
+        pilot,
+    ):
         await shows(pilot, "▸ quick", "23,456")
         await pilot.press("right", "enter")
         await until(pilot, lambda: app.run_path is not None and app.run_path.name == "fresh")
         await shows(pilot, "starting", "train ·")
-        assert started == [(str(text), "blocks", "standard", True)]
+        assert started == [(str(text), "blocks", "standard", True, (str(text),))]
 
 
 async def test_enter_before_the_text_is_read_starts_when_it_is(
@@ -526,107 +368,37 @@ async def test_a_start_that_is_refused_says_why_and_may_be_tried_again(
         assert app.run_path is None
 
 
-async def test_separate_validation_text_is_shown_and_kept(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = tmp_path / "other.txt"
-    other.write_text(SENTENCES)
-    started: list[Any] = []
-
-    def start(new: NewRun) -> None:
-        started.append(new.validation)
-        raise RunError("not now")
-
-    monkeypatch.setattr(setup_pane, "start_run", start)
-    async with setup_for(tmp_path, text, (140, 40), validation=(str(other),)) as (_app, pilot):
-        await shows(pilot, "▸ quick", "23,456", "nothing: validation is on other.txt")
-        assert answers == [("presets", str(text), "--val-file", str(other), *NICE)]
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(pilot.app.screen, SettingsDialog) and pilot.app.focused is not None)
-        pilot.app.screen.query_one("#setting-val_fraction Input").focus()
-        await shows(pilot, "no effect: validation is on other.txt", "Preset quick: 0.1. Here it has no")
-        await pilot.press("escape")
-        await pilot.press("enter")
-        await shows(pilot, "not now")
-        assert started == [(str(other),)]
-
-
-async def test_typing_replaces_the_value_of_the_field_that_is_entered(tmp_path: Path, text: Path) -> None:
-    """It was appended: "none300"."""
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = list(app.screen.query(SettingRow))
-        place = next(number for number, row in enumerate(rows) if row.setting == "max_steps")
-        await pilot.press(*["down"] * place)
-        await until(pilot, lambda: app.focused is rows[place].query_one(Input))
-        await shows(pilot, "max_steps: maximum number of training steps", "Preset quick: none.")
-        await pilot.press("3", "0", "0")
-        await until(pilot, lambda: rows[place].value == 300)
-        await pilot.press("enter")
-        await shows(pilot, "▸ quick *", "after 300 steps", "2 changes")
-
-
 async def test_settings_that_do_not_go_together_are_told_in_the_form(tmp_path: Path, text: Path) -> None:
     async with setup_for(tmp_path, text, (140, 40)) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and app.focused is not None)
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
+        form = await open_settings(app, pilot)
         for name in ("val_fraction", "test_fraction"):
-            rows[name].query_one(Input).value = "0.5"
-        await pilot.press("enter")
+            await pilot.press(*name, "enter", *"0.5", "enter")
+        await pilot.press("ctrl+s")
         await shows(pilot, "✗ val_fraction and test_fraction are 0.9 together at most")
-        assert isinstance(app.screen, SettingsDialog)
-        rows["val_fraction"].query_one(Input).value = "0.2"
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        await shows(pilot, "50 % of the text")
+        assert app.screen is form
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-async def test_settings_are_searched_clicked_and_warned_of_in_lines_of_their_own(
-    tmp_path: Path, text: Path, size: tuple[int, int]
-) -> None:
+async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
     async with setup_for(tmp_path, text, size) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await pilot.press("a")
-        await until(pilot, lambda: isinstance(app.screen, SettingsDialog) and isinstance(app.focused, Input))
-        rows = {row.setting: row for row in app.screen.query(SettingRow)}
-        await pilot.press("slash", *"val_x")
+        form = await open_settings(app, pilot)
+        rows = form.query_one(RowList)
+        await pilot.press(*"val_x")
         await shows(pilot, "No setting has “val_x” in its name")
         await pilot.press("backspace")
-        await until(pilot, lambda: rows["val_fraction"].display and not rows["hidden_size"].display)
-        await until(pilot, lambda: "hidden_size" not in screen_text(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: app.focused is rows["val_fraction"].query_one(Input))
+        await until(pilot, lambda: rows.cursor == "val_fraction")
+        assert "hidden_size" not in screen_text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: rows["hidden_size"].display)
-        assert app.focused is rows["val_fraction"].query_one(Input)
-        await until(pilot, lambda: rows["val_fraction"].region in app.screen.region)
-        above = list(rows.values())[list(rows).index("val_fraction") - 1]
-        above.scroll_visible(animate=False)
-        form = app.screen.query_one(SettingsForm)
-        await until(pilot, lambda: above.region in form.region and above.region.height > 0)
-        await pilot.pause()
-        await pilot.click(above, offset=(1, 0))
-        await until(pilot, lambda: app.focused is above.query_one(Input))
-        await pilot.press("slash", *"lr", "enter")
-        rows["lr"].query_one(Input).value = "0.5"
-        await until(pilot, lambda: "times the preset's" in warning(app))
-        rows["num_layers"].query_one(Input).value = "many"
-        await until(pilot, lambda: "num_layers takes a whole number from 1 to 16" in warning(app))
-        shown = app.screen.query_one("#setting-warning")
-        await until(pilot, lambda: shown.size.height >= 2 and shown.region in app.screen.region)
-        rows["num_layers"].reset()
-        await pilot.press("enter")
+        await shows(pilot, "hidden_size")
+        await pilot.click(rows, offset=(4, 3))
+        clicked = rows.cursor
+        await pilot.click(rows, offset=(4, 3))
+        await until(pilot, lambda: form.editing == clicked)
+        await pilot.press("escape", *"lr", "enter", *"0.5", "enter")
+        await shows(pilot, "times the preset's", "Ctrl+S use")
+        await pilot.press("ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "! The learning rate is 42 times the preset's: training may diverge.")
-
-
-def warning(app: CharLSTMApp) -> str:
-    return str(app.screen.query_one("#setting-warning", Static).content)
 
 
 # ---- choices belong to a text
@@ -660,33 +432,6 @@ async def test_settings_that_were_changed_for_a_text_do_not_apply_to_the_next(
         await shows(pilot, "▸ standard *", "300 steps", "1 change")
 
 
-async def test_the_model_to_start_from_does_not_apply_to_the_next_text(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[Any] = []
-
-    def start(new: NewRun) -> None:
-        started.append((new.model_from, new.settings.hidden_size))
-        raise RunError("not now")
-
-    monkeypatch.setattr(setup_pane, "start_run", start)
-    other = tmp_path / "other.txt"
-    other.write_text(SENTENCES)
-    with record(tmp_path, "finished", name="older") as recorded:
-        async with setup_for(tmp_path, text) as (app, pilot):
-            await shows(pilot, "▸ quick", "23,456")
-            pane = app.screen.setup  # type: ignore[attr-defined]
-            pane.start_from("older", recorded.run.model_path)
-            await shows(pilot, "from older", "* weights", "1 layer of 8")
-            await choose_text(app, pilot, other)
-            shown = await shows(pilot, "other.txt", "23,456", "weights", "random")
-            assert "older" not in shown.partition("LOSS TO BEAT")[0]
-            await pilot.press("enter")
-            await shows(pilot, "not now")
-            assert started[0][0] is None
-            assert started[0][1] > 8
-
-
 async def test_one_key_goes_back_to_the_preset_as_it_is(tmp_path: Path, text: Path) -> None:
     with record(tmp_path, "finished", name="older") as recorded:
         async with setup_for(tmp_path, text) as (app, pilot):
@@ -697,24 +442,13 @@ async def test_one_key_goes_back_to_the_preset_as_it_is(tmp_path: Path, text: Pa
             await shows(pilot, "3 changes", "d resets", "* seed", "* weights")
             await pilot.press("d")
             await until(pilot, lambda: "3 changes" not in screen_text(pilot.app))
-            assert pane.choices == RunChoices()
-
-
-async def test_a_value_that_another_preset_has_itself_is_no_change_there(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        pane.choose(RunChoices(changes={"max_minutes": 10.0}))
-        await shows(pilot, "quick *")
-        await pilot.press("right")
-        await shows(pilot, "▸ standard ")
-        assert "standard *" not in screen_text(pilot.app)
+            assert pane.state.choices == RunChoices()
 
 
 # ---- the table and the mouse
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (60, 20)], ids=str)
+@pytest.mark.parametrize("size", [(80, 24), (60, 20)], ids=str)
 async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: Path, size: tuple[int, int]) -> None:
     async with setup_for(tmp_path, text, size) as (app, pilot):
         await shows(pilot, "▸ quick")
@@ -726,13 +460,13 @@ async def test_a_click_chooses_the_preset_under_the_mouse(tmp_path: Path, text: 
         row = next(number for number, line in enumerate(screen_text(pilot.app).splitlines()) if "NETWORK" in line)
         await pilot.click(offset=(8, row))
         await pilot.pause()
-        assert app.screen.setup.preset_name == "standard"  # type: ignore[attr-defined]
+        assert app.screen.setup.state.choices.preset == "standard"  # type: ignore[attr-defined]
 
 
 # ---- a busy processor
 
 
-async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offered(
+async def test_what_presets_cost_is_measured_again_when_train_is_entered_again(
     tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slowdown = [2.1]
@@ -742,32 +476,14 @@ async def test_a_busy_processor_is_named_before_the_start_and_more_time_is_offer
         return [{"name": name, **figures} for name in PRESETS]
 
     monkeypatch.setattr(setup_pane, "run_command", answer)
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        shown = await shows(pilot, "The processor has other work too", "plays a ready model", "~11,170")
-        assert "about 2 times slower. m gives it 2:00; 3 plays" in " ".join(shown.split())
+    async with setup_for(tmp_path, text, (100, 30)) as (_app, pilot):
+        await shows(pilot, "The processor has other work too", "~11,170")
         await pilot.press("m")
         await shows(pilot, "* ends", "after 2:00", "1 change")
-        assert app.screen.setup.settings().max_minutes == 2.0  # type: ignore[attr-defined]
         slowdown[0] = 1.0
         await pilot.press("1")
         await pilot.press("2")  # Train is entered again
         await until(pilot, lambda: "The processor has other work" not in screen_text(pilot.app))
-
-
-async def test_a_free_processor_is_not_worth_a_word(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text) as (app, pilot):
-        await shows(pilot, "▸ quick", "23,456")
-        await until(pilot, lambda: app.screen.setup.slowdown is not None)  # type: ignore[attr-defined]
-        assert "processor" not in screen_text(pilot.app)
-        await pilot.press("m")  # means nothing here
-        assert app.screen.setup.choices == RunChoices()  # type: ignore[attr-defined]
-
-
-def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
-    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
-    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
-    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
-    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
 
 
 async def test_a_reset_during_a_measurement_discards_it(
@@ -785,42 +501,11 @@ async def test_a_reset_during_a_measurement_discards_it(
         await shows(pilot, "23,456")
         pane = app.screen.setup  # type: ignore[attr-defined]
         pane.choose(RunChoices(changes={"seed": 5}))
-        await until(pilot, lambda: pane.measuring)
+        await until(pilot, lambda: pane.state.measuring)
         pane.do_reset()
         free.set()
-        await until(pilot, lambda: not pane.measuring)
-        assert pane.costs_with_changes == {}
-
-
-async def test_another_start_is_measured_with_the_changed_settings_and_another_preset_is_not(
-    tmp_path: Path, text: Path, answers: list[tuple[str, ...]], helpful_box: StartModel
-) -> None:
-    """After ``n`` the figures with a changed setting stayed those of the other network; → to ``reference`` measured
-    everything again."""
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "23,456")
-        await pilot.press("right", "right", "right", "left", "left", "left")
-        assert len(answers) == 1
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        pane.choose(RunChoices(changes={"seed": 5}))
-        await until(pilot, lambda: len(answers) == 2 and not pane.measuring)
-        await pilot.press("n")
-        await until(pilot, lambda: len(answers) == 4 and not pane.measuring)
-        from_nothing = ("--from", "none")
-        assert answers[2:] == [
-            ("presets", str(text), *NICE, *from_nothing),
-            ("presets", str(text), *NICE, "--set", "seed=5", *from_nothing),
-        ]
-
-
-async def test_the_form_says_that_a_chosen_model_decides_the_network(tmp_path: Path, text: Path) -> None:
-    """What was typed there was left out without a word."""
-    with record(tmp_path, "finished", name="older") as recorded:
-        async with setup_for(tmp_path, text, (120, 40)) as (app, pilot):
-            app.screen.setup.start_from("older", recorded.run.model_path)  # type: ignore[attr-defined]
-            await shows(pilot, "from older")
-            await pilot.press("a")
-            await shows(pilot, "ALL SETTINGS", "no effect: the network is that of older")
+        await until(pilot, lambda: not pane.state.measuring)
+        assert pane.state.changed_costs == {}
 
 
 async def test_a_text_that_has_changed_is_read_again(tmp_path: Path, text: Path) -> None:
@@ -852,40 +537,6 @@ async def test_an_unexpected_error_while_a_text_is_read_is_shown_and_it_can_be_r
         await shows(pilot, "✗ Reading the text failed: MemoryError: no room")
         await choose_text(app, pilot, text)
         await shows(pilot, "27,000 characters")
-
-
-async def test_a_limit_of_the_rate_never_raises_it(
-    tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch, helpful_box: StartModel
-) -> None:
-    """Before the text was read it was compared with the preset's rate from nothing, 1.2e-2; from the model in the box
-    that is 1.5e-3."""
-    read, known = setup_pane.read_text_facts, threading.Event()
-
-    def wait_and_read(*arguments: Any) -> Any:
-        assert known.wait(DEADLINE)
-        return read(*arguments)
-
-    monkeypatch.setattr(setup_pane, "read_text_facts", wait_and_read)
-    app = CharLSTMApp(StartOptions(runs_dir=tmp_path))
-    async with app.run_test(size=(100, 30)) as pilot:
-        app.use_corpus(CorpusChoice(str(text), text.name))
-        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        pane.limit_rate(3e-3)
-        known.set()
-        await until(pilot, lambda: pane.ready)
-        assert pane.settings().lr == 1.5e-3
-        pane.limit_rate(5e-4)
-        assert pane.settings().lr == 5e-4
-
-
-async def test_what_there_is_to_beat_follows_what_is_held_out(tmp_path: Path, text: Path) -> None:
-    async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-        await shows(pilot, "23,456", "compressor")
-        pane = app.screen.setup  # type: ignore[attr-defined]
-        before = pane.references
-        pane.choose(RunChoices(changes={"val_fraction": 0.5}))
-        await until(pilot, lambda: pane.references not in (None, before))
 
 
 async def test_nothing_is_measured_while_a_run_is_shown(
@@ -949,18 +600,6 @@ async def test_a_second_run_beside_a_live_one_asks_first(
             assert len(started) == 1
 
 
-async def test_question_about_a_live_run_closes_when_that_has_ended(tmp_path: Path, text: Path) -> None:
-    with record(tmp_path, "running", name="first") as recorded:
-        async with setup_for(tmp_path, text, (100, 30)) as (app, pilot):
-            await shows(pilot, "first is training", "23,456")
-            await pilot.press("enter")
-            await shows(pilot, "Train beside first?")
-            recorded.end("finished")
-            await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-            assert any("first has ended" in each.message for each in app._notifications)
-            assert app.run_path is None
-
-
 async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They would slow the first seconds of the run down, in which it measures its own speed."""
     ended = []
@@ -974,15 +613,7 @@ async def test_measurements_end_when_a_run_starts(tmp_path: Path, text: Path, mo
     monkeypatch.setattr(setup_pane, "run_command", measure)
     monkeypatch.setattr(setup_pane, "start_run", lambda new: record(tmp_path, "starting", name="fresh").run)
     async with setup_for(tmp_path, text) as (app, pilot):
-        await until(pilot, lambda: app.screen.setup.measuring)  # type: ignore[attr-defined]
+        await until(pilot, lambda: app.screen.setup.state.measuring)  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: app.run_path is not None)
         assert ended
-
-
-async def test_a_long_name_of_a_model_does_not_hide_that_something_changed(tmp_path: Path, text: Path) -> None:
-    with record(tmp_path, "finished", name="a-run-with-quite-a-long-name-of-its-own-7") as recorded:
-        async with setup_for(tmp_path, text) as (app, pilot):
-            await shows(pilot, "▸ quick", "23,456")
-            app.screen.setup.start_from(recorded.run.name, recorded.run.model_path)  # type: ignore[attr-defined]
-            await shows(pilot, " · 1 change · from a-run", "its-own-7 ")

@@ -11,11 +11,11 @@ from textual.events import Paste
 from textual.widgets import Input
 
 from charlstm.runs.models import demo_path
+from charlstm_tui import run_actions
 from charlstm_tui.background import CommandError
 from charlstm_tui.choices import CorpusChoice
 from charlstm_tui.corpus import texts_view
 from charlstm_tui.generate.screen import GenerateScreen
-from charlstm_tui.runs import table_view
 from charlstm_tui.train import setup_pane
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from driven_app import Driven, driven
@@ -81,9 +81,9 @@ async def test_what_is_typed_for_the_settings_reaches_the_field_for_which_it_is_
     """What came before the form was drawn was dropped, and the rest stood in the field of hidden_size."""
     async with driven(places) as app:
         await take(app, text)
-        app.burst("a", "slash", *typed)
+        app.burst("a", *typed)
         await app.until(lambda: isinstance(app.screen, SettingsDialog) and app.screen.is_mounted)
-        await app.until(lambda: app.screen.query_one("#setting-search", Input).value == "dropout")
+        await app.until(lambda: app.screen.query_one("#setting-line", Input).value == "dropout")
 
 
 async def test_a_key_waits_until_the_text_is_read(places: Path, text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ async def test_key_after_play_in_runs_reaches_the_played_text_and_deletes_nothin
         async with driven(places) as app:
             await app.press("4")
             await app.shows("▸   novel-quick-1")
-            playable = Held(monkeypatch, table_view, "playable")
+            playable = Held(monkeypatch, run_actions, "playable")
             app.burst("g", "D", "enter", "enter")
             await app.until(playable.called.is_set)
             await app.pilot.pause()

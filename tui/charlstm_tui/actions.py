@@ -28,7 +28,7 @@ COMMON = (ANYWHERE, PANES, DIGITS, OUTSIDE)
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a key does in a scope.
+    """What a key does in its scopes.
 
     The handler is the method ``do_<handler>`` of the app (scopes ``anywhere``, ``panes``, ``modes``, ``outside``) or
     of the view that is shown, of a part of it, or else of the screen of the mode that begins the scope's name; it is
@@ -37,7 +37,7 @@ class Action:
 
     id: str
     default_keys: tuple[str, ...]
-    scope: str
+    scopes: tuple[str, ...]
     label: str
     help: str
     handler: str
@@ -53,6 +53,11 @@ class Action:
         return _configured_keys.get(self.id, self.default_keys)
 
     @property
+    def scope(self) -> str:
+        """The first of its scopes."""
+        return self.scopes[0]
+
+    @property
     def mode(self) -> str | None:
         """The mode that the action belongs to; ``None`` for the app's own."""
         head = self.scope.partition(".")[0]
@@ -61,7 +66,7 @@ class Action:
     @property
     def acts_in_inputs(self) -> bool:
         """Whether it acts while a text field has the focus: what is always active, and what Ctrl sets off."""
-        return self.scope in IN_INPUTS or all("ctrl+" in key for key in self.keys)
+        return any(scope in IN_INPUTS for scope in self.scopes) or all("ctrl+" in key for key in self.keys)
 
     @property
     def key_label(self) -> str:
@@ -70,7 +75,7 @@ class Action:
 
 
 def A(
-    scope: str,
+    scopes: str,
     name: str,
     keys: str,
     label: str,
@@ -81,17 +86,18 @@ def A(
     palette: bool = True,
     words: str = "",
 ) -> Action:
-    """A row of the table. The method that carries it out has the name ``do_HANDLER``, by default that of the action."""
+    """A row of the table, in scopes of one mode. The method that carries it out is ``do_HANDLER``, by default that of
+    the action."""
+    scope, *_ = where = tuple(scopes.split())
     mode = scope.partition(".")[0]
-    head = "app" if mode in COMMON else mode
-    return Action(
-        f"{head}.{name}", tuple(keys.split()), scope, label, about, handler or name, args, footer, palette, words
-    )
+    id = f"{'app' if mode in COMMON else mode}.{name}"
+    return Action(id, tuple(keys.split()), where, label, about, handler or name, args, footer, palette, words)
 
 
 _NAMES = {
     "question_mark": "?", "colon": ":", "slash": "/", "comma": ",", "full_stop": ".", "plus": "+", "minus": "-",
-    "left_square_bracket": "[", "right_square_bracket": "]", "escape": "Esc", "enter": "Enter", "space": "Space",
+    "left_square_bracket": "[", "right_square_bracket": "]", "left_curly_bracket": "{", "right_curly_bracket": "}",
+    "escape": "Esc", "enter": "Enter", "space": "Space",
     "tab": "Tab", "left": "←", "right": "→", "up": "↑", "down": "↓", "equals_sign": "=",
     "exclamation_mark": "!", "less_than_sign": "<", "greater_than_sign": ">", "asterisk": "*",
     "home": "Home", "end": "End", "pageup": "PageUp", "pagedown": "PageDown",
@@ -159,7 +165,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train", "smoothing", "s", "smoothing", "Smooth the training curve less or more."),
     A("train", "zoom_in", "plus equals_sign", "closer", "Zoom the chart into the latest steps."),
     A("train", "zoom_out", "minus", "wider", "Zoom the chart out again."),
-    A("train", "others", "o", "other runs", "Draw the validation curves of other runs on this text, or leave them out.",
+    A("train", "others", "o", "other runs", "The curves of all runs on this text, on one chart.",
       words="compare overlay earlier"),
     A("train", "save_chart", "w", "save chart", "Save the chart as SVG, or its losses as CSV.",
       words="svg csv export write file"),
@@ -168,7 +174,7 @@ ACTIONS: tuple[Action, ...] = (
     A("train.before", "previous_preset", "left", "preset", "The preset before this one.", -1, handler="preset"),
     A("train.before", "next_preset", "right", "preset", "The preset after this one.", 1, handler="preset", footer=2),
     A("train.before", "all_settings", "a", "all settings", "Show and change every setting.", footer=3),
-    A("train.before", "from_nothing", "n", "from nothing", "Start from random weights, or from the model in the box."),
+    A("train.before", "from_nothing", "0", "from nothing", "Start from random weights, or from the model in the box."),
     A("train.before", "from_model", "f", "from model", "Start from the weights of a trained model.", footer=4),
     A("train.before", "reset", "d", "reset", "Back to the preset as it is.", footer=5),
     A("train.before", "more_time", "m", "more time", "Raise the time limit while other programs slow it down.",
@@ -176,15 +182,14 @@ ACTIONS: tuple[Action, ...] = (
     # during
     A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1),
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
-    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
-    A("train.live", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
-    A("train.live", "finish", "f", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
-    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
-    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
+    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=4),
+    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=3),
+    A("train.live", "finish", "F", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=5, words="save"),
+    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=6),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
-    A("train.after", "more_after", "m", "more minutes", "Train it further.", handler="more", footer=2),
-    A("train.after", "resume", "space r", "resume", "Resume a run that was stopped or crashed.", footer=3),
+    A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=2),
     A("train.after", "new", "n", "new run", "Back to the settings, for another run on the chosen text.", footer=4),
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
@@ -210,8 +215,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate", "min_p_up", "M", "min-p +", "Larger min-p: cut the unlikely ones.", "min_p", 1, handler="adjust"),
     A("generate", "all_settings", "a", "all settings", "Every sampler setting, those without a key too.",
       footer=11, words="typical mirostat repetition"),
-    A("generate", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint generates, "
-      "or a report on the model.", footer=5,
+    A("generate generate.write", "save", "ctrl+s", "save", "Save the session, export its text, what every checkpoint "
+      "generates, or a report on the model.", footer=5,
       words="export as text markdown html write file checkpoints side by side page report print"),
     A("generate", "last_session", "l", "last session", "Continue the last session that was worked on.",
       footer=10, words="resume reopen history story"),
@@ -258,43 +263,45 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play", "later", "right_square_bracket", "later", "Go on with a later model of the run.", 1,
       handler="checkpoint"),
     A("generate.play", "write", "w", "Write", "Write together with the model."),
-    A("generate.play", "score", "s", "Score", "See how surprising a text is."),
-    A("generate.play", "duel", "d", "Duel", "Two settings or models side by side, from the cursor on."),
-    A("generate.play", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one."),
-    A("generate.play", "multiverse", "f", "Multiverse", "See everything that could come next, and choose from it.",
-      words="futures continuations loom"),
-    A("generate.play", "context", "g", "Context", "See how many characters back the model looks, and what for.",
+    # ---- Look inside: the views that explain, from each of them too
+    A("generate.views", "look_inside", "I", "look inside", "Choose among the views that explain the model and the "
+      "text.", words="explain score cells context multiverse duel"),
+    A("generate.views", "score", "s", "Score", "See how surprising a text is; in Score what is selected, or all."),
+    A("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one."),
+    A("generate.views", "context", "g", "Context", "See how many characters back the model looks, and what for.",
       words="memory history look back"),
-    A("generate.cells", "previous_cell", "left_square_bracket", "previous cell", "Colour by the previous named cell.",
+    A("generate.views", "multiverse", "f", "Multiverse", "See everything that could come next, and choose from it.",
+      words="futures continuations loom"),
+    A("generate.views", "duel", "d", "Duel", "Two settings or models side by side, from the cursor on; from Cells with "
+      "the held cells and without."),
+    A("generate.cells", "previous_cell", "left_curly_bracket", "previous cell", "Colour by the previous named cell.",
       -1, handler="another_cell"),
-    A("generate.cells", "next_cell", "right_square_bracket", "next cell", "Colour by the next named cell.", 1,
+    A("generate.cells", "next_cell", "right_curly_bracket", "next cell", "Colour by the next named cell.", 1,
       handler="another_cell", footer=1),
     A("generate.cells", "find_cell", "slash", "go to cell", "Type the layer and number of a cell, or a feature.",
       footer=2),
-    A("generate.cells", "name_cell", "r", "name cell", "Give the cell a name of your own, which stays with the model.",
+    A("generate.cells", "name_cell", "N", "name cell", "Give the cell a name of your own, which stays with the model.",
       words="rename label"),
-    A("generate.cells", "next_place", "n", "next place", "Go to the next place where the cell is most active.", 1,
-      handler="place", footer=3),
-    A("generate.cells", "previous_place", "p", "previous place", "Go to the previous place where it is most active.",
-      -1, handler="place"),
+    A("generate.cells", "next_place", "full_stop", "next place", "Go to the next place where the cell is most active.",
+      1, handler="place", footer=3),
+    A("generate.cells", "previous_place", "comma", "previous place", "Go to the previous place where it is most "
+      "active.", -1, handler="place"),
     A("generate.cells", "hold_higher", "plus equals_sign", "hold higher",
       "Hold the cell at a higher value while text is generated.", 1, handler="hold", footer=5),
     A("generate.cells", "hold_lower", "minus", "hold lower",
       "Hold the cell at a lower value while text is generated.", -1, handler="hold"),
     A("generate.cells", "let_go", "0", "let go", "Hold no cell any more.", footer=6),
-    A("generate.cells", "compare_held", "d", "with/without", "Generate with the held cells and without, side by side.",
-      handler="duel", footer=17),
     A("generate.cells", "cells_stream", "space", "generate", "Generate, or pause.", handler="stream", footer=8),
-    A("generate.cells", "expect", "e", "likeliest next", "Show the likeliest next characters under the line at the "
+    A("generate.cells", "expect", "E", "likeliest next", "Show the likeliest next characters under the line at the "
       "cursor, or no longer.", footer=14),
     A("generate.cells", "through_training", "h", "through training", "Show what the cell did at the snapshots of the "
       "run, or no longer.", footer=15),
-    A("generate.cells", "lesions", "m", "what matters", "Show which cells matter: how much worse the model is without "
+    A("generate.cells", "lesions", "L", "what matters", "Show which cells matter: how much worse the model is without "
       "each, and where.", footer=16, words="lesion damage silence ablation"),
-    A("generate.cells", "earlier_step", "comma", "earlier step", "Colour by what the cell did at an earlier step.", -1,
-      handler="other_step", footer=18),
-    A("generate.cells", "later_step", "full_stop", "later step", "Colour by what the cell did at a later step.", 1,
-      handler="other_step"),
+    A("generate.cells", "earlier_step", "left_square_bracket", "earlier step", "Colour by what the cell did at an "
+      "earlier step.", -1, handler="other_step", footer=18),
+    A("generate.cells", "later_step", "right_square_bracket", "later step", "Colour by what the cell did at a later "
+      "step.", 1, handler="other_step"),
     A("generate.multiverse", "put_in", "enter", "put in", "Put the chosen continuation into the text, as a branch.",
       footer=1),
     A("generate.multiverse", "step_on", "right", "walk", "Walk on to the likeliest next character.", 1, 0,
@@ -307,33 +314,30 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.multiverse", "zoom_in", "plus equals_sign", "closer", "Show what could come after the chosen "
       "continuation alone.", footer=3),
     A("generate.multiverse", "zoom_out", "minus", "wider", "Show again what was shown before.", footer=4),
-    A("generate.multiverse", "shallower", "d", "depth −", "Shorter continuations.", -1, handler="depth"),
-    A("generate.multiverse", "deeper", "D", "depth +", "Longer continuations.", 1, handler="depth"),
-    A("generate.multiverse", "cutoff_down", "c", "cut-off −", "Less likely continuations too.", -1, handler="cutoff"),
-    A("generate.multiverse", "cutoff_up", "C", "cut-off +", "Only likelier continuations.", 1, handler="cutoff"),
+    A("generate.multiverse", "shallower", "left_curly_bracket", "depth −", "Shorter continuations.", -1,
+      handler="depth"),
+    A("generate.multiverse", "deeper", "right_curly_bracket", "depth +", "Longer continuations.", 1, handler="depth"),
+    A("generate.multiverse", "cutoff_down", "full_stop", "cut-off −", "Less likely continuations too.", -1,
+      handler="cutoff"),
+    A("generate.multiverse", "cutoff_up", "comma", "cut-off +", "Only likelier continuations.", 1, handler="cutoff"),
     A("generate.duel", "keep_side", "enter", "keep", "Put what this side generated into the text, at the cursor.",
       footer=6, words="take choose better put in"),
     A("generate.duel", "duel_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=3),
     A("generate.duel", "duel_again", "r", "regenerate", "Generate both sides again, with the next seed.", footer=2),
-    A("generate.duel", "duel_before", "R", "seed before", "Generate both sides again, with the seed before.",
+    A("generate.duel", "duel_before", "B", "seed before", "Generate both sides again, with the seed before.",
       footer=7, words="same again previous"),
     A("generate.score", "score_open", "o", "open text", "Score a file.", footer=1),
     A("generate.score", "score_next", "enter", "next surprise", "Go to the place, or sentence, marked in the "
       "list, then to the next of the list.", footer=2),
-    A("generate.score", "score_list", "l", "sentences", "List the hardest sentences, or the most surprising "
+    A("generate.score", "score_list", "S", "sentences", "List the hardest sentences, or the most surprising "
       "characters.", footer=5, words="order sentences characters list"),
-    A("generate.score", "score_learn", "d", "learn", "Let the model learn while it reads, or score with its fixed "
+    A("generate.score", "score_learn", "ctrl+b", "learn", "Let the model learn while it reads, or score with its fixed "
       "weights again.", footer=3, words="dynamic evaluation adapt"),
     A("generate.score", "score_learn_less", "minus", "learn less", "Learn less from what is read.", -1,
       handler="score_strength", footer=10, words="strength rate dynamic weaker slower"),
     A("generate.score", "score_learn_more", "plus equals_sign", "learn more", "Learn more from what is read.", 1,
       handler="score_strength", footer=9, words="strength rate dynamic stronger faster"),
     A("generate.score", "score_colour", "c", "colour", "Colour by surprise.", handler="colour", footer=6),
-    A("generate.score", "score_multiverse", "f", "what else", "See what could have come at the cursor.",
-      handler="multiverse", footer=14),
-    A("generate.score", "score_context", "g", "look back", "See how many characters back the model looks.",
-      handler="context"),
-    A("generate.score", "score_selection", "s", "selection", "Score what is selected alone, or all of the text again."),
     # ---- Score, Cells and Context, which have a text to read; and what the model makes of the text of any view
     A("generate.reading", "read_left", "left", "back", "Move back.", -1, 0, handler="walk", footer=4),
     A("generate.reading", "read_right", "right", "on", "Move on.", 1, 0, handler="walk", footer=7),
@@ -345,7 +349,7 @@ ACTIONS: tuple[Action, ...] = (
       "Make the web page of the report about the model on this text, and open it.",
       words="html browser explain teach"),
     A("generate.tree", "prune_branch", "D", "prune", "Remove the branch and what grows from it.", footer=3),
-    A("generate.tree", "name_branch", "n", "name", "Give the branch a name.", footer=2),
+    A("generate.tree", "name_branch", "N", "name", "Give the branch a name.", footer=2),
     A("generate.choices", "pick_chosen", "enter", "choose", "Take the highlighted choice; the text branches here.",
       footer=2, palette=False),
     A("generate.choices", "choice_up", "up", "likelier", "Go to the choice above.", -1, handler="choice",
@@ -359,38 +363,27 @@ ACTIONS: tuple[Action, ...] = (
         )
         for n in range(1, 10)
     ),
-    A("generate.play", "undo", "ctrl+z", "undo", "Undo the last change.",
+    A("generate.play generate.write", "undo", "ctrl+z", "undo", "Undo the last change.",
       footer=15, words="take back revert"),
-    A("generate.play", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
-    A("generate.play", "give_title", "f2", "title", "Give the session a title.", words="name rename session"),
-    A("generate.play", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: one place or all.",
-      words="substitute search exchange rename"),
-    A("generate.play", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
-      words="distraction free zen full screen only text"),
-    A("generate.write", "text_only_written", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
-      handler="text_only", footer=12, words="distraction free zen full screen only text"),
-    A("generate.write", "replace_written", "ctrl+u", "replace", "Find in the text, and replace what is found: one "
-      "place or all.", handler="replace", footer=11, words="substitute search exchange rename"),
-    A("generate.write", "undo_written", "ctrl+z", "undo", "Undo the last change of the text.", handler="undo",
-      footer=6, words="take back revert"),
-    A("generate.write", "redo_written", "ctrl+y", "redo", "Do again what was undone.", handler="redo", footer=7,
-      words="repeat again"),
-    A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
-      "pick one.", handler="continuations", footer=5, words="suggestions variants side by side"),
-    A("generate.write", "save_written", "ctrl+s", "save", "Save the session, or export its text.", handler="save",
-      footer=4, words="export html write file"),
-    A("generate.write", "give_title_written", "f2", "title", "Give the session a title.", handler="give_title",
+    A("generate.play generate.write", "redo", "ctrl+y", "redo", "Do again what was undone.", words="repeat again"),
+    A("generate.play generate.write", "give_title", "f2", "title", "Give the session a title.",
       words="name rename session"),
+    A("generate.play generate.write", "replace", "ctrl+u", "replace", "Find in the text, and replace what is found: "
+      "one place or all.", words="substitute search exchange rename"),
+    A("generate.play generate.write", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
+      words="distraction free zen full screen only text"),
+    A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
+      "pick one.", handler="continuations", footer=4, words="suggestions variants side by side"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept the next word of the suggestion.",
       footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",
-      handler="all_settings", footer=8, words="temperature settings top-k"),
+      handler="all_settings", footer=16, words="temperature settings top-k"),
     A("generate.write", "learn_written", "ctrl+b", "learn", "Let a model that learns from the text suggest; learn "
-      "more; or the fixed weights again.", footer=13, words="dynamic evaluation adapt style strength"),
+      "more; or the fixed weights again.", footer=19, words="dynamic evaluation adapt style strength"),
     A("generate.write", "cut", "ctrl+x", "cut", "Cut what is selected, by the mouse or by Shift and the arrows.",
-      footer=9, words="delete selection clipboard"),
+      footer=17, words="delete selection clipboard"),
     A("generate.write", "cut_rest", "ctrl+r", "cut the rest", "Cut all of the text from the cursor to the end.",
-      footer=10, words="delete remove truncate end"),
+      footer=18, words="delete remove truncate end"),
     A("generate.write", "next_suggestion", "ctrl+l ctrl+down", "another", "Show another suggestion.", 1,
       handler="another_suggestion", footer=3, words="next suggestion other"),
     A("generate.write", "previous_suggestion", "ctrl+k ctrl+up", "one before", "Show the suggestion before.",
@@ -398,14 +391,14 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.write.suggestion", "accept_suggestion", "tab", "accept", "Accept the whole suggestion.", footer=1),
     # ---- Runs
     A("runs", "open", "enter", "open", "Look at this run in Train.", footer=1),
-    A("runs", "play", "g", "play", "Play this run's best model.", footer=2),
+    A("runs", "play", "p", "play", "Play this run's best model.", footer=2),
     A("runs", "mark", "space", "mark", "Mark the run, for comparing.", footer=3),
     A("runs", "compare", "c", "compare", "What differs between the marked runs.", footer=4, words="diff settings"),
     A("runs", "overlay", "v", "curves", "The curves of the marked runs on one chart.", footer=12),
     A("runs", "mark_all", "a", "mark all", "Mark all runs that are shown, or none.", footer=13),
     A("runs", "resume", "r", "resume", "Continue training where it stopped.", footer=5, words="go on"),
     A("runs", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=6),
-    A("runs", "rename", "n", "name", "Give the run another name.", footer=7, words="rename"),
+    A("runs", "rename", "N n", "name", "Give the run another name.", footer=7, words="rename"),
     A("runs", "import_model", "i", "import", "Import a model of the reference script as a model file.", footer=9),
     A("runs", "sort", "s", "sort", "Sort by the next column.", footer=10),
     A("runs", "find", "slash", "filter", "Show only some runs: by a name's part, or lr<0.01 text=anna state=finished.",
@@ -425,18 +418,18 @@ ACTIONS: tuple[Action, ...] = (
     A("runs.overlay", "select_previous", "up", "run", "Bring the previous run to the top.", -1, handler="select"),
     A("runs.overlay", "select_next", "down", "run", "Bring the next run to the top, the others without training.", 1,
       handler="select", footer=2),
-    A("runs.overlay", "overlay_axis", "t", "over", "Over steps, epochs, characters or time.", footer=3),
-    A("runs.overlay", "overlay_behind", "b", "behind", "Behind the training curves: nothing, raw losses, or their "
-      "range.", footer=4),
-    A("runs.overlay", "overlay_smoothing", "s", "smoothing", "Smooth the training curves less or more.", footer=5),
+    A("runs.overlay", "overlay_axis", "o", "over", "Over steps, epochs, characters or time.", footer=3),
+    A("runs.overlay", "overlay_behind", "b", "raw losses", "Every logged loss behind the training curves, or none.",
+      footer=4),
+    A("runs.overlay", "overlay_smoothing", "S", "smoothing", "Smooth the training curves less or more.", footer=5),
     A("runs.overlay", "overlay_log", "g", "log axis", "Logarithmic axes, or linear ones.", footer=7),
     A("runs.overlay", "overlay_closer", "plus equals_sign", "closer", "Zoom into the latest part.", 1,
       handler="overlay_zoom", footer=8),
     A("runs.overlay", "overlay_wider", "minus", "wider", "Zoom out again.", -1, handler="overlay_zoom"),
     A("runs.overlay", "save_chart", "ctrl+s", "save", "Save the chart as SVG, or its losses as CSV.", footer=6,
       words="svg csv export write file"),
-    A("runs.overlay", "overlay_compare", "c", "what differs", "What differs between these runs.", footer=9),
-    A("runs.overlay", "overlay_close", "v", "close", "Back to the table of runs.", palette=False),
+    A("runs.overlay", "overlay_compare", "d", "what differs", "What differs between these runs.", footer=9),
+    A("runs.overlay", "overlay_close", "v", "curves off", "Back to the table of runs.", palette=False),
 )  # fmt: skip
 
 BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
@@ -447,29 +440,21 @@ SCOPES: dict[str, tuple[str, ...]] = {
     "setup": (*COMMON, "train", "train.before"),
     "watch": (*COMMON, "train", "train.live"),
     "watch, over": (*COMMON, "train", "train.after"),
-    "play": (*COMMON, "generate", "generate.play", "generate.model"),
-    "play, text": (*COMMON, "generate", "generate.play", "generate.model", "generate.text"),
-    "play, branches": (*COMMON, "generate", "generate.play", "generate.model", "generate.tree"),
+    "play": (*COMMON, "generate.views", "generate", "generate.play", "generate.model"),
+    "play, text": (*COMMON, "generate.views", "generate", "generate.play", "generate.model", "generate.text"),
+    "play, branches": (*COMMON, "generate.views", "generate", "generate.play", "generate.model", "generate.tree"),
     "play, choices": (ANYWHERE, PANES, OUTSIDE, "generate.choices"),
     "play, writing": (ANYWHERE, PANES, "generate.write"),
     "play, suggestion": (ANYWHERE, "generate.write", "generate.write.suggestion"),
-    "score": (*COMMON, "generate.model", "generate.reading", "generate.score"),
-    "duel": (*COMMON, "generate", "generate.duel"),
-    "cells": (*COMMON, "generate.model", "generate.cells"),
-    "cells, text": (*COMMON, "generate.model", "generate.reading", "generate.cells"),
-    "multiverse": (*COMMON, "generate.model", "generate.multiverse"),
-    "context": (*COMMON, "generate.model", "generate.reading", "generate.context"),
+    "score": (*COMMON, "generate.views", "generate.model", "generate.reading", "generate.score"),
+    "duel": (*COMMON, "generate", "generate.views", "generate.duel"),
+    "cells": (*COMMON, "generate.views", "generate.model", "generate.cells"),
+    "cells, text": (*COMMON, "generate.views", "generate.model", "generate.reading", "generate.cells"),
+    "multiverse": (*COMMON, "generate.views", "generate.model", "generate.multiverse"),
+    "context": (*COMMON, "generate.views", "generate.model", "generate.reading", "generate.context"),
     "runs-list": (*COMMON, "runs"),
     "runs-overlay": (*COMMON, "runs.overlay"),
 }
-
-RENAMED: dict[str, str] = {
-    **{f"generate.{view}_{way}": f"generate.read_{way}" for view in ("score", "cells", "context")
-       for way in ("left", "right", "up", "down")},
-    **{f"generate.{view}_why": "generate.why" for view in ("score", "cells")},
-    **{f"generate.{view}_report": "generate.report" for view in ("score", "cells", "context", "multiverse")},
-}  # fmt: skip
-"""What actions are called now, by their ids in 0.2: a configuration may have those."""
 
 
 def bindings(*heads: str) -> list[BindingType]:
@@ -501,4 +486,4 @@ def key_of(action_id: str) -> str:
 
 def active(scopes: tuple[str, ...]) -> tuple[Action, ...]:
     """The actions of these scopes, in the table's order."""
-    return tuple(action for action in ACTIONS if action.scope in scopes)
+    return tuple(action for action in ACTIONS if any(scope in scopes for scope in action.scopes))

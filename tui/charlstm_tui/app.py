@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
 
 from textual.app import SystemCommand
 from textual.color import Color
 from textual.command import CommandPalette
-from textual.dom import DOMNode
-from textual.errors import NoWidget
-from textual.events import Event, MouseDown, Paste
+from textual.events import Event, Key, MouseDown, Paste
 from textual.screen import Screen
-from textual.theme import Theme
+from textual.theme import ThemeProvider
 from textual.widgets import Input, TextArea
 
 from charlstm import paths, user_files
@@ -40,7 +37,7 @@ from charlstm_tui.error_log import LOG
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.help import HelpScreen
 from charlstm_tui.keymap import checked_keys, textual_keymap
-from charlstm_tui.palette import Actions, Palette, ThemePicker
+from charlstm_tui.palette import Actions
 from charlstm_tui.pastes import without_controls
 from charlstm_tui.process import search_garbage_rarely, switch_threads_quickly
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -48,6 +45,7 @@ from charlstm_tui.save_dialog import Format
 from charlstm_tui.terminal import exit_on_signals
 from charlstm_tui.theme import DARK, LIGHT, legible_colours, luminance, own_variables, themes_for
 from charlstm_tui.widgets.split import split_of
+from charlstm_tui.widgets.textual_repairs import SteadyPalette, is_on_what_goes
 
 PROBLEMS_SHOWN = 3
 """Wrong entries of the configuration that are shown at the start."""
@@ -77,13 +75,9 @@ class CharLSTMApp(ModeApp):
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {mode: _screen(mode) for mode, _ in MODES}
     BINDINGS = bindings(ANYWHERE, PANES, DIGITS, OUTSIDE)
 
-    _variables: tuple[Theme, dict[str, str]] | None = None  # of the theme; Textual asks before __init__ is over
-
     def __init__(self, start_options: StartOptions | None = None) -> None:
         super().__init__(start_options)
         self._quitting: Screen[Any] | None = None
-        self._styled: WeakKeyDictionary[DOMNode, dict[str, str]] = WeakKeyDictionary()
-        """The colours that each screen has, and those of the style sheets as they are parsed now."""
         for theme in themes_for(self.console.color_system):
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -93,55 +87,40 @@ class CharLSTMApp(ModeApp):
 
     # ---- colours
     def _first_theme(self) -> str:
-        """The theme of the configuration, else the one that was chosen last, else our dark one."""
+        """The theme of the configuration, else the one that was chosen last, else a dark one."""
         wanted, remembered = self.config.theme, self.remembered.theme
         if wanted and wanted not in self.available_themes:
             near = difflib.get_close_matches(wanted, self.available_themes, n=1)
             self.add_config_problem(
                 "", "theme", f"There is no theme {wanted!r}{f': did you mean {near[0]}?' if near else ''}"
             )
-        return next((each for each in (wanted, remembered) if each in self.available_themes), DARK.name)
+        return next((each for each in (wanted, remembered) if each in self.available_themes), self._own_themes[0])
+
+    @property
+    def _own_themes(self) -> tuple[str, str]:
+        """A dark theme and a light one to start in. Of 16 colours the terminal's own palette makes the best."""
+        few = self.console.color_system in ("standard", "windows")
+        return ("ansi-dark", "ansi-light") if few else (DARK.name, LIGHT.name)
 
     def suit_background(self, rgb: tuple[int, int, int]) -> None:
-        """Start in our light theme if the background of the terminal (0 to 255) is light."""
+        """Start in a light theme if the background of the terminal (0 to 255) is light."""
         if luminance(Color(*rgb)) > LIGHT_FROM:
-            self.theme = LIGHT.name
+            self.theme = self._own_themes[1]
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return own_variables(self.current_theme)
 
     def get_css_variables(self) -> dict[str, str]:
-        """The variables of the theme. Textual asks five times until the first screen is there, and they take 1 ms."""
-        theme = self.current_theme
-        if self._variables is None or self._variables[0] is not theme:
-            variables = super().get_css_variables()
-            self._variables = theme, {**variables, **legible_colours(theme, variables)}
-        self.theme_variables = self._variables[1]
+        variables = super().get_css_variables()
+        self.theme_variables = {**variables, **legible_colours(self.current_theme, variables)}
         return self.theme_variables
-
-    def refresh_css(self, animate: bool = True) -> None:
-        """Style the screen anew, unless it has these colours already or gets them when it is mounted.
-
-        Textual asks for it twice whenever a mode is entered for the first time, and would parse all style sheets and
-        style all widgets again each time. It also asks before there is a screen, and would then forget what it parses.
-        """
-        variables = self.get_css_variables()
-        screen = self.screen_stack[-1] if self.screen_stack else None
-        parsed = self._styled.get(self) == variables
-        if screen is None:
-            self.stylesheet.set_variables(variables)
-            self.stylesheet.parse()
-            self.stylesheet.update(self)
-        elif not (self._styled.get(screen) == variables or (parsed and not screen.is_mounted)):
-            super().refresh_css(animate)
-        for styled in filter(None, (self, screen)):
-            self._styled[styled] = variables
 
     # ---- in
     def on_mount(self) -> None:
         exit_on_signals(self._exit_on_signal, lambda: [finish() for finish in list(self.unfinished)])
         switch_threads_quickly()
         search_garbage_rarely()
+        self.theme_changed_signal.subscribe(self, self.theme_chosen)
         self.watcher.read()
         self.runs_state = self.watcher.latest()
         self._open()
@@ -206,17 +185,15 @@ class CharLSTMApp(ModeApp):
             )
 
     async def on_event(self, event: Event) -> None:
-        """Take the control characters out of a paste. Pass over a press of the mouse on what is just being taken away,
-        such as a notification whose time is up: Textual would look for its parent."""
+        """Take the control characters out of a paste, and what is said of the last key away with the next."""
         if isinstance(event, Paste) and not event.is_forwarded:
             event.text, left_out = without_controls(event.text)
             if left_out:
                 self.notify_info(f"Left {plural(left_out, 'control character')} out of what was pasted.")
-        if isinstance(event, MouseDown) and not event.is_forwarded:
-            with contextlib.suppress(NoWidget):
-                widget, _ = self.get_widget_at(event.x, event.y)
-                if widget.parent is None:
-                    return
+        if isinstance(event, Key) and not event.is_forwarded and self.mode_screen is not None:
+            self.mode_screen.key_pressed(event.key)
+        if isinstance(event, MouseDown) and not event.is_forwarded and is_on_what_goes(self, event):
+            return
         await super().on_event(event)
 
     # ---- actions of the table
@@ -254,10 +231,10 @@ class CharLSTMApp(ModeApp):
         if isinstance(self.screen, CommandPalette):
             self.screen.dismiss()
         elif isinstance(self.screen, ModeScreen):
-            self.push_screen(Palette([Actions], placeholder="What would you like to do?"))
+            self.push_screen(SteadyPalette([Actions], placeholder="What would you like to do?"))
 
     def search_themes(self) -> None:
-        self.push_screen(ThemePicker())
+        self.push_screen(SteadyPalette([ThemeProvider], placeholder="Which theme?"))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Those of Textual that no action of ours stands for."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Any
 
 from charlstm import paths, storage
 from charlstm.errors import CharLSTMError
-from charlstm_tui.background import JobQueue
 
 FORMAT = 1
 Remembered = str | bool | dict[str, float]
@@ -60,39 +58,15 @@ def load_state() -> AppState:
     return AppState(**{name: value for name, value in known.items() if type(value) is type(getattr(default, name))})
 
 
-class StateWriter:
-    """Write changes to the file on a daemon thread, because a disk may take its time. The latest value is kept."""
-
-    def __init__(self) -> None:
-        self._changes: dict[str, Remembered] = {}
-        self._lock = threading.Lock()
-        self._jobs = JobQueue()
-
-    def write(self, **changes: Remembered) -> None:
-        """Change these fields of :class:`AppState`, and leave the others as another app may have written them."""
-        with self._lock:
-            if not self._changes:
-                self._jobs.add(self._write, "writing what the app remembers")
-            self._changes.update(changes)
-
-    def close(self, within: float) -> None:
-        """Wait for what is still to be written, at most so many seconds."""
-        self._jobs.wait(within)
-
-    def _write(self) -> None:
-        with self._lock:
-            changes, self._changes = self._changes, {}
-        _merge(changes)
-
-
-def _merge(changes: Mapping[str, Remembered]) -> None:
+def save_state(changes: Mapping[str, Remembered]) -> None:
+    """Change these fields of :class:`AppState` in the file, and leave the others as another app may have written them.
+    Of two apps at the same moment the last one wins."""
     with contextlib.suppress(OSError, CharLSTMError):
         path = state_file()
         path.parent.mkdir(mode=storage.PRIVATE_FOLDER, parents=True, exist_ok=True)
-        with storage.changing(path):
-            entries = _read()
-            if entries is not None:
-                storage.replace_bytes(path, json.dumps({**entries, **changes, "format": FORMAT}).encode())
+        entries = _read()
+        if entries is not None:
+            storage.replace_bytes(path, json.dumps({**entries, **changes, "format": FORMAT}).encode())
 
 
 def _read() -> dict[str, Any] | None:

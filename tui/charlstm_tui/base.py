@@ -8,18 +8,20 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 from textual import getters, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.events import Event, Key, Paste, Resize, ScreenResume
+from textual.events import Key, Paste
 from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.reactive import var
 from textual.screen import Screen
 from textual.signal import Signal
+from textual.theme import Theme
 from textual.widget import Widget
 from textual.widgets import ContentSwitcher, Input, TextArea
 
@@ -28,11 +30,10 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import BY_ID, COMMON, DIGITS, MODES, OUTSIDE, SCOPES, Action, active
-from charlstm_tui.app_state import AppState, Remembered, StateWriter, load_state
-from charlstm_tui.background import in_thread
+from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
+from charlstm_tui.background import JobQueue, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.ordered_keys import OrderedKeys, TakesKeys
@@ -40,11 +41,11 @@ from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsChanged, RunsState, Watcher
 from charlstm_tui.safe_workers import JobFailed, SafeWorkers
 from charlstm_tui.save_dialog import Format, SaveDialog
-from charlstm_tui.widgets.covering import CoveringScreen
 from charlstm_tui.widgets.find import FindBar, FindTarget, Search
 from charlstm_tui.widgets.key_bar import KeyBar
-from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
+from charlstm_tui.widgets.message_line import MessageLine
 from charlstm_tui.widgets.split import Split
+from charlstm_tui.widgets.textual_repairs import SteadyScreen
 from charlstm_tui.widgets.top_bar import TopBar
 
 
@@ -81,7 +82,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.remembered: AppState = load_state()
         self.pane_shares = self.remembered.pane_shares
         self.start_folder = self._start_folder()
-        self._state_writer = StateWriter()
+        self._jobs = JobQueue()  # which write what is remembered: a disk may take its time
         self.bits = self.config.loss_unit == "bits"
         self.exiting = False
         """Whether the app is about to exit."""
@@ -96,6 +97,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Whether :meth:`play` was called and Generate has not answered yet."""
         self.session_to_open: Path | None = None
         """A saved session that Generate is to continue when it is shown next."""
+        self.curves_to_show: tuple[Path, ...] = ()
+        """The runs whose curves Runs is to show when it is entered next."""
         self.watcher = Watcher(self._post_runs_changed, self.start_options.runs_dir)
         self.run_renamed: Signal[tuple[Path, Path]] = Signal(self, "run_renamed")
         """Published with the old and the new folder of a run that was renamed here."""
@@ -123,7 +126,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Keep these fields of :class:`AppState` for the next start."""
         before, self.remembered = self.remembered, replace(self.remembered, **changes)  # type: ignore[arg-type]
         if self.remembered != before:
-            self._state_writer.write(**changes)
+            self._jobs.add(partial(save_state, changes), "writing what the app remembers")
 
     def first_folder(self) -> Path:
         """The folder whose texts Corpus lists first: where it was left, if the app was started in the same one then."""
@@ -135,11 +138,10 @@ class ModeApp(SafeWorkers, OrderedKeys):
         """Corpus lists this folder now."""
         self.remember(folder=str(folder), folder_from=str(self.start_folder))
 
-    def choose_theme(self, name: str) -> None:
-        """Use this theme, now and at the next start."""
-        self.theme = name
-        self.remember(theme=name)
-        if self.config.theme not in ("", name):
+    def theme_chosen(self, theme: Theme) -> None:
+        """Use this theme at the next start too."""
+        self.remember(theme=theme.name)
+        if self.config.theme not in ("", theme.name):
             self.notify_info(f"The next start has the theme of the configuration again, {self.config.theme}.")
 
     def use_pane_shares(self, shares: dict[str, float]) -> None:
@@ -153,7 +155,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
 
     def finish_remembering(self) -> None:
         """Wait a moment for the disk, before the process ends."""
-        self._state_writer.close(SAVE_WITHIN)
+        self._jobs.wait(SAVE_WITHIN)
 
     # ---- from mode to mode
     def go(self, mode: str) -> None:
@@ -219,6 +221,11 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.session_to_open = path
         self._go_to_generate()
 
+    def show_curves(self, runs: tuple[Path, ...]) -> None:
+        """Show the curves of these runs on one chart, in Runs."""
+        self.curves_to_show = runs
+        self.go("runs")
+
     def _go_to_generate(self) -> None:
         """Go to Generate, which sees what it is to play when it is entered, also if it is on screen already."""
         here = self.mode_screen
@@ -281,8 +288,6 @@ class ModeApp(SafeWorkers, OrderedKeys):
         target = _find_target(screen)
         if target is None:
             self.notify_info("There is no text here to find something in.")
-        elif isinstance(screen, Dialog):
-            await screen.query_one(".dialog").mount(FindBar(target, self.last_search), before=".dialog-keys")
         elif isinstance(screen, ModeScreen):
             bar = FindBar(target, self.last_search, replace=replace)
             await screen.mount(bar, before=screen.query_one(KeyBar))
@@ -318,7 +323,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
         self.notify(visible(sentence), severity="error", markup=False, timeout=6)
 
     def show_error(self, sentence: str) -> None:
-        """Say what went wrong in the mode on screen, if it has a place for it."""
+        """Say what went wrong in the mode on screen."""
         LOG.info("error: %s", sentence)
         screen = self.mode_screen
         if screen is not None and screen.is_mounted:
@@ -397,10 +402,8 @@ class View(SafeWorkers, Widget):
         """Other actions are possible, or their labels are others."""
 
     class Said(Message):
-        """A sentence for the place where the mode says something.
-
-        An ``error`` stays longer, and with ``stays`` the sentence stays until the next one. An empty sentence removes
-        what is said there, or with ``only`` that sentence if it still is.
+        """A sentence for the line above the key bar, for some seconds; an ``error`` and what ``stays`` until the next
+        key. An empty sentence removes what is said there, or with ``only`` that sentence if it still is.
         """
 
         def __init__(self, sentence: str, error: bool = False, stays: bool = False, only: str = "") -> None:
@@ -489,7 +492,7 @@ class View(SafeWorkers, Widget):
         self.post_message(self.Said("", only=sentence))
 
 
-class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
+class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Screen[None]):
     """One of the four modes.
 
     How a mode plugs in::
@@ -534,25 +537,14 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
     run_path: var[Path | None] = var(None, init=False)
     bits: var[bool] = var(False, init=False)
 
-    _was_left = False  # whether another mode or a dialog was on screen since this one came there
     _behind_dialog = False
 
     def __init__(self) -> None:
         super().__init__()
-        add_size_classes(self)
-        self._read_styles()
         self.views: dict[str, View] = {}
         """The views by their id, those too that were not shown yet."""
         self.switcher = ContentSwitcher(id="views")
-
-    def _read_styles(self) -> None:
-        """Add the mode's style sheet to those of the app. Textual would do it when the mode is entered first, and parse
-        all others again too: 8 to 26 ms, the more modes there are."""
-        sheet = self.app.stylesheet
-        new = [path for path in self.css_path if not sheet.has_source(str(path))]
-        if new:
-            sheet.read_all(new)
-            sheet.parse()
+        self._message_line = MessageLine()
 
     def use_views(self, *views: View, later: Sequence[View] = ()) -> None:
         """Have these views, of which the first is shown at first. Those that come ``later`` are mounted when they are
@@ -604,6 +596,7 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         yield TopBar(self.MODE).data_bind(ModeScreen.runs_state)
         with Vertical(id="body"):
             yield from self.compose_body()
+        yield self._message_line
         yield from self.compose_foot()
         yield KeyBar(self.available, self.footer_labels)
 
@@ -649,8 +642,8 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         self.entered()
 
     def show_error(self, sentence: str) -> None:
-        """Say what went wrong; a mode with a pane for it overrides this."""
-        self.charlstm.notify_error(sentence)
+        """Say what went wrong."""
+        self.show_message(sentence, error=True)
 
     @on(View.Said)
     def _view_said(self, event: View.Said) -> None:
@@ -660,12 +653,17 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
 
     @property
     def message(self) -> str:
-        """What is said there now, as far as the mode keeps it."""
-        return ""
+        """What is said there now."""
+        return self._message_line.sentence
 
     def show_message(self, sentence: str, error: bool = False, stays: bool = False) -> None:
         """Say what a view says; see :class:`View.Said`."""
-        (self.charlstm.notify_error if error else self.charlstm.notify_info)(sentence)
+        self._message_line.show(sentence, error=error, stays=error or stays)
+
+    def key_pressed(self, key: str) -> None:
+        """A key came: what was said of the last one goes. Where that was an error, Esc does nothing else."""
+        if not (self._message_line.is_error and key in BY_ID["app.back"].keys):
+            self._message_line.clear()
 
     @on(View.Changed)
     def _view_changed(self) -> None:
@@ -737,7 +735,7 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         if action != "do" or not parameters:
             return True
         asked = BY_ID.get(str(parameters[0]))
-        if asked is None or not self.ready or asked.scope not in self.all_scopes():
+        if asked is None or not self.ready or not set(asked.scopes).intersection(self.all_scopes()):
             return False
         return (asked.acts_in_inputs or not self.in_input()) and self.can(asked)
 
@@ -783,7 +781,10 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
             self.maximize(self.focused, container=False)
 
     def go_back(self) -> bool:
-        """Esc: leave the zoom or the input, else :meth:`handle_escape`. Returns whether there was anything to leave."""
+        """Esc: leave an error, the zoom or the input, else :meth:`handle_escape`; whether there was any of them."""
+        if self._message_line.is_error:
+            self._message_line.clear()
+            return True
         if self.maximized is not None:
             self.minimize()
             return True
@@ -814,19 +815,8 @@ class ModeScreen(SafeWorkers, TakesKeys, CoveringScreen, Screen[None]):
         if shown is not None and focused is not None and shown not in focused.ancestors_with_self:
             self.minimize()
 
-    @on(Resize)
-    def _ignore_old_size(self, event: Resize) -> None:
-        ignore_old_sizes(self, event)
-
-    async def on_event(self, event: Event) -> None:
-        if isinstance(event, ScreenResume) and not self._was_left:
-            # A new mode "resumes" twice, and its parts were given their styles when they were mounted. Giving them
-            # again takes 20 ms each time.
-            event.refresh_styles = False
-        await super().on_event(event)
-
     def on_screen_suspend(self) -> None:
-        self._was_left, self._behind_dialog = True, self in self.app.screen_stack
+        self._behind_dialog = self in self.app.screen_stack
 
     def on_screen_resume(self) -> None:
         if self.detached:

@@ -12,19 +12,20 @@ from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
-from textual.events import Resize
+from textual.events import Key, Paste
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
+from charlstm.errors import CharLSTMError
+from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.ordered_keys import TakesKeys
-from charlstm_tui.widgets.covering import CoveringScreen
-from charlstm_tui.widgets.option_list import SteadyOptionList
-from charlstm_tui.widgets.resizing import add_size_classes, ignore_old_sizes
+from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +43,12 @@ USUAL_WIDTH, MOST_WIDTH = 64, 100
 """Columns of a dialog, and of one with long lines, where the terminal has as many."""
 
 
-class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
+class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
     """Esc leaves it with ``None``."""
 
     BINDINGS: ClassVar = [("escape", "dismiss(None)", "cancel")]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (18, "-medium")]  # noqa: RUF012
     _answered = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        add_size_classes(self)
 
     def on_mount(self) -> None:
         try:
@@ -88,10 +85,6 @@ class Dialog(TakesKeys, CoveringScreen, ModalScreen[Any]):
         error = self.query_one(".dialog-error", Static)
         error.update(Content(visible(sentence)))
         error.display = bool(sentence)
-
-    @on(Resize)
-    def _ignore_old_size(self, event: Resize) -> None:
-        ignore_old_sizes(self, event)
 
     def action_do(self, name: str) -> None:
         """Actions of the table do not act through a dialog; the app's own do."""
@@ -137,6 +130,35 @@ class ChoiceDialog(Dialog):
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._choices[event.option_index].value)
+
+
+class WaitDialog(SafeWorkers, Dialog):
+    """Shows a sentence while ``job`` runs in a thread, and returns its result, or the :class:`CharLSTMError` that it
+    raised; ``None`` after Esc. Keys wait meanwhile."""
+
+    def __init__(self, words: str, job: Callable[[], Any]) -> None:
+        super().__init__()
+        self._words, self._job = visible(words, keep=""), job
+
+    def compose(self) -> ComposeResult:
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._words))
+            yield Static(Content("Esc cancel"), classes="dialog-keys")
+
+    def opened(self) -> None:
+        self.run_worker(self._wait())
+
+    async def _wait(self) -> None:
+        result = None
+        try:
+            result = await in_thread(lambda check: self._job())
+        except CharLSTMError as error:
+            result = error
+        finally:
+            self.dismiss_later(result)
+
+    def keys_wait(self, event: Key | Paste) -> bool:
+        return not isinstance(event, Key) or event.key != "escape"
 
 
 class PromptDialog(Dialog):

@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static, TextArea
-from textual.widgets.text_area import Selection
 
 from charlstm.display import visible
 from charlstm_tui.actions import key_of
@@ -16,19 +15,6 @@ from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.error_log import RECENT, log_path
 from charlstm_tui.formatting import home
-from charlstm_tui.widgets.find import FindTarget, Search
-
-
-class ErrorsText(FindTarget, TextArea):
-    """The text; the place that is found is selected in it."""
-
-    def find_text(self) -> str:
-        return self.text
-
-    def show_search(self, search: Search, place: int | None) -> None:
-        if place is not None:
-            row, line = self.text.count("\n", 0, place), self.text.rfind("\n", 0, place) + 1
-            self.selection = Selection((row, place - line), (row, place - line + len(search.needle)))
 
 
 class ErrorsDialog(Dialog):
@@ -43,7 +29,7 @@ class ErrorsDialog(Dialog):
         with Vertical(classes="dialog wide page" if self._text else "dialog wide"):
             yield Static(Content("Errors of this session"), classes="dialog-title")
             if self._text:
-                yield ErrorsText(self._text, read_only=True, compact=True)
+                yield TextArea(self._text, read_only=True, compact=True)
                 yield Static(Content(f"All errors are in {home(log_path())}"), classes="dialog-about quiet")
                 yield Static(Content(f"↑ ↓ scroll   {key_of('app.copy')} copy   Esc close"), classes="dialog-keys")
             else:

@@ -89,10 +89,13 @@ def status_words(runs_state: RunsState) -> tuple[str, ...]:
     state = " final validation" if status.validated is not None else "" if running else f" {status.state}"
 
     whole = visible(run.name, keep="")
-    names = [f"{name} " for name in (whole, shorten(whole, 14), shorten(whole, 10))]
-    tails = [(name, tail) for name in names for tail in (state + left + more, left + more, left)]
-    words = {f"{mark} {name}{done}{tail}" for name, tail in (*tails, ("", left), ("", ""))}
-    return tuple(sorted(words, key=len, reverse=True))
+    short = f"{mark} {shorten(whole, 10)} {done}"
+    return (
+        f"{mark} {whole} {done}{state}{left}{more}",
+        f"{short}{state}{left}{more}",
+        f"{short}{left}",
+        f"{mark} {done}",
+    )
 
 
 def loss(nats: float | None, bits: bool, *, whole: bool = True, decimals: int = 2) -> str:

@@ -11,14 +11,8 @@ from textual.binding import Binding
 from textual.keys import Keys, key_to_character
 
 from charlstm.config import ENTRIES
-from charlstm_tui.actions import ACTIONS, BY_ID, IN_INPUTS, RENAMED, SCOPES, Action, active, key_name
+from charlstm_tui.actions import ACTIONS, BY_ID, IN_INPUTS, SCOPES, Action, active, key_name
 
-ALIASES = {
-    "esc": "escape", "return": "enter", "del": "delete", "pgup": "pageup", "pgdn": "pagedown",
-    "ctrl+i": "tab", "ctrl+m": "enter", "ctrl+left_square_bracket": "escape",
-    "←": "left", "→": "right", "↑": "up", "↓": "down",
-}  # fmt: skip
-"""Other names of keys; those with Ctrl are the same byte in a terminal."""
 MODIFIERS = ("ctrl", "shift", "alt", "super", "meta", "hyper")
 _NAMED = {key.value for key in Keys if "+" not in key.value and not key.value.startswith("<")}
 
@@ -30,27 +24,24 @@ def _code(character: str) -> str:
 _TYPING = {" ": "space", ",": "comma"} | {char: _code(char) for char in string.punctuation if char != ","}
 """The keys that type a character and have a name in Textual: ``slash``."""
 
-_ALT_HAS_SEQUENCE = {"left", "right", "up", "down", "home", "end", "pageup", "pagedown", "insert", "delete"} | {
-    f"f{number}" for number in range(1, 13)
-}
-"""The keys for which terminals have a sequence with Alt."""
+
+_SAME_BYTE = ("ctrl+i", "ctrl+m", "ctrl+left_square_bracket")
+"""In a terminal these are Tab, Enter and Esc."""
 
 
 def key_code(written: str) -> str | None:
     """Textual's name of a key that a person wrote, such as ``Ctrl+S``, ``space`` or ``/``; ``None`` for no key."""
     if len(written) == 1:
-        return _TYPING.get(written) or ALIASES.get(written, written)
+        return _TYPING.get(written, written)
     *modifiers, last = (part.strip() for part in written.strip().replace("++", "+plus").split("+"))
     modifiers = [word.lower() for word in modifiers]
-    if not last or any(word not in MODIFIERS for word in modifiers):
-        return None
     if len(last) > 1 or modifiers:
         last = last.lower()
-    last = _TYPING.get(last, ALIASES.get(last, last))
-    if not (len(last) == 1 or last in _TYPING.values() or last in _NAMED or key_to_character(last) is not None):
-        return None
+    last = _TYPING.get(last, last)
     code = "+".join([*modifiers, last])
-    return ALIASES.get(code, code)
+    if any(word not in MODIFIERS for word in modifiers) or code in _SAME_BYTE:
+        return None
+    return code if len(last) == 1 or last in _NAMED or _types(last) else None
 
 
 def checked_keys(
@@ -66,24 +57,23 @@ def checked_keys(
         ValueError: two actions have the same key by default, which is a mistake in the table.
     """
     chosen: dict[str, tuple[str, ...]] = {}
-    for name, written in _by_present_name(configured).items():
+    for name, written in configured.items():
         action = BY_ID.get(name)
         if name in ENTRIES:
             problem(name, f"{name} is an entry of its own, not the key of an action: put its line above [keys]")
             continue
         if action is None:
-            near = difflib.get_close_matches(name, BY_ID, n=1)
+            begun = [each for each in BY_ID if name.startswith(each)]  # of 0.2: "generate.undo_written"
+            near = begun or difflib.get_close_matches(name, BY_ID, n=1)
             problem(name, f"There is no action {name!r}{f': did you mean {near[0]}?' if near else ''}")
             continue
         codes = tuple(dict.fromkeys(code for key in written if (code := key_code(key)) is not None))
         unknown = [key for key in written if key_code(key) is None]
         if unknown:
-            problem(name, f"There is no key {unknown[0]!r}; keys are written like p, space, f5 or ctrl+s")
-        elif lost := [code for code in codes if _loses_alt(code)]:
-            problem(
-                name, f"Many terminals send {key_name(lost[0])} as another key; with Alt use a letter, but not b or f"
-            )
-        elif action.scope in IN_INPUTS and (typed := [code for code in codes if _types(code)]):
+            near = difflib.get_close_matches(unknown[0].lower(), _NAMED, n=1)
+            like = f": did you mean {near[0]}?" if near else "; keys are written like p, space, f5 or ctrl+s"
+            problem(name, f"There is no key {unknown[0]!r}{like}")
+        elif set(action.scopes).intersection(IN_INPUTS) and (typed := [code for code in codes if _types(code)]):
             problem(name, f"{name} acts in text fields too, where {key_name(typed[0])} is typed; use a key with Ctrl")
         elif codes:
             chosen[name] = codes
@@ -110,30 +100,10 @@ def written_keys() -> str:
     return "\n".join(lines)
 
 
-def _by_present_name(configured: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The keys by what the actions are called now. Where several became one, that has the keys of all of them, unless
-    it has some under its own name."""
-    found: dict[str, tuple[str, ...]] = {}
-    for name, written in configured.items():
-        now = RENAMED.get(name, name)
-        if now == name or now not in configured:
-            found[now] = tuple(dict.fromkeys((*found.get(now, ()), *written)))
-    return found
-
-
 def _types(code: str) -> bool:
     """Whether the key puts a character into a text field."""
     character = key_to_character(code)
     return code in _TYPING.values() or (character is not None and character.isprintable())
-
-
-def _loses_alt(code: str) -> bool:
-    """Whether a key with Alt is another key in most terminals. They send Esc and the key for it: Textual knows that of
-    letters alone, and has Esc with b or f as Ctrl and an arrow."""
-    *modifiers, last = code.split("+")
-    if "alt" not in modifiers or last in _ALT_HAS_SEQUENCE:
-        return False
-    return not (len(last) == 1 and last.isalpha()) or "ctrl" in modifiers or (last in "bf" and "shift" not in modifiers)
 
 
 def _clash(chosen: Mapping[str, tuple[str, ...]]) -> tuple[Action, Action, str] | None:

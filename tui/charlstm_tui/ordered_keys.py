@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from contextlib import ExitStack
 
 from textual.app import App
 from textual.events import Event, Key, Paste
@@ -27,8 +26,6 @@ CHECK_INTERVAL = 0.02
 
 FOLLOW_AFTER = 0.05
 """Seconds until a message follows a key behind which no other waits: first the screen shows what the key did."""
-DRAW_EVERY = 0.1
-"""Seconds between two frames while a held key waits."""
 
 
 class KeyHandled(Message, verbose=True):
@@ -56,8 +53,6 @@ class OrderedKeys(App[None]):
         self._sent_at = 0.0
         self._check: Timer | None = None  # while keys wait
         self._waits_since = 0.0  # for what is being opened; 0 while no key waits for that
-        self._put_off = ExitStack()  # holds Textual's batch while drawing is put off
-        self._draw_at = 0.0
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, Key | Paste) and not self.screen_stack:
@@ -75,7 +70,6 @@ class OrderedKeys(App[None]):
 
     async def _handle_keys(self) -> None:
         self._following = None
-        self._put_off_drawing()
         while self._keys and self._following is None:
             event = self._keys[0]
             if self._must_wait(event):
@@ -103,17 +97,6 @@ class OrderedKeys(App[None]):
         if not screen.is_mounted:
             return True
         return isinstance(screen, TakesKeys) and not _is_typed(event, self.focused) and screen.keys_wait(event)
-
-    def _put_off_drawing(self) -> None:
-        """While the same key waits again and again, as when it is held, draw only every :data:`DRAW_EVERY` seconds: it
-        would otherwise wait for a frame each time, and go on after it was released."""
-        now = time.monotonic()
-        held = len(self._keys) > 1 and len({getattr(each, "key", None) for each in self._keys}) == 1
-        if not held or now >= self._draw_at:
-            self._put_off.close()
-            self._draw_at = now + DRAW_EVERY
-        else:
-            self._put_off.enter_context(self.batch_update())
 
     def _follow(self, target: MessagePump) -> None:
         self._following = following = KeyHandled()
@@ -146,7 +129,6 @@ class OrderedKeys(App[None]):
         """Handle the next key if what it waits for is there, or the widget has gone that had the one before."""
         if not self.screen_stack:  # the app is ending
             return
-        self._put_off_drawing()
         gone = isinstance(self._target, Widget) and not self._target.is_attached
         if time.monotonic() - (self._waits_since or self._sent_at) > LONGEST_WAIT:
             left_out, self._waits_since = len(self._keys), 0.0

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Any
 
-from textual import on
-from textual.app import ComposeResult
-from textual.await_complete import AwaitComplete
-from textual.command import Command, CommandList, CommandPalette, DiscoveryHit, Hit, Hits, Provider
-from textual.events import Click, Mount
-from textual.theme import Theme
-from textual.widgets import OptionList
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from charlstm_tui.actions import ACTIONS, MODES, Action, key_name
 from charlstm_tui.base import ModeApp, ModeScreen
-from charlstm_tui.widgets.covering import CoveringScreen
-from charlstm_tui.widgets.option_list import SteadyOptionList
-
-
-class SteadyCommandList(CommandList, SteadyOptionList):
-    """The palette's list, for keys and clicks that come before it is laid out or after it was filled anew."""
-
 
 WORD = re.compile(r"[^\W_]+")
 OTHER_MODE = 0.25
@@ -33,83 +19,8 @@ Entry = tuple[str, str, str, Callable[[], Awaitable[None] | None]]
 """Name, help, other words for it, and what to call."""
 
 
-class Palette(CoveringScreen, CommandPalette):
-    """Textual's palette with a list that outlives quick keys."""
-
-    def compose(self) -> ComposeResult:
-        for widget in super().compose():
-            yield SteadyCommandList() if type(widget) is CommandList else widget
-
-    def on_mount(self, event: Mount) -> None:
-        """Pass over the rest if it was left before it was there: Textual would look for the screen below it."""
-        if self not in self.app.screen_stack:
-            event.prevent_default()
-
-    def on_click(self, event: Click) -> None:
-        """Pass over a click on a place that the screen no longer has: Textual would look for the widget there."""
-        if not self.region.contains(event.screen_x, event.screen_y):
-            event.prevent_default()
-
-    def dismiss(self, result: Any = None) -> AwaitComplete:
-        """Close, unless it is closed already or below another dialog, which Textual would close in its place."""
-        return super().dismiss(result) if self.is_active else AwaitComplete.nothing()
-
-
 SYSTEM_WORDS = {"Theme": "dark light colours"}
 """What else people call the app's own commands."""
-
-
-class ThemePicker(Palette):
-    """The palette of themes. The highlighted one is shown at once; Esc brings back the one before."""
-
-    def __init__(self) -> None:
-        super().__init__([Themes], placeholder="Which theme?")
-        self._kept = ""  # the theme that stays: the one before, until another is chosen
-
-    def on_mount(self, event: Mount) -> None:
-        self._kept = self.app.theme
-        self.app.theme_changed_signal.subscribe(self, self._restyle)
-
-    def _restyle(self, _: Theme) -> None:
-        """Textual leaves the palette, as a screen of the system's, in the colours that it was opened in."""
-        self.app.stylesheet.update(self)
-
-    @on(OptionList.OptionHighlighted)
-    def _show(self, event: OptionList.OptionHighlighted) -> None:
-        if isinstance(event.option, Command) and event.option.hit.text in self.app.available_themes:
-            self.app.theme = event.option.hit.text
-
-    @on(OptionList.OptionSelected)
-    def _keep(self, event: OptionList.OptionSelected) -> None:
-        if isinstance(event.option, Command) and event.option.hit.text in self.app.available_themes:
-            self._kept = event.option.hit.text
-
-    def dismiss(self, result: Any = None) -> AwaitComplete:
-        if self.is_active:
-            self.app.theme = self._kept
-        return super().dismiss(result)
-
-
-class Themes(Provider):
-    """All themes, the one in use first. The one that is chosen is remembered."""
-
-    def _names(self) -> list[str]:
-        names = sorted(self.app.available_themes)
-        return [self.app.theme, *(name for name in names if name != self.app.theme)]
-
-    async def discover(self) -> Hits:
-        for name in self._names():
-            yield DiscoveryHit(name, partial(self._choose, name))
-
-    async def search(self, query: str) -> Hits:
-        matcher = self.matcher(query)
-        for name in self._names():
-            if (score := matcher.match(name)) > 0:
-                yield Hit(score, matcher.highlight(name), partial(self._choose, name), text=name)
-
-    def _choose(self, name: str) -> None:
-        if isinstance(self.app, ModeApp):
-            self.app.choose_theme(name)
 
 
 class Actions(Provider):
@@ -164,26 +75,16 @@ class Actions(Provider):
 def relevance(query: str, name: str, words: str, about: str) -> float:
     """How well an action answers to what was typed: 0 is not at all.
 
-    Every word typed has to begin a word of the name, else of the name or its other words, else, unless only a letter or
-    two was typed, of what the action does too. So "undo" finds no sentence that merely holds these letters.
+    Every word typed has to begin a word of the name, else of its other words too, else of what the action does. So
+    "undo" finds no sentence that merely holds these letters.
     """
     typed = WORD.findall(query.lower())
-    if not typed:
-        return 0.0
-    own = WORD.findall(name.lower())
-    if typed == own[: len(typed)]:
-        return 5.0 if len(typed) == len(own) else 4.0
-    if _begun(typed, own):
-        return 3.0 if own[0].startswith(typed[0]) else 2.5
-    if _begun(typed, [*own, *WORD.findall(words.lower())]):
-        return 2.0
-    if max(map(len, typed)) > 2 and _begun(typed, WORD.findall(f"{name} {words} {about}".lower())):
-        return 1.5 if " ".join(typed) in about.lower() else 1.0
+    texts = ((3.0, name), (2.0, f"{name} {words}"), (1.0, f"{name} {words} {about}"))
+    for score, text in texts if typed else ():
+        own = WORD.findall(text.lower())
+        if all(any(word.startswith(each) for word in own) for each in typed):
+            return score + (typed == own[: len(typed)])  # what it begins with comes first
     return 0.0
-
-
-def _begun(typed: Sequence[str], words: Sequence[str]) -> bool:
-    return all(any(word.startswith(each) for word in words) for each in typed)
 
 
 def _about(action: Action, typing: bool = False) -> str:

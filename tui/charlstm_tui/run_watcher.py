@@ -5,13 +5,12 @@ The thread reads the runs a few times a second, and tells the app only when some
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual.message import Message
 
@@ -31,6 +30,9 @@ from charlstm_tui.error_log import LOG, sentence
 
 if TYPE_CHECKING:
     from charlstm.runs.series import RunSeries
+
+
+T = TypeVar("T")
 
 
 class RunsChanged(Message):
@@ -126,15 +128,13 @@ class RunsState:
 class RunsReader:
     """Read the folder of runs and the log of the attached run. Files that do not change are read only once."""
 
-    SIZE_INTERVAL = 10.0
-    """Seconds between two measurements of a run's size on disk."""
+    SIZES_EVERY = 12
+    """After so many readings of all runs, about every ten seconds, their sizes on the disk are measured again."""
 
     def __init__(self, runs_dir: Path | None = None) -> None:
         self._runs_dir = runs_dir
-        self._specs: dict[Path, tuple[FileStamp | None, RunView]] = {}
-        self._ended: dict[Path, tuple[FileStamp, RunStatus]] = {}
-        self._sizes: dict[Path, tuple[float, int]] = {}
-        self._notes: dict[Path, tuple[FileStamp, Notes]] = {}
+        self._kept: dict[Path, tuple[FileStamp, Any]] = {}  # what was read of a file that has not changed since
+        self._listed = 0  # how often all runs were read
         self._runs: tuple[RunView, ...] = ()
         self._attached: Path | None = None
         self._tail: EventTail | None = None
@@ -146,86 +146,42 @@ class RunsReader:
     def read(self, attached: Path | None, all_runs: bool) -> RunsState:
         """Read the runs again: all of them with ``all_runs``, else only those that train and the attached one."""
         if all_runs:
-            found = [self._view(run, sizes=True) for run in folder.list_runs(self._runs_dir, elsewhere=True)]
-            if attached is not None and attached not in {view.path for view in found} and folder.Run(attached).exists():
-                found.append(self._view(folder.Run(attached), sizes=True))
+            sizes = {} if self._listed % self.SIZES_EVERY == 0 else {view.path: view.size for view in self._runs}
+            self._listed += 1
+            runs = folder.list_runs(self._runs_dir, elsewhere=True)
+            if attached is not None and attached not in {run.path for run in runs} and folder.Run(attached).exists():
+                runs.append(folder.Run(attached))
+            found = [self._view(run, sizes.get(run.path)) for run in runs]
             self._runs = tuple(sorted(found, key=lambda view: -view.created))
         else:
             self._runs = tuple(
-                self._view(view.run, sizes=False) if view.live or view.path == attached else view for view in self._runs
+                self._view(view.run, view.size) if view.live or view.path == attached else view for view in self._runs
             )
         error = self._read_log(attached)
         return RunsState(self._runs, attached, self._series, self._pending(), self._other_events, error)
 
-    def _view(self, run: Run, sizes: bool) -> RunView:
-        return replace(
-            self._spec(run), status=self._status(run), size=self._size(run, sizes), notes=self._notes_of(run)
-        )
+    def _view(self, run: Run, size: int | None) -> RunView:
+        view: RunView = self._unless_changed(run.spec_path, lambda: _spec(run))
+        # One that ended stays as it is until a worker writes another heartbeat: of many runs most have ended, and to
+        # parse their heartbeats takes half of the time of a reading.
+        status = self._unless_changed(run.heartbeat_path, run.status, lambda status: status.state in ENDED_STATES)
+        notes = self._unless_changed(run.notes_path, lambda: _notes(run))
+        return replace(view, status=status, size=run.size() if size is None else size, notes=notes)
 
-    def _status(self, run: Run) -> RunStatus:
-        """The status of a run. One that ended stays as it is until a worker writes another heartbeat: of many runs most
-        have ended, and to parse their heartbeats takes half of the time of a reading."""
-        try:
-            stamp = FileStamp.of(run.heartbeat_path.stat())
-        except OSError:
-            return run.status()
-        cached = self._ended.get(run.path)
-        if cached is not None and cached[0] == stamp:
-            return cached[1]
+    def _unless_changed(self, path: Path, read: Callable[[], T], lasts: Callable[[T], bool] = lambda value: True) -> T:
+        """What ``read`` gives. Where that ``lasts``, it is kept until the file at ``path`` changes."""
         now = time.time_ns()
-        status = run.status()
-        if status.state in ENDED_STATES and stamp.is_settled(now):
-            self._ended[run.path] = (stamp, status)
-        return status
-
-    def _notes_of(self, run: Run) -> Notes:
-        """The notes of a run; none when they cannot be read, which editing them says."""
         try:
-            stamp = FileStamp.of(run.notes_path.stat())
+            stamp = FileStamp.of(path.stat())
         except OSError:
-            return Notes()
-        cached = self._notes.get(run.path)
-        if cached is not None and cached[0] == stamp:
-            return cached[1]
-        try:
-            notes = read_notes(run)
-        except RunError:
-            notes = Notes()
-        self._notes[run.path] = (stamp, notes)
-        return notes
-
-    def _spec(self, run: Run) -> RunView:
-        try:
-            stamp = FileStamp.of(run.spec_path.stat())
-        except OSError:
-            stamp = None
-        cached = self._specs.get(run.path)
-        if cached is not None and cached[0] == stamp:
-            return cached[1]
-        try:
-            spec = run.spec()
-            view = RunView(
-                run,
-                _UNKNOWN,
-                spec.corpus_name,
-                spec.preset,
-                spec.created,
-                sources=_sources(spec),
-                settings=spec.settings,
-                started_from=spec.started_from,
-            )
-        except RunError as problem:
-            created = 0.0 if stamp is None else stamp.mtime_ns / 1e9
-            view = RunView(run, _UNKNOWN, created=created, problem=str(problem))
-        self._specs[run.path] = (stamp, view)
-        return view
-
-    def _size(self, run: Run, update: bool) -> int:
-        measured, size = self._sizes.get(run.path, (-math.inf, 0))
-        if update and time.monotonic() - measured > self.SIZE_INTERVAL:
-            size = run.size()
-            self._sizes[run.path] = (time.monotonic(), size)
-        return size
+            return read()
+        if path in self._kept and self._kept[path][0] == stamp:
+            kept: T = self._kept[path][1]
+            return kept
+        value = read()
+        if lasts(value) and stamp.is_settled(now):
+            self._kept[path] = stamp, value
+        return value
 
     def _read_log(self, attached: Path | None) -> str:
         """Read new events of the attached run into a series. Returns an error message, empty without an error."""
@@ -258,6 +214,36 @@ class RunsReader:
         self._commands += self._control.read()
         view = next((view for view in self._runs if view.path == self._attached), None)
         return pending_commands(self._commands, self._series) if view is not None and view.status.alive else ()
+
+
+def _spec(run: Run) -> RunView:
+    """What a run's ``run.json`` says of it."""
+    try:
+        spec = run.spec()
+    except RunError as problem:
+        try:
+            created = run.spec_path.stat().st_mtime
+        except OSError:
+            created = 0.0
+        return RunView(run, _UNKNOWN, created=created, problem=str(problem))
+    return RunView(
+        run,
+        _UNKNOWN,
+        spec.corpus_name,
+        spec.preset,
+        spec.created,
+        sources=_sources(spec),
+        settings=spec.settings,
+        started_from=spec.started_from,
+    )
+
+
+def _notes(run: Run) -> Notes:
+    """The notes of a run; none when they cannot be read, which editing them says."""
+    try:
+        return read_notes(run)
+    except RunError:
+        return Notes()
 
 
 def _sources(spec: RunSpec) -> tuple[str, ...]:

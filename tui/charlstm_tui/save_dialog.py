@@ -21,9 +21,9 @@ from charlstm.errors import CharLSTMError
 from charlstm.user_files import STDOUT, destination
 from charlstm_tui.dialogs import Choice, ChoiceDialog, Dialog
 from charlstm_tui.formatting import home, shorten, typed_path, working_folder
-from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,63 +91,7 @@ _LIGHT = Theme(
     },
 )
 
-RUN_DARK_16 = ("#55ffff", "#ffff55", "#55ff55", "#ff55ff", "#ffffff", "#5555ff", "#ff5555", "#00aaaa")
-RUN_LIGHT_16 = ("#0000aa", "#aa00aa", "#aa0000", "#00aaaa", "#000000", "#aa5500", "#008800", "#5555ff")
-"""The same among the 16 colours: first those that have a fainter one of the same hue, for training curves."""
-BLACK_16, DARK_GREY_16, GREY_16, WHITE_16 = "#000000", "#555555", "#aaaaaa", "#ffffff"
-"""The greys among the 16 colours, as Rich knows them; so are the colours of the two themes below."""
-
-_DARK_16 = replace(
-    _DARK,
-    primary="#55ffff",
-    secondary="#ff55ff",
-    accent="#ffff55",
-    foreground=WHITE_16,
-    background=BLACK_16,
-    surface=BLACK_16,
-    panel=BLACK_16,
-    success="#55ff55",
-    warning="#ffff55",
-    error="#ff5555",
-    variables={
-        "rule": DARK_GREY_16,
-        "quiet": GREY_16,
-        "panel-cursor": BLACK_16,
-        "cursor-line": BLACK_16,  # lists have a sign for the cursor, or it is reversed
-        "cut": GREY_16,
-        "copied": "#0000aa",
-        **_run_variables(RUN_DARK_16),
-        "block-cursor-text-style": "bold reverse",
-        "input-selection-background": "#0000aa",
-    },
-)
-
-_LIGHT_16 = replace(
-    _LIGHT,
-    primary="#0000aa",
-    secondary="#aa00aa",
-    accent="#aa00aa",
-    foreground=BLACK_16,
-    background=WHITE_16,
-    surface=WHITE_16,
-    panel=WHITE_16,
-    success="#008800",  # nearest to #00aa00, which is too light for text
-    warning="#aa00aa",  # not #aa5500, which xterm shows as yellow
-    error="#aa0000",
-    variables={
-        "rule": GREY_16,
-        "quiet": DARK_GREY_16,
-        "cursor-line": WHITE_16,
-        "panel-cursor": WHITE_16,
-        "cut": DARK_GREY_16,
-        "copied": "#55ffff",
-        **_run_variables(RUN_LIGHT_16),
-        "block-cursor-text-style": "bold reverse",
-        "input-selection-background": "#55ffff",
-    },
-)
-
-DARK, LIGHT, DARK_16, LIGHT_16 = (_completed(theme) for theme in (_DARK, _LIGHT, _DARK_16, _LIGHT_16))
+DARK, LIGHT = _completed(_DARK), _completed(_LIGHT)
 
 _RUN_ANSI = ("default", "bright_magenta", "bright_blue")
 _RUN_ANSI_DARK = ("cyan", "yellow", "green", "magenta", "bright_red")
@@ -188,19 +132,11 @@ TEXT_COLOURS = ("primary", "secondary", "accent", "warning", "error", "success")
 """Colours of a theme that the app writes text in."""
 TEXT, QUIET = 4.5, 3.0
 """Least contrast ratios, of text and of quiet text (WCAG 2.2, 1.4.3 and its value for large text)."""
-LOUDER = 1.4
-"""How many times the contrast of quiet text that of other text has, where a theme leaves room for it."""
 
 
 def themes_for(color_system: str | None) -> tuple[Theme, ...]:
-    """The app's own themes, adapted to the terminal's colours; the first is the one to start with.
-
-    With 16 colours they name these exactly, as Rich knows them: the nearest one of most greys and blues is the same
-    grey as that of text. With 256, the darkest greys lose their blue, which would make them navy, and the lightest
-    their yellow, which would be bright.
-    """
-    if color_system in ("standard", "windows"):
-        return DARK_16, LIGHT_16
+    """The app's own themes, a dark and a light one. In a terminal of 256 colours the darkest greys lose their blue,
+    which would make them navy, and the lightest their yellow, which would be bright."""
     dark, light = DARK, LIGHT
     if color_system == "256":
         grey = {"rule": "#444444", "cursor-line": "#303030", "panel-cursor": "#303030"}
@@ -219,20 +155,17 @@ def own_variables(theme: Theme) -> dict[str, str]:
         Color.parse(colours[name]) for name in ("background", "panel", "foreground", "primary", "accent", "success")
     )
     behind = (background, background + panel)
-    text = legible(foreground, behind, TEXT)
-    # Some themes have a panel on which text has little contrast, and so has a tint of it that leaves the text legible.
-    on_panel = (_tinted(behind[1], primary, 0.25, text), background)
     train, valid = legible(primary, behind, TEXT), legible(accent, behind, TEXT)
     return {
         "rule": background.blend(foreground, 0.22, 1).hex,
-        "quiet": _quiet(background.blend(foreground, 0.55, 1), behind, text).hex,
-        "cursor-line": _tinted(background, primary, 0.15, text).hex,
-        "panel-cursor": max(on_panel, key=lambda colour: contrast(colour, behind[1])).hex,
+        "quiet": legible(background.blend(foreground, 0.6, 1), behind, QUIET).hex,
+        "cursor-line": background.blend(primary, 0.15, 1).hex,
+        "panel-cursor": behind[1].blend(primary, 0.18, 1).hex,
         "train": train.hex,
         "valid": valid.hex,
         "kept": train.hex,
         "cut": background.blend(foreground, 0.4, 1).hex,
-        "copied": _tinted(background, success, 0.22, text).hex,
+        "copied": background.blend(success, 0.22, 1).hex,
         "surprise": colours["warning"],
         **_run_variables(
             [legible(Color.parse(each), behind, TEXT).hex for each in (RUN_DARK if theme.dark else RUN_LIGHT)]
@@ -253,15 +186,6 @@ def legible_colours(theme: Theme, variables: Mapping[str, str]) -> dict[str, str
     return {**colours, "foreground": legible(Color.parse(variables["foreground"]), behind, TEXT).hex}
 
 
-def _quiet(colour: Color, behind: tuple[Color, ...], text: Color) -> Color:
-    """``colour`` for quiet text: as legible as other text, if that has :data:`LOUDER` times the contrast."""
-    for least in (TEXT, QUIET + 1, QUIET + 0.5):
-        quiet = legible(colour, behind, least)
-        if all(contrast(text, each) >= LOUDER * contrast(quiet, each) for each in behind):
-            break
-    return quiet
-
-
 def legible(colour: Color, behind: tuple[Color, ...], least: float) -> Color:
     """``colour``, blended with black or white until it has the contrast ``least`` to all colours of ``behind``."""
     towards = behind[0].get_contrast_text(1.0)
@@ -270,13 +194,6 @@ def legible(colour: Color, behind: tuple[Color, ...], least: float) -> Color:
         if all(contrast(blended, each) >= least for each in behind):
             return blended
     return towards
-
-
-def _tinted(background: Color, colour: Color, share: float, text: Color) -> Color:
-    """``background`` with a ``share`` of ``colour``, or less where ``text`` could not be read on it any more."""
-    while contrast(text, tinted := background.blend(colour, share, 1)) < TEXT and share > 0:
-        share -= 0.02
-    return tinted
 
 
 def contrast(one: Color, other: Color) -> float:

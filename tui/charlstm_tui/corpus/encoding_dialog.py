@@ -14,7 +14,7 @@ from textual.widgets.option_list import Option
 from charlstm.display import visible
 from charlstm.text.encoding import ENCODINGS, EncodingChoice
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 
 class EncodingDialog(Dialog):

@@ -22,60 +22,12 @@ Named = TypeVar("Named", "Text", "Folder")
 
 MOST = 1_000  # entries of one folder that are listed
 RECENT = 8
-NOT_TEXT = frozenset(
-    [
-        ".7z",
-        ".a",
-        ".avi",
-        ".bin",
-        ".bz2",
-        ".class",
-        ".db",
-        ".dll",
-        ".dylib",
-        ".exe",
-        ".gif",
-        ".gz",
-        ".ico",
-        ".jar",
-        ".jpeg",
-        ".jpg",
-        ".lock",
-        ".mkv",
-        ".mo",
-        ".mov",
-        ".mp3",
-        ".mp4",
-        ".npy",
-        ".npz",
-        ".o",
-        ".ogg",
-        ".onnx",
-        ".otf",
-        ".pkl",
-        ".png",
-        ".pt",
-        ".pth",
-        ".net",
-        ".pyc",
-        ".pyd",
-        ".rar",
-        ".safetensors",
-        ".so",
-        ".sqlite",
-        ".tar",
-        ".tgz",
-        ".ttf",
-        ".wav",
-        ".webm",
-        ".webp",
-        ".whl",
-        ".woff",
-        ".woff2",
-        ".xz",
-        ".zst",
-    ]
-)
+NOT_TEXT = frozenset((
+    ".7z", ".a", ".avi", ".bin", ".bz2", ".class", ".db", ".dll", ".dylib", ".exe", ".gif", ".gz", ".ico", ".jar",
+    ".jpeg", ".jpg", ".lock", ".mkv", ".mo", ".mov", ".mp3", ".mp4", ".npy", ".npz", ".o", ".ogg", ".onnx", ".otf",
+    ".pkl", ".png", ".pt", ".pth", ".net", ".pyc", ".pyd", ".rar", ".safetensors", ".so", ".sqlite", ".tar", ".tgz",
+    ".ttf", ".wav", ".webm", ".webp", ".whl", ".woff", ".woff2", ".xz", ".zst",
+))  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

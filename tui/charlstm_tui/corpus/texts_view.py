@@ -28,11 +28,10 @@ from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.clipboard import Copyable
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import BoxModel, Folder, Text, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
-from charlstm_tui.corpus.text_pane import TextHints, TextPane, TextPreview
+from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, read_beginning, read_whole
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
@@ -371,9 +370,6 @@ class TextsView(View):
     def _filter_done(self) -> None:
         self.texts.stay()
         self.focus_main()
-
-    def copyable(self) -> Copyable:
-        return Copyable("the beginning of the text", self.query_one(TextPreview).find_text())
 
     def handle_escape(self) -> bool:
         if self._filter.display:

@@ -31,9 +31,9 @@ from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.safe_workers import SafeWorkers
-from charlstm_tui.widgets.option_list import SteadyOptionList
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import TextInput
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 FILES = 50
 SESSION = "session"

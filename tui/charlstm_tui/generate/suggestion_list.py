@@ -11,7 +11,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
-from charlstm_tui.widgets.option_list import SteadyOptionList
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 
 class SuggestionList(SteadyOptionList, can_focus=False):

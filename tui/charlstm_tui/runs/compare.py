@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat, zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -36,8 +38,14 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
     cell = max(CELL_LEAST, min(CELL_MOST, (width - LABEL) // len(shown) - len(GAP)))
 
     def row(label: str, cells: Sequence[str], style: str = "") -> Content:
-        fitted = (shorten(visible(each, keep=""), cell).ljust(cell) for each in cells)
-        return Content.assemble((shorten(label, LABEL - 1).ljust(LABEL), "$quiet"), (GAP.join(fitted).rstrip(), style))
+        """A line of the table or, where a value needs more, several; no word of it is cut that fits."""
+        wrapped = [wrap(visible(each, keep=""), cell) or [""] for each in cells]
+        lines = zip_longest(*wrapped, fillvalue="")
+        shown = (GAP.join(part.ljust(cell) for part in parts).rstrip() for parts in lines)
+        labels = chain([shorten(label, LABEL - 1).ljust(LABEL)], repeat(" " * LABEL))
+        return Content("\n").join(
+            Content.assemble((name, "$quiet"), (line, style)) for name, line in zip(labels, shown, strict=False)
+        )
 
     title = f"{marked} MARKED: what differs" + (f" (first {len(shown)} shown)" if len(shown) < marked else "")
     lines = [Content.styled(title, "bold $quiet"), row("", [view.name for view, _ in shown], "bold $accent")]

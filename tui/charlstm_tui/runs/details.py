@@ -13,7 +13,7 @@ from textual.reactive import reactive
 from charlstm.display import plural, shell_command, visible
 from charlstm.text import read_before
 from charlstm.training.events import ESTIMATE
-from charlstm_tui.formatting import best_loss, clock, home, shorten, unit
+from charlstm_tui.formatting import best_loss, clock, home, shorten, size, unit
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.runs.compare import compared_at_once, differences
 from charlstm_tui.runs.run_details import RunDetails
@@ -89,9 +89,9 @@ def run_lines(
     lines = [name]
     series = None if details is None else details.series
     started = None if series is None else series.started
-    size = f"{settings.num_layers} × {settings.hidden_size}"
+    network = f"{settings.num_layers} × {settings.hidden_size}"
     parameters = f" · {started.parameters:,} parameters" if started else ""
-    text = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {size}{parameters}")
+    text = Content(f"{visible(view.text, keep='')} · {visible(view.preset, keep='')} · {network}{parameters}")
     if name.cell_length + text.cell_length + 3 <= width:
         lines = [Content.assemble(name, "   ", text)]
     else:
@@ -128,6 +128,10 @@ def run_lines(
             lines.append(Content.styled(words, "$quiet"))
         if sentence := read_before.words(status.read_share, status.read_by or ""):
             lines.append(Content.styled(f"{read_before.MARK} {sentence}", "$warning"))
+    if series is not None and (last := series.last_step) is not None:
+        memory = f" · {size(status.memory)} of memory" if status.memory else ""
+        steps = f"step {series.step:,} of {series.planned_steps or series.step:,} · epoch {last.epoch:.2f}"
+        lines.append(Content.styled(f"{steps} · gradient {last.grad_norm:.2f}{memory}", "$quiet"))
     if series is None:
         lines.append(Content.styled("Reading the log …", "$quiet"))
     elif len(curve := series.points("validation")) > 2:

@@ -30,12 +30,8 @@ from charlstm_tui.widgets.split import Split
 
 LETTERS = string.ascii_lowercase
 """Each run has a letter, so that runs are told apart without colours too."""
-BEHIND = ("nothing", "raw", "range")
-"""What is drawn behind the smoothed training curves: nothing, every logged loss, or their lowest and highest."""
 AXIS_NAMES: dict[Axis, str] = {"step": "steps", "epochs": "epochs", "characters": "characters", "seconds": "time"}
 MARKS = {"rate": ("↕", "rate changed"), "paused": ("‖", "paused"), "resumed": ("▶", "resumed")}
-ENTRY = 38
-"""Least cells for a run in the list of values."""
 NUMBER = 7
 
 
@@ -54,7 +50,8 @@ class OverlayPane(View):
     """The runs whose folder has been read, in the order of their letters."""
     axis: reactive[Axis] = reactive("step", init=False)
     smoothing: reactive[int] = reactive(2, init=False)
-    behind: reactive[int] = reactive(0, init=False)
+    raw: reactive[bool] = reactive(False, init=False)
+    """Whether every logged loss stands behind the smoothed training curves."""
     selected: reactive[int | None] = reactive(None, init=False)
     """The run on top. Of the others the training curves are left out then."""
     unread: reactive[int] = reactive(0, init=False)
@@ -138,8 +135,7 @@ class OverlayPane(View):
     def watch_smoothing(self) -> None:
         self._read_curves()
 
-    def watch_behind(self) -> None:
-        self.chart.set_view(envelope=BEHIND[self.behind] == "range")
+    def watch_raw(self) -> None:
         self._show_curves()
 
     def watch_selected(self) -> None:
@@ -179,7 +175,7 @@ class OverlayPane(View):
                 number,
                 curves.validation,
                 curves.train,
-                curves.raw if BEHIND[self.behind] != "nothing" else None,
+                curves.raw if self.raw else None,
                 curves.best,
                 tuple((mark.x, mark.loss, MARKS[mark.kind][0]) for mark in curves.marks),
             )
@@ -208,7 +204,7 @@ class OverlayPane(View):
             zoom,
             f"log scale: {logarithmic}" if logarithmic else "",
             f"smoothing: {SMOOTHING[self.smoothing][0]}",
-            f"behind: {BEHIND[self.behind]}",
+            "with raw losses" if self.raw else "",
         ]
         line = Content(" · ".join(filter(None, state)))
         kinds = {mark.kind for curves in self._curves for mark in curves.marks}
@@ -223,57 +219,31 @@ class OverlayPane(View):
         return line
 
     def _values(self) -> Content:
-        """A row for each run, side by side where they fit."""
-        width = self._list.size.width - 1
-        beside = self.screen.has_class("-wide")
-        rows = self.size.height if beside else max(4, self.size.height // 4)
-        number = max(1, min(width // ENTRY, math.ceil(len(self._drawn) / rows)))
-        cell = width // number
-        name_width = min(40, cell - 3 * NUMBER - 5)
-        cursor = self.chart.cursor
-        head = " " * 3 + shorten(self._place(cursor), name_width).ljust(name_width)
-        head += "".join(title.rjust(NUMBER) for title in ("train", "valid", "best"))
-        entries = [
-            self._entry(place, view, curves, name_width, cell, cursor)
-            for place, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True))
-        ]
-        rows = math.ceil(len(entries) / number)
-        columns = [entries[start : start + rows] for start in range(0, len(entries), rows or 1)]
-        titles = Content.styled("".join(head.ljust(cell) for _ in columns).rstrip(), "$quiet")
-        lines = [Content("").join([column[row] for column in columns if row < len(column)]) for row in range(rows)]
-        return Content("\n").join([titles, *lines])
+        """A row for each run: its letter, its name and its losses."""
+        cursor, name_width = self.chart.cursor, max(8, min(40, self._list.size.width - 3 * NUMBER - 5))
 
-    def _entry(
-        self,
-        place: int,
-        view: RunView,
-        curves: RunCurves,
-        name_width: int,
-        cell: int,
-        cursor: float | None,
-    ) -> Content:
-        values = [
-            _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
-            for curve in (curves.train, curves.validation)
-        ]
-        train, validation = values
-        status = view.status
-        best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
-        figures = [
-            _figure(train, self.bits),
-            _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices
-            _figure(best, self.bits, mark=status.mark),
-        ]
-        name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
-        chosen = place == self.selected
-        entry = Content.assemble(
-            "›" if chosen else " ",
-            (LETTERS[place], f"bold $run-{place % RUN_COLOURS}"),
-            " ",
-            (name, "bold" if chosen else ""),
-            "".join(figure.rjust(NUMBER) for figure in figures),
-        )
-        return entry.truncate(cell, pad=True)
+        def figures(*values: str) -> str:
+            return "".join(value.rjust(NUMBER) for value in values)
+
+        place = shorten(self._place(cursor), name_width).ljust(name_width)
+        lines = [Content.styled(f"   {place}{figures('train', 'valid', 'best')}", "$quiet")]
+        for number, ((view, _), curves) in enumerate(zip(self._drawn, self._curves, strict=True)):
+            train, validation = (
+                _last(curve.y.tolist()) if cursor is None else loss_at(curve, cursor)
+                for curve in (curves.train, curves.validation)
+            )
+            status, chosen = view.status, number == self.selected
+            best = (math.nan if curves.best is None else curves.best[1]) if status.best_val is None else status.best_val
+            losses = figures(
+                _figure(train, self.bits),
+                _figure(validation, self.bits, mark=ESTIMATE),  # its points are estimates from slices
+                _figure(best, self.bits, mark=status.mark),
+            )
+            letter = (LETTERS[number], f"bold $run-{number % RUN_COLOURS}")
+            name = shorten(visible(view.name, keep=""), name_width).ljust(name_width)
+            named = (f" {name}", "bold" if chosen else "")
+            lines.append(Content.assemble("›" if chosen else " ", letter, named, losses))
+        return Content("\n").join(lines)
 
     def _place(self, x: float | None) -> str:
         """The cursor in words."""
@@ -324,8 +294,8 @@ class OverlayPane(View):
         self.smoothing = (self.smoothing + 1) % len(SMOOTHING)
 
     def do_overlay_behind(self) -> None:
-        """Draw something else behind the training curves."""
-        self.behind = (self.behind + 1) % len(BEHIND)
+        """Draw the raw losses behind the training curves, or no longer."""
+        self.raw = not self.raw
 
     def do_overlay_log(self) -> None:
         """To the next logarithmic axes."""

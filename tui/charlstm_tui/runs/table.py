@@ -37,6 +37,9 @@ class Column:
     cell: Callable[[RunView, bool], Content]
     key: Callable[[RunView], float | str]
     """What runs are sorted by, upwards."""
+    order: str
+    """The order in words when it begins as usual, and in :attr:`reversed` the other way round."""
+    reversed: str
     right: bool = False
     falling: bool = False
     """Whether sorting by it begins with the largest figure or the latest time."""
@@ -65,8 +68,8 @@ class Sort:
     @property
     def words(self) -> str:
         """The order in words."""
-        usual, reverse = _SORT_WORDS[self.title]
-        return reverse if self.reverse else usual
+        column = BY_TITLE[self.title]
+        return column.reversed if self.reverse else column.order
 
     def after_click(self, title: str) -> Sort:
         """The order after a click on the title of a column: a second click reverses."""
@@ -83,17 +86,6 @@ class Sort:
 
 
 SORTED_BY_KEY = ("CREATED", "BEST", "RUN", "STATE", "SIZE")
-_SORT_WORDS = {
-    "RUN": ("name", "name, reversed"),
-    "STATE": ("state", "state, reversed"),
-    "TEXT": ("text", "text, reversed"),
-    "PRESET": ("preset", "preset, reversed"),
-    "BEST": ("best first", "best last"),
-    "STEP": ("most steps", "fewest steps"),
-    "TIME": ("longest training", "shortest training"),
-    "SIZE": ("largest", "smallest"),
-    "CREATED": ("newest", "oldest"),
-}
 
 
 def state_words(run: RunView) -> Content:
@@ -139,28 +131,41 @@ def _quiet(text: str) -> Content:
     return Content.styled(text, "$quiet")
 
 
-NAME = Column("RUN", 0, 0, lambda run, bits: Content(visible(run.name, keep="")), lambda run: run.name.casefold())
+NAME = Column(
+    "RUN", 0, 0, lambda run, bits: _plain(run.name), lambda run: run.name.casefold(), "name", "name, reversed"
+)
 COLUMNS = (
-    Column("STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}"),
-    Column("TEXT", 12, 3, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(), most=28),
-    Column("PRESET", 10, 7, lambda run, bits: _plain(_preset(run)), lambda run: _preset(run).casefold(), most=24),
     Column(
-        "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val, right=True
+        "STATE", 13, 1, lambda run, bits: state_words(run), lambda run: f"{not run.live} {run.status.state}",
+        "state", "state, reversed",
     ),
     Column(
-        "STEP", 7, 4, lambda run, bits: Content(_steps(run.status.step)), lambda run: run.status.step,
-        right=True, falling=True,
+        "TEXT", 12, 4, lambda run, bits: _plain(run.text), lambda run: run.text.casefold(),
+        "text", "text, reversed", most=28,
     ),
     Column(
-        "TIME", 8, 5, lambda run, bits: Content(clock(run.status.work_seconds)), lambda run: run.status.work_seconds,
-        right=True, falling=True,
+        "PRESET", 10, 8, lambda run, bits: _plain(_preset(run)), lambda run: _preset(run).casefold(),
+        "preset", "preset, reversed", most=24,
     ),
     Column(
-        "SIZE", 6, 6, lambda run, bits: _quiet(size(run.size)), lambda run: run.size, right=True, falling=True
+        "BEST", 5, 2, _best, lambda run: math.inf if run.status.best_val is None else run.status.best_val,
+        "best first", "best last", right=True,
     ),
     Column(
-        "CREATED", 11, 8, lambda run, bits: _quiet(created_ago(run.created)), lambda run: run.created,
-        right=True, falling=True,
+        "STEP", 7, 5, lambda run, bits: Content(_steps(run.status.step)), lambda run: run.status.step,
+        "most steps", "fewest steps", right=True, falling=True,
+    ),
+    Column(
+        "TIME", 8, 6, lambda run, bits: Content(clock(run.status.work_seconds)), lambda run: run.status.work_seconds,
+        "longest training", "shortest training", right=True, falling=True,
+    ),
+    Column(
+        "SIZE", 6, 7, lambda run, bits: _quiet(size(run.size)), lambda run: run.size,
+        "largest", "smallest", right=True, falling=True,
+    ),
+    Column(
+        "CREATED", 10, 3, lambda run, bits: _quiet(created_ago(run.created)), lambda run: run.created,
+        "newest", "oldest", right=True, falling=True,
     ),
 )  # fmt: skip
 BY_TITLE = {column.title: column for column in (NAME, *COLUMNS)}

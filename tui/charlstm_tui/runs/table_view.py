@@ -24,20 +24,15 @@ from textual.widgets import Input, Static
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.runs import folder
-from charlstm.runs.control import send_command
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
-from charlstm.runs.folder import Run
 from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
-from charlstm_tui.background import in_thread, run_command
+from charlstm_tui.background import run_command
 from charlstm_tui.base import View, is_detached
-from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
-from charlstm_tui.choices import playable
-from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
-from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
+from charlstm_tui.run_actions import RunActions
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
@@ -57,7 +52,7 @@ class TablePane(Vertical):
     ALLOW_MAXIMIZE = True
 
 
-class TableView(View):
+class TableView(RunActions):
     """A table of the runs, and beside or below it the details of the one under the cursor, or a comparison."""
 
     MAIN_PANE = "#runs"
@@ -221,7 +216,7 @@ class TableView(View):
         head.update(Content.assemble(left, gap, order))
 
     @property
-    def current(self) -> RunView | None:
+    def run(self) -> RunView | None:
         """The run under the cursor."""
         return self._by_key.get(self._rows.cursor or "")
 
@@ -237,7 +232,7 @@ class TableView(View):
         if self.comparing:
             shown = [run for path in self.marked for run in self.runs if run.path == path]
         else:
-            shown = [run] if (run := self.current) else []
+            shown = [run] if (run := self.run) else []
         self._pane.runs = known = tuple((run, self._details.known(run.path)) for run in shown)
         paths = [run.path for run in shown]
         if paths != self._detailed:
@@ -254,14 +249,10 @@ class TableView(View):
                 await asyncio.sleep(self.READ_AGAIN_AFTER)
 
     # ---- the table of actions
-    @property
-    def opens(self) -> bool:
-        return self.works_at("play", "resume")
-
     def can(self, action: Action) -> bool:
-        if self.opens:
+        run = self.run
+        if not super().can(action):
             return False
-        run = self.current
         match action.handler:
             case "import_model":
                 return True
@@ -280,34 +271,21 @@ class TableView(View):
         return {"runs.compare": "details" if self.comparing else "compare"}
 
     def do_open(self) -> None:
-        if run := self.current:
+        if run := self.run:
             self.charlstm.attach(run.path)
 
     @on(RowList.Chosen)
     def _chosen(self) -> None:
         self.do_open()
 
-    @work(group="play")
-    async def do_play(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        choice = await in_thread(lambda check: playable(run.run))
-        if not self.screen.is_current:  # the user went to another mode meanwhile
-            return
-        if choice is not None:
-            self.charlstm.play(choice.model)
-        else:
-            self.say(f"{run.name} has no model that has learnt anything: it ended too early.", error=True)
-
     def do_mark(self) -> None:
-        if run := self.current:
+        if run := self.run:
             marked = self.marked
             self.marked = tuple(p for p in marked if p != run.path) if run.path in marked else (*marked, run.path)
 
     def do_compare(self) -> None:
         """Compare what is marked; with one mark alone, that one and the run under the cursor."""
-        run = self.current
+        run = self.run
         if not self.comparing and len(self.marked) == 1 and run is not None and run.path not in self.marked:
             self.marked = (*self.marked, run.path)
         if not self.comparing and len(self.marked) < 2:
@@ -324,7 +302,7 @@ class TableView(View):
     # ---- the curves
     def to_overlay(self) -> tuple[Path, ...]:
         """The runs whose curves are to be shown: what is marked, with one mark or none that at the cursor too."""
-        run = self.current
+        run = self.run
         if run is not None and len(self.marked) == 1 and run.path not in self.marked:
             self.marked = (*self.marked, run.path)
         self.comparing = False
@@ -332,49 +310,11 @@ class TableView(View):
 
     def do_save_curves(self) -> None:
         """Save the curves of the marked runs, or of the one at the cursor, on one chart."""
-        paths = self.marked or ((self.current.path,) if self.current else ())
-        name = f"{paths[0].name if len(paths) == 1 else 'runs'}.svg"
-        self.charlstm.save_file("Save the chart", name, CHART_FORMATS, lambda path: write_chart_of(path, paths))
-
-    @work(group="resume")
-    async def do_resume(self) -> None:
-        """Resume the run; one that diverged with the lower learning rate that is typed."""
-        run = self.current
-        if run is None:
-            return
-        try:
-            rate = await in_thread(lambda check: rate_to_resume(run.run))
-        except RunError as error:
-            self.say(str(error), error=True)
-            return
-
-        def resume(changes: dict[str, Any]) -> None:
-            self._attempt(lambda: _resume(run.run, changes), f"{run.name} continues from its last checkpoint.")
-
-        def typed(text: str | None) -> None:
-            if text is not None:
-                resume({"lr": float(text)})
-
-        if rate is None:
-            resume({})
-        elif self.screen.is_current:  # else the user is at something else by now
-            self.app.push_screen(LowerRateDialog(rate), typed)
-
-    def do_stop(self) -> None:
-        run = self.current
-        if run is None:
-            return
-
-        def answered(answer: str | None) -> None:
-            if answer is not None:
-                self._attempt(lambda: send_command(run.run, "stop"), f"{run.name} is asked to stop at a checkpoint.")
-
-        about = "It saves its exact state and ends. It can be resumed later."
-        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
-        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+        if paths := self.marked or ((self.run.path,) if self.run else ()):
+            self.save_chart_of(paths)
 
     def do_rename(self) -> None:
-        run = self.current
+        run = self.run
         if run is None:
             return
 
@@ -387,12 +327,14 @@ class TableView(View):
 
         def named(name: str | None) -> None:
             if name is not None and name.strip() != run.name:
-                new = name.strip()
-                self._attempt(lambda: folder.rename_run(run.run, new), "", lambda renamed: self._renamed(run, renamed))
+                self.run_worker(self._rename(run, name.strip()), group="attempt")
 
         self.app.push_screen(PromptDialog("A new name", f"for {run.name}", run.name, check=check), named)
 
-    def _renamed(self, run: RunView, renamed: Run) -> None:
+    async def _rename(self, run: RunView, name: str) -> None:
+        renamed = await self.attempt(lambda: folder.rename_run(run.run, name))
+        if renamed is None:
+            return
         self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
         self.charlstm.renamed(run.path, renamed.path)
         self._renamed_to = renamed.path
@@ -405,7 +347,7 @@ class TableView(View):
             self._renamed_to = None
 
     def do_tags(self) -> None:
-        if run := self.current:
+        if run := self.run:
 
             def typed(tags: str | None) -> None:
                 if tags is not None:
@@ -416,7 +358,7 @@ class TableView(View):
             self.app.push_screen(PromptDialog("Tags", about, " ".join(run.notes.tags), wide=True), typed)
 
     def do_note(self) -> None:
-        if run := self.current:
+        if run := self.run:
             before = " ".join(run.notes.note.split("\n"))
 
             def typed(note: str | None) -> None:
@@ -431,7 +373,7 @@ class TableView(View):
             self.app.push_screen(PromptDialog("A note", about, before, wide=True), typed)
 
     def do_delete(self) -> None:
-        run = self.current
+        run = self.run
         if run is None:
             return
         if run.live:
@@ -440,10 +382,7 @@ class TableView(View):
 
         def answered(answer: bool | None) -> None:
             if answer:
-                self._attempt(lambda: folder.delete_run(run.run), deleted, lambda _: self._deleted(run))
-
-        def deleted(left: list[str]) -> str:
-            return f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip()
+                self.run_worker(self._delete(run), group="attempt")
 
         name, place = visible(run.name, keep=""), visible(home(run.path), keep="")
         count = len(run.run.sessions())
@@ -457,7 +396,11 @@ class TableView(View):
             answered,
         )
 
-    def _deleted(self, run: RunView) -> None:
+    async def _delete(self, run: RunView) -> None:
+        left = await self.attempt(lambda: folder.delete_run(run.run))
+        if left is None:
+            return
+        self.say(f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip())
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(None, show=False)
 
@@ -511,10 +454,6 @@ class TableView(View):
         self._rows.stay()
         self.focus_main()
 
-    def copyable(self) -> Copyable | None:
-        run = self.current
-        return None if run is None else Copyable(f"the path of {run.name}", str(run.path))
-
     def handle_escape(self) -> bool:
         line = self._filter_line
         if line.display:
@@ -538,33 +477,11 @@ class TableView(View):
         if action.handler not in ("back", "find"):  # what is done is done to the run that the cursor is on now
             self._rows.stay()
 
-    @work(group="attempt")
-    async def _attempt(
-        self,
-        act: Callable[[], Any],
-        done: str | Callable[[Any], str],
-        then: Callable[[Any], None] | None = None,
-    ) -> None:
-        """Do what may take a while or be refused, off the screen's thread, and say how it went."""
-        try:
-            result = await in_thread(lambda check: act())
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-        except OSError as error:
-            self.say(f"{error.filename or 'The file'} cannot be written: {error.strerror or error}.", error=True)
-        else:
-            if then is not None:
-                then(result)
-            self.say(done if isinstance(done, str) else done(result))
-        self.charlstm.watcher.read_soon()
+    def _attempt(self, act: Callable[[], Any], done: str) -> None:
+        """See :meth:`attempt`; the screen goes on meanwhile."""
+        self.run_worker(self.attempt(act, done), group="attempt")
 
 
 @lru_cache(2048)  # every key typed in the filter asks for them
 def _facts(run: RunView, bits: bool) -> dict[str, object]:
     return run_facts(run.run, run.status, run.text, run.preset, run.settings, run.notes, run.size, bits=bits)
-
-
-def _resume(run: Run, changes: dict[str, Any]) -> None:
-    from charlstm.runs.launch import resume_run  # 0.3 s, with numpy: not before the first paint of the table
-
-    resume_run(run, changes=changes)

@@ -7,7 +7,6 @@ starts the run here, and draws its cursor only by colour.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on
@@ -20,25 +19,8 @@ from textual.widgets.option_list import Option
 
 from charlstm_tui.formatting import count, rough_clock, size
 from charlstm_tui.train.run_plan import UNKNOWN
-from charlstm_tui.widgets.option_list import SteadyOptionList
-
-
-@dataclass(frozen=True)
-class PresetFacts:
-    """What a preset costs on this text. ``None`` is what is still being measured. ``most_seconds``: its time limit;
-    ``rough``: other programs were in the way when the speed was measured."""
-
-    name: str
-    about: str
-    network: str
-    parameters: int | None = None
-    seconds: float | None = None
-    most_seconds: float | None = None
-    memory: int | None = None
-    chars_per_second: float | None = None
-    changed: bool = False
-    measuring: bool = False
-    rough: bool = False
+from charlstm_tui.train.setup import PresetFacts
+from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 
 class PresetList(SteadyOptionList, inherit_bindings=False):

@@ -25,7 +25,6 @@ from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name, clock
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
-from charlstm_tui.train.other_runs import OtherRun, legend
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
@@ -57,8 +56,6 @@ class RunPane(Vertical):
     shown: var[ShownRun] = var(ShownRun(), init=False)
     smoothing: var[int] = var(1, init=False)
     """The strength of the smoothing, an index into ``SMOOTHING``."""
-    others: var[tuple[OtherRun, ...]] = var((), init=False)
-    """Other runs whose validation curves stand behind that of the run."""
     card_closed: var[bool] = var(False, init=False)
     """Whether the user has closed the card with the result."""
 
@@ -75,7 +72,7 @@ class RunPane(Vertical):
         self._upper = Horizontal(self.chart, self._figures, id="upper")
         self._card = ResultCard(id="card")
         self._verdict_line = ChangingText(id="verdict", markup=False)
-        self._title = Content("")
+        self._title = ""
 
     def compose(self) -> ComposeResult:
         yield self._headline
@@ -111,7 +108,6 @@ class RunPane(Vertical):
     def clear(self) -> None:
         """Prepare for another run."""
         self.card_closed = False
-        self.others = ()
         self.chart.set_view(zoom=0)
 
     def smooth_more(self) -> str:
@@ -135,9 +131,6 @@ class RunPane(Vertical):
     def watch_smoothing(self) -> None:
         self._draw_chart()
 
-    def watch_others(self) -> None:
-        self._draw_chart()
-
     def watch_card_closed(self) -> None:
         self.draw()
 
@@ -153,13 +146,13 @@ class RunPane(Vertical):
         self._progress.progress = done
         side = self._figures
         curves = side.size.height > HEIGHT_FOR_CURVES
-        side.show(figures(series, view, shown.bits, curves, shown.prediction))
+        side.show(figures(series, shown.bits, curves, shown.prediction))
         samples = self.samples
         samples.empty, samples.samples = self._empty(view), tuple(series.samples)
         ended = view is not None and view.status.state in NO_WORKER and not self.card_closed
         self._card.result = run_result(shown) if ended else None
         self.set_class(ended, "-ended")
-        wrong = shown.refusal or shown.state.error or (view is not None and view.problem)
+        wrong = shown.state.error or (view is not None and view.problem)
         self.set_class(bool(wrong), "-wrong")  # what is wrong is said below the card of a run that has ended, too
         self._verdict_line.update(self._verdict(shown))
 
@@ -168,12 +161,11 @@ class RunPane(Vertical):
         words = self._doing(state.attached_run)
         upper, how = self._upper, self._chart_words()
         smoothed = SMOOTHING[self.smoothing][1] > 0
-        note = "" if self.others else train_curve_words(self.shown.series, self.shown.spec, smoothed)
+        note = train_curve_words(self.shown.series, self.shown.spec, smoothed)
         if note and len(note) + len(how) + 7 <= upper.size.width:
             how = f"{note} · {how}"
-        title = legend(self.others, self.shown.bits, upper.size.width - len(how) - 4) + Content(how)
-        if not title.is_same(self._title):  # setting it draws all that it stands above
-            upper.border_title = self._title = title
+        if how != self._title:  # setting it draws all that it stands above
+            upper.border_title = self._title = how
         self.chart.show(self._chart_data(self.shown.series, self.shown.references, words))
 
     def _show_headline(self, view: RunView | None, spec: RunSpec | None, series: RunSeries) -> None:
@@ -215,9 +207,6 @@ class RunPane(Vertical):
         planned = float(series.planned_steps or 0) or None
         if planned and seconds:
             planned = series.train_seconds * planned / series.step if series.step else None
-        end = series.train_seconds if seconds else float(series.step)
-        if self.chart.view.zoom < 0:
-            end = max(end, planned or 0.0)
         return ChartData(
             train=series.curve("train", axis, smoothing=weight),
             validation=validation,
@@ -226,7 +215,6 @@ class RunPane(Vertical):
             references=tuple((baseline_name(label, short=True), nats) for label, nats in references),
             planned=planned,
             words=words,
-            runs=tuple(other.on_chart(axis, end) for other in self.others),
         )
 
     @staticmethod
@@ -249,9 +237,6 @@ class RunPane(Vertical):
     def _verdict(self, shown: ShownRun) -> Content:
         view, said = shown.view, shown.verdict
         keys = ", ".join(keys_for(shown))
-        if shown.refusal:
-            line = Content.styled(f"✗ {visible(shown.refusal, keep='')}", "$error")
-            return Content.assemble(line, (f"   {keys}", "$quiet"))
         if shown.remark:
             return Content(visible(shown.remark))
         if shown.state.error:

@@ -61,6 +61,8 @@ class RunChoices:
     """A model to start from that was chosen by hand."""
     from_nothing: bool = False
     """Whether to start from random weights although the model in the box would help."""
+    highest_rate: float | None = None
+    """The learning rate that a preset has at most, after a run whose rate was too high; ``None`` for any."""
 
     def start(self, facts: TextFacts | None, name: str | None = None) -> StartModel | None:
         """The model that a run of the preset ``name`` (default: the chosen one) starts from; ``None`` for random
@@ -96,16 +98,16 @@ class RunChoices:
     def differences(self, usual: Settings) -> dict[str, Any]:
         """The settings that differ from ``usual``, those of the preset. A model that was chosen decides the network."""
         decided = SIZE if self.start_from is not None else frozenset()
-        return {
-            name: value for name, value in self.changes.items() if value != getattr(usual, name) and name not in decided
-        }
+        limited = {} if self.highest_rate is None else {"lr": min(self.highest_rate, usual.lr)}
+        changes = {**limited, **self.changes}
+        return {name: value for name, value in changes.items() if value != getattr(usual, name) and name not in decided}
 
     def edited(self, before: Settings, after: Settings, usual: Settings) -> tuple[RunChoices, bool]:
         """The choices once the settings ``before`` were edited to ``after``, and whether a limit that the preset has is
         lifted since another was set."""
         given = {name: value for name, value in after.to_dict().items() if value != getattr(before, name)}
         lifted = {name: None for name in lifted_limits(usual, given) if getattr(before, name) == getattr(usual, name)}
-        changed = replace(self, changes=after.with_changes(**lifted).to_dict())
+        changed = replace(self, changes=after.with_changes(**lifted).to_dict(), highest_rate=None)
         return replace(changed, changes=changed.differences(usual)), bool(lifted)
 
     def count(self, usual: Settings) -> int:
@@ -145,6 +147,7 @@ def plan_lines(
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
+        PlanLine("text", text_words(corpus), ()),
         PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
@@ -179,6 +182,19 @@ def plan_lines(
     if choices.from_nothing:
         changed["from_nothing"] = True
     return [(line, any(name in changed for name in line.settings)) for line in lines]
+
+
+def text_words(corpus: CorpusChoice | None) -> str:
+    """How the text is read."""
+    if corpus is None:
+        return "as it is"
+    ways = {
+        "without its licence": corpus.strip_boilerplate,
+        "lines joined": corpus.lines != "keep",
+        "cleaned": corpus.clean,
+        f"as {corpus.encoding}": corpus.encoding is not None,
+    }
+    return ", ".join(words for words, chosen in ways.items() if chosen) or "as it is"
 
 
 def origin_words(choices: RunChoices) -> str:

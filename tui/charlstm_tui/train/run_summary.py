@@ -17,12 +17,12 @@ from charlstm.runs.series import Curve, CurveName, RunSeries
 from charlstm.runs.verdict import STUCK_NEAR, Flaw, NextStep, Verdict, judge
 from charlstm.text import read_before
 from charlstm.training.ending import RISKY_RATE, rate_was_too_high
-from charlstm.training.events import ESTIMATE, Sampled
+from charlstm.training.events import Sampled
 from charlstm.training.presets import PRESETS, preset
 from charlstm.training.settings import LENGTH
 from charlstm_tui import formatting
 from charlstm_tui.actions import key_of
-from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count, size
+from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
 from charlstm_tui.train.progress_line import Progress
@@ -33,16 +33,14 @@ LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
 
 @dataclass(frozen=True)
 class ShownRun:
-    """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict, and
-    ``refusal``, an error message about the last command, in place of both. ``unplayable``: it has ended without a model
-    that has learnt anything."""
+    """The attached run of ``state``, and what else Train shows of it. ``remark`` stands in place of the verdict.
+    ``unplayable``: it has ended without a model that has learnt anything."""
 
     state: RunsState = field(default_factory=RunsState)
     spec: RunSpec | None = None
     bits: bool = False
     references: tuple[tuple[str, float], ...] = ()
     remark: str = ""
-    refusal: str = ""
     unplayable: bool = False
 
     @property
@@ -87,40 +85,28 @@ def headline(view: RunView | None, spec: RunSpec | None, series: RunSeries | Non
     return [visible(part) for part in parts if part]
 
 
-def figures(
-    series: RunSeries, view: RunView | None, bits: bool, curves: bool = True, prediction: Prediction | None = None
-) -> list[Figure]:
-    """The side figures, the most important first; with ``curves``, how some of them went."""
+def figures(series: RunSeries, bits: bool, curves: bool = True, prediction: Prediction | None = None) -> list[Figure]:
+    """The side figures, the most important first; with ``curves``, how some of them went. How long it takes stands in
+    the line above them; Runs has more."""
     last, best_loss = series.last_step, series.best_val
-    nats = series.val_loss if best_loss is None else best_loss
-    other = None if nats is None else nats * (1 if bits else BITS_PER_NAT)
     read = read_before.mark(None if series.started is None else series.started.read_share)
-    mark = read or ("" if series.best_whole else ESTIMATE)
     train = formatting.loss(series.train_loss, bits, decimals=3)
     validation = formatting.loss(series.val_loss, bits, whole=series.val_whole, decimals=3)
     best = read + formatting.loss(best_loss, bits, whole=series.best_whole or bool(read), decimals=3)
     rate = formatting.learning_rate(series.next_rate or (last.lr if last else None))
+    speed = series.chars_per_second
     found = [
         Figure("train", train, "·", "train", short=True),
         Figure("valid", validation, "o", "validation", short=True),
         Figure("best", best, "◆", "best", short=True),
-        Figure("nats" if bits else "bits", "–" if other is None else f"{mark}{other:.3f}", short=True),
         Figure("rate", rate, curve=_small(series, "lr", curves), short=True),
+        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True),
     ]
     if prediction is not None:
         ends = (formatting.loss(loss, bits) for loss in (prediction.low, prediction.high))
         found.insert(3, Figure("at end", "–".join(ends), short=True))
-    speed = series.chars_per_second
-    found.append(
-        Figure("chars/s", "–" if speed is None else f"{speed:,.0f}", curve=_small(series, "speed", curves), short=True)
-    )
     if last is not None:
-        found.append(Figure("gradient", f"{last.grad_norm:.2f}", curve=_small(series, "grad_norm", curves)))
         found.append(Figure("epoch", f"{last.epoch:.2f}"))
-    planned = series.planned_steps
-    found.append(Figure("step", f"{series.step:,}" + (f"/{planned:,}" if planned else "")))
-    if view is not None and view.status.memory:
-        found.append(Figure("memory", size(view.status.memory)))
     return found
 
 
@@ -173,7 +159,7 @@ STEP_ACTIONS = {
     NextStep.RESUME: "train.resume",
     NextStep.RESUME_LOWER: "train.resume",
     NextStep.PLAY: "train.play",
-    NextStep.MORE: "train.more_after",
+    NextStep.MORE: "train.more",
     NextStep.NEW: "train.new",
     NextStep.NEW_LOWER: "train.new",
 }
@@ -253,7 +239,7 @@ def _flaw_words(flaw: Flaw, judged: Verdict, spec: RunSpec | None) -> str:
         rate = "" if spec is None else formatting.learning_rate(spec.settings.lr)
         words.append(f"{rate_was_too_high(rate)}: {key_of('train.new')} trains anew with a lower one")
     elif flaw.more_minutes:
-        words.append(f"{key_of('train.more_after')} trains it for more minutes")
+        words.append(f"{key_of('train.more')} trains it for more minutes")
     if flaw.reads_well:
         return f"{'. '.join(words)}."
     ready = f"{key_of('app.mode_generate')}, then {key_of('generate.open_model')}, opens a model that reads well"

@@ -19,59 +19,48 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Size
+from textual.reactive import var
 from textual.widgets import Static
-from textual.worker import Worker, WorkerCancelled, WorkerError
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
-from charlstm.model.file import ModelConfig
-from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
-from charlstm.runs.folder import Run, run_of_model
+from charlstm.runs.folder import run_of_model
 from charlstm.runs.launch import NewRun, start_run
 from charlstm.runs.models import DEMO, demo_path, find_model
-from charlstm.runs.start_models import StartModel, expected_losses, find_start, try_model
+from charlstm.runs.start_models import StartModel, find_start, try_model
 from charlstm.text.corpus import open_corpus, reopen_corpus
-from charlstm.text.reading import USUAL
 from charlstm.text.sources import ReadProgress
-from charlstm.training.ending import risk_words
-from charlstm.training.estimate import memory_bytes
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
-from charlstm.training.settings import Settings, write_setting
+from charlstm.training.settings import Settings
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
 from charlstm_tui.formatting import loss, shorten, unit
-from charlstm_tui.run_watcher import RunsState, RunView
-from charlstm_tui.train.baselines import BaselineLosses, baseline_losses
-from charlstm_tui.train.preset_list import PresetFacts, PresetList
+from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.train.baselines import baseline_losses
+from charlstm_tui.train.preset_list import PresetList
 from charlstm_tui.train.run_plan import (
     LONGEST_NAME,
-    UNKNOWN,
     LossToBeat,
     RunChoices,
     TextFacts,
     beats_all,
-    busy_words,
-    longer_minutes,
     losses_to_beat,
-    number,
     origin_words,
     plan_lines,
-    planned_seconds,
-    read_before_words,
     start_words,
     unit_words,
     without_effect_words,
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
+from charlstm_tui.train.setup import Costs, Setup
 from charlstm_tui.widgets.bars import bar, sparkline
 from charlstm_tui.widgets.path_input import PathSuggester
 
 MODELS_OFFERED = 7
-READING = "reading …"
 NARROW, TALL = 72, 32
 
 SHORT_BAR = 16
@@ -94,7 +83,7 @@ class SizedText(Static):
 
 
 class SetupPane(View):
-    """Choose preset, settings and first weights for the chosen text.
+    """Choose preset, settings and first weights for the chosen text, as :class:`Setup` has it.
 
     What is chosen belongs to the text: another text starts from the preset as it is, and a text that was chosen before
     gets back what was chosen for it.
@@ -102,30 +91,18 @@ class SetupPane(View):
 
     MAIN_PANE = "#presets"
 
+    state: var[Setup] = var(Setup(), init=False)
+
     def __init__(self, preset: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._first_choices = RunChoices(preset)
-        self.corpus: CorpusChoice | None = None
-        self.text_facts: TextFacts | None = None
-        self.choices = self._first_choices
-        self.costs_of_presets: dict[str, dict[str, Any]] = {}
-        self.costs_with_changes: dict[str, dict[str, Any]] = {}
-        self.references: BaselineLosses | None = None
-        """``None`` until they are counted; empty for a text that is too short, or gone."""
-        self._measurements = 0  # a cancelled one may end after the next has begun
-        self.starting = False
-        """Whether a run is being made."""
-        self.note, self.note_is_error = "", False
-        self.problem = ""
+        self.set_reactive(SetupPane.state, Setup(choices=self._first_choices))
         self._choices_of: dict[str, RunChoices] = {}  # by the text's source
-        self._reading = READING  # what is done with the text until it is known
-        self._highest_rate: float | None = None  # what limit_rate() asked for before the text was known
-        self._read_or_refused = asyncio.Event()
-        self._trying: Worker[bool] | None = None  # reads the model to start from that was chosen last
-        self._beside: tuple[ChoiceDialog, Path] | None = None  # the question whether to train beside this run
-        self._head_line, self._about, self._start_line, self._note_line, self._warnings, self._plan_pane = (
+        self._measurements = 0  # a cancelled one may end after the next has begun
+        self._start_when_read = False
+        self._head_line, self._about, self._start_line, self._problem_line, self._warnings, self._plan_pane = (
             Static(id=name, markup=False)
-            for name in ("setup-head", "preset-about", "setup-start", "setup-note", "setup-warnings", "plan")
+            for name in ("setup-head", "preset-about", "setup-start", "setup-problem", "setup-warnings", "plan")
         )
         self._losses = SizedText(lambda size: self._baselines(size.width - 2), "baselines")
         self._rates = SizedText(lambda size: self._rate_plan(size.width - 4, min(size.height - 1, 12)), "rate-plan")
@@ -133,7 +110,7 @@ class SetupPane(View):
         self._plans = Horizontal(self._plan_pane, self._losses, id="plans")
 
     def compose(self) -> ComposeResult:
-        yield from (self._head_line, self._presets, self._about, self._start_line, self._note_line, self._warnings)
+        yield from (self._head_line, self._presets, self._about, self._start_line, self._problem_line, self._warnings)
         yield from (self._plans, self._rates)
 
     def on_mount(self) -> None:
@@ -149,267 +126,166 @@ class SetupPane(View):
         self.set_class(event.size.height >= TALL, "-tall")
         self.call_after_refresh(self.draw)  # when what the classes show or hide has its size
 
+    def watch_state(self) -> None:
+        self.draw()
+        self.post_message(self.Changed())
+
+    def _change(self, **changes: Any) -> None:
+        self.state = replace(self.state, **changes)
+
     # ---- the keys
     @property
     def opens(self) -> bool:
-        return self.works_at("start") or (self.startable and not self.ready)
+        return self.works_at("start") or (self.state.startable and not self.state.ready)
 
     def can(self, action: Action) -> bool:
+        state = self.state
         if self.works_at("start"):
             return False
         match action.handler:
             case "start":
-                return self.startable
+                return state.startable
             case "preset" | "all_settings" | "from_model":
-                return self.ready
+                return state.ready
             case "from_nothing":
-                return self.can_choose_start
+                return state.can_choose_start
             case "reset":
-                return self.ready and self.changes_count > 0
+                return state.ready and state.changes > 0
             case "more_time":
-                return self.can_train_longer
+                return state.can_train_longer
             case _:
                 return True
-
-    @property
-    def ready(self) -> bool:
-        """Whether the text is known, and so what the presets mean for it."""
-        return self.corpus is not None and self.text_facts is not None and not self.problem
-
-    @property
-    def startable(self) -> bool:
-        """Whether Enter will start a run, if need be as soon as the text has been read."""
-        return self.corpus is not None and not self.problem
 
     # ---- the text
     def show_text(self, choice: CorpusChoice | None) -> None:
         """Plan for this text. What was known and chosen for another text does not apply to it."""
-        if choice == self.corpus and not self.problem:
-            if choice is not None and self.text_facts is not None:
-                self.run_worker(self._read_if_changed(choice, self.text_facts), group="read", exclusive=True)
-            return
-        first = self._first_choices
-        self.choices = first if choice is None else self._choices_of.get(choice.source, first)
-        self._highest_rate = None
-        self._forget_tried()
-        self._read_anew(choice)
+        state = self.state
+        if choice != state.corpus or state.problem:
+            first = self._first_choices
+            self._open(choice, first if choice is None else self._choices_of.get(choice.source, first))
+        elif choice is not None and state.facts is not None:
+            self.run_worker(self._open_if_changed(choice, state.facts), group="read", exclusive=True)
 
-    def _read_anew(self, choice: CorpusChoice | None) -> None:
-        self.corpus, self.text_facts, self.references = choice, None, None
-        self.costs_of_presets, self.costs_with_changes = {}, {}
-        self.problem, self._reading = "", READING
-        self._note("")
-        self._read_or_refused.clear()
+    def _open(self, choice: CorpusChoice | None, choices: RunChoices) -> None:
+        self.state, self._start_when_read = Setup(choice, choices=choices, live=self.state.live), False
         self.workers.cancel_group(self, "measure")
         if choice is not None:
             self.run_worker(self._read(choice), group="read", exclusive=True)
-        self.draw()
 
-    async def _read_if_changed(self, choice: CorpusChoice, known: TextFacts) -> None:
+    async def _open_if_changed(self, choice: CorpusChoice, known: TextFacts) -> None:
         """Read a text again that was chosen before if its files have changed since."""
         stamps = await in_thread(lambda check: file_stamps(choice))
-        if choice != self.corpus or self.starting:
+        if choice != self.state.corpus or self.works_at("start"):
             return
         if stamps != known.stamps:
-            self._read_anew(choice)
-        elif not self.measuring:
-            self._measure_what_is_missing(again=True)  # other programs may have come or gone
+            self._open(choice, self.state.choices)
+        elif not self.state.measuring:
+            self._measure(again=True)  # other programs may have come or gone
 
     async def _read(self, choice: CorpusChoice) -> None:
+        loop = asyncio.get_running_loop()
+
+        def tell(words: str) -> None:
+            loop.call_soon_threadsafe(self._show_reading, choice, words)
+
         try:
-            loop = asyncio.get_running_loop()
-
-            def tell(words: str) -> None:
-                loop.call_soon_threadsafe(self._show_reading, choice, words)
-
-            self.text_facts = await in_thread(lambda check: read_text_facts(choice, check, tell))
-            self._drop_limit_above_preset()
+            self._change(facts=await in_thread(lambda check: read_text_facts(choice, check, tell)))
         except CharLSTMError as error:
-            self.problem = str(error)
-            self._note("")
+            self._change(problem=str(error))
         except Exception as error:
-            self.problem = f"Reading the text failed: {type(error).__name__}: {error}"
+            self._change(problem=f"Reading the text failed: {type(error).__name__}: {error}")
             raise
-        finally:
-            self._read_or_refused.set()
-            self.draw()
-            self.post_message(self.Changed())
-        if self.text_facts is not None and not self.starting:
-            self._measure_what_is_missing()
+        if self._start_when_read and self.state.ready:
+            self.do_start()
+        elif self.state.ready:
+            self._measure()
 
     def _show_reading(self, choice: CorpusChoice, words: str) -> None:
-        if choice == self.corpus and words != self._reading and self.is_attached:
-            self._reading = words
-            self._head_line.update(self._head(choice))
+        if choice == self.state.corpus and self.is_attached:
+            self._change(reading=words)
 
     # ---- what is measured
-    @property
-    def measuring(self) -> bool:
-        """Whether it is being measured what the presets cost."""
-        return self._measurements > 0
-
-    def _measure_what_is_missing(self, again: bool = False) -> None:
-        if self.charlstm.run_path is None:  # else it would slow a run that trains, for figures that nobody sees
-            self.run_worker(partial(self._measure_all, again), group="measure", exclusive=True)
+    def _measure(self, again: bool = False) -> None:
+        """Measure what is missing, or again what the presets cost."""
+        if (
+            self.state.ready and self.charlstm.run_path is None
+        ):  # else it would slow a run that trains, for figures that nobody sees
+            self.run_worker(self._measure_all(again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
-        """Everything that the pane does not know yet, one after the other, so that they do not slow each other down;
-        with ``again`` also what the presets cost."""
-        choice, facts = self.corpus, self.text_facts
-        if choice is None or facts is None:
-            return
+        """One thing after the other, so that they do not slow each other down."""
         self._measurements += 1
+        self._change(measuring=True)
         try:
-            if self.references is None:
-                self.references = await baseline_losses(facts.record, self.settings()) or ()
-                self.draw()
-            if again or not self.costs_of_presets:
-                self.costs_of_presets = await self._measure_costs(choice, {}) or self.costs_of_presets
-            changes = self.differences
-            if changes and (again or not self.costs_with_changes):
-                measured = await self._measure_costs(choice, changes)
-                if measured and changes == self.differences:
-                    self.costs_with_changes = measured
+            facts = self.state.facts
+            if facts is not None and self.state.references is None:
+                self._change(references=await baseline_losses(facts.record, self.state.settings) or ())
+            if again or not self.state.costs:
+                self._change(costs=await self._costs({}) or self.state.costs)
+            changes = self.state.differences
+            if changes and (again or not self.state.changed_costs):
+                measured = await self._costs(changes)
+                if measured and changes == self.state.differences:
+                    self._change(changed_costs=measured)
         finally:
             self._measurements -= 1
-            self.draw()
+            self._change(measuring=self._measurements > 0)
 
-    async def _measure_costs(self, choice: CorpusChoice, changes: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    async def _costs(self, changes: Mapping[str, Any]) -> Costs:
         """What each preset costs on this machine; empty if that cannot be measured, and the table keeps its dashes."""
-        given = {"niceness": BACKGROUND_NICENESS, **changes}  # what a run has that the app starts
-        words = [word for name, value in given.items() for word in ("--set", f"{name}={write_setting(name, value)}")]
-        if (start := self.choices.start_word) is not None:
-            words += ["--from", start]
         try:
-            answer = await run_command("presets", choice.source, *_flags(choice), *words)
+            answer = await run_command("presets", *self.state.presets_command(changes))
             return {str(each["name"]): each for each in answer}
         except (CharLSTMError, KeyError, TypeError):
             return {}
 
     # ---- the choices
-    @property
-    def preset_name(self) -> str:
-        """The chosen preset."""
-        return self.choices.preset
-
-    @property
-    def usual(self) -> Settings:
-        """The settings of the chosen preset for this text, without any change."""
-        return self.preset_settings()
-
-    def preset_settings(self, name: str | None = None) -> Settings:
-        """The settings of a preset (default: the chosen one) for this text."""
-        split = self.corpus.split if self.corpus is not None else "tail"
-        return self.choices.preset_settings(self.text_facts, split, name)
-
-    @property
-    def differences(self) -> dict[str, Any]:
-        """The settings that differ from the preset."""
-        return self.choices.differences(self.usual)
-
-    @property
-    def changes_count(self) -> int:
-        """The number of choices that differ from the preset."""
-        return self.choices.count(self.usual)
-
-    def settings(self) -> Settings:
-        """The settings of the next run."""
-        return self.usual.with_changes(**self.differences)
-
-    @property
-    def costs(self) -> Mapping[str, Any]:
-        """What the chosen settings cost here; empty until it is measured."""
-        measured = self.costs_with_changes if self.differences else self.costs_of_presets
-        return measured.get(self.preset_name, {})
-
-    @property
-    def slowdown(self) -> float | None:
-        """How many times as long training takes because of other programs; ``None`` until it is measured."""
-        return number(self.costs or self.costs_of_presets.get(self.preset_name, {}), "slowdown")
-
-    @property
-    def live_runs(self) -> tuple[RunView, ...]:
-        """The runs that a new one would share the processor with."""
-        return tuple(view for view in self.runs_state.live if view.status.state in ("starting", "running"))
-
-    @property
-    def busy(self) -> bool:
-        """Whether other programs would slow a run down."""
-        return not self.live_runs and (self.slowdown or 1.0) >= NOTABLE_SLOWDOWN
-
-    @property
-    def can_train_longer(self) -> bool:
-        """Whether a longer time limit would make up for a busy processor."""
-        minutes, usual = self.settings().max_minutes, self.usual.max_minutes
-        return self.ready and self.busy and minutes is not None and minutes == usual
-
     def choose(self, choices: RunChoices) -> None:
         """Choose for the next run on this text."""
-        before, differences, split, self.choices = self.choices, self.differences, _split_of(self.settings()), choices
-        if self.corpus is not None:
-            self._choices_of[self.corpus.source] = choices
-        if not self._is_trying:
-            self._note("")
-        another_start = choices.start_word != before.start_word
-        if another_start:
-            self.costs_of_presets = {}
-        if another_start or self.differences != differences:
-            self.costs_with_changes = {}
-        if another_split := _split_of(self.settings()) != split:
-            self.references = None
-        if another_start or another_split or (self.differences != differences and self.costs_of_presets):
-            self._measure_what_is_missing()
-        self.draw()
-        self.post_message(self.Changed())
+        before = self.state
+        self.state = before.choose(choices)
+        if before.corpus is not None:
+            self._choices_of[before.corpus.source] = choices
+        changed = self.state.differences != before.differences
+        if not self.state.is_alike(before) or (changed and before.costs and not self.state.is_measured):
+            self._measure()
 
     def do_preset(self, by: int) -> None:
         """To the next (1) or previous (-1) preset."""
-        names = list(PRESETS)
-        self.choose(replace(self.choices, preset=names[(names.index(self.preset_name) + by) % len(names)]))
+        names, choices = list(PRESETS), self.state.choices
+        self.choose(replace(choices, preset=names[(names.index(choices.preset) + by) % len(names)]))
 
     @on(PresetList.Chosen)
     def _chosen(self, event: PresetList.Chosen) -> None:
-        self.choose(replace(self.choices, preset=list(PRESETS)[event.index]))
+        self.choose(replace(self.state.choices, preset=list(PRESETS)[event.index]))
 
     def do_reset(self) -> None:
         """Back to the preset as it is, and to the weights that it starts from."""
-        self._forget_tried()
-        self.choose(RunChoices(self.preset_name))
+        self.choose(RunChoices(self.state.choices.preset))
 
     def limit_rate(self, rate: float) -> None:
-        """Lower the learning rate to ``rate``, unless it is below that already."""
-        self._highest_rate = rate if self.text_facts is None else None
-        if self.corpus is not None and self.settings().lr > rate:
-            self.choose(replace(self.choices, changes={**self.choices.changes, "lr": rate}))
-
-    def _drop_limit_above_preset(self) -> None:
-        """Once the text is known, the preset may start from a model, and have a rate below that of ``limit_rate``."""
-        rate, self._highest_rate = self._highest_rate, None
-        if rate is not None and rate > self.usual.lr and self.choices.changes.get("lr") == rate:
-            kept = {name: value for name, value in self.choices.changes.items() if name != "lr"}
-            self.choose(replace(self.choices, changes=kept))
+        """Have no higher learning rate than ``rate``."""
+        self.choose(replace(self.state.choices, highest_rate=rate))
 
     def do_more_time(self) -> None:
         """Raise the time limit by as much as other programs slow the run down."""
-        minutes = self.settings().max_minutes
-        if minutes is not None and self.slowdown is not None:
-            longer = {"max_minutes": longer_minutes(minutes, self.slowdown)}
-            self.choose(replace(self.choices, changes={**self.choices.changes, **longer}))
+        self.choose(self.state.lengthen())
 
     def do_all_settings(self) -> None:
         """All settings as a form."""
-        before = self.settings()
+        before = self.state
 
         def edited(settings: Settings | None) -> None:
             if settings is not None:
-                choices, lifted = self.choices.edited(before, settings, self.usual)
+                choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
                 self.choose(choices)
                 if lifted:
-                    self._note("The usual limit is lifted, since you set another; set it again to have both.")
-                    self.draw()
+                    self.say("The usual limit is lifted, since you set another; set it again to have both.")
 
-        without_effect = without_effect_words(self.corpus, self.choices)
-        self.app.push_screen(SettingsDialog(self.preset_name, self.settings(), self.usual, without_effect), edited)
+        without_effect = without_effect_words(before.corpus, before.choices)
+        self.app.push_screen(
+            SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited
+        )
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
@@ -442,86 +318,43 @@ class SetupPane(View):
             "A run that starts from a model has its weights and its size. Characters that the model does not know are "
             "added."
         )
-        chosen = self.choices.start(self.text_facts)
-        path = None if chosen is None else chosen.path
+        path = None if self.state.start is None else self.state.start.path
         cursor = next((at for at, each in enumerate(choices[:-1]) if each.value[1] == path), 0)
         self.app.push_screen(ChoiceDialog("Start from", about, choices, cursor), answered)
 
     def start_from(self, name: str, path: Path | None) -> None:
-        """Start from the weights of this model, ``None`` for random ones."""
-        self._forget_tried()
-        if path is None:
-            self.choose(replace(self.choices, start_from=None, from_nothing=self._box_helps))
-        elif name == DEMO and self._box_helps:
-            self.choose(replace(self.choices, start_from=None, from_nothing=False))
-        else:
-            self._note(f"Reading {visible(name, keep='')} …")
-            self.draw()
-            self._trying = self.run_worker(self._try_start(name, path), group="model", exclusive=True)
+        """Start from the weights of this model, ``None`` for random ones. A dialog is shown while it is read."""
+        state = self.state
+        corpus, facts = state.corpus, state.facts
+        if path is None or (name == DEMO and state.box_helps):
+            nothing = path is None and state.box_helps
+            self.choose(replace(state.choices, start_from=None, from_nothing=nothing))
+        elif corpus is not None and facts is not None:
 
-    async def _try_start(self, name: str, path: Path) -> bool:
-        """Read this model, and choose it. Returns whether it is one; else the pane says why not."""
-        await self._read_or_refused.wait()
-        corpus, facts = self.corpus, self.text_facts
-        if corpus is None or facts is None:
-            return False
-        model, problem = None, ""
-        try:
-            model = await in_thread(lambda check: try_start(name, path, facts.record, corpus.split))
-        except CharLSTMError as error:
-            problem = f"✗ {error}"
-        self._trying = None
-        from_nothing = self.choices.from_nothing and model is None
-        self.choose(replace(self.choices, start_from=model, from_nothing=from_nothing))
-        if problem:
-            self._note(problem, is_error=True)
-            self.draw()
-        return model is not None
+            def read(answer: StartModel | CharLSTMError | None) -> None:
+                if isinstance(answer, StartModel):
+                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
+                elif answer is not None:
+                    self.say(str(answer), error=True)
 
-    @property
-    def _is_trying(self) -> bool:
-        """Whether the model to start from that was chosen last is still being read."""
-        return self._trying is not None and not self._trying.is_finished
-
-    def _forget_tried(self) -> None:
-        """Read no longer the model that was chosen before: something else is chosen now."""
-        self.workers.cancel_group(self, "model")
-        self._trying = None
-
-    async def _wait_for_model(self) -> bool:
-        """Wait until the model to start from has been read. Returns whether what was chosen last can be started."""
-        usable = True
-        while (trying := self._trying) is not None and not trying.is_finished:
-            try:
-                usable = await asyncio.shield(trying.wait())  # ``wait`` alone takes a cancel of this for one of it
-            except WorkerError as error:
-                usable = isinstance(error, WorkerCancelled)  # then something else was chosen meanwhile
-        return usable
-
-    @property
-    def _box_helps(self) -> bool:
-        return self.text_facts is not None and self.text_facts.box is not None
-
-    @property
-    def can_choose_start(self) -> bool:
-        """Whether the preset starts from the model in the box unless one chooses otherwise."""
-        return self.ready and (self.choices.from_nothing or self.choices.start(self.text_facts) is not None)
+            job = partial(try_start, name, path, facts.record, corpus.split)
+            self.app.push_screen(WaitDialog(f"Reading {name} …", job), read)
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
-        self._forget_tried()
-        self.choose(replace(self.choices, start_from=None, from_nothing=not self.choices.from_nothing))
-
-    def _note(self, sentence: str, is_error: bool = False) -> None:
-        self.note, self.note_is_error = sentence, is_error
+        choices = self.state.choices
+        self.choose(replace(choices, start_from=None, from_nothing=not choices.from_nothing))
 
     # ---- the start
     def do_start(self) -> None:
-        """Start the run; beside one that trains only when that is confirmed."""
+        """Start the run, if need be once the text is read; beside one that trains only when that is confirmed."""
         if self.works_at("start"):  # as by a click: its thread could not be called back, and would start a second run
             return
-        live = self.live_runs
-        if not live:
+        if not self.state.ready:
+            self._start_when_read = True
+            self.say("Starting as soon as the text is read …", stays=True)
+            return
+        if not self.state.live:
             self._start_and_show()
             return
 
@@ -531,78 +364,40 @@ class SetupPane(View):
             elif answer is not None:
                 self.charlstm.attach(answer, show=False)
 
-        name = live[0].name
+        other = self.state.live[0]
         about = (
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
         )
-        choices = [Choice("w", f"watch {name}", live[0].path), Choice("s", "start it anyway", "start")]
-        dialog = ChoiceDialog(f"Train beside {name}?", about, choices)
-        self._beside = dialog, live[0].path
-        self.app.push_screen(dialog, answered)
-
-    def _close_question_about_ended(self) -> None:
-        """Close the question whether to train beside a run, once that has ended."""
-        if self._beside is None:
-            return
-        dialog, path = self._beside
-        if dialog not in self.app.screen_stack:
-            self._beside = None
-        elif path not in (view.path for view in self.runs_state.live):
-            self._beside = None
-            dialog.dismiss_later(None)
-            self.charlstm.notify_info(f"{path.name} has ended; {key_of('train.start')} starts the next run.")
+        choices = [Choice("w", f"watch {other.name}", other.path), Choice("s", "start it anyway", "start")]
+        self.app.push_screen(ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
 
     @work(exclusive=True, group="start")
     async def _start_and_show(self) -> None:
-        run = await self.start(self.charlstm.start_options.runs_dir)
-        if run is not None:
-            self.charlstm.attach(run.path, show=False)
-
-    async def start(self, runs_dir: Path | None) -> Run | None:
-        """Make the run and its worker. ``None`` when that is refused; the pane says why."""
-        choice = self.corpus
-        if choice is None or self.problem:
-            return None
-        awaited = "the text" if self.text_facts is None else "the model" if self._is_trying else ""
-        self._note(f"Starting as soon as {awaited} is read …" if awaited else "Starting …")
-        self.starting = True
-        self.draw()
-        try:
-            await self._read_or_refused.wait()
-            if not await self._wait_for_model() or self.text_facts is None or choice != self.corpus:
-                return None
-            self._note("Starting …")
-            self.draw()
-            self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
-            run = await self._start(choice, runs_dir)
-            if run is None:
-                self._measure_what_is_missing()
-            return run
-        finally:
-            self.starting = False
-            self.draw()
-
-    async def _start(self, choice: CorpusChoice, runs_dir: Path | None) -> Run | None:
-        settings, name, model = self.settings(), self.preset_name, self.choices.start(self.text_facts)
-        if not settings.ends:
-            self._note("✗ This run would never end: set epochs, max_steps or max_minutes.", is_error=True)
-            return None
+        state, runs_dir = self.state, self.charlstm.start_options.runs_dir
+        if state.corpus is None:
+            return
+        if not state.settings.ends:
+            self.say("This run would never end: set epochs, max_steps or max_minutes.", error=True)
+            return
+        self.say("Starting …", stays=True)
+        self.workers.cancel_group(self, "measure")  # it would slow the run's own first seconds down
         new = NewRun(
-            choice.source,
-            settings,
-            name,
-            text_options=choice.options(name),
-            validation=choice.validation or None,
+            state.corpus.source,
+            state.settings,
+            state.choices.preset,
+            text_options=state.corpus.options(state.choices.preset),
+            validation=state.corpus.validation or None,
             runs_dir=runs_dir,
-            model_from=None if model is None else model.path,
+            model_from=None if state.start is None else state.start.path,
         )
         try:
             run = await in_thread(lambda check: start_run(new))
         except CharLSTMError as error:
-            self._note(f"✗ {error}", is_error=True)
-            return None
-        self._note("")
-        return run
+            self.say(str(error), error=True)
+            self._measure()
+        else:
+            self.say("")
+            self.charlstm.attach(run.path, show=False)
 
     # ---- on the screen
     def watch_bits(self) -> None:
@@ -610,110 +405,65 @@ class SetupPane(View):
 
     def watch_runs_state(self, before: RunsState, state: RunsState) -> None:
         """The runs are offered to start from their models, and are losses to beat."""
-        self._close_question_about_ended()
         if state.runs != before.runs:
+            self._change(live=tuple(each for each in state.live if each.status.state in ("starting", "running")))
             self.draw()
-
-    def preset_facts(self) -> list[PresetFacts]:
-        """What each preset costs, as far as it is known."""
-        found, facts = [], self.text_facts
-        for name in PRESETS:
-            chosen, known = name == self.preset_name, self.choices.knows_start(facts, name)
-            settings = self.settings() if chosen else self.preset_settings(name)
-            costs = self.costs if chosen else self.costs_of_presets.get(name, {})
-            network = memory = None
-            if facts is not None:
-                symbols = self.choices.symbols(facts, name)
-                network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
-                memory = memory_bytes(settings, facts.chars, symbols)
-            found.append(
-                PresetFacts(
-                    name=name,
-                    about=f"changed from {name}" if chosen and self.changes_count else PRESETS[name].about,
-                    network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
-                    parameters=None if network is None else network.parameters,
-                    seconds=number(costs, "seconds") or planned_seconds(settings),
-                    most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
-                    memory=number(costs, "memory_bytes") or memory,
-                    chars_per_second=number(costs, "chars_per_second"),
-                    rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
-                    changed=chosen and bool(self.changes_count),
-                    measuring=self.measuring or (facts is None and not self.problem),
-                )
-            )
-        return found
-
-    def _expected_losses(self) -> tuple[float, float] | None:
-        """About what the losses will be in the end, from the model in the box and from nothing."""
-        facts, choices = self.text_facts, self.choices
-        seconds, speed = number(self.costs, "seconds"), number(self.costs, "chars_per_second")
-        if facts is None or facts.box is None or choices.changes or not seconds or not speed:
-            return None
-        return expected_losses(facts.box, self.preset_name, facts.chars, seconds * speed, choices.from_nothing)
 
     def draw(self) -> None:
         """Bring the pane up to date."""
         if not self.is_attached:  # a text may be chosen before the first time
             return
+        state = self.state
         for part in (self._presets, self._about, self._start_line, self._plans, self._warnings):
-            part.display = self.corpus is not None
-        self.set_class(self.corpus is not None, "-with-text")
-        head = self._head_line
-        if self.corpus is None:
-            head.update(
-                Content(
-                    f"No text is chosen yet. {key_of('app.mode_corpus')} goes to Corpus; "
-                    f"{key_of('corpus.use')} takes a text there."
-                )
+            part.display = state.corpus is not None
+        self.set_class(state.corpus is not None, "-with-text")
+        self._problem_line.display = bool(state.problem)
+        self._problem_line.update(Content(visible(f"✗ {state.problem}")))
+        if state.corpus is None:
+            choose, use = key_of("app.mode_corpus"), key_of("corpus.use")
+            self._head_line.update(
+                Content(f"No text is chosen yet. {choose} goes to Corpus; {use} takes a text there.")
             )
             return
-        head.update(self._head(self.corpus))
-        name = self.preset_name
-        self._presets.show(self.preset_facts(), list(PRESETS).index(name))
-        changed = self.changes_count > 0
+        self._head_line.update(self._head(state.corpus))
+        name, changed = state.choices.preset, state.changes > 0
+        self._presets.show(state.preset_facts(), list(PRESETS).index(name))
         name_words, about = (f"changed from {name}", "") if changed else (f"{name}  ", f"{PRESETS[name].about}.")
         self._about.update(Content.assemble((name_words, "bold $accent"), about))
-        words = start_words(self.choices, self.text_facts, self.bits, self._expected_losses())
+        words = start_words(state.choices, state.facts, self.bits, state.expected_losses())
         self._start_line.display = bool(words)
         self._start_line.update(Content(words))
-        plan = self._plan_pane
-        plan.update(self._plan())
-        resets = f" · * changed, {key_of('train.reset')} resets" if self.changes_count else ""
-        plan.border_title = Content(f"WHAT IT WILL DO{resets}")
+        self._plan_pane.update(self._plan())
+        resets = f" · * changed, {key_of('train.reset')} resets" if changed else ""
+        self._plan_pane.border_title = Content(f"WHAT IT WILL DO{resets}")
         self._rates.draw()
         self._losses.draw()
-        note = self._note_line
-        note.display = bool(self.problem or self.note)
-        note.set_class(bool(self.problem) or self.note_is_error, "bad")
-        note.update(Content(visible(f"✗ {self.problem}" if self.problem else self.note)))
         keys = {}
         if not self.runs_state.runs and demo_path() is not None:  # else it plays the newest run
             keys["generate"] = key_of("app.mode_generate")
-        if self.can_train_longer:
+        if state.can_train_longer:
             keys["more_time"] = key_of("train.more_time")
-        words = busy_words(self.slowdown, self.live_runs, self.settings(), keys)
-        risks = risk_words(self.settings().lr, self.usual.lr), read_before_words(self.choices.start(self.text_facts))
-        warnings = [f"! {each}" for each in (words, *risks) if each]
-        line = self._warnings
-        line.display = bool(warnings)
-        line.update(Content("\n".join(warnings)))
+        warnings = state.warnings(keys)
+        self._warnings.display = bool(warnings)
+        self._warnings.update(Content("\n".join(f"! {each}" for each in warnings)))
 
     def _head(self, corpus: CorpusChoice) -> Content:
-        facts = self.text_facts
+        state, facts = self.state, self.state.facts
         parts = [f"{facts.chars:,} characters", f"{facts.symbols} symbols"] if facts else []
-        if facts is None and not self.problem:
-            parts.append(self._reading)
+        if facts is None and not state.problem:
+            parts.append(state.reading)
         rest = "".join(f" · {part}" for part in parts)
         changed = ""
-        if changes := self.changes_count:  # before what can be cut in a narrow terminal
-            origin = f" · {words}" if (words := origin_words(self.choices)) else ""
+        if changes := state.changes:  # before what can be cut in a narrow terminal
+            origin = f" · {words}" if (words := origin_words(state.choices)) else ""
             changed = f" · {plural(changes, 'change')}{origin}"
         name = shorten(visible(corpus.name), max(8, self.size.width - len(changed) - 2))
         return Content.assemble((name, "bold"), (changed, "bold $accent"), (rest, "$foreground 80%"))
 
     def _plan(self) -> Content:
         """The plan; a line that differs from the preset has a mark and another colour."""
-        lines = plan_lines(self.settings(), self.choices, self.usual, self.corpus, self.text_facts, self.costs)
+        state = self.state
+        lines = plan_lines(state.settings, state.choices, state.usual, state.corpus, state.facts, state.own_costs)
         width = max(len(line.label) for line, _ in lines) + 2
         rows = []
         for line, changed in lines:
@@ -725,12 +475,13 @@ class SetupPane(View):
     def _baselines(self, width: int) -> Content:
         """Simple models and earlier runs of this text as bars, the worst first. Not the runs alone, while the simple
         models are counted: it is not known yet which are useless."""
-        name, counted = "" if self.corpus is None else self.corpus.name, self.references
+        state = self.state
+        name, counted = "" if state.corpus is None else state.corpus.name, state.references
         losses = [] if counted is None else losses_to_beat(counted, self.runs_state.runs, name)
         if not losses:
-            if self.text_facts is None or self.problem:
+            if state.facts is None or state.problem:
                 return Content("")
-            words = "counting …" if self.references is None else "Too little text for figures."
+            words = "counting …" if counted is None else "Too little text for figures."
             return Content.styled(f"  {words}", "$quiet")
         most = max(each.nats for each in losses)
         names = [each.name(max(width - SHORT_BAR, 8), short=width < LONGEST_NAME + SHORT_BAR) for each in losses]
@@ -751,7 +502,7 @@ class SetupPane(View):
         """The rate of every step, in outline."""
         if width <= 0 or height <= 0:
             return Content("")
-        settings = self.settings()
+        settings = self.state.settings
         steps = 500
         plan = LearningRate(settings.lr, settings.schedule, round(settings.warmup * steps), steps)
         rows = sparkline([plan.rate(step) for step in range(steps)], width, height, low=0)
@@ -763,22 +514,6 @@ def _bar_style(shown: LossToBeat, losses: Sequence[LossToBeat]) -> str:
     if not shown.is_run:
         return "$foreground 30%"
     return "$success" if beats_all(shown, losses) else "$warning"
-
-
-def _flags(choice: CorpusChoice) -> list[str]:
-    """The choice's options as the command line takes them."""
-    return [
-        *(["--no-strip-boilerplate"] if not choice.strip_boilerplate else []),
-        *(["--lines", choice.lines] if choice.lines != USUAL.lines else []),
-        *(["--clean"] if choice.clean else []),
-        *(["--encoding", choice.encoding] if choice.encoding is not None else []),
-        *(word for source in choice.validation for word in ("--val-file", source)),
-    ]
-
-
-def _split_of(settings: Settings) -> tuple[float, str, float]:
-    """What of the text the simple models are tried on."""
-    return settings.val_fraction, settings.split, settings.test_fraction
 
 
 def read_text_facts(choice: CorpusChoice, check: Callable[[], None], tell: Callable[[str], None]) -> TextFacts:

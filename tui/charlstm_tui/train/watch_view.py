@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,25 +16,22 @@ from typing import TYPE_CHECKING, Any
 from textual.app import ComposeResult
 from textual.reactive import var
 
-from charlstm.errors import CharLSTMError, RunError
-from charlstm.runs.control import send_command
+from charlstm.errors import RunError
 from charlstm.runs.folder import Run, RunSpec
-from charlstm.runs.launch import minutes_more, resume_run
+from charlstm.runs.launch import minutes_more
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.ending import lower_rate
 from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import View
-from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import learning_rate
-from charlstm_tui.lower_rate_dialog import LowerRateDialog, check_rate, number, rate_to_resume
+from charlstm_tui.lower_rate_dialog import check_rate, number
+from charlstm_tui.run_actions import RunActions, command_words
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
-from charlstm_tui.train.other_runs import read_other_runs, runs_on_same_text
 from charlstm_tui.train.run_pane import RunPane
 from charlstm_tui.train.run_summary import ShownRun
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
@@ -59,31 +56,15 @@ class _Attached:
     references: tuple[tuple[str, float], ...] = ()
     asked: Command | None = None
     """The last command that was sent and has not been carried out yet."""
-    refusal: str = ""
-    """Why the last action was impossible."""
     unplayable: bool = False
     """Whether it has ended without a model that has learnt anything."""
-
-
-def _command_words(command: Command) -> str:
-    """What the worker is asked to do."""
-    value = command.value or 0.0
-    return {
-        "pause": "pause",
-        "resume": "continue",
-        "stop": "stop at a checkpoint",
-        "finish": "finish: the rate falls to zero in about half a minute, then the best model is validated",
-        "checkpoint": "save its exact state",
-        "set-lr": f"set the rate to {value:g}",
-        "more": f"train {value:g} minute{'s' * (value != 1)} more",
-    }[command.command]
 
 
 def _is_logged(command: Command, runs_state: RunsState) -> bool:
     return runs_state.series is not None and command.id in runs_state.series.handled
 
 
-class WatchView(View):
+class WatchView(RunActions):
     """The run at ``run_path``, while it trains and after."""
 
     MAIN_PANE = "#chart"
@@ -93,8 +74,6 @@ class WatchView(View):
     def __init__(self, smoothing: str, *, id: str) -> None:
         super().__init__(id=id)
         self.pane = RunPane(smoothing, id="run-pane")
-        self._shows_others = False
-        self._drawn_others: tuple[Path, ...] = ()
         self._looked_into: Path | None = None  # the run that has ended, once its models were looked for
 
     def compose(self) -> ComposeResult:
@@ -117,13 +96,15 @@ class WatchView(View):
 
     @property
     def opens(self) -> bool:
-        return self.run_path is not None and self.run is None
+        return super().opens or (self.run_path is not None and self.run is None)
 
     def can(self, action: Action) -> bool:
         run = self.run
+        if not super().can(action):
+            return False
         match action.handler:
             case "others":
-                return self._shows_others or bool(self._others)
+                return bool(self._others)
             case "stop":
                 return run is not None and run.live
             case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
@@ -138,10 +119,7 @@ class WatchView(View):
                 return True
 
     def labels(self) -> dict[str, str]:
-        return {
-            "train.pause": "continue" if self._pauses else "pause",
-            "train.others": "hide other runs" if self._shows_others else "other runs",
-        }
+        return {"train.pause": "continue" if self._pauses else "pause"}
 
     def watch_run_path(self, path: Path | None) -> None:
         """Show another run."""
@@ -151,13 +129,10 @@ class WatchView(View):
         self._look_for_model()
         if path is not None:
             self.run_worker(self._read_spec(path), group="spec", exclusive=True)
-            self._show_others()
 
     def watch_runs_state(self) -> None:
         self._look_for_model()
         self._update()
-        if self._shows_others and self._drawn_others != _paths(self._others):  # one has begun, or is in the list now
-            self._show_others()
 
     def watch_bits(self) -> None:
         self._update()
@@ -191,9 +166,9 @@ class WatchView(View):
         last = attached.asked or next(reversed(runs_state.pending), None)
         late = last is not None and last.command == "more" and run is not None and run.status.validated is not None
         when = "after the final validation" if late else "between two steps"
-        remark = f"Asked to {_command_words(last)}; it acts {when}." if last is not None else ""
+        remark = f"Asked to {command_words(last)}; it acts {when}." if last is not None else ""
         self.pane.shown = ShownRun(
-            runs_state, attached.spec, self.bits, attached.references, remark, attached.refusal, attached.unplayable
+            runs_state, attached.spec, self.bits, attached.references, remark, attached.unplayable
         )
 
     def _look_for_model(self) -> None:
@@ -244,28 +219,14 @@ class WatchView(View):
         return self.pane.samples.copyable()
 
     def handle_escape(self) -> bool:
-        if self.attached.refusal:
-            self._change(refusal="")
-        elif self.over and not self.pane.card_closed:
+        if self.over and not self.pane.card_closed:
             self.pane.card_closed = True
         else:
             return False
         return True
 
-    def begin_action(self, action: Action) -> None:
-        if action.handler != "back":  # which removes it itself
-            self._change(refusal="")
-
     def leave(self) -> None:
         self.run_path = None  # what is known of the run is read again when it is shown again
-
-    # ---- what was refused
-    def _refuse(self, run: Run, sentence: str) -> None:
-        """Say in the pane, until the next action, why what was asked of ``run`` cannot be."""
-        if run.path != self.run_path:  # the pane is another run's by now
-            self.charlstm.notify_error(sentence)
-            return
-        self._change(refusal=sentence)
 
     # ---- the chart
     @property
@@ -289,51 +250,31 @@ class WatchView(View):
         self.pane.set_view(zoom=self.chart.view.zoom - 1)
 
     @property
-    def _others(self) -> tuple[RunView, ...]:
-        """The runs that the one that is shown can be compared with."""
-        return runs_on_same_text(self.runs_state, self.run_path)
+    def _others(self) -> tuple[Path, ...]:
+        """Other runs that have trained on the same text, the newest first."""
+        run = self.run
+        if run is None or run.problem:
+            return ()
+        found = (each for each in self.runs_state.runs if (each.text, each.sources) == (run.text, run.sources))
+        return tuple(each.path for each in found if each.path != run.path and each.status.step)
 
     def do_others(self) -> None:
-        self._shows_others = not self._shows_others
-        self._show_others()
-        self.post_message(self.Changed())
-
-    def _show_others(self) -> None:
-        if self._shows_others:
-            self.run_worker(self._read_others(), group="others", exclusive=True)
-        else:
-            self.workers.cancel_group(self, "others")
-            self.pane.others = ()
-
-    async def _read_others(self) -> None:
-        views = self._others
-        self._drawn_others = _paths(views)
-        self.pane.others = await in_thread(lambda check: read_other_runs(views))
+        """Show the curves of all runs on this text, in Runs."""
+        if self.run_path is not None:
+            self.charlstm.show_curves((self.run_path, *self._others))
 
     def do_save_chart(self) -> None:
         """Save the curves of the run, by steps or by time and as smooth as the chart shows them."""
-        path = self.run_path
-        if path is not None:
+        if self.run_path is not None:
             axis: Axis = "seconds" if self.chart.view.seconds else "step"
-            weight = SMOOTHING[self.pane.smoothing][1]
-
-            def write(to: Path) -> None:
-                write_chart_of(to, [path], axis, weight)
-
-            self.charlstm.save_file("Save the chart", f"{path.name}.svg", CHART_FORMATS, write)
+            self.save_chart_of([self.run_path], axis, SMOOTHING[self.pane.smoothing][1])
 
     # ---- during
-    async def _send(self, run: Run, command: str, value: float | None = None) -> bool:
-        """Send a command to the worker of ``run``. Returns whether that was possible."""
-        try:
-            sent = await in_thread(lambda check: send_command(run, command, value))
-        except CharLSTMError as error:
-            self._refuse(run, str(error))
-            return False
+    def sent(self, run: Run, command: Command) -> None:
         if run.path == self.attached.path:
-            self._change(asked=sent)
-        self.charlstm.watcher.read_soon()
-        return True
+            self._change(asked=command)  # what is shown below the chart
+        else:
+            super().sent(run, command)
 
     @property
     def _pauses(self) -> bool:
@@ -346,31 +287,16 @@ class WatchView(View):
     async def do_pause(self) -> None:
         run = self.run
         if run is not None:
-            await self._send(run.run, "resume" if self._pauses else "pause")
-
-    def do_stop(self) -> None:
-        run = self.run
-        if run is None:
-            return
-
-        async def answered(command: str | None) -> None:
-            if command is not None:
-                await self._send(run.run, command)
-
-        about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
-        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
-        if run.status.validated is None:  # else it is too late for that
-            choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
-        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+            await self.send(run.run, "resume" if self._pauses else "pause")
 
     async def do_finish(self) -> None:
         if self.run is not None:
-            await self._send(self.run.run, "finish")
+            await self.send(self.run.run, "finish")
 
     async def do_checkpoint(self) -> None:
-        if self.run is not None and await self._send(self.run.run, "checkpoint"):
+        if self.run is not None and await self.send(self.run.run, "checkpoint"):
             self._change(asked=None)
-            self.charlstm.notify_info("The exact state is saved between two steps.")
+            self.say("The exact state is saved between two steps.")
 
     def do_rate(self) -> None:
         run, shown = self.run, self.pane.shown  # not what the app knows: that may still be of the run shown before
@@ -401,18 +327,7 @@ class WatchView(View):
             choices = [Choice("n", "no, keep the rate as it is", False), Choice("y", "yes, set it", True)]
             if not await self.app.push_screen_wait(ChoiceDialog(title, about, choices)):
                 return
-        await self._send(run, "set-lr", rate)
-
-    def do_play(self) -> None:
-        """Play the run in Generate, which waits until it has learnt something."""
-        run = self.run
-        if run is None:
-            return
-        choice = playable(run.run)
-        if choice is not None:
-            self.charlstm.play(choice.model)
-        else:
-            self._refuse(run.run, f"{run.name} has no model that has learnt anything: it ended too early.")
+        await self.send(run, "set-lr", rate)
 
     # ---- after, and more
     @property
@@ -421,32 +336,13 @@ class WatchView(View):
         spec = self.attached.spec
         return lower_rate(spec.settings.lr) if spec is not None and self.pane.shown.rate_was_too_high else None
 
-    async def do_resume(self) -> None:
-        run = self.run
-        if run is None:
-            return
-        try:
-            rate = await in_thread(lambda check: rate_to_resume(run.run))
-        except RunError as error:
-            self._refuse(run.run, str(error))
-            return
-        if rate is None:
-            await self._resume(run.run, {})
-        else:
-            self._ask(LowerRateDialog(rate), lambda text: self._resume(run.run, {"lr": float(text)}))
+    async def resume(self, run: Run, changes: dict[str, Any]) -> None:
+        self.pane.card_closed = False
+        await super().resume(run, changes)
 
     @property
     def _diverged(self) -> bool:
         return self.pane.shown.verdict.kind == "diverged"
-
-    async def _resume(self, run: Run, changes: dict[str, Any]) -> None:
-        self.pane.card_closed = False
-        try:
-            await in_thread(lambda check: resume_run(run, changes=changes))
-        except CharLSTMError as error:
-            self._refuse(run, str(error))
-            return
-        self.charlstm.watcher.read_soon()
 
     def do_more(self) -> None:
         run, shown = self.run, self.pane.shown
@@ -466,17 +362,16 @@ class WatchView(View):
     async def _more(self, run: Run, minutes: float) -> None:
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
         one that has ended is resumed."""
-        try:
-            status = await in_thread(lambda check: run.status())
-            if status.alive and status.validated is not None and run.path == self.run_path:
-                # no command would be read any more: :meth:`_update` resumes it when that is over
-                self._change(asked=Command("after the end", "more", minutes, time.time()))
-            elif status.alive:
-                await self._send(run, "more", minutes)
-            else:
-                await self._resume(run, await in_thread(lambda check: minutes_more(run, minutes)))
-        except CharLSTMError as error:
-            self._refuse(run, str(error))
+        status = await self.attempt(run.status)
+        if status is None:
+            return
+        if status.alive and status.validated is not None and run.path == self.run_path:
+            # no command would be read any more: :meth:`_update` resumes it when that is over
+            self._change(asked=Command("after the end", "more", minutes, time.time()))
+        elif status.alive:
+            await self.send(run, "more", minutes)
+        elif (changes := await self.attempt(lambda: minutes_more(run, minutes))) is not None:
+            await self.resume(run, changes)
 
     def _prompt(
         self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
@@ -493,7 +388,3 @@ class WatchView(View):
 
 def _check_minutes(text: str) -> str | None:
     return None if 0 < number(text) <= 1e6 else "Minutes are a number above zero, such as 5."
-
-
-def _paths(views: Iterable[RunView]) -> tuple[Path, ...]:
-    return tuple(view.path for view in views)

@@ -3,7 +3,7 @@
 The curves come from ``charlstm.runs.series``, and ``loss_chart`` colours the cells. This module turns numbers into
 characters and roles, in about a millisecond, and uses no Textual, so that it can be tested as text.
 
-A braille cell holds 2 × 4 dots, a half-block cell 1 × 2. Curves are decimated to first, lowest, highest and last point
+A braille cell holds 2 × 4 dots. Curves are decimated to first, lowest, highest and last point
 of each dot column (M4, Jugel et al. 2014), which draws the same dots as all points would: spikes survive.
 """
 
@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from charlstm.display import BITS_PER_NAT, scientific
 from charlstm.runs.series import Curve
 from charlstm_tui.formatting import clock
 
-Glyphs = Literal["braille", "blocks"]
 Array = np.ndarray
 
 NOTHING = Curve(np.empty(0), np.empty(0))
@@ -42,14 +40,12 @@ _BRAILLE = np.array(
     [0x2800 + sum(bit for n, bit in enumerate(_BRAILLE_BITS) if byte >> n & 1) for byte in range(256)], dtype=np.int32
 )
 """The character for a cell whose dots, row by row, are the bits of a number, the lowest first."""
-_HALF_BLOCKS = np.array([ord(character) for character in " ▀▄█"], dtype=np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class ChartRun:
     """A run on a chart of several: the ``letter`` that marks it, the number of its ``colour``, its curves as those of
-    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it. A ``faint`` one stands
-    behind the run that the chart is about."""
+    :class:`ChartData`, and ``marks``: (x, loss in nats, character) of what happened to it."""
 
     letter: str
     colour: int
@@ -58,11 +54,9 @@ class ChartRun:
     raw: Curve | None = None
     best: tuple[float, float] | None = None
     marks: tuple[tuple[float, float, str], ...] = ()
-    faint: bool = False
 
     def role(self, part: str) -> int:
         """The role of its validation curve and letters (``run``), of ``run-train`` or of ``run-raw``."""
-        part = "run-train" if self.faint and part == "run" else part
         return ROLE[f"{part}-{self.colour % RUN_COLOURS}"]
 
 
@@ -90,17 +84,14 @@ class ChartData:
 @dataclass(frozen=True)
 class ChartView:
     """How it is shown. ``zoom`` 0 is everything so far, n > 0 the last 1/2ⁿ of it, −1 the whole plan. ``x_name`` stands
-    below the axis instead of "step" or "time". ``envelope``: of raw curves the lowest and the highest loss of each
-    column instead of every point."""
+    below the axis instead of "step" or "time"."""
 
     bits: bool = False
     seconds: bool = False
     x_name: str = ""
-    envelope: bool = False
     log_x: bool = False
     log_y: bool = False
     zoom: int = 0
-    glyphs: Glyphs = "braille"
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,9 +190,7 @@ def paint(data: ChartData, view: ChartView, width: int, height: int) -> PaintedC
     curves += [(data.raw, ROLE["raw"], True), (data.train, ROLE["train"], False)]
     for curve, role, is_raw in curves:
         if curve is not None and len(curve):
-            edges = is_raw and view.envelope
-            shown = _envelope(curve, x, plot_width) if edges else (curve,)
-            _draw(inside, shown, x, y, unit, role, view.glyphs, points=is_raw and not edges)
+            _draw(inside, curve, x, y, unit, role, points=is_raw)
     _run_marks(inside, data.runs, x, y, unit)
     line = inside.roles == ROLE["train"]
     _points(inside, data, x, y, unit, line)
@@ -300,40 +289,24 @@ def short_number(value: float) -> str:
 
 def _draw(
     inside: PaintedChart,
-    curves: Sequence[Curve],
+    curve: Curve,
     x: Scale,
     y: Scale,
     unit: float,
     role: int,
-    glyphs: Glyphs,
     *,
     points: bool = False,
 ) -> None:
-    """Draw curves of one role as dots; their cells replace what is there, so that the last one drawn owns them. A raw
-    curve is its points alone, the others are lines: so they differ without any colour too."""
+    """Draw a curve as dots; its cells replace what is there, so that the last one drawn owns them. A raw curve is its
+    points alone, the others are lines: so they differ without any colour too."""
     rows, columns = inside.codes.shape
-    across, down = (2, 4) if glyphs == "braille" else (1, 2)
-    dots = np.zeros((rows, columns, down, across), dtype=bool)
-    for curve in curves:
-        few = curve if points else _decimated(curve, x, columns * across)
-        _line(dots, x(few.x), y(few.y * unit), joined=not points)
-    if glyphs == "braille":  # the eight dots of a cell are one byte
-        pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)
-        characters = _BRAILLE[pattern]
-    else:
-        pattern = dots[:, :, 0, 0] + 2 * dots[:, :, 1, 0]
-        characters = _HALF_BLOCKS[pattern] if not points else np.full(pattern.shape, ord("░"), dtype=np.int32)
+    dots = np.zeros((rows, columns, 4, 2), dtype=bool)
+    few = curve if points else _decimated(curve, x, 2 * columns)
+    _line(dots, x(few.x), y(few.y * unit), joined=not points)
+    pattern = np.packbits(dots.reshape(-1), bitorder="little").reshape(rows, columns)  # a cell's dots are one byte
     drawn = pattern > 0
-    np.copyto(inside.codes, characters, where=drawn, casting="same_kind")
+    np.copyto(inside.codes, _BRAILLE[pattern], where=drawn, casting="same_kind")
     np.copyto(inside.roles, role, where=drawn, casting="unsafe")
-
-
-def _starts(curve: Curve, x: Scale, ends: Array) -> Array:
-    """The first point of each column of a chart, where columns end at ``ends`` (0…1). Looking for the columns' edges
-    among ten thousand points takes a tenth of the time of finding each point's column."""
-    first = max(int(np.searchsorted(curve.x, x.low)) - 1, 0)  # the line comes in from the left
-    starts = np.unique(np.append(first, first + np.searchsorted(curve.x[first:], x.value(ends))))
-    return starts[starts < len(curve)]
 
 
 def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
@@ -341,7 +314,11 @@ def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
     with gaps stays as it is."""
     if len(curve) < 8 * columns or not np.isfinite(curve.y).all():
         return curve
-    starts = _starts(curve, x, (np.arange(columns) + 0.5) / (columns - 1))
+    ends = x.value((np.arange(columns) + 0.5) / (columns - 1))
+    first = max(int(np.searchsorted(curve.x, x.low)) - 1, 0)  # the line comes in from the left
+    # to look for the columns' edges among ten thousand points takes a tenth of the time of finding each point's column
+    starts = np.unique(np.append(first, first + np.searchsorted(curve.x[first:], ends)))
+    starts = starts[starts < len(curve)]
     stops = np.append(starts[1:], len(curve)) - 1
     kept = np.empty((len(starts), 4))
     kept[:, 0], kept[:, 3] = curve.y[starts], curve.y[stops]
@@ -349,16 +326,6 @@ def _decimated(curve: Curve, x: Scale, columns: int) -> Curve:
     place = np.repeat(curve.x[starts], 4).reshape(-1, 4)
     place[:, 3] = curve.x[stops]
     return Curve(place.ravel(), kept.ravel())
-
-
-def _envelope(curve: Curve, x: Scale, columns: int) -> tuple[Curve, Curve]:
-    """The lowest and the highest loss of a curve in each column of cells."""
-    starts = _starts(curve, x, np.arange(1, columns + 1) / columns)
-    place = curve.x[starts]
-    return (
-        Curve(place, np.fmin.reduceat(curve.y, starts)),
-        Curve(place, np.fmax.reduceat(curve.y, starts)),
-    )
 
 
 def _line(dots: Array, across: Array, up: Array, joined: bool = True) -> None:

@@ -7,7 +7,6 @@ validation on top, at some milliseconds a redraw.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -24,7 +23,6 @@ from charlstm_tui.widgets.chart_painting import (
     RUN_ROLES,
     ChartData,
     ChartView,
-    Glyphs,
     PaintedChart,
     paint,
 )
@@ -37,12 +35,6 @@ SMOOTHING = (("off", 0.0), ("light", 0.6), ("medium", 0.85), ("strong", 0.96))
 """How much training curves may be smoothed: the name, and the weight of what came before in the moving average."""
 LOG_AXES = ((False, False), (False, True), (True, True), (True, False))
 """Which of the axes, x and y, are logarithmic, in the order in which a key goes through them."""
-GLYPHS_VARIABLE = "CHARLSTM_GLYPHS"
-
-
-def default_glyphs() -> Glyphs:
-    """Braille, or blocks where ``CHARLSTM_GLYPHS=blocks`` asks for them."""
-    return "blocks" if os.environ.get(GLYPHS_VARIABLE, "").strip().lower() == "blocks" else "braille"
 
 
 class LossChart(Painted, Widget, can_focus=True):
@@ -75,7 +67,7 @@ class LossChart(Painted, Widget, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.data = ChartData()
-        self.view = ChartView(glyphs=default_glyphs())
+        self.view = ChartView()
         self.cursor: float | None = None
         """Where on the x axis a vertical line stands."""
         self._painted: tuple[tuple[Any, ...], PaintedChart] | None = None

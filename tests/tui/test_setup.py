@@ -1,0 +1,137 @@
+"""What Train offers before a run, as a value: what follows from the text and the choices, and what stays measured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charlstm.model.file import ModelConfig
+from charlstm.runs.folder import Run
+from charlstm.runs.start_models import StartModel
+from charlstm.runs.status import RunStatus
+from charlstm.training.presets import DEFAULT, PRESETS, preset
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.preset_list import _values
+from charlstm_tui.train.run_plan import RunChoices, TextFacts, origin_words, without_effect_words
+from charlstm_tui.train.setup import PresetFacts, Setup
+
+TEXT = CorpusChoice("/texts/sea.txt", "sea.txt")
+BOX = StartModel("demo", Path("demo.safetensors"), ModelConfig(90, 512, 2), loss=1.3, pairs=2.4, read=0.0, symbols=95)
+OLDER = replace(BOX, name="older", path=Path("/runs/older/model.safetensors"), config=ModelConfig(90, 8, 1))
+SETUP = Setup(TEXT, TextFacts(27_000, 25, {}), references=(("order 0", 3.1),))
+BOXED = replace(SETUP, facts=TextFacts(27_000, 25, {}, BOX))
+
+
+def costs(slowdown: float = 1.0) -> dict[str, dict[str, Any]]:
+    figures = {"seconds": 61.0, "memory_bytes": 345e6, "chars_per_second": 23_456.0, "slowdown": slowdown}
+    return {name: {"name": name, **figures} for name in PRESETS}
+
+
+def test_text_can_be_started_before_it_is_read_and_not_when_it_cannot_be() -> None:
+    assert not Setup().startable
+    unread = Setup(TEXT)
+    assert (unread.startable, unread.ready) == (True, False)
+    assert (SETUP.startable, SETUP.ready) == (True, True)
+    assert not replace(unread, problem="There is no file").startable
+
+
+def test_preset_starts_from_the_model_in_the_box_where_it_helps_and_else_from_nothing() -> None:
+    assert SETUP.start is None
+    assert not SETUP.can_choose_start
+    assert (BOXED.start, BOXED.settings.hidden_size, BOXED.changes) == (BOX, 512, 0)
+    assert BOXED.preset_facts()[0].parameters == ModelConfig(95, 512, 2).parameters
+    nothing = BOXED.choose(replace(BOXED.choices, from_nothing=True))
+    assert (nothing.start, nothing.changes, nothing.can_choose_start) == (None, 1, True)
+    assert nothing.settings.hidden_size < 512
+    assert BOXED.settings.lr < nothing.settings.lr
+    assert BOXED.choose(RunChoices("reference")).start is None
+    own = BOXED.choose(RunChoices(changes={"hidden_size": 64}))
+    assert (own.start, own.settings.lr) == (None, PRESETS["quick"].settings(27_000, 25).lr)
+
+
+def test_chosen_model_decides_the_network() -> None:
+    chosen = BOXED.choose(RunChoices(start_from=OLDER, changes={"hidden_size": 64}))
+    assert (chosen.settings.num_layers, chosen.settings.hidden_size, chosen.changes) == (1, 8, 1)
+    effects = without_effect_words(TEXT, chosen.choices)
+    assert effects["hidden_size"] == "the network is that of older"
+    assert origin_words(chosen.choices) == "from older"
+
+
+def test_value_that_another_preset_has_itself_is_no_change_there() -> None:
+    longer = SETUP.choose(RunChoices(changes={"max_minutes": 10.0}))
+    assert longer.changes == 1
+    assert longer.choose(replace(longer.choices, preset="standard")).changes == 0
+
+
+def test_limit_of_the_rate_never_raises_it() -> None:
+    """Before the text was read it was compared with the preset's rate from nothing, which is higher."""
+    limited = Setup(TEXT, choices=RunChoices(highest_rate=3e-3))
+    assert limited.settings.lr == 3e-3
+    assert replace(limited, facts=BOXED.facts).settings.lr == BOXED.usual.lr < 3e-3
+    assert replace(limited, choices=RunChoices(highest_rate=5e-4), facts=BOXED.facts).settings.lr == 5e-4
+    edited, _ = limited.choices.edited(limited.settings, limited.settings.with_changes(lr=1e-2), limited.usual)
+    assert limited.choose(edited).settings.lr == 1e-2
+
+
+def test_figures_stay_as_long_as_they_are_those_of_the_choices() -> None:
+    measured = replace(BOXED, costs=costs(), changed_costs=costs())
+    another_preset = measured.choose(RunChoices("best"))
+    assert another_preset.is_measured
+    assert another_preset.is_alike(measured)
+    seed = measured.choose(RunChoices(changes={"seed": 5}))
+    assert (bool(seed.costs), bool(seed.changed_costs), seed.is_measured) == (True, False, False)
+    nothing = measured.choose(RunChoices(from_nothing=True))
+    assert (bool(nothing.costs), nothing.is_alike(measured)) == (False, False)
+    held_out = measured.choose(RunChoices(changes={"val_fraction": 0.5}))
+    assert (bool(held_out.costs), held_out.references) == (True, None)
+
+
+def test_command_that_measures_has_the_text_the_changes_and_the_start() -> None:
+    corpus = replace(TEXT, clean=True, strip_boilerplate=True, lines="auto", encoding="latin-1", validation=("v.txt",))
+    setup = replace(BOXED, corpus=corpus)
+    read = ("--strip-boilerplate", "--lines", "auto", "--clean", "--encoding", "latin-1", "--val-file", "v.txt")
+    assert setup.presets_command({}) == [TEXT.source, *read, "--set", "niceness=10"]
+    nothing = BOXED.choose(RunChoices(from_nothing=True, changes={"seed": 5}))
+    command = [TEXT.source, "--set", "niceness=10", "--set", "seed=5", "--from", "none"]
+    assert nothing.presets_command(nothing.differences) == command
+
+
+def test_busy_processor_is_named_and_more_time_offered_once() -> None:
+    busy = replace(SETUP, costs=costs(2.1))
+    assert busy.can_train_longer
+    [words] = busy.warnings({"more_time": "m", "generate": "3"})
+    assert "about 2 times slower. m gives it 2:00; 3 plays a ready model" in words
+    longer = busy.choose(busy.lengthen())
+    assert (longer.settings.max_minutes, longer.can_train_longer, longer.slowdown) == (2.0, False, 2.1)
+    assert not replace(SETUP, costs=costs(1.0)).can_train_longer
+    assert replace(SETUP, costs=costs(1.0)).warnings({}) == []
+    live = RunView(Run(Path("/runs/first")), RunStatus(state="running", alive=True))
+    beside = replace(busy, live=(live,))
+    assert not beside.can_train_longer
+    assert beside.warnings({})[0].startswith("first is training: beside it")
+
+
+def test_risks_are_named_before_the_start() -> None:
+    read = replace(BOXED, facts=TextFacts(27_000, 25, {}, replace(BOX, read=0.87)))
+    assert read.warnings({})[0].startswith("Losses will be too low: the model in the box has read 87 %")
+    assert read.choose(RunChoices(from_nothing=True)).warnings({}) == []
+    fast = SETUP.choose(RunChoices(changes={"lr": 40 * preset(DEFAULT).lr}))
+    assert "times the preset's" in fast.warnings({})[0]
+
+
+def test_time_that_is_not_measured_yet_is_at_most_the_limit_and_rough_figures_are_marked() -> None:
+    facts = PresetFacts("quick", "", "2×512", most_seconds=60.0, measuring=True)
+    assert (_values(facts)["TIME"], _values(facts)["CHARS/S"]) == ("≤ 1:00", "…")
+    rough = replace(facts, seconds=58.0, chars_per_second=3390.0, rough=True)
+    assert (_values(rough)["TIME"], _values(rough)["CHARS/S"]) == ("~1:00", "~3,390")
+
+
+@pytest.mark.parametrize("measuring", [True, False])
+def test_preset_shows_what_is_measured(measuring: bool) -> None:
+    setup = replace(SETUP, costs=costs(), measuring=measuring)
+    quick = setup.preset_facts()[list(PRESETS).index("quick")]
+    assert (quick.seconds, quick.memory, quick.chars_per_second, quick.measuring) == (61.0, 345e6, 23_456.0, measuring)

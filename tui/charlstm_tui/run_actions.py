@@ -1,0 +1,149 @@
+"""What the keys of Train and Runs do to a run: play it, stop it, resume it, save its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from textual import work
+
+from charlstm.errors import CharLSTMError
+from charlstm.runs.control import send_command
+from charlstm.runs.folder import Run
+from charlstm.training.commands import Command
+from charlstm_tui.actions import Action
+from charlstm_tui.background import in_thread
+from charlstm_tui.base import View
+from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
+from charlstm_tui.choices import playable
+from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
+from charlstm_tui.run_watcher import RunView
+
+if TYPE_CHECKING:
+    from charlstm.runs.comparison import Axis
+
+Result = TypeVar("Result")
+
+
+def command_words(command: Command) -> str:
+    """What the worker is asked to do."""
+    value = command.value or 0.0
+    return {
+        "pause": "pause",
+        "resume": "continue",
+        "stop": "stop at a checkpoint",
+        "finish": "finish: the rate falls to zero in about half a minute, then the best model is validated",
+        "checkpoint": "save its exact state",
+        "set-lr": f"set the rate to {value:g}",
+        "more": f"train {value:g} minute{'s' * (value != 1)} more",
+    }[command.command]
+
+
+class RunActions(View):
+    """A view whose keys act on a run, which is :attr:`run` when they are pressed."""
+
+    @property
+    def run(self) -> RunView | None:
+        """The run that is acted on."""
+        raise NotImplementedError
+
+    @property
+    def opens(self) -> bool:
+        return self.works_at("run")
+
+    def can(self, action: Action) -> bool:
+        return not self.works_at("run")
+
+    async def attempt(self, act: Callable[[], Result], done: str = "") -> Result | None:
+        """Do what may take a while or be refused, off the screen's thread, and say how it went. ``None`` when it was
+        refused."""
+        try:
+            result = await in_thread(lambda check: act())
+        except CharLSTMError as error:
+            self.charlstm.show_error(str(error))
+            return None
+        except OSError as error:
+            name = error.filename or "The file"
+            self.charlstm.show_error(f"{name} cannot be written: {error.strerror or error}.")
+            return None
+        if done:
+            self.say(done)
+        self.charlstm.watcher.read_soon()
+        return result
+
+    async def send(self, run: Run, command: str, value: float | None = None) -> bool:
+        """Send a command to the worker of ``run``. Returns whether that was possible."""
+        sent = await self.attempt(lambda: send_command(run, command, value))
+        if sent is not None:
+            self.sent(run, sent)
+        return sent is not None
+
+    def sent(self, run: Run, command: Command) -> None:
+        """A command is on its way to the worker of ``run``."""
+        self.say(f"{run.name} is asked to {command_words(command)}.")
+
+    @work(group="run")
+    async def do_play(self) -> None:
+        """Play the run in Generate, which waits until it has learnt something."""
+        run = self.run
+        if run is None:
+            return
+        choice = await in_thread(lambda check: playable(run.run))
+        if not self.screen.is_current:  # the user went to another mode meanwhile
+            return
+        if choice is not None:
+            self.charlstm.play(choice.model)
+        else:
+            self.say(f"{run.name} has no model that has learnt anything: it ended too early.", error=True)
+
+    def do_stop(self) -> None:
+        run = self.run
+        if run is None:
+            return
+
+        def answered(command: str | None) -> None:
+            if command is not None:
+                self.run_worker(self.send(run.run, command), group="asked")
+
+        about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
+        choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
+        if run.status.validated is None:  # else it is too late for that
+            choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
+        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+
+    @work(group="run")
+    async def do_resume(self) -> None:
+        """Resume the run; one that diverged with the lower learning rate that is typed."""
+        run = self.run
+        if run is None:
+            return
+        try:
+            rate = await in_thread(lambda check: rate_to_resume(run.run))
+        except CharLSTMError as error:
+            self.say(str(error), error=True)
+            return
+
+        def typed(text: str | None) -> None:
+            if text is not None:
+                self.run_worker(self.resume(run.run, {"lr": float(text)}), group="asked")
+
+        if rate is None:
+            await self.resume(run.run, {})
+        elif self.screen.is_current:  # else the user is at something else by now
+            self.app.push_screen(LowerRateDialog(rate), typed)
+
+    async def resume(self, run: Run, changes: dict[str, Any]) -> None:
+        """Resume ``run`` with these settings changed."""
+        from charlstm.runs.launch import resume_run  # 0.3 s, with numpy: not before the first paint of Runs
+
+        continues = f"{run.name} continues from its last checkpoint."
+        await self.attempt(lambda: resume_run(run, changes=changes), continues)
+
+    def save_chart_of(self, runs: Sequence[Path], axis: Axis = "step", smoothing: float | None = None) -> None:
+        """Save the curves of the runs in these folders on one chart, or their losses."""
+        name = f"{runs[0].name if len(runs) == 1 else 'runs'}.svg"
+        self.charlstm.save_file(
+            "Save the chart", name, CHART_FORMATS, lambda path: write_chart_of(path, runs, axis, smoothing)
+        )

@@ -1,0 +1,238 @@
+"""What Train offers before a run, as a value: the text, what was chosen for it, and what it will cost.
+
+No widgets here: ``setup_pane`` draws it, and measures what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+from charlstm.model.file import ModelConfig
+from charlstm.runs.contention import BACKGROUND_NICENESS, NOTABLE_SLOWDOWN
+from charlstm.runs.start_models import StartModel, expected_losses
+from charlstm.text.reading import USUAL
+from charlstm.training.ending import risk_words
+from charlstm.training.estimate import memory_bytes
+from charlstm.training.presets import PRESETS
+from charlstm.training.settings import Settings, write_setting
+from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.run_watcher import RunView
+from charlstm_tui.train.baselines import BaselineLosses
+from charlstm_tui.train.run_plan import (
+    UNKNOWN,
+    RunChoices,
+    TextFacts,
+    busy_words,
+    longer_minutes,
+    number,
+    planned_seconds,
+    read_before_words,
+)
+
+Costs = Mapping[str, Mapping[str, Any]]
+"""What runs cost on this machine, by preset, as ``charlstm presets`` measures it."""
+
+
+@dataclass(frozen=True)
+class PresetFacts:
+    """What a preset costs on this text. ``None`` is what is still being measured. ``most_seconds``: its time limit;
+    ``rough``: other programs were in the way when the speed was measured."""
+
+    name: str
+    about: str
+    network: str
+    parameters: int | None = None
+    seconds: float | None = None
+    most_seconds: float | None = None
+    memory: int | None = None
+    chars_per_second: float | None = None
+    changed: bool = False
+    measuring: bool = False
+    rough: bool = False
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A text, the choices for the next run on it, and what is known of both."""
+
+    corpus: CorpusChoice | None = None
+    facts: TextFacts | None = None
+    """``None`` until the text has been read."""
+    reading: str = "reading …"
+    """What is done with the text until then."""
+    problem: str = ""
+    """Why the text cannot be read."""
+    choices: RunChoices = field(default_factory=RunChoices)
+    references: BaselineLosses | None = None
+    """``None`` until they are counted; empty for a text that is too short, or gone."""
+    costs: Costs = field(default_factory=dict)
+    """Of the presets as they are; empty until it is measured."""
+    changed_costs: Costs = field(default_factory=dict)
+    """Of the presets with what differs."""
+    measuring: bool = False
+    """Whether something of that is being measured."""
+    live: tuple[RunView, ...] = ()
+    """The runs that a new one would share the processor with."""
+
+    # ---- what follows
+    @property
+    def startable(self) -> bool:
+        """Whether a run can be started, if need be as soon as the text has been read."""
+        return self.corpus is not None and not self.problem
+
+    @property
+    def ready(self) -> bool:
+        """Whether the text is known, and so what the presets mean for it."""
+        return self.startable and self.facts is not None
+
+    def preset_settings(self, name: str | None = None) -> Settings:
+        """The settings of a preset (default: the chosen one) for this text."""
+        return self.choices.preset_settings(self.facts, self.corpus.split if self.corpus else "tail", name)
+
+    @cached_property
+    def usual(self) -> Settings:
+        """The settings of the chosen preset for this text, without any change."""
+        return self.preset_settings()
+
+    @cached_property
+    def differences(self) -> dict[str, Any]:
+        """The settings that differ from the preset."""
+        return self.choices.differences(self.usual)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings of the next run."""
+        return self.usual.with_changes(**self.differences)
+
+    @property
+    def changes(self) -> int:
+        """The number of choices that differ from the preset."""
+        return self.choices.count(self.usual)
+
+    @property
+    def start(self) -> StartModel | None:
+        """The model whose weights the next run begins with; ``None`` for random ones."""
+        return self.choices.start(self.facts)
+
+    @property
+    def box_helps(self) -> bool:
+        """Whether the model in the box helps on this text."""
+        return self.facts is not None and self.facts.box is not None
+
+    @property
+    def can_choose_start(self) -> bool:
+        """Whether the preset starts from the model in the box unless one chooses otherwise."""
+        return self.ready and (self.choices.from_nothing or self.start is not None)
+
+    @property
+    def own_costs(self) -> Mapping[str, Any]:
+        """What the chosen settings cost; empty until it is measured."""
+        return (self.changed_costs if self.differences else self.costs).get(self.choices.preset, {})
+
+    @property
+    def slowdown(self) -> float | None:
+        """How many times as long training takes because of other programs; ``None`` until it is measured."""
+        return number(self.own_costs or self.costs.get(self.choices.preset, {}), "slowdown")
+
+    @property
+    def can_train_longer(self) -> bool:
+        """Whether a longer time limit would make up for a busy processor."""
+        busy = not self.live and (self.slowdown or 1.0) >= NOTABLE_SLOWDOWN
+        minutes = self.settings.max_minutes
+        return self.ready and busy and minutes is not None and minutes == self.usual.max_minutes
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether all is known that can be measured."""
+        return self.references is not None and bool(self.costs) and bool(self.changed_costs or not self.differences)
+
+    # ---- other choices
+    def choose(self, choices: RunChoices) -> Setup:
+        """The same with other choices, without what was measured for others."""
+        chosen = replace(self, choices=choices)
+        if choices.start_word != self.choices.start_word:
+            chosen = replace(chosen, costs={}, changed_costs={})
+        elif chosen.differences != self.differences:
+            chosen = replace(chosen, changed_costs={})
+        return chosen if _split_of(chosen.settings) == _split_of(self.settings) else replace(chosen, references=None)
+
+    def is_alike(self, other: Setup) -> bool:
+        """Whether the figures of the presets as they are, and of what there is to beat, are those of ``other``."""
+        same_start = self.choices.start_word == other.choices.start_word
+        return same_start and _split_of(self.settings) == _split_of(other.settings)
+
+    def change(self, **changes: Any) -> RunChoices:
+        """The choices with these settings changed."""
+        return replace(self.choices, changes={**self.choices.changes, **changes})
+
+    def lengthen(self) -> RunChoices:
+        """The choices with a time limit that makes up for a busy processor."""
+        minutes = self.settings.max_minutes
+        if minutes is None or self.slowdown is None:
+            return self.choices
+        return self.change(max_minutes=longer_minutes(minutes, self.slowdown))
+
+    # ---- for the screen
+    def presets_command(self, changes: Mapping[str, Any]) -> list[str]:
+        """What follows ``charlstm presets``, which measures what each preset costs with these changes."""
+        assert self.corpus is not None
+        corpus, start = self.corpus, self.choices.start_word
+        given = {"niceness": BACKGROUND_NICENESS, **changes}  # what a run has that the app starts
+        return [
+            corpus.source,
+            *(["--no-strip-boilerplate"] if not corpus.strip_boilerplate else []),
+            *(["--lines", corpus.lines] if corpus.lines != USUAL.lines else []),
+            *(["--clean"] if corpus.clean else []),
+            *(["--encoding", corpus.encoding] if corpus.encoding is not None else []),
+            *(word for source in corpus.validation for word in ("--val-file", source)),
+            *(word for name, value in given.items() for word in ("--set", f"{name}={write_setting(name, value)}")),
+            *(["--from", start] if start is not None else []),
+        ]
+
+    def preset_facts(self) -> list[PresetFacts]:
+        """What each preset costs, as far as it is known."""
+        return [self._preset_facts(name, name == self.choices.preset) for name in PRESETS]
+
+    def _preset_facts(self, name: str, chosen: bool) -> PresetFacts:
+        facts, changed = self.facts, chosen and self.changes > 0
+        settings = self.settings if chosen else self.preset_settings(name)
+        costs = self.own_costs if chosen else self.costs.get(name, {})
+        known, network, memory = self.choices.knows_start(facts, name), None, None
+        if facts is not None:
+            symbols = self.choices.symbols(facts, name)
+            network = ModelConfig(symbols, settings.hidden_size, settings.num_layers)
+            memory = memory_bytes(settings, facts.chars, symbols)
+        return PresetFacts(
+            name=name,
+            about=f"changed from {name}" if changed else PRESETS[name].about,
+            network=f"{settings.num_layers}×{settings.hidden_size}" if known else UNKNOWN,
+            parameters=None if network is None else network.parameters,
+            seconds=number(costs, "seconds") or planned_seconds(settings),
+            most_seconds=None if settings.max_minutes is None else 60 * settings.max_minutes,
+            memory=number(costs, "memory_bytes") or memory,
+            chars_per_second=number(costs, "chars_per_second"),
+            rough=bool(costs.get("crowded")) or (number(costs, "slowdown") or 1.0) > 1.0,
+            changed=changed,
+            measuring=self.measuring or (facts is None and not self.problem),
+        )
+
+    def expected_losses(self) -> tuple[float, float] | None:
+        """About what the losses will be in the end, from the model in the box and from nothing."""
+        facts, choices = self.facts, self.choices
+        seconds, speed = number(self.own_costs, "seconds"), number(self.own_costs, "chars_per_second")
+        if facts is None or facts.box is None or choices.changes or not seconds or not speed:
+            return None
+        return expected_losses(facts.box, choices.preset, facts.chars, seconds * speed, choices.from_nothing)
+
+    def warnings(self, keys: Mapping[str, str]) -> list[str]:
+        """What may go wrong, or slow the run down, a sentence each. ``keys``: see :func:`busy_words`."""
+        busy = busy_words(self.slowdown, self.live, self.settings, keys)
+        return [*filter(None, (busy, risk_words(self.settings.lr, self.usual.lr), read_before_words(self.start)))]
+
+
+def _split_of(settings: Settings) -> tuple[float, str, float]:
+    """What of the text the simple models are tried on."""
+    return settings.val_fraction, settings.split, settings.test_fraction
