@@ -179,12 +179,12 @@ async def test_keys_change_what_the_curves_are_drawn_over(runs: list[Recorded], 
     async with driven(places, (120, 36)) as app:
         pane = await overlaid(app)
         for axis in ("epochs", "characters", "time", "steps"):
-            await app.press("t")
+            await app.press("o")
             await app.shows(f"over {axis}")
         await app.press("b")
         await app.shows("with raw losses")
         assert all(run.raw is not None for run in pane.chart.data.runs)
-        await app.press("s")
+        await app.press("S")
         await app.shows("smoothing: strong")
         await app.press("g")
         await app.shows("log scale: loss")

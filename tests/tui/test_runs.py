@@ -565,10 +565,10 @@ async def test_g_plays_the_run_or_says_why_not(three: list[Recorded], places: Pa
     record(places, "stopped", name="young", steps=0)
     async with driven(places) as app:
         await onto(app, "young")
-        await app.press("g")
+        await app.press("p")
         await app.shows("young has no model that has learnt anything")
         await onto(app, "novel-quick-1")
-        await app.press("g")
+        await app.press("p")
         await app.in_mode("generate")
         assert app.app.model is not None
         assert app.app.model.model == str(places / "novel-quick-1")
@@ -615,7 +615,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
         await onto(app, "anna-standard-1")
         await app.press("r")
         await app.shows("continues from")
-        await app.press("g")
+        await app.press("p")
         await app.shows("no model that has learnt")
         await app.press("D", "y")
         await app.shows("is deleted")

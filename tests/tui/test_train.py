@@ -230,7 +230,7 @@ async def test_a_stop_that_was_sent_from_elsewhere_is_shown_until_it_is_handled(
             assert "Asked to" not in screen_text(app)
 
 
-@pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("f", "finish")])
+@pytest.mark.parametrize(("key", "command"), [("ctrl+s", "checkpoint"), ("F", "finish")])
 async def test_other_commands(tmp_path: Path, key: str, command: str) -> None:
     with record(tmp_path, "running") as recorded:
         async with app_on(tmp_path, recorded.run.name) as (_app, pilot):
@@ -625,7 +625,7 @@ async def test_what_is_refused_stays_until_the_next_key_and_escape_takes_nothing
     async with app_on(tmp_path, run.name) as (app, pilot):
         await shows(pilot, "Crashed · ")
         for key in ("g", "escape"):
-            await pilot.press("r")
+            await pilot.press("space")
             await shows(pilot, "Crashed · ", refused)
             await pilot.press(key)
             await until(pilot, lambda: "cannot be started" not in screen_text(app))
