@@ -31,7 +31,7 @@ from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import best_loss, learning_rate
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.run_watcher import RunsReader, RunView
-from charlstm_tui.runs.compare import compared_at_once, differences
+from charlstm_tui.runs.compare import _lines, compared_at_once, differences
 from charlstm_tui.runs.details import DetailsPane, run_lines
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
@@ -518,6 +518,7 @@ def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
     for row in table.split("\n"):
         assert row.cell_length <= width or row.plain.startswith("The same"), row.plain
     assert "…" not in table.plain
+    assert _lines("novel-standard-12 as left", 12) == ["novel-", "standard-12", "as left"]
 
 
 async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
