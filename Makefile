@@ -34,11 +34,14 @@ unit: $(VENV)/.dev
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
 # machine. Takes 20 to 30 minutes. What this machine lacks for it is named.
 anywhere: $(VENV)/.dev
-	$(BIN)/python tests/anywhere.py $(OPTIONS)
+	$(BIN)/python tests/anywhere.py $(ONLY)
 
-# The long forms: kills, power cuts, damaged files, bad texts and random keys. Takes up to an hour.
+# What tries to lose data, TIMES as often as `make test` does: kills, power cuts, damaged files, random keys and examples.
+# Takes up to an hour.
+TIMES ?= 50
 torture: $(VENV)/.dev
-	$(BIN)/python tests/torture/everything.py
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "torture or hypothesis" --times $(TIMES)
+	$(BIN)/python tests/torture/kill_sessions.py
 
 $(VENV)/bin/python:
 	@test -n "$(PY)" || { echo "charlstm needs Python 3.11 or newer; install one, or name it: make PYTHON=/path/to/python"; exit 1; }

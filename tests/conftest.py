@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+import random_examples
 from charlstm import system
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch or numpy is imported
@@ -62,9 +63,20 @@ OWN = ("CHARLSTM_CACHE", "CHARLSTM_CONFIG", "CHARLSTM_DATA", "CHARLSTM_RUNS", "C
 """The variables of charlstm that a user may have set."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--times", type=int, default=1, help="try so many times as many accidents and random examples")
+
+
+@pytest.fixture(scope="session")
+def times(pytestconfig: pytest.Config) -> int:
+    """How many times as many accidents as usual a test tries."""
+    return int(pytestconfig.getoption("--times"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give this process, and those that it starts, a home of their own, for what runs outside the tests: fixtures of a
     module or session, and modules that are imported."""
+    random_examples.times = config.getoption("--times")
     patch = pytest.MonkeyPatch()
     home = tempfile.TemporaryDirectory(prefix="charlstm-tests-", ignore_cleanup_errors=True)
     config.add_cleanup(home.cleanup)

@@ -20,7 +20,8 @@ def played(length: int = 40, prime: str = "abc") -> Document:
 def everything(document: Document) -> tuple[Any, ...]:
     """All that a user can see of a document."""
     return (
-        document.text.read(), document.text.sources().tolist(), document.place, document.undoable, document.redoable,
+        document.text.read(), document.text.sources().tolist(),
+        (document.cursor, document.seed, document.prime_length, document.branch), document.undoable, document.redoable,
         document.list_branches(),
     )  # fmt: skip
 

@@ -24,10 +24,11 @@ from charlstm.model.file import Model
 from charlstm.model.given import GivenModel, given_model
 from charlstm.runs import models
 from charlstm.runs.start_models import share_read
-from charlstm.text.batches import known_spans, part_spans
+from charlstm.text.batches import part_spans
 from charlstm.text.corpus import Corpus
+from charlstm.text.reading import SplitMode
 from charlstm.training import state as _state
-from charlstm.training.settings import Settings, SplitMode
+from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ def evaluate(
     part: Part = "validation",
     *,
     val_fraction: float | None = None,
-    split: Literal["tail", "blocks"] | None = None,
+    split: SplitMode | None = None,
     test_fraction: float | None = None,
     max_chars: int | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -257,7 +258,7 @@ def evaluate(
     Args:
         model: a model, what :func:`load_model` takes, or a network. A network is evaluated on its own device; it has no
             vocabulary and is taken to have that of ``corpus``.
-        corpus: the text. Characters that the model does not know are left out.
+        corpus: the text. Characters that the model does not know are read as others and count in no figure.
         part: ``"validation"``, ``"test"``, ``"train"`` or ``"all"``.
         val_fraction, split, test_fraction: how the text is split; None is as in the settings that the model was trained
             with, or the defaults of :class:`charlstm.Settings` where the model does not say.
@@ -303,10 +304,9 @@ def evaluate(
         split or settings.split,
         settings.test_fraction if test_fraction is None else test_fraction,
     )
-    read, _ = known_spans(corpus, vocabulary, spans)
-    if not read:
+    found = evaluate_spans(network, ids, spans, max_chars, progress=progress)
+    if not found.chars:
         raise TextError(f"There is nothing to evaluate: that part of {corpus.name} has fewer than two characters")
-    found = evaluate_spans(network, ids, read, max_chars, progress=progress)
     if isinstance(model, CharLSTM):
         return found
     share, by = share_read(model, corpus, spans)
@@ -381,7 +381,7 @@ def influence(model: GivenModel, text: str, at: int, *, back: int = 100) -> Infl
 
     Args:
         model: a model, or what :func:`load_model` takes.
-        at: counted from 0 in the text without characters that the model does not know.
+        at: counted from 0.
         back: how many characters before it are hidden in turn.
 
     Returns:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 NOTEBOOK_WIDTH = 100
 
 
-class StatusLine:
+class TerminalLine:
     """A line that is drawn again and again.
 
     A terminal or a notebook writes over it. Elsewhere, such as in a file, a new line comes ``every`` so many seconds,

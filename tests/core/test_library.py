@@ -93,13 +93,6 @@ def test_models_are_found_by_name_path_and_run_folder(
         charlstm.load_model("nothing", runs_dir=tmp_path)
 
 
-def test_generate_and_score_take_a_model_or_its_name() -> None:
-    demo = charlstm.load_model("demo")
-    assert charlstm.generate("demo", "The ", 20, seed=3) == charlstm.generate(demo, "The ", 20, seed=3)
-    assert charlstm.generate_many("demo", "The ", 5, samples=2) == charlstm.generate_many(demo, "The ", 5, samples=2)
-    assert charlstm.score("demo", "a text").mean_nats == charlstm.score(demo, "a text").mean_nats
-
-
 def test_classes_and_presets_take_a_model_by_its_name_or_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARLSTM_RUNS", str(RUNS))
     run, corpus, file = charlstm.load_model("run"), make_corpus(words(100)), tmp_path / "copy.safetensors"

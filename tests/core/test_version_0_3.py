@@ -1,7 +1,7 @@
 """Files written by versions 0.2 and 0.3 stay readable: a run that each of them left when it was killed while it
 trained; the model of the one of 0.3, and sessions of 0.3.
 
-``tests/data/write_killed_run.py`` and ``tests/data/version_0_3/write.py`` wrote them.
+Scripts wrote them, which are in commit 9dd1c732.
 """
 
 from __future__ import annotations

@@ -13,14 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pexpect
 import pytest
 
 from charlstm import system
 from charlstm.errors import RunError
 from charlstm.fields import plain
-from charlstm.model.file import load_model
 from charlstm.runs.contention import BACKGROUND_NICENESS
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run, find_run, known_runs
@@ -28,24 +26,12 @@ from charlstm.runs.launch import NewRun, create_new_run, launch, resume_run
 from charlstm.runs.log import EventTail, read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import load_state
-from charlstm.training.events import Controlled, Event, Sampled, Stepped, Validated
-from charlstm.training.plan import Plan
-from charlstm.training.settings import Settings
+from charlstm.training.events import Controlled
+from killed_runs import BOTTLES, PLAN, SETTINGS, STEPS, differences
 
 pytestmark = [pytest.mark.terminal, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 
 TIMEOUT = 60.0
-STEPS = 1000
-SETTINGS = Settings(
-    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=STEPS, threads=1, kernel="nn", device="cpu",
-    dropout=0.2, checkpoint_steps=20, checkpoint_minutes=None, val_every=100, ema_decay=0.9, state_reset=0.1,
-    calibrate=True,
-)  # fmt: skip
-PLAN = Plan(
-    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=STEPS,
-    warmup_steps=20, log_every=10, val_every=100, val_chars=400, snapshot_steps=(0, 100),
-    seconds_per_step=0.001, chars_per_second=10_000.0,
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +44,7 @@ def make(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Makes runs on one small text, with the plan frozen so that no measurement makes two of them differ; kills their
     workers in the end."""
     text = tmp_path / "text.txt"
-    text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
+    text.write_text(BOTTLES)
     made: list[Run] = []
 
     def new(steps: int = STEPS, niceness: int | None = 0) -> Run:  # 0: does not wait for other programs
@@ -100,22 +86,6 @@ def reached(run: Run, step: int) -> Callable[[], bool]:
     return there
 
 
-def story(events: Iterator[Event]) -> list[tuple[Any, ...]]:
-    """What two logs of one run have in common: the replayed events without clock figures."""
-    told: dict[tuple[Any, ...], tuple[Any, ...]] = {}
-    for event in events:
-        if event.name == "resumed":
-            told = {key: value for key, value in told.items() if key[1] <= event.step}
-        match event:
-            case Stepped():
-                told["step", event.step] = (event.train_loss, event.lr, event.grad_norm, event.epoch)
-            case Validated():
-                told["validation", event.step, event.whole] = (event.val_loss, event.best, event.chars)
-            case Sampled():
-                told["sample", event.step] = (event.prime, event.text)
-    return sorted((key, value) for key, value in told.items())
-
-
 def test_killed_and_resumed_worker_equals_the_uninterrupted_one(make: Callable[..., Run]) -> None:
     untouched, killed = make(), make()
     launch(untouched)
@@ -136,15 +106,7 @@ def test_killed_and_resumed_worker_equals_the_uninterrupted_one(make: Callable[.
     until(killed, "finished")
     until(untouched, "finished")
     assert any(event.name == "resumed" for event in read_events(killed.events_path))
-    assert story(read_events(killed.events_path)) == story(read_events(untouched.events_path))
-    ours, theirs = load_model(killed.model_path), load_model(untouched.model_path)
-    for name, array in theirs.weights.items():
-        np.testing.assert_array_equal(ours.weights[name], array)
-    last, other = load_state(killed)[0], load_state(untouched)[0]
-    assert last is not None
-    assert other is not None
-    for name, tensor in other.tensors.items():
-        np.testing.assert_array_equal(last.tensors[name], tensor)
+    assert differences(killed, untouched) == []
     assert killed in known_runs()
     assert find_run(killed.name) == killed
 

@@ -185,7 +185,11 @@ def last_saved(template: Document, seed: int, count: int, found: Document) -> in
     """After which call the document was as it is in a file: the last one; None if it never was."""
     last = None
     for number, document in enumerate(states(template.copy(), seed, count)):
-        same = len(document) == len(found) and document.place == found.place and document.text == found.text
+        same = (
+            len(document) == len(found)
+            and (document.cursor, document.branch) == (found.cursor, found.branch)
+            and document.text == found.text
+        )
         if same and document.undoable == found.undoable and document.list_branches() == found.list_branches():
             last = number
     return last

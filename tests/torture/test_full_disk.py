@@ -20,21 +20,12 @@ from charlstm.runs.folder import Run
 from charlstm.runs.launch import NewRun, create_new_run, launch
 from charlstm.runs.log import read_events
 from charlstm.runs.store import load_state
-from charlstm.training.plan import Plan
-from charlstm.training.settings import Settings
 from charlstm_tui.player.session_saver import SessionSaver
+from killed_runs import BOTTLES, PLAN, SETTINGS
 from played_documents import about
 
 TIMEOUT = 60.0
-SETTINGS = Settings(
-    hidden_size=16, num_layers=1, batch_size=4, seq_length=16, max_steps=1_000_000, threads=1, kernel="nn",
-    device="cpu", checkpoint_steps=200, checkpoint_minutes=None, val_every=1000, niceness=0,
-)  # fmt: skip
-PLAN = Plan(
-    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=16, steps_per_epoch=1, planned_steps=1_000_000,
-    warmup_steps=20, log_every=50, val_every=1000, val_chars=400, snapshot_steps=(0,),
-    seconds_per_step=0.001, chars_per_second=10_000.0,
-)  # fmt: skip
+STEPS = 1_000_000
 
 
 @pytest.fixture
@@ -104,13 +95,13 @@ def test_session_on_a_full_disk_is_saved_when_there_is_room_again(small_disk: Pa
     assert read(path).state.document.text == document.text
 
 
-def test_a_full_disk_costs_nothing(small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
+def test_worker_on_a_full_disk_waits_and_loses_nothing(small_disk: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
-    text.write_text("".join(f"{n} green bottles hanging on the wall, and if one falls\n" for n in range(100)))
-    run = create_new_run(NewRun(text, SETTINGS, "quick", runs_dir=small_disk / "runs"))
-    run.write_spec(replace(run.spec(), plan=plain(PLAN)))
+    text.write_text(BOTTLES)
+    settings = SETTINGS.with_changes(max_steps=STEPS, checkpoint_steps=200)
+    run = create_new_run(NewRun(text, settings, "quick", runs_dir=small_disk / "runs"))
+    plan = replace(PLAN, planned_steps=STEPS, log_every=50, val_every=1000, snapshot_steps=(0,))
+    run.write_spec(replace(run.spec(), plan=plain(plan)))
     pid = launch(run)
     try:
         wait(lambda: last_step(run) >= 300, "the first steps")

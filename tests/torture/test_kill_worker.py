@@ -1,27 +1,40 @@
-"""The short form of ``kill_worker.py``: kills, power cuts and moved folders, each run compared bit for bit."""
+"""No kill, power cut or accident to its folder changes what a run becomes."""
 
 from __future__ import annotations
 
-import subprocess
+import multiprocessing
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 
+import kill_worker
 import pytest
+from kill_worker import Training
 
-ACCIDENTS = ["--kills", "1", "--cuts", "1", "--folders", "1", "--again", "0.2"]
-THREADS = ["--kernel", "fused", "--thread-changes", "--kills", "1", "--cuts", "0", "--folders", "0"]
+pytestmark = [
+    pytest.mark.torture,
+    pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has torch loaded, and reads /proc"),
+]
 
-ASKED = ["--ask", "set-lr", "--kills", "2", "--cuts", "0", "--folders", "0"]
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[ProcessPoolExecutor]:
+    """Another process, since one in which OpenMP has had threads cannot be forked."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="forks a process that has torch loaded, and reads /proc")
 @pytest.mark.parametrize(
-    ("options", "kinds"),
-    [(ACCIDENTS, 8), (THREADS, 3), (ASKED, 3)],
-    ids=["accidents", "thread changes", "a command"],
+    ("training", "kills", "cuts", "folders"),
+    [
+        pytest.param(Training(), 4, 2, 1, id="one thread"),
+        pytest.param(Training("fused", threads=2, hidden_size=256), 1, 1, 0, id="two threads"),
+        pytest.param(Training("fused", hidden_size=256, thread_changes=True), 1, 0, 0, id="thread changes"),
+        *(pytest.param(Training(command=name), 2, 1, 0, id=name) for name in ("set-lr", "more", "finish")),
+    ],
 )
-def test_no_accident_changes_what_a_run_becomes(options: list[str], kinds: int) -> None:
-    command = [sys.executable, str(Path(__file__).with_name("kill_worker.py")), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" 0\n") == kinds, done.stdout
+def test_worker_that_has_an_accident_becomes_the_run_that_it_would_have_been(
+    process: ProcessPoolExecutor, times: int, training: Training, kills: int, cuts: int, folders: int
+) -> None:
+    asked = process.submit(kill_worker.try_accidents, training, kills * times, cuts * times, folders * times)
+    assert asked.result() == []

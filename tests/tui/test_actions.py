@@ -32,6 +32,28 @@ def test_no_key_has_two_meanings_in_one_view(view: str) -> None:
     assert not {key: actions for key, actions in meanings.items() if len(actions) > 1}
 
 
+def test_a_letter_has_one_meaning_in_all_views_of_a_mode() -> None:
+    """The first word of a label says what it means: "open text" and "open model" are one."""
+    meanings: dict[tuple[str, str], set[str]] = {}
+    for action in ACTIONS:
+        for key in action.keys:
+            if action.mode and len(key) == 1 and key.isalpha():
+                meanings.setdefault((action.mode, key), set()).add(action.label.split()[0])
+    assert not {place: words for place, words in meanings.items() if len(words) > 1}
+
+
+@pytest.mark.parametrize("id_", ["find", "save", "delete", "name"])
+def test_what_is_done_in_several_modes_has_the_same_key_there(id_: str) -> None:
+    """Renaming, deleting, saving and finding."""
+    keys = {
+        "find": {BY_ID[each].keys[0] for each in ("corpus.find", "generate.find", "runs.find")},
+        "save": {BY_ID[each].keys[0] for each in ("generate.save", "runs.save_curves", "runs.save_chart")},
+        "delete": {BY_ID[each].keys[0] for each in ("runs.delete", "generate.prune_branch")},
+        "name": {BY_ID[each].keys[0] for each in ("runs.rename", "generate.name_branch", "generate.name_cell")},
+    }
+    assert len(keys[id_]) == 1
+
+
 def test_every_action_has_a_key_and_an_id_of_its_own() -> None:
     assert all(action.keys for action in ACTIONS)
     assert not [name for name, times in Counter(action.id for action in ACTIONS).items() if times > 1]

@@ -6,14 +6,13 @@ import os
 import stat
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from charlstm.errors import CharLSTMError
 from charlstm.runs.folder import Run
 from charlstm.runs.models import DEMO
 from charlstm.runs.playable import playable_at_end
 from charlstm.storage import FileStamp
-from charlstm.text.reading import Lines, TextOptions
+from charlstm.text.reading import Lines, SplitMode, TextOptions
 from charlstm.text.sources import folder_files
 
 Stamps = tuple[tuple[str, FileStamp], ...]
@@ -43,7 +42,7 @@ class CorpusChoice:
     strip_boilerplate: bool = False
     lines: Lines = "keep"
     clean: bool = False
-    split: Literal["tail", "blocks"] = "tail"
+    split: SplitMode = "tail"
     encoding: str | None = None
     """The encoding of its files; ``None`` detects it."""
     validation: tuple[str, ...] = ()

@@ -25,7 +25,7 @@ from charlstm.cli.output import paragraph, print_result, result_of
 from charlstm.display import cell_name, shell_command, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import READ_CHARS, TEXT_CHARS, step_words
-from charlstm.line import StatusLine, terminal_width
+from charlstm.line import TerminalLine, terminal_width
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def cells(
     def features(read: str) -> Sequence[Feature]:
         return [*(pattern_feature(name, regex, read) for name, regex in named_patterns), *text_features(read)]
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         sample = sample_cells(
             loaded, content, features, max_chars=given.max_chars or READ_CHARS, progress=bar.stage("reading the text")
         )
@@ -150,7 +150,7 @@ def cells(
     if models:
         best = find_model(given.model, given.runs_dir)
         earlier = [each for each in models if each[1] != best]
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
 
             def report(step: int, done: int, total: int) -> None:
                 bar.stage(f"step {step:,}")(done, total)
@@ -312,13 +312,13 @@ def _print_coloured(model: Model, text: str, cell: tuple[int, int], as_json: boo
     from charlstm.insight.activations import activations
     from charlstm.insight.cells import LEVEL_LIMITS, levels, mean_and_deviation
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         found = activations(model, text, progress=bar.stage("reading the text"))
     states = found.cells[:, cell[0] - 1, cell[1] - 1]
     rows: list[CellStateRow] = [
         {"char": char, "state": state} for char, state in zip(found.text, states.tolist(), strict=True)
     ]
-    if not rows:
+    if sum(found.unknown.values()) == len(rows):
         raise GenerationError("The text has no characters that the model knows: give one in those it was trained on")
     if as_json:
         print_result(True, rows)

@@ -45,7 +45,7 @@ from charlstm.cli.options import (
 from charlstm.cli.output import print_note, print_result, report_unknown_characters, result_of
 from charlstm.display import BITS_PER_NAT, percent, plural, symbol, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
-from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.text.builtin import is_builtin
 from charlstm.text.read_before import is_much
 from charlstm.text.reading import TextOptions
@@ -122,7 +122,7 @@ def eval_(
 
     Without TEXT, a run is evaluated on its own held-out part, as its last validation did; --part chooses another part.
     With TEXT, --part divides it by the fractions that MODEL was trained with, or if it does not say holds out the last
-    tenth. Characters that the model does not know are counted and left out, unless it has a symbol for rare characters.
+    tenth. Characters that the model does not know are read as others, é as e, and count in no figure.
 
     --dynamic also measures how well it predicts the text when it learns from what it has read of it so far. What it
     learns is forgotten afterwards: MODEL does not change.
@@ -131,7 +131,7 @@ def eval_(
     --dynamic {"dynamic"}, an object with "strength" and the same figures. `read_share` is the share of the text, 0 to
     1, that the model was trained on, `read_by` the model from which its run started, if that one has read it.
     """
-    from charlstm.text.batches import known_spans
+    from charlstm.text.batches import unknown_in
 
     loaded = given.open_model()
     spans, part_name = None, ""
@@ -151,16 +151,17 @@ def eval_(
     share, by = _what_was_read(loaded, corpus, spans, part or "validation")
     if not given.text and spans is not None and unknown:
         raise RunError(f"The model of {given.model} was not trained on {corpus.name}, the text of the run: give a TEXT")
-    read, unknown = known_spans(corpus, loaded.vocabulary, spans or [(0, corpus.chars)])
-    if not read:
+    read = spans or [(0, corpus.chars)]
+    unknown = unknown_in(corpus, loaded.vocabulary, read)
+    if sum(stop - start for start, stop in read) - sum(unknown.values()) < 2:
         raise TextError(
             f"{corpus.name} has fewer than two characters that the model knows, so there is nothing to predict"
         )
-    report_unknown_characters(unknown, "left out", loaded.vocabulary)
+    report_unknown_characters(unknown, loaded.vocabulary, "They count in no figure")
     from charlstm.engine.evaluation import evaluate
     from charlstm.engine.network import CharLSTM
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         figures = evaluate(CharLSTM.from_model(loaded), ids, read, progress=bar.stage("reading the text"))
         learnt = None if strength is None else _dynamic_result(loaded, ids, read, strength, bar)
     result = result_of(EvalResult, figures, bits_per_char=figures.bits, unknown=unknown, read_share=share, read_by=by)
@@ -206,21 +207,24 @@ def score(
     the most likely character) and `entropy` (the bits that the model expected). The first character is not predicted:
     its figures are null. With --dynamic also "strength".
     """
+    import numpy as np
+
     from charlstm.generation.dynamic import score_dynamic
     from charlstm.generation.scoring import score as score_text
+    from charlstm.text.corpus import line_numbers
 
     if per_line and per_sentence:
         raise click.UsageError("Give --per-line or --per-sentence, not both")
     loaded = given.open_model()
     corpus = given.open_text(loaded)
     _what_was_read(loaded, corpus)
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         if strength is None:
             scores = score_text(loaded, corpus.text(), progress=bar.stage("scoring"))
         else:
             scores = score_dynamic(loaded, corpus.text(), strength=strength, progress=bar.stage("scoring"))
-    report_unknown_characters(scores.unknown, "left out", loaded.vocabulary)
-    lines = _file_lines(corpus, scores)
+    report_unknown_characters(scores.unknown, loaded.vocabulary, "They count in no mean")
+    lines = line_numbers(corpus, np.arange(corpus.chars))
     if as_json:
         result = _score_result(scores, lines, top)
         if strength is not None:
@@ -432,7 +436,7 @@ def _figures(found: LossFigures | DynamicResult) -> str:
 
 
 def _dynamic_result(
-    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: StatusLine
+    model: Model, ids: TextIds, spans: Sequence[tuple[int, int]], strength: float, bar: TerminalLine
 ) -> DynamicResult:
     from charlstm.generation.dynamic import evaluate_dynamic
 
@@ -443,17 +447,6 @@ def _dynamic_result(
         "bits_per_char": loss * BITS_PER_NAT,
         "perplexity": math.exp(min(loss, 700)),
     }
-
-
-def _file_lines(corpus: Corpus, scores: Scores) -> npt.NDArray[np.int64]:
-    """For each character of the text that was scored, which may lack unknown ones, its line in the file."""
-    import numpy as np
-
-    from charlstm.text.corpus import line_numbers
-
-    known = np.array([symbol not in scores.unknown for symbol in corpus.vocabulary.symbols])
-    left_out = len(scores.text) < corpus.chars
-    return line_numbers(corpus, np.flatnonzero(known[corpus.ids]) if left_out else np.arange(corpus.chars))
 
 
 def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -> ScoreResult:
@@ -472,9 +465,10 @@ def _score_result(scores: Scores, file_lines: npt.NDArray[np.int64], top: int) -
 def _scored_lines(scores: Scores, file_lines: npt.NDArray[np.int64]) -> list[ScoredLine]:
     """Each line, or each paragraph that was joined, with the mean loss of its characters, the newline included."""
     lines: list[ScoredLine] = []
-    start = 0
+    start, counted = 0, scores.counted
     for line in re.findall(r"[^\n]*\n|[^\n]+", scores.text):
-        nats = scores.nats[max(start, 1) : start + len(line)]
+        which = slice(start, start + len(line))
+        nats = scores.nats[which][counted[which]]
         loss = float(nats.mean(dtype="float64")) if len(nats) else None
         lines.append(
             {

@@ -27,12 +27,12 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, check_output_file, check_stdout, print_result, result_of, write_page
+from charlstm.cli.output import as_read, check_output_file, check_stdout, print_result, result_of, write_page
 from charlstm.display import symbol, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
@@ -165,20 +165,20 @@ def generate(
         _generate_at_checkpoints(model, models_of_run(model, runs_dir), text, length, out, as_json, recipe, stops)
         return
     loaded = open_model(model, runs_dir, snapshot)
-    text = as_known(loaded, text)
+    text = as_read(loaded, text)
     if samples is not None:
         texts = _generate_samples(loaded, text, length, samples, recipe, stops)
         result: GenerateResult = {"texts": texts}
         print_result(as_json, result, f"\n{SEPARATOR}\n".join(safe_for_stdout(text + each) for each in texts))
         return
     click.get_current_context().with_resource(blas_threads(1))
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         reading = bar.stage("reading the prime")
         session = Session.of(loaded, text, recipe, progress=reading)
     steps = session.stream(length, stop=stops)
     if as_json:
         generated = []
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("generating")
             for step in steps:
                 generated.append(step)
@@ -243,7 +243,7 @@ def _generate_samples(
     """Generate several texts at once, with a progress bar."""
     from charlstm.generation.generate import generate_many
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         show_progress, total = bar.stage("generating"), samples * length
         return generate_many(
             model,
@@ -273,8 +273,8 @@ def _generate_at_checkpoints(
 
     if out is not None:
         check_output_file(out, ".html")
-    prime = as_known(load_model(models[0][1]), prime)
-    with StatusLine() as bar:
+    prime = as_read(load_model(models[0][1]), prime)
+    with TerminalLine() as bar:
         progress = bar.stage("generating")
         texts = list(checkpoint_texts(models, prime, length, recipe, stop=stop, progress=progress))
     if out is None:

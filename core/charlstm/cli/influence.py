@@ -26,7 +26,7 @@ from charlstm.cli.output import paragraph, print_result
 from charlstm.display import percent, plural, quoted, table, visible
 from charlstm.errors import GenerationError
 from charlstm.insight.sample import TEXT_CHARS, step_words
-from charlstm.line import StatusLine, terminal_width
+from charlstm.line import TerminalLine, terminal_width
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def influence(
     stepper = Stepper(loaded)
     if rank:
         chosen = evenly_chosen(places, RANKED)
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("explaining")
             found = []
             for done, place in enumerate(chosen):
@@ -136,7 +136,7 @@ def influence(
         _print_ranked(found, read, len(places), as_json)
         return
     position = places[-1] if places else len(read) - 1 if at is None else at
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         shown = _influence_at(loaded, stepper, read, position, back, bar.stage("explaining"))
     rows: list[InfluenceRow] = [
         {"position": shown.start + n, "char": read[shown.start + n], "change": float(change)}
@@ -190,7 +190,7 @@ def context(
     loaded = given.open_model()
     usual = None if at is not None else TEXT_CHARS  # a position may lie anywhere in the text
     content, source = given.own_or_start_of_text(loaded, text_for_context, given.max_chars or usual)
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         found = measure(loaded, content, at=at, places=places, progress=bar.stage("measuring"))
     none = [None] * len(found.lengths)
     rows: list[ContextRow] = [

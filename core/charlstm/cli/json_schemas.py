@@ -140,7 +140,7 @@ class PresetRow(TypedDict):
     about: str
 
 
-class SettingRow(TypedDict):
+class ListedSetting(TypedDict):
     """A setting, from ``presets --settings``."""
 
     name: str
@@ -425,7 +425,7 @@ class LossFigures(TypedDict):
     perplexity: float
     chars: int
     unknown: dict[str, int]
-    """Characters that the model does not know and that were left out, with their counts."""
+    """Characters that the model does not know and that count in no figure, with their counts."""
 
 
 class DynamicResult(TypedDict):
@@ -607,7 +607,7 @@ class InfluenceRow(TypedDict):
     """The influence of one earlier character, from ``influence``."""
 
     position: int
-    """In the text without unknown characters, counted from 0."""
+    """In the text, counted from 0."""
     char: str
     change: float
     """How much the loss of the explained character rises, in nats, when this one is hidden."""
@@ -617,7 +617,7 @@ class RankedPlaceRow(TypedDict):
     """A place of a string and the far character that counts most for it, from ``influence --rank``."""
 
     position: int
-    """Of the last character of the string, in the text without unknown characters, counted from 0."""
+    """Of the last character of the string, in the text, counted from 0."""
     loss: float
     """The loss of that character, in nats."""
     nats: float
@@ -726,7 +726,7 @@ SCHEMAS: dict[str, Any] = {
     "corpora": list[TextRow],
     "stats": StatsResult,
     "presets": list[PresetRow],
-    "presets --settings": list[SettingRow],
+    "presets --settings": list[ListedSetting],
     "presets TEXT": list[PresetEstimate],
     "train --detach": RunPlace,
     "resume --detach": RunPlace,

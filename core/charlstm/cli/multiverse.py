@@ -25,9 +25,9 @@ from charlstm.cli.options import (
     snapshot_option,
     usage_errors,
 )
-from charlstm.cli.output import as_known, paragraph, print_result, result_of
+from charlstm.cli.output import as_read, paragraph, print_result, result_of
 from charlstm.display import symbol, visible
-from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.line import TerminalLine, terminal_width, truncate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -104,8 +104,8 @@ def multiverse(
     columns: list[list[str]] = []
     missed = 0.0
     for prime in primes or ("",):
-        prime = as_known(loaded, prime)
-        with StatusLine() as bar:
+        prime = as_read(loaded, prime)
+        with TerminalLine() as bar:
             progress = bar.stage("computing")
             if words is not None:
                 found = next_words(loaded, prime, count=words, stepper=stepper, check=partial(progress, 0, 0))

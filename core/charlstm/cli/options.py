@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 from charlstm.cli.output import print_note
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError, RunError, TextError
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.runs.models import MOST_MODELS
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.text.encoding import check_encoding
@@ -345,7 +345,7 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
     """
     from charlstm.text.corpus import open_corpus
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
         corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)

@@ -163,36 +163,25 @@ def print_note(message: str) -> None:
     click.echo(visible(message), err=True)
 
 
-def as_known(model: Model, text: str) -> str:
-    """``text`` as ``model`` reads it: with plain marks in the place of typographic ones that it does not know, and
-    without other characters that it does not know. Notes say which they are."""
-    from charlstm.generation.prime import prepare_prime
-    from charlstm.generation.typography import in_words, with_plain_marks
-
-    plain, replaced = with_plain_marks(model.text_options.apply(text), model.vocabulary)
-    if note := in_words(replaced):
-        print_note(note)
-    read = prepare_prime(model, plain)
-    report_unknown_characters(read.unknown, "they are left out", model.vocabulary)
-    return read.text
+def as_read(model: Model, text: str) -> str:
+    """``text`` under the model's text options. A note says as which other characters the model reads some."""
+    text = model.text_options.apply(text)
+    report_unknown_characters(model.vocabulary.encode(text)[1], model.vocabulary)
+    return text
 
 
-def report_unknown_characters(unknown: Mapping[str, int], treatment: str, vocabulary: Vocabulary) -> None:
-    """Print a note about characters that are not in a model's ``vocabulary``.
-
-    ``unknown`` maps them to their counts. ``treatment`` says what was done with them, unless the vocabulary has a
-    replacement symbol.
-    """
+def report_unknown_characters(unknown: Mapping[str, int], vocabulary: Vocabulary, also: str = "") -> None:
+    """Print a note about characters that are not in a model's ``vocabulary``, with their counts in ``unknown``: as
+    which it reads them, and what ``also`` holds for them."""
     if not unknown:
         return
-    listed = [f"{symbol(char)} ({described(char)}) × {count:,}" for char, count in unknown.items()]
-    more = f" and {len(listed) - 6} more" if len(listed) > 6 else ""
-    names = f"{', '.join(listed[:6])}{more}"
-    if (replacement := vocabulary.replacement) is not None:
-        shown = f"{symbol(replacement)} ({described(replacement)})"
-        print_note(f"Characters that the model does not know are read as {shown}: {names}")
-    else:
-        print_note(f"Characters that the model does not know: {names}; {treatment}")
+    listed = []
+    for char, count in unknown.items():
+        read = vocabulary.read_as(char)
+        shown = "a space" if read == " " else symbol(read)
+        listed.append(f"{symbol(char)} ({described(char)}) × {count:,}, read as {shown}")
+    more = f"; and {len(listed) - 6} more" if len(listed) > 6 else ""
+    print_note(f"Characters that the model does not know: {'; '.join(listed[:6])}{more}{also and f'. {also}'}")
 
 
 def format_size(size: float) -> str:

@@ -31,13 +31,13 @@ from charlstm.cli.options import (
     seed_option,
     snapshot_option,
 )
-from charlstm.cli.output import as_known, print_note, write_stdout
+from charlstm.cli.output import as_read, print_note, write_stdout
 from charlstm.display import described, plural, symbol, visible
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.setting_fields import SettingField, setting_fields
 from charlstm.storage import write_all
 from charlstm.user_files import STDOUT
@@ -150,7 +150,7 @@ class Conversation(cmd.Cmd):
     # -- writing -------------------------------------------------------------------------------------------------
 
     def _begin(self, prime: str) -> Session:
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             progress = bar.stage("reading the prime")
             session = Session(self._model, prime, seed=self._seed, settings=self._settings, progress=progress)
         self._session = session
@@ -162,7 +162,7 @@ class Conversation(cmd.Cmd):
 
     def _add(self, text: str) -> None:
         """Add the user's text at the cursor, and let the model continue it."""
-        text = as_known(self._model, text)
+        text = as_read(self._model, text)
         if self._session is None:
             self._begin(text)
         else:

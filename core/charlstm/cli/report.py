@@ -22,7 +22,7 @@ from charlstm.cli.output import check_output_file, check_stdout, write_page
 from charlstm.display import plural
 from charlstm.errors import TextError
 from charlstm.insight.sample import TEXT_CHARS
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.runs.models import evenly_chosen
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def report(
     def features(read: str) -> Sequence[Feature]:
         return text_features(read) if pattern is None else [pattern_feature(*pattern, read)]
 
-    with StatusLine() as bar:
+    with TerminalLine() as bar:
 
         def progress(stage: str, done: int, total: int) -> None:
             bar.stage(stage)(done, total)

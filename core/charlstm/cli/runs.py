@@ -37,7 +37,7 @@ from charlstm.cli.output import (
 )
 from charlstm.display import duration, plural, shell_command, table
 from charlstm.errors import ExitCode, RunError
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.runs.status import STATES
 from charlstm.runs.table import best_words, state_words
 from charlstm.text.read_before import LEGEND, is_much
@@ -434,7 +434,7 @@ def _wait_until_done(run: Run, sent: Command, timeout: float | None) -> tuple[bo
     from charlstm.training.events import Checkpointed, Controlled
 
     tail = EventTail(run.events_path)
-    line = StatusLine()
+    line = TerminalLine()
     began = time.monotonic()
     at: int | None = None  # the step at which the run logged the command
     saved = False

@@ -48,14 +48,15 @@ def session(file: Path, out: str | None, prose: bool, force: bool, as_json: bool
             ) from None
         except OSError as error:
             raise GenerationError(f"{out} cannot be written: {error.strerror}") from None
+    document = found.state.document
     result = result_of(
         SessionResult,
         found,
         path=str(file.absolute()),
         out=None if out is None else str(Path(out).absolute()),
         branches=[
-            {"number": each.number, "name": each.name, "text": each.kept.read()}
-            for each in found.state.document.branches.values()
+            {"number": number, "name": document.names.get(number, ""), "text": branch.text.read()}
+            for number, branch in document.branches.items()
         ],
     )
     print_result(as_json, result, safe_for_stdout(found.text) if out is None else out)

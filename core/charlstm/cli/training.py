@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from charlstm.cli.json_schemas import PresetEstimate, PresetRow, RunPlace, SettingRow
+from charlstm.cli.json_schemas import ListedSetting, PresetEstimate, PresetRow, RunPlace
 from charlstm.cli.options import (
     complete_run,
     complete_text,
@@ -31,7 +31,7 @@ from charlstm.cli.output import print_note, print_result
 from charlstm.display import duration, percent, shell_command, shell_word, table, visible
 from charlstm.errors import Advice, CharLSTMError, DivergedError, ExitCode, SettingsError, TextError
 from charlstm.fields import plain
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.runs.contention import FOREGROUND_NICENESS, NOTABLE_SLOWDOWN, probe_slowdown, slowdown_words
 from charlstm.setting_fields import setting_fields
 from charlstm.text.reading import TextOptions
@@ -129,7 +129,7 @@ def presets(
     figures and all settings of each preset.
     """
     if list_settings:
-        listed: list[SettingRow] = [
+        listed: list[ListedSetting] = [
             {"name": each.name, "about": each.about, "takes": each.takes, "default": each.write(each.default, "none")}
             for each in setting_fields(Settings).values()
         ]
@@ -308,7 +308,7 @@ def train(
         _print_reading(corpus, spec)
     start = None
     if starts_from_model(start_word, preset_name, changes):
-        with StatusLine() as bar:
+        with TerminalLine() as bar:
             left_out: list[StartModel] = []
             start = find_start(start_word, corpus, settings, runs_dir, bar.stage("trying models"), left_out.append)
         if left_out:
@@ -485,7 +485,7 @@ def _open_text_of_run(
         return load_corpus(text, options, list(val_files) or None)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
-            with StatusLine() as bar:
+            with TerminalLine() as bar:
                 return open_text(run, progress=bar.update)
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None

@@ -13,7 +13,7 @@ from typing import Self
 from charlstm.cli.output import print_json
 from charlstm.display import BITS_PER_NAT, duration, loss_figure, percent, plural, shell_command, visible
 from charlstm.errors import CharLSTMError
-from charlstm.line import StatusLine, terminal_width, truncate
+from charlstm.line import TerminalLine, terminal_width, truncate
 from charlstm.runs.contention import slowdown_words
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.prediction import Prediction, predict
@@ -116,7 +116,7 @@ class EventView:
         self._spec: RunSpec | None = None
         self._json = json
         self._limits = limits
-        self._line = StatusLine(enabled=not json and not plain)
+        self._line = TerminalLine(enabled=not json and not plain)
         self._last_printed = -math.inf
         self._verdict: Verdict | None = None
         self._diverges, self._judged_at = False, -math.inf

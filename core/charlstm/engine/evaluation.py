@@ -22,6 +22,7 @@ from charlstm.engine import devices
 from charlstm.engine.network import CharLSTM, LSTMState
 from charlstm.engine.thread_pool import thread_pool
 from charlstm.text.batches import NO_TARGET
+from charlstm.text.batches import targets as targets_of
 from charlstm.text.vocabulary import TextIds
 
 PRIMING = 200
@@ -102,7 +103,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class EstimateRow:
     """A slice of the text for an estimate: targets ``first`` to ``last`` (exclusive), read from input ``begin`` on."""
 
     begin: int
@@ -111,7 +112,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class ExactPiece:
     """A piece of the text for the exact loss: inputs ``start`` to ``stop`` (exclusive), each with the character after
     it as target. ``follows``: its initial state is the final state of the piece before; otherwise it is zero."""
 
@@ -130,7 +131,8 @@ def evaluate(
 ) -> Evaluation:
     """Mean loss of ``network`` over the targets of ``spans`` (start, stop) of ``ids``, in float32.
 
-    A span of N characters has N − 1 targets, each counted once. Without a ``limit`` the loss is exact: one hidden state
+    A span of N characters has N − 1 targets, each counted once, without characters that the network reads as others.
+    Without a ``limit`` the loss is exact: one hidden state
     is carried through each span. With a ``limit`` it is estimated from about that many targets: evenly spaced slices,
     the same at every call, each after the :data:`PRIMING` characters before it.
 
@@ -163,7 +165,9 @@ def evaluate(
                 total = total + nats
     finally:
         network.train(training)
-    return Evaluation(float(total) / chars if chars else math.nan, chars)
+    parts = [*((row.first, row.last) for row in slices), *((piece.start + 1, piece.stop + 1) for piece in pieces)]
+    known = sum(int(np.count_nonzero(targets_of(ids, slice(*part)) != NO_TARGET)) for part in parts)
+    return Evaluation(float(total) / known if known else math.nan, known)
 
 
 def best_logit_factor(
@@ -214,7 +218,7 @@ def best_logit_factor(
     return FACTORS[place] + 0.5 * (FACTORS[1] - FACTORS[0]) * (before - after) / (before - 2 * here + after)
 
 
-def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
+def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[EstimateRow]:
     """Choose rows of about equal length, with ``limit`` targets of ``spans`` in all (or :data:`PRIMING`, if that is
     more), exceeded by less than one row.
 
@@ -227,7 +231,7 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     count = max(1, min(ROWS, wanted // (3 * PRIMING)), min(FEWEST_ROWS, wanted // PRIMING))
     length = max(PRIMING, math.ceil(wanted / count))
     pieces = [
-        Row(max(start, first - 1 - PRIMING), first, min(first + length, stop))
+        EstimateRow(max(start, first - 1 - PRIMING), first, min(first + length, stop))
         for start, stop in spans
         for first in range(start + 1, stop, length)
     ]
@@ -237,12 +241,12 @@ def plan_rows(spans: Sequence[tuple[int, int]], limit: int) -> list[Row]:
     return pieces
 
 
-def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
+def _pieces(spans: Sequence[tuple[int, int]]) -> list[ExactPiece]:
     """Cut ``spans`` into pieces of one length; the last of a span may be shorter."""
     inputs = sum(max(0, stop - start - 1) for start, stop in spans)
     length = min(ROW_MOST, max(ROW_LEAST, math.ceil(inputs / ROWS)))
     return [
-        Piece(begin, min(begin + length, stop - 1), begin > start)
+        ExactPiece(begin, min(begin + length, stop - 1), begin > start)
         for start, stop in spans
         for begin in range(start, stop - 1, length)
     ]
@@ -251,7 +255,7 @@ def _pieces(spans: Sequence[tuple[int, int]]) -> list[Piece]:
 def _read_in_order(
     network: CharLSTM,
     ids: TextIds,
-    pieces: Sequence[Piece],
+    pieces: Sequence[ExactPiece],
     before: Tensor,
     count_targets: Callable[[int], None],
 ) -> tuple[float, Tensor]:
@@ -277,7 +281,8 @@ def _read_in_order(
             stop = min(start + STRETCH, length)
             positions = first[rows] + np.arange(start, stop)[:, None]
             inside = positions < last[rows]
-            window, following = (ids[np.where(inside, positions + ahead, 0)].astype(np.int64) for ahead in (0, 1))
+            window = ids[np.where(inside, positions, 0)].astype(np.int64)
+            following = targets_of(ids, np.where(inside, positions + 1, 0))
             targets = torch.from_numpy(np.where(inside, following, NO_TARGET)).to(device)
             hidden, new = _hidden(network, torch.from_numpy(window).to(device), (state[0], state[1]))
             state = torch.stack(new)
@@ -304,7 +309,7 @@ def _read_in_order(
 def _read(
     network: CharLSTM,
     ids: TextIds,
-    rows: Sequence[Row],
+    rows: Sequence[EstimateRow],
     count_targets: Callable[[int], None],
     losses: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> Tensor:
@@ -335,7 +340,7 @@ def _read(
         window = ids[np.where(inside, positions, begin)].astype(np.int64)
         hidden, state = _hidden(network, devices.copy_to(torch.from_numpy(window), device), state)
         if start >= lead:
-            following = np.where(inside, ids[np.where(inside, positions + 1, begin)].astype(np.int64), NO_TARGET)
+            following = np.where(inside, targets_of(ids, np.where(inside, positions + 1, begin)), NO_TARGET)
             targets = devices.copy_to(torch.from_numpy(following.ravel()), device)
             total = total + losses(hidden.flatten(0, 1), targets)
             count_targets(int(inside.sum()))

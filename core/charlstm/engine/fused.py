@@ -52,7 +52,7 @@ class _LayerWeights:
 
 
 @dataclass(frozen=True, slots=True)
-class _Weights:
+class _StepWeights:
     layers: list[_LayerWeights]
     head: Tensor  # (V, H)
     head_bias: Tensor  # (V,)
@@ -140,7 +140,7 @@ class FusedKernel:
         assert self._pool is not None
         return list(self._pool.map(torch.no_grad()(work), items))
 
-    def _pack(self, kept: Sequence[Tensor], scale: float) -> _Weights:
+    def _pack(self, kept: Sequence[Tensor], scale: float) -> _StepWeights:
         """Cast, scale and pack the weights, in parallel for layers and uses. ``kept``: each layer's mask of recurrent
         weights, (4H, H) of ones and zeros, or empty; what it keeps is multiplied by ``scale``."""
         network, dtype, rows = self._network, self._dtype, self._shards[0].stop - self._shards[0].start
@@ -177,7 +177,7 @@ class FusedKernel:
         jobs = [(index, use) for use in uses for index in reversed(layers)]
         jobs.sort(key=(0, "forward").__eq__)  # the shortest one last, so that the threads finish at the same time
         packs = dict(zip(jobs, self._map(pack, jobs), strict=True))
-        return _Weights(
+        return _StepWeights(
             [_LayerWeights(**{use: packs[index, use] for use in uses}) for index in layers],
             network.fc.weight.to(dtype),
             network.fc.bias.to(dtype),
@@ -241,7 +241,7 @@ class _Shard:
 
     def run(
         self,
-        weights: _Weights,
+        weights: _StepWeights,
         inputs: Tensor,
         targets: Tensor,
         state: LSTMState,
@@ -308,7 +308,7 @@ class _Shard:
         self._scratch = torch.empty(rows, hidden, dtype=self._master)
         self._capacity = length
 
-    def _head(self, weights: _Weights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
+    def _head(self, weights: _StepWeights, top: Tensor, targets: Tensor, above: Tensor, scale: float) -> float:
         """The summed loss. Computes the gradients of the output layer, and those of ``top`` into ``above``, both times
         ``scale``."""
         self.head_gradients.zero_()

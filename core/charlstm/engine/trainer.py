@@ -37,15 +37,15 @@ from charlstm.engine.final_validation import validate_best
 from charlstm.engine.kernels import fast_path_problem
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.resume import ResumePlan
+from charlstm.engine.run_constants import FirstModel, RunConstants
 from charlstm.engine.train_step import TrainStep
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain
 from charlstm.model.file import PASSAGES, Model, Weights
 from charlstm.model.given import GivenModel, given_model
 from charlstm.system import DeferredInterrupt
-from charlstm.text.batches import Batches, TrainingText, trained_texts
+from charlstm.text.batches import Batches, TrainingText
 from charlstm.text.corpus import Corpus
-from charlstm.text.passages import Passages, joined, passages_in
 from charlstm.training import estimate
 from charlstm.training.clock import Clock
 from charlstm.training.commands import Command, CommandQueue
@@ -79,7 +79,7 @@ from charlstm.training.progress_line import ProgressLine
 from charlstm.training.schedule import Amendment, LearningRate
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
-from charlstm.training.text_warnings import held_out_read, text_warnings
+from charlstm.training.text_warnings import text_warnings
 from charlstm.training.threads import ThreadSearch
 from charlstm.training.time_limit import TimeLimit
 
@@ -92,9 +92,6 @@ before training goes on."""
 
 DISK_RETRY_SECONDS = 1.0
 """Seconds between two attempts to write to a full disk."""
-
-READ_BEFORE = ("read_share", "read_by")
-"""What the info of a model, the state and the events say of :attr:`Trainer.read_before`."""
 
 MUCH_RARER = 1.5
 """Factor by which a run has to validate more rarely than planned for the clock to change that: each change is saved."""
@@ -117,14 +114,21 @@ class _Phase(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Course:
+    """How a run goes on; ``plan`` and ``schedule`` of a new run are missing until it is planned."""
+
+    settings: Settings
+    plan: Plan | None = None
+    schedule: LearningRate | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Change:
     """A change of the course of a run, which acts once a state that names it is on disk: then no resume forgets it, and
     none has to repeat it. No step is taken until then."""
 
     event: Controlled | Decided
-    settings: Settings
-    plan: Plan
-    schedule: LearningRate
+    course: _Course
     saved: bool = False
     """Whether the state that names it has been queued."""
     since: float = field(default_factory=time.perf_counter)
@@ -181,55 +185,29 @@ class Trainer:
         start_from = None if start_from is None else given_model(start_from)
         spent = arguments.number("spent", spent, 0, error=RunError)
         self._logged_until = logged_until
-        info = dict(info or {})
-        if continuation is not None:
-            self.settings, self._requested_settings = continuation.settings, continuation.requested_settings
-            self._text = continuation.text
-            record = continuation.state.record
-            if (lineage := record.get("lineage")) is not None:
-                info.setdefault("lineage", lineage)
-            info |= {name: record.get(name) for name in READ_BEFORE}
-            self._passages: Passages | None = continuation.state.tensors.get(PASSAGES)
+        self._begins_with: FirstModel | ResumePlan | None
+        if continuation is None:
+            self._constants, settings, self._begins_with = RunConstants.new(corpus, settings, start_from, info or {})
+            self._course, self._phase = _Course(settings, plan), _Phase.PLAN
+            self.progress = Progress(work_seconds=spent)
         else:
-            self.settings = self._requested_settings = settings
-            vocabulary = corpus.vocabulary
-            if start_from is not None:
-                shape = start_from.config
-                self.settings = settings.with_changes(hidden_size=shape.hidden_size, num_layers=shape.num_layers)
-                vocabulary = start_from.vocabulary.extended(vocabulary)
-                info.setdefault("lineage", {"learnt": trained_texts(start_from.info)})
-            self._text = TrainingText.of(
-                corpus, vocabulary, settings.val_fraction, settings.split, settings.test_fraction
-            )
-            self._own_passages = passages_in(corpus, self._text.train)
-            self._passages = joined([self._own_passages, None if start_from is None else start_from.passages])
-            self._start_name = _name_of_start(info, start_from)
-            found = held_out_read(self._text, self._own_passages, start_from, self._start_name)
-            info |= dict(zip(READ_BEFORE, found, strict=True))
-        self.progress = Progress(work_seconds=spent) if continuation is None else continuation.progress
+            self._constants, self._begins_with = RunConstants.continued(continuation, info or {}), continuation
+            self._course = _Course(continuation.settings, continuation.plan, continuation.schedule)
+            self.progress, self._phase = continuation.progress, _Phase.LOAD
         self.paused = False
-        self._phase = _Phase.PLAN if continuation is None else _Phase.LOAD
-        self._plan = plan if continuation is None else continuation.plan
-        self._schedule = None if continuation is None else continuation.schedule
-        self._continuation = continuation
-        self._start_from = start_from
         self._train_step_or_none: TrainStep | None = None
         self._best: Weights | None = None
         self._end_reason = ""
         self._finished: Finished | None = None
 
-        self._info = info
         self._hooks = hooks
         self._commands = CommandQueue(hooks.commands)
         self._change: _Change | None = None
-        self._last_step: tuple[float, float] | None = None
-        """Seconds, and seconds of processor time, of the step before; ``None`` when another process took it."""
         self._ranks = ranks
         self._checkpoint_writer = CheckpointWriter(store)
         self._disk_trouble = False
         """Whether the disk takes nothing, and this was said."""
         self._clock = Clock(self.progress)
-        self._time_limit = TimeLimit(self.settings, self._clock)
         self._validation_pace: float | None = None
         """Seconds for a character of the last validation."""
 
@@ -273,7 +251,8 @@ class Trainer:
         )
 
     def __repr__(self) -> str:
-        planned = "" if self._schedule is None else f" of {self._schedule.planned_steps:,}"
+        schedule = self._course.schedule
+        planned = "" if schedule is None else f" of {schedule.planned_steps:,}"
         return f"Trainer({self._text.corpus!r}, step {self.progress.step:,}{planned})"
 
     # ── for callers ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -286,7 +265,8 @@ class Trainer:
         interrupt (Ctrl-C, the stop button of a notebook): training can then continue with another call, as after
         closing the iterator of :meth:`events`.
         """
-        planned = None if self._schedule is None else self._schedule.planned_steps
+        schedule = self._course.schedule
+        planned = None if schedule is None else schedule.planned_steps
         show = ProgressLine(enabled=progress, planned_steps=planned)
         with contextlib.closing(self.events()) as events, show:
             for event in events:
@@ -351,14 +331,19 @@ class Trainer:
         self._commands.put(Command("trainer.stop", "stop"))
 
     @property
+    def settings(self) -> Settings:
+        """Those that the run trains with now."""
+        return self._course.settings
+
+    @property
     def plan(self) -> Plan:
         """How many steps, and how often to log and validate, as planned at the start."""
-        return self._existing(self._plan, "plan")
+        return self._existing(self._course.plan, "plan")
 
     @property
     def schedule(self) -> LearningRate:
         """The learning rate of every step, with all changes so far."""
-        return self._existing(self._schedule, "schedule")
+        return self._existing(self._course.schedule, "schedule")
 
     @property
     def network(self) -> CharLSTM:
@@ -376,16 +361,13 @@ class Trainer:
         validation."""
         if self._best is None:
             raise ModelError("There is no model yet: training has not started")
-        progress = self.progress
-        info = self._model_info(progress.loss, progress.best_step, whole=progress.whole_val is not None)
-        config = self._train_step.network.config
-        return Model(config, self._text.vocabulary, self._best, self._text.corpus.options, info, self._passages)
+        progress, whole = self.progress, self.progress.whole_val is not None
+        return self._model(self._best, progress.loss, progress.best_step, whole=whole)
 
     @property
     def read_before(self) -> dict[str, Any]:
-        """How much of the held-out part the model had read before it was validated on it (``read_share``, 0 to 1;
-        ``None`` where that is not known), and through which model (``read_by``)."""
-        return {name: self._info.get(name) for name in READ_BEFORE}
+        """See :attr:`RunConstants.read_before`."""
+        return self._constants.read_before
 
     def state(self) -> TrainingState:
         """All that :meth:`resume` needs to continue exactly from here.
@@ -403,22 +385,22 @@ class Trainer:
         """The state now, or as it will be once ``change`` acts."""
         tensors = self._train_step.tensors()
         tensors |= {f"best.{name}": array for name, array in (self._best or {}).items()}
-        if self._passages is not None:
-            tensors[PASSAGES] = self._passages
-        course = change or self
+        if self._constants.passages is not None:
+            tensors[PASSAGES] = self._constants.passages
+        course = self._course if change is None else change.course
         record = {
-            "asked": self._requested_settings.to_dict(),
             "settings": course.settings.to_dict(),
             "plan": plain(course.plan),
             "schedule": plain(course.schedule),
             "progress": plain(self.progress),
-            "environment": resume.environment(course.plan, self._ranks),
-            "vocabulary": self._text.vocabulary.to_dict(),
-            "fingerprint": self._text.corpus.fingerprint,
-            "lineage": self._info.get("lineage"),
-            **self.read_before,
+            "environment": resume.environment(course.plan or self.plan, self._ranks),
+            **self._constants.record(),
         }
         return TrainingState(self.progress.step, record, tensors)
+
+    @property
+    def _text(self) -> TrainingText:
+        return self._constants.text
 
     @property
     def _train_step(self) -> TrainStep:
@@ -485,7 +467,8 @@ class Trainer:
         seconds = self._clock.count_work() - before
         progress.count_step(outcome.nats, outcome.count, outcome.grad_norm, seconds)
         progress.attended = False
-        self._last_step = seconds, time.process_time() - processor_before
+        if progress.step >= self._logged_until:  # up to there the number of threads stays, and with it the last digits
+            self._thread_search.add(seconds, time.process_time() - processor_before)
         return []
 
     def _attend(self) -> list[AnyEvent]:
@@ -557,7 +540,7 @@ class Trainer:
 
     def _make_plan(self) -> list[AnyEvent]:
         """Measure and plan, and save that; unless there is a stored plan. Training waits until the plan is on disk."""
-        settings, plan = self.settings, self._plan
+        settings, plan = self.settings, self._course.plan
         if plan is not None and not resume.runs_here(plan):
             plan = None  # no step was taken by it yet, so it is made again for this machine
         device = choose_device(settings.device if plan is None else plan.device)
@@ -566,8 +549,8 @@ class Trainer:
             plan = measure_and_plan(settings, self._text, self._ranks, worked=self._count_start)
             self._checkpoint_writer.queue_plan(plan)
             self._checkpoint_writer.hold_training()
-        self._plan = plan
-        self._schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
+        schedule = LearningRate(settings.lr, settings.schedule, plan.warmup_steps, plan.planned_steps)
+        self._course = _Course(settings, plan, schedule)
         self._phase = _Phase.BUILD
         return []
 
@@ -582,9 +565,10 @@ class Trainer:
     def _build(self) -> list[AnyEvent]:
         """Build the network, at step 0."""
         settings, text, plan = self.settings, self._text, self.plan
-        self._build_train_step(initial_network(settings, text.vocabulary, self._start_from))
-        warnings = text_warnings(text, self._own_passages, settings, plan, self._start_from, self._start_name)
-        self._start_from = None  # frees its memory
+        first, self._begins_with = self._begins_with, None  # frees the memory of the model
+        assert isinstance(first, FirstModel)
+        self._build_train_step(initial_network(settings, text.vocabulary, first.model))
+        warnings = text_warnings(text, first.own_passages, settings, plan, first.model, first.name)
         self.progress.attended = False
         self._phase = _Phase.TRAIN
         started = Started(
@@ -608,8 +592,8 @@ class Trainer:
 
     def _load_state(self) -> list[AnyEvent]:
         """Continue an earlier process's run from its exact state."""
-        continuation, self._continuation = self._continuation, None  # frees its tensors
-        assert continuation is not None
+        continuation, self._begins_with = self._begins_with, None  # frees its tensors
+        assert isinstance(continuation, ResumePlan)
         shape = len(self._text.vocabulary), self.settings.hidden_size, self.settings.num_layers
         self._build_train_step(CharLSTM(*shape, init="none"))
         tensors = {name: array for name, array in continuation.state.tensors.items() if name != PASSAGES}
@@ -724,32 +708,28 @@ class Trainer:
         progress = self.progress
         if self._is_finished():
             return
-        if self._time_limit.is_over():
+        limit = TimeLimit(self.settings, self._clock)
+        if limit.is_over():
             progress.ended = "time"
             if not self._due(self.plan.val_every):  # else what was learnt since the last validation would be lost
                 yield from self._validate_and_sample(validate=True)
             return
         last = self._final_validation_seconds()
-        left = self._time_limit.new_steps_left(self.plan, self.schedule, progress, last)
+        left = limit.new_steps_left(self.plan, self.schedule, progress, last)
         if left is None:
             return
         yield Decided(step=progress.step, steps_left=left)
-        self._schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
+        schedule = self.schedule.amended(Amendment(progress.step, "replan", left))
+        self._course = replace(self._course, schedule=schedule)
         spread = spread_validations(self.plan, self.settings, left)
         if spread.val_every >= MUCH_RARER * self.plan.val_every:
-            self._plan = spread
+            self._course = replace(self._course, plan=spread)
             self._checkpoint()  # the clock of a resume would choose other steps to validate at
 
     def _look_for_threads(self) -> None:
-        """Change the number of threads if the search for the fastest one wants that after the last step.
-
-        The last digits of a step depend on it, so up to the last step that an earlier process has logged it stays.
-        """
-        if self._last_step is None or self._is_finished() or self.progress.step < self._logged_until:
-            return
-        self._thread_search.add(*self._last_step)
+        """Change the number of threads if the search for the fastest one wants that after the last step."""
         count = self._thread_search.count
-        if count != self.plan.threads:
+        if count != self.plan.threads and not self._is_finished():
             event = Decided(step=self.progress.step, threads=count)
             self._propose(event, plan=replace(self.plan, threads=count))
 
@@ -802,16 +782,9 @@ class Trainer:
             schedule=self.schedule.amended(Amendment(step, "replan", float(steps_left), event.id)),
         )
 
-    def _propose(
-        self,
-        event: Controlled | Decided,
-        *,
-        settings: Settings | None = None,
-        plan: Plan | None = None,
-        schedule: LearningRate | None = None,
-    ) -> None:
-        """Make a change once a state that names it is on disk; ``event`` says it then."""
-        self._change = _Change(event, settings or self.settings, plan or self.plan, schedule or self.schedule)
+    def _propose(self, event: Controlled | Decided, **changes: Settings | Plan | LearningRate) -> None:
+        """Change fields of the course once a state that names them is on disk; ``event`` says it then."""
+        self._change = _Change(event, replace(self._course, **changes))  # type: ignore[arg-type]
         self._checkpoint_writer.hold_training()  # each state in the queue is a copy of all weights
 
     def _make_change(self, change: _Change) -> list[AnyEvent]:
@@ -821,10 +794,9 @@ class Trainer:
             self._checkpoint_writer.hold_training()
             return []
         self._change = None
-        self.settings, self._plan, self._schedule = change.settings, change.plan, change.schedule
-        self._time_limit = TimeLimit(self.settings, self._clock)
+        self._course = change.course
         if isinstance(change.event, Decided):
-            torch.set_num_threads(change.plan.threads)
+            torch.set_num_threads(self.plan.threads)
             self._thread_search.price = time.perf_counter() - change.since
         events: list[AnyEvent] = [replace(change.event, time=time.time())]
         if isinstance(change.event, Controlled) and change.event.command == "finish" and self.paused:
@@ -913,21 +885,12 @@ class Trainer:
 
     def _copy_model(self, val_loss: float | None) -> Model:
         """The network as it is now, as a model with copies of the weights."""
-        info = self._model_info(val_loss, self.progress.step, whole=False)
-        model = self.network.to_model(self._text.vocabulary, self._text.corpus.options, info)
-        return replace(model, passages=self._passages)
+        weights = self.network.to_model(self._text.vocabulary).weights
+        return self._model(weights, val_loss, self.progress.step, whole=False)
 
-    def _model_info(self, val_loss: float | None, step: int, *, whole: bool) -> dict[str, Any]:
-        """The ``info`` of the model of ``step``. ``whole``: its loss is over all held-out text, not an estimate."""
-        return {
-            **self._info,
-            "step": step,
-            "val_loss": val_loss if val_loss is None or math.isfinite(val_loss) else None,
-            "val_whole": None if val_loss is None else whole,
-            "corpus": self._info.get("corpus", self._text.corpus.name),
-            "fingerprint": self._text.corpus.fingerprint,
-            "settings": self.settings.to_dict(),
-        }
+    def _model(self, weights: Weights, loss: float | None, step: int, *, whole: bool) -> Model:
+        config = self._train_step.network.config
+        return self._constants.model(config, weights, self.settings, step=step, loss=loss, whole=whole)
 
     # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -1041,13 +1004,6 @@ class Trainer:
 
     def _warning(self, message: str) -> Warned:
         return Warned(step=self.progress.step, message=message)
-
-
-def _name_of_start(info: Mapping[str, Any], start_from: Model | None) -> str:
-    """What the model that training starts from is called; empty without one."""
-    lineage = info.get("lineage")
-    named = lineage.get("run") if isinstance(lineage, Mapping) else None
-    return "" if start_from is None else str(named or start_from.info.get("run") or "a model")
 
 
 def _check_run(corpus: Corpus, settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
 
 Every change of the text is made here at once, wherever it is; what the model makes of it is read later
-(:mod:`charlstm.generation.reader`). Each change is kept with its inverse for undo.
+(:mod:`charlstm.generation.reader`). All that is known about the text at one time is a :class:`State`, which never
+changes: undo goes back to the state before.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import copy
 import re
 import unicodedata
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -22,11 +23,11 @@ from charlstm.generation.sampling import check_seed
 from charlstm.generation.text_pieces import Sources, Text
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, BranchInfo
 
-MOST_CHANGES = 1000
-"""Changes that can be undone."""
+MOST_STEPS = 1000
+"""Steps that can be undone."""
 
-MOST_HISTORY = 2_000_000
-"""Characters that these changes have together; the last one is always kept."""
+MOST_NEW = 2_000_000
+"""New characters that these have together; the last one is always kept."""
 
 MOST_SHIFTS = 1000
 """Versions for which it is known how they moved the characters behind their edits."""
@@ -40,165 +41,87 @@ BEGINNING, BEFORE = 80, 40
 MOVE, TYPE, ERASE, GENERATE, PRUNE, SWITCH, REPLACE = (
     "moving", "typing", "erasing", "generating", "pruning", "switching branches", "replacing"
 )  # fmt: skip
-"""Kinds of changes; callers may name others."""
+"""Kinds of steps; callers may name others."""
+
+
+class Splice(NamedTuple):
+    """At ``start``, ``added`` characters came in the place of ``removed`` ones."""
+
+    start: int
+    removed: int
+    added: int
+
+    def then(self, other: Splice) -> Splice:
+        """This one and then ``other``, as one: what stands between their places is a part of it."""
+        if not (self.removed or self.added):
+            return other
+        if not (other.removed or other.added):
+            return self
+        start, end = min(self.start, other.start), max(self.start + self.added, other.start + other.removed)
+        return Splice(start, end - self.added + self.removed - start, end - other.removed + other.added - start)
+
+    def carry(self, position: int) -> int:
+        """Where a position is afterwards: one in what went is behind what came."""
+        start, removed, added = self
+        return position + added - removed if position >= start + removed else min(position, start + added)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What a change has on each side besides the text.
+class Branch:
+    """A numbered text that can be gone back to, and the number of the one that it parted from. ``parted`` is where: a
+    position in this text, which edits of it since have carried along."""
+
+    number: int
+    parent: int | None
+    text: Text
+    parted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A text with its cursor and its branches, at one time.
 
     Attributes:
         cursor: characters before the cursor.
         seed: of the random numbers.
         prime_length: characters at the beginning that are the prime. Draws are counted from its end. Once it was edited
             there is none: it is text like any other.
-        branch: the number of the branch.
+        branch: the number of the branch that ``text`` is the text of.
+        branches: all branches, each behind the one from which it parted. That of ``branch`` itself has the text with
+            which it was gone to.
     """
 
+    text: Text
     cursor: int
     seed: int
     prime_length: int
     branch: int
+    branches: tuple[Branch, ...]
+
+    def with_own_text(self) -> State:
+        """The same, with the branches as they are when another one is gone to."""
+        branches = tuple(
+            replace(each, text=self.text) if each.number == self.branch else each for each in self.branches
+        )
+        return replace(self, branches=branches)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """At ``start``, ``added`` came in the place of ``removed``. ``pruned`` are branches that went.
-
-    With ``in_place`` the branch is exactly the new text. Otherwise what undo has left behind the end of the text stays
-    a part of the branch.
-    """
+class Done:
+    """Something that was done, and the ``state`` before it; something undone, and the state after it. ``new``
+    characters are kept for it."""
 
     kind: str
-    start: int
-    removed: Text
-    added: Text
-    before: Place
-    after: Place
-    pruned: tuple[Branch, ...] = ()
-    in_place: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether the text is the same on both sides."""
-        return not len(self.removed) and not len(self.added)
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether both sides are the same in all."""
-        return self.before == self.after and not self.pruned and self.removed == self.added
-
-    @property
-    def size(self) -> int:
-        """The number of characters that it keeps."""
-        return len(self.removed) + len(self.added) + sum(len(branch.text) for branch in self.pruned)
+    state: State
+    splice: Splice
+    new: int
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A numbered text that can be gone back to, and the number of the one that it parted from.
-
-    ``parted`` is where: a position in this text, which edits of it since have carried along. It is behind the end
-    while the text is cut before it, so that undo finds it again. The last ``undone`` characters of the text were
-    undone: the same text may be generated again, but going to the branch does not bring them back.
-    """
-
-    number: int
-    parent: int | None
-    text: Text
-    name: str = ""
-    parted: int = 0
-    undone: int = 0
-
-    @property
-    def kept(self) -> Text:
-        """The text without what was undone: what one goes to."""
-        return self.text.part(0, len(self.text) - self.undone)
-
-
-class History:
-    """Changes that can be undone, and undone ones that can be made again. The oldest are forgotten when there are too
-    many or they have too many characters.
-
-    What is forgotten depends on the changes alone: a document that is made again from a saved state and what was done
-    since has the same history.
-
-    Attributes:
-        done, undone: changes, each time that which is undone or made again first as the last one.
-    """
-
-    def __init__(self, done: Iterable[Change] = (), undone: Iterable[Change] = ()) -> None:
-        self.done, self.undone = deque(done), list(undone)
-        self._size = sum(change.size for change in self)
-        self._forget()
-
-    def __iter__(self) -> Iterator[Change]:
-        yield from self.done
-        yield from self.undone
-
-    def __bool__(self) -> bool:
-        return bool(self.done or self.undone)
-
-    @property
-    def last(self) -> Change | None:
-        """The last change that was not undone."""
-        return self.done[-1] if self.done else None
-
-    @last.setter
-    def last(self, change: Change) -> None:
-        self._size += change.size - self.done[-1].size
-        self.done[-1] = change
-        self._forget()
-
-    def add(self, change: Change) -> None:
-        """A new change was made. What was undone cannot be made again from now on."""
-        self.forget_undone()
-        if self.done and self.done[-1].is_nothing:  # and no later change is merged with it any more
-            self._size -= self.done.pop().size
-        self.done.append(change)
-        self._size += change.size
-        self._forget()
-
-    def forget_undone(self) -> None:
-        self._size -= sum(change.size for change in self.undone)
-        self.undone.clear()
-
-    def take_done(self) -> Change | None:
-        """Take out the last change that did something; one that did nothing goes as well."""
-        while self.done:
-            change = self.done.pop()
-            self._size -= change.size
-            if not change.is_nothing:
-                return change
-        return None
-
-    def take_undone(self) -> Change | None:
-        """Take out the change that was undone last."""
-        if not self.undone:
-            return None
-        change = self.undone.pop()
-        self._size -= change.size
-        return change
-
-    def put_done(self, change: Change) -> None:
-        """A change was made again."""
-        self.done.append(change)
-        self._size += change.size
-
-    def put_undone(self, change: Change) -> None:
-        """A change was undone."""
-        self.undone.append(change)
-        self._size += change.size
-
-    def copy(self) -> History:
-        other = copy.copy(self)
-        other.done, other.undone = self.done.copy(), self.undone.copy()
-        return other
-
-    def _forget(self) -> None:
-        """Forget the oldest changes, as far as there are too many."""
-        while len(self.done) > 1 and (len(self.done) > MOST_CHANGES or self._size > MOST_HISTORY):
-            self._size -= self.done.popleft().size
+def own_text(text: str) -> str:
+    """A text of the user's as a document takes it: with composed accents (Unicode's NFC) and line ends that are one
+    character, and without other control characters."""
+    text = unicodedata.normalize("NFC", re.sub("\r\n?|\x85", "\n", text))
+    return re.sub("[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", text)
 
 
 _SPACES = np.array([code for code in range(0x3001) if chr(code).isspace()], np.uint32)
@@ -215,41 +138,60 @@ class Document:
         seed: of the random numbers.
 
     Attributes:
-        cursor, seed, prime_length, branch: as in :class:`Place`.
+        done, undone: what can be undone and made again, each time that which is first as the last one.
+        names: of the branches that have one. To give a name is nothing that undo undoes.
         version: grows with each change; :meth:`carried` finds a position of an earlier one in the text as it is.
     """
 
     def __init__(self, prime: str = "", seed: int = 0) -> None:
-        self._text = self._full = Text.of(prime, TYPED)  # the branch is all of _full; _text is a beginning of it
-        self._kept = len(self._full)  # so many characters of _full were not undone; at least those of _text
-        self.prime_length = self.cursor = len(self._text)
-        self.seed = check_seed(seed)
-        self.branch = 0
+        text = Text.of(prime, TYPED)
+        self._state = State(text, len(text), check_seed(seed), len(text), 0, (Branch(0, None, text),))
+        self.done: deque[Done] = deque()
+        self.undone: list[Done] = []
+        self.names: dict[int, str] = {}
+        self._new = 0  # characters that are kept for what was done
+        self._last_number = 0  # of all branches that there were
         self._version = 0
-        self._branches = {0: Branch(0, None, self._full)}
-        self._history = History()
-        self._change_end: int | None = None  # where typing or erasing goes on as the same change
-        self._joins_next = False  # when another character is asked for, it belongs to the last change as well
-        self._grows = False  # what is generated now belongs to the last change
+        self._change_end: int | None = None  # where typing or erasing goes on as the same step
+        self._joins_next = False  # when another character is asked for, it belongs to the last step as well
+        self._begun: State | None = None  # the first character that is generated now begins a step, which began here
+        self._grows = False  # what is generated now belongs to the last step
+        self._way = Text()  # a text that was undone, where what is generated may go along it
         self._owner = object()  # of the chunks that it may append to
         self._generated: list[str] = []  # at the end of the text, and not part of it yet
-        self._shifts: deque[tuple[int, int, int]] = deque(maxlen=MOST_SHIFTS)  # of each version: start, removed, added
+        self._shifts: deque[Splice] = deque(maxlen=MOST_SHIFTS)  # of each version
 
     # ---- reading
 
     @property
+    def state(self) -> State:
+        self._take_generated()
+        return self._state
+
+    @property
     def text(self) -> Text:
         """The current text, with the prime."""
-        self._take_generated()
-        return self._text
+        return self.state.text
 
     def __len__(self) -> int:
         """The number of characters, with the prime."""
-        return len(self._text) + len(self._generated)
+        return len(self._state.text) + len(self._generated)
 
     @property
-    def place(self) -> Place:
-        return Place(self.cursor, self.seed, self.prime_length, self.branch)
+    def cursor(self) -> int:
+        return len(self) if self._generated else self._state.cursor
+
+    @property
+    def seed(self) -> int:
+        return self._state.seed
+
+    @property
+    def prime_length(self) -> int:
+        return self._state.prime_length
+
+    @property
+    def branch(self) -> int:
+        return self.state.branch
 
     @property
     def version(self) -> int:
@@ -269,28 +211,31 @@ class Document:
     @property
     def undoable(self) -> str:
         """What :meth:`undo` would undo; empty for nothing."""
-        return next((change.kind for change in reversed(self._history.done) if not change.is_nothing), "")
+        self._take_generated()
+        return self.done[-1].kind if self.done else ""
 
     @property
     def redoable(self) -> str:
         """What :meth:`redo` would redo; empty for nothing."""
-        undone = self._history.undone
-        return undone[-1].kind if undone else ""
+        self._take_generated()
+        return self.undone[-1].kind if self.undone else ""
 
     def copy(self) -> Document:
         """The document as it is now, for another thread. Texts are shared and never change."""
         self._take_generated()
         other = copy.copy(self)
         other._owner = object()
-        other._branches, other._history = self.branches, self._history.copy()
+        other.done, other.undone, other.names = self.done.copy(), self.undone.copy(), self.names.copy()
         other._shifts, other._generated = self._shifts.copy(), []
         return other
 
     @property
     def is_edited(self) -> bool:
         """Whether the user had a part in it: wrote, chose, erased, or made a branch."""
-        changed = any(change.kind not in (MOVE, GENERATE) for change in self._history.done if not change.is_nothing)
-        return changed or len(self._branches) > 1 or bool((self.text.sources(self.prime_length) != GENERATED).any())
+        state = self.state
+        changed = any(each.kind not in (MOVE, GENERATE) for each in self.done)
+        written = state.text.sources(state.prime_length) != GENERATED
+        return changed or len(state.branches) > 1 or bool(written.any())
 
     @property
     def words(self) -> int:
@@ -312,17 +257,15 @@ class Document:
         """Where ``position`` of an earlier ``version`` is now. At the place of an insertion it is after what came in,
         unless it ``stays``."""
         text = self.text
-        for start, removed, added in list(self._shifts)[max(0, len(self._shifts) - self._version + version) :]:
-            if position >= start + removed and not (stays and position == start):
-                position += added - removed
-            elif position > start:
-                position = start + added
+        for splice in list(self._shifts)[max(0, len(self._shifts) - self._version + version) :]:
+            if not (stays and position == splice.start):
+                position = splice.carry(position)
         return min(max(0, position), len(text))
 
     # ---- edits of the current branch
 
     def insert(self, text: str, source: int = TYPED, *, kind: str = TYPE) -> None:
-        """Put ``text`` in at the cursor. Words that are typed letter by letter are one change each, with the space
+        """Put ``text`` in at the cursor. Words that are typed letter by letter are one step each, with the space
         after them."""
         if not text:
             return
@@ -333,7 +276,7 @@ class Document:
             kind, self.cursor, 0, here.continued(self.cursor, text, source, self._owner), joins=goes_on and kind == TYPE
         )
         if len(text) > 1:
-            self._change_end = None  # what was pasted is a change of its own
+            self._change_end = None  # what was pasted is a step of its own
 
     def erase(self, before: int = 0, after: int = 0) -> None:
         """Remove characters before and after the cursor, as many as there are of them."""
@@ -342,7 +285,7 @@ class Document:
             self._edit(ERASE, start, stop - start, Text(), joins=True)
 
     def replace(self, start: int, stop: int, text: str = "", source: int = TYPED) -> None:
-        """Put ``text`` in the place of the characters from ``start`` to ``stop``, which is one change; the cursor is
+        """Put ``text`` in the place of the characters from ``start`` to ``stop``, which is one step; the cursor is
         behind it then. Raises :class:`GenerationError` unless these are positions of the text, in their order."""
         stop = min(stop, len(self))
         if not 0 <= start <= stop:
@@ -351,7 +294,7 @@ class Document:
 
     def replace_all(self, spans: Sequence[tuple[int, int]], text: str) -> None:
         """Put ``text`` in the place of each of ``spans``, from a first position to one after the last, in the order of
-        the text. All of them are one change. The cursor stays at its characters; within a span it goes behind it.
+        the text. All of them are one step. The cursor stays at its characters; within a span it goes behind it.
 
         Raises :class:`GenerationError` unless these are parts of the text that do not overlap.
         """
@@ -371,69 +314,77 @@ class Document:
             place = last
             if first < self.cursor:
                 cursor += first + len(text) - min(last, self.cursor)
-        self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)))
-        self.put_cursor(cursor)
+        self._edit(REPLACE, start, end - start, Text.of("".join(parts), np.concatenate(kept)), cursor=cursor)
 
     def move(self, position: int, *, undoable: bool = True) -> None:
-        """Move the cursor. Moves one after another are one change, if they are ``undoable`` at all; while there is
+        """Move the cursor. Moves one after another are one step, if they are ``undoable`` at all; while there is
         something to redo they are none, so that one can look around before deciding."""
-        here, before = self.text, self.place
-        self.cursor = min(max(0, position), len(here))
-        if self.cursor == before.cursor:
+        before = self.state
+        position = min(max(0, position), len(before.text))
+        if position == before.cursor:
             return
-        self._change_end, self._grows = None, False
-        history = self._history
-        if not undoable or history.undone:
-            return
-        if history.last is not None and history.last.kind == MOVE:
-            history.last = replace(history.last, after=self.place)
-        else:
-            history.add(Change(MOVE, self.cursor, Text(), Text(), before, self.place))
+        self._settle()
+        if undoable and not self.undone:
+            last = self.done[-1] if self.done else None
+            if last is None or last.kind != MOVE:
+                self._add(Done(MOVE, before, Splice(position, 0, 0), 0))
+            elif last.state.cursor == position:  # where it was
+                self.done.pop()
+        self._state = replace(before, cursor=position)
 
     # ---- generated text
 
     def begin_generating(self, *, joins: bool = False) -> None:
-        """What is generated at the end of the text from now on is a change; with ``joins`` it is part of the last one
+        """What is generated at the end of the text from now on is a step; with ``joins`` it is part of the last one
         if that was generating with ``joins`` too, and the cursor is still at its end. What is generated without this,
-        in a text to which nothing was done, is no change."""
-        here, self._joins_next = self.text, joins
-        if joins and self._joins(GENERATE) and self.cursor == len(here):
+        in a text to which nothing was done, is no step."""
+        here, self._joins_next = self.state, joins
+        if joins and here.cursor == len(here.text) and self._joins(GENERATE):
             self._grows = True
             return
-        self._edit(GENERATE, len(here), 0, Text(), in_place=False)
-        self._grows = True
+        self._settle()
+        self._begun, self._state = here, replace(here, cursor=len(here.text))
 
     def generate(self, char: str) -> None:
         """Add a generated character at the end of the text; the cursor is behind it then."""
         self._generated.append(char)
-        self.cursor = len(self)
 
     def _take_generated(self) -> None:
         """Make the generated characters a part of the text. Where another continuation of it was undone, that stays as
         a branch and the text becomes a new one."""
         if not self._generated:
             return
-        text, self._generated = "".join(self._generated), []
-        self._grow(text, recorded=self._grows)
-
-    def _grow(self, text: str, *, recorded: bool) -> None:
-        here, before = self._text, replace(self.place, cursor=len(self._text))
-        added = here.continued(len(here), text, GENERATED, self._owner)
-        after = replace(before, cursor=len(here) + len(added))
-        whole = here + added
-        if self._full.starts_with(whole) or whole.starts_with(self._full):
-            whole = self._along_full(whole)
-            added = whole.part(len(here))
+        here, generated = self._state, "".join(self._generated)
+        self._generated = []
+        added = here.text.continued(len(here.text), generated, GENERATED, self._owner)
+        way = self._undone_way()
+        text = (here.text + added).along(way)
+        after = replace(here, text=text, cursor=len(text))
+        if not (way.starts_with(text) or text.starts_with(way)):
+            after, way = self._as_new_branch(after, left=way), Text()
+        joins = self._grows and bool(self.done)
+        grows = joins or self._begun is not None or bool(self.done or self.undone)
+        if self._begun is not None:
+            self._state = self._begun
+        splice = Splice(len(here.text), 0, len(added))
+        if grows:
+            self._step(GENERATE, after, splice, joins=joins)
         else:
-            after = replace(after, branch=self._new_number())
-        change = Change(GENERATE, len(here), Text(), added, before, after)
-        if recorded and self._history.last is not None:
-            self._history.last = merged(self._history.last, change)
-        elif self._history:
-            self._record(change, joins=False)
-            self._grows = recorded = True
-        self._become(whole, after, (len(here), 0, len(added)))
-        self._change_end = self.cursor if recorded and self._joins_next else None
+            self._become(after, splice)
+        self._grows, self._way = grows, way
+        self._change_end = after.cursor if grows and self._joins_next else None
+
+    def _undone_way(self) -> Text:
+        """The current text with what was generated or chosen at its end and undone."""
+        text = self._state.text
+        way = self._way if len(self._way) > len(text) else text
+        for each in reversed(self.undone):
+            other = each.state
+            begins = other.text.sources(len(way), len(way) + 1)
+            if other.branch != self._state.branch or not other.text.starts_with(way) or (begins == TYPED).any():
+                break
+            way = other.text
+        return way
 
     # ---- branches
 
@@ -441,59 +392,49 @@ class Document:
         self, position: int, text: str, source: int = CHOSEN, *, kind: str, seed: int | None = None,
         joins: bool = False, whole: bool = True,
     ) -> None:  # fmt: skip
-        """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. If a branch goes on
-        like this already, it becomes the current one: the ``whole`` of it, or as far as ``text`` goes. The cursor is
-        behind ``text`` then.
+        """Put ``text`` at ``position`` in the place of all that follows, which stays as a branch. With ``whole`` a
+        branch that goes on like this already becomes the current one. The cursor is behind ``text`` then.
 
         Raises :class:`GenerationError` if there is no such position.
         """
-        here = self.text
+        before = self.state
+        here = before.text
         if not 0 <= position <= len(here):
             raise GenerationError(f"The text has no position {position}: it ends at {len(here)}")
-        added = here.continued(position, text, source)
-        wanted = here.part(0, position) + added
-        cursor = len(wanted)
-        if whole and here.starts_with(wanted):
-            self._edit(kind, cursor, 0, Text(), seed=seed, joins=joins, in_place=False)
-        elif self._full.starts_with(wanted) or wanted.starts_with(self._full):
-            added = self._along_full(wanted).part(position)
-            self._edit(kind, position, len(here) - position, added, seed=seed, joins=joins, in_place=False)
-        elif (number := self._branch_beginning_with(wanted)) is not None:
-            self._go(kind, number, cursor, None if whole else cursor, seed=seed, joins=joins)
+        wanted = here.part(0, position) + here.continued(position, text, source)
+        after = replace(before, cursor=len(wanted), seed=before.seed if seed is None else check_seed(seed))
+        joins = joins and self._joins(kind)
+        if here.starts_with(wanted) and (whole or position == len(here)):
+            self._step(kind, after, Splice(len(wanted), 0, 0), joins=joins)
+            return
+        way = self._undone_way() if wanted.starts_with(here) else here
+        wanted = wanted.along(way)
+        if wanted.starts_with(here) and (way.starts_with(wanted) or wanted.starts_with(way)):
+            self._go(kind, replace(after, text=wanted), joins=joins)
+            self._way = way
+        elif whole and (branch := self._branch_beginning_with(wanted)) is not None:
+            self._go(kind, self._on(branch, after), joins=joins)
         else:
-            number = self._new_number()
-            added = self._along_branches(wanted).part(position)
-            self._edit(kind, position, len(here) - position, added, seed=seed, branch=number, joins=joins)
-
-    def _along_branches(self, text: Text) -> Text:
-        """The same with the branch that goes along furthest."""
-        branches = (branch.text for branch in self.branches.values())
-        same, along = max(
-            ((text.same_start(each, sources=False), each) for each in branches), key=lambda found: found[0]
-        )
-        return along.part(0, same) + text.part(same)
-
-    def _along_full(self, text: Text) -> Text:
-        """A text of which the branch has the beginning, or which is a beginning of it, with the sources of the branch:
-        what stands there keeps who wrote it."""
-        return self._full.part(0, len(text)) + text.part(len(self._full))
+            prime_length = before.prime_length if position >= before.prime_length else 0
+            after = replace(after, text=wanted, prime_length=prime_length)
+            self._go(kind, self._as_new_branch(after, left=way), joins=joins)
 
     def go_on_generating(self) -> None:
-        """What is generated from now on belongs to the change that was just made, if that is at the end of the text."""
-        last = self._history.last
-        self._grows = last is None or last.is_empty or last.start + len(last.added) == len(self.text)
+        """What is generated from now on belongs to the step that was just made, if that is at the end of the text."""
+        splice = self.done[-1].splice if self.done else None
+        self._grows = splice is None or splice[1:] == (0, 0) or splice.start + splice.added == len(self.text)
 
     def put_cursor(self, position: int) -> None:
-        """Let the last change end with the cursor at ``position``."""
-        self.cursor = min(max(0, position), len(self.text))
-        if self._history.last is not None:
-            self._history.last = replace(self._history.last, after=self.place)
-        self._change_end = self.cursor
+        """Let the last step end with the cursor at ``position``."""
+        state = self.state
+        self._change_end = position = min(max(0, position), len(state.text))
+        self._state = replace(state, cursor=position)
 
     def switch(self, number: int) -> None:
-        """Make a branch the current text, without what was undone of it, with the cursor at its end. Raises
-        :class:`GenerationError` if there is no such branch."""
-        self._go(SWITCH, number, len(self._branch(number).kept))
+        """Make a branch the current text, with the cursor at its end. Raises :class:`GenerationError` if there is no
+        such branch."""
+        branch = self._branch(number)
+        self._go(SWITCH, self._on(branch, replace(self.state, cursor=len(branch.text))))
 
     def prune(self, number: int) -> None:
         """Remove a branch and all that parted from it. If the current text is one of them, it becomes that from which
@@ -504,43 +445,26 @@ class Document:
         branch = self._branch(number)
         if branch.parent is None:
             raise GenerationError("The first branch cannot be removed: the others continue it")
-        self._prune(number, len(self._branches[branch.parent].kept))
-
-    def _prune(self, number: int, length: int | None = None) -> None:
-        """The same; of the text from which the branch parted, ``length`` characters are there then."""
-        branch = self._branch(number)
-        gone = {number}
-        for each in self._branches.values():  # a branch stands after its parent
+        after, gone = self.state.with_own_text(), {number}
+        for each in after.branches:  # a branch stands after its parent
             if each.parent in gone:
                 gone.add(each.number)
-        pruned = tuple(each for each in self._branches.values() if each.number in gone)
-        before, here, text = self.place, self._text, self._text
-        if self.branch in gone:
-            assert branch.parent is not None
-            text = self._branches[branch.parent].text.part(0, length)
-            starts = branch.text.same_start(text, sources=False)
-            cursor = min(self.cursor, starts)
-            after = replace(before, branch=branch.parent, cursor=cursor, prime_length=self._prime_length_in(text))
-        else:
-            after = before
-        start, removed, added = difference(here, text)
-        self._record(Change(PRUNE, start, removed, added, before, after, pruned), joins=False)
-        self._become(text, after, (start, len(removed), len(added)))
-        for each in pruned:
-            del self._branches[each.number]
+        if after.branch in gone:
+            parent = self._branch(branch.parent)
+            cursor = min(after.cursor, branch.text.same_start(parent.text, sources=False))
+            after = self._on(parent, replace(after, cursor=cursor))
+        self._go(PRUNE, replace(after, branches=tuple(each for each in after.branches if each.number not in gone)))
 
     def rename(self, number: int, name: str) -> None:
-        """Name a branch. It is no change that undo undoes. Raises :class:`GenerationError` if there is no such
-        branch."""
-        self._branches[number] = replace(self._branch(number), name=unicodedata.normalize("NFC", name)[:200])
-        self._shifts.append((0, 0, 0))
+        """Name a branch. Raises :class:`GenerationError` if there is no such branch."""
+        self.names[self._branch(number).number] = unicodedata.normalize("NFC", name)[:200]
+        self._shifts.append(Splice(0, 0, 0))
         self._version += 1
 
     @property
     def branches(self) -> dict[int, Branch]:
         """All branches by number, each after the one from which it parted."""
-        self._leave()
-        return dict(self._branches)
+        return {branch.number: branch for branch in self.state.with_own_text().branches}
 
     def list_branches(self) -> list[BranchInfo]:
         """All branches for a list, each before those that parted from it; positions without the prime."""
@@ -556,300 +480,235 @@ class Document:
         infos, waiting = [], [*children[None]]
         while waiting:
             branch = waiting.pop()
-            text = branch.kept
+            text = branch.text
             start = self.prime_length if branch.parent is None else min(branch.parted, len(text))
             stop, begins = len(text), text.read(start, start + BEGINNING)
             before = "" if branch.parent is None else text.read(max(0, start - BEFORE), start)
             start, stop = (max(0, end - self.prime_length) for end in (start, stop))
-            current = branch.number in on_path
-            infos.append(BranchInfo(branch.number, branch.parent, start, stop, branch.name, begins, current, before))
+            name, current = self.names.get(branch.number, ""), branch.number in on_path
+            infos.append(BranchInfo(branch.number, branch.parent, start, stop, name, begins, current, before))
             waiting.extend(reversed(children.get(branch.number, [])))
         return infos
 
     def _branch(self, number: int) -> Branch:
-        self._take_generated()
-        self._leave()
-        branch = self._branches.get(number)
+        branches = self.branches
+        branch = branches.get(number)
         if branch is None:
-            known = ", ".join(map(str, self._branches))
-            raise GenerationError(f"There is no branch {number}: the branches are {known}")
+            raise GenerationError(f"There is no branch {number}: the branches are {', '.join(map(str, branches))}")
         return branch
 
-    def _branch_beginning_with(self, text: Text) -> int | None:
-        branches = self.branches.values()
-        return next((branch.number for branch in branches if branch.text.starts_with(text)), None)
+    def _branch_beginning_with(self, text: Text) -> Branch | None:
+        return next((branch for branch in self.branches.values() if branch.text.starts_with(text)), None)
 
-    def _new_number(self) -> int:
-        pruned = (each.number for change in self._history for each in change.pruned)
-        return max((*self._branches, *pruned)) + 1
+    @staticmethod
+    def _on(branch: Branch, state: State) -> State:
+        """A state with the text of a branch. That may have parted where the prime was edited: then it has none."""
+        same = branch.text.same_start(state.text, sources=False)
+        prime_length = state.prime_length if same >= state.prime_length else 0
+        branches = state.with_own_text().branches
+        return replace(state, text=branch.text, prime_length=prime_length, branch=branch.number, branches=branches)
+
+    def _as_new_branch(self, state: State, *, left: Text) -> State:
+        """A state whose text is that of a new branch. ``left`` is the text of the branch that is left."""
+        before = replace(self._state, text=left)
+        branches = {branch.number: branch for branch in before.with_own_text().branches}
+        parent = branches[before.branch]
+        place = state.text.same_start(parent.text, sources=False)
+        while parent.parent is not None:  # it parts from the one on the way here that has what is before its place
+            other = branches[parent.parent]
+            if parent.text.same_start(other.text, sources=False) < place:
+                break
+            parent = other
+        self._last_number += 1
+        parted = state.text.same_start(parent.text, sources=False)
+        new = Branch(self._last_number, parent.number, state.text, parted)
+        return replace(state, branch=new.number, branches=(*branches.values(), new))
 
     # ---- history
 
     def undo(self) -> str:
-        """Go back before the last change. Returns what it was; empty if there was none."""
-        self._take_generated()
-        self._change_end, self._grows = None, False
-        if not self._history.done:
+        """Go back before the last step. Returns what it was; empty if there was none. A branch that it began stays."""
+        here = self.state.with_own_text()
+        self._settle()
+        self._way = Text()
+        if not self.done:
             return ""
-        change = self._history.take_done()
-        if change is None:
-            return ""
-        for branch in change.pruned:
-            self._branches[branch.number] = branch
-        self._branches = dict(sorted(self._branches.items()))
-        here = self.place  # where redo goes back to
-        was_end = self._kept == len(self._text)  # else more of the branch follows, which was not undone
-        self._put(change.start, change.added, change.removed, change.before, in_place=change.in_place)
-        began_branch = change.in_place or change.kind == GENERATE
-        if was_end if change.before.branch == change.after.branch else began_branch:
-            self._kept = len(self._text)
-        self._history.put_undone(replace(change, after=here))
-        return change.kind
+        step = self.done.pop()
+        self._new -= step.new
+        self.undone.append(replace(step, state=here))
+        known = {branch.number for branch in step.state.branches}
+        began = tuple(branch for branch in here.branches if branch.number not in known)
+        start, removed, added = step.splice
+        self._become(replace(step.state, branches=step.state.branches + began), Splice(start, added, removed))
+        return step.kind
 
     def redo(self) -> str:
-        """Make the last change again that was undone. Returns what it is; empty if there is none."""
-        self._take_generated()
-        self._change_end, self._grows = None, False
-        change = self._history.take_undone()
-        if change is None:
+        """Make the last step again that was undone. Returns what it is; empty if there is none."""
+        here = self.state
+        self._settle()
+        self._way = Text()
+        if not self.undone:
             return ""
-        here = self.place
-        self._put(change.start, change.removed, change.added, change.after, in_place=change.in_place)
-        pruned = tuple(self._branches.pop(branch.number) for branch in change.pruned)  # it may have another name by now
-        self._history.put_done(replace(change, before=here, pruned=pruned))
-        return change.kind
+        step = self.undone.pop()
+        self._add(replace(step, state=here))
+        self._become(step.state, step.splice)
+        return step.kind
+
+    # ---- how a step is made
+
+    def _edit(
+        self, kind: str, start: int, removed: int, added: Text, *, joins: bool = False, cursor: int | None = None
+    ) -> None:
+        """Put ``added`` in the place of ``removed`` characters of the current branch."""
+        here, joins = self.state, joins and self._joins(kind)
+        splice = Splice(start, removed, len(added))
+        after = replace(
+            here,
+            text=here.text.replaced(start, start + removed, added),
+            cursor=start + len(added) if cursor is None else cursor,
+            prime_length=0 if start < here.prime_length and (removed or added) else here.prime_length,
+            branches=tuple(
+                replace(each, parted=splice.carry(each.parted))
+                if each.number == here.branch and start < each.parted
+                else each
+                for each in here.branches
+            ),
+        )
+        self._step(kind, after, splice, joins=joins)
+
+    def _go(self, kind: str, after: State, *, joins: bool = False) -> None:
+        """Make the text of ``after`` the current one."""
+        here = self.state.text
+        start = after.text.same_start(here)
+        self._step(kind, after, Splice(start, len(here) - start, len(after.text) - start), joins=joins)
+
+    def _step(self, kind: str, after: State, splice: Splice, *, joins: bool = False) -> None:
+        """Make ``after`` the state, which is a step of its own unless it ``joins`` the last one. Nothing that was
+        undone can be made again from now on."""
+        here, pieces, new = self._state, after.text.pieces, splice.added
+        if len(pieces) == 1 and all(piece.chunk is not pieces[0].chunk for piece in here.text.pieces):
+            new = len(after.text)  # all of it was put together anew
+        self._settle()
+        if not any(splice[1:]) and after.with_own_text() == here.with_own_text():
+            return  # nothing was done
+        self.undone.clear()
+        self._way = Text()
+        if joins:
+            last = self.done[-1]
+            self.done[-1] = replace(last, splice=last.splice.then(splice), new=last.new + new)
+            self._new += new
+        else:
+            self._add(Done(kind, here, splice, new))
+        self._become(after, splice)
+        self._change_end = after.cursor
+
+    def _add(self, step: Done) -> None:
+        self.done.append(step)
+        self._new += step.new
+        while len(self.done) > 1 and (len(self.done) > MOST_STEPS or self._new > MOST_NEW):
+            self._new -= self.done.popleft().new
+
+    def _joins(self, kind: str) -> bool:
+        """Whether a step of this kind at the cursor goes on with the last one."""
+        return bool(self.done) and self.done[-1].kind == kind and self._state.cursor == self._change_end
+
+    def _settle(self) -> None:
+        """Nothing goes on as a part of the last step."""
+        self._change_end, self._grows, self._begun = None, False, None
+
+    def _become(self, state: State, splice: Splice) -> None:
+        self._state = state
+        self._shifts.append(splice)
+        self._version += 1
 
     # ---- as JSON
 
     def to_dict(self) -> dict[str, Any]:
-        """All of the document, JSON-ready."""
-        branches: list[dict[str, Any]] = []
-        texts: dict[int | None, Text] = {None: Text()}
+        """The text with its branches, JSON-ready."""
+        branches, texts = list[dict[str, Any]](), dict[int | None, Text]({None: Text()})
         for branch in self.branches.values():
-            same = branch.text.same_start(texts[branch.parent])
-            moved = branch.parted != branch.text.same_start(texts[branch.parent], sources=False)
-            branches.append({
-                "number": branch.number, "parent": branch.parent, "name": branch.name, "same": same,
-                **text_to_dict(branch.text.part(same)), **({"parted": branch.parted} if moved else {}),
-                **({"undone": branch.undone} if branch.undone else {}),
-            })  # fmt: skip
             texts[branch.number] = branch.text
-        return {
-            "branches": branches, "length": len(self.text), "place": _place_to_list(self.place),
-            "undo": [_change_to_dict(change) for change in self._history.done],
-            "redo": [_change_to_dict(change) for change in self._history.undone],
-        }  # fmt: skip
+            branches.append(_branch_to_dict(branch, texts[branch.parent]))
+        names = {str(number): name for number, name in self.names.items()}
+        return {"place": _place_to_list(self.state), "names": names, "branches": branches}
+
+    def history(self, most: int = MOST_NEW) -> dict[str, list[dict[str, Any]]]:
+        """What can be undone and redone, JSON-ready, each beginning with what is first; the steps whose texts have
+        ``most`` characters together, and always the very first one.
+
+        Each has the text, the place and the branches of the state that it leads to, as far as they are not those of the
+        state from which it does.
+        """
+        return {"undo": list(self._steps(self.done, most)), "redo": list(self._steps(self.undone, most))}
+
+    def _steps(self, steps: Sequence[Done], most: int) -> Iterator[dict[str, Any]]:
+        size, here = 0, self.state.with_own_text()
+        for place, step in enumerate(reversed(steps)):
+            there, (start, removed, added) = step.state.with_own_text(), step.splice
+            if steps is self.done:
+                removed, added = added, removed
+            known = {branch.number: branch for branch in here.branches}
+            branches = [
+                _branch_to_dict(each, Text() if before is None else before.text)
+                for each in there.branches
+                if (before := known.pop(each.number, None)) is None
+                or before.parted != each.parted
+                or (each.number != there.branch and before.text is not each.text and before.text != each.text)
+            ]
+            text = there.text.part(start, start + added)
+            size += len(text) + sum(len(each["text"]) for each in branches)
+            if place and size > most:
+                return
+            yield {
+                "kind": step.kind, "start": start, "removed": removed, **text_to_dict(text),
+                "place": _place_to_list(there), **({"branches": branches} if branches else {}),
+                **({"without": list(known)} if known else {}),
+            }  # fmt: skip
+            here = there
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Document:
-        """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or
-        :class:`GenerationError` for values that are no document."""
+    def of(cls, state: State, names: Mapping[int, str]) -> Self:
+        """A document with this state and these names of branches, without a history."""
         document = cls()
-        document._branches = {}
-        for saved in values["branches"]:
-            parent = None if saved["parent"] is None else document._branches[saved["parent"]]
-            number = whole_number(saved["number"], 0 if parent is None else parent.number + 1, 2**31)
-            if number in document._branches or (parent is None) != (not document._branches):
-                raise ValueError("its branches do not form a tree")
-            before = Text() if parent is None else parent.text
-            text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
-            number_of_parent = None if parent is None else parent.number
-            parted = whole_number(saved.get("parted", text.same_start(before, sources=False)), 0, 2**62)
-            behind = whole_number(saved.get("undone", 0), 0, len(text))
-            document._branches[number] = Branch(
-                number, number_of_parent, text, str(saved["name"])[:200], parted, behind
-            )
-        place = _place_from_list(values["place"])
-        document._full = document._branches[place.branch].text
-        document._text = document._full.part(0, whole_number(values["length"], 0, len(document._full)))
-        document._kept = max(len(document._text), len(document._branches[place.branch].kept))
-        whole_number(place.cursor, 0, len(document._text))
-        whole_number(place.prime_length, 0, len(document._text))
-        document.cursor, document.seed, document.branch = place.cursor, place.seed, place.branch
-        document.prime_length = place.prime_length
-        done, undone = (map(_change_from_dict, values[name]) for name in ("undo", "redo"))
-        document._history = History(done, undone)
-        document.copy().check_history()  # a copy: going back and forth may shorten branches that were removed
+        document._state, document.names = state, {number: name[:200] for number, name in names.items() if name}
+        document._last_number = max(branch.number for branch in state.branches)
         return document
 
-    def forget_history(self) -> None:
-        """Let there be nothing to undo or redo."""
-        self._history = History()
-        self._change_end, self._grows = None, False
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The inverse of :meth:`to_dict`. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or
+        :class:`GenerationError` for values that are no document."""
+        branches = dict[int, Branch]()
+        for saved in values["branches"]:
+            parent = None if saved["parent"] is None else branches[saved["parent"]]
+            branch = _branch_from_dict(saved, Text() if parent is None else parent.text)
+            if branch.number in branches or (parent is None) != (not branches):
+                raise ValueError("its branches do not form a tree")
+            branches[branch.number] = branch
+        names = {int(number): str(name) for number, name in dict(values["names"]).items()}
+        return cls.of(state_from_list(values["place"], branches[values["place"][3]].text, branches), names)
 
-    def check_history(self) -> None:
-        """Go through the whole history. Raises :class:`ValueError` or :class:`KeyError` where it does not fit the text.
-        For a :meth:`copy`, which may have another text then."""
-        ahead = self.copy()
-        while ahead.redo():
-            pass
-        while self.undo():
-            pass
-        while self.redo():
-            pass
-        if self._text != ahead._text or self.branch != ahead.branch:
-            raise ValueError("its history does not lead to its text")
-
-    # ---- how a change is made
-
-    def _edit(
-        self, kind: str, start: int, removed: int, added: Text, *, cursor: int | None = None, seed: int | None = None,
-        branch: int | None = None, joins: bool = False, in_place: bool = True, replayed: bool = False,
-    ) -> None:  # fmt: skip
-        """Put ``added`` in the place of ``removed`` characters."""
-        here, before = self.text, self.place
-        if start < 0 or removed < 0 or start + removed > len(here):
-            raise ValueError(f"there are no {removed} characters at {start}")
-        gone = here.part(start, start + removed)
-        after = Place(
-            cursor=start + len(added) if cursor is None else cursor,
-            seed=self.seed if seed is None else check_seed(seed),
-            prime_length=0 if start < self.prime_length and (removed or added) else self.prime_length,
-            branch=self.branch if branch is None else branch,
-        )
-        if not 0 <= after.cursor <= len(here) - removed + len(added):
-            raise ValueError("the cursor is not in the text")
-        if branch is not None and branch <= max(self._branches):
-            raise ValueError(f"branch {branch} is no new one")
-        if not replayed:
-            joins = joins and self._joins(kind)
-        self._record(Change(kind, start, gone, added, before, after, in_place=in_place), joins=joins)
-        self._become(
-            here.replaced(start, start + removed, added), after, (start, removed, len(added)), in_place=in_place
-        )
-        self._change_end = self.cursor
-
-    def _go(
-        self, kind: str, number: int, cursor: int, length: int | None = None, *, seed: int | None = None,
-        joins: bool = False, replayed: bool = False,
-    ) -> None:  # fmt: skip
-        """Make a branch the current text, or its first ``length`` characters."""
-        branch = self._branch(number)
-        if length is None and branch.undone and not replayed:
-            length = max(cursor, len(branch.kept))
-        text = branch.text.part(0, length)
-        before, here = self.place, self._text
-        after = replace(
-            before, cursor=cursor, branch=number, seed=self.seed if seed is None else check_seed(seed),
-            prime_length=self._prime_length_in(text),
-        )  # fmt: skip
-        if not 0 <= cursor <= len(text):
-            raise ValueError(f"branch {number} has no position {cursor}")
-        if not replayed:
-            joins = joins and self._joins(kind)
-        start, removed, added = difference(here, text)
-        self._record(Change(kind, start, removed, added, before, after), joins=joins)
-        self._become(text, after, (start, len(removed), len(added)))
-        self._change_end = self.cursor
-
-    def _prime_length_in(self, text: Text) -> int:
-        """How long the prime is in the text of another branch: that may have parted where the prime was edited."""
-        return self.prime_length if text.same_start(self._text, sources=False) >= self.prime_length else 0
-
-    def _joins(self, kind: str) -> bool:
-        """Whether a change of this kind at the cursor goes on with the last one."""
-        last = self._history.last
-        return last is not None and last.kind == kind and self.cursor == self._change_end
-
-    def _record(self, change: Change, *, joins: bool) -> None:
-        """Keep a change for undo. Nothing that was undone can be redone from now on."""
-        if joins and self._history.last is not None:
-            self._history.forget_undone()
-            self._history.last = merged(self._history.last, change)
-        else:
-            self._history.add(change)
-        self._change_end, self._grows = None, False
-
-    def _put(self, start: int, removed: Text, added: Text, place: Place, *, in_place: bool) -> None:
-        """Take ``removed`` out and put ``added`` in, for undo and redo. Raises :class:`ValueError` if it does not
-        fit."""
-        if self._text.part(start, start + len(removed)) != removed or place.branch not in self._branches:
-            raise ValueError("its history does not fit its text")
-        text = self._text.replaced(start, start + len(removed), added)
-        if place.cursor > len(text) or place.prime_length > len(text):
-            raise ValueError("its history has places that are not in its text")
-        self._become(text, place, (start, len(removed), len(added)), in_place=in_place)
-
-    def _become(self, text: Text, place: Place, moved: tuple[int, int, int], *, in_place: bool = False) -> None:
-        """Make ``text`` the current one. What was undone at its end stays part of its branch, unless the branch is
-        changed ``in_place``. Where another branch goes on right there, it is no longer undone: it is the other way on,
-        to which one can go back."""
-        if place.branch != self.branch:
-            self._leave()
-            known = self._branches.get(place.branch)
-            if known is None:
-                parent = self._branches[self._parts_from(text)]
-                parted = text.same_start(parent.text, sources=False)
-                here = self._branches[self.branch]
-                if text.same_start(here.text, sources=False) >= len(here.kept):
-                    self._branches[self.branch] = replace(here, undone=0)
-                self._branches[place.branch] = Branch(place.branch, parent.number, text, parted=parted)
-            self._full, self._kept = text, len(text)
-            if known is not None and known.text.starts_with(text):
-                self._full, self._kept = known.text, max(len(text), len(known.kept))
-        else:
-            branch = self._branches[self.branch]
-            if in_place and moved[0] < branch.parted:
-                self._branches[self.branch] = replace(branch, parted=_parting_after_edit(branch.parted, *moved))
-            if in_place or not self._full.starts_with(text):
-                self._full, self._kept = text, len(text)
-            self._kept = max(self._kept, len(text))
-        self._text = text
-        self.cursor, self.seed, self.prime_length, self.branch = (
-            place.cursor, place.seed, place.prime_length, place.branch
-        )  # fmt: skip
-        self._shifts.append(moved)
-        self._version += 1
-
-    def _parts_from(self, text: Text) -> int:
-        """The branch from which ``text`` parts, of those on the way to the current one."""
-        place = text.same_start(self._full, sources=False)
-        branch = self._branches[self.branch]
-        while branch.parent is not None:
-            parent = self._branches[branch.parent]
-            if branch.text.same_start(parent.text, sources=False) < place:
-                break
-            branch = parent
-        return branch.number
-
-    def _leave(self) -> None:
-        """Keep the text of the current branch under its number."""
-        self._take_generated()
-        branch, undone = self._branches[self.branch], len(self._full) - self._kept
-        if branch.text is not self._full or branch.undone != undone:
-            self._branches[self.branch] = replace(branch, text=self._full, undone=undone)
-
-
-def _parting_after_edit(position: int, start: int, removed: int, added: int) -> int:
-    """Where a position after ``start`` is when ``added`` characters came there in the place of ``removed`` ones."""
-    return position + added - removed if position >= start + removed else min(position, start + added)
-
-
-_DOES = {
-    "edit": "_edit", "go": "_go", "move": "move", "grow": "_grow", "cursor": "put_cursor", "prune": "_prune",
-    "rename": "rename", "undo": "undo", "redo": "redo",
-}  # fmt: skip
-"""What a log of version 0.3 says, and the method that does it."""
-
-
-def replay(document: Document, entries: Iterable[Mapping[str, Any]]) -> None:
-    """Do again what a log of version 0.3 says. ``do`` says what; the other names are the parameters of the method that
-    does it. Raises :class:`KeyError`, :class:`TypeError`, :class:`ValueError` or :class:`GenerationError` for entries
-    of another kind."""
-    for entry in entries:
-        values = dict(entry)
-        do = values.pop("do")
-        method = getattr(document, _DOES[do])
-        if do == "edit":
-            text = values.pop("text", "")
-            added = Text.of(text, _sources_from_json(values.pop("by", TYPED), len(text)))
-            method(
-                str(values.pop("kind")), values.pop("start"), values.pop("removed", 0), added, replayed=True, **values
-            )
-        elif do == "go":
-            method(replayed=True, **values)
-        else:
-            method(**values)
+    def read_history(self, history: Mapping[str, Any]) -> None:
+        """Let what :meth:`history` says be undone and redone. Raises as :meth:`from_dict` does; then nothing is."""
+        found: dict[str, list[Done]] = {"undo": [], "redo": []}
+        for name, steps in found.items():
+            here = self.state.with_own_text()
+            for values in history[name]:
+                start, text = whole_number(values["start"], 0, len(here.text)), text_from_dict(values)
+                removed = whole_number(values["removed"], 0, len(here.text) - start)
+                without = values.get("without", ())
+                branches = {branch.number: branch for branch in here.branches if branch.number not in without}
+                for saved in values.get("branches", ()):
+                    known = branches.get(saved["number"])
+                    branch = _branch_from_dict(saved, Text() if known is None else known.text)
+                    branches[branch.number] = branch
+                whole = here.text.replaced(start, start + removed, text)
+                here = state_from_list(values["place"], whole, dict(sorted(branches.items()))).with_own_text()
+                splice = Splice(start, removed, len(text)) if name == "redo" else Splice(start, len(text), removed)
+                steps.append(Done(str(values["kind"]), here, splice, len(text)))
+                self._last_number = max(self._last_number, *branches)
+        self.done, self.undone = deque(found["undo"][::-1]), found["redo"][::-1]
+        self._new = sum(step.new for step in self.done)
 
 
 def text_to_dict(text: Text) -> dict[str, Any]:
@@ -865,79 +724,33 @@ def text_from_dict(values: Mapping[str, Any]) -> Text:
     return Text.of(text, _sources_from_json(values["by"], len(text)))
 
 
-def _place_to_list(place: Place) -> list[int]:
-    return [place.cursor, place.seed, place.prime_length, place.branch]
+def _place_to_list(state: State) -> list[int]:
+    return [state.cursor, state.seed, state.prime_length, state.branch]
 
 
-def _place_from_list(values: Any) -> Place:
-    cursor, seed, prime_length, branch = values
-    return Place(
-        whole_number(cursor, 0, 2**62),
-        check_seed(seed),
-        whole_number(prime_length, 0, 2**62),
-        whole_number(branch, 0, 2**31),
-    )
-
-
-def _change_to_dict(change: Change) -> dict[str, Any]:
-    pruned = [
-        {
-            "number": branch.number,
-            "parent": branch.parent,
-            "name": branch.name,
-            "parted": branch.parted,
-            "undone": branch.undone,
-            **text_to_dict(branch.text),
-        }
-        for branch in change.pruned
-    ]
-    return {
-        "kind": change.kind, "start": change.start, "removed": text_to_dict(change.removed),
-        "added": text_to_dict(change.added), "before": _place_to_list(change.before),
-        "after": _place_to_list(change.after), **({"pruned": pruned} if pruned else {}), "in_place": change.in_place,
-    }  # fmt: skip
-
-
-def _change_from_dict(values: Mapping[str, Any]) -> Change:
-    pruned = tuple(
-        Branch(
-            whole_number(each["number"], 1, 2**31),
-            whole_number(each["parent"], 0, 2**31),
-            text_from_dict(each),
-            str(each["name"]),
-            whole_number(each.get("parted", 0), 0, 2**62),
-            whole_number(each.get("undone", 0), 0, len(str(each["text"]))),
-        )
-        for each in values.get("pruned", ())
-    )
-    return Change(
-        str(values["kind"]), whole_number(values["start"], 0, 2**62), text_from_dict(values["removed"]),
-        text_from_dict(values["added"]), _place_from_list(values["before"]), _place_from_list(values["after"]), pruned,
-        bool(values["in_place"]),
+def state_from_list(place: Any, text: Text, branches: Mapping[int, Branch]) -> State:
+    """A state from its cursor, seed, length of the prime and branch. Raises :class:`KeyError`, :class:`TypeError`,
+    :class:`ValueError` or :class:`GenerationError` if these are not in the text."""
+    cursor, seed, prime_length, branch = place
+    length = len(text)
+    return State(
+        text, whole_number(cursor, 0, length), check_seed(seed), whole_number(prime_length, 0, length),
+        branches[branch].number, tuple(branches.values()),
     )  # fmt: skip
 
 
-def merged(first: Change, second: Change) -> Change:
-    """Two changes, one after the other, as one. The places of both touch each other, or one of them is empty."""
-    if second.is_empty:
-        return replace(first, after=second.after)
-    if first.is_empty:
-        return replace(second, kind=first.kind, before=first.before)
-    before = max(0, first.start - second.start)  # what the second took away before the first
-    behind = max(0, second.start + len(second.removed) - first.start - len(first.added))
-    removed = second.removed.part(0, before) + first.removed
-    removed += second.removed.part(len(second.removed) - behind)
-    added = first.added.part(0, max(0, second.start - first.start)) + second.added
-    added += first.added.part(max(0, second.start + len(second.removed) - first.start))
-    start = min(first.start, second.start)
-    return replace(first, start=start, removed=removed, added=added, after=second.after)
+def _branch_to_dict(branch: Branch, known: Text) -> dict[str, Any]:
+    same = branch.text.same_start(known)
+    return {
+        "number": branch.number, "parent": branch.parent, "parted": branch.parted, "same": same,
+        **text_to_dict(branch.text.part(same)),
+    }  # fmt: skip
 
 
-def difference(one: Text, other: Text) -> tuple[int, Text, Text]:
-    """Where two texts differ: the place, what one has there, and what the other has."""
-    start = one.same_start(other)
-    end = one.same_end(other, min(len(one), len(other)) - start)
-    return start, one.part(start, len(one) - end), other.part(start, len(other) - end)
+def _branch_from_dict(values: Mapping[str, Any], known: Text) -> Branch:
+    text = known.part(0, whole_number(values["same"], 0, len(known))) + text_from_dict(values)
+    parent = None if values["parent"] is None else whole_number(values["parent"], 0, 2**31)
+    return Branch(whole_number(values["number"], 0, 2**31), parent, text, whole_number(values["parted"], 0, 2**62))
 
 
 def _sources_to_json(sources: Sources) -> int | str:

@@ -28,6 +28,7 @@ from charlstm.generation.scoring import CharacterFigures, Scores, prepare_text
 from charlstm.generation.stepper import BLOCK
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
+from charlstm.text.batches import NO_TARGET, targets
 from charlstm.text.vocabulary import TextIds
 
 if TYPE_CHECKING:
@@ -280,11 +281,12 @@ def evaluate_dynamic(
 ) -> float:
     """The mean loss, in nats, over the targets of ``spans`` (start, stop) of ``ids``, while the model learns from them.
 
-    A span of N characters has N − 1 targets. Each begins with a state of zeros, and with what was learnt in those
-    before it. ``progress`` is called with the numbers ``(done, total)`` of targets; an exception ends the work.
+    A span of N characters has N − 1 targets, without those that the model reads as others. Each begins with a state of
+    zeros, and with what was learnt in those before it. ``progress`` is called with the numbers ``(done, total)`` of
+    targets; an exception ends the work.
     """
     total = sum(max(0, stop - start - 1) for start, stop in spans)
-    adaptive, done, nats = AdaptiveModel(model, strength), 0, 0.0
+    adaptive, done, known, nats = AdaptiveModel(model, strength), 0, 0, 0.0
     for start, stop in spans:
         text = np.asarray(ids[start:stop], np.intp)
         found = CharacterFigures.of(len(text))
@@ -294,8 +296,10 @@ def evaluate_dynamic(
             done += which.stop - which.start
             if progress is not None:
                 progress(done, total)
-        nats += float(found.nats[1:].sum(dtype=np.float64))
-    return nats / total
+        is_known = targets(ids, slice(start + 1, stop)) != NO_TARGET
+        nats += float(found.nats[1:][is_known].sum(dtype=np.float64))
+        known += int(np.count_nonzero(is_known))
+    return nats / known
 
 
 def _blocks(chars: int) -> Iterator[slice]:

@@ -17,7 +17,7 @@ from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.generation.tree import GENERATED, Branch, Rows, in_bits
+from charlstm.generation.tree import GENERATED, Branch, Rows, in_bits, read_as_themselves, text_of
 
 Colour = Literal["rank", "probability", "entropy"]
 
@@ -40,7 +40,7 @@ _STYLE = """
 body{max-width:44em;margin:2em auto;padding:0 1em;font:16px/1.6 Georgia,serif;color:#1b1b1b;background:#fdfdfb}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}.p{color:#777}
 .s1{background:#fff3b8}.s2{background:#ffd9a0;text-decoration:underline}.s3{background:#f7b5b5;font-weight:bold}
-.own{color:#1a6b2d;font-style:italic}footer{margin-top:2em;font-size:.85em;color:#555}
+.own{color:#1a6b2d;font-style:italic}.as{border-bottom:1px dotted #888}footer{margin-top:2em;font-size:.85em;color:#555}
 @media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}.p{color:#8a8a8a}
 .own{color:#8fd19e}.s1{background:#4a4210}.s2{background:#6b4410}.s3{background:#7a2626}footer{color:#aaa}}
 """.replace("\n", "")
@@ -131,15 +131,20 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
         raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_SCALES)}")
     levels, legend = _SCALES[colour]
     rows = session.rows()
-    own = (rows["source"] != GENERATED).tolist()
-    marked = zip(session.read(), levels(rows).tolist(), own, strict=True)
+    own, known = rows["source"] != GENERATED, read_as_themselves(rows, session.model.vocabulary.codes)
+    marked = zip(session.read(), np.where(known, levels(rows), 0).tolist(), own.tolist(), known.tolist(), strict=True)
     body = "".join(
-        _span(" ".join([f"s{level}"] * (level > 0) + ["own"] * typed), "".join(char for char, *_ in run))
-        for (level, typed), run in groupby(marked, key=lambda each: each[1:])
+        _span(
+            " ".join([f"s{level}"] * (level > 0) + ["own"] * typed + ["as"] * (not itself)),
+            "".join(char for char, *_ in run),
+        )
+        for (level, typed, itself), run in groupby(marked, key=lambda each: each[1:])
     )
     key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(legend))
-    if any(own):
+    if own.any():
         key += f" · {_span('own', 'typed or chosen by the user')}"
+    if not known.all():
+        key += f" · {_span('as', 'not known to the model, which reads another character')}"
     about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
     title = as_html(title or _title(session))
     return (
@@ -156,11 +161,11 @@ def to_tree_html(session: Session, title: str = "") -> str:
     """
     current = {branch.number for branch in session.branches() if branch.current}
     on_path = {id(branch) for number, branch in session.tree.items() if number in current}
-    end, decode = len(session), session.model.vocabulary.decode
+    end = len(session)
     parts = [_span("p", session.prime)]
 
     def text(branch: Branch, start: int, stop: int) -> str:
-        return decode(branch.slice(start, max(start, stop))["id"])
+        return text_of(branch.slice(start, max(start, stop)))
 
     def fold(branch: Branch, start: int, name: str) -> str:
         """The start of a text that is closed at first: it shows its name, or how it begins."""
@@ -301,7 +306,8 @@ def _seed_words(session: Session) -> str:
 
 def _about(session: Session) -> list[tuple[str, str]]:
     about = session.recipe.facts(_seed_words(session))
-    bits = in_bits(session.rows()["probability"])
+    rows = session.rows()
+    bits = in_bits(rows["probability"][read_as_themselves(rows, session.model.vocabulary.codes)])
     if len(bits) and math.isfinite(mean := float(bits.mean())):
         about.insert(0, ("bits per character", f"{mean:.2f}"))
     return about

@@ -16,26 +16,30 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
-from charlstm.generation.document import MOST_CHANGES, replay, text_from_dict, text_to_dict
+from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, text_from_dict
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_document import SavedBranch, document_of_branches
+from charlstm.generation.sampling import check_seed
+from charlstm.generation.session_document import SavedBranch, document_of_branches, document_with
 from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import row_type
+from charlstm.generation.tree import GENERATED, TYPED, row_type
 
 HEAD = '{"format": 3, "kind": "charlstm session", '
 """How a log begins."""
 
 TAIL = 16_384
 """Bytes at the end of a log in which the last summary is."""
+
+MOST_CHANGES = 1000
+"""Changes that 0.3 could undo."""
 
 MOST_RATIO = 100
 """A history that is packed better than this was saved unpacked: a small file could otherwise fill the memory."""
@@ -50,7 +54,7 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     """The session in a file of format 1 or 2. Raises one of :data:`ERRORS`."""
     symbols = [str(each) for each in values["symbols"]]
     dtype = row_type(len(symbols))
-    fields = [(name, dtype[name]) for name in dtype.names or () if name != "seed"]
+    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("seed", "char")]
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
@@ -78,7 +82,6 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         document, tuple(symbols), summary, SamplerSettings.from_dict(values["settings"]),
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
-        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
 
 
@@ -116,7 +119,7 @@ def read_log_summary(file: BinaryIO) -> SessionSummary:
 
 def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
     """The session in a log, whether the app saved it by itself, and a sentence about what is damaged, if anything is.
-    Raises :class:`GenerationError` where nothing can be read of it."""
+    Its history is not kept. Raises :class:`GenerationError` where nothing can be read of it."""
     lines = file.read().split(b"\n")[:-1]  # what follows the last line end is torn
     try:
         head = json.loads(lines[0])
@@ -124,31 +127,34 @@ def read_log(file: BinaryIO, path: Path) -> tuple[SessionState, bool, str]:
         is_damaged = False
     except ERRORS:  # the session is in the other lines
         automatic, summary, is_damaged = False, {}, True
-    state, last = None, dict(summary)
+    state, text, last = None, None, dict(summary)
     for line in lines[1:]:
         record = _record(line)
         try:
             if record is None:
                 raise ValueError("a line is damaged")
-            state, has_history = _taken(state, record)
+            if "state" in record:
+                whole = LoggedText(record["state"]["document"])
+                state, text = state_from_dict(record["state"], whole.document()), whole
+            if state is None or text is None:
+                raise ValueError("it does not begin with a text")
+            for entry in record.get("entries", ()):
+                text.do(entry)
+            state = _with_changes(state, record)
         except ERRORS:
             is_damaged = True
             break
-        is_damaged |= not has_history
+        is_damaged |= not text.has_history
         if isinstance(changed := record.get("summary"), dict):
             last = summary | changed
-    if state is None:
+    if state is None or text is None:
         raise GenerationError(f"{path} is damaged: it has no text")
-    try:
-        state.document.copy().check_history()
-    except VALUE_ERRORS:
-        is_damaged = True
-        state.document.forget_history()
+    document = text.document()
     try:
         known = SessionSummary.from_dict(last)
     except TypeError:
-        known = summary_of(state.document)
-    return replace(state, summary=known), automatic, damage(path) if is_damaged else ""
+        known = summary_of(document)
+    return replace(state, document=document, summary=known), automatic, damage(path) if is_damaged else ""
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
@@ -162,33 +168,14 @@ def _record(line: bytes) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _taken(state: SessionState | None, record: Mapping[str, Any]) -> tuple[SessionState, bool]:
-    """What a session is after the next line, and whether its history is right. Raises one of :data:`ERRORS`; nothing
-    of the line is used then."""
-    has_history = True
-    if "state" in record:
-        values = record["state"]
-        history = None
-        try:
-            text = state_from_dict(values, values["document"], {"undo": [], "redo": []})[0].document.text
-            history = _completed_history(_unpacked_history(values["document"]), text)
-        except ERRORS:
-            has_history = False
-        state, is_right = state_from_dict(values, values["document"], history)
-        has_history &= is_right
-    if state is None:
-        raise ValueError("it does not begin with a text")
-    document = state.document
-    if "entries" in record:
-        document = document.copy()
-        replay(document, [_checked_entry(entry) for entry in record["entries"]])
+def _with_changes(state: SessionState, record: Mapping[str, Any]) -> SessionState:
+    """The settings and clamps of a session after the next line."""
     settings, clamps = record.get("settings"), record.get("clamps")
-    changed = replace(
-        state, document=document,
+    return replace(
+        state,
         settings=state.settings if settings is None else SamplerSettings.from_dict(settings),
         clamps=state.clamps if clamps is None else tuple(Clamp(*each) for each in clamps),
-    )  # fmt: skip
-    return changed, has_history
+    )
 
 
 _WHOLE = ("position", "start", "removed", "number", "cursor", "length", "seed", "branch")
@@ -225,17 +212,268 @@ def _unpacked_history(document: Mapping[str, Any]) -> Mapping[str, Any]:
     return history
 
 
-def _completed_history(history: Mapping[str, Any], text: Text) -> dict[str, Any]:
-    """The history of a document, which begins with what leads to ``text``, with all that was put in and taken out: the
-    file has only the length of what the text still has when later changes are undone."""
-    whole: dict[str, Any] = {}
-    for name, here, there in (("undo", "added", "removed"), ("redo", "removed", "added")):
-        changes, at = list(history[name])[-MOST_CHANGES:], text
-        for place in range(len(changes) - 1, -1, -1):
-            change = changes[place]
-            start = whole_number(change["start"], 0, len(at))
-            stop = start + whole_number(change[here], 0, len(at) - start)
-            changes[place] = {**change, here: text_to_dict(at.part(start, stop))}
-            at = at.replaced(start, stop, text_from_dict(change[there]))
-        whole[name] = changes
-    return whole
+class _Branch(NamedTuple):
+    """A branch of a log. Its ``whole`` text has what undo took back behind the ``kept`` characters."""
+
+    parent: int | None
+    whole: Text
+    kept: int
+    name: str = ""
+    parted: int = 0
+
+
+class _Place(NamedTuple):
+    text: Text
+    cursor: int
+    seed: int
+    prime_length: int
+    branch: int
+
+
+class _Change(NamedTuple):
+    kind: str
+    in_place: bool
+    before: _Place
+    after: _Place
+    pruned: Mapping[int, _Branch] = {}
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.before == self.after and not self.pruned
+
+
+class LoggedText:
+    """The text of a log: a whole state, to which what the log says is done again.
+
+    Raises one of :data:`ERRORS` for values that are no text, or cannot be done.
+
+    Attributes:
+        has_history: whether the state says what could be undone in it.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._branches: dict[int, _Branch] = {}
+        for saved in values["branches"]:
+            parent = None if saved["parent"] is None else self._branches[saved["parent"]]
+            number = whole_number(saved["number"], 0, 2**31)
+            if number in self._branches or (parent is None) != (not self._branches):
+                raise ValueError("its branches do not form a tree")
+            before = Text() if parent is None else parent.whole
+            text = before.part(0, whole_number(saved["same"], 0, len(before))) + text_from_dict(saved)
+            kept = len(text) - whole_number(saved.get("undone", 0), 0, len(text))
+            parted = whole_number(saved.get("parted", text.same_start(before, sources=False)), 0, 2**62)
+            self._branches[number] = _Branch(saved["parent"], text, kept, str(saved["name"])[:200], parted)
+        branch = self._branches[values["place"][3]]
+        self._whole = branch.whole
+        text = branch.whole.part(0, whole_number(values["length"], 0, len(branch.whole)))
+        self._kept = max(len(text), branch.kept)
+        self._here = _place(text, values["place"])
+        self._done: list[_Change] = []
+        self._undone: list[_Change] = []
+        self.has_history = True
+        try:
+            history = _unpacked_history(values)
+            self._done, self._undone = self._changes(history, "undo"), self._changes(history, "redo")
+        except ERRORS:
+            self.has_history = False
+
+    def _changes(self, history: Mapping[str, Any], name: str) -> list[_Change]:
+        """The changes that can be undone or redone, beginning with those that lead to the text as it is."""
+        here, there = ("added", "removed") if name == "undo" else ("removed", "added")
+        changes, text = list[_Change](), self._here.text
+        for change in reversed(list(history[name])[-MOST_CHANGES:]):
+            start = whole_number(change["start"], 0, len(text))
+            stop = start + whole_number(change[here], 0, len(text) - start)
+            other = text.replaced(start, stop, text_from_dict(change[there]))
+            before, after = (other, text) if name == "undo" else (text, other)
+            pruned = {}
+            for each in change.get("pruned", ()):
+                branch = text_from_dict(each)
+                kept = len(branch) - whole_number(each.get("undone", 0), 0, len(branch))
+                parted = whole_number(each.get("parted", 0), 0, 2**62)
+                pruned[int(each["number"])] = _Branch(int(each["parent"]), branch, kept, str(each["name"]), parted)
+            places = _place(before, change["before"]), _place(after, change["after"])
+            changes.append(_Change(str(change["kind"]), bool(change["in_place"]), *places, pruned))
+            text = other
+        changes.reverse()
+        return changes
+
+    def document(self) -> Document:
+        """The text as it is now, without what was undone and without a history."""
+        self._leave()
+        branches = {
+            number: Branch(number, each.parent, each.whole.part(0, each.kept), each.parted)
+            for number, each in self._branches.items()
+        }
+        return document_with(branches, {number: each.name for number, each in self._branches.items()}, *self._here)
+
+    def do(self, entry: Mapping[str, Any]) -> None:
+        """Do again what a log says: ``do`` says what, the other names are the arguments."""
+        values = dict(_checked_entry(entry))
+        getattr(self, f"_do_{values.pop('do')}")(**values)
+
+    def _do_edit(
+        self, kind: str, start: int, removed: int = 0, text: str = "", by: int | str = TYPED, seed: int | None = None,
+        branch: int | None = None, joins: bool = False, in_place: bool = True,
+    ) -> None:  # fmt: skip
+        here, added = self._here, text_from_dict({"text": text, "by": by})
+        if not 0 <= start <= start + removed <= len(here.text):
+            raise ValueError(f"there are no {removed} characters at {start}")
+        after = _Place(
+            here.text.replaced(start, start + removed, added), start + len(added),
+            here.seed if seed is None else check_seed(seed),
+            0 if start < here.prime_length and (removed or added) else here.prime_length,
+            here.branch if branch is None else branch,
+        )  # fmt: skip
+        self._add(_Change(kind, in_place, here, after), joins=joins)
+        self._become(after, in_place=in_place)
+
+    def _do_go(
+        self, kind: str, number: int, cursor: int, length: int | None = None, seed: int | None = None,
+        joins: bool = False,
+    ) -> None:  # fmt: skip
+        self._leave()
+        text, here = self._branches[number].whole.part(0, length), self._here
+        seed = here.seed if seed is None else check_seed(seed)
+        after = _Place(text, whole_number(cursor, 0, len(text)), seed, self._prime_length_in(text), number)
+        self._add(_Change(kind, False, here, after), joins=joins)
+        self._become(after)
+
+    def _do_move(self, position: int, undoable: bool = True) -> None:
+        before = self._here
+        self._here = before._replace(cursor=min(max(0, position), len(before.text)))
+        if not undoable or self._undone:
+            return
+        if self._done and self._done[-1].kind == MOVE:
+            self._done[-1] = self._done[-1]._replace(after=self._here)
+        else:
+            self._add(_Change(MOVE, False, before, self._here))
+
+    def _do_cursor(self, position: int) -> None:
+        self._here = self._here._replace(cursor=min(max(0, position), len(self._here.text)))
+        if self._done:
+            self._done[-1] = self._done[-1]._replace(after=self._here)
+
+    def _do_grow(self, text: str, recorded: bool) -> None:
+        here = self._here._replace(cursor=len(self._here.text))
+        whole = here.text + Text.of(text, GENERATED)
+        after = here._replace(cursor=len(whole))
+        if self._whole.starts_with(whole) or whole.starts_with(self._whole):
+            whole = self._whole.part(0, len(whole)) + whole.part(len(self._whole))
+        else:
+            pruned = (number for change in (*self._done, *self._undone) for number in change.pruned)
+            after = after._replace(branch=max((*self._branches, *pruned)) + 1)
+        change = _Change(GENERATE, False, here, after._replace(text=whole))
+        if recorded and self._done:
+            self._join(change)
+        elif self._done or self._undone:
+            self._add(change)
+        self._become(change.after)
+
+    def _do_prune(self, number: int, length: int | None = None) -> None:
+        self._leave()
+        branch, gone, before = self._branches[number], {number}, self._here
+        for each, other in self._branches.items():  # a branch stands after its parent
+            if other.parent in gone:
+                gone.add(each)
+        after = before
+        if branch.parent is None:
+            raise ValueError("the first branch was not removed")
+        if before.branch in gone:
+            text = self._branches[branch.parent].whole.part(0, length)
+            cursor = min(before.cursor, branch.whole.same_start(text, sources=False))
+            after = _Place(text, cursor, before.seed, self._prime_length_in(text), branch.parent)
+        self._add(_Change(PRUNE, False, before, after, {each: self._branches[each] for each in gone}))
+        self._become(after)
+        for each in gone:
+            del self._branches[each]
+
+    def _do_rename(self, number: int, name: str) -> None:
+        self._branches[number] = self._branches[number]._replace(name=name[:200])
+
+    def _do_undo(self) -> None:
+        while self._done and self._done[-1].is_nothing:
+            self._done.pop()
+        if not self._done:
+            return
+        change, here = self._done.pop(), self._here
+        was_end = self._kept == len(here.text)
+        self._branches = dict(sorted({**self._branches, **change.pruned}.items()))
+        self._become(change.before, in_place=change.in_place)
+        same_branch = change.before.branch == change.after.branch
+        if was_end if same_branch else change.in_place or change.kind == GENERATE:
+            self._kept = len(self._here.text)
+        self._undone.append(change._replace(after=here))
+
+    def _do_redo(self) -> None:
+        if not self._undone:
+            return
+        change, here = self._undone.pop(), self._here
+        self._become(change.after, in_place=change.in_place)
+        pruned = {each: self._branches.pop(each) for each in change.pruned}
+        self._done.append(change._replace(before=here, pruned=pruned))
+
+    def _add(self, change: _Change, *, joins: bool = False) -> None:
+        self._undone.clear()
+        if joins and self._done:
+            self._join(change)
+            return
+        if self._done and self._done[-1].is_nothing:
+            self._done.pop()
+        self._done.append(change)
+        del self._done[:-MOST_CHANGES]
+
+    def _join(self, change: _Change) -> None:
+        last = self._done[-1]
+        if last.before.text == last.after.text:
+            self._done[-1] = change._replace(kind=last.kind, before=last.before)
+        else:
+            self._done[-1] = last._replace(after=change.after)
+
+    def _become(self, place: _Place, *, in_place: bool = False) -> None:
+        """What was undone at the end of a text stays a hidden part of its branch, unless that is changed
+        ``in_place``."""
+        text = place.text
+        if place.branch != self._here.branch:
+            self._leave()
+            known, old = self._branches.get(place.branch), self._branches[self._here.branch]
+            self._whole, self._kept = text, len(text)
+            if known is None:
+                parent = self._parts_from(text, old)
+                parted = text.same_start(self._branches[parent].whole, sources=False)
+                if text.same_start(old.whole, sources=False) >= old.kept:
+                    self._branches[self._here.branch] = old._replace(kept=len(old.whole))
+                self._branches[place.branch] = _Branch(parent, text, len(text), parted=parted)
+            elif known.whole.starts_with(text):
+                self._whole, self._kept = known.whole, max(len(text), known.kept)
+        else:
+            if in_place or not self._whole.starts_with(text):
+                self._whole, self._kept = text, len(text)
+            self._kept = max(self._kept, len(text))
+        self._here = place
+
+    def _parts_from(self, text: Text, branch: _Branch) -> int:
+        place, number = text.same_start(branch.whole, sources=False), self._here.branch
+        while branch.parent is not None:
+            parent = self._branches[branch.parent]
+            if branch.whole.same_start(parent.whole, sources=False) < place:
+                break
+            number, branch = branch.parent, parent
+        return number
+
+    def _prime_length_in(self, text: Text) -> int:
+        here = self._here
+        return here.prime_length if text.same_start(here.text, sources=False) >= here.prime_length else 0
+
+    def _leave(self) -> None:
+        number = self._here.branch
+        self._branches[number] = self._branches[number]._replace(whole=self._whole, kept=self._kept)
+
+
+def _place(text: Text, values: Any) -> _Place:
+    cursor, seed, prime_length, branch = values
+    length = len(text)
+    return _Place(
+        text, whole_number(cursor, 0, length), check_seed(seed), whole_number(prime_length, 0, length),
+        whole_number(branch, 0, 2**31),
+    )  # fmt: skip

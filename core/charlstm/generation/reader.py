@@ -9,20 +9,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
+from charlstm.generation.prime import read_prime
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import PathEnd, Session
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.tree import GENERATED, NextCharDistribution, Rows, Step
-from charlstm.text.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 READ_CHUNK = 8
 """Characters that the model reads between two calls of ``proceed``: some 10 ms with a network of 2×512."""
@@ -142,7 +138,7 @@ class Reader:
     def _begin(self, prime: Text) -> Reading:
         """Begin to read with another prime. One that was edited has no characters: all of the text is read as text."""
         old = self.session
-        session = Session.of(old.model, prime.read(), old.recipe, stepper=old.shared_stepper)
+        session = Session.of(old.model, read_prime(old.model, prime.read()), old.recipe, stepper=old.shared_stepper)
         self._readings = [self._reading, Reading(session, prime)]  # of the others none is near
         return self._readings[-1]
 
@@ -179,8 +175,8 @@ class Reader:
             return True
         session.rewind(len(session))
         rows = np.zeros(until - start, session.rows(0, 0).dtype)
-        rows["id"] = _symbols(session.model.vocabulary, text.read(start, until))
-        rows["source"] = text.sources(start, until)
+        rows["id"], _ = session.model.vocabulary.encode(text.read(start, until))
+        rows["source"], rows["char"] = text.sources(start, until), text.codes(start, until)
         for place in range(0, until - start, READ_CHUNK):
             if not proceed():
                 return False
@@ -236,13 +232,3 @@ class Reader:
         char = session.step().char
         self.document.generate(char)
         return char
-
-
-def _symbols(vocabulary: Vocabulary, text: str) -> npt.NDArray[np.int64]:
-    """The symbol of each character. A character that the model does not know, which only a file can have brought, is
-    read as a space: such a text opens, and can be edited."""
-    symbols, unknown = vocabulary.encode(text)
-    if len(symbols) == len(text):
-        return symbols
-    stand_in = " " if " " in vocabulary else vocabulary.symbols[0]
-    return vocabulary.encode(text.translate({ord(char): stand_in for char in unknown}))[0]

@@ -17,7 +17,7 @@ import numpy as np
 from charlstm import storage
 from charlstm.errors import CharLSTMError
 from charlstm.generation.document import Document
-from charlstm.generation.prime import Prime
+from charlstm.generation.prime import Prime, read_prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import model_digest, weights_digest
@@ -80,7 +80,7 @@ def _session(
         raise ValueError("it is of another model")
     if not np.isfinite(states).all() or rows["seed"].max() >= len(values["seeds"]):
         raise ValueError("it is damaged")
-    if text not in ("", vocabulary.decode(prime)) or (not text and len(prime) > 1):
+    if not np.array_equal(read_prime(model, text).ids, prime):
         return None
     branch = Branch(None, 0, tuple(vocabulary.symbols), Pending(len(vocabulary)))
     branch.fill(rows)

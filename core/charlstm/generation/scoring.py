@@ -6,6 +6,7 @@ The mean loss over a text or a run's held-out part is in :mod:`charlstm.engine.e
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -20,6 +21,7 @@ from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
 from charlstm.text.sentences import sentences
+from charlstm.text.vocabulary import code_points
 
 if TYPE_CHECKING:
     from charlstm.model.file import Model
@@ -60,12 +62,13 @@ class Scores:
     """The scores of a text of N characters.
 
     Attributes:
-        text: the text under the model's text options, without characters that the model does not know.
+        text: the text under the model's text options.
         nats: ``(N,)`` float32, −ln of each character's probability given those before it. The first character is not
             predicted: not-a-number.
         ranks: ``(N,)`` int32, 1 for the most likely character; 0 for the first character of the text.
         entropy: ``(N,)`` float32, entropy of each predicted distribution in bits; not-a-number for the first.
-        unknown: the characters that were left out, with their counts.
+        unknown: the characters that the model does not know, with their counts. Their figures are those of the
+            characters as which it reads them, and are in no mean.
         unpredicted: the characters at the beginning that are not predicted: 1, or 0 for a part whose beginning was
             predicted from what is before it.
     """
@@ -88,19 +91,29 @@ class Scores:
             nats=self.nats[part],
             ranks=self.ranks[part],
             entropy=self.entropy[part],
-            unknown={},
+            unknown=dict(Counter(char for char in self.text[part] if char in self.unknown)),
             unpredicted=max(0, self.unpredicted - start),
         )
 
     @property
     def chars(self) -> int:
-        """Number of predicted characters, N − 1, or N for a part whose beginning was predicted."""
-        return len(self.nats) - self.unpredicted
+        """Number of predicted characters that the model knows, at most N − 1, or N for a part whose beginning was
+        predicted."""
+        return int(np.count_nonzero(self.counted))
+
+    @property
+    def counted(self) -> npt.NDArray[np.bool_]:
+        """``(N,)``, which characters the mean is over: those that are predicted and that the model knows."""
+        counted = np.ones(len(self.nats), bool)
+        if self.unknown:
+            counted &= ~np.isin(code_points(self.text), [ord(char) for char in self.unknown])
+        counted[: self.unpredicted] = False
+        return counted
 
     @property
     def loss(self) -> float:
         """Mean loss in nats per predicted character."""
-        return float(self.nats[self.unpredicted :].mean(dtype=np.float64))
+        return float(self.nats[self.counted].mean(dtype=np.float64))
 
     @property
     def mean_nats(self) -> float:
@@ -136,7 +149,8 @@ class Scores:
         """
         arguments.number("count", count, 0)
         arguments.number("context", context, 0)
-        order = np.argsort(-self.nats[self.unpredicted :], kind="stable") + self.unpredicted
+        counted = np.flatnonzero(self.counted)
+        order = counted[np.argsort(-self.nats[counted], kind="stable")]
         order = order[self.nats[order] >= least * math.log(2)]
         free = np.ones(len(self.nats), bool)
         apart: list[int] = []
@@ -151,8 +165,9 @@ class Scores:
 
     def unlisted(self, places: Sequence[Place]) -> float:
         """The bits of the most surprising character that is not among ``places``; 0 where all are."""
-        nats = np.delete(self.nats, [*range(self.unpredicted), *(place.position for place in places)])
-        return float(nats.max(initial=0)) / math.log(2)
+        others = self.counted
+        others[[place.position for place in places]] = False
+        return float(self.nats[others].max(initial=0)) / math.log(2)
 
     def _place(self, position: int, context: int) -> Place:
         before = self.text[max(0, position - context) : position]
@@ -161,19 +176,20 @@ class Scores:
         return Place(position, self.text[position], bits, rank, before, after)
 
     def sentences(self) -> list[Sentence]:
-        """The sentences of the text, in its order; a first character that is not predicted does not count."""
-        nats = np.concatenate(([0.0], np.cumsum(np.nan_to_num(self.nats), dtype=np.float64)))
-        bits, least = nats / math.log(2), self.unpredicted
+        """The sentences of the text, in its order, without those of which no character counts in a mean."""
+        counted = self.counted
+        bits = np.concatenate(([0.0], np.cumsum(np.where(counted, self.nats, 0), dtype=np.float64))) / math.log(2)
+        counts = np.concatenate(([0], np.cumsum(counted)))
         return [
-            Sentence(start, stop, float(bits[stop] - bits[max(least, start)]) / (stop - max(least, start)))
+            Sentence(start, stop, float(bits[stop] - bits[start]) / int(counts[stop] - counts[start]))
             for start, stop in sentences(self.text)
-            if stop > least
+            if counts[stop] > counts[start]
         ]
 
     def strip(self, width: int) -> npt.NDArray[np.float32]:
         """Mean bits per character in ``width`` equal parts of the text (fewer if it is shorter): ``(width,)``."""
         arguments.number("width", width, 1)
-        bits = self.nats[self.unpredicted :] / np.float32(math.log(2))
+        bits = self.nats[self.counted] / np.float32(math.log(2))
         edges = np.linspace(0, len(bits), min(width, len(bits)) + 1).astype(np.intp)
         sums = np.add.reduceat(bits, edges[:-1], dtype=np.float64)
         return (sums / np.diff(edges)).astype(np.float32)
@@ -212,7 +228,7 @@ def prepare_text(model: Model, text: str) -> Prime:
     Raises :class:`GenerationError` when it has fewer than two characters that the model knows.
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
-    if len(prepared.ids) < 2:
+    if prepared.known < 2:
         raise GenerationError("There is nothing to score: a text needs at least two characters that the model knows")
     return prepared
 

@@ -56,7 +56,9 @@ from charlstm.generation.tree import (
     TextPath,
     fill_statistics,
     in_bits,
+    read_as_themselves,
     row_alternatives,
+    text_of,
 )
 from charlstm.generation.tree import BranchInfo as BranchInfo
 from charlstm.generation.tree import NextCharDistribution as NextCharDistribution
@@ -117,9 +119,8 @@ class Session:
         RunError: there is no such run, or it has no model yet.
 
     Attributes:
-        prime: the prime without unknown characters; ``prime_ids`` ``(N,)`` are the ids that the model read, at least
-            one.
-        unknown: characters of the prime that the model does not know, with their counts; they were left out.
+        prime: the prime; ``prime_ids`` ``(N,)`` are the ids that the model read, at least one.
+        unknown: characters of the prime that the model does not know, with their counts; it reads them as others.
         root, tree: the first branch, and all branches by number, for :mod:`charlstm.generation.session_document`.
         seeds: those with which characters may have been drawn; ``rows()["seed"]`` are their numbers.
         weights_digest: SHA-256 of the model's weights, once it was computed for saving.
@@ -140,31 +141,24 @@ class Session:
     ) -> None:
         model = given_model(model)
         settings = changed_settings(settings, sampler)
-        prepared = prepare_prime(model, prime)
-        self._start(model, prepared, Recipe(seed, sample, settings, clamps), stepper or Stepper(model))
+        self._start(model, prepare_prime(model, prime), Recipe(seed, sample, settings, clamps), stepper)
         self._consume_prime(progress)
 
     @classmethod
     def of(
         cls,
         model: Model,
-        prime: str,
+        prime: str | Prime,
         recipe: Recipe,
         *,
         stepper: Stepper | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Session:
         """A new session with a recipe. The other parameters are those of the class."""
-        return cls(
-            model,
-            prime,
-            seed=recipe.seed,
-            sample=recipe.sample,
-            settings=recipe.settings,
-            clamps=recipe.clamps,
-            stepper=stepper,
-            progress=progress,
-        )
+        session = cls.__new__(cls)
+        session._start(model, prepare_prime(model, prime) if isinstance(prime, str) else prime, recipe, stepper)
+        session._consume_prime(progress)
+        return session
 
     @classmethod
     def restored(
@@ -192,7 +186,8 @@ class Session:
         session._state_position = None
         return session
 
-    def _start(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper) -> None:
+    def _start(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper | None) -> None:
+        stepper = stepper or Stepper(model)
         self.model = model
         self.prime, self.unknown = prime.text, prime.unknown
         self.prime_ids = prime.ids
@@ -201,7 +196,7 @@ class Session:
         self.seeds: list[int] = []
         self.seed = recipe.seed
         self.settings = recipe.settings
-        self._symbols = tuple(model.vocabulary.symbols)
+        self._symbols, self._codes = tuple(model.vocabulary.symbols), model.vocabulary.codes
         self._own_stepper = stepper
         self.clamps = recipe.clamps
         self._pending = Pending(len(self._symbols))
@@ -314,7 +309,7 @@ class Session:
         start = max(0, self._position - MOST_CHARS)
         rows = self.rows(start, self._position)
         bits = in_bits(rows["probability"])
-        bits[rows["source"] != GENERATED] = 0  # what the user wrote
+        bits[(rows["source"] != GENERATED) | ~read_as_themselves(rows, self._codes)] = 0
         before = "…" if start else self.prime[-MOST_CHARS:]
         return surprise_html(before, zip(self.read(start, self._position), bits.tolist(), strict=True))
 
@@ -325,7 +320,7 @@ class Session:
 
     def read(self, start: int = 0, stop: int | None = None) -> str:
         """Characters ``start`` to ``stop`` of the current text, before and after the cursor."""
-        return self.model.vocabulary.decode(self.rows(start, stop)["id"])
+        return text_of(self.rows(start, stop))
 
     def rows(self, start: int = 0, stop: int | None = None) -> Rows:
         """Statistics of characters ``start`` to ``stop`` as an array (:func:`charlstm.generation.tree.row_type`), for
@@ -410,9 +405,7 @@ class Session:
 
         Raises :class:`GenerationError` if there is no character at the cursor.
         """
-        here = self.at(self._position)
-        which = self.model.vocabulary.index(here.char)
-        assert which is not None
+        which = int(self.at(self._position).id)
         return other_seed(self._weights(self._logits()), which, self._seed, self.sample, self._position)
 
     def _drawn(self, length: int | None, stop: tuple[str, ...]) -> Iterator[Step]:
@@ -529,19 +522,19 @@ class Session:
         """Put the user's own text at the cursor, with the same statistics as generated text; the model's text options
         apply.
 
-        Returns the characters that the model does not know, with their counts; they are left out.
+        Returns the characters that the model does not know, with their counts; it reads them as others.
         """
         prepared = prepare_prime(self.model, text, empty_is_fine=True)
-        for which in prepared.ids.tolist():
-            self._put(which, self._weights(self._logits()), TYPED)
+        for which, char in zip(prepared.ids.tolist(), prepared.text, strict=True):
+            self._put(which, self._weights(self._logits()), TYPED, char=ord(char))
         return prepared.unknown
 
     def put_back(self, rows: Rows) -> None:
         """Put characters of another text at the cursor, as :meth:`rows` gave them: each keeps who wrote it and its
         seed, and has new statistics."""
-        columns = (rows[name].tolist() for name in ("id", "source", "seed"))
-        for which, source, seed in zip(*columns, strict=True):
-            self._put(which, self._weights(self._logits()), source, seed)
+        columns = (rows[name].tolist() for name in ("id", "source", "seed", "char"))
+        for which, *about in zip(*columns, strict=True):
+            self._put(which, self._weights(self._logits()), *about)
 
     def cut(self) -> None:
         """End the current text at the cursor. What followed stays in the tree."""
@@ -615,9 +608,8 @@ class Session:
         for branch in self.root.descendants():
             parent = None if branch.parent is None else numbers[id(branch.parent)]
             begin = branch.slice(branch.start, min(branch.stop, branch.start + 80))
-            text = self.model.vocabulary.decode(begin["id"])
             number, current = numbers[id(branch)], id(branch) in on_path
-            infos.append(BranchInfo(number, parent, branch.start, branch.stop, branch.name, text, current))
+            infos.append(BranchInfo(number, parent, branch.start, branch.stop, branch.name, text_of(begin), current))
         return infos
 
     def switch(self, number: int, position: int | None = None, length: int | None = None) -> None:
@@ -738,16 +730,16 @@ class Session:
         self._stepper.logits(self._state, out=pending.logits[pending.count : pending.count + 1])
         self._state_position = position
 
-    def _put(self, which: int, weights: Floats, source: int, seed: int | None = None) -> Step:
+    def _put(self, which: int, weights: Floats, source: int, seed: int | None = None, char: int | None = None) -> Step:
         """Put the character ``which`` at the cursor: move along it if the tree has it there, else add it. ``seed`` is
-        the number of its seed, if that is not the current one."""
+        the number of its seed, if that is not the current one, and ``char`` its code, if it is only read as that."""
         path, position, pending = self._path, self._position, self._pending
+        char = int(self._codes[which]) if char is None else char
         owner = path.tip
         if position < owner.stop or position == owner.start:
             owner = path.owner(position)
-            existing = [branch for branch, known in owner.continuations(position) if known == which]
-            if existing:
-                return self._walk(existing[0], which)
+            if (existing := owner.continuation(position, char)) is not None:
+                return self._walk(existing, which)
             if position < owner.stop:
                 owner = self._new_branch(owner, position)
         if pending.branch is not owner:
@@ -758,13 +750,13 @@ class Session:
         self._state_position = None  # the logits at the cursor are those of the next position from now on
         size = owner.size
         try:
-            owner.append(which, source, self._seed_number if seed is None else seed, limit)
+            owner.append(which, source, self._seed_number if seed is None else seed, char, limit)
         finally:  # an interrupt must not separate the two
             pending.count += owner.size - size
         self._forward(which)
         if pending.count == BLOCK:
             pending.flush()
-        return Step(owner, position, self._symbols[which])
+        return Step(owner, position, chr(char))
 
     def _walk(self, branch: Branch, which: int) -> Step:
         """Move past the character ``which``, which is on ``branch`` already."""

@@ -6,17 +6,19 @@ A position in a session does not count the prime; one in a document does.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from charlstm.generation.document import Document, text_to_dict
-from charlstm.generation.prime import Prime, prepare_prime
+from charlstm.generation.document import Branch, Document, state_from_list
+from charlstm.generation.prime import read_prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import TYPED, Branch, Pending, Rows
+from charlstm.generation.tree import TYPED, Pending, Rows, text_of
+from charlstm.generation.tree import Branch as TreeBranch
 
 if TYPE_CHECKING:
     from charlstm.generation.session_state import SessionState
@@ -40,7 +42,7 @@ def document_of(session: Session) -> Document:
     branches = []
     for branch in session.root.descendants():
         rows = branch.slice(branch.start, branch.stop)
-        own = Text.of(session.model.vocabulary.decode(rows["id"]), rows["source"])
+        own = Text.of(text_of(rows), rows["source"])
         parent = None if branch.parent is None else numbers[id(branch.parent)]
         branches.append(SavedBranch(numbers[id(branch)], parent, branch.start, branch.name, own))
     return document_of_branches(
@@ -67,76 +69,63 @@ def document_of_branches(
             for each in branches
         ]
         current = order[current]
-    texts: dict[int | None, Text] = {None: Text.of(prime, TYPED)}
-    saved: dict[int, dict[str, Any]] = {}
+    found: dict[int, Branch] = {}
     for each in branches:
-        before, same = texts[each.parent], begins + each.start
-        if each.number in texts or (each.parent is None) != (not saved) or same > len(before):
+        before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
+        parted = begins + each.start
+        if each.number in found or (each.parent is None) != (not found) or parted > len(before):
             raise ValueError("its branches do not form a tree")
-        text = texts[each.number] = before.part(0, same) + each.own
-        same = 0 if each.parent is None else same
-        saved[each.number] = _branch(each.number, each.parent, each.name, text, same)
-    whole = len(texts[current]) if length is None else min(begins + length, len(texts[current]))
-    if rest:
-        text = texts[current].part(0, whole) + rest
-        if not texts[current].starts_with(text):
-            known = saved[current]
-            if whole < len(texts[current]):  # which stays as a branch
-                parent, current = current, max(saved) + 1
-                saved[current] = _branch(current, parent, "", text, whole)
-            else:
-                saved[current] = _branch(current, known["parent"], known["name"], text, known["same"])
-        whole = len(text)
-    place = [begins + cursor, seed, begins, current]
-    return Document.from_dict({
-        "branches": [saved[number] for number in sorted(saved)], "length": whole, "place": place,
-        "undo": [], "redo": [],
-    })  # fmt: skip
+        text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
+        found[each.number] = Branch(each.number, each.parent, text, parted)
+    text = found[current].text.part(0, None if length is None else begins + length) + (rest or Text())
+    names = {each.number: each.name for each in branches}
+    return document_with(found, names, text, begins + cursor, seed, begins, current)
 
 
-def _branch(number: int, parent: int | None, name: str, text: Text, same: int) -> dict[str, Any]:
-    return {"number": number, "parent": parent, "name": name, "same": same, **text_to_dict(text.part(same))}
+def document_with(
+    branches: Mapping[int, Branch], names: Mapping[int, str], text: Text, cursor: int, seed: int, prime_length: int,
+    current: int,
+) -> Document:  # fmt: skip
+    """A document of these branches, of which ``current`` has the text ``text``. What it has instead stays as a branch,
+    where more of it follows.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for places that are not in the text.
+    """
+    branches, known = dict(branches), branches[current]
+    parted = text.same_start(known.text, sources=False)
+    if parted < len(known.text):
+        current = max(branches) + 1
+        branches[current] = Branch(current, known.number, text, parted)
+    else:
+        branches[current] = replace(known, text=text)
+    branches = dict(sorted(branches.items()))
+    return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
 
 def session_of(state: SessionState, model: Model, stepper: Stepper | None = None) -> Session:
     """A session with the text, the branches and the cursor of a document, all of which the model reads here. A branch
-    whose text is the beginning of another one's is not one of its own in a session.
-
-    Characters that the model does not know are left out.
-    """
+    whose text is the beginning of another one's is not one of its own in a session."""
     document = state.document
     session, numbers = _read(state, model, stepper or Stepper(model))
     session.settings, session.clamps, session.seed = state.settings, state.clamps, document.seed
-    for number, branch in document.branches.items():
-        if branch.name:
-            session.rename(numbers[number], branch.name)
+    for number, name in document.names.items():
+        if number in numbers:
+            session.rename(numbers[number], name)
     prime = document.prime_length
     session.switch(numbers[document.branch])
-    length = min(len(session), _known(model, document.text.part(prime)))
-    session.rewind(length)
+    session.rewind(len(document) - prime)
     session.cut()
-    session.rewind(min(length, _known(model, document.text.part(prime, max(prime, document.cursor)))))
+    session.rewind(max(0, document.cursor - prime))
     return session
-
-
-def _known(model: Model, text: Text) -> int:
-    """How many characters of a text the model knows."""
-    return len(model.vocabulary.encode(text.read())[0])
 
 
 def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session, Mapping[int, int]]:
     """A session whose model has read all branches, and the number in its tree of each branch of the document."""
     document = state.document
     start = document.prime_length
-    prime = document.text.read(0, start)
-    ids, _ = model.vocabulary.encode(prime)
-    read = (
-        Prime(prime, ids.astype(np.intp), dict(state.unknown))
-        if len(ids) == len(prime) > 0
-        else prepare_prime(model, prime)
-    )
+    read = read_prime(model, document.text.read(0, start))
     pending = Pending(len(model.vocabulary))
-    root = Branch(None, 0, tuple(model.vocabulary.symbols), pending)
+    root = TreeBranch(None, 0, tuple(model.vocabulary.symbols), pending)
     session = Session.restored(
         model, read, Recipe(document.seed, state.sample, state.settings, state.clamps), stepper=stepper,
         tree={0: root}, tip=root, position=0,
@@ -145,24 +134,18 @@ def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session,
     numbers: dict[int, int] = {}
     for number, branch in branches.items():
         parent = None if branch.parent is None else branches[branch.parent]
-        text = branch.kept
-        same = start if parent is None else max(start, text.same_start(parent.kept, sources=False))
+        text = branch.text
+        same = start if parent is None else max(start, text.same_start(parent.text, sources=False))
         if parent is not None:
             session.switch(numbers[parent.number])
-            session.rewind(min(len(session), _known(model, text.part(start, same))))
+            session.rewind(min(len(session), same - start))
         session.put_back(_rows(session, text.part(same)))
         numbers[number] = next(key for key, each in session.tree.items() if each is session.tip)
     return session, numbers
 
 
 def _rows(session: Session, text: Text) -> Rows:
-    ids, sources = [], []
-    index = session.model.vocabulary.index
-    for char, source in zip(text.read(), text.sources().tolist(), strict=True):
-        which = index(char)
-        if which is not None:
-            ids.append(which)
-            sources.append(source)
-    rows = np.zeros(len(ids), session.root.rows.dtype)
-    rows["id"], rows["source"] = ids, sources
+    rows = np.zeros(len(text), session.root.rows.dtype)
+    rows["id"], _ = session.model.vocabulary.encode(text.read())
+    rows["source"], rows["char"] = text.sources(), text.codes()
     return rows

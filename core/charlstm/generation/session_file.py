@@ -13,8 +13,10 @@ import json
 import os
 import re
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 
@@ -24,6 +26,7 @@ from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import old_session_files
 from charlstm.generation.clamp import check_clamps
+from charlstm.generation.document import Document
 from charlstm.generation.session_document import document_of, session_of
 from charlstm.generation.session_state import BEGINNING, ERRORS, damage, state_from_dict
 from charlstm.generation.session_state import SessionState as SessionState
@@ -120,13 +123,26 @@ def read(path: Path) -> ReadSession:
     try:
         if values["format"] < FORMAT:
             return ReadSession(path, old_session_files.state_of_tree(values), stamp, values["format"])
-        state, has_history = state_from_dict(values, values["document"], values.get("history"))
+        state = state_from_dict(values, Document.from_dict(values["document"]))
+        has_history = _read_history(state.document, values.get("history"))
         with contextlib.suppress(*ERRORS):  # the text matters more
             state = replace(state, summary=SessionSummary.from_dict(values["summary"]))
     except (*ERRORS, *old_session_files.ERRORS) as error:
         raise GenerationError(f"{path} is damaged: {str(error)[:200] or type(error).__name__}") from None
     note = "" if is_whole and has_history else damage(path)
     return ReadSession(path, state, stamp, FORMAT, values.get("automatic") is True, note)
+
+
+def _read_history(document: Document, history: Any) -> bool:
+    """Give a document its history. Returns whether it is as it was written; else the document has none."""
+    try:
+        steps = {name: history[name] for name in ("undo", "redo")}
+        if history["check"] != zlib.crc32(b"".join(_json(each) for each in chain(*steps.values()))):
+            return False
+        document.read_history(steps)
+    except ERRORS:
+        return False
+    return True
 
 
 def _parsed(content: bytes) -> tuple[Any, bool]:
@@ -239,7 +255,6 @@ def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
     document = state.document
     summary = replace(state.summary, words=document.words)
     saved = document.to_dict()
-    undo, redo = _latest(saved.pop("undo")), _latest(saved.pop("redo"))
     branches = saved.pop("branches")
     head = {"format": FORMAT, "kind": KIND, "automatic": automatic, "summary": asdict(summary)}
     yield _json(head)[:-1] + b",\n"
@@ -247,15 +262,19 @@ def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
         "settings": state.settings.to_dict(),
         "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
         "sample": state.sample, "model": {"weights": state.weights, "run": state.run},
-        "symbols": list(state.symbols), "unknown": dict(state.unknown),
+        "symbols": list(state.symbols),
     }  # fmt: skip
     yield _json(about)[1:-1] + b',\n"document": ' + _json(saved)[:-1] + b', "branches": '
     yield from _list(branches)
-    yield b"}" + HISTORY.encode() + b'{"undo": '
-    yield from _list(undo)
-    yield b',\n"redo": '
-    yield from _list(redo)
-    yield b"}}\n"
+    yield b"}" + HISTORY.encode() + b"{"
+    check = 0
+    for name, steps in document.history(MOST_HISTORY).items():
+        yield b'"%s": ' % name.encode()
+        yield from _list(steps)
+        yield b",\n"
+        for each in steps:
+            check = zlib.crc32(_json(each), check)
+    yield b'"check": %d}}\n' % check
 
 
 def _list(values: Iterable[Mapping[str, Any]]) -> Iterator[bytes]:
@@ -290,17 +309,6 @@ def _is_long(value: Any) -> bool:
     if isinstance(value, dict):
         return any(map(_is_long, value.values()))
     return isinstance(value, str) and len(value) > PIECE
-
-
-def _latest(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The last ones, whose texts have :data:`MOST_HISTORY` characters together; always the very last one."""
-    size = 0
-    for place in range(len(changes) - 1, -1, -1):
-        change = changes[place]
-        size += sum(len(each["text"]) for each in (change["removed"], change["added"], *change.get("pruned", ())))
-        if size > MOST_HISTORY and place < len(changes) - 1:
-            return changes[place + 1 :]
-    return changes
 
 
 def _json(values: Any) -> bytes:
@@ -460,7 +468,7 @@ def state_of(session: Session) -> SessionState:
     summary = replace(summary_of(document), model=run, step=step if type(step) is int else -1)
     return SessionState(
         document, tuple(session.model.vocabulary.symbols), summary, session.settings, session.clamps, session.sample,
-        weights_digest(session), run, dict(session.unknown),
+        weights_digest(session), run,
     )  # fmt: skip
 
 

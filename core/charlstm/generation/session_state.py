@@ -71,7 +71,6 @@ class SessionState:
         summary: what it is about; its words are counted when it is written.
         settings, clamps, sample: as in :class:`charlstm.generation.session.Session`.
         weights: SHA-256 of the model's weights; ``run``: the model's name for people, if it has one.
-        unknown: characters of the prime that the model does not know, with their counts.
     """
 
     document: Document
@@ -82,27 +81,18 @@ class SessionState:
     sample: int = 0
     weights: str = ""
     run: str = ""
-    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
-def state_from_dict(values: Mapping[str, Any], saved: Mapping[str, Any], history: Any) -> tuple[SessionState, bool]:
-    """A whole state whose document is ``saved``, with its own summary, and whether ``history`` is that of the text.
-    Raises one of :data:`ERRORS`."""
+def state_from_dict(values: Mapping[str, Any], document: Document) -> SessionState:
+    """The state of a session with this document, with its own summary. Raises one of :data:`ERRORS`."""
     symbols, model = values["symbols"], values["model"]
     if not isinstance(symbols, list) or not all(isinstance(each, str) for each in symbols):
         raise TypeError("the characters of its model are a list")
-    document, has_history = Document.from_dict({**saved, "undo": [], "redo": []}), True
-    try:
-        document = Document.from_dict({**saved, "undo": history["undo"], "redo": history["redo"]})
-    except ERRORS:
-        has_history = False
-    state = SessionState(
+    return SessionState(
         document, tuple(symbols), summary_of(document), SamplerSettings.from_dict(values["settings"]),
         tuple(Clamp(*each) for each in values["clamps"]), whole_number(values["sample"], 0, 2**62),
         str(model["weights"]), str(model["run"]),
-        {str(char)[:1]: whole_number(count, 0, 2**62) for char, count in dict(values["unknown"]).items()},
     )  # fmt: skip
-    return state, has_history
 
 
 def summary_of(document: Document) -> SessionSummary:

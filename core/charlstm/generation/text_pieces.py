@@ -136,6 +136,12 @@ class Text:
 
     # ---- other texts
 
+    def along(self, other: Text) -> Text:
+        """This text, with the sources of ``other`` as far as both have the same characters from the first on: what
+        stands there keeps who wrote it."""
+        same = self.same_start(other, sources=False)
+        return other.part(0, same) + self.part(same)
+
     def __add__(self, other: Text) -> Text:
         if not self.pieces or not other.pieces:
             return self if self.pieces else other

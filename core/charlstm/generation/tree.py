@@ -104,6 +104,11 @@ class Step:
         return float(self._row["probability"])
 
     @property
+    def id(self) -> int:
+        """The id of the symbol as which the model reads the character."""
+        return self._branch.id(self.position)
+
+    @property
     def rank(self) -> int:
         """1 for the most likely character; equally likely characters have the same rank."""
         return int(self._row["rank"])
@@ -146,8 +151,9 @@ class Step:
 
 
 def row_type(vocab_size: int) -> np.dtype[np.void]:
-    """The array type of the statistics of one character: some 130 bytes. ``seed`` is the number of the seed with which
-    it was drawn, in :attr:`charlstm.generation.session.Session.seeds`; of what was not drawn it means nothing."""
+    """The array type of the statistics of one character: some 130 bytes. ``char`` is its code point; ``id`` that of the
+    symbol as which the model reads it. ``seed`` is the number of the seed with which it was drawn, in
+    :attr:`charlstm.generation.session.Session.seeds`; of what was not drawn it means nothing."""
     index = np.uint16 if vocab_size <= 1 << 16 else np.uint32
     count = min(ALTERNATIVES, vocab_size)
     return np.dtype(
@@ -162,8 +168,20 @@ def row_type(vocab_size: int) -> np.dtype[np.void]:
             ("probabilities", np.float32, count),
             ("sampled", np.float32, count),
             ("seed", np.uint32),
+            ("char", np.uint32),
         ]
     )
+
+
+def text_of(rows: Rows) -> str:
+    """The characters of rows."""
+    return np.ascontiguousarray(rows["char"]).tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def read_as_themselves(rows: Rows, codes: npt.NDArray[np.uint32]) -> npt.NDArray[np.bool_]:
+    """Which characters of rows ``(N,)`` the model reads as themselves: the figures of the others are those of another
+    character, and count in no mean. ``codes`` are those of the model's symbols."""
+    return np.asarray(codes[rows["id"]] == rows["char"])
 
 
 def fill_statistics(rows: Rows, logits: Floats, weights: Floats) -> None:
@@ -260,9 +278,9 @@ class Branch:
         """The position after the last character."""
         return self.start + self.size
 
-    def append(self, which: int, source: int, seed: int, limit: float | None = None) -> None:
-        """Add one character, whose logits and weights are in ``pending``; ``seed`` is the number of its seed, ``limit``
-        mirostat's after it, if any."""
+    def append(self, which: int, source: int, seed: int, char: int, limit: float | None = None) -> None:
+        """Add the character ``char``, read as ``which``, whose logits and weights are in ``pending``; ``seed`` is the
+        number of its seed, ``limit`` mirostat's after it, if any."""
         if self.size == len(self.rows):
             # np.empty: the system provides the memory only when it is written to.
             rows: Rows = np.empty(2 * self.size, self.rows.dtype)
@@ -272,7 +290,7 @@ class Branch:
             ids[: self.size] = self._ids
             self._ids = ids
         row = self.rows[self.size]
-        row["id"], row["source"], row["seed"] = which, source, seed
+        row["id"], row["source"], row["seed"], row["char"] = which, source, seed, char
         self._ids[self.size] = which
         if limit is not None:
             self.mirostat.extend([math.nan] * (self.size - len(self.mirostat)))
@@ -326,15 +344,13 @@ class Branch:
 
     def step(self, position: int) -> Step:
         """The character at ``position`` as a :class:`Step`."""
-        return Step(self, position, self.symbols[self.id(position)])
+        return Step(self, position, chr(self.rows[position - self.start]["char"]))
 
-    def continuations(self, position: int) -> Iterator[tuple[Branch, int]]:
-        """The characters that exist at ``position``, on this branch or its children: ``(branch, id)`` for each."""
-        if position < self.stop:
-            yield self, self.id(position)
-        for child in self.children:
-            if child.start == position and child.size:
-                yield child, child.id(position)
+    def continuation(self, position: int, char: int) -> Branch | None:
+        """This branch or one of its children, on which the character ``char`` is at ``position``."""
+        children = (child for child in self.children if child.start == position and child.size)
+        found = (self, *children) if position < self.stop else children
+        return next((each for each in found if each.rows[position - each.start]["char"] == char), None)
 
     def descendants(self) -> Iterator[Branch]:
         """This branch and all that continue it, parents first."""

@@ -57,11 +57,11 @@ class Activations:
     """What all cells did on a text of N characters, with L layers of H cells.
 
     Attributes:
-        text: the text under the model's text options, without characters that the model does not know.
+        text: the text under the model's text options.
         ids: ``(N,)``, the same in the model's numbers.
         hidden: ``(N, L, H)`` float32, the outputs h after each character, from -1 to 1.
         cells: ``(N, L, H)`` float32, the cell states c after each character.
-        unknown: the characters that were left out, with their counts.
+        unknown: the characters that the model does not know and reads as others, with their counts.
     """
 
     text: str
@@ -74,7 +74,7 @@ class Activations:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class StateBlock:
     """A part of a longer trace: ``hidden`` and ``cells`` ``(n, L, H)`` after the characters ``start`` to ``start + n``.
 
     Blocks of a long text do not come in the order of the text.
@@ -129,7 +129,7 @@ class Trace:
         return "".join(self._chars)
 
     def extend(self, text: str, progress: Callable[[int, int], None] | None = None) -> None:
-        """Read more text. Characters that the model does not know are left out.
+        """Read more text.
 
         Args:
             progress: called with ``(done, total)`` characters after each block; an exception ends the work, and the
@@ -208,7 +208,7 @@ def iterate_activations(
     streams: int | None = None,
     parts: Sequence[tuple[int, int]] | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> Iterator[Block]:
+) -> Iterator[StateBlock]:
     """Compute h and c of every cell after every character of ``ids``, block by block.
 
     Args:
@@ -228,12 +228,14 @@ def iterate_activations(
             yield from _in_streams(stepper, ids, np.array(parts, np.intp), progress)
             return
         for which, outputs, cells in stepper.traces(ids, stepper.zero_state()):
-            yield Block(which.start, outputs.swapaxes(0, 1), cells.swapaxes(0, 1))
+            yield StateBlock(which.start, outputs.swapaxes(0, 1), cells.swapaxes(0, 1))
             if progress is not None:
                 progress(which.stop, len(ids))
 
 
-def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None) -> Iterator[Block]:
+def _in_streams(
+    stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int, int], None] | None
+) -> Iterator[StateBlock]:
     """As :func:`iterate_activations`, with a stream for each of ``parts`` ``(B, 2)``."""
     streams, (starts, stops) = len(parts), parts.T
     longest, total = int((stops - starts).max()), int((stops - starts).sum())
@@ -271,7 +273,7 @@ def _in_streams(stepper: Stepper, ids: Ids, parts: Ids, progress: Callable[[int,
         for stream, (start, stop) in enumerate(zip(starts + first, stops, strict=True)):
             count = min(last - first, stop - start)
             if count > 0:
-                yield Block(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
+                yield StateBlock(int(start), hidden[:count, stream].copy(), cells[:count, stream].copy())
         if progress is not None:
             progress(min(total, streams * last), total)
 

@@ -278,7 +278,7 @@ def sample_cells(
 
     Args:
         max_chars: how many characters are read; None reads all of them.
-        features: computes the features of the text that the model reads, which lacks unknown characters.
+        features: computes the features of the text.
         progress: called with ``(done, total)`` characters after each block; an exception ends the work.
 
     Raises:
@@ -286,10 +286,10 @@ def sample_cells(
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
-    if len(ids) < SHORTEST:
+    if prepared.known < SHORTEST:
         raise GenerationError(
-            f"The text is too short to find cells that follow it: it has {len(ids):,} characters that the model knows, "
-            f"and {SHORTEST} are needed. Give a longer text"
+            f"The text is too short to find cells that follow it: it has {prepared.known:,} characters that the "
+            f"model knows, and {SHORTEST} are needed. Give a longer text"
         )
     read = len(ids) if max_chars is None else min(max_chars, len(ids))
     blocks = spread_blocks(len(ids), read, max(2, min(BLOCKS, read // (2 * SHORTEST_BLOCK) * 2)))

@@ -131,8 +131,7 @@ def context(
     longest = lengths[-1]
     if at is not None and at >= len(ids):
         raise GenerationError(
-            f"Position {at:,} has no character to measure: the text has {len(ids):,} characters that the model knows, "
-            "counted from 0"
+            f"Position {at:,} has no character to measure: the text has {len(ids):,} characters, counted from 0"
         )
     before = len(ids) - 1 if at is None else at
     if before < longest:

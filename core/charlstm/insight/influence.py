@@ -95,7 +95,7 @@ def influence(
     there.
 
     Args:
-        text: as the model reads it; unknown characters are left out first, and ``position`` counts without them.
+        text: in which ``position`` counts characters.
         position: from 1; the first character of a text is not predicted.
         state: after what comes before the first hidden character, where it is known: then ``text`` may begin there.
         progress: called with ``(done, total)`` hidden characters; an exception ends the work.
@@ -105,20 +105,19 @@ def influence(
     """
     prepared = prepare_prime(model, text, empty_is_fine=True)
     ids = prepared.ids
-    if len(ids) < 2:
+    if prepared.known < 2:
         raise GenerationError(
             "The text has fewer than two characters that the model knows: a character is explained by those before it, "
             "so give a longer text, or one in characters that the model was trained on"
         )
     if not 1 <= position < len(ids):
         raise GenerationError(
-            f"Position {position} has no character to explain: the text has {len(ids):,} characters that the model "
-            "knows, counted from 0, and the first one is not predicted"
+            f"Position {position} has no character to explain: the text has {len(ids):,} characters, counted "
+            "from 0, and the first one is not predicted"
         )
     stepper = stepper or Stepper(model)
     start = max(0, position - back)
-    blank = model.vocabulary.encode(" ")[0]
-    fixed = int(blank[0]) if len(blank) else 0
+    fixed = int(model.vocabulary.encode(" ")[0][0])
     with blas_threads(1):
         at_start = state is None and start == 0
         if state is None:

@@ -246,12 +246,13 @@ def _ignore(done: int, total: int) -> None:
 
 
 def _ids(model: Model, text: str, least: int) -> Ids:
-    ids = prepare_prime(model, text, empty_is_fine=True).ids
-    if len(ids) < least:
+    prepared = prepare_prime(model, text, empty_is_fine=True)
+    if prepared.known < least:
         raise GenerationError(
-            f"The text has {len(ids):,} characters that the model knows: measuring its cells needs at least {least}"
+            f"The text has {prepared.known:,} characters that the model knows: measuring its cells needs at least "
+            f"{least}"
         )
-    return ids
+    return prepared.ids
 
 
 class _Network:

@@ -210,7 +210,7 @@ def next_words(
     blanks = np.array([symbol.isspace() for symbol in symbols])
     found: dict[str, float] = {}
     after = after or read_text(model, prime, stepper=stepper)
-    started = bool(letters[after.ids[-1]])  # by what the model read: it leaves out characters that it does not know
+    started = bool(letters[after.ids[-1]])  # by what the model read, which may be another character than stands there
     waiting: list[_Beginning] = []
     dropped: list[tuple[str, npt.NDArray[np.float64]]] = []  # texts, and what may follow them with which probability
 

@@ -97,6 +97,10 @@ def goal_loss(status: RunStatus, series: RunSeries) -> float | None:
     return series.guessing_loss * (LEARNT + (LEARNT_AT_END - LEARNT) * impatience)
 
 
+MOST_DECADES = 15
+"""No run takes so many steps, as a power of ten."""
+
+
 def expected_step(status: RunStatus, series: RunSeries) -> int | None:
     """About the step after which a model of the run will have learnt something, by how its training loss falls with the
     logarithm of the step so far; ``None`` while that is not known."""
@@ -106,7 +110,8 @@ def expected_step(status: RunStatus, series: RunSeries) -> int | None:
     (first, *_, last), (before, *_, now) = train.x.tolist(), train.y.tolist()
     if not (0 < first < last and math.isfinite(before) and now < before):
         return None
-    step = float(last * (last / first) ** (max(0.0, now - goal) / (before - now)))
+    decades = math.log10(last) + math.log10(last / first) * max(0.0, now - goal) / (before - now)
+    step = 10.0**decades if decades < MOST_DECADES else math.inf  # a loss that hardly falls never comes there
     planned = status.planned_steps or math.inf
     step = min(step, planned)
     if not math.isfinite(step):

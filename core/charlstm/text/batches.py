@@ -15,12 +15,15 @@ import numpy.typing as npt
 
 from charlstm.errors import TextError
 from charlstm.text.corpus import Span
-from charlstm.text.vocabulary import TextIds, Vocabulary
+from charlstm.text.vocabulary import Recoded, TextIds, Vocabulary
 
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
-    from charlstm.training.settings import SplitMode
+    from charlstm.text.reading import SplitMode
 
+
+PIECE = 4 * 1024 * 1024
+"""Characters that are counted at once."""
 
 NO_TARGET = -1
 """Marks positions of a batch without a target, which add neither loss nor gradient (``ignore_index`` of torch)."""
@@ -173,22 +176,24 @@ def trained_spans(
     return TrainingText.of(corpus, corpus.vocabulary, val_fraction, split, test_fraction).train
 
 
-def known_spans(
-    corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]
-) -> tuple[Sequence[tuple[int, int]], dict[str, int]]:
-    """Where ``spans`` of the text are in the ids that :meth:`Corpus.encoded_for` gives for ``vocabulary``, which lack
-    the characters that it does not know, and how often each of these occurs in ``spans``. What has no character to
-    predict is left out."""
+def unknown_in(corpus: Corpus, vocabulary: Vocabulary, spans: Sequence[tuple[int, int]]) -> dict[str, int]:
+    """How often each character that ``vocabulary`` does not know occurs in ``spans`` of a text."""
     symbols = corpus.vocabulary.symbols
-    missing = [number for number, symbol in enumerate(symbols) if symbol not in vocabulary]
-    places = np.flatnonzero(np.isin(corpus.ids, missing)) if missing else np.empty(0, np.intp)
-    inside = [np.searchsorted(places, span).tolist() for span in spans]
-    if vocabulary.replacement is None:  # else that stands in their place
-        spans = [(span[0] - first, span[1] - last) for span, (first, last) in zip(spans, inside, strict=True)]
-    found = np.concatenate([np.empty(0, np.intp), *(corpus.ids[places[first:last]] for first, last in inside)])
-    numbers, counts = np.unique(found, return_counts=True)
-    unknown = {symbols[number]: count for number, count in zip(numbers.tolist(), counts.tolist(), strict=True)}
-    return [span for span in spans if span[1] - span[0] > 1], unknown
+    if vocabulary == corpus.vocabulary:
+        return {}
+    counts = np.zeros(len(symbols), np.int64)
+    for begin, end in spans:
+        for start in range(begin, end, PIECE):
+            counts += np.bincount(corpus.ids[start : min(end, start + PIECE)], minlength=len(symbols))
+    found = zip(symbols, counts.tolist(), strict=True)
+    return {char: count for char, count in found if count and char not in vocabulary}
+
+
+def targets(ids: TextIds, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The ids in these places as what is to be predicted: :data:`NO_TARGET` for characters that are read as others,
+    which count in no mean."""
+    found = np.asarray(ids[places], np.int64)
+    return np.where(ids.knows(places), found, NO_TARGET) if isinstance(ids, Recoded) else found
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,7 @@ from charlstm.text.boilerplate import REACH, Ends
 from charlstm.text.encoding import EncodingChoice
 from charlstm.text.paragraphs import Joined
 from charlstm.text.prepare import prepare
-from charlstm.text.reading import ReadReport, Tally, TextOptions
+from charlstm.text.reading import ReadReport, SplitMode, Tally, TextOptions
 from charlstm.text.sources import (
     STDIN,
     Item,
@@ -162,9 +162,7 @@ class Corpus:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
-    def split(
-        self, val_fraction: float = 0.1, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
-    ) -> Split:
+    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
@@ -182,17 +180,16 @@ class Corpus:
     def encoded_for(self, vocabulary: Vocabulary) -> tuple[TextIds, dict[str, int]]:
         """The ids of the text in another model's ``vocabulary``, and how often each unknown character occurs.
 
-        Unknown characters are left out, or become the vocabulary's replacement symbol. The ids, shape (known,), are
-        converted where they are read.
+        Unknown characters are read as others (:meth:`Vocabulary.read_as`). The ids, shape (N,), are converted where
+        they are read.
         """
         if vocabulary == self.vocabulary:
             return self.ids, {}
         symbols, counts = self.vocabulary.symbols, self.counts.tolist()
+        table, _ = vocabulary.encode("".join(symbols))
+        known = np.array([symbol in vocabulary for symbol in symbols])
         unknown = {char: count for char, count in zip(symbols, counts, strict=True) if char not in vocabulary}
-        instead = vocabulary.index(vocabulary.replacement) if vocabulary.replacement else None
-        new = [vocabulary.index(char) if char in vocabulary else instead for char in symbols]
-        table = np.array([-1 if number is None else number for number in new])
-        return Recoded(self.ids, table, vocabulary.dtype), unknown
+        return Recoded(self.ids, table, known, vocabulary.dtype), unknown
 
     def to_record(self) -> dict[str, Any]:
         """A JSON object from which :func:`reopen_corpus` opens the same text."""
@@ -216,9 +213,7 @@ def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArra
     return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
-def split_text(
-    chars: int, val_fraction: float, mode: Literal["tail", "blocks"] = "tail", test_fraction: float = 0.0
-) -> Split:
+def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
     if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(

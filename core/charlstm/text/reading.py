@@ -43,6 +43,8 @@ CLEANED = {
 
 
 Lines = Literal["auto", "keep"]
+SplitMode = Literal["tail", "blocks"]
+"""Where the held-out part of a text lies: at its end, or in blocks from all over it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Self
 
@@ -12,11 +12,10 @@ import numpy.typing as npt
 from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import TextError
+from charlstm.text.typography import plain_forms
 
 REPLACEMENT = "\ufffd"
 """Replaces invalid bytes, and rare characters when ``fold_rare`` is set."""
-
-_PIECE = 4 * 1024 * 1024
 
 Codes = npt.NDArray[np.unsignedinteger[Any]]
 
@@ -38,7 +37,7 @@ class Vocabulary:
     """An ordered list of distinct characters, ``symbols``; the id of a character is its position.
 
     The vocabulary of a text is sorted by code point; that of an imported model keeps its order. Unknown characters are
-    encoded as ``replacement``, which is one of the symbols, or left out when that is None.
+    read as others (:meth:`read_as`), such as ``replacement``, which is one of the symbols if it is not None.
 
     Raises :class:`TextError` when a symbol is not one character or occurs twice.
     """
@@ -108,23 +107,31 @@ class Vocabulary:
         """The id of ``char``, or None when it is unknown, even if there is a replacement symbol."""
         return self._index.get(char)
 
-    def encode(self, text: str) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
-        """Encode ``text``: ids, int64 of shape (known,), and how often each unknown character occurs.
+    def read_as(self, char: str) -> str:
+        """The symbol as which a character is read: itself, else the first of its plain forms that is one (é as e), else
+        the replacement symbol, else a space, else the first symbol."""
+        forms = (char, *plain_forms(char), self.replacement, " ")
+        return next((form for form in forms if form is not None and form in self._index), self.symbols[0])
 
-        Unknown characters become the replacement symbol if there is one, else they are left out. The text is not
-        normalised here: see :meth:`charlstm.text.reading.TextOptions.apply`.
+    def encode(self, text: str) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
+        """Encode ``text``: ids, int64 of shape (len(text),), and how often each unknown character occurs.
+
+        Unknown characters have the id of the one as which they are read (:meth:`read_as`). The text is not normalised
+        here: see :meth:`charlstm.text.reading.TextOptions.apply`.
         """
         codes = code_points(text)
         ids = self._table.take(codes, mode="clip")
         missing = ids < 0
         if not missing.any():
             return ids, {}
-        chars, counts = np.unique(codes[missing], return_counts=True)
+        chars, which, counts = np.unique(codes[missing], return_inverse=True, return_counts=True)
         unknown = {chr(code): int(count) for code, count in zip(chars, counts, strict=True)}
-        if self.replacement is not None:
-            ids[missing] = self._index[self.replacement]
-            return ids, unknown
-        return ids[~missing], unknown
+        ids[missing] = np.array([self._index[self.read_as(char)] for char in unknown])[which]
+        return ids, unknown
+
+    def knows(self, text: str, ids: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.bool_]:
+        """Which characters of ``text`` are read as themselves; ``ids`` are those that :meth:`encode` gives for it."""
+        return np.asarray(self.codes[ids] == code_points(text))
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """The text of ``ids``: integers of any type and shape, in C order."""
@@ -163,37 +170,32 @@ class Recoded:
     """The ``ids`` (N,) of a text in another vocabulary, converted where they are read: indexed by a slice or an array
     of positions, as an array of the text's ids in that vocabulary would be.
 
-    ``table`` (V,) has the new id of each old one; characters for which it is below 0 are left out.
+    ``table`` (V,) has the new id of each old one, ``known`` (V,) whether it is that of the same character.
     """
 
-    def __init__(self, ids: npt.NDArray[Any], table: npt.NDArray[np.int64], dtype: np.dtype[Any]) -> None:
-        self._ids = ids
-        self._table = np.maximum(table, 0).astype(dtype)
-        left_out = np.concatenate([np.empty(0, np.int64), *_places(ids, table < 0)])
-        self._steps = left_out - np.arange(len(left_out))
-        """Positions in what is left, from each of which on one more character was left out before it."""
+    def __init__(
+        self,
+        ids: npt.NDArray[Any],
+        table: npt.NDArray[np.int64],
+        known: npt.NDArray[np.bool_],
+        dtype: np.dtype[Any],
+    ) -> None:
+        self._ids, self._table, self._known = ids, table.astype(dtype), known
 
     def __len__(self) -> int:
-        return len(self._ids) - len(self._steps)
+        return len(self._ids)
 
     def __getitem__(self, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        if len(self._steps):
-            if isinstance(places, slice):
-                places = np.arange(*places.indices(len(self)))
-            places = places + np.searchsorted(self._steps, places, side="right")
         ids: npt.NDArray[Any] = self._table[self._ids[places]]
         return ids
 
     def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
         return np.asarray(self[:], dtype)
 
+    def knows(self, places: slice | npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether the characters in these places are read as themselves."""
+        return np.asarray(self._known[self._ids[places]])
+
 
 TextIds = npt.NDArray[Any] | Recoded
 """The ids of a text, to be read by a slice or an array of positions."""
-
-
-def _places(ids: npt.NDArray[Any], wanted: npt.NDArray[np.bool_]) -> Iterator[npt.NDArray[np.int64]]:
-    """The positions of the ``ids`` for which ``wanted`` (V,) is true, in pieces."""
-    if wanted.any():
-        for start in range(0, len(ids), _PIECE):
-            yield start + np.flatnonzero(wanted[ids[start : start + _PIECE]])

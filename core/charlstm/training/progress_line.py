@@ -6,7 +6,7 @@ import sys
 from typing import Self, TextIO
 
 from charlstm.display import duration, visible
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.text import read_before
 from charlstm.training.events import (
     Controlled,
@@ -41,7 +41,7 @@ class ProgressLine:
     """
 
     def __init__(self, file: TextIO | None = None, *, enabled: bool = True, planned_steps: int | None = None) -> None:
-        self._line = StatusLine(lambda: file or sys.stdout, enabled=enabled, every=INTERVAL)
+        self._line = TerminalLine(lambda: file or sys.stdout, enabled=enabled, every=INTERVAL)
         self._planned = planned_steps
         self._step: Stepped | None = None
         self._loss: float | None = None

@@ -12,8 +12,7 @@ from typing import Any, Literal, Self
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import check_settings, setting, setting_fields, unknown_setting
-
-SplitMode = Literal["tail", "blocks"]
+from charlstm.text.reading import SplitMode
 
 Optimizer = Literal["adam", "adamw"]
 

@@ -15,6 +15,7 @@ from charlstm.fields import plain
 from charlstm.runs.control import send_command
 from charlstm.runs.launch import NewRun, create_new_run
 from charlstm.runs.recording import CommandInbox
+from charlstm.runs.status import RunState
 from charlstm.runs.store import load_state
 from charlstm.training.commands import Command
 from charlstm.training.events import Controlled, Stepped
@@ -41,59 +42,55 @@ def while_waiting(monkeypatch: pytest.MonkeyPatch, *actions: Callable[[], object
     monkeypatch.setattr("charlstm.cli.runs.time", SimpleNamespace(sleep=sleep, monotonic=lambda: now[0]))
 
 
-@pytest.mark.parametrize("words", [("pause",), ("resume",), ("set-lr", "0.001")])
-def test_control_waits_for_the_control_event(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: tuple[str, ...]
-) -> None:
-    while_waiting(monkeypatch, lambda: live.advance(10), live.obey)
-    out, err = run_cli("control", "live", *words, "--wait", "--runs-dir", str(tmp_path))
-    assert out == ""
-    assert err.splitlines()[-1].startswith("Done at step 110; live is ")
+def obey(live: Recorded) -> object:
+    return live.obey()
 
 
-@pytest.mark.parametrize(("command", "state"), [("stop", "stopped"), ("finish", "finished")])
-def test_control_waits_for_the_end_of_the_run(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, state: str
-) -> None:
-    while_waiting(monkeypatch, lambda: live.advance(1), live.obey)
-    out, _ = run_cli("control", "live", command, "--wait", "--json", "--runs-dir", str(tmp_path))
-    result = json.loads(out)
-    assert (result["done"], result["step"], result["state"]) == (True, 101, state)
+def end(state: RunState) -> Callable[[Recorded], object]:
+    return lambda live: live.end(state, "no memory")
 
 
-@pytest.mark.parametrize("command", ["stop", "finish"])
-def test_control_says_when_the_run_came_to_its_own_end_first(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
-) -> None:
-    """It is over, so that is no failure; ``done`` was true."""
-    while_waiting(monkeypatch, lambda: live.end("finished"))
-    result = json.loads(run_cli("control", "live", command, "--wait", "--json", "--runs-dir", str(tmp_path))[0])
-    assert (result["done"], result["step"], result["state"]) == (False, 100, "finished")
+@pytest.mark.parametrize(
+    ("command", "happens", "done", "state"),
+    [
+        ("pause", obey, True, "paused"),
+        ("resume", obey, True, "running"),
+        ("set-lr 0.001", obey, True, "running"),
+        ("stop", obey, True, "stopped"),
+        ("finish", obey, True, "finished"),
+        ("stop", end("finished"), False, "finished"),  # it is over, so that is no failure
+        ("finish", end("finished"), False, "finished"),
+        ("stop", end("stopped"), True, "stopped"),  # while it reads its text there is no step yet to log the command at
+        ("finish", end("stopped"), None, "stopped"),
+        ("stop", end("crashed"), None, "crashed"),
+        *(("pause", end(state), None, state) for state in ("crashed", "failed", "stopped")),  # type: ignore[arg-type]
+    ],
+)
+def test_control_waits_until_the_command_acted_or_the_run_ended(
+    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    command: str, happens: Callable[[Recorded], object], done: bool | None, state: str,
+) -> None:  # fmt: skip
+    """``done`` of None: the command fails."""
+    while_waiting(monkeypatch, lambda: live.advance(10), lambda: happens(live))
+    words = ("control", "live", *command.split(), "--wait", "--json", "--runs-dir", str(tmp_path))
+    out, err = run_cli(*words, code=int(done is None))
+    if done is None:
+        assert f"live is {state}" in json.loads(err)["error"]["message"]
+    else:
+        result = json.loads(out)
+        assert (result["done"], result["step"], result["state"]) == (done, 110, state)
 
 
-def test_control_says_in_words_that_the_run_came_to_its_own_end_first(
+def test_control_says_in_words_what_became_of_the_command(
     live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    words = ("--wait", "--runs-dir", str(tmp_path))
+    while_waiting(monkeypatch, live.obey)
+    out, err = run_cli("control", "live", "set-lr", "0.001", *words)
+    assert (out, err.splitlines()[-1]) == ("", "Done at step 100; live is running")
     while_waiting(monkeypatch, lambda: live.end("finished"))
-    err = run_cli("control", "live", "stop", "--wait", "--runs-dir", str(tmp_path))[1]
+    err = run_cli("control", "live", "stop", *words)[1]
     assert err.splitlines()[-1] == "live is finished at step 100; it did not carry out stop"
-
-
-def test_control_fails_when_a_run_that_is_to_finish_is_stopped(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    while_waiting(monkeypatch, lambda: live.end("stopped"))
-    err = run_cli("control", "live", "finish", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
-    assert "live is stopped and did not carry out finish" in err
-
-
-def test_control_takes_a_stop_that_a_run_does_not_log_for_done(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As one that is stopped while it reads its text: there is no step yet to log the command at."""
-    while_waiting(monkeypatch, lambda: live.end("stopped"))
-    result = json.loads(run_cli("control", "live", "stop", "--wait", "--json", "--runs-dir", str(tmp_path))[0])
-    assert (result["done"], result["state"]) == (True, "stopped")
 
 
 def test_control_waits_for_the_written_checkpoint(
@@ -110,22 +107,6 @@ def test_control_waits_for_the_written_checkpoint(
     while_waiting(monkeypatch, *(lambda action=action: (steps.append(""), action()) for action in actions))
     run_cli("control", "live", "checkpoint", "--wait", "--runs-dir", str(tmp_path))
     assert len(steps) == 3
-
-
-@pytest.mark.parametrize("state", ["crashed", "failed", "stopped"])
-def test_control_fails_when_the_run_ends_first(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state: str
-) -> None:
-    while_waiting(monkeypatch, lambda: live.end(state, "no memory"))  # type: ignore[arg-type]
-    err = run_cli("control", "live", "pause", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
-    assert f"live is {state} and did not carry out pause" in err
-
-
-def test_control_fails_when_a_stopping_run_crashes(
-    live: Recorded, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    while_waiting(monkeypatch, lambda: live.end("crashed"))
-    assert "live is crashed" in run_cli("control", "live", "stop", "--wait", "--runs-dir", str(tmp_path), code=1)[1]
 
 
 def test_control_gives_up_after_its_timeout(

@@ -74,8 +74,3 @@ def test_compare_lists_what_differs_and_writes_files(
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     assert (tmp_path / "a.csv").read_text().startswith("run,curve,step")
     assert run_cli("compare", "fox", "--csv", "-")[0].startswith("run,curve")
-
-
-def test_compare_refuses_a_run_that_is_named_twice(workspace: Path, run_cli: RunCli) -> None:
-    for names in (("fox", "fox"), ("fox", str(workspace / "runs" / "fox"))):
-        assert "fox is named more than once: name each run once" in run_cli("compare", *names, code=2)[1]

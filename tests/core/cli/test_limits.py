@@ -7,14 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.training_view import EventView, Limits
-from charlstm.display import percent
-from charlstm.engine import benchmark
+from charlstm.cli.training_view import Limits
 from charlstm.runs.folder import find_run
-from charlstm.training.events import Finished
-from charlstm.training.plan import MeasuredSpeed, limit_at
+from charlstm.training.plan import limit_at
 from charlstm.training.settings import Settings
-from charlstm.training.time_limit import TimeLimit
 from command_line import TINY, RunCli
 
 SMALL = [*TINY[:-8], "--max-minutes", "none", "--threads", "1", "--kernel", "nn", "--plain"]
@@ -44,17 +40,6 @@ def test_limits_that_were_not_reached_are_named() -> None:
     assert one.missed("max_minutes") == f"max_steps=100 was not reached: {ended}"
 
 
-def test_limit_that_was_given_is_shown(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    # On a machine so busy that a minute is shorter than 20 steps, that would be the limit.
-    monkeypatch.setattr(benchmark, "measure", lambda *some, **options: MeasuredSpeed("nn", 0.001, 64))
-    monkeypatch.setattr(TimeLimit, "new_steps_left", lambda *some: None)
-    given = ["--max-steps", "20", "--max-minutes", "1"]
-    err = run_cli("train", "data/fox.txt", *SMALL[:-7], *given, "--plain", "--name", "given")[1]
-    assert "ends by max_steps=20 at step 20\nother limits: max_minutes=1\n" in err
-    assert "(limit: max_steps)" in err
-    assert "was not reached" not in err
-
-
 @pytest.mark.parametrize("limit", [["--max-steps", "20"], ["--set", "epochs=0.5"], ["--settings-file", "few.toml"]])
 def test_steps_or_epochs_that_are_given_lift_the_minutes_of_the_preset(
     workspace: Path, run_cli: RunCli, limit: list[str]
@@ -78,12 +63,6 @@ def test_limits_of_a_detached_run_are_listed() -> None:
     assert Limits(settings, frozenset(), "preset x").listed() == "ends by epochs=3 (preset x)"
     both = Limits(settings.with_changes(max_steps=9), frozenset({"max_steps"}), "preset x")
     assert both.listed() == "ends by the first of: epochs=3 (preset x), max_steps=9"
-
-
-def test_events_name_the_limit(workspace: Path, run_cli: RunCli) -> None:
-    out = run_cli("train", "data/fox.txt", *TINY, "--name", "events", "--json")[0]
-    events = [json.loads(line) for line in out.splitlines()]
-    assert [event["limit"] for event in events if event["event"] in ("started", "finished")] == ["max_steps"] * 2
 
 
 def test_json_names_run_and_folder_in_the_first_event(workspace: Path, run_cli: RunCli) -> None:
@@ -111,30 +90,3 @@ def test_json_names_run_and_folder_in_the_first_event(workspace: Path, run_cli: 
 )
 def test_limit_at_a_step(settings: dict[str, float], step: int, limit: str) -> None:
     assert limit_at(Settings(**settings), 10, step) == limit  # type: ignore[arg-type]
-
-
-def test_end_of_a_run_from_a_model_says_how_far_that_came(workspace: Path, run_cli: RunCli) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "base")
-    begins = ("train", "data/fox.txt", "--from", "base", "--max-steps", "1", "--threads", "1", "--kernel", "nn")
-    err = run_cli(*begins, "--name", "from-base", "--plain")[1]
-    last = list(find_run("from-base").events())[-1]
-    assert isinstance(last, Finished)
-    assert last.first_val is not None
-    assert last.epochs is not None
-    assert 0 < last.epochs < 1
-    read = f"after reading {percent(last.epochs)} of your text"
-    assert read in err
-    assert read in run_cli("watch", "from-base", "--plain")[1]
-    assert "of your text" not in run_cli("watch", "base", "--plain")[1]
-
-
-def test_final_validation_has_no_time_until_its_pace_is_known(
-    workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--name", "waits")
-    shown: list[str] = []
-    view = EventView(find_run("waits"))
-    monkeypatch.setattr(view, "show_waiting", shown.append)
-    view.show_final_validation(0.0, None)
-    view.show_final_validation(0.42, 12.0)
-    assert shown == ["final validation 0 %", "final validation 42 % · 0:12 left"]

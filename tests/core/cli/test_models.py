@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,6 @@ from charlstm.engine.script_format import import_checkpoint
 from charlstm.generation.scoring import score
 from charlstm.model.file import load_model, save_model
 from command_line import TEXT, ErrorOf, RunCli, RunJson
-
-SHARED = Path(__file__).parents[3] / "../shared/data"
 
 
 @pytest.fixture
@@ -44,27 +41,6 @@ def test_import_prints_the_path_of_a_usable_model(
     figures = [run_json("eval", model, str(workspace / "data/fox.txt")) for model in ("theirs.safetensors", "fox")]
     assert [each.pop("read_share") for each in figures] == [None, 0.9], "the script's format has no word of its text"
     assert figures[0] == figures[1] | {"read_by": None}
-
-
-def test_import_as_json_and_default_names(
-    checkpoint: Path,
-    run_json: RunJson,
-    error_of: ErrorOf,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    found = run_json("import", str(checkpoint))
-    assert found == {
-        "out": str(tmp_path / "theirs.safetensors"),
-        "hidden_size": 12,
-        "num_layers": 1,
-        "vocab_size": len(set(TEXT)),
-        "parameters": load_model(found["out"]).config.parameters,
-    }
-    assert "theirs.safetensors already exists: replace it with --force" in error_of("import", str(checkpoint))
-    assert Path(run_json("import", str(checkpoint), "--force")["out"]).name == "theirs.safetensors"
-    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["theirs.safetensors"]
 
 
 def test_info_of_a_loss_that_is_no_figure_has_none(workspace: Path, run_json: RunJson, run_cli: RunCli) -> None:
@@ -101,46 +77,3 @@ def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) 
     out = tmp_path / "fox.onnx"
     assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
     assert out.stat().st_size > 1000
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["import", "nowhere.net"], "There is no file nowhere.net"),
-        (["import", "data"], "data is a folder, not a file"),
-        (["import", "data/fox.txt"], "is not a PyTorch checkpoint"),
-        (["import", "runs/fox/model.safetensors"], "a charlstm model already"),
-        (["import", "theirs.net", "--out", "x.net"], "--out x.safetensors"),
-        (["import", "theirs.net", "--out", "nowhere/x.safetensors"], "no folder nowhere"),
-        (["import"], "FILE"),
-        (["export", "fox", "--to", "script", "--out", "nowhere/x.net"], "no folder nowhere"),
-        (["export", "fox", "--to", "script", "--out", "x.safetensors"], "use .net for the export"),
-        (["export", "fox", "--to", "gguf"], "script"),
-        (["export", "fox"], "--to"),
-        (["export", "fox", "--to", "script", "--out", "."], "is a folder"),
-        (["import", "theirs.net", "--out", "data"], "is a folder"),
-        (["export", "demo", "--to", "script", "--snapshot", "0"], "no snapshots"),
-        (["info", "lone.safetensors", "--snapshot", "0"], "no snapshots"),
-        (["info", "runs/fox/model.safetensors", "--snapshot", "7"], "it has 0, "),
-        (["generate", "theirs.net"], "charlstm import theirs.net"),
-        (["export", "nobody", "--to", "script"], "no run"),
-    ],
-)
-def test_model_file_error_is_one_sentence(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], sentence: str
-) -> None:
-    if "theirs.net" in words:
-        run_cli("export", "fox", "--to", "script", "--out", "theirs.net", "--force")
-    (workspace / "lone.safetensors").write_bytes((workspace / "runs/fox/model.safetensors").read_bytes())
-    assert sentence in error_of(*words)
-
-
-@pytest.mark.skipif(not SHARED.exists(), reason="the shared data is not here")
-def test_imported_checkpoint_predicts_a_novel(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
-    out = str(tmp_path / "anna.safetensors")
-    run_json("import", str(SHARED / "checkpoints" / "legacy_cpu_256x2.net"), "--out", out)
-    figures = run_json("eval", out, str(SHARED / "anna.txt"), "--max-chars", "5000")
-    assert figures["chars"] == 4999
-    assert figures["unknown"] == {}
-    assert figures["bits_per_char"] == pytest.approx(figures["loss"] / math.log(2))
-    assert 1.2 < figures["loss"] < 1.6

@@ -6,7 +6,6 @@ import os
 import shutil
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -19,22 +18,6 @@ from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, ru
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import about
 from command_line import TINY, ErrorOf
-
-NASTY = [
-    "a b",
-    "$(touch X)",
-    "`touch X`",
-    "a;touch X",
-    "it's",
-    "*",
-    "a'\"b",
-    "~",
-    "-x",
-    "é",
-    "a\nb",
-    "\x1b[2J",
-    "\u202e",
-]
 
 
 @pytest.fixture
@@ -62,14 +45,6 @@ def test_settings_are_completed_with_their_descriptions(name: str) -> None:
     assert [(each.value, each.help) for each in found] == [("hidden_size=", about("hidden_size"))]
     assert [each.value for each in option.shell_complete(context, "split=b")] == ["split=blocks"]
     assert option.shell_complete(context, "nothing=") == []
-
-
-def test_name_with_a_newline_is_not_completed(workspace: Path) -> None:
-    name = "fox\ndir,"
-    shutil.copytree(workspace / "runs" / "fox", workspace / "runs" / name)
-    found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "fox")]
-    shutil.rmtree(workspace / "runs" / name)
-    assert found == ["fox"]
 
 
 def test_empty_name_of_a_folder_or_text_is_an_error(
@@ -108,16 +83,3 @@ def test_composed_and_decomposed_accents_are_one_name(workspace: Path, tmp_path:
         rename_run(other, second)
     assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
     assert os.listdir(tmp_path) == [NFC, "other"] or os.listdir(tmp_path) == ["other", NFC]
-
-
-def test_run_folder_with_decomposed_accents_is_found(workspace: Path, tmp_path: Path) -> None:
-    spec = find_run("fox").spec()
-    old = create_run(spec, name="old", folder=tmp_path).path.rename(tmp_path / NFD)  # as 0.1 made it
-    assert find_run(NFC, tmp_path).path == old
-    with pytest.raises(RunError, match="There is a run"):
-        create_run(spec, name=NFC, folder=tmp_path)
-    assert rename_run(find_run(NFC, tmp_path), NFC).name == NFC
-    assert os.listdir(tmp_path) == [NFC]
-    (tmp_path / NFC).rename(tmp_path / f"{NFD}-quick-7")
-    numbered = create_run(replace(spec, corpus={"name": f"{NFC}.txt"}, preset="quick"), folder=tmp_path)
-    assert numbered.name == f"{NFC}-quick-8"

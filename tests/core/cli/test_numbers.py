@@ -12,7 +12,7 @@ import pytest
 
 from charlstm.cli.main import cli, run
 from charlstm.insight.multiverse import ContinuationNode
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from command_line import RunCli, RunJson
 
 LIMITED_BY_WHAT_THEY_COUNT = {
@@ -48,54 +48,6 @@ def test_every_number_has_a_limit_or_is_limited_by_what_it_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ("multiverse fox --words 1000000", "1<=x<=1000"),
-        ("multiverse fox --depth 1000", "1<=x<=200"),
-        ("multiverse fox --cutoff 1e-9", "5e-05<=x<=1"),
-        ("influence fox data/fox.txt --back 100000000", "1<=x<=2000"),
-        ("context fox data/fox.txt --places 1000000000", "1<=x<=100000"),
-        ("novelty data/fox.txt --model fox --min-length 1" + 30 * "0", "2<=x<=1000000"),
-        ("generate fox --length 1" + 12 * "0", "0<=x<=10000000"),
-        ("play fox --length 1" + 12 * "0", "1<=x<=10000000"),
-        ("generate fox --samples 2 --seed 1" + 20 * "0", "at most 64 bits"),
-        ("generate fox --snapshot -1", "x>=0"),
-        ("generate fox --clamp 1:1=1e39", "The value of a clamp takes a number from -1,000,000 to 1,000,000, not "),
-        ("generate fox --clamp 1:1=-1e308", "The value of a clamp takes a number from -1,000,000 to 1,000,000, not "),
-        (f"cells fox data/fox.txt --show 1:{'9' * 5000}", "is not a cell"),
-        ("stats data/fox.txt --val-fraction nan", "not a number"),
-        ("control fox stop --wait --timeout nan", "not a number"),
-    ],
-)
-def test_number_beyond_its_limit_is_refused_in_one_sentence(
-    workspace: Path, capsys: pytest.CaptureFixture[str], words: str, says: str
-) -> None:
-    assert run(words.split()) in (1, 2)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert says in err.splitlines()[-1]
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("content", ["☃☃☃", "\n\n\n", "☃t☃"])
-def test_influence_on_a_text_without_known_characters_says_so(
-    workspace: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path, content: str
-) -> None:
-    (tmp_path / "unknown.txt").write_text(content, encoding="utf-8")
-    for more in ([], ["--at", "1"]):
-        assert run(["influence", "fox", str(tmp_path / "unknown.txt"), *more]) in (1, 2)
-        assert "fewer than two characters that the model knows" in capsys.readouterr().err
-
-
-def test_states_of_a_cell_on_a_text_without_known_characters_are_an_error(
-    workspace: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    (tmp_path / "unknown.txt").write_text("☃☃☃", encoding="utf-8")
-    assert run(["cells", "fox", str(tmp_path / "unknown.txt"), "--show", "1:1"]) in (1, 2)
-    assert "no characters that the model knows" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
     ("words", "stage"),
     [
         ("multiverse fox --depth 3", "computing"),
@@ -108,7 +60,7 @@ def test_long_work_shows_progress(
     workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, words: str, stage: str
 ) -> None:
     drawn: list[str] = []
-    monkeypatch.setattr(StatusLine, "draw", lambda self, part, words: drawn.append(words))
+    monkeypatch.setattr(TerminalLine, "draw", lambda self, part, words: drawn.append(words))
     run_cli(*words.split())
     assert stage in drawn
 

@@ -14,7 +14,7 @@ import pytest
 from charlstm.cli.output import print_note, print_result
 from charlstm.cli.training_view import EventView
 from charlstm.errors import ExitCode
-from charlstm.line import StatusLine
+from charlstm.line import TerminalLine
 from charlstm.runs.folder import Run
 from charlstm.training.events import Resumed, Warned
 from charlstm.training.presets import preset
@@ -108,7 +108,7 @@ def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
 ) -> None:
     stderr = Stream(True)
     monkeypatch.setattr("sys.stderr", stderr)
-    monkeypatch.setattr(StatusLine, "INTERVAL", 0.0)
+    monkeypatch.setattr(TerminalLine, "INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", str(columns))
     with record(tmp_path, "running", settings=preset("quick")) as recorded, EventView(recorded.run) as view:
         view.show(recorded.run.events())

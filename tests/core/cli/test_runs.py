@@ -64,11 +64,6 @@ def test_runs_of_all_folders_are_sorted_together(several: dict[str, Run], run_js
     assert [row["name"] for row in run_json("runs", "--all", "--reverse")] == listed[::-1]
 
 
-@pytest.mark.parametrize("word", ["", ",", "# "])
-def test_runs_refuses_a_tag_that_is_none(several: dict[str, Run], run_cli: RunCli, word: str) -> None:
-    assert "is not a tag" in run_cli("runs", "--tag", "good", "--tag", word, code=2)[1]
-
-
 def test_runs_are_chosen_by_state_and_tag(several: dict[str, Run], run_json: RunJson, run_cli: RunCli) -> None:
     change_notes(several["a"], lambda now: Notes(("good", "paper")))
     change_notes(several["c"], lambda now: Notes(("good",)))

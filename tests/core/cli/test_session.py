@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charlstm.cli.json_schemas import SessionResult
-from command_line import ErrorOf, RunCli, RunJson
+from command_line import ErrorOf, RunCli
 
 SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 EXPECTED = json.loads(SAVED.with_name("expected.json").read_text())["branches"]
@@ -25,13 +24,6 @@ def test_session_prints_the_text(saved: Path, run_cli: RunCli) -> None:
     assert run_cli("session", str(saved)) == (f"{TEXT}\n", "")
 
 
-def test_session_with_json_has_all_branches(saved: Path, run_json: RunJson) -> None:
-    result: SessionResult = run_json("session", str(saved))
-    assert result.keys() == SessionResult.__annotations__.keys()
-    assert (result["text"], result["out"]) == (TEXT, None)
-    assert [each["number"] for each in result["branches"]] == [each["number"] for each in EXPECTED["branches"]]
-
-
 def test_session_is_exported_and_replaces_a_file_only_when_forced(
     saved: Path, run_cli: RunCli, error_of: ErrorOf
 ) -> None:
@@ -42,12 +34,3 @@ def test_session_is_exported_and_replaces_a_file_only_when_forced(
     run_cli("session", str(saved), "--out", str(out), "--force")
     assert "There is no session file" in error_of("session", str(saved.with_name("none.json")))
     assert "not as .pdf" in error_of("session", str(saved), "--out", str(saved.with_suffix(".pdf")))
-
-
-@pytest.mark.parametrize("content", [b"", b"no JSON", b'{"text": ', b"\x8b\xff"])
-def test_a_file_that_is_no_session_is_refused_without_words_of_the_parser(
-    tmp_path: Path, error_of: ErrorOf, content: bytes
-) -> None:
-    path = tmp_path / "some.json"
-    path.write_bytes(content)
-    assert "some.json cannot be read: it is damaged, or no session\n" in error_of("session", str(path))

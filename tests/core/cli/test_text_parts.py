@@ -16,7 +16,7 @@ from charlstm.runs.own_text import held_out_text
 from charlstm.runs.worker import run_foreground
 from charlstm.training.events import Finished
 from charlstm.training.settings import Settings
-from command_line import TEXT, TINY, ErrorOf, RunCli, RunJson
+from command_line import TEXT, TINY, RunCli, RunJson
 from small_training import words
 
 
@@ -40,31 +40,6 @@ def test_eval_reads_the_test_part(tested: Path, run_json: RunJson, run_cli: RunC
     out, err = run_cli("eval", "tested", "--part", "test")
     assert "of the test part of words.txt" in out
     assert "trained on" not in err
-
-
-def test_parts_of_a_text_add_up(tested: Path, run_json: RunJson) -> None:
-    chars = {
-        part: run_json("eval", "tested", "--part", part)["chars"] for part in ("train", "validation", "test", "all")
-    }
-    assert chars["train"] + chars["validation"] + chars["test"] + 2 == chars["all"]
-
-
-def test_test_fraction_is_recorded_and_shown(tested: Path, run_cli: RunCli) -> None:
-    record = json.loads((find_run("tested").path / "run.json").read_text())
-    assert record["settings"]["test_fraction"] == 0.2
-    log = run_cli("watch", "tested", "--plain")[0] + run_cli("watch", "tested", "--plain")[1]
-    assert f"{len(words(1000)) - int(len(words(1000)) * 0.8):,} in the test part" in log
-
-
-def test_eval_of_a_missing_test_part_is_one_sentence(workspace: Path, error_of: ErrorOf) -> None:
-    assert "no test part, because test_fraction was 0: use --part validation" in error_of(
-        "eval", "fox", "--part", "test"
-    )
-
-
-def test_fractions_that_leave_nothing_to_train_on_are_refused(workspace: Path, error_of: ErrorOf) -> None:
-    message = error_of("train", "data/fox.txt", *TINY, "--val-fraction", "0.5", "--test-fraction", "0.5")
-    assert "val_fraction and test_fraction are 0.9 together at most, not 0.5 and 0.5" in message
 
 
 @pytest.fixture(scope="module")
@@ -149,18 +124,3 @@ def test_worker_opens_a_validation_text_that_is_not_open_yet(workspace: Path) ->
     assert spec.corpus["validation"]["chars"] == len(TEXT)
     with pytest.raises(RunError, match="open already"):
         create_new_run(NewRun(spec.corpus, settings, validation="data/fox.txt"))
-
-
-@pytest.mark.parametrize(
-    ("words_", "message"),
-    [
-        (["--val-file", "other.txt", "--val-fraction", "0.2"], "val_fraction has no effect, since validation is on"),
-        (["--val-file", "other.txt", "--set", "val_fraction=0.2"], "val_fraction has no effect"),
-        (["--val-file", "nowhere.txt"], "no file nowhere.txt"),
-        (["--val-file", ""], "The name of the text is empty"),
-    ],
-)
-def test_wrong_validation_text_is_one_sentence(
-    validated: Path, error_of: ErrorOf, words_: list[str], message: str
-) -> None:
-    assert message in error_of("train", "words.txt", *TINY, *words_)

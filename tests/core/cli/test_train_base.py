@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import charlstm
-from charlstm.errors import ExitCode
 from charlstm.runs.folder import find_run
 from charlstm.training.presets import preset
 from command_line import TEXT, TINY, ErrorOf, RunCli
@@ -64,20 +61,6 @@ def test_options_go_before_the_settings_file(workspace: Path, run_cli: RunCli) -
     assert not found["corpus"]["options"]["clean"]
 
 
-def test_wrong_settings_file_starts_no_run(workspace: Path, error_of: ErrorOf) -> None:
-    (workspace / "wrong.toml").write_text("lr = 1e-3\nn_layers = 2\n", encoding="utf-8")
-    before = sorted(path.name for path in (workspace / "runs").iterdir())
-    message = error_of("train", "data/fox.txt", *TINY, "--settings-file", "wrong.toml")
-    assert "wrong.toml, line 2: n_layers is called num_layers here" in message
-    assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
-
-
-@pytest.mark.parametrize("file", ["none.toml", "data"])
-def test_settings_file_that_cannot_be_read_is_no_wrong_setting(workspace: Path, run_cli: RunCli, file: str) -> None:
-    err = run_cli("train", "data/fox.txt", *TINY, "--settings-file", file, code=ExitCode.FAILED)[1]
-    assert f"The settings file {file} cannot be read: " in err
-
-
 def weights(name: str) -> dict[str, Any]:
     return charlstm.load_model(find_run(name).model_path).weights
 
@@ -123,31 +106,3 @@ def test_other_network_than_that_of_the_start_is_refused_with_what_helps(
     run_cli("train", "--like", "on", "--hidden-size", "9", "--set", "init=torch", "--from", "none", "--name", "own")
     settings = record("own")["settings"]
     assert (settings["hidden_size"], settings["init"], record("own")["lineage"]) == (9, "torch", None)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["train"], "Missing argument 'TEXT...'"),
-        (["train", "--like", "nobody"], "There is no run 'nobody'"),
-        (["train", "--like", "fox", "--preset", "best"], "there can be no preset: leave out --preset"),
-        (["train", "--like", "fox", "--settings-file", "p.toml"], "leave out `preset` in p.toml"),
-        (["train", "--like", "fox", "--settings-file", "none.toml"], "none.toml cannot be read"),
-        (["train", "--like", "gone"], "The text of gone cannot be used again, so name a TEXT"),
-        (["train", "--like", "piped", "--clean"], "came from standard input"),
-    ],
-)
-def test_what_a_run_cannot_be_based_on_is_one_sentence(
-    workspace: Path, run_cli: RunCli, error_of: ErrorOf, words: list[str], message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (workspace / "p.toml").write_text('preset = "best"', encoding="utf-8")
-    if "gone" in words:
-        (workspace / "gone.txt").write_text(TEXT, encoding="utf-8")
-        run_cli("train", "gone.txt", *TINY, "--name", "gone")
-        (workspace / "gone.txt").write_text(TEXT + "more", encoding="utf-8")
-        run_cli("cache", "prune")
-        find_run("gone").text_path.unlink()
-    if "piped" in words:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
-        run_cli("train", "-", *TINY, "--name", "piped")
-    assert message in error_of(*words)

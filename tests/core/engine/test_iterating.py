@@ -74,18 +74,6 @@ def test_trainer_iterated_again_at_every_event_continues_exactly(
     assert_same(trained(corpus, settings, plan, 1), trained(corpus, settings, plan, 10**6))
 
 
-def test_resumed_trainer_iterated_again_continues_exactly(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    _, store = trained(corpus, settings, plan, 10**6)
-    state = next(state for state in store.states if state.step >= 8)
-    whole = list(Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample)).events())
-    trainer = Trainer.resume(corpus, settings, state, hooks=Hooks(sample=sample))
-    parts: list[Event] = []
-    while not (parts and isinstance(parts[-1], Finished)):
-        parts.append(next(trainer.events()))
-    assert parts[0].name == "resumed"
-    assert log_of(parts) == log_of(whole)
-
-
 def test_finished_trainer_yields_nothing_more(corpus: Corpus, settings: Settings, plan: Plan) -> None:
     store = MemoryStore()
     trainer = Trainer(corpus, settings, store=store, plan=plan)
@@ -218,21 +206,6 @@ def test_interrupt_ends_final_validation_and_a_pause(
     assert [event.name for event in events[-2:]] == ["validation", "finished"]
 
 
-def test_interrupt_is_left_to_a_handler_of_the_caller(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    got: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: got.append(number))
-    try:
-        trainer = Trainer(
-            corpus, settings, hooks=Hooks(sample=lambda _: signal.raise_signal(signal.SIGINT) or ("", "")), plan=plan
-        )
-        trainer.train()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert got
-
-
 def assert_same_state(one: TrainingState, other: TrainingState) -> None:
     assert one.step == other.step
     assert one.tensors.keys() == other.tensors.keys()
@@ -314,15 +287,6 @@ def test_state_is_refused_within_a_step_and_after_divergence(
     assert diverging.train().reason == "diverged"
     with pytest.raises(RunError, match="no longer a number"):
         diverging.state()
-
-
-def test_closed_iterator_leaves_no_thread_of_the_trainer(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    before = threading.active_count()
-    stream = Trainer(corpus, settings, store=MemoryStore(), plan=plan).events()
-    while next(stream).name != "checkpoint":
-        pass
-    stream.close()
-    assert threading.active_count() == before
 
 
 def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(

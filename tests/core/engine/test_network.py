@@ -45,12 +45,6 @@ def test_forward_computes_the_equations_of_an_lstm(layers: int) -> None:
         np.testing.assert_allclose(ours.detach().numpy(), theirs, atol=1e-5)
 
 
-def test_forward_without_a_state_starts_from_zeros() -> None:
-    network = CharLSTM(5, 6, 2).eval()
-    ids = torch.randint(5, (3, 2))
-    assert torch.equal(network(ids)[0], network(ids, network.zero_state(2))[0])
-
-
 def test_parameter_names_and_shapes_are_those_of_the_model_file() -> None:
     network = CharLSTM(5, 6, 2)
     assert {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()} == network.config.shapes
@@ -106,11 +100,3 @@ def test_torch_init_draws_the_weights_of_torch() -> None:
     assert torch.equal(torch.get_rng_state(), after)
     for network in (own, CharLSTM(5, 6, 2, init="torch")):
         assert all(torch.equal(a, b) for a, b in zip(network.parameters(), theirs, strict=True))
-
-
-def test_from_model_draws_no_random_numbers() -> None:
-    model = CharLSTM(2, 6, 2).to_model(Vocabulary("ab"))
-    before = torch.get_rng_state()
-    network = CharLSTM.from_model(model)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert all(np.array_equal(tensor.numpy(), model.weights[name]) for name, tensor in network.state_dict().items())

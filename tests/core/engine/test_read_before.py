@@ -17,7 +17,6 @@ from charlstm.text.passages import joined, passages_of
 from charlstm.training.events import Finished, Started, Warned
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
-from charlstm.training.text_warnings import read_share
 from small_training import MemoryStore, make_corpus, words
 
 pytestmark = pytest.mark.numeric
@@ -62,18 +61,6 @@ def test_model_that_read_another_edition_two_generations_ago_counts(settings: Se
     assert charlstm.evaluate(child, again, "all").read_share == pytest.approx(0.9, abs=0.1)
 
 
-def test_grown_text_is_new_at_its_end_alone(settings: Settings, plan: Plan) -> None:
-    """A chapter more moves the held-out part; what the run before held out is in it, and what it read if that was
-    more."""
-    grown = make_corpus(f"{BOOK} {words(1_000, 5)}", "grown.txt")
-    for val_fraction, read in ((0.1, 0.0), (0.01, 0.37)):
-        before = make_corpus(BOOK, "novel.txt")
-        model, *_ = train(before, settings.with_changes(val_fraction=val_fraction), plan)
-        _, _, finished, _ = train(grown, settings.with_changes(val_fraction=0.19), plan, model)
-        assert finished.read_share == pytest.approx(read, abs=0.1)
-        assert (finished.read_share == 0) == (read == 0)
-
-
 def test_passages_of_the_model_are_those_of_the_training_part_and_of_its_ancestors(
     settings: Settings, plan: Plan
 ) -> None:
@@ -116,26 +103,6 @@ def test_text_that_repeats_itself_has_been_read_by_its_own_training_part(setting
     _, _, finished, warnings = train(make_corpus(f"{BOOK} {BOOK}"), settings, plan)
     assert (finished.read_share, finished.read_by) == (1.0, "")
     assert any(message.startswith("100 % of the held-out part is word for word") for message in warnings)
-
-
-def test_larger_answer_counts_of_fingerprint_and_passages(settings: Settings, plan: Plan) -> None:
-    """The same text with another split says little where an ancestor has read all of another edition."""
-    corpus = make_corpus(BOOK)
-    held_out = corpus.split(0.2, "tail").held_out
-    model, *_ = train(corpus, settings.with_changes(val_fraction=0.19), plan)
-    by_text = replace(model, passages=None)
-    assert read_share(by_text, corpus, held_out) == pytest.approx(0.05, abs=0.01)
-    both = replace(model, passages=passages_of([BOOK]))
-    assert read_share(both, corpus, held_out) == 1.0
-    _, _, finished, warnings = train(corpus, settings.with_changes(val_fraction=0.2), plan, both)
-    assert finished.read_share == 1.0
-    assert any("has read 100 % of the held-out part" in message for message in warnings)
-
-
-def test_nothing_is_known_of_a_model_without_passages_on_another_text(settings: Settings, plan: Plan) -> None:
-    old = replace(train(make_corpus(words(900, 4)), settings, plan)[0], passages=None)
-    *_, finished, _ = train(make_corpus(BOOK), settings, plan, old)
-    assert (finished.read_share, finished.read_by) == (None, "")
 
 
 def test_file_of_a_model_on_a_large_text_grows_by_a_megabyte_at_most() -> None:

@@ -59,18 +59,6 @@ def test_resume_with_test_part_is_exact(corpus: Corpus, settings: Settings, plan
         assert np.array_equal(array, again.models[-1][2].weights[name])
 
 
-def test_state_of_0_1_has_no_test_part(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    list(Trainer(corpus, settings, plan=plan, store=store).events())
-    state = store.states[0]
-    for name in ("asked", "settings"):
-        del state.record[name]["test_fraction"]
-    again = MemoryStore()
-    list(Trainer.resume(corpus, settings, state, store=again).events())
-    for name, array in store.models[-1][2].weights.items():
-        assert np.array_equal(array, again.models[-1][2].weights[name])
-
-
 def test_test_fraction_cannot_change_in_a_run(settings: Settings) -> None:
     with pytest.raises(SettingsError, match="test_fraction cannot change"):
         changed(settings, settings.with_changes(test_fraction=0.1))
@@ -133,11 +121,3 @@ def test_resume_with_a_validation_text_is_exact(settings: Settings, plan: Plan) 
     other = with_validation_text(words(1000), words(150, seed=2))
     with pytest.raises(TextError, match="trained on another text"):
         Trainer.resume(other, settings, store.states[0])
-
-
-def test_overlap_of_training_and_validation_text_is_a_warning(settings: Settings, plan: Plan) -> None:
-    text = words(1000)
-    corpus = with_validation_text(text, text[2000:4000])
-    events = Trainer(corpus, settings.with_changes(max_steps=2), plan=plan).events()
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert any("100 % of the validation text is word for word in the training part" in each for each in warnings)

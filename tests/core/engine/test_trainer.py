@@ -21,12 +21,11 @@ from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
+from charlstm.engine.train_step import StepOutcome, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
-from charlstm.model.file import Model
 from charlstm.text.batches import TrainingText
 from charlstm.text.corpus import Corpus
 from charlstm.text.vocabulary import REPLACEMENT
@@ -49,7 +48,7 @@ from charlstm.training.events import (
 from charlstm.training.hooks import Hooks
 from charlstm.training.plan import MOST_START_SHARE, MeasuredSpeed, Plan
 from charlstm.training.settings import Settings
-from small_training import MemoryStore, ScriptedCommands, log_of, make_corpus, make_plan, words
+from small_training import MemoryStore, ScriptedCommands, make_corpus, make_plan, words
 
 
 class Time:
@@ -134,29 +133,6 @@ def test_trainer_ends_with_the_loss_of_its_best_model_on_all_held_out_text(
     assert best.step == step
 
 
-def test_trainer_copies_the_weights_once_per_validation(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One copy serves the best model, the sample and the snapshot; without these there is none."""
-    copies, to_model = [], CharLSTM.to_model
-
-    def counted(network: CharLSTM, *args: Any, **how: Any) -> Model:
-        copies.append(network)
-        return to_model(network, *args, **how)
-
-    monkeypatch.setattr(CharLSTM, "to_model", counted)
-    store = MemoryStore()
-    trainer = Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(sample=lambda model: ("the", "…")))
-    events = run(trainer)
-    assert len(copies) == sum(isinstance(event, Sampled) for event in events)
-    assert store.snapshots[0].weights is store.models[0][2].weights
-    assert trainer.best.weights is store.models[-1][2].weights
-    copies.clear()
-    hopeless = settings.with_changes(lr=1e-12, ema_decay=None)
-    validations = [event for event in run(Trainer(corpus, hopeless, plan=plan)) if isinstance(event, Validated)]
-    assert len(copies) == sum(event.best for event in validations) < len(validations) - 1
-
-
 def test_trainer_saves_the_measured_plan_before_its_first_event(corpus: Corpus) -> None:
     store = MemoryStore()
     settings = Settings(hidden_size=8, num_layers=1, batch_size=4, seq_length=16, epochs=0.2, threads=1, kernel="nn")
@@ -199,39 +175,6 @@ def test_trainer_warns_when_the_compiled_kernel_is_unavailable(
     assert resumed.inexact is not None
     assert "kernel path Python loops with" in resumed.inexact
     assert not [event for event in rest if isinstance(event, Warned)]
-
-
-def test_trainer_takes_the_stored_kernel_for_the_same_settings(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The comparison takes over a second of the minute that ``quick`` has."""
-    chosen: list[str] = []
-    choose = benchmark.choose_kernel
-
-    def counted(*args: Any, **how: Any) -> Any:
-        choice = choose(*args, **{**how, "budget": 0.1})
-        chosen.append(choice.name)
-        return choice
-
-    monkeypatch.setattr(benchmark, "choose_kernel", counted)
-    monkeypatch.setattr(benchmark, "BUDGET", 0.1)
-    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
-    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
-    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
-    kernels = []
-    for _ in range(2):
-        store = MemoryStore()
-        run(Trainer(corpus, settings, store=store))
-        kernels.append(store.plans[0].kernel)
-    assert kernels == [chosen[0]] * 2
-    assert len(chosen) == 1
-    # a stored kernel that this machine lacks is not taken
-    known = benchmark.find_speed
-    monkeypatch.setattr(
-        benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
-    )
-    run(Trainer(corpus, settings))
-    assert len(chosen) == 2
 
 
 def test_trainer_moves_its_end_to_keep_max_minutes(corpus: Corpus, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,47 +229,6 @@ def test_time_spent_before_training_counts_as_part_of_max_minutes(
     assert 0.5 * share < trainer.progress.train_seconds <= share, "the start counts, but no more than its share"
 
 
-def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-
-    def slowly(*args: Any, **how: Any) -> Evaluation:
-        clock.now += 30.0 if clock.now else 0.0
-        return evaluate(*args, **how)
-
-    monkeypatch.setattr(trainer_module, "evaluate", slowly)
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
-    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    commands = ScriptedCommands({38: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    again = Trainer.resume(corpus, settings, store.states[-1])
-    assert again.progress.step == 38
-    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
-    assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
-    assert 190 < again.progress.step <= 240
-
-
-def test_resumed_trainer_does_not_count_loading_in_its_pace(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
-    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
-    commands = ScriptedCommands({40: [("stop", None)]})
-    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
-    again = Trainer.resume(corpus, settings, store.states[-1])
-    load = TrainStep.load
-
-    def slowly(learner: TrainStep, tensors: Tensors) -> None:
-        load(learner, tensors)
-        clock.now += 100.0
-
-    monkeypatch.setattr(TrainStep, "load", slowly)
-    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
-    assert ends[0] > 400  # at 6 seconds a step it would have been 140
-
-
 def test_time_limit_does_not_move_the_end_after_finish(
     corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,18 +250,6 @@ def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, m
     assert (last.step, last.reason) == (30, "time")
     assert [event.step for event in events if isinstance(event, Validated) and not event.whole] == [0, 30]
     assert last.best_step == 30
-
-
-def test_time_limit_does_not_count_the_time_of_the_caller(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
-    trainer = Trainer(corpus, settings, plan=make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1))
-    for _ in trainer.events():
-        clock.now += 100.0  # a disk that is full
-    assert trainer.progress.ended == "done"
-    assert trainer.progress.work_seconds == trainer.progress.step > 30
 
 
 def test_time_limit_does_not_count_waits_for_a_full_disk(
@@ -430,43 +320,6 @@ def test_calibration_lowers_the_loss_by_a_factor_of_the_logits_alone(
     # what training goes on with is not scaled
     for name, tensor in stores[0].states[-1].tensors.items():
         assert name.startswith("best.fc") or np.array_equal(tensor, stores[1].states[-1].tensors[name])
-
-
-def test_final_validation_is_reported_from_its_beginning_to_its_end_with_the_calibration(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reported: list[float] = []
-    evaluated: list[int] = []
-
-    def evaluation(*args: Any, **how: Any) -> Evaluation:
-        evaluated.append(len(reported))
-        return evaluate(*args, **how)
-
-    monkeypatch.setattr(final_validation, "evaluate", evaluation)
-    settings = settings.with_changes(calibrate=True)
-    Trainer(corpus, settings, plan=plan, hooks=Hooks(validation_progress=reported.append)).train()
-    assert (reported[0], reported[-1]) == (0.0, 1.0)
-    assert reported == sorted(reported)
-    assert reported[evaluated[-1] - 1] == pytest.approx(0.5)  # calibration has read as much as there is to validate
-
-
-def test_trainer_saves_its_state_before_the_final_validation(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    events = Trainer(corpus, settings, store=store, plan=plan).events()
-    for event in events:
-        if isinstance(event, Validated) and event.whole:
-            assert store.states[-1].step == plan.planned_steps
-            break
-    else:
-        pytest.fail("nothing was validated at the end")
-    events.close()  # type: ignore[attr-defined]
-
-
-def test_pause_during_a_pause_is_acknowledged(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    commands = ScriptedCommands({8: [("pause", None), ("pause", None), ("resume", None)]})
-    events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
-    assert [event.command for event in events if isinstance(event, Controlled)] == ["pause", "pause", "resume"]
-    assert events[-1].step == 60
 
 
 def test_pause_continues_after_a_full_disk(
@@ -546,20 +399,6 @@ def test_pause_sleeps_until_the_next_command(
     events = run(Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands)), commands)
     assert len(waits) == 3
     assert kinds(events)[-3:] == ["paused", "control", "finished"]
-
-
-def test_finish_takes_the_learning_rate_to_zero(corpus: Corpus, settings: Settings) -> None:
-    commands = ScriptedCommands({20: [("finish", None)]})
-    plan = make_plan(planned_steps=10**7, snapshot_steps=(0,), log_every=1)
-    trainer = Trainer(corpus, settings, plan=plan, hooks=Hooks(commands=commands))
-    trainer._finish_steps = lambda: 15  # type: ignore[method-assign]
-    events = run(trainer, commands)
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.reason, last.step) == ("done", 35)
-    rates = {event.step: event.lr for event in events if isinstance(event, Stepped)}
-    assert rates[35] == pytest.approx(rates[21] / 15)
-    assert next(event for event in events if isinstance(event, Controlled)).value == 15
 
 
 @pytest.mark.parametrize(("seconds", "steps"), [(0.5, 50), (10.0, 2), (60.0, 1)])
@@ -651,44 +490,30 @@ def test_trainer_writes_no_sample_with_diverged_weights(corpus: Corpus, settings
     assert any(message.startswith("No sample was written: ") for message in warnings)
 
 
-def test_trainer_stops_when_patience_is_exceeded(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    hopeless = settings.with_changes(patience=2, lr=1e-12, ema_decay=None)
-    events = run(Trainer(corpus, hopeless, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    misses = [event.best for event in events if isinstance(event, Validated) and not event.whole]
-    if last.reason == "patience":
-        assert misses[-2:] == [False, False]
-    assert last.reason == "patience"
-    assert last.step < 60
-
-
-def never_improve(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each validation find a higher loss than the one before."""
+@pytest.mark.parametrize(
+    ("changes", "planned", "seconds", "end"),
+    [
+        ({"patience": 2}, {}, 0.0, (14, "patience", "patience")),
+        ({"patience": 9}, {}, 0.0, (60, "done", "max_steps")),  # nine without improvement, at 7, 14, …, 56 and 60
+        (
+            {"max_steps": None, "max_minutes": 0.5, "patience": 1},
+            {"planned_steps": 100, "val_every": 50, "snapshot_steps": (0,), "log_every": 50}, 1.0,
+            (30, "time", "max_minutes"),
+        ),
+    ],
+)  # fmt: skip
+def test_run_that_does_not_improve_ends_by_patience_unless_its_steps_or_time_are_over(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any], planned: dict[str, Any], seconds: float, end: tuple[int, str, str],
+) -> None:  # fmt: skip
+    """It is validated once more when its time is over, at a step at which no validation is due."""
     losses = itertools.count(2)
     monkeypatch.setattr(trainer_module, "evaluate", lambda *_, **__: Evaluation(float(next(losses)), 100))
-
-
-def test_run_that_took_all_its_steps_was_not_ended_by_patience(
-    corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    never_improve(monkeypatch)  # validations at 0, 7, …, 56 and 60: nine without improvement
-    last = run(Trainer(corpus, settings.with_changes(patience=9), plan=plan))[-1]
+    if seconds:
+        Time(monkeypatch, seconds)
+    last = run(Trainer(corpus, settings.with_changes(**changes), plan=make_plan(**planned)))[-1]
     assert isinstance(last, Finished)
-    assert (last.step, last.reason, last.limit) == (60, "done", "max_steps")
-
-
-def test_run_whose_time_was_over_was_not_ended_by_patience(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is validated once more, at a step at which no validation is due."""
-    never_improve(monkeypatch)
-    Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=0.5, patience=1)
-    plan = make_plan(planned_steps=100, val_every=50, snapshot_steps=(0,), log_every=50)
-    last = run(Trainer(corpus, settings, plan=plan))[-1]
-    assert isinstance(last, Finished)
-    assert (last.step, last.reason, last.limit) == (30, "time", "max_minutes")
+    assert (last.step, last.reason, last.limit) == end
 
 
 @pytest.mark.parametrize("text", ["ab", "aaaa", "the cat", "one line of a very small text\n" * 3])
@@ -698,17 +523,6 @@ def test_trainer_trains_on_tiny_texts_and_warns(text: str, settings: Settings) -
     assert isinstance(last, Finished)
     assert last.step == 3
     assert any("is small" in event.message for event in events if isinstance(event, Warned))
-
-
-def test_trainer_keeps_the_last_model_without_held_out_text(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    events = run(Trainer(corpus, settings.with_changes(val_fraction=0.0, patience=1), store=store, plan=plan))
-    last = events[-1]
-    assert isinstance(last, Finished)
-    assert (last.best_val, last.best_step, last.reason) == (None, 60, "done")
-    assert "validation" not in kinds(events)
-    assert any("held out" in event.message for event in events if isinstance(event, Warned))
-    assert store.models[-1][0] == 60
 
 
 def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
@@ -763,31 +577,6 @@ def test_trainer_that_starts_from_a_model_keeps_the_replacement_symbol_of_the_te
     assert store.models[-1][2].vocabulary.replacement == REPLACEMENT
 
 
-def test_train_runs_to_the_end_and_returns_the_finished_event(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    events: list[Event] = []
-    trainer = Trainer(corpus, settings, plan=plan)
-    finished = trainer.train(events.append)
-    assert events[-1] is finished
-    assert (finished.step, finished.reason) == (60, "done")
-    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
-    assert trainer.train() is finished
-
-
-def test_train_continues_after_an_exception_of_the_callback(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    events: list[Event] = []
-
-    def fail_once(event: Event) -> None:
-        events.append(event)
-        if len(events) == 9:
-            raise ValueError("in the callback")
-
-    trainer = Trainer(corpus, settings, plan=plan)
-    with pytest.raises(ValueError, match="in the callback"):
-        trainer.train(fail_once)
-    trainer.train(fail_once)
-    assert log_of(events) == log_of(run(Trainer(corpus, settings, plan=plan)))
-
-
 def test_stop_from_another_thread_ends_training_with_a_checkpoint(
     corpus: Corpus, settings: Settings, plan: Plan
 ) -> None:
@@ -804,13 +593,6 @@ def test_stop_from_another_thread_ends_training_with_a_checkpoint(
     assert (finished.step, finished.reason) == (20, "stopped")
     assert store.states[-1].step == 20
     assert Trainer.resume(corpus, settings, store.states[-1]).train().step == 60
-
-
-def test_stop_before_training_ends_it_before_the_first_step(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    trainer = Trainer(corpus, settings, plan=plan)
-    trainer.stop()
-    finished = trainer.train()
-    assert (finished.step, finished.reason) == (0, "stopped")
 
 
 @pytest.mark.parametrize("ema_decay", [None, 0.9])
@@ -837,15 +619,6 @@ def test_trainer_before_its_first_event_has_no_plan_schedule_network_or_state(
             ask()
     with pytest.raises(ModelError, match="no model yet"):
         _ = trainer.best
-
-
-def test_resumed_trainer_has_plan_and_schedule_at_once(corpus: Corpus, settings: Settings, plan: Plan) -> None:
-    store = MemoryStore()
-    Trainer(corpus, settings, store=store, plan=plan).train()
-    trainer = Trainer.resume(corpus, settings.with_changes(max_steps=90), store.states[-1])
-    assert trainer.schedule.planned_steps == 90
-    assert trainer.plan.batch_size == plan.batch_size
-    assert trainer.progress.step == 60
 
 
 def test_a_start_that_takes_long_uses_up_no_more_than_its_share_of_the_time(
@@ -944,18 +717,6 @@ def test_run_whose_best_model_is_from_before_training_ends_like_any_other(
     assert factors.max() != pytest.approx(1, abs=1e-3)
 
 
-def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_end_too(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = Time(monkeypatch, 0.5)
-    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.02))  # twice what is allowed
-    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
-    plan = make_plan(planned_steps=60, val_every=20, val_chars=641, snapshot_steps=(0,))
-    finished = run(Trainer(corpus, settings, plan=plan))[-1]
-    assert isinstance(finished, Finished)
-    assert finished.best_whole
-
-
 def test_change_of_threads_is_saved_before_a_step_is_taken_with_it(
     corpus: Corpus, settings: Settings, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -1014,23 +775,6 @@ def test_measurement_takes_no_more_steps_after_its_time(settings: Settings, monk
         assert taken == ["fused-f32"]
         assert (measured.kernel, measured.seconds, measured.threads) == ("fused-f32", 4.0, threads)
         taken.clear()
-
-
-def test_a_single_kernel_is_not_measured_as_long_as_several_are_compared(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    steps: list[int] = []
-    take = TrainStep.step
-
-    def step(self: TrainStep, step: int, rate: float) -> StepOutcome:
-        steps.append(step)
-        return take(self, step, rate)
-
-    monkeypatch.setattr(TrainStep, "step", step)
-    monkeypatch.setattr(benchmark, "BUDGET", 100.0)
-    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.0)
-    benchmark.measure(settings.with_changes(kernel="nn", threads=1), 20, torch.device("cpu"), 4, 16)
-    assert len(steps) == benchmark.WARM_UP + 2
 
 
 def test_speed_measured_beside_other_programs_is_not_stored(

@@ -12,11 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
-from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, merged, replay
+from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, Splice
 from charlstm.generation.text_pieces import MOST_PIECES, Text
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from played_documents import everything, played
 from random_examples import examples
+
+
+def saved(document):
+    """The same document, as it is written and read."""
+    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    again.read_history(json.loads(json.dumps(document.history())))
+    return again
+
 
 # ---- texts
 
@@ -134,7 +142,7 @@ def test_text_is_edited_where_something_was_erased_or_accepted():
         assert not document.is_edited
         edit(document)
         assert document.is_edited
-        assert Document.from_dict(document.to_dict()).is_edited
+        assert saved(document).is_edited
         document.undo()
         assert not document.is_edited
 
@@ -208,7 +216,7 @@ def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_p
     document.move(4)
     document.erase(after=6)
     assert document.list_branches()[1] == replace(found, current=False)
-    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    again = saved(document)
     assert again.list_branches() == document.list_branches()
     document.undo()
     document.switch(1)
@@ -216,16 +224,8 @@ def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_p
     assert abs(document.list_branches()[1].start - (found.start - 2)) <= 2
     document.undo()
     assert document.list_branches()[1].text == "xyz"
-    document.branch_off(20, document.text.read(20, 25), TYPED, kind="own text", whole=False)  # the text ends there
-    assert (len(document.text), document.list_branches()[1].text) == (25, "xyz")
-    document.insert("!")  # and the branch with it
-    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
-    assert again.list_branches() == document.list_branches()
-    assert (document.list_branches()[1].start, document.list_branches()[1].stop) == (23, 23)
-    document.undo()
-    document.undo()
     document.prune(1)
-    document = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    document = saved(document)
     document.undo()
     assert document.list_branches()[1].text == "xyz"
 
@@ -307,7 +307,6 @@ def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_an
     for char in "def":
         document.generate(char)
     assert (document.text.read(), document.branch) == ("abcdef", 0)
-    assert document.branches[0].text.read() == "abcdefg"
     document.generate("x")
     assert (document.text.read(), document.branch) == ("abcdefx", 1)
     assert document.branches[0].text.read() == "abcdefg"
@@ -331,8 +330,7 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
     assert document.undo() == GENERATE
     shown = [(each.start, each.stop, each.text) for each in document.list_branches()]
     assert shown[0] == (0, 14, kept[3:])
-    saved = Document.from_dict(json.loads(json.dumps(document.to_dict())))
-    for again in (document, saved):
+    for again in (document, saved(document)):
         again.switch(1)
         assert (again.redoable, again.undo(), again.undoable) == ("", "switching branches", GENERATE)
         again.redo()
@@ -358,8 +356,8 @@ def test_what_was_undone_does_not_come_back_by_a_branch_that_parts_before_it():
         document.undo()
     document.switch(0)
     document.begin_generating()
-    document.generate("y")  # where the undone text began: that is another way on from there
-    assert [each.text for each in document.list_branches()] == [kept[3:] + "undone", "x", "y"]
+    document.generate("y")
+    assert [each.text for each in document.list_branches()] == [kept[3:] + "y", "x"]
 
 
 def test_what_was_undone_is_redone_on_another_branch_and_pruning_does_not_bring_it_back():
@@ -395,15 +393,6 @@ def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():
     document.switch(1)
     document.switch(0)
     assert document.text.read() == old
-
-
-def test_logs_of_0_3_without_lengths_replay_as_they_were_made():
-    document = played(10)
-    document.begin_generating()
-    document.generate("z")
-    document.undo()
-    replay(document, [{"do": "go", "kind": "switching branches", "number": 0, "cursor": 14}])
-    assert document.text.read()[-1] == "z"
 
 
 def test_alternatives_shown_one_after_another_are_one_change_and_branches_beside_each_other():
@@ -485,7 +474,7 @@ def test_history_in_which_a_step_does_nothing_any_more_is_read_again():
     document.branch_off(5, document.text.read(5, 6), kind="choosing")  # what stands there already: the cursor moves
     document.move(end, undoable=False)
     document.undo()
-    again = Document.from_dict(json.loads(json.dumps(document.to_dict())))
+    again = saved(document)
     assert everything(again) == everything(document)
     assert (again.redoable, again.undoable) == ("choosing", "typing")
 
@@ -558,21 +547,21 @@ def test_anything_is_undone_and_redone_also_after_it_was_saved(data):
         act(document, data.draw(st.sampled_from(ACTIONS)), lambda most: data.draw(st.integers(0, most)))
         text = document.text
         assert 0 <= document.cursor <= len(text) == len(document)
-        assert document.branches[document.branch].text.starts_with(text)
-    saved = Document.from_dict(json.loads(json.dumps(document.to_dict())))
-    assert everything(saved) == everything(document)
-    assert saved.to_dict() == document.to_dict()
+        assert document.branches[document.branch].text is text
+    again = saved(document)
+    assert everything(again) == everything(document)
+    assert (again.to_dict(), again.history()) == (document.to_dict(), document.history())
     end = everything(document)
     undone = 0
     while document.undo():
         undone += 1
-        assert saved.undo()
-        assert everything(saved) == everything(document)
+        assert again.undo()
+        assert everything(again) == everything(document)
     assert document.text.read()[: document.prime_length] == "abc"[: document.prime_length]
     while undone:
-        assert document.redo() == saved.redo()
+        assert document.redo() == again.redo()
         undone -= 1
-    assert end[4] or (everything(document)[:2], document.branch) == (end[:2], end[2].branch)  # not every move is undone
+    assert end[4] or (everything(document)[:2], document.branch) == (end[:2], end[2][3])  # not every move is undone
 
 
 @examples(66)
@@ -588,16 +577,16 @@ def test_undo_goes_back_through_every_text_there_was(data):
     assert document.text.read() == "abc"
 
 
-def test_two_changes_are_one():
-    first, second = played(0), played(0)
-    first.insert("hello")
-    first.replace(1, 6, "XY")
-    one, two = list(first._history.done)[-2:]
-    change = merged(one, two)
-    second._edit("both", change.start, len(change.removed), change.added)
-    assert second.text.read() == first.text.read()
-    second.undo()
-    assert second.text.read() == "abc"
+@given(st.lists(st.tuples(*[st.integers(0, 12)] * 3), min_size=2, max_size=2))
+def test_two_splices_are_one(edits):
+    texts, splices = ["0123456789"], []
+    for start, stop, added in edits:
+        text = texts[-1]
+        start, stop = min(start, len(text)), min(max(start, stop), len(text))
+        splices.append(Splice(start, max(0, stop - start), added))
+        texts.append(text[:start] + "x" * added + text[start + splices[-1].removed :])
+    start, removed, added = splices[0].then(splices[1])
+    assert texts[0][:start] + texts[2][start : start + added] + texts[0][start + removed :] == texts[2]
 
 
 def test_a_thousand_edits_are_undone_and_no_more():
@@ -624,27 +613,43 @@ def test_damaged_document_is_refused():
     document.branch_off(5, "x", kind="choosing")
     document.insert("yz")
     document.prune(1)
-    values = document.to_dict()
-    damages = [
-        lambda saved: saved["branches"][0].update(text="other"),
+    text, history = json.dumps(document.to_dict()), json.dumps(document.history())
+    for damage in (
         lambda saved: saved["branches"][0].update(by="3" * 13),
         lambda saved: saved["branches"][0].update(parent=7),
-        lambda saved: saved.update(length=99),
+        lambda saved: saved["branches"][0].update(same=1),
         lambda saved: saved["place"].__setitem__(0, 99),
         lambda saved: saved["place"].__setitem__(3, 5),
-        lambda saved: saved["undo"][-1].update(start=2),
-        lambda saved: saved["undo"][-1]["before"].__setitem__(0, 1000),
-        lambda saved: saved["undo"][-1]["before"].__setitem__(3, 4),
-        lambda saved: saved["undo"][-1].update(pruned=[]),
-        lambda saved: saved["undo"].pop(),
-        lambda saved: saved["undo"].append(saved["undo"][0]),
-        lambda saved: saved.update(undo=3),
-    ]
-    for number, damage in enumerate(damages):
-        saved = json.loads(json.dumps(values))
-        damage(saved)
+    ):
+        values = json.loads(text)
+        damage(values)
         with pytest.raises((ValueError, KeyError, TypeError, GenerationError)):
-            print(number, Document.from_dict(saved))
+            Document.from_dict(values)
+    for damage in (
+        lambda saved: saved["undo"][0].update(start=99),
+        lambda saved: saved["undo"][0].update(removed=99),
+        lambda saved: saved["undo"][0].update(branches=[]),
+        lambda saved: saved["undo"][0]["place"].__setitem__(0, 1000),
+        lambda saved: saved["undo"][0]["place"].__setitem__(3, 4),
+        lambda saved: saved["undo"][0]["branches"][0].update(same=1000),
+        lambda saved: saved.update(undo=3),
+    ):
+        values = json.loads(history)
+        damage(values)
+        again = Document.from_dict(json.loads(text))
+        with pytest.raises((ValueError, KeyError, TypeError, GenerationError)):
+            again.read_history(values)
+        assert (again.undoable, again.text) == ("", document.text)
+
+
+def test_steps_that_can_be_undone_are_bounded_by_their_characters(monkeypatch):
+    monkeypatch.setattr("charlstm.generation.document.MOST_NEW", 100)
+    document = Document("abc")
+    for size in (30, 30, 30, 30):
+        document.insert("x" * size)
+    assert [document.undo() for _ in range(4)] == [TYPE] * 3 + [""]
+    document.insert("x" * 500)
+    assert document.undo() == TYPE  # the last one always
 
 
 def test_copy_goes_its_own_way_and_shares_no_characters_that_come_later():

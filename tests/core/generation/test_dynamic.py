@@ -141,7 +141,7 @@ def test_score_dynamic_learns_a_text_that_repeats_itself(model):
     found = score_dynamic(model, TEXT + "X", progress=lambda done, total: reported.append((done, total)))
     assert found.loss < score(model, TEXT).loss
     assert found.unknown == {"X": 1}
-    assert reported[-1] == (len(TEXT), len(TEXT))
+    assert reported[-1] == (len(TEXT) + 1, len(TEXT) + 1)
     assert score_dynamic(model, TEXT, segment=5).loss != found.loss
 
 

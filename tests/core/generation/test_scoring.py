@@ -45,12 +45,15 @@ def test_part_has_its_own_figures_and_only_the_first_character_of_the_text_is_no
     assert first.loss == pytest.approx(scores.nats[1:3].mean())
 
 
-def test_score_leaves_out_unknown_characters_and_normalises_newlines(model):
+def test_unknown_characters_are_read_as_others_and_count_in_no_mean(model):
     reported = []
     scores = score(model, "aXb\r\ncX", progress=lambda done, total: reported.append((done, total)))
-    assert (scores.text, scores.unknown) == ("ab\nc", {"X": 2})
-    assert reported == [(4, 4)]
-    assert np.array_equal(scores.nats[1:], score(model, "ab\nc").nats[1:])
+    assert (scores.text, scores.unknown) == ("aXb\ncX", {"X": 2})
+    assert reported == [(6, 6)]
+    assert np.array_equal(scores.nats[1:], score(model, "aXb\ncX".replace("X", model.vocabulary.read_as("X"))).nats[1:])
+    assert (scores.chars, scores.loss) == (3, pytest.approx(scores.nats[2:5].mean()))
+    assert {place.char for place in scores.places()} == {"b", "\n", "c"}
+    assert scores.part(1).unknown == {"X": 2}
 
 
 @pytest.mark.parametrize("text", ["", "a", "XYZ", "aX"])

@@ -19,6 +19,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
+from charlstm.generation.old_session_files import LoggedText
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import (
@@ -72,7 +73,7 @@ def test_what_is_written_is_read_with_its_branches_and_its_history(seed: int, tm
     document, path = worked_on(seed=seed), tmp_path / "a.json"
     state = state_of(
         document, settings=SamplerSettings(top_k=4), clamps=(Clamp(1, 2, 0.1 + 0.2, 0.3),), sample=2, weights="w",
-        run="mine", unknown={"é": 3},
+        run="mine",
     )  # fmt: skip
     write(path, state, automatic=True)
     found = read(path)
@@ -95,10 +96,10 @@ def test_text_is_written_in_pieces_that_do_not_part_characters(tmp_path: Path) -
 
 def test_history_of_a_file_is_bounded_and_has_the_last_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_file, "MOST_HISTORY", 100)
-    document = Document("abc")
+    document = Document("b" * 1000)
     for size, count in ((9, 30), (500, 1)):
         for _ in range(count):
-            document.insert("b" * size)
+            document.replace(0, size)
         write(tmp_path / "a.json", state_of(document))
         again = read(tmp_path / "a.json").state.document
         assert again.text == document.text
@@ -234,12 +235,12 @@ def refused(path: Path, values: Any, way: list[Any], value: Any) -> None:
     ("way", "value"),
     [
         (["format"], 9), (["format"], "1"), (["kind"], "other"), (["symbols"], None), (["symbols"], [1]),
-        (["settings"], {"temperature": -1}), (["settings"], None), (["clamps"], [["a"]]), (["unknown"], {"a": -1}),
+        (["settings"], {"temperature": -1}), (["settings"], None), (["clamps"], [["a"]]),
         (["sample"], -1), (["model"], None), (["document"], None), (["document", "branches"], []),
         (["document", "place"], [10**9, 0, 0, 0]), (["document", "place"], [0, 2**64, 0, 0]),
         (["document", "place"], [0, 0, 10**9, 0]), (["document", "place"], [0, 0, 0, 99]),
         (["document", "branches", 0, "parent"], 0), (["document", "branches", 0, "by"], "9"),
-        (["document", "branches", 0, "text"], 5),
+        (["document", "branches", 0, "text"], 5), (["document", "branches", 0, "parted"], -1),
     ],
 )  # fmt: skip
 def test_wrong_values_are_refused_with_one_line(way: list[Any], value: Any, tmp_path: Path) -> None:
@@ -272,6 +273,26 @@ def test_torn_line_of_format_3_is_dropped_and_a_damaged_one_is_said(tmp_path: Pa
     path.write_bytes(b"no head\n" + content.split(b"\n", 1)[1])
     with pytest.raises(GenerationError):
         read(path)
+
+
+def test_log_of_format_3_goes_along_what_was_undone_and_cut() -> None:
+    values: dict[str, Any] = {
+        "branches": [{"number": 0, "parent": None, "name": "", "same": 0, "text": "abcdefz", "by": 0, "undone": 1}],
+        "length": 6, "place": [6, 3, 3, 0], "history": "{",
+    }  # fmt: skip
+    log = LoggedText(values)
+    assert not log.has_history
+    assert log.document().text.read() == "abcdef"
+    log.do({"do": "grow", "text": "z", "recorded": False})
+    assert log.document().branch == 0
+    log.do({"do": "go", "kind": "switching branches", "number": 0, "cursor": 3, "length": 5})
+    assert log.document().text.read() == "abcde"
+    log.do({"do": "edit", "kind": "typing", "start": 5, "text": "!"})
+    log.do({"do": "undo"})
+    log.do({"do": "grow", "text": "xy", "recorded": False})
+    assert log.document().text.read() == "abcdexy"
+    with pytest.raises(AttributeError):
+        log.do({"do": "shout"})
 
 
 def test_what_is_no_session_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from charlstm.insight.activations import Trace, activations, deviation, iterate_
 from charlstm.insight.cells import (
     FEWEST_SPANS,
     SEGMENTS,
-    levels,
     name_cells,
     probe,
     sample_cells,
@@ -330,16 +329,6 @@ def test_cells_are_scored_on_another_sample(random_model: Model, random_text: st
     assert np.isnan(score_cells(without, found)).tolist() == missing
 
 
-def test_named_cells_say_on_what_and_in_which_model_they_were_found(random_model: Model, random_text: str) -> None:
-    named = name_cells(sample_cells(random_model, random_text))[0]
-    assert (named.chars, named.places, named.step) == (600, 300, None)
-    assert named.places_words == "all"
-    trained = replace(random_model, info={"step": 40})
-    named = name_cells(sample_cells(trained, random_text * 40))[0]
-    assert (named.chars, named.places, named.step) == (24_000, 10_000, 40)
-    assert named.places_words == "10,000 evenly spaced"
-
-
 def test_cells_are_scored_in_other_models_by_the_step_that_these_say(
     random_model: Model, random_text: str, tmp_path: Path
 ) -> None:
@@ -371,15 +360,6 @@ def test_the_strength_of_a_score_is_more_for_a_better_one_in_the_direction_of_th
         assert named.strength() >= nothing >= named.strength(opposite)
         assert not named.better_than_chance(nothing)
         assert not named.better_than_chance(float("nan"))
-
-
-@pytest.mark.parametrize("state", [0.0, 0.1, 0.3, -1.7, 1e-9])
-def test_all_states_of_a_constant_cell_have_the_middle_level(state: float) -> None:
-    states = np.full(777, state, np.float32)
-    states[::2] = np.nextafter(states[::2], np.float32(9))
-    assert set(levels(states).tolist()) == {2}
-    states[5] += 0.1
-    assert levels(states)[5] == 4
 
 
 def test_a_probe_of_another_feature_is_refused(random_model: Model, random_text: str) -> None:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import xml.etree.ElementTree as ET
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from charlstm.fields import plain
 from charlstm.runs.comparison import (
     AXES,
     Axis,
@@ -30,8 +27,7 @@ from charlstm.runs.log import EventLog
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
-from recorded_run import record, stepped
-from small_training import make_plan
+from recorded_run import record
 
 
 def test_only_what_differs_is_listed(tmp_path: Path) -> None:
@@ -64,18 +60,6 @@ def changed_rate(step: int) -> Resumed:
     return Resumed(step=step, changes="lr 0.1 → 0.2", changed=("lr",))
 
 
-def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
-    for step in (20, 25):
-        found = compared_with(tmp_path / str(step), rate(25), Resumed(step=step), rate(25), stepped(30))
-        assert found == (["step 25: set-lr 0.1"], [25.0])
-
-
-def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
-    more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
-    finish = Controlled(step=20, id="y", command="finish", value=138)
-    assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
-
-
 def test_command_that_was_in_effect_until_a_resume_changed_the_rate_is_compared(tmp_path: Path) -> None:
     words, rates = compared_with(tmp_path, rate(10), changed_rate(25))
     assert (words, rates) == (["step 10: set-lr 0.1", "step 25: lr 0.1 → 0.2"], [10.0, 25.0])
@@ -87,14 +71,6 @@ def test_what_a_resume_from_an_earlier_step_has_undone_is_not_compared(tmp_path:
     assert (words, rates) == (["step 20: lr 0.1 → 0.2"], [20.0])
 
 
-def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:
-    run = record(tmp_path, "finished", name="one", steps=400).run
-    record_of_run = json.loads((run.path / "run.json").read_text())
-    record_of_run["corpus"]["options"] = [1]
-    (run.path / "run.json").write_text(json.dumps(record_of_run))
-    assert differences([read_run(run), read_run(run)]) == []
-
-
 @pytest.mark.parametrize("axis", list(AXES))
 def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
     run = read_run(record(tmp_path, "finished", name="one", steps=400).run)
@@ -102,20 +78,6 @@ def test_curves_go_over_every_axis(tmp_path: Path, axis: Axis) -> None:
     assert len(validation.x) == len(validation.y) > 1
     assert (np.diff(train.x) > 0).all()
     assert train.faint
-
-
-def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> None:
-    """A small text gets fewer rows, then shorter ones, than the settings say: 6,750 characters were 28,800."""
-    run = record(tmp_path, "finished", name="one", steps=400).run
-    spec = run.spec()
-    settings = spec.settings
-    assert spec.batch == (settings.batch_size, settings.seq_length)
-    run.write_spec(replace(spec, plan=plain(make_plan(batch_size=3, seq_length=10))))
-    compared = read_run(run)
-    assert compared.spec.batch == (3, 10)
-    assert curves(compared, "characters")[1].x.tolist() == (30 * curves(compared, "step")[1].x).tolist()
-    rows = list(csv.DictReader(io.StringIO(comparison_csv([compared]))))
-    assert {int(row["characters"]) / int(row["step"]) for row in rows if int(row["step"])} == {30}
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+x", "-x", "@x", "plain"])
@@ -158,13 +120,6 @@ def test_gaps_break_a_line_and_too_few_points_draw_nothing() -> None:
     assert [name for name in ("1", "3", "10", "30", "100", "300") if f">{name}</text>" in chart] == [
         "3", "10", "30", "100", "300",
     ]  # fmt: skip
-
-
-def test_the_last_label_of_the_axis_is_not_cut_off() -> None:
-    x = np.array([0.0, 10_000.0])
-    root = ET.fromstring(line_chart([ChartCurve("a", x, np.array([2.0, 1.0]))], "x", "y", width=760))
-    last = next(element for element in root.iter() if element.text == "10,000")
-    assert float(last.attrib["x"]) + 3.5 * len("10,000") <= 760  # a digit of 12 pixels is some 7 wide
 
 
 def test_ticks_are_round_numbers_within_the_range() -> None:

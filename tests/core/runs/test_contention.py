@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
 import pytest
 
 from charlstm import system
-from charlstm.runs.contention import ContentionMeter, probe_slowdown, slowdown_words
+from charlstm.runs.contention import ContentionMeter, probe_slowdown
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.status import read_status
 from charlstm.system import MachineTimes, ProcessorTimes
@@ -84,12 +83,6 @@ def test_meter_knows_the_slowdown_since_its_first_reading() -> None:
     assert meter.overall() == pytest.approx(1.5, abs=0.1)
 
 
-def test_slowdown_is_told_in_one_sentence() -> None:
-    assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
-    assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
-    assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."
-
-
 def test_meter_takes_the_load_average_where_the_system_does_not_tell_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for load, expected in ((3.0, 3.0), (0.5, 1.0), (None, None)):
         monkeypatch.setattr(system, "load", lambda load=load: load)
@@ -135,13 +128,6 @@ def test_heartbeat_and_status_have_the_slowdown(tmp_path: Path, monkeypatch: pyt
         assert status.message == ""
         heartbeat.update(state="stopped")
     assert read_status(tmp_path).slowdown is None  # a run without a worker has none
-
-
-def test_processor_times_grow_while_this_process_computes() -> None:
-    before = system.processor_times()
-    assert (before is not None) == (sys.platform == "linux")
-    while before is not None and (now := system.processor_times()) is not None and now.running <= before.running:
-        sum(range(10_000))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc/stat")

@@ -59,18 +59,6 @@ def test_event_log_removes_an_incomplete_line_and_readers_skip_other_lines(tmp_p
     assert [event.step for event in tail.read()] == [2]
 
 
-@pytest.mark.parametrize("half", [False, True])
-def test_event_that_a_full_disk_refuses_is_not_in_the_log(tmp_path: Path, half: bool) -> None:
-    path = tmp_path / "events.jsonl"
-    log = EventLog(path)
-    log.append(warning(1))
-    with storage.use_disk(FaultyDisk(0, half=half)), pytest.raises(OSError, match="space"):
-        log.append(warning(2))
-    log.append(warning(2))
-    log.close()
-    assert [event.step for event in read_events(path)] == [1, 2]
-
-
 def test_event_tail_refuses_a_newer_format(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
     rest = '"planned_steps":1,"steps_per_epoch":1,"parameters":1,"train_chars":1,"val_chars":1,"device":"cpu"'

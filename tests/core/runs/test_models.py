@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from charlstm.model.file import save_model
-from charlstm.runs.models import MOST_MODELS, evenly_chosen, models_of_run
+from charlstm.runs.models import MOST_MODELS, models_of_run
 from recorded_run import record, tiny_model
 
 
@@ -28,12 +28,3 @@ def test_the_best_model_is_always_one_of_them(tmp_path: Path, best: int, most: i
     assert others[0] == (100 if best == 0 else 0)
     if most > 2:
         assert others[-1] == (1000 if best == 1100 else 1100)
-
-
-def test_evenly_chosen_has_the_first_and_the_last() -> None:
-    assert evenly_chosen(range(100), 4) == [0, 33, 66, 99]
-    assert evenly_chosen(range(3), 4) == [0, 1, 2]
-    assert evenly_chosen([], 4) == []
-    assert evenly_chosen(range(100), 4, keep=10) == [0, 10, 50, 99]
-    assert evenly_chosen(range(100), 2, keep=10) == [0, 10]
-    assert evenly_chosen(range(3), 4, keep=2) == [0, 1, 2]

@@ -67,17 +67,6 @@ def test_ended_run_is_resumed_and_extended(tmp_path: Path, monkeypatch: pytest.M
         run.more(0)
 
 
-def test_run_is_renamed_and_deleted(tmp_path: Path) -> None:
-    record(tmp_path, "finished", name="mine")
-    run = charlstm.find_run("mine", tmp_path).rename("other")
-    assert (run.name, [each.name for each in charlstm.list_runs(tmp_path)]) == ("other", ["other"])
-    (run.path / "my notes.txt").write_text("kept")
-    assert run.delete() == ["my notes.txt"]
-    assert charlstm.list_runs(tmp_path) == []
-    with pytest.raises(charlstm.CharLSTMError, match="There is no run"):
-        run.delete()
-
-
 def test_wait_shows_progress_and_gives_up_with_an_error_of_the_library(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -143,7 +132,7 @@ def events_of_a_run() -> list[charlstm.AnyEvent]:
 
 
 def test_progress_line_is_written_over_in_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("charlstm.line.StatusLine.INTERVAL", 0.0)
+    monkeypatch.setattr("charlstm.line.TerminalLine.INTERVAL", 0.0)
     monkeypatch.setenv("COLUMNS", "200")
     file = Notebook()
     with charlstm.ProgressLine(file) as show:

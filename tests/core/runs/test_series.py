@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,11 +104,6 @@ def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, whole: boo
     assert not series.best_whole
 
 
-def test_second_started_event_clears_the_series() -> None:
-    series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
-    assert (series.step, series.planned_steps, series.samples) == (0, 50, [])
-
-
 def test_values_that_are_not_finite_are_gaps() -> None:
     broken = stepped(3)
     object.__setattr__(broken, "lr", "1e400")
@@ -150,16 +144,6 @@ def test_seconds_left_ignores_a_clock_that_is_set() -> None:
     jumps = [time + jump for time, jump in zip(range(1, 51), [0.0, 2e9, -2e9, 3e8, 0.0] * 10, strict=True)]
     series = RunSeries.of([started(), *(stepped(step + 1, time=time) for step, time in enumerate(jumps))])
     assert series.seconds_left() == pytest.approx(50)
-
-
-def test_seconds_left_of_a_log_of_0_1_follows_its_steps() -> None:
-    steps = [replace(stepped(step, time=2e9 * (step % 2)), work_seconds=None) for step in range(1, 51)]
-    assert RunSeries.of([started(), *steps]).seconds_left() == pytest.approx(25)
-
-
-def test_samples_are_in_order() -> None:
-    series = RunSeries.of([started(), *life(range(12))])
-    assert [sample.step for sample in series.samples] == [0, 5, 10]
 
 
 def test_warnings_of_an_end_go_when_the_run_goes_on() -> None:

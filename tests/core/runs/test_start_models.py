@@ -42,24 +42,10 @@ def test_loss_before_training_is_that_of_the_model_whatever_the_order_of_its_sym
     assert found == pytest.approx(np.log(len(symbols)), abs=1e-4)
 
 
-def test_loss_before_training_is_that_of_all_parts_of_the_text() -> None:
-    corpus = open_corpus(text="a" * 6_000 + "b" * 2_000 + "a" * 100)
-    likely_a = model_of("ab", {"a": np.log(3)})  # a has 3 of 4
-    parts = (Span(0, 2_000), Span(4_000, 5_000), Span(6_000, 8_000), Span(8_000, 8_010))
-    expected = -3 / 5 * np.log(0.75) - 2 / 5 * np.log(0.25)
-    assert loss_before_training(likely_a, corpus, parts) == pytest.approx(expected, abs=0.03)
-
-
 def test_characters_that_the_model_does_not_know_cost_a_choice_among_all() -> None:
     corpus = open_corpus(text="abcdefgh" * 500)
     sure = model_of("a")  # which has no other choice
     assert loss_before_training(sure, corpus, everything(corpus)) == pytest.approx(7 / 8 * np.log(8), abs=0.02)
-
-
-@pytest.mark.parametrize("text", ["ab", "abc", "ab" * 40])
-def test_short_texts_are_measured_too(text: str) -> None:
-    corpus = open_corpus(text=text)
-    assert np.isfinite(loss_before_training(model_of("ab"), corpus, everything(corpus)))
 
 
 @pytest.mark.parametrize("text", ["a", "ab"])

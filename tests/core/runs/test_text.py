@@ -60,24 +60,6 @@ def as_of_0_3(run: Run) -> None:
     run.text_path.unlink()
 
 
-def test_run_has_all_of_its_text_once_it_is_created(run: Run, corpus: Corpus, source: Path) -> None:
-    cached = cache.texts_dir() / corpus.fingerprint / cache.IDS
-    assert os.path.samefile(run.text_path, cached)
-    assert stat.S_IMODE(run.text_path.stat().st_mode) == 0o600
-    lose_all_others(source)
-    found = open_text(run)
-    assert found.text() == TEXT + VALIDATION == corpus.text()
-    assert (found.name, found.sources, found.options, found.report, found.validation, found.fingerprint) == (
-        *(corpus.name, corpus.sources, corpus.options, corpus.report, corpus.validation, corpus.fingerprint),
-    )
-    assert (found.vocabulary, found.counts.tolist()) == (corpus.vocabulary, corpus.counts.tolist())
-
-
-def test_pruned_text_that_a_run_has_frees_its_description_alone(run: Run, corpus: Corpus) -> None:
-    size = cache.entries()[corpus.fingerprint]
-    assert cache.prune_cache() == size - run.text_path.stat().st_size
-
-
 @pytest.mark.parametrize("number", [errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOENT])
 def test_text_is_copied_where_it_cannot_be_linked(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
@@ -103,12 +85,6 @@ def test_text_whose_cache_is_emptied_before_the_run_is_created_is_kept(
         shutil.rmtree(cache.texts_dir().parent)
     run = create_new_run(NewRun(corpus, Settings(max_steps=100), runs_dir=tmp_path / "runs"))
     assert open_text(run).text() == TEXT + VALIDATION
-
-
-def test_text_from_a_string_is_in_the_run(tmp_path: Path) -> None:
-    run = create_new_run(NewRun(open_corpus(text="Hello"), Settings(max_steps=100), runs_dir=tmp_path / "runs"))
-    cache.prune_cache()
-    assert open_text(run).text() == "Hello"
 
 
 def test_run_like_another_links_to_its_text(run: Run, source: Path, tmp_path: Path) -> None:

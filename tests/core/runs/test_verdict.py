@@ -38,13 +38,6 @@ def test_improving_run_is_learning() -> None:
     assert found.text == "Still learning: validation fell 7 % in the last 50 s. No overfitting."
 
 
-def test_run_with_few_events_is_starting_or_learning() -> None:
-    assert judge(RunSeries()).kind == "starting"
-    assert judge(run([4.5])).kind == "starting"
-    few = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), stepped(10, 4.1)])
-    assert judge(few).text == "Learning: training loss 4.40 → 4.10 nats."
-
-
 def test_flat_validation_loss_is_flattening() -> None:
     flat = [4.5, 3.0, 2.5, 2.2, 2.0, 1.9, 1.897, 1.896, 1.895]
     found = judge(run(flat), references=ORDER0)
@@ -166,20 +159,6 @@ def test_pauses_and_failures_are_in_the_log() -> None:
     assert judge(series).kind == "paused"
     series.feed([Failed(step=100, message="memory ran out")])
     assert judge(series).text.startswith("Failed: Memory ran out.")
-
-
-def test_recorded_runs_are_learning_and_overfitting(tmp_path: Path) -> None:
-    with record(tmp_path, "running") as good, record(tmp_path, "running", overfits=True, steps=900) as bad:
-        kinds = [judge(RunSeries.of(read_events(each.run.events_path)), each.run.status()).kind for each in (good, bad)]
-        assert kinds == ["learning", "overfitting"]
-        status = replace(good.run.status(), state="waiting", message="")
-        assert judge(RunSeries.of(read_events(good.run.events_path)), status).text == "Waiting for the disk."
-
-
-def test_loss_of_zero_is_judged() -> None:
-    """A text of one character is predicted perfectly from the first step on."""
-    series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
-    assert judge(series).kind in ("learning", "flattening")
 
 
 def test_falling_loss_far_above_its_best_is_recovering() -> None:

@@ -26,25 +26,22 @@ from charlstm.fields import plain
 from charlstm.model.file import load_model
 from charlstm.runs import launch, liveness, worker
 from charlstm.runs.control import send_command, unread_commands
-from charlstm.runs.folder import Run, delete_run
+from charlstm.runs.folder import Run
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.log import read_events
 from charlstm.runs.series import RunSeries
 from charlstm.runs.store import RunStore, load_state
 from charlstm.text.sources import ReadProgress
 from charlstm.training.events import Controlled, Event, Failed, Finished, Resumed, Warned, to_line
-from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from charlstm.training.state import TrainingState
 from faulty_disk import FaultyDisk, have_no_locks
 from recorded_run import started, stepped, tiny_model, validated
+from small_training import make_plan
 
 Script = Callable[[Any], Iterator[Event]]
-PLAN = Plan(
-    device="cpu", kernel="nn", threads=1, batch_size=4, seq_length=8, steps_per_epoch=10, planned_steps=100,
-    warmup_steps=1, log_every=5, val_every=50, val_chars=100, snapshot_steps=(0,),
-    seconds_per_step=0.01, chars_per_second=1000.0,
-)  # fmt: skip
+Train = Callable[[Script], list[Any]]
+PLAN = make_plan()
 
 
 def ended(step: int, reason: str = "done") -> Finished:
@@ -72,7 +69,7 @@ def until_stopped(trainer: Any) -> Iterator[Event]:
 
 
 @pytest.fixture
-def train(monkeypatch: pytest.MonkeyPatch) -> Callable[[Script], list[Any]]:
+def train(monkeypatch: pytest.MonkeyPatch) -> Train:
     """Replace the trainer by a script; returns the list of the trainers that were built."""
 
     def use(script: Script) -> list[Any]:
@@ -109,7 +106,7 @@ def run(tmp_path: Path) -> Run:
     return launch.create_new_run(launch.NewRun(str(text), Settings(max_steps=100), "quick", runs_dir=tmp_path / "runs"))
 
 
-def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_trains_a_run_from_start_to_end(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         trainer.store.save_plan(PLAN)
         yield started()
@@ -147,7 +144,7 @@ def test_worker_trains_a_run_from_start_to_end(run: Run, train: Callable[[Script
         next(worker.run_foreground(run))
 
 
-def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield ended(0, "stopped")
@@ -163,7 +160,7 @@ def test_changes_before_the_first_checkpoint_discard_the_plan(run: Run, train: C
 
 
 def test_worker_starts_no_program_while_it_holds_the_lock(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, bool | None]] = []
 
@@ -190,9 +187,7 @@ def test_worker_starts_no_program_while_it_holds_the_lock(
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_first_signal_stops_the_run_with_a_checkpoint(
-    run: Run, train: Callable[[Script], list[Any]], number: str
-) -> None:
+def test_first_signal_stops_the_run_with_a_checkpoint(run: Run, train: Train, number: str) -> None:
     train(until_stopped)
     events = []
     for event in worker.run_foreground(run):
@@ -209,7 +204,7 @@ def test_first_signal_stops_the_run_with_a_checkpoint(
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
 
 
-def test_second_signal_interrupts(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_signal_interrupts(run: Run, train: Train) -> None:
     def deaf(trainer: Any) -> Iterator[Event]:
         yield started()
         signal.raise_signal(signal.SIGINT)
@@ -228,7 +223,7 @@ def test_second_signal_interrupts(run: Run, train: Callable[[Script], list[Any]]
     liveness.acquire_lock(run.lock_path, patience=0).release()
 
 
-def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_closing_the_iterator_stops_the_run(run: Run, train: Train) -> None:
     train(until_stopped)
     events = worker.run_foreground(run)
     for event in events:
@@ -238,16 +233,14 @@ def test_closing_the_iterator_stops_the_run(run: Run, train: Callable[[Script], 
     assert run.status().state == "stopped"
 
 
-def test_worker_ends_when_its_run_is_deleted(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_worker_ends_when_its_run_is_deleted(run: Run, train: Train) -> None:
     train(until_stopped)
     steps = act_at_step_7(run, lambda: shutil.rmtree(run.path), match="ended: its folder was deleted")
     assert steps[-1] < 10
     assert not run.path.exists()
 
 
-def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(run: Run, train: Train) -> None:
     class Deleting(storage.Disk):
         def open(self, path: Path, flags: int, mode: int = storage.PRIVATE_FILE) -> int:
             if path == run.events_path:
@@ -274,33 +267,12 @@ def act_at_step_7(run: Run, act: Callable[[], Any], *, match: str | None = None)
     return steps
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-@pytest.mark.parametrize("replaced", [True, False])
-def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], replaced: bool
-) -> None:
+def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(run: Run, tmp_path: Path, train: Train) -> None:
+    """tests/torture/kill_worker.py moves, replaces and deletes folders in the middle of checkpoints, too."""
     moved = Run(tmp_path / "runs" / "moved")
-    other = tmp_path / "another run of that name"
-    shutil.copytree(run.path, other)
-    for name in ("model.safetensors", "state.safetensors", "state.prev.safetensors", "heartbeat", "events.jsonl"):
-        (other / name).write_bytes(b"another's")
-    (other / "control.jsonl").write_text('{"id":"x","command":"finish","value":null}\n' * 9)
-    before = content(other)
-
-    def move() -> None:
-        run.path.rename(moved.path)
-        if replaced:
-            other.rename(run.path)
 
     def script(trainer: Any) -> Iterator[Event]:
         for event in until_stopped(trainer):
-            if event.name == "step" and event.step in (3, 7):
-                trainer.store.save_model(tiny_model())
-                trainer.store.save_snapshot(tiny_model(), event.step)
-                trainer.store.save_state(state(event.step))
             if event.name == "control":  # what is still under way once the folder has gone
                 trainer.store.save_model(tiny_model())
                 trainer.store.save_snapshot(tiny_model(), event.step)
@@ -308,17 +280,17 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
             yield event
 
     train(script)
-    steps = act_at_step_7(run, move, match="ended: its folder was moved or replaced while it trained")
+    steps = act_at_step_7(
+        run, lambda: run.path.rename(moved.path), match="ended: its folder was moved or replaced while it trained"
+    )
     assert steps[-1] == 8
-    assert run.path.exists() == replaced
-    if replaced:
-        assert content(run.path) == before
+    assert not run.path.exists()
     last = [(event.name, event.step) for event in read_events(moved.events_path)][-2:]
     assert last == [("control", 8), ("finished", 8)]
     kept, _ = load_state(moved)
     assert kept is not None
     assert kept.step == 8
-    assert [snapshot.step for snapshot in moved.snapshots()] == [3, 7, 8]
+    assert [snapshot.step for snapshot in moved.snapshots()] == [8]
     assert moved.spec().plan == plain(PLAN)
     status = moved.status()
     assert (status.state, status.alive) == ("stopped", False)
@@ -328,59 +300,17 @@ def test_worker_whose_folder_was_moved_saves_its_state_there_and_stops(
     assert made[0].state.step == 8
 
 
-def test_worker_writes_nothing_into_a_run_that_replaced_its_own(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
-) -> None:
-    def replace_and_delete() -> None:
-        run.path.rename(tmp_path / "moved")
-        shutil.copytree(tmp_path / "moved", run.path)
-        shutil.rmtree(tmp_path / "moved")
-        before.update(content(run.path))
-
-    before: dict[str, bytes] = {}
-    train(until_stopped)
-    act_at_step_7(run, replace_and_delete, match="its folder was deleted")
-    assert content(run.path) == before
-
-
-def test_moved_folder_ends_the_wait_for_a_full_disk(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
-            yield stepped(1)
-
-    waited: list[float] = []
-
-    def move(seconds: float) -> None:
-        waited.append(seconds)
-        assert len(waited) == 1
-        run.path.rename(tmp_path / "moved")
-
-    monkeypatch.setattr(worker.time, "sleep", move)
-    train(script)
-    with pytest.raises(RunError, match="its folder was moved or replaced"):
-        list(worker.run_foreground(run))
-    assert waited
-
-
 @pytest.mark.parametrize("name", ["events.jsonl", "lock"])
-@pytest.mark.parametrize("replaced", [True, False])
-def test_worker_whose_log_or_lock_was_removed_saves_its_state_and_stops(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]], name: str, replaced: bool
+def test_worker_whose_log_or_lock_was_replaced_saves_its_state_and_stops(
+    run: Run, tmp_path: Path, train: Train, name: str
 ) -> None:
-    def remove() -> None:
+    def replace_file() -> None:
         (run.path / name).rename(tmp_path / "aside")
-        if replaced:
-            shutil.copy(tmp_path / "aside", run.path / name)
+        shutil.copy(tmp_path / "aside", run.path / name)
 
     train(until_stopped)
-    steps = act_at_step_7(run, remove, match=r"ended: its (event log|file `lock`) was removed")
+    steps = act_at_step_7(run, replace_file, match=r"ended: its (event log|file `lock`) was removed")
     assert steps[-1] == 8
-    kept, _ = load_state(run)
-    assert kept is not None
-    assert kept.step == 8
     status = run.status()
     assert (status.state, status.alive) == ("stopped", False)
     assert "was removed while it trained; resume it" in status.message
@@ -389,41 +319,7 @@ def test_worker_whose_log_or_lock_was_removed_saves_its_state_and_stops(
     assert made[0].state.step == 8
 
 
-def test_run_that_finishes_while_its_folder_is_moved_is_finished(
-    run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]
-) -> None:
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        run.path.rename(tmp_path / "moved")
-        trainer.hooks.commands()
-        yield ended(1)
-
-    train(script)
-    assert len(list(worker.run_foreground(run))) == 2
-    assert Run(tmp_path / "moved").status().state == "finished"
-
-
-def test_worker_creates_no_file_in_a_folder_that_is_being_deleted(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
-    def delete_slowly() -> None:
-        for path in (run.heartbeat_path, run.events_path, run.spec_path):
-            path.unlink()
-
-    train(until_stopped)
-    act_at_step_7(run, delete_slowly, match="its folder was deleted")
-    assert not run.events_path.exists()
-    assert not run.heartbeat_path.exists()
-
-
-def test_worker_of_a_deleted_run_creates_nothing(run: Run, train: Callable[[Script], list[Any]]) -> None:
-    train(until_stopped)
-    delete_run(run)
-    assert worker.main([str(run.path)]) == 1
-    assert not run.path.exists()
-
-
-def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         with pytest.raises(RunError, match=r"is running already: watch it"):
@@ -450,9 +346,7 @@ def test_second_worker_is_refused_and_the_first_continues(run: Run, train: Calla
         ),
     ],
 )
-def test_every_failure_is_one_sentence_in_log_and_status(
-    run: Run, train: Callable[[Script], list[Any]], error: Exception, says: str
-) -> None:
+def test_every_failure_is_one_sentence_in_log_and_status(run: Run, train: Train, error: Exception, says: str) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         yield stepped(3)
@@ -470,17 +364,7 @@ def test_every_failure_is_one_sentence_in_log_and_status(
     assert list(read_events(run.events_path))[-1] == last
 
 
-def test_missing_text_fails_the_run(run: Run, tmp_path: Path, train: Callable[[Script], list[Any]]) -> None:
-    (tmp_path / "poem.txt").unlink()
-    train(until_stopped)
-    events = list(worker.run_foreground(run))
-    assert [event.name for event in events] == ["failed"]
-    assert "poem.txt" in run.status().message
-
-
-def test_worker_waits_while_the_disk_is_full(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_worker_waits_while_the_disk_is_full(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = FaultyDisk(0, only=frozenset({"write"}), again=True)
     waited: list[tuple[str, str]] = []
 
@@ -515,41 +399,45 @@ def test_worker_waits_while_the_disk_is_full(
     assert run.status().state == "finished"
 
 
-def test_signal_ends_the_wait_for_a_full_disk(run: Run, train: Callable[[Script], list[Any]]) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda run: signal.raise_signal(signal.SIGTERM),
+        lambda run: run.control_path.write_text('{"id":"x","command":"stop","value":null}\n'),
+        lambda run: run.path.rename(run.path.with_name("moved")),
+    ],
+    ids=["signal", "command", "moved"],
+)
+def test_wait_for_a_full_disk_ends_with_a_stop_or_without_a_folder(
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, end: Callable[[Run], object]
+) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
-        signal.raise_signal(signal.SIGTERM)
         with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
             yield stepped(1)
 
-    train(script)
-    assert [event.name for event in worker.run_foreground(run)] == ["started"]
-    assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
-
-
-def test_stop_command_ends_the_wait_for_a_full_disk(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
     waited: list[float] = []
 
-    def script(trainer: Any) -> Iterator[Event]:
-        yield started()
-        with storage.use_disk(FaultyDisk(0, again=True, only=frozenset({"write", "sync"}))):
-            yield stepped(1)
-
-    def ask(seconds: float) -> None:
+    def wait(seconds: float) -> None:
         waited.append(seconds)
         assert len(waited) == 1
-        run.control_path.write_text('{"id":"x","command":"stop","value":null}\n')
+        end(run)
 
-    monkeypatch.setattr(worker.time, "sleep", ask)
+    monkeypatch.setattr(worker.time, "sleep", wait)
     train(script)
-    assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    gone: list[str] = []
+    try:
+        assert [event.name for event in worker.run_foreground(run)] == ["started"]
+    except RunError as error:
+        gone.append(str(error))
     assert waited
-    assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
+    if run.path.exists():
+        assert run.status().state in ("stopped", "crashed")  # the heartbeat may not have been writable either
+    else:
+        assert "its folder was moved or replaced" in gone[0]
 
 
-def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         yield started()
         send_command(run, "stop")
@@ -565,7 +453,7 @@ def test_stop_command_ends_the_trainers_wait_for_a_full_disk(run: Run, train: Ca
 
 
 def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     disks = [FaultyDisk(0, only=frozenset({"write"}), again=True), storage.Disk()]
 
@@ -586,7 +474,7 @@ def test_command_sent_while_the_disk_is_full_reaches_the_trainer(
         assert [event.name for event in worker.run_foreground(run)] == ["started", "step", "finished"]
 
 
-def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_resume_applies_changes_and_knows_how_far_the_log_is(run: Run, train: Train) -> None:
     train(until_stopped)
     for event in worker.run_foreground(run):
         if event.step == 4 and event.name == "step":
@@ -616,7 +504,7 @@ def resumed(trainer: Any) -> Iterator[Event]:
 
 @pytest.mark.parametrize("version", ["this", "0.3"])
 def test_run_is_resumed_from_its_folder_alone_on_another_machine(
-    run: Run, train: Callable[[Script], list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
+    run: Run, train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     finish(run, train, "stopped")
     made = train(resumed)
@@ -639,7 +527,7 @@ def test_run_is_resumed_from_its_folder_alone_on_another_machine(
     assert made[-1].vocabulary.symbols == other.spec().vocabulary
 
 
-def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done") -> list[Event]:
+def finish(run: Run, train: Train, reason: str = "done") -> list[Event]:
     """Train the run to its end, with a checkpoint. Returns the events."""
 
     def script(trainer: Any) -> Iterator[Event]:
@@ -652,7 +540,7 @@ def finish(run: Run, train: Callable[[Script], list[Any]], reason: str = "done")
 
 
 def test_resume_that_fails_to_begin_leaves_the_run_unchanged(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = finish(run, train)
     spec = run.spec()
@@ -689,7 +577,7 @@ def slow_reading(monkeypatch: pytest.MonkeyPatch, act: Callable[[ReadProgress], 
 @pytest.mark.parametrize("ending", ["done", "patience", "stopped", "diverged"])
 @pytest.mark.parametrize("signals", [1, 2])
 def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finished(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, ending: str, signals: int
 ) -> None:
     """A run that was finished became one that was stopped, so that "more minutes" added to its whole limit."""
     before, was = finish(run, train, ending), run.status()
@@ -713,9 +601,7 @@ def test_resume_that_is_interrupted_before_it_begins_leaves_a_finished_run_finis
         assert status.message == "a resume was interrupted before it began"
 
 
-def test_stop_command_ends_the_reading_of_the_text(
-    run: Run, train: Callable[[Script], list[Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stop_command_ends_the_reading_of_the_text(run: Run, train: Train, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app's key and `control RUN stop` write one; the worker read on, loaded torch and measured first."""
     parts: list[int] = []
 
@@ -738,11 +624,7 @@ def write_heartbeat_of_launch(run: Run) -> None:
 
 @pytest.mark.parametrize(("finished", "state_after"), [(False, "failed"), (True, "finished")])
 def test_worker_that_ends_before_its_own_heartbeat_says_why(
-    run: Run,
-    train: Callable[[Script], list[Any]],
-    monkeypatch: pytest.MonkeyPatch,
-    finished: bool,
-    state_after: str,
+    run: Run, train: Train, monkeypatch: pytest.MonkeyPatch, finished: bool, state_after: str
 ) -> None:
     """It was reported as killed for lack of memory."""
     if finished:
@@ -772,7 +654,7 @@ def test_worker_that_is_refused_leaves_the_heartbeat_of_another(run: Run) -> Non
     assert beat.state == "starting"
 
 
-def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Train) -> None:
     finish(run, train)
     newer = json.dumps({**json.loads(to_line(started())), "format": 99}) + "\n"
     run.events_path.write_text(newer)
@@ -784,9 +666,7 @@ def test_log_that_cannot_be_read_is_said_in_the_status(run: Run, train: Callable
     assert run.events_path.read_text() == newer
 
 
-def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(run: Run, train: Train) -> None:
     store = RunStore(run, run.spec(), lambda: None)
     for step in (10, 20):
         store.save_state(state(step))
@@ -808,7 +688,7 @@ def test_resume_uses_the_previous_checkpoint_when_the_last_is_damaged(
         load_state(run)
 
 
-def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_commands_for_earlier_workers_are_ignored(run: Run, train: Train) -> None:
     run.control_path.write_text('{"id":"old","command":"stop","value":null}\n')
     made = train(until_stopped)
     for event in worker.run_foreground(run):
@@ -818,9 +698,7 @@ def test_commands_for_earlier_workers_are_ignored(run: Run, train: Callable[[Scr
     assert made
 
 
-def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
-    run: Run, train: Callable[[Script], list[Any]]
-) -> None:
+def test_resume_names_the_commands_that_a_killed_worker_had_not_read(run: Run, train: Train) -> None:
     """They were shown as sent, and nothing ever said what became of them."""
     log = [started(), Controlled(step=1, id="read", command="checkpoint")]  # of a worker that was killed after that
     run.events_path.write_text("".join(f"{to_line(event)}\n" for event in log))
@@ -843,7 +721,7 @@ def test_resume_names_the_commands_that_a_killed_worker_had_not_read(
     assert unread_commands(run, again, run.control_path.stat().st_size) is None, "they are named once"
 
 
-def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_temporary_files_of_a_killed_worker_are_removed(run: Run, train: Train) -> None:
     run.snapshots_dir.mkdir()
     names = (".model.safetensors.123.tmp", ".text.bin.12.tmp")
     leftovers = [*(run.path / name for name in names), run.snapshots_dir / ".50.safetensors.12.345.tmp"]
@@ -883,7 +761,7 @@ def test_checkpoint_that_fails_at_any_disk_call_loses_nothing(run: Run, half: bo
         store.save_state(state(last.step + 1))
 
 
-def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Callable[[Script], list[Any]]) -> None:
+def test_final_validation_is_in_the_status_of_a_run(run: Run, train: Train) -> None:
     def script(trainer: Any) -> Iterator[Event]:
         # 600 characters to validate at 1.2 times the speed of training, 100 characters a step: five steps
         yield started(planned_steps=10, train_chars=1000, steps_per_epoch=10, val_chars=600)

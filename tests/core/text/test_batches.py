@@ -52,12 +52,6 @@ def test_row_that_is_not_fresh_continues_its_last_input(
             last[row] = read[-1]
 
 
-@given(st.integers(2, 5000), st.integers(1, 16), st.integers(1, 40))
-def test_one_span_wastes_less_than_one_step(chars: int, batch_size: int, seq_length: int) -> None:
-    steps = Batches(np.zeros(chars, np.uint8), [Span(0, chars)], batch_size, seq_length).steps_per_epoch
-    assert steps * batch_size * seq_length - (chars - 1) < batch_size * (seq_length + 1)
-
-
 def test_batch_depends_only_on_step_modulo_epoch() -> None:
     batches = Batches(np.arange(100), [(0, 100)], 3, 7)
     assert len(batches) == batches.steps_per_epoch == 5

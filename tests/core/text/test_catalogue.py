@@ -59,15 +59,6 @@ def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> 
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", '{"format": "2"}', '{"format": 1, "texts": [1, {"sources": 3}]}'])
-def test_damaged_list_of_recent_texts_is_replaced(content: str, tmp_path: Path) -> None:
-    (paths.state_dir() / "recent-texts.json").write_text(content)
-    assert recent_texts() == ()
-    (tmp_path / "a.txt").write_text("a")
-    remember_text([str(tmp_path / "a.txt")], "a.txt", 1)
-    assert len(recent_texts()) == 1
-
-
 def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:
     path = paths.state_dir() / "recent-texts.json"
     path.write_text(newer := '{"format": 2, "texts": {"by name": {}}}')
@@ -94,18 +85,6 @@ def test_python_source_is_built_in() -> None:
     assert source.chars == 300_000
     assert source.text().count("def ") > 200
     assert preview("python-source", 100).text == source.text(0, 100)
-
-
-def test_built_in_text_is_declared_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its name, its words and how it is read: the lists, the names that are meant and the reading follow from these."""
-    pages = ["The first page.\n", "The second page.\n"]
-    declared = builtin._Text("two pages", lambda: iter(pages), most_chars=20)
-    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
-    assert builtin.builtins()[-1] == builtin.Builtin("python-pages", "two pages", 20)
-    assert open_corpus("python-pages").text() == "The first page.\nThe "
-    assert open_corpus("python-pages", TextOptions(max_chars=99)).text() == "".join(pages)
-    with pytest.raises(TextError, match=r"did you mean python-pages\?"):
-        open_corpus("python-page")
 
 
 @pytest.fixture

@@ -222,8 +222,3 @@ def test_encoding_choices_begin_with_the_guess_for_any_encoding(encoding: str) -
     first = choices(CHINESE.encode(encoding))[0]
     assert CHINESE.startswith(first.line[:20])
     assert first.name == found(CHINESE.encode(encoding)).name
-
-
-@given(st.binary(max_size=300))
-def test_encoding_choices_of_any_bytes_raise_nothing(data: bytes) -> None:
-    encoding_choices(io.BytesIO(data), "utf-8", len(data))

@@ -12,13 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm.runs.folder import RunSpec, text_names
 from charlstm.text import cache, paragraphs
 from charlstm.text.corpus import Corpus, line_numbers, open_corpus, preview, reopen_corpus
 from charlstm.text.paragraphs import Joined, read_paragraphs
 from charlstm.text.passages import known_share, passages_of
 from charlstm.text.reading import TextOptions
-from charlstm.training.settings import Settings
 from random_examples import examples
 from wrapped_prose import WORDS, paragraph, prose, sentence, verse
 
@@ -214,16 +212,3 @@ def test_passages_are_recognised_in_both_readings() -> None:
     joined = read(text)
     for one, other in ((text, joined), (joined, text)):
         assert known_share(passages_of([one]), passages_of([other])) == 1
-
-
-def test_runs_that_read_one_text_differently_say_so(book: Path) -> None:
-    def spec(path: Path, **options: object) -> RunSpec:
-        return RunSpec(corpus=open_corpus(path, TextOptions.from_dict(options)).to_record(), settings=Settings())
-
-    other = book.with_name("other.txt")
-    other.write_text(book.read_text(encoding="utf-8"), encoding="utf-8")
-    kept, joined = spec(book), spec(book, lines="auto")
-    assert text_names([kept, joined, spec(other)]) == ["book.txt (as it is)", "book.txt (as paragraphs)", "other.txt"]
-    assert text_names([joined, joined]) == ["book.txt", "book.txt"]
-    both = spec(book, lines="auto", strip_boilerplate=True)
-    assert both.reading == "as paragraphs and without its licence"

@@ -50,11 +50,6 @@ def test_decoded_replaces_and_counts_invalid_bytes(data: bytes, sizes: list[int]
     assert tally.invalid_bytes == len(data) - len(data.decode("utf-8", "ignore").encode())
 
 
-def test_apply_normalizes_only_if_wanted() -> None:
-    assert TextOptions(normalize=False).apply("e\u0301") == "e\u0301"
-    assert TextOptions().apply("e\u0301") == "é"
-
-
 @pytest.mark.parametrize(
     ("text", "style"),
     [("a\nb\n", "LF"), ("a\r\nb\r\n", "CRLF"), ("a\rb\r", "CR"), ("a\r\nb\n", "mixed"), ("ab", "none")],

@@ -40,13 +40,6 @@ def test_split_covers_text_once_without_overlap(
         assert not split.held_out
 
 
-@given(st.integers(1, 100_000), st.floats(0, 0.9), st.sampled_from(["tail", "blocks"]))
-def test_test_fraction_of_zero_changes_nothing(chars: int, val_fraction: float, mode: Mode) -> None:
-    split = corpus_of(chars).split(val_fraction, mode, 0.0)
-    assert split.test == ()
-    assert split == corpus_of(chars).split(val_fraction, mode)
-
-
 def test_test_part_is_the_very_end_of_the_text() -> None:
     split = corpus_of(1000).split(0.1, "tail", 0.2)
     assert split.train == (Span(0, 700),)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.batches import TrainingText
@@ -91,10 +90,6 @@ def test_record_opens_both_texts_again(corpus: Corpus, emptied: bool) -> None:
     assert (again.text(), again.validation, again.fingerprint) == (corpus.text(), corpus.validation, corpus.fingerprint)
 
 
-def test_record_without_validation_text_is_that_of_0_1(files: tuple[Path, Path]) -> None:
-    assert set(open_corpus(files[0]).to_record()) == {"name", "sources", "options", "report", "fingerprint", "chars"}
-
-
 def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tuple[Path, Path]) -> None:
     files[1].write_text(VALIDATION + "more", encoding="utf-8")
     cache.prune_cache()
@@ -122,42 +117,6 @@ def test_text_options_apply_to_each_text(files: tuple[Path, Path]) -> None:
     files[1].write_text(LICENCE, encoding="utf-8")
     with pytest.raises(TextError, match=r"val\.txt has nothing but Project Gutenberg licence"):
         open_corpus(files[0], TextOptions(strip_boilerplate=True), validation=files[1])
-
-
-def test_text_limited_before_its_last_file_comes_from_the_cache(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
-    other = tmp_path / "other.txt"
-    other.write_text("after the end", encoding="utf-8")
-    options = TextOptions(max_chars=5)
-    first = open_corpus([files[0], other], options, validation=files[1])
-    with monkeypatch.context() as patch:
-        patch.setattr("charlstm.text.corpus.prepare", None)
-        other.write_text("never opened", encoding="utf-8")
-        again = open_corpus([files[0], other], options, validation=files[1])
-        assert (again.text(), again.fingerprint) == (first.text(), first.fingerprint)
-    files[1].write_text("second", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "abc asecon"
-    files[0].write_text("first", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "firstsecon"
-    files[0].write_text("f", encoding="utf-8")
-    assert open_corpus([files[0], other], options, validation=files[1]).text() == "f\nnevsecon"
-
-
-def test_record_of_version_0_2_that_lacks_files_between_the_texts_is_not_used(
-    files: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
-    other = tmp_path / "other.txt"
-    other.write_text("after the end", encoding="utf-8")
-    open_corpus([files[0], other], TextOptions(max_chars=5), validation=files[1])
-    [path] = (cache.texts_dir().parent / "sources").iterdir()
-    kept = json.loads(path.read_text())
-    assert [stamp is None for stamp in kept["stamps"]] == [False, True, False]
-    path.write_text(json.dumps(kept | {"stamps": [kept["stamps"][0], kept["stamps"][2]]}))
-    assert open_corpus([files[0], other], TextOptions(max_chars=5), validation=files[1]).text_chars == 5
-    assert json.loads(path.read_text())["stamps"] == kept["stamps"]
 
 
 def test_rare_characters_are_counted_in_both_texts(files: tuple[Path, Path]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm.errors import TextError
-from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary, smallest_dtype
+from charlstm.text.vocabulary import REPLACEMENT, Recoded, Vocabulary
 
 
 @given(st.text(min_size=1))
@@ -22,16 +22,17 @@ def test_decode_inverts_encode(text: str) -> None:
 
 
 @given(st.text(min_size=1), st.text())
-def test_encode_leaves_out_and_counts_unknown_characters(known: str, text: str) -> None:
+def test_each_character_has_an_id_and_unknown_ones_are_counted(known: str, text: str) -> None:
     vocabulary = Vocabulary.from_text(known)
     ids, unknown = vocabulary.encode(text)
-    assert vocabulary.decode(ids) == "".join(char for char in text if char in known)
+    assert vocabulary.decode(ids) == "".join(map(vocabulary.read_as, text))
+    assert vocabulary.knows(text, ids).tolist() == [char in known for char in text]
     assert unknown == {char: text.count(char) for char in text if char not in known}
 
 
 def test_encode_treats_lone_surrogates_as_unknown() -> None:
     ids, unknown = Vocabulary.from_text("ab").encode("a\udce9b")
-    assert (ids.tolist(), unknown) == ([0, 1], {"\udce9": 1})
+    assert (ids.tolist(), unknown) == ([0, 0, 1], {"\udce9": 1})
 
 
 def test_from_counts_folds_rare_characters() -> None:
@@ -40,10 +41,6 @@ def test_from_counts_folds_rare_characters() -> None:
     ids, unknown = vocabulary.encode("aßq")
     assert vocabulary.decode(ids) == f"a{REPLACEMENT}{REPLACEMENT}"
     assert unknown == {"q": 1, "ß": 1}
-
-
-def test_from_counts_without_rare_characters_has_no_replacement() -> None:
-    assert Vocabulary.from_counts({"a": 9, "b": 9, "c": 0}, fold_rare=2) == Vocabulary(["a", "b"])
 
 
 def test_order_of_symbols_is_kept() -> None:
@@ -82,19 +79,16 @@ def test_invalid_symbols_are_refused(symbols: list[str], message: str) -> None:
         Vocabulary(symbols)
 
 
-@pytest.mark.parametrize(("size", "dtype"), [(1, "u1"), (256, "u1"), (257, "u2"), (65536, "u2"), (65537, "u4")])
-def test_smallest_dtype(size: int, dtype: str) -> None:
-    assert smallest_dtype(size) == np.dtype(dtype)
-
-
 @given(st.text("abcdé", max_size=40), st.permutations("abcdéx"), st.integers(0, 6), st.data())
-def test_recoded_ids_read_as_an_array_of_the_known_characters_does(
+def test_recoded_ids_read_as_an_array_of_the_ids_in_the_other_vocabulary_does(
     text: str, symbols: list[str], known: int, data: st.DataObject
 ) -> None:
     own, other = Vocabulary(list("abcdé")), Vocabulary([*symbols[:known], "!"])
-    table = np.array([-1 if char not in other else other.index(char) for char in own.symbols])
-    recoded, expected = Recoded(own.encode(text)[0].astype(np.uint8), table, other.dtype), other.encode(text)[0]
+    table, is_known = other.encode("abcdé")[0], np.array([char in other for char in "abcdé"])
+    recoded = Recoded(own.encode(text)[0].astype(np.uint8), table, is_known, other.dtype)
+    expected = other.encode(text)[0]
     assert len(recoded) == len(expected)
+    assert recoded.knows(slice(None)).tolist() == [char in other for char in text]
     for start, stop in data.draw(st.lists(st.tuples(st.integers(0, 45), st.integers(0, 45)), max_size=4)):
         assert recoded[start:stop].tolist() == expected[start:stop].tolist()
     if len(expected):

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from charlstm.errors import SettingsError
 from charlstm.model.file import ModelConfig
-from charlstm.training.presets import PRESETS, preset, with_given
+from charlstm.training.presets import preset, with_given
 
 
 def test_reference_has_the_settings_of_the_script_for_every_text() -> None:
@@ -36,11 +35,6 @@ def test_presets_regularise_more_with_more_epochs(name: str) -> None:
     assert [settings.weight_drop for settings in found] == sorted(settings.weight_drop for settings in found)
     assert found[-1].dropout > 0.3
     assert found[-1].weight_drop > 0.1
-
-
-def test_preset_refuses_an_unknown_name_and_lists_all() -> None:
-    with pytest.raises(SettingsError, match=f"'slow'; the presets are {', '.join(PRESETS)}"):
-        preset("slow")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from charlstm.errors import SettingsError
 from charlstm.setting_fields import setting_fields
-from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, changed, parse_setting, write_setting
+from charlstm.training.settings import KERNELS, WITHOUT_EFFECT_ON_LOSS, Settings, parse_setting, write_setting
 
 
 @pytest.mark.parametrize(
@@ -35,11 +35,6 @@ def test_recorded_kernel_names_stand_for_kernel_and_precision(recorded: str, ker
 def test_kernel_and_precision_that_do_not_exist_are_refused(changes: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         Settings().with_changes(**changes)
-
-
-def test_precision_of_a_started_run_cannot_change() -> None:
-    with pytest.raises(SettingsError, match="precision cannot change"):
-        changed(Settings(), Settings(precision="float32"))
 
 
 def test_every_setting_is_in_a_group() -> None:

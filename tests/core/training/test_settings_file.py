@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import charlstm
 from charlstm.errors import SettingsError
@@ -107,10 +104,3 @@ def test_settings_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None
         load_settings(tmp_path / "none.toml")
     with pytest.raises(SettingsError, match="is a folder, not a file"):
         load_settings(tmp_path)
-
-
-@given(st.one_of(st.text(max_size=60), st.from_regex(r'([a-z_]{1,12} = ["0-9a-z.\[\]{}]{1,6}\n){0,4}', fullmatch=True)))
-def test_any_text_is_settings_or_an_error(tmp_path_factory: pytest.TempPathFactory, content: str) -> None:
-    path = written(tmp_path_factory.getbasetemp(), content.encode("utf-8", "replace"))
-    with contextlib.suppress(SettingsError):
-        load_settings(path).settings()

@@ -57,7 +57,7 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
         await it.pilot.press("left_square_bracket")
         await it.until(lambda: "earliest checkpoint" in it.status())
         bar = it.screen.query_one(GenerateBar).render().plain
-        assert "novel…ck-1 @ 0" in bar
+        assert "novel-quick-1 @ step 0" in bar
         await it.pilot.press("right_square_bracket")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 50)
         await it.until(lambda: it.state.length >= 30)

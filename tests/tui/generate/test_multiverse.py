@@ -75,7 +75,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         assert view.root == multiverse(loaded, text[:start], depth=20, cutoff=0.001)
         key = Style.parse("bold $primary")
         shown = it.screen.query_one(StatusLine).render()
-        assert {shown.plain[span.start : span.end] for span in shown.spans if span.style == key} == {"d D", "c C"}
+        assert {shown.plain[span.start : span.end] for span in shown.spans if span.style == key} == {"{ }", ". ,"}
         assert list(view.words or ()) == next_words(loaded, text[:start])
         assert "[Multiverse]" in it.screen_text()
         assert it.screen.copyable().text == it.text
@@ -90,7 +90,7 @@ async def test_continuations_are_walked_and_put_into_the_text(model: Path) -> No
         chosen = second.char + second.children[0].char
         await it.until(lambda: list(view.words or ()) == next_words(loaded, text[:start] + chosen))
 
-        await it.pilot.press("plus", "D", "C")
+        await it.pilot.press("plus", "right_curly_bracket", "comma")
         await it.until(lambda: (view.depth, view.cutoff) == (30, 0.002) and view.root is not None)
         zoomed = multiverse(loaded, text[:start] + chosen, depth=30, cutoff=0.002)
         await it.until(lambda: view.root is not None and view.root.children == zoomed.children)
@@ -296,6 +296,6 @@ async def test_next_words_are_never_those_of_another_place(model: Path, monkeypa
         assert panel.size.height == height, "what is below stays where it is"
         view.do_step(1, 0)
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))
-        await it.pilot.press("d")
+        await it.pilot.press("left_curly_bracket")
         await it.until(lambda: len(view.path) == 1)
         await it.until(lambda: list(view.words or ()) == next_words(loaded, it.text + view.chosen))

@@ -54,22 +54,21 @@ async def test_write_together(model: Path) -> None:
         await it.pilot.press("w")
         await it.until(lambda: bool(it.state.suggestion))
         await it.pilot.press(*"q? 1")
-        await it.until(lambda: it.text == before + "q? ")  # this model knows no 1
-        await it.until(lambda: "never seen" in it.status())
+        await it.until(lambda: it.text == before + "q? 1")  # this model knows no 1
+        await it.until(lambda: "1, read as" in it.screen_text())
         suggestion = await found_suggestion(it)
         assert suggestion[:5] in it.screen_text()
         await it.pilot.press("tab")
-        await it.until(lambda: it.text == before + "q? " + suggestion)
+        await it.until(lambda: it.text == before + "q? 1" + suggestion)
         await it.pilot.press("backspace")
-        await it.until(lambda: it.text == before + "q? " + suggestion[:-1])
+        await it.until(lambda: it.text == before + "q? 1" + suggestion[:-1])
         word = await found_suggestion(it)
         await it.pilot.press("ctrl+right")
-        await it.until(lambda: len(it.text) > len(before + "q? " + suggestion[:-1]))
-        assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? ") :])
-        assert "Left out “1”" in it.status()
+        await it.until(lambda: len(it.text) > len(before + "q? 1" + suggestion[:-1]))
+        assert (suggestion[:-1] + word).startswith(it.text[len(before + "q? 1") :])
         await it.until(lambda: bool(it.screen.play.suggested))
         await it.pilot.press("escape")
-        await it.until(lambda: "Left out" not in it.status())
+        await it.until(lambda: not it.screen.play.suggested)
         assert it.screen.view_name == "write"
         assert "generate.write.suggestion" not in it.screen.view.scopes()
         await it.pilot.press("enter", "x")
@@ -204,8 +203,8 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = str(home / "own.txt")
         await it.pilot.press("enter")
-        await it.until(lambda: view.text_view.text().startswith("The morning, red and "))
-        assert "that it does not know" in it.screen_text()
+        await it.until(lambda: view.text_view.text().startswith("The morning, [/red] and 1"))
+        assert "that it reads as others" in it.screen_text()
         await it.pilot.press("o")
         await it.until(lambda: isinstance(it.app.screen, PromptDialog))
         it.app.screen.query_one(Input).value = str(home / "missing.txt")
@@ -213,7 +212,7 @@ async def test_score_shows_how_surprising_a_text_is(model: Path, home: Path) -> 
         await it.until(lambda: "There is no file" in it.screen_text())
         assert isinstance(it.app.screen, PromptDialog)  # with what was typed
         await it.pilot.press("escape")
-        assert view.text_view.text().startswith("The morning, red and ")  # and what is shown stays
+        assert view.text_view.text().startswith("The morning, [/red] and 1")  # and what is shown stays
         assert "of own.txt" in it.screen_text()
 
 
@@ -251,7 +250,7 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.pilot.press("end")
         last = [row.key for row in rows.rows if row.key][-1]
         await it.until(lambda: stream.cursor == int(last or 0) == int(rows.cursor or 0))
-        await it.pilot.press("l")
+        await it.pilot.press("S")
         await it.until(lambda: "HARDEST SENTENCES" in it.screen_text())
         scores = view.scores
         assert scores is not None
@@ -269,7 +268,7 @@ async def test_list_and_text_of_score_have_one_cursor(model: Path, home: Path) -
         await it.until(lambda: stream.cursor == hardest[0].start)
         await it.pilot.click(rows, offset=(8, 2))
         await it.until(lambda: stream.cursor == int(rows.cursor or 0) != hardest[0].start)
-        await it.pilot.press("l")
+        await it.pilot.press("S")
         await it.until(lambda: "MOST SURPRISING" in it.screen_text())
 
 
@@ -301,7 +300,7 @@ async def test_enter_in_score_goes_down_the_list_from_the_row_that_is_marked(mod
         await it.pilot.press("right")
         await it.pilot.click(rows, offset=(8, 0))
         await went_to(listed[0])
-        await it.pilot.press("l")
+        await it.pilot.press("S")
         await it.until(lambda: view.by_sentence)
         here = [int(row.key) for row in rows.rows if row.key].index(int(rows.cursor or 0))
         await it.pilot.press("enter")
@@ -345,7 +344,7 @@ async def test_score_is_about_what_is_selected(model: Path) -> None:
         await it.until(lambda: "Select a part of the text first" in it.status())
         await it.pilot.resize_terminal(60, 24)
         await it.until(lambda: "SURPRISES, in bits" in it.screen_text())
-        await it.pilot.press("l")
+        await it.pilot.press("S")
         await it.until(lambda: "SENTENCES, bits/char" in it.screen_text())
 
 
@@ -458,20 +457,20 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         fixed_levels, bits = levels(), f"{fixed.bits_per_char:.3f}"
         await it.pilot.press("plus", *["right"] * 7)
         assert shows(fixed), "no strength is chosen where nothing learns"
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         await it.until(lambda: shows(learnt[1.0]))
         means = (
             f"{bits} bits per character with fixed weights → {learnt[1.0].bits_per_char:.3f} as it learns, strength 1"
         )
         assert means in it.screen_text()
         assert "Shown: a copy that learns" in it.screen_text()
-        assert "d fixed weights" in it.screen_text()
+        assert "Ctrl+B fixed weights" in it.screen_text()
         assert view.text_view.cursor == 7, "the place stays"
         assert levels() != fixed_levels
         rows = view.query_one(RowList).rows
         places = learnt[1.0].places(40, least=learnt[1.0].surprising)
         assert [row.key for row in rows if row.key] == [str(place.position) for place in places]
-        await it.pilot.press("l")
+        await it.pilot.press("S")
         hardest = max(learnt[1.0].sentences(), key=lambda each: each.bits_per_char)
         await it.until(lambda: view.query_one(RowList).rows[0].key == str(hardest.start))
         await it.pilot.press("plus")
@@ -484,14 +483,14 @@ async def test_score_shows_figures_of_a_copy_that_learns_and_goes_back(model: Pa
         part_bits = fixed.nats[100:180].mean(dtype=np.float64) / np.log(2)
         assert f"{part_bits:.3f} bits per character with fixed weights" in it.screen_text()
         view.text_view.screen.clear_selection()
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         assert np.array_equal(view.scores.nats, fixed.nats[100:180])  # type: ignore[union-attr]
         await it.pilot.press("s")
         await it.until(lambda: shows(fixed))
         assert levels() == fixed_levels
         assert f"{bits} bits per character · perplexity" in it.screen_text()
         assert "as it learns" not in it.screen_text()
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         await it.until(lambda: shows(learnt[2.0]))
         await it.pilot.press("minus")
         await it.until(lambda: shows(learnt[1.0]))
@@ -512,7 +511,7 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
         it.app.bits = True
         view = await it.score_shown(60)
         fixed = view.scores
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         await it.until(lambda: "A copy learns while it reads, strength 1 …" in it.screen_text())
         assert "Esc stops" in it.screen_text()
         assert view.scores is fixed, "until others are there"
@@ -520,15 +519,15 @@ async def test_a_copy_that_learns_can_be_stopped_and_learns_from_the_next_text_t
         await it.until(lambda: "A copy learns while it reads, strength 2 …" in it.screen_text())
         await it.pilot.press("escape")
         await it.until(lambda: "Stopped. These are the figures from before:" in it.screen_text())
-        assert "d learn" in it.screen_text()
+        assert "Ctrl+B learn" in it.screen_text()
         assert it.screen.view_name == "score"
         assert view.scores is fixed
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         await it.until(lambda: "A copy learns" in it.screen_text())
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         await it.until(lambda: "A copy learns" not in it.screen_text())
         assert "bits per character · perplexity" in it.screen_text()
-        await it.pilot.press("d")
+        await it.pilot.press("ctrl+b")
         text = "The morning and the sea. " * 30
         view.score(text, "the text")
         free.set()
@@ -647,7 +646,7 @@ async def test_duel_draws_anew_at_another_place_and_the_same_again_by_its_seed(m
         assert found[0] != found[1]  # though the text is the same
         await it.pilot.press("d")
         await it.until(lambda: len(drawn()) == 2)
-        await it.pilot.press("R")
+        await it.pilot.press("B")
         await it.until(lambda: len(drawn()) == 2 and drawn() == found[1])
         await it.pilot.press("r", "r")
         await it.until(lambda: len(drawn()) == 2 and drawn() not in found)
@@ -857,3 +856,18 @@ async def test_all_figures_of_a_screen_are_in_the_unit_that_is_set(model: Path) 
             assert other not in it.screen_text()
             await it.pilot.press("escape")
             await it.until(lambda: it.screen.view_name == "play")
+
+
+async def test_the_views_that_explain_are_chosen_in_one_list_and_lead_to_each_other(model: Path) -> None:
+    async with playing(model) as it:
+        await it.paused(60)
+        await it.pilot.press("I")
+        await it.until(lambda: "how far it looks back" in it.screen_text())
+        await it.pilot.press("down", "enter")
+        await it.until(lambda: it.screen.view_name == "cells")
+        await it.pilot.press("g")
+        await it.until(lambda: it.screen.view_name == "context")
+        await it.pilot.press("I", "s")
+        await it.until(lambda: it.screen.view_name == "score")
+        await it.pilot.press("escape")
+        await it.until(lambda: it.screen.view_name == "play")

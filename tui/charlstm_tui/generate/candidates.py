@@ -151,8 +151,10 @@ class Candidates(Painted, Widget):
         two_figures = bar_width >= 4
         if not two_figures:
             bar_width = max(0, bar_width + FIGURE_WIDTH)
-        lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
         cut = next((place for place, (_, one) in enumerate(listed) if not one.kept), len(listed))
+        lines: list[tuple[int, Alternative] | None] = [*listed]  # None: what follows is cut
+        if not self.choosing:
+            del lines[cut:]
         if cut < len(listed):
             lines.insert(cut, None)
         chosen = self._chosen + (self._chosen >= cut) if self.choosing else -1
@@ -168,13 +170,15 @@ class Candidates(Painted, Widget):
         for place, line in enumerate(lines[self._top : self._top + space], self._top):
             if line is None:
                 filters = ", ".join(cut_by(self._settings, distribution.alternatives)) or "the sampler"
-                rows.append(self._line([(f"── cut by {filters} ".ljust(width, "─"), self.look("quiet"))], width))
+                share = percent(max(0.0, 1 - distribution.kept_probability))
+                words = f"── {distribution.total - distribution.kept:,} cut by {filters}: {share} "
+                rows.append(self._line([(words.ljust(width, "─"), self.look("quiet"))], width))
                 continue
             rank, one = line
             self._chars[len(rows)] = one.char
             rows.append(self._candidate(one, rank, symbol_width, bar_width, two_figures, width, place == chosen))
         more = len(lines) - self._top - space
-        foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width)
+        foot = f"↓ {more:,} more" if self.choosing and more > 0 else self._foot(distribution, width, None in lines)
         rows.append(self._line([(foot, self.look("quiet"))], width))
         return rows
 
@@ -225,8 +229,11 @@ class Candidates(Painted, Widget):
             parts.append((percent(one.sampled).rjust(FIGURE_WIDTH), words))
         return self._line(parts, width)
 
-    def _foot(self, distribution: NextCharDistribution, width: int) -> str:
-        """How many characters the sampler keeps and the model's probability of them, in words that fit."""
+    def _foot(self, distribution: NextCharDistribution, width: int, cut_is_shown: bool) -> str:
+        """How many characters the sampler keeps and the model's probability of them, in words that fit; the entropy
+        where a line above says what is cut."""
+        if cut_is_shown and not self.choosing and distribution.kept > 1:
+            return f"entropy {from_bits(distribution.entropy, self._bits):.1f} {unit(self._bits)}"
         if distribution.kept == distribution.total:
             kept = f"all {distribution.total:,} kept"
             forms = [kept]

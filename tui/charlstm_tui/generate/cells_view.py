@@ -237,7 +237,7 @@ class CellsView(ReadingView):
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
     def can(self, action: Action) -> bool:
-        if action.handler in ("let_go", "duel"):
+        if action.handler == "let_go":
             return self.state is not None and bool(self.state.clamps)
         if action.handler == "through_training":
             facts = None if self.state is None else self.state.facts

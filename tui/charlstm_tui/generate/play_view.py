@@ -19,7 +19,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from charlstm.display import percent, plural, quoted, visible
+from charlstm.display import percent, plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
@@ -69,8 +69,6 @@ LEAST_PRIME = 40
 """Columns that the prime, its caption and its key have before the title."""
 TITLE_CONTEXT = 40
 """Characters before the cursor that the candidates' title may show."""
-LEFT_OUT_SHOWN = 3
-"""Different characters that were left out and are named: as many as fit on a line."""
 PANELS_INTERVAL = 0.25
 """Seconds between two sets of candidates while text races by at full speed: drawing them takes as long as the text."""
 
@@ -98,7 +96,6 @@ class PlayView(ExplainingView):
         self.prime_input = PrimeInput(id="prime")
         self._prime_row, self._side = Horizontal(id="prime-row"), Vertical(id="side")
         self._prime_hint = Static(id="prime-hint", classes="quiet")
-        self._unknown = Static(id="unknown")
         self._empty = Empty(id="empty")
         self._candidates = Candidates(id="candidates")
         self._suggestions = SuggestionList(id="suggestions")
@@ -128,7 +125,6 @@ class PlayView(ExplainingView):
             yield Static(Content("Prime"), id="prime-caption", classes="quiet")
             yield self.prime_input
             yield self._prime_hint
-        yield self._unknown
         with Split("#side", id="play-body"):
             yield self._empty
             yield self._stream
@@ -286,6 +282,8 @@ class PlayView(ExplainingView):
             figures.append(f"▶ {state.rate:,.0f} ch/s" if state.rate else f"▶ {speed_words(state.speed)}")
         elif not self.writing and not state.reading:
             figures.append(f"‖ {state.stop_reason or 'paused'}")
+        if state.read_as:
+            figures.append(state.read_as)
         if state.current_char is not None and state.current_probability is not None:
             known = state.current_probability, state.current_rank
             figures.insert(0, char_figures(state.current_char, *known, self.bits))
@@ -317,8 +315,6 @@ class PlayView(ExplainingView):
         if self._offered is not None:
             keys = [*([key_of("app.back")] if self.writing else []), key_of("generate.later")]
             return f"A better model has come: {self._offered.sentence(self.bits)}.   {' '.join(keys)} goes on with it"
-        if self.writing and self.state is not None and self.state.left_out:
-            return left_out_words(self.state.left_out)
         if self.writing or self.overlap is None or self.state is None or self.text_view.at_end:
             return ""
         match = self.overlap.match_at(self.text_view.cursor - self._text.prime_length)
@@ -335,9 +331,6 @@ class PlayView(ExplainingView):
         return "hide suggestion" if self.writing and self.suggested else ""
 
     def handle_escape(self) -> bool:
-        if self.writing and self.state is not None and self.state.left_out:
-            self.player.do(operations.FORGET_LEFT_OUT)  # by the way: the key does what it does without a warning
-            self.say("")
         if self.text_only:
             self.text_only = False
         elif self.writing:
@@ -489,9 +482,8 @@ class PlayView(ExplainingView):
     def _show_prime(self, before: PlaybackState | None, state: PlaybackState) -> None:
         is_new = _is_other_text(before, state)
         if is_new or before is None or before.prime_length != state.prime_length:
-            typed = state.request.prime if is_new and (state.prime_length or state.unknown) else None
+            typed = state.request.prime if is_new and state.prime_length else None
             self.prime_input.show(self.text_view.text(0, state.prime_length) if typed is None else typed)
-            self._draw_unknown()
 
     def _show_panels(self, before: PlaybackState | None, state: PlaybackState) -> None:
         if not _races_on(before, state) or time.monotonic() - self._panels_at >= PANELS_INTERVAL:
@@ -556,21 +548,6 @@ class PlayView(ExplainingView):
     def watch_bits(self) -> None:
         self._draw_panels()
         super().watch_bits()
-
-    def _draw_unknown(self) -> None:
-        line, state = self._unknown, self.state
-        line.display = state is not None and bool(state.unknown)
-        if state is None or not state.unknown:
-            return
-        chars = " ".join(map(quoted, state.unknown[:20])) + (" …" if len(state.unknown) > 20 else "")
-        replacement = None if state.facts is None else state.facts.replacement
-        line.update(
-            Content(
-                f"This model has never seen {chars}: left out of the prime."
-                if replacement is None
-                else f"This model has no symbol of its own for {chars}: read as {quoted(replacement)}."
-            )
-        )
 
     def _draw_title(self) -> None:
         """Show the title of the session beside the prime, and the key that edits the prime."""
@@ -947,13 +924,6 @@ class PlayView(ExplainingView):
         self.player.do(operations.SHOW_SUGGESTION, event.place)
 
 
-def left_out_words(left_out: Sequence[tuple[str, int]]) -> str:
-    """Which characters were typed or pasted and are not in the text, within the 78 columns of a narrow terminal."""
-    shown = [f"{quoted(char)}{f' ×{count:,}' if count > 1 else ''}" for char, count in left_out[:LEFT_OUT_SHOWN]]
-    chars = ", ".join(shown) + (", …" if len(left_out) > LEFT_OUT_SHOWN else "")
-    return f"Left out {chars}: never seen by the model."
-
-
 class Empty(Static, can_focus=True):
     """What is said in the text's place. It has the focus meanwhile, so that keys reach the screen and no input."""
 
@@ -985,6 +955,6 @@ def _key_state(state: PlaybackState) -> tuple[object, ...]:
     return (
         state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
         state.busy, state.error, state.facts and state.facts.path, state.request.step, bool(state.undoable),
-        bool(state.redoable), state.position < state.size, bool(state.left_out),
+        bool(state.redoable), state.position < state.size,
         state.title,
     )  # fmt: skip

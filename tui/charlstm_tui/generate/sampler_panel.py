@@ -113,7 +113,7 @@ WIDEST = 46
 
 
 class SamplerPanel(Painted, Widget):
-    """The settings with their keys, which can be clicked. Settings without keys are shown when they are on."""
+    """The settings with their keys, which can be clicked: temperature, speed, and what is not as usual."""
 
     PARTS: ClassVar = {"key": "bold $primary", "name": "$quiet", "off": "$quiet", "value": "$foreground"}
     DEFAULT_CSS = "SamplerPanel { height: auto; }"
@@ -129,7 +129,7 @@ class SamplerPanel(Painted, Widget):
             return
         before, more_before = self._figures(), self._more()
         self._settings, self._speed = settings, speed
-        if self._more() != more_before:
+        if self._more() != more_before or len(self._figures()) != len(before):
             self.repaint()
             self.refresh(layout=True)
             return
@@ -139,20 +139,24 @@ class SamplerPanel(Painted, Widget):
                 self.refresh(Region(0, line, self.size.width, 1))  # the others need not be drawn again
 
     def _figures(self) -> list[tuple[str, str, str, str]]:
-        """The name and the figure of each line, and what its two keys do."""
-        settings = self._settings
+        """The name and the figure of each line, and what its two keys do: temperature, the filters that are not as
+        usual, and the speed."""
+        settings, usual = self._settings, SamplerSettings()
+        filters = [
+            (name.replace("_", "-"), DECLARED[name].write(getattr(settings, name)), f"{name}_down", f"{name}_up")
+            for name in WITH_KEYS[1:]
+            if getattr(settings, name) != getattr(usual, name)
+        ]
         return [
             ("temperature", f"{settings.temperature:.2f}", "temperature_down", "temperature_up"),
-            ("top-k", "off" if settings.top_k is None else str(settings.top_k), "top_k_down", "top_k_up"),
-            ("top-p", "off" if settings.top_p is None else f"{settings.top_p:.2f}", "top_p_down", "top_p_up"),
-            ("min-p", f"{settings.min_p:.2f}" if settings.min_p else "off", "min_p_down", "min_p_up"),
+            *filters,
             ("speed", speed_words(self._speed), "slower", "faster"),
         ]
 
     def _more(self) -> list[str]:
         """What stands below: the other settings that are on, and which filter hides what temperature does."""
         others, hidden = " · ".join(other_settings(self._settings)), hides_temperature(self._settings)
-        return [*([others] if others else []), *([hidden] if hidden else [])]
+        return [others or "all settings", *([hidden] if hidden else [])]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         return len(self._figures()) + len(self._more())

@@ -410,9 +410,9 @@ class ScoreView(ReadingView):
         before = 0 if self._shown_part is None else self._shown_part.start
         stop = min(stop, len(self._scores.text))
         self._show_text(slice(before + start, before + stop))
-        self.say(f"{key_of('generate.score_selection')} shows all of the text again.")
+        self.say(f"{key_of('generate.score')} shows all of the text again.")
 
-    def do_score_selection(self) -> None:
+    def do_score(self) -> None:
         """Show the figures of what is selected, or of all of the text again."""
         selected = self.text_view.selected
         if selected is not None:
@@ -452,7 +452,8 @@ class ScoreView(ReadingView):
         if scores is not None:
             origins = np.full(len(scores.nats), Origin.MODEL, np.uint16)
             chances = np.exp(-np.nan_to_num(scores.nats))
-            self.text_view.set_marks(0, pack(origins, chances, scores.ranks, np.nan_to_num(scores.entropy)), None)
+            ranks = np.where(scores.counted, scores.ranks, 0)
+            self.text_view.set_marks(0, pack(origins, chances, ranks, np.nan_to_num(scores.entropy)), None)
             self.head.update(self._summary())
         self._strip.show(scores, self.bits)
         self._fill_list()
@@ -476,7 +477,7 @@ class ScoreView(ReadingView):
         each = f"{unit(self.bits)} per character"
         what = Content.assemble(
             (f" · {plural(scores.chars, 'character')} of {name}", "$quiet"),
-            (f" · {unknown:,} that it does not know" if unknown else "", "$warning"),
+            (f" · {unknown:,} that it reads as others" if unknown else "", "$quiet"),
         )
         if strength is None:
             return Content.assemble(mean, f" {each} · perplexity {scores.perplexity:.1f}", what)

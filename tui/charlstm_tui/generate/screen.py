@@ -28,6 +28,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import home, loss, shorten, unit
 from charlstm_tui.generate.awaited import (
     Awaited,
@@ -63,6 +64,15 @@ from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.widgets.find import FindBar
+
+INSIDE = {
+    "score": "what surprised the model",
+    "cells": "what single cells follow",
+    "context": "how far it looks back",
+    "multiverse": "what else could have come",
+    "duel": "two side by side",
+}
+"""The views that explain, each with the question that it answers."""
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
@@ -246,8 +256,10 @@ class GenerateScreen(ModeScreen):
         if name == "duel":  # each side says what it plays
             seed = f"seed {self.duel.seed}"
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
-        first, *others = self.views
-        shown = (first, "write", *others) if name == first else (self.view.back_to or first, name)
+        first = next(iter(self.views))
+        shown = [first, "write"] if name == first else [self.view.back_to or first, name]
+        if name == first or name in INSIDE:
+            shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
 
@@ -413,6 +425,8 @@ class GenerateScreen(ModeScreen):
         return (self._choosing and self._awaited is None) or super().opens
 
     def can(self, action: Action) -> bool:
+        if action.handler == self.view_name != "score":  # in Score that key scores what is selected
+            return False
         return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
 
     @property
@@ -692,6 +706,19 @@ class GenerateScreen(ModeScreen):
             self.show_message(f"This is the last session: {last.about(BEGINNING)}; {others} lists the others.")
         else:
             self._open_session(last.path)
+
+    def do_look_inside(self) -> None:
+        """Let a person choose among the views that explain, each with the question that it answers."""
+        views = [
+            Choice(key_of(f"generate.{name}"), f"{name.capitalize():<11} {question}", name)
+            for name, question in INSIDE.items()
+        ]
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self.call_later(self.action_do, f"generate.{name}")
+
+        self.app.push_screen(ChoiceDialog("Look inside", "", views), chosen)
 
     async def do_score(self) -> None:
         state = self.play.state

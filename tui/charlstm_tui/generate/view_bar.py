@@ -19,7 +19,7 @@ from charlstm_tui.player.marks import DIVERGING_MARKS, MARKS, OFF, Scale
 
 
 class GenerateBar(Widget):
-    """`` [Play] w Write s Score d Duel     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.
+    """`` [Play] w Write  I Look inside     novel-quick-2 @ step 400   [ ──●─── ] 3 of 6 checkpoints``.
 
     The last part is a slider through the checkpoints of the run: its ends are the keys, and a click goes to a place.
     """
@@ -55,10 +55,10 @@ class GenerateBar(Widget):
                 tabs.append(tab)
                 dense.append(tab)
             else:
-                back = self._view != "play"
+                back = self._view != "play" and view != "look_inside"
                 click = _click(f"screen.show_view({view!r})" if back else f"screen.do('generate.{view}')")
                 name = key_of("app.back" if back else f"generate.{view}")
-                word = view.capitalize()
+                word = view.replace("_", " ").capitalize()
                 if back and self._escape:
                     tabs.append(Content.assemble((name, key), (f" {self._escape}", other)))
                     tabs.append(Content.styled(word, other + click))

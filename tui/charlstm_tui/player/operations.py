@@ -14,14 +14,13 @@ from typing import Any
 from charlstm.display import plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.prime import prepare_prime
+from charlstm.generation.document import own_text
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
-from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
 from charlstm_tui.player.playback import Operation as Operation
-from charlstm_tui.player.playback import Playback, leave
+from charlstm_tui.player.playback import Playback, leave, read_as_words
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
 
 ALTERNATIVE_LENGTH = 80
@@ -29,8 +28,6 @@ ALTERNATIVE_LENGTH = 80
 MOST_SAME = 1000
 """Characters at which no other can be drawn, before regenerating gives up."""
 
-LEFT_OUT_FOR = 200
-"""Characters that are written until the screen says no longer which ones before them were left out."""
 NO_SPACE_BEFORE = ",.;:!?)]}»”’…"
 """Marks that stand right after a word."""
 BRANCH_NAME = 20
@@ -59,7 +56,7 @@ def _branch_off(playback: Playback, position: int, text: str, source: int = CHOS
     document.branch_off(position, text, source, **how)
     left = len(before) - before.same_start(document.text, sources=False)
     if left > 1 and document.branch != number:
-        branch = _branch_in_words(number, document.branches[number].name)
+        branch = _branch_in_words(number, document.names.get(number, ""))
         branches, undo = key_of("generate.branches"), key_of("generate.undo")
         moved = f"{left:,} characters are on {branch} now: {branches} shows branches, {undo} undoes."
         playback.note = f"{playback.note} {moved}".lstrip()
@@ -153,7 +150,7 @@ def _joint(playback: Playback, text: str) -> str:
 def _put_in_continuation(playback: Playback, text: str) -> None:
     """Put in a continuation that this model, or another one in Duel, offered; what followed stays while writing, else
     it stays as a branch. The cursor is behind the continuation then."""
-    if not (text := _known(playback, text)):
+    if not (text := _own(playback, text)):
         return
     document = playback.document
     if playback.writing:
@@ -215,7 +212,7 @@ MOVE_TO_END = Operation(lambda playback: _move(playback, len(playback.document))
 
 
 def _insert(playback: Playback, text: str) -> None:
-    playback.document.insert(_known(playback, text))
+    playback.document.insert(_own(playback, text))
 
 
 def _paste(
@@ -230,9 +227,7 @@ def _paste(
 
 def _replace(playback: Playback, start: SeenPosition, stop: SeenPosition, text: str = "") -> None:
     first, last = playback.place(start), playback.place(stop, stays=True)
-    known = _known(playback, text)
-    if known or not text:
-        playback.document.replace(first, max(first, last), known)
+    playback.document.replace(first, max(first, last), _own(playback, text))
 
 
 def _replace_found(
@@ -250,13 +245,10 @@ def _replace_found(
     if not spans:
         playback.note = "Nothing was found to replace."
         return
-    known = _known(playback, text)
-    if text and not known:
-        playback.note += " Nothing is replaced."
-        return
+    own = _own(playback, text)
     if place is None:
         document.move(playback.place(origin), undoable=False)
-    document.replace_all(spans, known)
+    document.replace_all(spans, own)
     if place is not None:
         document.put_cursor(spans[0][0] + len(document.text) - len(here) + spans[0][1] - spans[0][0])
     replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
@@ -291,38 +283,19 @@ def _erase_word(playback: Playback, direction: int) -> None:
 
 
 def _insert_at(playback: Playback, text: str, place: SeenPosition) -> None:
-    if known := _known(playback, text):
-        _branch_off(playback, playback.place(place), known, TYPED, kind="typing", whole=False)
+    if own := _own(playback, text):
+        _branch_off(playback, playback.place(place), own, TYPED, kind="typing", whole=False)
 
 
 def _accept(playback: Playback, text: str) -> None:
     playback.accept(text)
 
 
-def _known(playback: Playback, text: str) -> str:
-    """The text as the model knows it; a note says what was replaced or left out."""
-    vocabulary, options = playback.model.vocabulary, playback.model.text_options
-    text, plain = with_plain_marks(options.apply(text), vocabulary)
-    prepared = prepare_prime(playback.model, text, empty_is_fine=True)
-    notes = []
-    if plain_note := in_words(plain):
-        notes.append(plain_note)
-    if prepared.unknown and playback.writing and vocabulary.replacement is None:
-        playback.left_out.update(prepared.unknown)
-        playback.written_since = 0
-    else:
-        playback.written_since += len(prepared.text)
-        if playback.written_since > LEFT_OUT_FOR:
-            playback.left_out.clear()
-    if prepared.unknown:
-        names, replacement = ", ".join(map(repr, prepared.unknown)), vocabulary.replacement
-        notes.append(
-            f"The model has never seen {names}: left out."
-            if replacement is None
-            else f"The model has no symbol of its own for {names}: read as {replacement}."
-        )
-    playback.note = " ".join(notes)
-    return prepared.text
+def _own(playback: Playback, text: str) -> str:
+    """A text of the user's as the document takes it; of a longer one a note says what the model reads otherwise."""
+    text = own_text(text)
+    playback.note = read_as_words(text, playback.model.vocabulary) if len(text) > 1 else ""
+    return text
 
 
 INSERT = Operation(_insert)
@@ -361,13 +334,8 @@ SUGGEST_WITH = Operation(lambda playback, *copy: playback.suggest_with(*copy), e
 """Suggest with a copy of the model that has learnt from the text, or with the model itself."""
 
 
-FORGET_LEFT_OUT = Operation(lambda playback: playback.left_out.clear(), edits=False, stops=False)
-"""Say no longer which characters were left out."""
-
-
 def _set_writing(playback: Playback, writing: bool) -> None:
     playback.writing = writing
-    playback.left_out.clear()
     document = playback.document
     if not writing and document.cursor < document.prime_length:
         document.move(document.prime_length, undoable=False)
@@ -381,9 +349,6 @@ SET_WRITING = Operation(_set_writing, edits=False)
 
 
 def _choose(playback: Playback, chars: str, place: SeenPosition) -> None:
-    unknown = next((char for char in chars if char not in playback.model.vocabulary), None)
-    if unknown is not None:
-        raise GenerationError(f"The model does not know {unknown!r}: choose one of its characters")
     if playback.writing:
         playback.document.move(playback.place(place), undoable=False)
         playback.document.insert(chars, CHOSEN, kind="choosing")

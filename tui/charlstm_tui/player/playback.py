@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from array import array
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,20 +13,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.document import Document
+from charlstm.generation.prime import read_prime
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, Session
 from charlstm.generation.session_file import SessionState, SessionSummary, summary_of, weights_digest
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import ALTERNATIVES, CHOSEN, GENERATED, TYPED, NextCharDistribution, in_bits
+from charlstm.generation.tree import (
+    ALTERNATIVES,
+    CHOSEN,
+    GENERATED,
+    TYPED,
+    NextCharDistribution,
+    in_bits,
+    read_as_themselves,
+)
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import run_of_session
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
 from charlstm.text.sentences import LONGEST_END, ends_sentence
+from charlstm.text.vocabulary import Vocabulary
 from charlstm_tui import formatting
 from charlstm_tui.choices import path_after_rename
 from charlstm_tui.player import saved_sessions
@@ -60,6 +71,8 @@ ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
 LEARNT_CONTEXT = 1024
 """Characters that a copy that learns reads before what it suggests: trained models forget those before them."""
+MOST_NAMED = 6
+"""Characters that a sentence names."""
 CHOICES = 200
 """Characters to choose from at the cursor, while no text streams."""
 
@@ -182,13 +195,12 @@ class Playback:
         self.waiting: deque[Waiting] = deque()
         self.done = self.cuts = 0
         self.cut = ""
-        self.left_out: Counter[str] = Counter()  # what was written and the model does not know
-        self.written_since = 0  # characters written after that
         self._shown = Text()  # what the screen has
         self._shown_prime = self._shown_read_to = 0
         self._reading_from: int | None = None  # where the model began to read what follows an edit
         self._reading_since = 0.0
         self._bits = array("d", [0.0])  # of the first 0, 1, 2 … characters after the prime together
+        self._counted = array("l", [0])  # how many of these the model reads as themselves
         self.changed = False  # since the last state
         self.branches: tuple[BranchInfo, ...] = ()
         self._branches_of = -1  # the version that they are of
@@ -318,7 +330,7 @@ class Playback:
         try:
             loaded = self.open(request, others)
             recipe = replace(old.recipe, seed=document.seed)
-            session = Session.of(loaded.model, self.prime, recipe, stepper=loaded.stepper)
+            session = Session.of(loaded.model, read_prime(loaded.model, self.prime), recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise
@@ -363,7 +375,6 @@ class Playback:
             sample=session.sample,
             weights=weights_digest(session),
             run=str(self.model.info.get("run") or ""),
-            unknown=dict(session.unknown),
         )
 
     def replaced(self, file: Path | None) -> Replaced | None:
@@ -404,9 +415,8 @@ class Playback:
         self._document, self._reader, self.key = document, reader, key
         self.session_id += 1
         self.learnt = None
-        self.left_out.clear()
         self._shown, self._shown_prime, self._shown_read_to = Text(), 0, 0
-        self._bits = array("d", [0.0])
+        self._bits, self._counted = array("d", [0.0]), array("l", [0])
         self.branches, self._branches_of = (), -1
         self.continuations = None
         self._reading_from = None
@@ -655,7 +665,6 @@ class Playback:
             error=self.error,
             note=" ".join(filter(None, (*self.job_notes, self.note))),
             failure=" ".join(filter(None, (*self.job_failures, self.failure))),
-            unknown=tuple(reader.session.unknown),
             version=version,
             done=self.done,
             prime_length=document.prime_length,
@@ -679,6 +688,7 @@ class Playback:
             current_char=text.read(cursor, cursor + 1) or None,
             current_probability=None if current is None else current.probability,
             current_rank=0 if current is None else current.rank,
+            read_as=self._read_as(text, cursor),
             bits_per_char=self._mean_bits(cursor - document.prime_length),
             branches=self.branches,
             file=file,
@@ -690,7 +700,6 @@ class Playback:
             suggestions=tuple(self.suggestions) if suggestion and len(self.suggestions) > 1 else (),
             suggestion_place=self.suggestion_place,
             continuations=self.continuations,
-            left_out=tuple(self.left_out.items()),
             cut=self.cut,
             cuts=self.cuts,
             undoable=document.undoable,
@@ -724,13 +733,16 @@ class Playback:
         prime, read_to = self.document.prime_length, self.reader.read_to
         first = max(prime, min(self._shown_read_to, start))
         self._shown_read_to = read_to
-        del self._bits[max(0, first - prime) + 1 :]
+        del self._bits[max(0, first - prime) + 1 :], self._counted[max(0, first - prime) + 1 :]
         if read_to <= first:
             return first, array("H")
         rows = self.reader.rows(first, read_to)
-        self._bits.extend((self._bits[-1] + np.cumsum(in_bits(rows["probability"]))).tolist())
+        known = read_as_themselves(rows, self.model.vocabulary.codes)
+        bits = np.where(known, in_bits(rows["probability"]), 0)
+        self._bits.extend((self._bits[-1] + np.cumsum(bits)).tolist())
+        self._counted.extend((self._counted[-1] + np.cumsum(known)).tolist())
         origins = ORIGINS[text.sources(first, read_to)]
-        return first, pack(origins, rows["probability"], rows["rank"], rows["entropy"])
+        return first, pack(origins, rows["probability"], np.where(known, rows["rank"], 0), rows["entropy"])
 
     def _origins(self, added: Text, start: int) -> array[int]:
         """The marks of characters without figures, which begin at ``start``."""
@@ -744,8 +756,31 @@ class Playback:
         return found if found.total else replace(NO_DISTRIBUTION, total=len(self.model.vocabulary))
 
     def _mean_bits(self, position: int) -> float | None:
-        """The mean over all characters from the prime to ``position``; ``None`` where they are not read."""
-        return self._bits[position] / position if 0 < position < len(self._bits) else None
+        """The mean over all characters from the prime to ``position`` that the model reads as themselves; ``None``
+        where they are not read."""
+        counted = self._counted[position] if 0 < position < len(self._bits) else 0
+        return self._bits[position] / counted if counted else None
+
+    def _read_as(self, text: Text, cursor: int) -> str:
+        """As what the model reads the character at the cursor or, at the end of the text, the one before; empty if it
+        knows it."""
+        at = min(cursor, len(text) - 1)
+        char, vocabulary = text.read(max(0, at), at + 1), self.model.vocabulary
+        is_known = not char or char in vocabulary
+        return "" if is_known else f"{visible(char, keep='')}, read as {_as_read(char, vocabulary)}"
+
+
+def read_as_words(text: str, vocabulary: Vocabulary) -> str:
+    """A sentence about characters of a text that the model reads as others; empty if there are none."""
+    unknown = [char for char in dict.fromkeys(text) if char not in vocabulary]
+    pairs = [f"{visible(char, keep='')} as {_as_read(char, vocabulary)}" for char in unknown[:MOST_NAMED]]
+    more = " …" * (len(unknown) > MOST_NAMED)
+    return f"The model reads {', '.join(pairs)}{more}." if pairs else ""
+
+
+def _as_read(char: str, vocabulary: Vocabulary) -> str:
+    read = vocabulary.read_as(char)
+    return "a space" if read == " " else visible(read, keep="")
 
 
 def whole_words(text: str) -> str:

@@ -75,8 +75,6 @@ class ModelFacts:
     """Whether it is over all of the held-out text."""
     shape: str = ""
     vocab_size: int = 0
-    replacement: str | None = None
-    """The symbol that replaces characters which the model does not know, if it has one."""
 
     @property
     def place(self) -> int:
@@ -132,8 +130,6 @@ class PlaybackState:
     """Why something could not be done."""
     not_saved: str = ""
     """Why the text is not saved, as long as it cannot be."""
-    unknown: tuple[str, ...] = ()
-    """Characters of the prime that the model does not know, and that were left out."""
     version: int = 0
     """Of the text; with it the screen names places in it."""
     done: int = 0
@@ -168,8 +164,10 @@ class PlaybackState:
     current_probability: float | None = None
     """The model's probability of that character, before the sampler."""
     current_rank: int = 0
+    read_as: str = ""
+    """As which other character the model reads the one at the cursor, if it does not know it."""
     bits_per_char: float | None = None
-    """The mean over all of the text before the cursor."""
+    """The mean over all of the text before the cursor, as far as the model reads its characters as themselves."""
     branches: tuple[BranchInfo, ...] = ()
     file: Path | None = None
     """The file to which the session is saved by itself."""
@@ -195,8 +193,6 @@ class PlaybackState:
     """What could be suggested instead, with the suggestion itself, if others were asked for."""
     suggestion_place: int = 0
     """Which of them the suggestion is."""
-    left_out: tuple[tuple[str, int], ...] = ()
-    """Characters that were typed or pasted in Write and that the model does not know, each with how often."""
     cut: str = ""
     """What was cut last, and how often something was."""
     cuts: int = 0
@@ -285,5 +281,4 @@ def describe(model: Model, path: Path, request: PlayRequest) -> ModelFacts:
         loss_whole=info.get("val_whole") is not False,
         shape=f"{model.config.num_layers}×{model.config.hidden_size}",
         vocab_size=model.config.vocab_size,
-        replacement=model.vocabulary.replacement,
     )

@@ -20,23 +20,22 @@ from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation import reading_cache, session_file
-from charlstm.generation.document import Document
+from charlstm.generation.document import Document, own_text
 from charlstm.generation.export import target
-from charlstm.generation.prime import prime_suggestion
+from charlstm.generation.prime import prime_suggestion, read_prime
 from charlstm.generation.reader import Reader
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.typography import in_words, with_plain_marks
 from charlstm.model.file import Model
 from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, REDO, UNDO, to_end
-from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing
+from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing, read_as_words
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import (
@@ -765,9 +764,8 @@ class Player:
         recipe = Recipe(document.seed, state.sample, state.settings, state.clamps)
         session = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
         if session is None:
-            prime = document.text.read(0, document.prime_length)
+            prime = read_prime(loaded.model, document.text.read(0, document.prime_length))
             session = Session.of(loaded.model, prime, recipe, stepper=loaded.stepper)
-        session.unknown = dict(state.unknown)
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
@@ -794,13 +792,12 @@ class Player:
                 self._publish(now, in_command=True)
 
         model = loaded.model
-        prime = prime_suggestion(model) if request.prime is None else request.prime
-        prime, plain = with_plain_marks(model.text_options.apply(prime), model.vocabulary)
+        prime = own_text(prime_suggestion(model) if request.prime is None else request.prime)
         recipe = Recipe(request.seed, settings=playback.settings)
-        session = Session.of(model, prime, recipe, stepper=loaded.stepper, progress=show_progress)
+        session = Session.of(model, read_prime(model, prime), recipe, stepper=loaded.stepper, progress=show_progress)
         session.clamps = request.clamps
-        document = Document(session.prime, request.seed)
-        playback.note = in_words(plain)
+        document = Document(prime, request.seed)
+        playback.note = read_as_words(prime, model.vocabulary)
         playback.play(document, Reader(document, session), next(self._keys))
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from itertools import chain, islice
 
 from textual import events
 from textual.content import Content
@@ -13,6 +13,9 @@ from textual.widget import Widget
 
 from charlstm_tui.actions import Action
 from charlstm_tui.widgets.text_input import TextInput
+
+MOST_KEYS = 7
+"""Keys on the line besides that of the help, at most: of more, nobody finds the one that is looked for."""
 
 
 class KeyBar(Widget):
@@ -57,7 +60,8 @@ class KeyBar(Widget):
             return Content("")
         right = self._entry(*items[-1])
         keys = (Content.assemble((key, "bold $primary"), (f" {label}", "$quiet")) for key, label in typing)
-        entries = chain(keys, (self._entry(*item) for item in items[:-1]))  # those that do not fit are not made
+        own = (self._entry(*item) for item in items[:-1])
+        entries = islice(chain(keys, own), MOST_KEYS)  # those that do not fit are not made
         line = Content(" ")
         for index, shown in enumerate(entries):
             entry = Content.assemble("  " if index else "", shown)
