@@ -109,7 +109,7 @@ async def overlaid(app: Driven, *keys: str) -> OverlayPane:
     return app.mode.query_one(OverlayPane)
 
 
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60), (40, 12)])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_v_shows_the_curves_of_marked_runs_and_escape_the_table(
     runs: list[Recorded], places: Path, size: tuple[int, int]
 ) -> None:
