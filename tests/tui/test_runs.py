@@ -538,7 +538,7 @@ async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path)
         assert app.app.run_path == places / "anna-standard-1"
 
 
-async def test_g_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
+async def test_p_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
     record(places, "stopped", name="young", steps=0)
     async with driven(places) as app:
         await onto(app, "young")
