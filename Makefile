@@ -32,7 +32,7 @@ unit: $(VENV)/.dev
 		tests/core/insight/test_duel.py
 
 # What matters under other conditions: Python 3.13, lowest versions, other kernels, the locale C, unusual folders, a busy
-# machine. Takes 20 to 30 minutes. What this machine lacks for it is named.
+# machine; ONLY='locale' runs one of them. Takes 20 to 30 minutes. What this machine lacks for it is named.
 anywhere: $(VENV)/.dev
 	$(BIN)/python tests/anywhere.py $(ONLY)
 

@@ -60,41 +60,19 @@ class FaultyDisk(Disk):
                 self._fault()
             return super().write(descriptor, data)
 
-    def truncate(self, descriptor: int, size: int) -> None:
-        with self._lock:
-            if self._hit("truncate"):
-                self._fault()
-            super().truncate(descriptor, size)
 
-    def sync(self, descriptor: int) -> None:
+def _counted(name: str) -> Callable[..., None]:
+    def change(self: FaultyDisk, *arguments: Any) -> None:
         with self._lock:
-            if self._hit("sync"):
+            if self._hit(name):
                 self._fault()
-            super().sync(descriptor)
+            getattr(Disk, name)(self, *arguments)
 
-    def rename(self, source: Path, target: Path) -> None:
-        with self._lock:
-            if self._hit("rename"):
-                self._fault()
-            super().rename(source, target)
+    return change
 
-    def link(self, source: Path, target: Path) -> None:
-        with self._lock:
-            if self._hit("link"):
-                self._fault()
-            super().link(source, target)
 
-    def unlink(self, path: Path) -> None:
-        with self._lock:
-            if self._hit("unlink"):
-                self._fault()
-            super().unlink(path)
-
-    def sync_folder(self, folder: Path) -> None:
-        with self._lock:
-            if self._hit("sync_folder"):
-                self._fault()
-            super().sync_folder(folder)
+for _name in ("truncate", "sync", "rename", "link", "unlink", "sync_folder"):
+    setattr(FaultyDisk, _name, _counted(_name))
 
 
 def full() -> None:

@@ -1,12 +1,10 @@
 """The installed app in a real terminal: a pty, the screen that the app draws, keys, and waiting with a deadline.
 
 Not a test. ``machine`` is a fixture to import: an empty home, and no process of the test's left running in the end.
-With ``CHARLSTM_CASTS=FOLDER`` set, what a terminal showed is also left there as an asciinema recording.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -50,8 +48,6 @@ class Terminal:
         program = shutil.which("charlstm-tui", path=str(Path(sys.executable).parent))
         assert program, "charlstm-tui is not installed beside this Python"
         self.raw = b""
-        self._cast: list[tuple[float, str]] = []
-        self._begun = time.monotonic()
         self.screen = pyte.Screen(COLUMNS, ROWS)
         self._stream = pyte.ByteStream(self.screen)
         self.child = pexpect.spawn(
@@ -69,7 +65,6 @@ class Terminal:
         if ASKED not in self.raw and ASKED in self.raw[-len(ASKED) :] + data:
             self.child.send(SUPPORTED)
         self.raw += data
-        self._cast.append((round(time.monotonic() - self._begun, 4), data.decode("utf-8", "replace")))
         self._stream.feed(UNKNOWN.sub(b"", data))
         return True
 
@@ -105,18 +100,8 @@ class Terminal:
         while self.read():
             assert time.monotonic() < deadline, f"the app does not end:\n{self.text}"
         self.child.close()
-        if folder := os.environ.get("CHARLSTM_CASTS"):
-            self._record(Path(folder))
         assert self.child.exitstatus is not None, f"ended by signal {self.child.signalstatus}"
         return int(self.child.exitstatus)
-
-    def _record(self, folder: Path) -> None:
-        """Leave an asciinema recording under the name of the test."""
-        folder.mkdir(parents=True, exist_ok=True)
-        test = re.sub(r"\W+", "-", os.environ.get("PYTEST_CURRENT_TEST", "app").split("::")[-1].split(" ")[0])
-        head = {"version": 2, "width": self.screen.columns, "height": self.screen.lines}
-        lines = [json.dumps(head), *(json.dumps([at, "o", data]) for at, data in self._cast)]
-        (folder / f"{test}-{self.child.pid}.cast").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 @pytest.fixture

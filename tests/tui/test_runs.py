@@ -31,8 +31,8 @@ from charlstm_tui.dialogs import ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import best_loss, learning_rate
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.run_watcher import RunsReader, RunView
-from charlstm_tui.runs.compare import compared_at_once, differences
-from charlstm_tui.runs.details import DetailsPane, run_lines
+from charlstm_tui.runs.compare import _lines, compared_at_once, differences
+from charlstm_tui.runs.details import run_lines
 from charlstm_tui.runs.run_details import DetailsCache, RunDetails, read_details
 from charlstm_tui.runs.screen import RunsScreen
 from charlstm_tui.runs.table import COLUMNS, Longest, fitting, line, longest_entries
@@ -118,22 +118,6 @@ def test_text_and_preset_have_the_columns_that_they_need_and_names_leave() -> No
 def test_widths_of_text_and_preset(width: int, longest: Longest, text: int, preset: int | None) -> None:
     widths = {column.title: column.width for column in fitting(width, longest)[1]}
     assert (widths["TEXT"], widths.get("PRESET")) == (text, preset)
-
-
-async def test_losses_of_the_curves_stay_in_one_row_when_the_terminal_gets_wider(places: Path) -> None:
-    for name in ("one", "two"):
-        record(places, "finished", name=name, steps=100).close()
-    async with driven(places, (80, 24)) as app:
-        await app.press("4")
-        await app.in_mode("runs")
-        await app.shows("one", "two")
-        await app.press("a", "v")
-        await app.shows("last values")
-        await app.pilot.resize_terminal(120, 36)
-        await app.shows("faint: training")
-        await app.pilot.resize_terminal(200, 60)
-        values = app.mode.query_one("#overlay-values")
-        await app.until(lambda: values.size.width == 53 and values.size.height == 3)
 
 
 @pytest.mark.parametrize("size", [(120, 36), (140, 45)])
@@ -518,6 +502,7 @@ def test_comparison_fits_its_width(three: list[Recorded], width: int) -> None:
     for row in table.split("\n"):
         assert row.cell_length <= width or row.plain.startswith("The same"), row.plain
     assert "…" not in table.plain
+    assert _lines("novel-standard-12 as left", 12) == ["novel-", "standard-12", "as left"]
 
 
 async def test_refusals_stay_until_the_next_key_and_remarks_for_some_seconds(
@@ -553,22 +538,14 @@ async def test_enter_opens_the_run_in_train(three: list[Recorded], places: Path)
         assert app.app.run_path == places / "anna-standard-1"
 
 
-async def test_details_that_are_read_when_the_pane_is_gone_are_dropped(three: list[Recorded], places: Path) -> None:
-    async with driven(places) as app:
-        await onto(app, "novel-quick-1")
-        await app.mode.query_one(DetailsPane).remove()
-        await app.press("down", "up", "space", "escape")
-        await app.shows("tunes-quick-1")
-
-
-async def test_g_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
+async def test_p_plays_the_run_or_says_why_not(three: list[Recorded], places: Path) -> None:
     record(places, "stopped", name="young", steps=0)
     async with driven(places) as app:
         await onto(app, "young")
-        await app.press("g")
+        await app.press("p")
         await app.shows("young has no model that has learnt anything")
         await onto(app, "novel-quick-1")
-        await app.press("g")
+        await app.press("p")
         await app.in_mode("generate")
         assert app.app.model is not None
         assert app.app.model.model == str(places / "novel-quick-1")
@@ -615,7 +592,7 @@ async def test_folders_are_read_and_changed_off_the_event_loop(
         await onto(app, "anna-standard-1")
         await app.press("r")
         await app.shows("continues from")
-        await app.press("g")
+        await app.press("p")
         await app.shows("no model that has learnt")
         await app.press("D", "y")
         await app.shows("is deleted")

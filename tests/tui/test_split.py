@@ -83,16 +83,6 @@ async def test_the_border_is_dragged_and_a_double_click_gives_the_usual_size_aga
         assert not app.pane_shares
 
 
-async def test_the_other_pane_reaches_the_border_beyond_its_largest_width() -> None:
-    app = TwoPanes(classes="limited")
-    async with app.run_test(size=(120, 24)) as pilot:
-        await until(pilot, lambda: app.sizes == (60, 60))
-        await drag(pilot, (60, 10), (90, 3))
-        assert app.sizes == (90, 30)
-        await pilot.click(offset=(90, 5), times=2)
-        await until(pilot, lambda: app.sizes == (60, 60))
-
-
 async def test_a_drag_of_the_border_selects_no_text() -> None:
     app = TwoPanes()
     async with app.run_test(size=(80, 24)) as pilot:

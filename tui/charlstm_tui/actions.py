@@ -182,11 +182,11 @@ ACTIONS: tuple[Action, ...] = (
     # during
     A("train.live", "pause", "space", "pause", "Pause training, or continue.", footer=1),
     A("train.live", "stop", "x", "stop", "Stop the run at a checkpoint; it can be resumed.", footer=2),
-    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=4),
-    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=3),
+    A("train.live", "rate", "r", "rate", "Set the learning rate now; the rest of the schedule follows.", footer=3),
+    A("train.live train.after", "more", "m", "more minutes", "Train longer; the schedule is planned again.", footer=6),
     A("train.live", "finish", "F", "finish", "Lower the rate to zero in about half a minute, validate, end.", footer=7),
-    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=5, words="save"),
-    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=6),
+    A("train.live", "checkpoint", "ctrl+s", "checkpoint", "Save the exact state now.", footer=4, words="save"),
+    A("train.live", "play_now", "enter", "play now", "Play this run's best model.", handler="play", footer=5),
     # after
     A("train.after", "play", "enter", "play", "Play this run's best model.", footer=1),
     A("train.after", "resume", "space", "resume", "Resume a run that was stopped or crashed.", footer=2),
@@ -373,7 +373,7 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.play generate.write", "text_only", "ctrl+d", "focus mode", "Show the text alone, or all panes again.",
       words="distraction free zen full screen only text"),
     A("generate.write", "continuations_written", "ctrl+n", "continuations", "Read several ways on from the cursor, and "
-      "pick one.", handler="continuations", footer=4, words="suggestions variants side by side"),
+      "pick one.", handler="continuations", footer=6, words="suggestions variants side by side"),
     A("generate.write", "accept_word", "ctrl+right ctrl+o", "accept word", "Accept the next word of the suggestion.",
       footer=2),
     A("generate.write", "settings_written", "ctrl+g", "sampler", "How characters are suggested: every sampler setting.",

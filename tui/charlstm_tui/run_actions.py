@@ -91,7 +91,7 @@ class RunActions(View):
         if run is None:
             return
         choice = await in_thread(lambda check: playable(run.run))
-        if not self.screen.is_current:  # the user went to another mode meanwhile
+        if self.charlstm.exiting or not self.screen.is_current:  # the user went to another mode meanwhile, or leaves
             return
         if choice is not None:
             self.charlstm.play(choice.model)

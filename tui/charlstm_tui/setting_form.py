@@ -20,10 +20,12 @@ from charlstm_tui.widgets.text_input import TextInput
 
 NAME, VALUE = 20, 14
 """Columns of a setting's name and of its value."""
+BESIDE = 3
+"""Columns beside a row: the sign of the cursor, and the scrollbar."""
 OTHER_LINES = 12
 """Lines of the dialog besides those of the settings."""
-SEARCH_KEYS = "Enter edit   ↑↓ rows   type to search   Ctrl+R {reset}   Ctrl+S use   Esc cancel"
-EDIT_KEYS = "Enter accept   ↑↓ accept and go on   Ctrl+R {usual}   Esc leave it"
+SEARCH_KEYS = "Enter edit   type to search   Ctrl+R reset all   Ctrl+S use   Esc cancel"
+EDIT_KEYS = "Enter accept   ↑↓ accept and go on   Ctrl+R reset   Esc leave it"
 
 
 class SettingForm(Dialog):
@@ -103,8 +105,7 @@ class SettingForm(Dialog):
         warning = self.warning()
         self._warning.update(Content(warning))
         self._warning.display = bool(warning)
-        keys = EDIT_KEYS if self.editing else SEARCH_KEYS
-        self._keys.update(Content(keys.format(reset="all as usual", usual="its usual value")))
+        self._keys.update(Content(EDIT_KEYS if self.editing else SEARCH_KEYS))
 
     def _shown(self) -> list[Row]:
         """The rows that have what is searched for in their name or words, first those that begin with it; without a
@@ -126,7 +127,7 @@ class SettingForm(Dialog):
             (f"{'*' if changed else ' '} {name:<{NAME}} ", "bold $accent" if changed else ""),
             (f"{self._written(name, self.values):<{VALUE}} ", "bold" if changed else ""),
             (about, "$quiet"),
-        )
+        ).truncate(max(1, self._rows.size.width - BESIDE), ellipsis=True)
 
     def _written(self, name: str, values: Mapping[str, Any]) -> str:
         return self._declared[name].write(values[name], self._off)

@@ -155,11 +155,12 @@ def own_variables(theme: Theme) -> dict[str, str]:
         Color.parse(colours[name]) for name in ("background", "panel", "foreground", "primary", "accent", "success")
     )
     behind = (background, background + panel)
+    line = background.blend(primary, 0.15, 1)  # the row under the cursor
     train, valid = legible(primary, behind, TEXT), legible(accent, behind, TEXT)
     return {
         "rule": background.blend(foreground, 0.22, 1).hex,
-        "quiet": legible(background.blend(foreground, 0.6, 1), behind, QUIET).hex,
-        "cursor-line": background.blend(primary, 0.15, 1).hex,
+        "quiet": legible(background.blend(foreground, 0.6, 1), (*behind, line), QUIET).hex,
+        "cursor-line": line.hex,
         "panel-cursor": behind[1].blend(primary, 0.18, 1).hex,
         "train": train.hex,
         "valid": valid.hex,

@@ -24,11 +24,7 @@ def shell(line: str, *words: str) -> subprocess.CompletedProcess[str]:
 
 WORDS = {
     "generate": ("generate", "fox", "--length", "100000"),
-    "samples": ("generate", "fox", "--length", "2000", "--samples", "9"),
     "settings": ("presets", "--settings"),
-    "help": ("--help",),
-    "version": ("--version",),
-    "watch": ("watch", "fox", "--json"),
     "export": ("export", "fox", "--to", "script", "--out", "-"),
 }
 
@@ -46,7 +42,7 @@ def test_command_with_closed_stdout_exits_quietly_with_141(workspace: Path, word
 
 @pytest.mark.parametrize(
     ("line", "code"),
-    [('"$@" --help >&-', 141), ('"$@" <&-', 1), ('"$@" 2>&-', 1), ('"$@" >&-', 1)],
+    [('"$@" --help >&-', 141), ('"$@" 2>&-', 1)],
 )
 def test_app_with_closed_streams_prints_no_traceback(workspace: Path, line: str, code: int) -> None:
     done = subprocess.run(
@@ -65,10 +61,8 @@ def test_app_with_closed_streams_prints_no_traceback(workspace: Path, line: str,
     ("line", "length", "code"),
     [
         ('"$@" | head -c 5', "100000", 141),
-        ('"$@" >&-', "100000", 141),
         ('"$@" 2>&1 | head -c 5', "100000", 141),
         ('"$@" 2>&- | wc -c', "2000", 0),
-        ('"$@" <&- | wc -c', "2000", 0),
         ('"$@" >&- 2>&- <&-', "100000", 141),
     ],
 )
@@ -77,7 +71,7 @@ def test_generate_with_closed_streams_exits_quietly(workspace: Path, line: str, 
     assert (done.returncode, done.stderr) == (code, "")
 
 
-@pytest.mark.parametrize("closing", [">&-", "2>&-", "<&-", ">&- 2>&- <&-", "2> >(exit)"])
+@pytest.mark.parametrize("closing", [">&- 2>&- <&-", "2> >(exit)"])
 def test_error_with_closed_streams_keeps_its_exit_code(workspace: Path, closing: str) -> None:
     done = shell(f'"$@" {closing}', "generate", "nobody")
     assert done.returncode == 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,9 @@ import pytest
 import charlstm
 from charlstm.runs import launch
 from charlstm.runs.status import RunState
-from charlstm.training.events import Controlled, Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
+from charlstm.training.events import Decided, Finished, Paused, Resumed, Started, Stepped, Validated, Warned
 from charlstm.training.settings import Settings
 from recorded_run import record
-
-DEADLINE = 120.0
 
 
 def test_run_methods_send_what_charlstm_control_sends(tmp_path: Path) -> None:
@@ -213,43 +209,3 @@ def test_run_from_python_starts_as_that_of_the_command(tmp_path: Path, monkeypat
     ):
         with pytest.raises(charlstm.CharLSTMError, match=words):
             started(**wrong)
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-def test_run_is_started_paused_continued_extended_stopped_and_deleted_from_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CHARLSTM_CACHE", str(tmp_path / "cache"))
-    text = tmp_path / "text.txt"
-    text.write_text("the quick brown fox jumps over the lazy dog. The end\n" * 400, encoding="utf-8")
-    settings = Settings(
-        hidden_size=16, num_layers=1, kernel="nn", threads=1, max_steps=10**6, val_every=1000, niceness=0
-    )
-    run = charlstm.start_run(text, settings, name="mine", runs_dir=tmp_path / "runs")
-    wait_for(lambda: run.status().step > 0, "no step was taken")
-    run.pause()
-    wait_for(lambda: run.status().state == "paused", "it did not pause")
-    run.set_lr(1e-4)
-    run.resume()
-    wait_for(lambda: run.status().state == "running", "it did not continue")
-    with pytest.raises(charlstm.CharLSTMError, match="stop it first"):
-        run.delete()
-    run.stop()
-    assert run.wait(DEADLINE).state == "stopped"
-    step = run.status().step
-    run.resume(max_steps=run.events()[-1].step + 20)
-    assert run.wait(DEADLINE).state == "finished"
-    assert [event.command for event in run.events() if isinstance(event, Controlled)][:3] == [
-        "pause",
-        "set-lr",
-        "resume",
-    ]
-    assert run.status().step > step
-    assert run.delete() == []
-    assert not run.path.exists()

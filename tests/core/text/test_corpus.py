@@ -195,28 +195,6 @@ def test_file_written_just_before_reading_is_not_recorded(text: Path, monkeypatc
     assert not folder.exists() or not list(folder.iterdir())
 
 
-@pytest.mark.usefixtures("trust_stamps")
-@pytest.mark.parametrize("name", ["ids.bin", "corpus.json"])
-@pytest.mark.parametrize("damage", ["flipped", "swapped", "cut", "gone", "folder"])
-def test_damaged_cached_text_is_prepared_again(text: Path, name: str, damage: str) -> None:
-    first = open_corpus(text)
-    path = cache.texts_dir() / first.fingerprint / name
-    content = path.read_bytes()
-    match damage:
-        case "flipped":
-            path.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
-        case "swapped":
-            os.replace(written(path.with_name("other"), content[::-1]), path)
-        case "cut":
-            path.write_bytes(content[:-1])
-        case "gone":
-            path.unlink()
-        case "folder":
-            path.unlink()
-            path.mkdir()
-    assert open_corpus(text).text() == "Hello, wörld.\nAgain.\n"
-
-
 def test_equal_texts_are_stored_once(text: Path, tmp_path: Path) -> None:
     other = written(tmp_path / "other.txt", "Hello, wörld.\nAgain.\n".encode("utf-16"))
     assert open_corpus(text).fingerprint == open_corpus(other).fingerprint
@@ -356,34 +334,6 @@ def test_memory_does_not_grow_with_the_text(tmp_path: Path, monkeypatch: pytest.
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 1_000_000
-
-
-@examples(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.binary(max_size=300)
-    | st.tuples(
-        st.sampled_from(["Größe, wie sie ist. ", "字面 ", "plain text\r\n"]),
-        st.sampled_from(["utf-8", "utf-16", "utf-16-be", "gb18030", "utf-32-le"]),
-        st.binary(max_size=4),
-        st.integers(0, 200),
-    ).map(
-        lambda made: (
-            (made[0] * 9).encode(made[1], "ignore")[: made[3]] + made[2] + (made[0] * 9).encode(made[1], "ignore")
-        )
-    )
-)
-def test_any_bytes_are_read_or_refused_with_text_error(tmp_path: Path, data: bytes) -> None:
-    path = written(tmp_path / "any.txt", data)
-    try:
-        corpus = open_corpus(path)
-    except TextError as error:
-        message = str(error)
-    else:
-        message = ""
-        assert corpus.chars == len(corpus.text()) > 0
-        assert int(corpus.counts.sum()) == corpus.chars
-        assert corpus.fingerprint == open_corpus(path).fingerprint
-    assert not message or message.isprintable()
 
 
 def test_old_temporary_folders_are_removed(text: Path) -> None:

@@ -39,7 +39,7 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
 
     def row(label: str, cells: Sequence[str], style: str = "") -> Content:
         """A line of the table or, where a value needs more, several; no word of it is cut that fits."""
-        wrapped = [wrap(visible(each, keep=""), cell) or [""] for each in cells]
+        wrapped = [_lines(visible(each, keep=""), cell) for each in cells]
         lines = zip_longest(*wrapped, fillvalue="")
         shown = (GAP.join(part.ljust(cell) for part in parts).rstrip() for parts in lines)
         labels = chain([shorten(label, LABEL - 1).ljust(LABEL)], repeat(" " * LABEL))
@@ -70,6 +70,11 @@ def differences(shown: Sequence[tuple[RunView, RunDetails]], marked: int, width:
         if details.problem:
             lines.append(Content.styled(visible(f"{view.name}: {details.problem}", keep=""), "$error"))
     return Content("\n").join(lines)
+
+
+def _lines(text: str, width: int) -> list[str]:
+    """``text`` in lines that end at a space or a hyphen."""
+    return [line.replace("- ", "-") for line in wrap(text.replace("-", "- "), width)] or [""]
 
 
 def _results(runs: Sequence[tuple[RunView, RunDetails]], bits: bool) -> list[tuple[str, list[str]]]:

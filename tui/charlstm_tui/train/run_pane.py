@@ -5,7 +5,6 @@ It only shows what it is given. ``watch_view`` sends commands to the worker.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,13 +21,12 @@ from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
 from charlstm_tui.base import is_detached
-from charlstm_tui.formatting import baseline_name, clock
+from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
 from charlstm_tui.train.progress_line import ProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
-    LONG_START,
     ShownRun,
     figures,
     headline,
@@ -219,20 +217,10 @@ class RunPane(Vertical):
 
     @staticmethod
     def _empty(view: RunView | None) -> str:
-        """Why there is no sample yet: what the worker does meanwhile, and since when."""
-        first = "The first sample comes with the first validation."
-        if view is None:
-            return first
-        status = view.status
-        if not view.live:
+        """Why there is no sample yet. What the worker does meanwhile stands in the line of the progress."""
+        if view is not None and not view.live:
             return "This run has written no samples."
-        if status.state != "starting":
-            return f"No sample yet. {first}"
-        doing = visible(status.message, keep="") or "its process begins"
-        age = time.time() - view.created
-        since = f", {clock(age)} since the start" if 0 <= age < LONG_START else ""
-        busy = slowdown_words(status.slowdown)
-        return " ".join(filter(None, (f"{doing[:1].upper()}{doing[1:]}{since}.", first, busy)))
+        return "No sample yet. The first one comes with the first validation."
 
     def _verdict(self, shown: ShownRun) -> Content:
         view, said = shown.view, shown.verdict

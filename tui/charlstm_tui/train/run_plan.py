@@ -147,7 +147,6 @@ def plan_lines(
     rows, length = (settings.batch_size, settings.seq_length) if facts is None else batch_shape(settings, facts.chars)
     rate = f"{settings.optimizer} {learning_rate(settings.lr)}, {settings.schedule}"
     lines = [
-        PlanLine("text", text_words(corpus), ()),
         PlanLine("weights", weights_words(choices, facts) if known else UNKNOWN, ("start_from", "from_nothing")),
         PlanLine("network", layers if known else UNKNOWN, ("num_layers", "hidden_size", "init")),
         PlanLine(
@@ -158,6 +157,8 @@ def plan_lines(
         PlanLine("rate", rate if known else UNKNOWN, ("optimizer", "lr", "schedule")),
         PlanLine("ends", ends_words(settings), ("max_minutes", "epochs", "max_steps")),
     ]
+    if how := text_words(corpus):
+        lines.insert(0, PlanLine("text", how, ()))
     if reads := _reads(settings, corpus, facts, costs):
         lines.append(PlanLine("reads", reads, ()))
     held_out = held_out_words(settings, corpus, facts)
@@ -185,16 +186,16 @@ def plan_lines(
 
 
 def text_words(corpus: CorpusChoice | None) -> str:
-    """How the text is read."""
+    """How the text is read; empty where it is read as it is."""
     if corpus is None:
-        return "as it is"
+        return ""
     ways = {
         "without its licence": corpus.strip_boilerplate,
         "lines joined": corpus.lines != "keep",
         "cleaned": corpus.clean,
         f"as {corpus.encoding}": corpus.encoding is not None,
     }
-    return ", ".join(words for words, chosen in ways.items() if chosen) or "as it is"
+    return ", ".join(words for words, chosen in ways.items() if chosen)
 
 
 def origin_words(choices: RunChoices) -> str:

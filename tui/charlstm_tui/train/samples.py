@@ -92,7 +92,7 @@ class Samples(SideList, inherit_bindings=False):
         prime = _end(_line(sample.prime), max(space // 5, 4))
         text = Content.assemble((prime, "italic $quiet"), _line(sample.text[:EXCERPT]))
         most = 1 if height < FULL_FROM else height // 2 if chosen else max(1, height // ROWS_FOR_A_LINE)
-        lines = [text.truncate(space)] if most == 1 else text.wrap(space)[:most]
+        lines = [text.truncate(space, ellipsis=True)] if most == 1 else text.wrap(space)[:most]
         step = Content.styled(f"{'▸' if chosen else ' '}{f'{sample.step:,}'.rjust(gutter)}  ", "$quiet")
         blank = Content(" " * (gutter + 3))
         return Content("\n").join((blank if number else step) + line for number, line in enumerate(lines))
