@@ -15,6 +15,7 @@ import numpy as np
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document
 from charlstm.generation.prime import read_prime
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
@@ -50,7 +51,6 @@ from charlstm_tui.player.state import (
     ModelFacts,
     PlaybackState,
     PlayRequest,
-    UnopenedSession,
     describe,
     model_path,
 )
@@ -217,7 +217,6 @@ class Playback:
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
-        self.unopened: UnopenedSession | None = None  # what was to be loaded instead, until another load
         self.closed: SavedSession | None = None  # the text that was played before, if it had work in it
         self.last_session: SavedSession | None = None
         self._paced_since = 0.0
@@ -329,7 +328,8 @@ class Playback:
         document, old, key = self.document, self.reader.session, self.key
         try:
             loaded = self.open(request, others)
-            recipe = replace(old.recipe, seed=document.seed)
+            clamps = existing_clamps(old.clamps, loaded.model.config)
+            recipe = replace(old.recipe, seed=document.seed, clamps=clamps)
             session = Session.of(loaded.model, read_prime(loaded.model, self.prime), recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
@@ -368,7 +368,6 @@ class Playback:
         session = self.reader.session
         return SessionState(
             document=self.document.copy(),
-            symbols=tuple(self.model.vocabulary.symbols),
             summary=self.summary(),
             settings=session.settings,
             clamps=session.clamps,
@@ -401,7 +400,6 @@ class Playback:
         """Leave what is played, and say that ``request`` is being opened."""
         self.stop()
         self.edited, self.continues, self.title, self.opened, self.writing = False, "", "", None, False
-        self.unopened = None
         self.request = request
         self.settings = self.settings if request.settings is None else request.settings
         self.speed = self.speed if request.speed is None else request.speed
@@ -646,7 +644,6 @@ class Playback:
                 done=self.done,
                 cut=self.cut,
                 cuts=self.cuts,
-                unopened=self.unopened,
             )
         document, reader = self.document, self.reader
         text, version, cursor = document.text, document.version, document.cursor
@@ -708,7 +705,6 @@ class Playback:
             title=self.title,
             continues=self.continues,
             opened=self.opened,
-            unopened=self.unopened,
         )
         self.note = self.failure = ""
         self.job_notes.clear()

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation import reading_cache, session_file
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document, own_text
 from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion, read_prime
@@ -43,7 +44,6 @@ from charlstm_tui.player.state import (
     Continuations,
     PlaybackState,
     PlayRequest,
-    UnopenedSession,
     checkpoints,
     other_model_words,
 )
@@ -733,12 +733,10 @@ class Player:
             else:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
-            if request.session is not None:
-                playback.unopened = self._unopened(request.session, request.runs_dir, str(error))
             if before is not None and before.loaded is playback.loaded:
                 # No other model was loaded: what was played before is played again.
                 playback.put_back(before)
-                playback.failure = "" if playback.unopened is not None else str(error)
+                playback.failure = str(error)
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
@@ -747,21 +745,11 @@ class Player:
         if request.stream and playback.speed > 0:
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
-    def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
-        """What can be read of a session that cannot be continued; None if that is nothing."""
-        try:
-            found = session_file.read(path)
-        except CharLSTMError:
-            return None
-        if found.model and saved_sessions.model_of(path, runs_dir) is None:
-            reason = f"Its model {found.model} is not there, and the one that is played cannot continue it."
-        return UnopenedSession(reason, found)
-
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
         found = session_file.read(path)
         state, document = found.state, found.state.document
-        session_file.check_model(state, path, loaded.model)
-        recipe = Recipe(document.seed, state.sample, state.settings, state.clamps)
+        clamps = existing_clamps(state.clamps, loaded.model.config)
+        recipe = Recipe(document.seed, state.sample, state.settings, clamps)
         session = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
         if session is None:
             prime = read_prime(loaded.model, document.text.read(0, document.prime_length))
