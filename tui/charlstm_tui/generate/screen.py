@@ -27,6 +27,7 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.formatting import home, loss, shorten, unit
 from charlstm_tui.generate.awaited import (
     Awaited,
@@ -562,8 +563,7 @@ class GenerateScreen(ModeScreen):
             elif self.view is self.duel:
                 self._open_in_duel(ModelChoice(name))
             else:
-                self.charlstm.model = ModelChoice(name)
-                self._open_choice(anew=True)
+                self._choose_model(ModelChoice(name))
 
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
@@ -573,6 +573,40 @@ class GenerateScreen(ModeScreen):
         played = None if state is None else state.file
         picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
         self.app.push_screen(picker, chosen)
+
+    def _choose_model(self, choice: ModelChoice) -> None:
+        """Play another model; ask first what becomes of a text in which the user had a part."""
+
+        def answered(goes_on: bool | None) -> None:
+            if goes_on:
+                self._go_on_with(choice)
+            elif goes_on is not None:
+                self.charlstm.model = choice
+                self._open_choice(anew=True)
+
+        state = self.play.state
+        if state is None or not state.edited or not self.play.playing:
+            answered(False)
+            return
+        choices = (Choice("g", "go on with this text", True), Choice("n", "begin a new one", False))
+        about = "The text stays, with its branches and what can be undone; its figures are then those of this model."
+        self.app.push_screen(ChoiceDialog(f"Play {Path(choice.model).name}", about, choices), answered)
+
+    @work(exclusive=True, group="choice")
+    async def _go_on_with(self, choice: ModelChoice) -> None:
+        """Go on with the text in another model, unless that is a run which has not learnt anything yet."""
+        runs_dir = self.charlstm.start_options.runs_dir
+        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could go on with the text.")
+            return
+        if self.view_name not in ("play", "write"):  # the other views are of the model that was played
+            self.show_view("play")
+        self._show_awaited(None)
+        self.charlstm.model = self._played_choice = choice
+        self.player.go_on_with(found.model, found.step, runs_dir)
+        self._follow(choice)
 
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:

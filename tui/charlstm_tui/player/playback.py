@@ -322,7 +322,7 @@ class Playback:
         return loaded
 
     def change_model(self, request: PlayRequest, others: Iterable[LoadedModel | None]) -> None:
-        """Let another model of the same run read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
+        """Let another model read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
         changed then."""
         before = self.request, self.loaded, self.facts, self.last_session
         document, old, key = self.document, self.reader.session, self.key
@@ -431,7 +431,7 @@ class Playback:
         if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
             return
         run = run_of_session(file)
-        if run is not None and facts.path.is_relative_to(facts.run):
+        if run is not None and facts.path.is_relative_to(facts.run) and not facts.path.exists():
             self.rename_run(facts.run, run.path)
 
     def rename_run(self, old: Path, new: Path) -> None:
@@ -705,6 +705,7 @@ class Playback:
             title=self.title,
             continues=self.continues,
             opened=self.opened,
+            edited=self.edited,
         )
         self.note = self.failure = ""
         self.job_notes.clear()

@@ -168,6 +168,8 @@ class PlaybackState:
     """The text before this one to which undo goes back, if there is work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
+    edited: bool = False
+    """Whether the user had a part in the text."""
     title: str = ""
     """That the user gave the session."""
     continues: str = ""

@@ -225,6 +225,15 @@ class Player:
         load = Operation(lambda playback: self._load_model_of_run(playback, step, job), edits=False)
         self.do(load)
 
+    def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
+        """Go on with the same text in another model: its branches, its history and who wrote it stay."""
+
+        def use(playback: Playback) -> None:
+            request = replace(playback.request, model_name=model_name, step=step, runs_dir=runs_dir, settings=None)
+            self._use_model(playback, replace(request, prime=playback.prime, speed=None))
+
+        self.do(Operation(use, edits=False))
+
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
         self._latest_job[number] = self._latest_job.get(number, 0) + 1
@@ -701,6 +710,10 @@ class Player:
             playback.request = replace(playback.request, clamps=request.clamps)  # for another prime later
             playback.waiting.extend(later if playback.is_open else ())
             return
+        self._use_model(playback, request)
+
+    def _use_model(self, playback: Playback, request: PlayRequest) -> None:
+        """Let another model read the text and go on with it."""
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
         if playback.key in self._kept:
