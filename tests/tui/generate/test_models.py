@@ -245,7 +245,7 @@ async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model:
         it.screen.player.give_title("The bell")
         before = it.text
         await choose(it, str(model), "g")
-        await it.until(lambda: plays(it, "tiny"))
+        await it.until(lambda: plays(it, "tiny") and "The text goes on with tiny." in it.status())
         assert (it.text, it.state.title, it.state.position) == (before, "The bell", len(before))
         await it.until(lambda: it.state.file is not None and read_summary(it.state.file).model == str(model))
         file = it.state.file

@@ -334,7 +334,7 @@ class Playback:
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise
-        self.request = replace(request, session=before[0].session)
+        self.request, self.last_session = replace(request, session=before[0].session), before[3]
         self.play(document, Reader(document, session), key)
 
     @property

@@ -231,6 +231,8 @@ class Player:
         def use(playback: Playback) -> None:
             request = replace(playback.request, model_name=model_name, step=step, runs_dir=runs_dir, settings=None)
             self._use_model(playback, replace(request, prime=playback.prime, speed=None))
+            if playback.facts is not None:
+                playback.note = f"The text goes on with {playback.facts.name}."
 
         self.do(Operation(use, edits=False))
 
