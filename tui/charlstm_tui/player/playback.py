@@ -214,6 +214,7 @@ class Playback:
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
         self.edited = False  # the user wrote, picked or branched
+        self.is_elsewhere = False  # its file does not lie beside the run whose model goes on with it
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
@@ -335,6 +336,8 @@ class Playback:
             self.request, self.loaded, self.facts, self.last_session = before
             raise
         self.request, self.last_session = replace(request, session=before[0].session), before[3]
+        if before[2] is not None and self.facts is not None and before[2].run != self.facts.run:
+            self.is_elsewhere = True
         self.play(document, Reader(document, session), key)
 
     @property
@@ -400,6 +403,7 @@ class Playback:
         """Leave what is played, and say that ``request`` is being opened."""
         self.stop()
         self.edited, self.continues, self.title, self.opened, self.writing = False, "", "", None, False
+        self.is_elsewhere = False
         self.request = request
         self.settings = self.settings if request.settings is None else request.settings
         self.speed = self.speed if request.speed is None else request.speed
@@ -428,10 +432,10 @@ class Playback:
     def find_run(self, file: Path | None) -> None:
         """The text is saved in ``file``: where that is in the folder of another run, the run has this name now."""
         facts = self.facts
-        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
+        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run) or self.is_elsewhere:
             return
         run = run_of_session(file)
-        if run is not None and facts.path.is_relative_to(facts.run) and not facts.path.exists():
+        if run is not None and facts.path.is_relative_to(facts.run):
             self.rename_run(facts.run, run.path)
 
     def rename_run(self, old: Path, new: Path) -> None:

@@ -31,6 +31,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
+from charlstm.runs.folder import run_of_session
 from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
@@ -776,8 +777,11 @@ class Player:
         playback.settings, playback.note = state.settings, " ".join(filter(None, (found.note, other)))
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
-            folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            self._saver.go_on(playback.key, folder, found, run=playback.facts.run)
+            run = playback.facts.run
+            beside = run_of_session(path.absolute())
+            playback.is_elsewhere = beside is not None and beside.path != run
+            folder = saved_sessions.folder(run, playback.facts.path)
+            self._saver.go_on(playback.key, folder, found, run=run)
             self._kept[playback.key] = playback.work
 
     def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
