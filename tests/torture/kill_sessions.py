@@ -72,7 +72,7 @@ def made_file(place: Path, megabytes: float) -> Path:
 
 
 def state_of(document: Document) -> SessionState:
-    return SessionState(document.copy(), SYMBOLS, about(document))
+    return SessionState(document.copy(), about(document))
 
 
 def do(document: Document, chance: random.Random) -> None:

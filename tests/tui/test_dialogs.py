@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,12 @@ import pytest
 from textual.events import Paste
 from textual.widgets import Input, OptionList
 
-from charlstm.generation.document import Document
 from charlstm.generation.session import Continuation
-from charlstm.generation.session_file import ReadSession, SessionState, summary_of
-from charlstm.storage import FileStamp
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.generate.session_text_dialog import SessionTextDialog
-from charlstm_tui.player.state import Continuations, UnopenedSession
+from charlstm_tui.player.state import Continuations
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
@@ -73,11 +68,6 @@ async def test_long_continuations_leave_room_for_the_keys(tmp_path: Path, rows: 
 async def test_long_texts_leave_room_for_the_keys(tmp_path: Path, rows: int) -> None:
     async with driven(tmp_path, (80, rows)) as app:
         await app.in_mode("corpus")
-        document = Document("a line of the play\n" * 200)
-        state = SessionState(document, (), replace(summary_of(document), title="The bell"))
-        text = ReadSession(tmp_path / "bell.json", state, FileStamp(0, 0, 0, 0, 0), 4)
-        await app.app.push_screen(SessionTextDialog(UnopenedSession("Its model is gone", text)))
-        await app.shows("a line of the play", "1,000 words in", "Ctrl+S export", "Esc close")
         await app.app.push_screen(ErrorsDialog([f"entry {number} is wrong" for number in range(200)]))
         await app.shows("entry 199 is wrong", "All errors are in", "Esc close")
 

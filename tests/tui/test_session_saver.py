@@ -23,7 +23,6 @@ from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from played_documents import about, everything
 from recorded_run import record
 
-SYMBOLS = tuple(" abcdefgh\n")
 TIMEOUT = 60.0
 FORMAT_2 = Path(__file__).parents[1] / "data" / "version_0_2" / "auto-20261127-203000.json"
 
@@ -36,7 +35,7 @@ def wait(condition: Callable[[], object], what: str) -> None:
 
 
 def state_of(document: Document, **values: Any) -> SessionState:
-    return SessionState(document.copy(), SYMBOLS, about(document), **values)
+    return SessionState(document.copy(), about(document), **values)
 
 
 class Played:

@@ -307,7 +307,7 @@ class Conversation(cmd.Cmd):
     def do_help(self, argument: str) -> None:
         """List the commands."""
         print_note(
-            "A line of text is added at the cursor as the model knows it, and the model continues it. \\n in it is a\n"
+            "A line of text is added at the cursor, and the model continues it. \\n in it is a\n"
             "newline, \\\\ a backslash, and \\x2f at its beginning a slash. An empty line continues the text.\n"
             "Ctrl-C stops the generation, Ctrl-D or /quit ends the program."
         )

@@ -682,7 +682,7 @@ class Document:
         for saved in values["branches"]:
             parent = None if saved["parent"] is None else branches[saved["parent"]]
             branch = _branch_from_dict(saved, Text() if parent is None else parent.text)
-            if branch.number in branches or (parent is None) != (not branches):
+            if (parent is None) != (not branches) or branch.number <= max(branches, default=-1):
                 raise ValueError("its branches do not form a tree")
             branches[branch.number] = branch
         names = {int(number): str(name) for number, name in dict(values["names"]).items()}

@@ -14,13 +14,14 @@ from charlstm.generation.clamp import check_clamps
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.recipe import DEFAULT, Recipe
 from charlstm.generation.sampling import (
-    Repeats,
+    Floats,
     Sampler,
     check_seed,
     draws,
     key_for,
     mirostat_start,
     mirostat_update,
+    penalties_after,
     surprises,
     uniforms,
 )
@@ -100,18 +101,28 @@ def generate_many(
     drawn = np.empty((samples, length), np.intp)
     ends = np.full(samples, length)
     mu = None if settings.mirostat is None else np.full((samples, 1), mirostat_start(settings.mirostat))
-    repeats = None
-    if sampler.needs_history:
-        free, back = settings.repetition_length, settings.repetition_range
-        repeats = Repeats(ids, samples, length, len(model.vocabulary), settings.repetition, free, back)
+    back = settings.repetition_range
+    before = ids[-back:]
+    no_repeat_before = np.zeros(samples, np.intp)
+
+    def penalties(position: int) -> Floats | None:
+        """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
+        found = None
+        for sample in np.flatnonzero(no_repeat_before <= position):
+            history = np.concatenate([before, drawn[sample, max(0, position - back) : position]])
+            own, missing = penalties_after(history, len(model.vocabulary), settings)
+            no_repeat_before[sample] = position + missing
+            if own is not None:
+                found = np.zeros((samples, len(model.vocabulary)), np.float32) if found is None else found
+                found[sample] = own
+        return found
+
     with blas_threads(threads or os.cpu_count() or 1):
         logits = stepper.logits(state)
         for position in range(length):
-            weights = sampler.weights(logits, None if repeats is None else repeats.penalties(), mu)
+            weights = sampler.weights(logits, penalties(position) if sampler.needs_history else None, mu)
             which = draws(weights, uniforms(keys, position))
             drawn[:, position] = which
-            if repeats is not None:
-                repeats.append(which)
             if mu is not None and settings.mirostat is not None:
                 surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
                 mu = mirostat_update(mu, surprise, settings.mirostat, settings.mirostat_rate)

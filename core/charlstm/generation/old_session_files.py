@@ -79,7 +79,7 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     summary = SessionSummary.from_dict(values["summary"]) if "summary" in values else summary_of(document)
     run = values["model"].get("run")
     return SessionState(
-        document, tuple(symbols), summary, SamplerSettings.from_dict(values["settings"]),
+        document, summary, SamplerSettings.from_dict(values["settings"]),
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
     )  # fmt: skip

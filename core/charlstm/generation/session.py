@@ -30,11 +30,10 @@ from charlstm.generation.sampling import (
     draw,
     draws,
     key_for,
-    longest_repeat,
     mirostat_start,
     mirostat_update,
     other_seed,
-    repetition_penalties,
+    penalties_after,
     surprises,
     uniform,
     uniforms,
@@ -680,16 +679,14 @@ class Session:
         """What the repetition penalty subtracts from the logits at the cursor, ``(V,)``; None for nothing."""
         if self._position < self._no_repeat_before:
             return None
-        back, free = settings.repetition_range, settings.repetition_length
+        back = settings.repetition_range
         history = self._path.ids(max(0, self._position - back), self._position)
         if len(history) < back:
             start = self.prime_ids[-(back - len(history)) :].astype(history.dtype)
             history = np.concatenate([start, history])
-        missing = free - longest_repeat(history, len(self._symbols), free)
-        if missing:
-            self._no_repeat_before = self._position + missing  # a repeat grows by one character at a time
-            return None
-        return repetition_penalties(history, len(self._symbols), settings.repetition, free, back)
+        penalties, missing = penalties_after(history, len(self._symbols), settings)
+        self._no_repeat_before = self._position + missing
+        return penalties
 
     def _mirostat_limit(self) -> np.float32 | None:
         """Mirostat's limit at the cursor: that after the character before, or the first one. None when it is off."""

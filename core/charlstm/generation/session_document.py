@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Branch, Document, state_from_list
 from charlstm.generation.prime import read_prime
 from charlstm.generation.recipe import Recipe
@@ -107,7 +108,7 @@ def session_of(state: SessionState, model: Model, stepper: Stepper | None = None
     whose text is the beginning of another one's is not one of its own in a session."""
     document = state.document
     session, numbers = _read(state, model, stepper or Stepper(model))
-    session.settings, session.clamps, session.seed = state.settings, state.clamps, document.seed
+    session.settings, session.seed = state.settings, document.seed
     for number, name in document.names.items():
         if number in numbers:
             session.rename(numbers[number], name)
@@ -126,10 +127,8 @@ def _read(state: SessionState, model: Model, stepper: Stepper) -> tuple[Session,
     read = read_prime(model, document.text.read(0, start))
     pending = Pending(len(model.vocabulary))
     root = TreeBranch(None, 0, tuple(model.vocabulary.symbols), pending)
-    session = Session.restored(
-        model, read, Recipe(document.seed, state.sample, state.settings, state.clamps), stepper=stepper,
-        tree={0: root}, tip=root, position=0,
-    )  # fmt: skip
+    recipe = Recipe(document.seed, state.sample, state.settings, existing_clamps(state.clamps, model.config))
+    session = Session.restored(model, read, recipe, stepper=stepper, tree={0: root}, tip=root, position=0)
     branches = document.branches
     numbers: dict[int, int] = {}
     for number, branch in branches.items():

@@ -25,7 +25,6 @@ import numpy as np
 from charlstm import storage, user_files
 from charlstm.errors import CharLSTMError, GenerationError
 from charlstm.generation import old_session_files
-from charlstm.generation.clamp import check_clamps
 from charlstm.generation.document import Document
 from charlstm.generation.session_document import document_of, session_of
 from charlstm.generation.session_state import BEGINNING, ERRORS, damage, state_from_dict
@@ -179,22 +178,6 @@ def reading(path: Path) -> Iterator[None]:
         raise GenerationError(f"The session file {path} cannot be read: {reason}") from None
 
 
-def check_model(state: SessionState, path: Path, model: Model) -> None:
-    """Raise :class:`GenerationError` unless ``model`` has the characters and the cells of a session."""
-    if state.symbols != tuple(model.vocabulary.symbols):
-        written_with = state.summary.model or state.run
-        with_it = f"the model {written_with}" if written_with else "another model"
-        # the reason comes first: paths are long
-        raise GenerationError(
-            f"This model has other characters. The session was written with {with_it}: open it with that one. "
-            f"File: {path}"
-        )
-    try:
-        check_clamps(state.clamps, model.config.num_layers, model.config.hidden_size)
-    except GenerationError as error:
-        raise GenerationError(f"{path} is damaged: {error}") from None
-
-
 _SUMMARY = re.compile(r'{"format": \d+, "kind": "charlstm session", "summary": ')
 
 
@@ -262,7 +245,6 @@ def parts(state: SessionState, *, automatic: bool = False) -> Iterator[bytes]:
         "settings": state.settings.to_dict(),
         "clamps": [[each.layer, each.cell, float(each.value), float(each.factor)] for each in state.clamps],
         "sample": state.sample, "model": {"weights": state.weights, "run": state.run},
-        "symbols": list(state.symbols),
     }  # fmt: skip
     yield _json(about)[1:-1] + b',\n"document": ' + _json(saved)[:-1] + b', "branches": '
     yield from _list(branches)
@@ -467,8 +449,7 @@ def state_of(session: Session) -> SessionState:
     run = run if isinstance(run, str) else ""
     summary = replace(summary_of(document), model=run, step=step if type(step) is int else -1)
     return SessionState(
-        document, tuple(session.model.vocabulary.symbols), summary, session.settings, session.clamps, session.sample,
-        weights_digest(session), run,
+        document, summary, session.settings, session.clamps, session.sample, weights_digest(session), run,
     )  # fmt: skip
 
 
@@ -505,12 +486,8 @@ def save_session(session: Session, path: str | Path, *, overwrite: bool = True) 
 
 def load_session(path: str | Path, model: Model, *, stepper: Stepper | None = None) -> Session:
     """Load a session that :func:`save_session`, ``charlstm play`` or the app wrote, to be continued by ``model``, which
-    reads its text.
+    reads its text. It need not be the model that wrote it.
 
-    Raises :class:`GenerationError` if the file is missing, damaged, of a newer format or of a model with other
-    characters.
+    Raises :class:`GenerationError` if the file is missing, damaged or of a newer format.
     """
-    path = Path(path)
-    state = read(path).state
-    check_model(state, path, model)
-    return session_of(state, model, stepper)
+    return session_of(read(Path(path)).state, model, stepper)

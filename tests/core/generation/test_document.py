@@ -296,6 +296,15 @@ def test_choosing_what_stands_there_moves_along_the_text():
     assert (document.text.read(), document.cursor, len(document.branches)) == (old, 6, 1)
 
 
+def test_a_step_that_does_nothing_is_none_and_leaves_what_can_be_redone():
+    document = played(10)
+    document.insert("a")
+    document.undo()
+    for nothing in (lambda: document.switch(0), lambda: document.replace(13, 13), lambda: document.move(13)):
+        nothing()
+        assert (document.undoable, document.redoable) == (GENERATE, TYPE)
+
+
 def test_generating_the_same_after_undo_is_the_same_branch_and_something_else_another():
     document = played(0)
     document.begin_generating()
@@ -339,48 +348,6 @@ def test_what_was_undone_does_not_come_back_by_going_to_another_branch_and_back(
         again.switch(0)  # nor by going to the branch where one is
         assert again.text.read() == kept
         assert [(each.start, each.stop, each.text) for each in again.list_branches()] == shown
-
-
-def test_what_was_undone_does_not_come_back_by_a_branch_that_parts_before_it():
-    document = played(10)
-    kept = document.text.read()
-    document.begin_generating()
-    for char in "undone":
-        document.generate(char)
-    document.undo()
-    document.branch_off(8, "x", kind="regenerating")
-    assert document.list_branches()[0].text == kept[3:]
-    for go in (lambda: document.switch(0), lambda: document.prune(1)):
-        go()
-        assert document.text.read() == kept
-        document.undo()
-    document.switch(0)
-    document.begin_generating()
-    document.generate("y")
-    assert [each.text for each in document.list_branches()] == [kept[3:] + "y", "x"]
-
-
-def test_what_was_undone_is_redone_on_another_branch_and_pruning_does_not_bring_it_back():
-    document = played(10)
-    old = document.text.read()
-    document.branch_off(8, "x", kind="choosing")
-    document.go_on_generating()
-    document.begin_generating()
-    for char in "yz":
-        document.generate(char)
-    document.undo()
-    document.undo()
-    assert (document.text.read(), document.list_branches()[1].text) == (old, "x")
-    document.redo()
-    document.redo()
-    assert (document.text.read(), document.list_branches()[1].text) == (old[:8] + "xyz", "xyz")
-    document.switch(0)
-    document.begin_generating()
-    document.generate("q")
-    document.undo()
-    document.switch(1)
-    document.prune(1)
-    assert document.text.read() == old
 
 
 def test_own_text_that_stands_there_keeps_what_follows_on_its_branch():
@@ -465,18 +432,6 @@ def test_what_is_generated_after_a_branch_was_pruned_is_a_change_of_its_own():
     assert document.text.read() == "abca"
     document.undo()
     assert document.text.read() == "abcbaa"
-
-
-def test_history_in_which_a_step_does_nothing_any_more_is_read_again():
-    document = played(10)
-    document.insert("a")
-    end = len(document)
-    document.branch_off(5, document.text.read(5, 6), kind="choosing")  # what stands there already: the cursor moves
-    document.move(end, undoable=False)
-    document.undo()
-    again = saved(document)
-    assert everything(again) == everything(document)
-    assert (again.redoable, again.undoable) == ("choosing", "typing")
 
 
 def test_regenerating_is_undone_with_its_seed():

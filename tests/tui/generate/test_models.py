@@ -223,6 +223,52 @@ async def test_another_model_is_picked_by_name_or_path(model: Path, home: Path) 
         await it.until(lambda: it.state.facts is not None and it.state.facts.name == "tiny")
 
 
+async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model: Path, home: Path) -> None:
+    run = record(home / "runs", "finished", name="novel-quick-1", steps=200).run
+    record(home / "runs", "finished", name="other-1", steps=200)
+
+    async def choose(it: Session, name: str, key: str) -> None:
+        await it.pilot.press("o")
+        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
+        it.app.screen.query_one(Input).value = name
+        await it.pilot.press("enter")
+        await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
+        await it.pilot.press(key)
+
+    def plays(it: Session, name: str) -> bool:
+        state = it.state
+        return state.facts is not None and state.facts.name == name and state.read_to == state.size
+
+    async with playing(run.path) as it:
+        await it.paused(30)
+        await it.pilot.press("w", *"Zoë ñ5 ", "escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and it.text.endswith("Zoë ñ5 "))
+        it.screen.player.give_title("The bell")
+        before = it.text
+        await choose(it, str(model), "g")
+        await it.until(lambda: plays(it, "tiny") and "The text goes on with tiny." in it.status())
+        assert (it.text, it.state.title, it.state.position) == (before, "The bell", len(before))
+        await it.until(lambda: it.state.file is not None and read_summary(it.state.file).model == str(model))
+        file = it.state.file
+        assert file is not None
+        await it.pilot.press("ctrl+z")
+        await it.until(lambda: it.text == before.removesuffix("ñ5 "))
+        await choose(it, "other-1", "g")
+        await it.until(lambda: plays(it, "other-1"))
+        await it.pilot.press("ctrl+y")
+        await it.until(lambda: it.text == before and plays(it, "other-1"))
+        assert it.state.file == file
+        await choose(it, str(model), "g")
+        await it.until(lambda: plays(it, "tiny"))
+    assert saved_sessions.model_of(file) == str(model)
+    async with playing(model) as it:
+        it.app.open_session(file)
+        await it.until(lambda: it.screen.play.playing and it.text == before)
+        await choose(it, "novel-quick-1", "n")
+        await it.until(lambda: it.state.facts is not None and it.state.facts.name == "novel-quick-1")
+        await it.until(lambda: it.text != before)
+
+
 @pytest.mark.parametrize("named", ["novel-1", "runs/novel-1", "runs/novel-1/model.safetensors", "tiny.safetensors"])
 async def test_the_picker_opens_at_the_model_that_is_played_however_it_was_named(
     model: Path, home: Path, named: str

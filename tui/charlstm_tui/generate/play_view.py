@@ -245,8 +245,6 @@ class PlayView(ExplainingView):
         if action.handler == "checkpoint":
             comes = self.playing or self.opens  # what is being opened: the player answers afterwards
             return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
-        if action.handler == "save":
-            return self.playing or (state is not None and state.unopened is not None)
         if action.handler == "accept_word":
             return self.playing and bool(self.suggested)
         if action.handler == "another_suggestion":
@@ -583,8 +581,7 @@ class PlayView(ExplainingView):
         if state is not None and state.error:
             edit = ((edit_key, key), " edits the prime   ") if state.facts is not None else ()
             error = (visible(state.error), "$error")
-            export = ((key_of("generate.save"), key), " exports its text   ") if state.unopened is not None else ()
-            return Content.assemble(error, "\n\n", *edit, *export, (open_key, key), " opens another model")
+            return Content.assemble(error, "\n\n", *edit, (open_key, key), " opens another model")
         if state is not None and state.busy:
             stop = ("\n\n", (key_of("app.back"), key), (" stops", "$quiet")) if state.facts is not None else ()
             return Content.assemble((visible(state.busy), "$quiet"), *stop)
@@ -871,9 +868,7 @@ class PlayView(ExplainingView):
     async def do_save(self) -> None:
         """Ask for a file: its ending says what is saved."""
         state = self.state
-        if state is not None and state.unopened is not None and not self.playing:
-            self.saving.export_text(state.unopened.text)
-        elif state is not None and state.facts is not None and self.playing:
+        if state is not None and state.facts is not None and self.playing:
             await self.saving.save(state, state.facts, self.prime, self.scale)
 
     # ---- writing

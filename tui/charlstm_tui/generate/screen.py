@@ -19,7 +19,6 @@ from textual.widgets import Static
 
 from charlstm.display import plural, visible
 from charlstm.errors import CharLSTMError
-from charlstm.generation import session_file
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
@@ -46,7 +45,6 @@ from charlstm_tui.generate.multiverse_view import MultiverseView
 from charlstm_tui.generate.play_view import PlayView, is_other_checkpoint
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
-from charlstm_tui.generate.session_text_dialog import SessionTextDialog
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
@@ -56,7 +54,6 @@ from charlstm_tui.player.state import (
     ModelFacts,
     PlaybackState,
     PlayRequest,
-    UnopenedSession,
     model_of_session,
     model_path,
 )
@@ -156,7 +153,7 @@ class GenerateScreen(ModeScreen):
         yield self._status
 
     def on_mount(self) -> None:
-        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint, self._tell_unopened):
+        for part in (self._bring_up_to_date, self._tell_not_saved, self._tell_checkpoint):
             self.watch(self.play, "state", part, init=False)
         self.charlstm.run_renamed.subscribe(self, self._follow_rename, immediate=True)
         self.charlstm.unfinished.append(self._finish)
@@ -338,32 +335,6 @@ class GenerateScreen(ModeScreen):
         else:
             self._show_checkpoint(state.facts, state)
 
-    def _tell_unopened(self, before: PlaybackState | None, state: PlaybackState) -> None:
-        if state.unopened is not None and (before is None or before.unopened is not state.unopened):
-            self._show_unopened(state.unopened)
-
-    def _show_unopened(self, unopened: UnopenedSession) -> None:
-        """Show the text of a session that cannot be continued."""
-
-        def answered(export: bool | None) -> None:
-            if export:
-                self.play.saving.export_text(unopened.text)
-
-        self.app.push_screen(SessionTextDialog(unopened), answered)
-
-    @work(exclusive=True, group="session-text")
-    async def _show_text_of(self, path: Path) -> None:
-        """Show the text of a session whose model is not there, while no other model is played."""
-        try:
-            found = await in_thread(lambda check: session_file.read(path))
-        except CharLSTMError as error:
-            self.show_error(str(error))
-            return
-        model = f" {found.model}" if found.model else ""
-        key = key_of("generate.open_model")
-        reason = f"Its model{model} is not there. {key} opens another one, which may continue it."
-        self._show_unopened(UnopenedSession(reason, found))
-
     def _show_checkpoint(self, facts: ModelFacts, state: PlaybackState) -> None:
         """Say where the model is among the checkpoints of its run: the bar has no space for it on narrow screens."""
         count = len(facts.checkpoint_steps)
@@ -450,13 +421,10 @@ class GenerateScreen(ModeScreen):
             if model is not None:
                 self.charlstm.model = ModelChoice(model[0])
         choice = self.charlstm.model or await in_thread(lambda check: first_choice(state))
-        if session is not None and choice is not None:
+        if session is not None:
+            choice = choice or ModelChoice(DEMO)
             self.charlstm.model, self.charlstm.session_to_open = choice, None
             self._open(choice, choice if model is None else ModelChoice(*model), session)
-            return
-        if session is not None:
-            self.charlstm.session_to_open = None
-            self._show_text_of(session)
             return
         again = anew or self.charlstm.play_again
         if choice is None or (choice == self._played_choice and not again):
@@ -608,8 +576,7 @@ class GenerateScreen(ModeScreen):
             elif self.view is self.duel:
                 self._open_in_duel(ModelChoice(name))
             else:
-                self.charlstm.model = ModelChoice(name)
-                self._open_choice(anew=True)
+                self._choose_model(ModelChoice(name))
 
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
@@ -620,18 +587,51 @@ class GenerateScreen(ModeScreen):
         picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
         self.app.push_screen(picker, chosen)
 
+    def _choose_model(self, choice: ModelChoice) -> None:
+        """Play another model; ask first what becomes of a text in which the user had a part."""
+
+        def answered(goes_on: bool | None) -> None:
+            if goes_on:
+                self._go_on_with(choice)
+            elif goes_on is not None:
+                self.charlstm.model = choice
+                self._open_choice(anew=True)
+
+        state = self.play.state
+        if state is None or not state.edited or not self.play.playing:
+            answered(False)
+            return
+        choices = (Choice("g", "go on with this text", True), Choice("n", "begin a new one", False))
+        about = "The text stays, with its branches and what can be undone; its figures are then those of this model."
+        self.app.push_screen(ChoiceDialog(f"Play {Path(choice.model).name}", about, choices), answered)
+
+    @work(exclusive=True, group="choice")
+    async def _go_on_with(self, choice: ModelChoice) -> None:
+        """Go on with the text in another model, unless that is a run which has not learnt anything yet."""
+        runs_dir = self.charlstm.start_options.runs_dir
+        to_play = await in_thread(lambda check: run_to_play(choice, runs_dir))
+        found = choice if to_play is None else await in_thread(lambda check: to_play.look())
+        if isinstance(found, Awaited):
+            self.show_error(f"{found.run.name} has not learnt anything yet that could go on with the text.")
+            return
+        if self.view_name not in ("play", "write"):  # the other views are of the model that was played
+            self.show_view("play")
+        self._show_awaited(None)
+        self.charlstm.model = self._played_choice = choice
+        self.player.go_on_with(found.model, found.step, runs_dir)
+        self._follow(choice)
+
     @work(exclusive=True, group="session")
     async def _open_session(self, path: Path) -> None:
         """Continue a saved session: on its own model, else on the one that is played."""
         runs_dir, state = self.charlstm.start_options.runs_dir, self.play.state
         model = await in_thread(lambda check: model_of_session(path, runs_dir))
         played = None if state is None or state.facts is None else _names(state)
-        if model is not None and (played is None or model[0] not in played):
+        if played is None or (model is not None and model[0] not in played):
+            found = ModelChoice(*(model or (DEMO,)))
             self.workers.cancel_group(self, "choice")
-            self.charlstm.model = choice = ModelChoice(model[0])
-            self._open(choice, ModelChoice(*model), path)
-        elif played is None:
-            self._show_text_of(path)
+            self.charlstm.model = choice = ModelChoice(found.model)
+            self._open(choice, found, path)
         else:
             if self.view_name != "play":
                 self.show_view("play")

@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from charlstm.errors import CharLSTMError
-from charlstm.generation.export import export_text
-from charlstm.generation.session_file import ReadSession, SessionSummary
+from charlstm.generation.session_file import SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.generate.session_text_dialog import FORMATS
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.marks import Scale
 from charlstm_tui.player.state import ModelFacts, PlaybackState
@@ -59,19 +57,6 @@ class SessionFiles:
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
         dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
-        self._view.app.push_screen(dialog, named)
-
-    def export_text(self, found: ReadSession) -> None:
-        """Ask for a file, and write the text of a session that cannot be continued."""
-
-        def named(path: Path | None) -> None:
-            if path is not None:
-                prose = dialog.joins_lines
-                writing = in_thread(lambda check: export_text(found.text, path, found.title, prose=prose))
-                self._in_background(self._export(path, writing))
-
-        name = f"{exports.file_name(found.title) or found.path.stem}{FORMATS[0].ending}"
-        dialog = SaveDialog("Export the text", name, FORMATS, prose=True)
         self._view.app.push_screen(dialog, named)
 
     def _is_of_this_text(self, saved: SessionSummary | None) -> bool:

@@ -15,6 +15,7 @@ import numpy as np
 
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document
 from charlstm.generation.prime import read_prime
 from charlstm.generation.reader import NO_DISTRIBUTION, Reader
@@ -50,7 +51,6 @@ from charlstm_tui.player.state import (
     ModelFacts,
     PlaybackState,
     PlayRequest,
-    UnopenedSession,
     describe,
     model_path,
 )
@@ -214,10 +214,10 @@ class Playback:
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
         self.edited = False  # the user wrote, picked or branched
+        self.is_elsewhere = False  # its file does not lie beside the run whose model goes on with it
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
         self.opened: SavedSession | None = None  # what was loaded, if not a prime
-        self.unopened: UnopenedSession | None = None  # what was to be loaded instead, until another load
         self.closed: SavedSession | None = None  # the text that was played before, if it had work in it
         self.last_session: SavedSession | None = None
         self._paced_since = 0.0
@@ -323,18 +323,21 @@ class Playback:
         return loaded
 
     def change_model(self, request: PlayRequest, others: Iterable[LoadedModel | None]) -> None:
-        """Let another model of the same run read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
+        """Let another model read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
         changed then."""
         before = self.request, self.loaded, self.facts, self.last_session
         document, old, key = self.document, self.reader.session, self.key
         try:
             loaded = self.open(request, others)
-            recipe = replace(old.recipe, seed=document.seed)
+            clamps = existing_clamps(old.clamps, loaded.model.config)
+            recipe = replace(old.recipe, seed=document.seed, clamps=clamps)
             session = Session.of(loaded.model, read_prime(loaded.model, self.prime), recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise
-        self.request = replace(request, session=before[0].session)
+        self.request, self.last_session = replace(request, session=before[0].session), before[3]
+        if before[2] is not None and self.facts is not None and before[2].run != self.facts.run:
+            self.is_elsewhere = True
         self.play(document, Reader(document, session), key)
 
     @property
@@ -368,7 +371,6 @@ class Playback:
         session = self.reader.session
         return SessionState(
             document=self.document.copy(),
-            symbols=tuple(self.model.vocabulary.symbols),
             summary=self.summary(),
             settings=session.settings,
             clamps=session.clamps,
@@ -401,7 +403,7 @@ class Playback:
         """Leave what is played, and say that ``request`` is being opened."""
         self.stop()
         self.edited, self.continues, self.title, self.opened, self.writing = False, "", "", None, False
-        self.unopened = None
+        self.is_elsewhere = False
         self.request = request
         self.settings = self.settings if request.settings is None else request.settings
         self.speed = self.speed if request.speed is None else request.speed
@@ -430,7 +432,7 @@ class Playback:
     def find_run(self, file: Path | None) -> None:
         """The text is saved in ``file``: where that is in the folder of another run, the run has this name now."""
         facts = self.facts
-        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run):
+        if file is None or facts is None or facts.run is None or file.is_relative_to(facts.run) or self.is_elsewhere:
             return
         run = run_of_session(file)
         if run is not None and facts.path.is_relative_to(facts.run):
@@ -646,7 +648,6 @@ class Playback:
                 done=self.done,
                 cut=self.cut,
                 cuts=self.cuts,
-                unopened=self.unopened,
             )
         document, reader = self.document, self.reader
         text, version, cursor = document.text, document.version, document.cursor
@@ -708,7 +709,7 @@ class Playback:
             title=self.title,
             continues=self.continues,
             opened=self.opened,
-            unopened=self.unopened,
+            edited=self.edited,
         )
         self.note = self.failure = ""
         self.job_notes.clear()

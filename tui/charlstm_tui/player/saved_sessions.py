@@ -210,20 +210,22 @@ def _summary(path: Path, stamp: FileStamp) -> SessionSummary | None:
 
 
 def model_of(session: Path, runs_dir: Path | None = None, *, is_continued: bool = False) -> str | None:
-    """The model of a session: the run in whose folder it lies, else the model that it was played on, if that is there,
-    else that of the session which it continues."""
-    if (run := run_of_session(session.absolute())) is not None:
-        return str(run.path)
+    """The model of a session: the one that it was played on, if that is there, else that of the session which it
+    continues, or the run in whose folder it lies. That has another name than the session knows if it was renamed, and
+    another folder if it was copied."""
+    run = run_of_session(session.absolute())
     with contextlib.suppress(CharLSTMError, OSError):
         summary = session_file.read_summary(session, MOST_BYTES)
         model = summary.model
+        if run is not None and Path(model).name == run.path.name:
+            return str(run.path)
         # A run that was moved to a folder of runs that is known has its name there.
         names = (model,) if model.endswith(".safetensors") else (model, Path(model).name)
         if (found := next((name for name in names if name and _is_there(name, runs_dir)), None)) is not None:
             return found
-        if summary.continues and not is_continued:
+        if summary.continues and not is_continued and run is None:
             return model_of(Path(summary.continues), runs_dir, is_continued=True)
-    return None
+    return None if run is None else str(run.path)
 
 
 def _is_there(model: str, runs_dir: Path | None) -> bool:

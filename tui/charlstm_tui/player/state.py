@@ -14,7 +14,6 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
-from charlstm.generation.session_file import ReadSession
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model
@@ -99,14 +98,6 @@ class Continuations:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class UnopenedSession:
-    """A session that cannot be continued: a sentence that says why, and what can be read of it without its model."""
-
-    reason: str
-    text: ReadSession
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class PlaybackState:
     """One playback at one moment, which is equal only to itself: for a reactive attribute each one is a change.
@@ -177,8 +168,8 @@ class PlaybackState:
     """The text before this one to which undo goes back, if there is work in it."""
     opened: SavedSession | None = None
     """The saved session that was loaded, as it was then."""
-    unopened: UnopenedSession | None = None
-    """The session that was to be loaded and cannot be continued."""
+    edited: bool = False
+    """Whether the user had a part in the text."""
     title: str = ""
     """That the user gave the session."""
     continues: str = ""

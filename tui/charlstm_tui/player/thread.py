@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation import reading_cache, session_file
+from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document, own_text
 from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion, read_prime
@@ -30,6 +31,7 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
+from charlstm.runs.folder import run_of_session
 from charlstm_tui import formatting
 from charlstm_tui.background import Cancelled, JobQueue
 from charlstm_tui.error_log import LOG, sentence
@@ -43,7 +45,6 @@ from charlstm_tui.player.state import (
     Continuations,
     PlaybackState,
     PlayRequest,
-    UnopenedSession,
     checkpoints,
     other_model_words,
 )
@@ -224,6 +225,17 @@ class Player:
         job = self._latest_job.get(0, 0)
         load = Operation(lambda playback: self._load_model_of_run(playback, step, job), edits=False)
         self.do(load)
+
+    def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
+        """Go on with the same text in another model: its branches, its history and who wrote it stay."""
+
+        def use(playback: Playback) -> None:
+            request = replace(playback.request, model_name=model_name, step=step, runs_dir=runs_dir, settings=None)
+            self._use_model(playback, replace(request, prime=playback.prime, speed=None))
+            if playback.facts is not None:
+                playback.note = f"The text goes on with {playback.facts.name}."
+
+        self.do(Operation(use, edits=False))
 
     def cancel(self, number: int = 0) -> int:
         """Stop reading a long prime or text as soon as possible."""
@@ -701,6 +713,10 @@ class Player:
             playback.request = replace(playback.request, clamps=request.clamps)  # for another prime later
             playback.waiting.extend(later if playback.is_open else ())
             return
+        self._use_model(playback, request)
+
+    def _use_model(self, playback: Playback, request: PlayRequest) -> None:
+        """Let another model read the text and go on with it."""
         playback.stop()
         playback.change_model(replace(request, stream=False), [each.loaded for each in self._playbacks.values()])
         if playback.key in self._kept:
@@ -733,12 +749,10 @@ class Player:
             else:
                 self._open_new(playback, request, loaded, job)
         except CharLSTMError as error:
-            if request.session is not None:
-                playback.unopened = self._unopened(request.session, request.runs_dir, str(error))
             if before is not None and before.loaded is playback.loaded:
                 # No other model was loaded: what was played before is played again.
                 playback.put_back(before)
-                playback.failure = "" if playback.unopened is not None else str(error)
+                playback.failure = str(error)
             else:
                 playback.fail(str(error))
                 if not isinstance(error, Cancelled):
@@ -747,21 +761,11 @@ class Player:
         if request.stream and playback.speed > 0:
             playback.stream(request.to_sentence or PAUSE_AFTER)
 
-    def _unopened(self, path: Path, runs_dir: Path | None, reason: str) -> UnopenedSession | None:
-        """What can be read of a session that cannot be continued; None if that is nothing."""
-        try:
-            found = session_file.read(path)
-        except CharLSTMError:
-            return None
-        if found.model and saved_sessions.model_of(path, runs_dir) is None:
-            reason = f"Its model {found.model} is not there, and the one that is played cannot continue it."
-        return UnopenedSession(reason, found)
-
     def _open_saved(self, playback: Playback, path: Path, loaded: LoadedModel) -> None:
         found = session_file.read(path)
         state, document = found.state, found.state.document
-        session_file.check_model(state, path, loaded.model)
-        recipe = Recipe(document.seed, state.sample, state.settings, state.clamps)
+        clamps = existing_clamps(state.clamps, loaded.model.config)
+        recipe = Recipe(document.seed, state.sample, state.settings, clamps)
         session = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
         if session is None:
             prime = read_prime(loaded.model, document.text.read(0, document.prime_length))
@@ -773,8 +777,11 @@ class Player:
         playback.settings, playback.note = state.settings, " ".join(filter(None, (found.note, other)))
         playback.play(document, Reader(document, session), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
-            folder = saved_sessions.folder(playback.facts.run, playback.facts.path)
-            self._saver.go_on(playback.key, folder, found, run=playback.facts.run)
+            run = playback.facts.run
+            beside = run_of_session(path.absolute())
+            playback.is_elsewhere = beside is not None and beside.path != run
+            folder = saved_sessions.folder(run, playback.facts.path)
+            self._saver.go_on(playback.key, folder, found, run=run)
             self._kept[playback.key] = playback.work
 
     def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
