@@ -62,7 +62,7 @@ cells fox quick.txt --probe comment | too rare in this text, or belongs to anoth
 cells fox quick.txt --probe quotes | There is no feature 'quotes'. The yes/no
 cells fox short.txt | 200 are needed
 cells demo quick.txt --snapshots | not a run
-context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has 1,170 characters
+context fox quick.txt --at 99999 | Position 99,999 has no character to measure: the text has
 context fox quick.txt --at 200 | too short for a context of 300
 multiverse fox --prime the --clamp 9:9=0 | no cell 9:9
 report fox quick.txt --out page.html --feature 'position in word' | yes/no feature

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from charlstm.fields import plain
 from charlstm.runs.comparison import (
     AXES,
     Axis,
@@ -28,6 +30,7 @@ from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
 from recorded_run import record
+from small_training import make_plan
 
 
 def test_only_what_differs_is_listed(tmp_path: Path) -> None:
@@ -126,3 +129,17 @@ def test_ticks_are_round_numbers_within_the_range() -> None:
     assert ticks(0, 10, 5) == [0, 2, 4, 6, 8, 10]
     assert ticks(1.03, 1.28, 5) == [1.05, 1.1, 1.15, 1.2, 1.25]
     assert ticks(2, 2, 5) == [2]
+
+
+def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> None:
+    """A small text gets fewer rows, then shorter ones, than the settings say: 6,750 characters were 28,800."""
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    spec = run.spec()
+    settings = spec.settings
+    assert spec.batch == (settings.batch_size, settings.seq_length)
+    run.write_spec(replace(spec, plan=plain(make_plan(batch_size=3, seq_length=10))))
+    compared = read_run(run)
+    assert compared.spec.batch == (3, 10)
+    assert curves(compared, "characters")[1].x.tolist() == (30 * curves(compared, "step")[1].x).tolist()
+    rows = list(csv.DictReader(io.StringIO(comparison_csv([compared]))))
+    assert {int(row["characters"]) / int(row["step"]) for row in rows if int(row["step"])} == {30}

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from charlstm.runs.series import RunSeries
 from charlstm.runs.verdict import Verdict, judge
 from charlstm.training.events import Event, Finished, Resumed, Stepped, Validated
@@ -127,3 +129,17 @@ def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
 def test_loss_that_is_not_a_number_is_diverging_at_once() -> None:
     series = RunSeries.of([started(symbols=98), validated(0, 4.5), stepped(1, 4.0), stepped(2, math.nan)])
     assert judge(series).text == "Diverging: the training loss is not a number any more."
+
+
+@pytest.mark.parametrize("name", list(RECORDED))
+def test_end_of_a_recorded_run_says_that_it_diverged(name: str) -> None:
+    recorded = RECORDED[name]
+    series = series_at_start(name)
+    for at, val_loss, best, whole, seconds in recorded["validations"][:-1]:
+        series.feed([Validated(step=at, val_loss=val_loss, chars=9, best=best, whole=whole, train_seconds=seconds)])
+    series.feed([stepped(step, loss) for step, loss, *_ in recorded["steps"]])
+    series.feed([Finished(**recorded["finished"])])
+    found = judge(series, references=ORDER0)
+    assert found.kind == "finished"
+    assert "It diverged: the training loss rose from" in found.text
+    assert ("no better than guessing" in found.text) == (name == "diverging_from_the_start")

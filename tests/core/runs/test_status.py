@@ -100,6 +100,14 @@ def test_read_status_without_a_heartbeat_uses_the_log(tmp_path: Path, state: str
     assert status.train_seconds == pytest.approx(before.train_seconds)
 
 
+def test_status_of_a_run_that_is_gone_says_so(tmp_path: Path) -> None:
+    with record(tmp_path, "starting") as recorded:
+        pass
+    shutil.rmtree(recorded.run.path)
+    status = recorded.run.status()
+    assert (status.state, status.message) == ("stopped", "its folder was deleted or moved")
+
+
 def test_read_status_of_an_unreadable_log_is_a_message(tmp_path: Path) -> None:
     (tmp_path / "events.jsonl").mkdir()
     status = read_status(tmp_path)
