@@ -17,7 +17,7 @@ from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.generation.tree import GENERATED, Branch, Rows, in_bits, read_as_themselves, text_of
+from charlstm.generation.tree import GENERATED, Rows, TreeBranch, in_bits, read_as_themselves, text_of
 
 Colour = Literal["rank", "probability", "entropy"]
 
@@ -164,17 +164,17 @@ def to_tree_html(session: Session, title: str = "") -> str:
     end = len(session)
     parts = [_span("p", session.prime)]
 
-    def text(branch: Branch, start: int, stop: int) -> str:
+    def text(branch: TreeBranch, start: int, stop: int) -> str:
         return text_of(branch.slice(start, max(start, stop)))
 
-    def fold(branch: Branch, start: int, name: str) -> str:
+    def fold(branch: TreeBranch, start: int, name: str) -> str:
         """The start of a text that is closed at first: it shows its name, or how it begins."""
         begins = text(branch, start, min(branch.stop, start + FOLD)).replace("\n", "↵") + "…"
         return f"<details><summary>{_span('n' if name else 'b', name or begins)}</summary>"
 
     # What is still to be written, the next at the end: markup, or a branch from a position and a child on, and whether
     # it is current there. Branches may be nested deeper than functions of Python can be.
-    todo: list[str | tuple[Branch, int, int, bool]] = [(session.root, session.root.start, 0, True)]
+    todo: list[str | tuple[TreeBranch, int, int, bool]] = [(session.root, session.root.start, 0, True)]
     children = {
         id(branch): sorted(branch.children, key=lambda each: (each.start, id(each) in on_path))
         for branch in session.tree.values()

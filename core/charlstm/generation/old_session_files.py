@@ -230,7 +230,7 @@ class _Place(NamedTuple):
     branch: int
 
 
-class _Change(NamedTuple):
+class _LoggedChange(NamedTuple):
     kind: str
     in_place: bool
     before: _Place
@@ -268,8 +268,8 @@ class LoggedText:
         text = branch.whole.part(0, whole_number(values["length"], 0, len(branch.whole)))
         self._kept = max(len(text), branch.kept)
         self._here = _place(text, values["place"])
-        self._done: list[_Change] = []
-        self._undone: list[_Change] = []
+        self._done: list[_LoggedChange] = []
+        self._undone: list[_LoggedChange] = []
         self.has_history = True
         try:
             history = _unpacked_history(values)
@@ -277,10 +277,10 @@ class LoggedText:
         except ERRORS:
             self.has_history = False
 
-    def _changes(self, history: Mapping[str, Any], name: str) -> list[_Change]:
+    def _changes(self, history: Mapping[str, Any], name: str) -> list[_LoggedChange]:
         """The changes that can be undone or redone, beginning with those that lead to the text as it is."""
         here, there = ("added", "removed") if name == "undo" else ("removed", "added")
-        changes, text = list[_Change](), self._here.text
+        changes, text = list[_LoggedChange](), self._here.text
         for change in reversed(list(history[name])[-MOST_CHANGES:]):
             start = whole_number(change["start"], 0, len(text))
             stop = start + whole_number(change[here], 0, len(text) - start)
@@ -293,7 +293,7 @@ class LoggedText:
                 parted = whole_number(each.get("parted", 0), 0, 2**62)
                 pruned[int(each["number"])] = _Branch(int(each["parent"]), branch, kept, str(each["name"]), parted)
             places = _place(before, change["before"]), _place(after, change["after"])
-            changes.append(_Change(str(change["kind"]), bool(change["in_place"]), *places, pruned))
+            changes.append(_LoggedChange(str(change["kind"]), bool(change["in_place"]), *places, pruned))
             text = other
         changes.reverse()
         return changes
@@ -325,7 +325,7 @@ class LoggedText:
             0 if start < here.prime_length and (removed or added) else here.prime_length,
             here.branch if branch is None else branch,
         )  # fmt: skip
-        self._add(_Change(kind, in_place, here, after), joins=joins)
+        self._add(_LoggedChange(kind, in_place, here, after), joins=joins)
         self._become(after, in_place=in_place)
 
     def _do_go(
@@ -336,7 +336,7 @@ class LoggedText:
         text, here = self._branches[number].whole.part(0, length), self._here
         seed = here.seed if seed is None else check_seed(seed)
         after = _Place(text, whole_number(cursor, 0, len(text)), seed, self._prime_length_in(text), number)
-        self._add(_Change(kind, False, here, after), joins=joins)
+        self._add(_LoggedChange(kind, False, here, after), joins=joins)
         self._become(after)
 
     def _do_move(self, position: int, undoable: bool = True) -> None:
@@ -347,7 +347,7 @@ class LoggedText:
         if self._done and self._done[-1].kind == MOVE:
             self._done[-1] = self._done[-1]._replace(after=self._here)
         else:
-            self._add(_Change(MOVE, False, before, self._here))
+            self._add(_LoggedChange(MOVE, False, before, self._here))
 
     def _do_cursor(self, position: int) -> None:
         self._here = self._here._replace(cursor=min(max(0, position), len(self._here.text)))
@@ -363,7 +363,7 @@ class LoggedText:
         else:
             pruned = (number for change in (*self._done, *self._undone) for number in change.pruned)
             after = after._replace(branch=max((*self._branches, *pruned)) + 1)
-        change = _Change(GENERATE, False, here, after._replace(text=whole))
+        change = _LoggedChange(GENERATE, False, here, after._replace(text=whole))
         if recorded and self._done:
             self._join(change)
         elif self._done or self._undone:
@@ -383,7 +383,7 @@ class LoggedText:
             text = self._branches[branch.parent].whole.part(0, length)
             cursor = min(before.cursor, branch.whole.same_start(text, sources=False))
             after = _Place(text, cursor, before.seed, self._prime_length_in(text), branch.parent)
-        self._add(_Change(PRUNE, False, before, after, {each: self._branches[each] for each in gone}))
+        self._add(_LoggedChange(PRUNE, False, before, after, {each: self._branches[each] for each in gone}))
         self._become(after)
         for each in gone:
             del self._branches[each]
@@ -413,7 +413,7 @@ class LoggedText:
         pruned = {each: self._branches.pop(each) for each in change.pruned}
         self._done.append(change._replace(before=here, pruned=pruned))
 
-    def _add(self, change: _Change, *, joins: bool = False) -> None:
+    def _add(self, change: _LoggedChange, *, joins: bool = False) -> None:
         self._undone.clear()
         if joins and self._done:
             self._join(change)
@@ -423,7 +423,7 @@ class LoggedText:
         self._done.append(change)
         del self._done[:-MOST_CHANGES]
 
-    def _join(self, change: _Change) -> None:
+    def _join(self, change: _LoggedChange) -> None:
         last = self._done[-1]
         if last.before.text == last.after.text:
             self._done[-1] = change._replace(kind=last.kind, before=last.before)

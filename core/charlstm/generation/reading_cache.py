@@ -22,7 +22,7 @@ from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import model_digest, weights_digest
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import STATE_INTERVAL, Branch, Pending, row_type
+from charlstm.generation.tree import STATE_INTERVAL, Pending, TreeBranch, row_type
 from charlstm.model.file import Model
 from charlstm.paths import cache_dir
 
@@ -82,7 +82,7 @@ def _session(
         raise ValueError("it is damaged")
     if not np.array_equal(read_prime(model, text).ids, prime):
         return None
-    branch = Branch(None, 0, tuple(vocabulary.symbols), Pending(len(vocabulary)))
+    branch = TreeBranch(None, 0, tuple(vocabulary.symbols), Pending(len(vocabulary)))
     branch.fill(rows)
     branch.mirostat.extend(limits.astype(np.float32).tolist())
     branch.states = {int(at): state for at, state in zip(values["places"], states, strict=True)}

@@ -48,11 +48,11 @@ from charlstm.generation.tree import (
     STATE_INTERVAL,
     TYPED,
     Alternative,
-    Branch,
     Pending,
     Rows,
     Step,
     TextPath,
+    TreeBranch,
     fill_statistics,
     in_bits,
     read_as_themselves,
@@ -87,7 +87,7 @@ class Continuation:
 class PathEnd:
     """The text from the root of a session's tree to position ``length`` on the branch ``tip``."""
 
-    tip: Branch
+    tip: TreeBranch
     length: int
 
 
@@ -167,8 +167,8 @@ class Session:
         recipe: Recipe,
         *,
         stepper: Stepper,
-        tree: dict[int, Branch],
-        tip: Branch,
+        tree: dict[int, TreeBranch],
+        tip: TreeBranch,
         position: int,
         length: int | None = None,
     ) -> Session:
@@ -199,7 +199,7 @@ class Session:
         self._own_stepper = stepper
         self.clamps = recipe.clamps
         self._pending = Pending(len(self._symbols))
-        self.root = Branch(None, 0, self._symbols, self._pending)
+        self.root = TreeBranch(None, 0, self._symbols, self._pending)
         self._numbers = itertools.count(1)
         self.tree = {0: self.root}
         self._path = TextPath(self.root)
@@ -284,7 +284,7 @@ class Session:
     # -- reading -------------------------------------------------------------------------------------------------
 
     @property
-    def tip(self) -> Branch:
+    def tip(self) -> TreeBranch:
         """The last branch of the current text."""
         return self._path.tip
 
@@ -343,7 +343,7 @@ class Session:
     def mirostat_limits(self) -> Floats:
         """Mirostat's limit after each character of the current text, not-a-number where it was off."""
         limits = np.full(len(self), np.nan, np.float32)
-        branch: Branch | None = self._path.tip
+        branch: TreeBranch | None = self._path.tip
         stop = len(self)
         while branch is not None:
             own = np.array(branch.mirostat, np.float32)[: max(0, stop - branch.start)]
@@ -580,7 +580,7 @@ class Session:
         self._pending.flush()
         needed: dict[int, int] = {id(self.root): 0}
         for branch, stop in (*((end.tip, end.length) for end in ends), (self._path.tip, len(self._path))):
-            here: Branch | None = branch
+            here: TreeBranch | None = branch
             while here is not None:
                 needed[id(here)] = max(stop, needed.get(id(here), 0))
                 stop, here = here.start, here.parent
@@ -599,7 +599,7 @@ class Session:
         """All branches, each before those that continue it."""
         numbers = {id(branch): number for number, branch in self.tree.items()}
         on_path = set()
-        branch: Branch | None = self._path.tip
+        branch: TreeBranch | None = self._path.tip
         while branch is not None:
             on_path.add(id(branch))
             branch = branch.parent
@@ -654,7 +654,7 @@ class Session:
         there is no such branch."""
         self._branch(number).name = unicodedata.normalize("NFC", name)[:200]
 
-    def _branch(self, number: int) -> Branch:
+    def _branch(self, number: int) -> TreeBranch:
         branch = self.tree.get(number)
         if branch is None:
             raise GenerationError(f"There is no branch {number}: the branches are {', '.join(map(str, self.tree))}")
@@ -755,7 +755,7 @@ class Session:
             pending.flush()
         return Step(owner, position, chr(char))
 
-    def _walk(self, branch: Branch, which: int) -> Step:
+    def _walk(self, branch: TreeBranch, which: int) -> Step:
         """Move past the character ``which``, which is on ``branch`` already."""
         position = self._position
         if position >= len(self._path):  # the text was cut here, and grows again
@@ -765,8 +765,8 @@ class Session:
         self._forward(which)
         return branch.step(position)
 
-    def _new_branch(self, parent: Branch, position: int) -> Branch:
-        branch = Branch(parent, position, self._symbols, self._pending)
+    def _new_branch(self, parent: TreeBranch, position: int) -> TreeBranch:
+        branch = TreeBranch(parent, position, self._symbols, self._pending)
         parent.children.append(branch)
         self.tree[next(self._numbers)] = branch
         self._path = TextPath(branch)

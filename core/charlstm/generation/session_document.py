@@ -18,8 +18,7 @@ from charlstm.generation.recipe import Recipe
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import TYPED, Pending, Rows, text_of
-from charlstm.generation.tree import Branch as TreeBranch
+from charlstm.generation.tree import TYPED, Pending, Rows, TreeBranch, text_of
 
 if TYPE_CHECKING:
     from charlstm.generation.session_state import SessionState

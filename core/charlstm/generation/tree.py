@@ -95,7 +95,7 @@ class Step:
 
     __slots__ = ("_branch", "char", "position")
 
-    def __init__(self, branch: Branch, position: int, char: str) -> None:
+    def __init__(self, branch: TreeBranch, position: int, char: str) -> None:
         self._branch, self.position, self.char = branch, position, char
 
     @property
@@ -235,7 +235,7 @@ class Pending:
         self.logits = np.empty((BLOCK + 1, vocab_size), np.float32)
         self.weights = np.empty((BLOCK, vocab_size), np.float32)
         self.count = 0
-        self.branch: Branch | None = None
+        self.branch: TreeBranch | None = None
 
     def flush(self) -> None:
         """Compute the statistics of these characters. The logits at the cursor move to row 0."""
@@ -248,7 +248,7 @@ class Pending:
 
 
 @dataclass(eq=False)
-class Branch:
+class TreeBranch:
     """Characters ``start`` to ``stop`` of a text, a continuation of ``parent`` from position ``start`` on.
 
     Attributes:
@@ -259,7 +259,7 @@ class Branch:
         children: branches that continue this one from some position.
     """
 
-    parent: Branch | None
+    parent: TreeBranch | None
     start: int
     symbols: tuple[str, ...]
     pending: Pending
@@ -267,7 +267,7 @@ class Branch:
     size: int = 0
     states: dict[int, Floats] = field(default_factory=dict)
     mirostat: array[float] = field(default_factory=lambda: array("f"))
-    children: list[Branch] = field(default_factory=list)
+    children: list[TreeBranch] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.rows: Rows = np.zeros(16, row_type(len(self.symbols)))
@@ -346,13 +346,13 @@ class Branch:
         """The character at ``position`` as a :class:`Step`."""
         return Step(self, position, chr(self.rows[position - self.start]["char"]))
 
-    def continuation(self, position: int, char: int) -> Branch | None:
+    def continuation(self, position: int, char: int) -> TreeBranch | None:
         """This branch or one of its children, on which the character ``char`` is at ``position``."""
         children = (child for child in self.children if child.start == position and child.size)
         found = (self, *children) if position < self.stop else children
         return next((each for each in found if each.rows[position - each.start]["char"] == char), None)
 
-    def descendants(self) -> Iterator[Branch]:
+    def descendants(self) -> Iterator[TreeBranch]:
         """This branch and all that continue it, parents first."""
         waiting = [self]
         while waiting:
@@ -387,11 +387,11 @@ class BranchInfo:
 class TextPath:
     """The text from the root of the tree to the end of the branch ``tip``, or to position ``end`` on it."""
 
-    def __init__(self, tip: Branch, end: int | None = None) -> None:
+    def __init__(self, tip: TreeBranch, end: int | None = None) -> None:
         self.tip = tip
         self._end = None if end == tip.stop else end  # None: the text grows with the branch
-        self._path: list[Branch] = []
-        branch: Branch | None = tip
+        self._path: list[TreeBranch] = []
+        branch: TreeBranch | None = tip
         while branch is not None:
             self._path.append(branch)
             branch = branch.parent
@@ -401,11 +401,11 @@ class TextPath:
     def __len__(self) -> int:
         return self.tip.stop if self._end is None else self._end
 
-    def owner(self, position: int) -> Branch:
+    def owner(self, position: int) -> TreeBranch:
         """The branch with the character before ``position``; the root for 0."""
         return self._path[max(0, bisect_right(self._starts, position - 1) - 1)]
 
-    def holder(self, position: int) -> Branch:
+    def holder(self, position: int) -> TreeBranch:
         """The branch with the character at ``position``."""
         return self._path[bisect_right(self._starts, position) - 1]
 
@@ -424,7 +424,7 @@ class TextPath:
         parts = [branch.ids(low, high) for branch, low, high in self._spans(start, stop)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts or [self.tip.ids(0, 0)])
 
-    def _spans(self, start: int, stop: int) -> Iterator[tuple[Branch, int, int]]:
+    def _spans(self, start: int, stop: int) -> Iterator[tuple[TreeBranch, int, int]]:
         """The branches with positions ``start`` to ``stop``, each with the first and last (exclusive) of its own."""
         for number in range(max(0, bisect_right(self._starts, start) - 1), len(self._path)):
             branch = self._path[number]

@@ -48,7 +48,7 @@ __all__ = [
     "Preview",
     "ReadProgress",
     "Span",
-    "Split",
+    "TextSplit",
     "ValidationText",
     "encoding_choices",
     "line_numbers",
@@ -69,7 +69,7 @@ class Span(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class TextSplit:
     """The spans that are trained on, those to validate on, and those kept for a final test; together they are the text.
 
     ``held_out`` is the validation part. Nothing of ``test`` is used in training, not even to choose the best model.
@@ -162,7 +162,7 @@ class Corpus:
         """The characters from ``start`` to ``stop``, which may be negative as in a slice."""
         return self.vocabulary.decode(self.ids[start:stop])
 
-    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
+    def split(self, val_fraction: float = 0.1, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
         """Hold out ``val_fraction`` of the text for validation and ``test_fraction`` for a final test. Deterministic.
 
         ``tail`` takes the end of the text: validation, then test at the very end. ``blocks`` takes up to ten blocks
@@ -213,7 +213,7 @@ def line_numbers(corpus: Corpus, positions: npt.NDArray[np.int64]) -> npt.NDArra
     return 1 + np.searchsorted(ended, positions) + np.searchsorted(corpus.joined_lines(), positions, "right")
 
 
-def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> Split:
+def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_fraction: float = 0.0) -> TextSplit:
     """The parts of a text of ``chars`` characters without a separate validation text: see :meth:`Corpus.split`."""
     if not (val_fraction >= 0 and test_fraction >= 0 and val_fraction + test_fraction < 1):
         raise TextError(
@@ -232,12 +232,12 @@ def split_text(chars: int, val_fraction: float, mode: SplitMode = "tail", test_f
     return _split(chars, validation, test)
 
 
-def _split(chars: int, held_out: list[Span], test: list[Span]) -> Split:
+def _split(chars: int, held_out: list[Span], test: list[Span]) -> TextSplit:
     """The split of ``chars`` characters whose training part is what the other two leave."""
     edges = [0, *(edge for span in sorted([*held_out, *test]) for edge in span), chars]
     train = [Span(start, stop) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
     kept = (tuple(span for span in part if span.stop > span.start) for part in (train, held_out, test))
-    return Split(*kept)
+    return TextSplit(*kept)
 
 
 def _blocks(chars: int, held: int) -> list[Span]:

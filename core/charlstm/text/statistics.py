@@ -22,7 +22,7 @@ from charlstm.display import percent
 from charlstm.errors import TextError
 from charlstm.text import cache
 from charlstm.text.baselines import BASELINES
-from charlstm.text.corpus import Corpus, Span, Split
+from charlstm.text.corpus import Corpus, Span, TextSplit
 from charlstm.text.passages import known_share, passages_in
 from charlstm.text.read_before import words
 
@@ -131,7 +131,7 @@ _MIN_DIVERGENCE = 0.001
 """A smaller divergence in bits is not reported."""
 
 
-def parts_differ(corpus: Corpus, split: Split) -> str | None:
+def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     """A warning when the character counts of the two parts differ much, else None. Counts at most 3.5 million."""
     size = split.held_out_chars // _HELD_OUT_BLOCKS
     if size < _MIN_BLOCK or split.train_chars < 4 * split.held_out_chars:
@@ -157,7 +157,7 @@ def _sums(blocks: Floats, size: int) -> list[Floats]:
     return [blocks[at : at + size].sum(0) for at in range(0, len(blocks) - size + 1, size)]
 
 
-def _difference_warning(corpus: Corpus, split: Split, differing: float) -> str:
+def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> str:
     licence = 0
     if not corpus.options.strip_boilerplate:
         for part in corpus.report.boilerplate:
@@ -251,7 +251,7 @@ class Statistics:
         return {name: bits * math.log(2) for name, bits in (self.bits or {}).items() if bits}
 
 
-def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -> Statistics:
+def describe(corpus: Corpus, split: TextSplit | None = None, *, bits: bool = True) -> Statistics:
     """Describe ``corpus``. ``split`` is :meth:`Corpus.split` with its defaults unless given.
 
     ``bits`` take about 1.5 s for large texts on two cores, most of it for xz, and 0.1 s for each million characters to
@@ -288,7 +288,7 @@ def describe(corpus: Corpus, split: Split | None = None, *, bits: bool = True) -
     )
 
 
-def _too_little(split: Split) -> str | None:
+def _too_little(split: TextSplit) -> str | None:
     if not split.held_out_chars:
         return "Nothing is held out, so that nothing can be measured"
     if split.train_chars < MIN_TRAIN or split.held_out_chars < MIN_HELD_OUT:
@@ -314,7 +314,7 @@ def _sample(spans: Sequence[Span], chars: int) -> tuple[list[Span], bool]:
     return pieces, True
 
 
-def _cached_figures(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool, float | None]:
+def _cached_figures(corpus: Corpus, split: TextSplit) -> tuple[dict[str, float], bool, float | None]:
     """:func:`_bits`, and the share of the held-out part that stands in the training part too, computed once for a text
     and a split."""
     name = f"bits and share {TRAIN_SAMPLE} {HELD_OUT_SAMPLE} {XZ_BYTES} {split}"
@@ -333,7 +333,7 @@ def _are_figures(bits: Any) -> bool:
     return known and all(type(value) is float and abs(value) < 64 for value in bits.values())
 
 
-def _bits(corpus: Corpus, split: Split) -> tuple[dict[str, float], bool]:
+def _bits(corpus: Corpus, split: TextSplit) -> tuple[dict[str, float], bool]:
     train, sampled_train = _sample(split.train, TRAIN_SAMPLE)
     held_out, sampled_held_out = _sample(split.held_out, HELD_OUT_SAMPLE)
     with ThreadPoolExecutor(2) as threads:  # lzma releases the GIL

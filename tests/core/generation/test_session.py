@@ -22,7 +22,7 @@ from charlstm.generation.sampling import Sampler, repetition_penalties
 from charlstm.generation.session import Session
 from charlstm.generation.stepper import Stepper
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, Branch, in_bits, surprise
+from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, TreeBranch, in_bits, surprise
 from charlstm.library import generate
 from charlstm.text.reading import TextOptions
 from random_examples import examples
@@ -573,7 +573,7 @@ def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, 
     whole = Session(model, "the ", seed=3)
     list(whole.stream(40))
     session = Session(model, "the ", seed=3)
-    append, count = Branch.append, 0
+    append, count = TreeBranch.append, 0
 
     def interrupted(branch, *given):
         nonlocal count
@@ -582,7 +582,7 @@ def test_interrupted_session_has_the_same_text_and_statistics_as_another(model, 
         if count % 7 == 0:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Branch, "append", interrupted)
+    monkeypatch.setattr(TreeBranch, "append", interrupted)
     while session.position < 40:
         with contextlib.suppress(KeyboardInterrupt):
             list(session.stream(40 - session.position))

@@ -10,7 +10,7 @@ from charlstm.errors import ModelError
 from charlstm.model.file import Model, ModelConfig, save_model
 from charlstm.runs import start_models
 from charlstm.runs.start_models import StartModel, best_start, loss_before_training, pairs_loss, try_model
-from charlstm.text.corpus import Corpus, Span, Split, open_corpus
+from charlstm.text.corpus import Corpus, Span, TextSplit, open_corpus
 from charlstm.text.passages import passages_of
 from charlstm.text.vocabulary import Vocabulary
 
@@ -30,9 +30,9 @@ def everything(corpus: Corpus) -> tuple[Span, ...]:
     return (Span(0, corpus.chars),)
 
 
-def whole(corpus: Corpus) -> Split:
+def whole(corpus: Corpus) -> TextSplit:
     """All of the text for training, and for validation too."""
-    return Split(everything(corpus), everything(corpus))
+    return TextSplit(everything(corpus), everything(corpus))
 
 
 @pytest.mark.parametrize("symbols", ["abcd", "dcba", "abcdefgh"])

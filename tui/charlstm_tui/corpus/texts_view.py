@@ -29,10 +29,10 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
-from charlstm_tui.corpus.sources import BoxModel, Folder, Text, recently_used, remember, sections
+from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_used, remember, sections
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
-from charlstm_tui.corpus.text_state import Reading, TextState, count_bits, read_beginning, read_whole
+from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
@@ -63,7 +63,7 @@ class TextsView(View):
     """The text under the cursor."""
     otherwise: reactive[str] = reactive("")
     """What the preview shows when the cursor is not on a text."""
-    reading: reactive[Reading | None] = reactive(None)
+    reading: reactive[TextReading | None] = reactive(None)
 
     def __init__(self, *, id: str) -> None:
         super().__init__(id=id)
@@ -150,7 +150,7 @@ class TextsView(View):
     def _choice(self) -> CorpusChoice | None:
         """The text under the cursor with what was chosen for it."""
         entry = self.texts.current
-        if not isinstance(entry, Text):
+        if not isinstance(entry, ListedText):
             return None
         return self._choices.get(entry.source) or CorpusChoice(entry.source, entry.name)
 
@@ -233,7 +233,7 @@ class TextsView(View):
             if now - shown > 0.1:
                 shown = now
                 left = _seconds_left(progress.total - progress.done, progress.done - first, now - since)
-                loop.call_soon_threadsafe(setattr, self, "reading", Reading(progress, left))
+                loop.call_soon_threadsafe(setattr, self, "reading", TextReading(progress, left))
 
         return report
 

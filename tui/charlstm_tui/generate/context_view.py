@@ -47,7 +47,7 @@ NARROWEST = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class ContextCurve:
     """What a curve is about, and its values: ``found`` is ``None`` until it is measured, or where ``note`` says why it
     cannot be."""
 
@@ -66,11 +66,11 @@ class ContextCurves(Static):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._curves: tuple[Curve, ...] = ()
+        self._curves: tuple[ContextCurve, ...] = ()
         self._rows = 2
         self._bits = False
 
-    def show(self, curves: Sequence[Curve], rows: int, bits: bool) -> None:
+    def show(self, curves: Sequence[ContextCurve], rows: int, bits: bool) -> None:
         """Show curves below one another, with bars of so many rows, in nats or in bits."""
         self._curves, self._rows, self._bits = tuple(curves), rows, bits
         self._draw()
@@ -230,8 +230,8 @@ class ContextView(ReadingView):
             about = f"loss in {unit(self.bits)} at {places}"
         note = self._place_note()
         curves = (
-            Curve("MODEL", about, whole.context if whole else None),
-            Curve("HERE", note, here),
+            ContextCurve("MODEL", about, whole.context if whole else None),
+            ContextCurve("HERE", note, here),
         )
         rows = 2 if not self.screen.has_class("-tall") else 4 if self.screen.size.height < HIGH else 8
         self._curves.show(curves, rows, self.bits)

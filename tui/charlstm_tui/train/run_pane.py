@@ -24,7 +24,7 @@ from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
-from charlstm_tui.train.progress_line import ProgressLine
+from charlstm_tui.train.progress_line import RunProgressLine
 from charlstm_tui.train.result_card import ResultCard
 from charlstm_tui.train.run_summary import (
     ShownRun,
@@ -65,7 +65,7 @@ class RunPane(Vertical):
         self.chart = LossChart(id="chart")
         self.samples = Samples(id="samples")
         self._headline = ChangingText(id="headline", markup=False)
-        self._progress = ProgressLine(id="progress")
+        self._progress = RunProgressLine(id="progress")
         self._figures = Figures(id="figures")
         self._upper = Horizontal(self.chart, self._figures, id="upper")
         self._card = ResultCard(id="card")

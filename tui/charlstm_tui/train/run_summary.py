@@ -25,7 +25,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import STATE_MARKS, baseline_name, clock, count
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.figures import Figure
-from charlstm_tui.train.progress_line import Progress
+from charlstm_tui.train.progress_line import RunProgress
 from charlstm_tui.train.result_card import RunResult
 
 LONG_START = 600.0  # seconds; a run made longer ago is not in its first start
@@ -122,15 +122,15 @@ def _small(series: RunSeries, line: CurveName, wanted: bool) -> Curve | None:
         return Curve(curve.x[starts], np.add.reduceat(np.where(known, curve.y, 0), starts) / counts)
 
 
-def progress(view: RunView | None) -> tuple[Progress, str]:
+def progress(view: RunView | None) -> tuple[RunProgress, str]:
     """How far the run is, for the progress line, and the CSS class of that: none, ``-held``, ``-done``, ``-broken``."""
     if view is None:
-        return Progress(None, words="starting"), ""
+        return RunProgress(None, words="starting"), ""
     status = view.status
     state, mark = status.state, STATE_MARKS[status.state]
     worked = status.work_seconds or None
     if status.elsewhere and status.alive:
-        return Progress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
+        return RunProgress(status.progress, worked, words=f"{mark} {state} on {visible(status.host)}"), ""
     if state == "running":
         words, left = "", status.seconds_left
         if status.validated is not None:
@@ -139,7 +139,7 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
             words, left = "validation before the first step", None
         elif status.planned_steps and status.step >= status.planned_steps:
             words, left = "validation after the last step", None
-        return Progress(status.progress, worked, left, words), ""
+        return RunProgress(status.progress, worked, left, words), ""
     words, done = f"{mark} {state}", status.progress
     if state == "starting":
         done = None
@@ -147,7 +147,7 @@ def progress(view: RunView | None) -> tuple[Progress, str]:
             doing = visible(status.message, keep="")
             words = f"{mark} starting {clock(age)}{doing and f': {doing}'}"
     styles = {"paused": "-held", "waiting": "-held", "stopped": "-held", "finished": "-done", "starting": ""}
-    return Progress(done, worked, words=words), styles.get(state, "-broken")
+    return RunProgress(done, worked, words=words), styles.get(state, "-broken")
 
 
 STEP_ACTIONS = {
