@@ -143,12 +143,12 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 
 @click.command(epilog=MODEL_HELP)
 @model_argument
+@click.argument("file", required=False)
 @click.option(
     "--to",
     "kind",
     type=click.Choice(list(_SUFFIXES)),
-    required=True,
-    help="script: a checkpoint of the reference script; onnx: an ONNX model.",
+    help="script: a checkpoint of the reference script; onnx: an ONNX model.  [default: by the name of FILE]",
 )
 @_out_option("./MODEL.net or ./MODEL.onnx")
 @_force_option
@@ -156,20 +156,33 @@ def import_(file: Path, out: str | None, force: bool, as_json: bool) -> None:
 @json_option
 @runs_dir_option
 def export(
-    model: str, kind: str, out: str | None, force: bool, snapshot: int | None, as_json: bool, runs_dir: Path | None
+    model: str,
+    file: str | None,
+    kind: str | None,
+    out: str | None,
+    force: bool,
+    snapshot: int | None,
+    as_json: bool,
+    runs_dir: Path | None,
 ) -> None:
-    """Write MODEL to a file that other programs can read. Prints the path of the file.
+    """Write MODEL to FILE, which other programs can read: name.net or name.onnx. Prints the path of the file.
 
-    script: the dictionary that the reference script reads with torch.load and load_state_dict.
+    script (.net): the dictionary that the reference script reads with torch.load and load_state_dict.
 
-    onnx: a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and `c_next`.
-    The vocabulary is in its metadata. Needs the package onnx.
+    onnx (.onnx): a graph of one step, with the inputs `id`, `h` and `c` and the outputs `probabilities`, `h_next` and
+    `c_next`. The vocabulary is in its metadata. Needs the package onnx.
 
     With --json: {"out", "to"}.
     """
     from charlstm.model.file import load_model
     from charlstm.runs.models import find_model
 
+    if file is not None and out is not None:
+        raise click.UsageError("Name the file once: as FILE, or with --out")
+    out = file if file is not None else out
+    kind = kind or next((kind for kind, suffix in _SUFFIXES.items() if out is not None and out.endswith(suffix)), None)
+    if kind is None:
+        raise click.UsageError("Name a FILE that ends in .net or .onnx, or the format with --to script or --to onnx")
     path = find_model(model, runs_dir, snapshot=snapshot)
     out = out or _export_name(model, path, snapshot, runs_dir) + _SUFFIXES[kind]
     _check_target(out, force=force, as_json=as_json)

@@ -75,5 +75,5 @@ def test_export_is_named_after_run_and_snapshot(
 def test_export_writes_onnx(workspace: Path, run_json: RunJson, tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     out = tmp_path / "fox.onnx"
-    assert run_json("export", "fox", "--to", "onnx", "--out", str(out)) == {"out": str(out), "to": "onnx"}
+    assert run_json("export", "fox", str(out)) == {"out": str(out), "to": "onnx"}
     assert out.stat().st_size > 1000
