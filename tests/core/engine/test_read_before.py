@@ -17,6 +17,7 @@ from charlstm.text.passages import joined, passages_of
 from charlstm.training.events import Finished, Started, Warned
 from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
+from charlstm.training.text_warnings import read_share
 from small_training import MemoryStore, make_corpus, words
 
 pytestmark = pytest.mark.numeric
@@ -112,3 +113,29 @@ def test_file_of_a_model_on_a_large_text_grows_by_a_megabyte_at_most() -> None:
     assert passages.MOST // 4 < len(known) <= passages.MOST
     assert known.nbytes <= 2**20
     assert joined([known, every[0]]).tolist() == known.tolist()
+
+
+def test_larger_answer_counts_of_fingerprint_and_passages(settings: Settings, plan: Plan) -> None:
+    """The same text with another split says little where an ancestor has read all of another edition."""
+    corpus = make_corpus(BOOK)
+    held_out = corpus.split(0.2, "tail").held_out
+    model, *_ = train(corpus, settings.with_changes(val_fraction=0.19), plan)
+    by_text = replace(model, passages=None)
+    assert read_share(by_text, corpus, held_out) == pytest.approx(0.05, abs=0.01)
+    both = replace(model, passages=passages_of([BOOK]))
+    assert read_share(both, corpus, held_out) == 1.0
+    _, _, finished, warnings = train(corpus, settings.with_changes(val_fraction=0.2), plan, both)
+    assert finished.read_share == 1.0
+    assert any("has read 100 % of the held-out part" in message for message in warnings)
+
+
+def test_grown_text_is_new_at_its_end_alone(settings: Settings, plan: Plan) -> None:
+    """A chapter more moves the held-out part; what the run before held out is in it, and what it read if that was
+    more."""
+    grown = make_corpus(f"{BOOK} {words(1_000, 5)}", "grown.txt")
+    for val_fraction, read in ((0.1, 0.0), (0.01, 0.37)):
+        before = make_corpus(BOOK, "novel.txt")
+        model, *_ = train(before, settings.with_changes(val_fraction=val_fraction), plan)
+        _, _, finished, _ = train(grown, settings.with_changes(val_fraction=0.19), plan, model)
+        assert finished.read_share == pytest.approx(read, abs=0.1)
+        assert (finished.read_share == 0) == (read == 0)

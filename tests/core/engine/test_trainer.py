@@ -21,7 +21,7 @@ from charlstm.engine.evaluation import Evaluation, evaluate
 from charlstm.engine.fused import FusedKernel
 from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
-from charlstm.engine.train_step import StepOutcome, TrainStep
+from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import ModelError, RunError, SettingsError, TextError
 from charlstm.fields import plain, read
@@ -789,3 +789,101 @@ def test_speed_measured_beside_other_programs_is_not_stored(
             settings, TrainingText.of(corpus, corpus.vocabulary, 0.1, "tail"), worked=lambda: 0.0
         )
         assert len(stored) == (not crowded)
+
+
+def test_trainer_takes_the_stored_kernel_for_the_same_settings(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The comparison takes over a second of the minute that ``quick`` has."""
+    chosen: list[str] = []
+    choose = benchmark.choose_kernel
+
+    def counted(*args: Any, **how: Any) -> Any:
+        choice = choose(*args, **{**how, "budget": 0.1})
+        chosen.append(choice.name)
+        return choice
+
+    monkeypatch.setattr(benchmark, "choose_kernel", counted)
+    monkeypatch.setattr(benchmark, "BUDGET", 0.1)
+    monkeypatch.setattr(benchmark, "SHORT_BUDGET", 0.05)
+    monkeypatch.setattr(benchmark, "_was_crowded", lambda before: False)  # else nothing is stored
+    settings = settings.with_changes(max_steps=2, kernel="auto", device="cpu", hidden_size=13)
+    kernels = []
+    for _ in range(2):
+        store = MemoryStore()
+        run(Trainer(corpus, settings, store=store))
+        kernels.append(store.plans[0].kernel)
+    assert kernels == [chosen[0]] * 2
+    assert len(chosen) == 1
+    # a stored kernel that this machine lacks is not taken
+    known = benchmark.find_speed
+    monkeypatch.setattr(
+        benchmark, "find_speed", lambda *shape: replace(found, kernel="none") if (found := known(*shape)) else None
+    )
+    run(Trainer(corpus, settings))
+    assert len(chosen) == 2
+
+
+def test_resumed_trainer_measures_its_pace_over_a_whole_validation_interval(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+
+    def slowly(*args: Any, **how: Any) -> Evaluation:
+        clock.now += 30.0 if clock.now else 0.0
+        return evaluate(*args, **how)
+
+    monkeypatch.setattr(trainer_module, "evaluate", slowly)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    commands = ScriptedCommands({38: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    assert again.progress.step == 38
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
+    assert all(190 < end < 240 for end in ends)  # two steps and a validation, 16 seconds a step, would have made it 71
+    assert 190 < again.progress.step <= 240
+
+
+def test_resumed_trainer_does_not_count_loading_in_its_pace(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=10.0, val_every=None)
+    store, plan = MemoryStore(), make_plan(planned_steps=200, val_every=20, snapshot_steps=(0,), log_every=1)
+    commands = ScriptedCommands({40: [("stop", None)]})
+    run(Trainer(corpus, settings, store=store, plan=plan, hooks=Hooks(commands=commands)), commands)
+    again = Trainer.resume(corpus, settings, store.states[-1])
+    load = TrainStep.load
+
+    def slowly(learner: TrainStep, tensors: Tensors) -> None:
+        load(learner, tensors)
+        clock.now += 100.0
+
+    monkeypatch.setattr(TrainStep, "load", slowly)
+    ends = [event.step + (event.steps_left or 0) for event in run(again) if isinstance(event, Decided)]
+    assert ends[0] > 400  # at 6 seconds a step it would have been 140
+
+
+def test_held_out_part_that_every_validation_reads_whole_is_read_whole_at_the_end_too(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 0.5)
+    monkeypatch.setattr(trainer_module, "evaluate", slow_evaluation(clock, 0.02))  # twice what is allowed
+    settings = settings.with_changes(max_steps=None, epochs=None, max_minutes=1.0)
+    plan = make_plan(planned_steps=60, val_every=20, val_chars=641, snapshot_steps=(0,))
+    finished = run(Trainer(corpus, settings, plan=plan))[-1]
+    assert isinstance(finished, Finished)
+    assert finished.best_whole
+
+
+def test_time_limit_does_not_count_the_time_of_the_caller(
+    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Time(monkeypatch, 1.0)
+    settings = settings.with_changes(max_steps=None, max_minutes=1.0)
+    trainer = Trainer(corpus, settings, plan=make_plan(planned_steps=30, snapshot_steps=(0,), log_every=1))
+    for _ in trainer.events():
+        clock.now += 100.0  # a disk that is full
+    assert trainer.progress.ended == "done"
+    assert trainer.progress.work_seconds == trainer.progress.step > 30

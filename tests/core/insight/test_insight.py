@@ -21,6 +21,7 @@ from charlstm.insight.activations import Trace, activations, deviation, iterate_
 from charlstm.insight.cells import (
     FEWEST_SPANS,
     SEGMENTS,
+    levels,
     name_cells,
     probe,
     sample_cells,
@@ -672,3 +673,12 @@ def test_a_word_that_has_begun_is_completed(random_model: Model) -> None:
 def test_next_words_follow_what_the_model_reads_of_the_prime(random_model: Model, prime: str, read: str) -> None:
     """It decided by the last character of the prime, which the model may not know, whether a word has begun."""
     assert next_words(random_model, prime, count=4) == next_words(random_model, read, count=4)
+
+
+@pytest.mark.parametrize("state", [0.0, 0.1, 0.3, -1.7, 1e-9])
+def test_all_states_of_a_constant_cell_have_the_middle_level(state: float) -> None:
+    states = np.full(777, state, np.float32)
+    states[::2] = np.nextafter(states[::2], np.float32(9))
+    assert set(levels(states).tolist()) == {2}
+    states[5] += 0.1
+    assert levels(states)[5] == 4

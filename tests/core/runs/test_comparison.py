@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ from charlstm.runs.log import EventLog
 from charlstm.svg import ChartCurve, line_chart, ticks
 from charlstm.training.events import Controlled, Event, Resumed
 from charlstm.training.settings import Settings
-from recorded_run import record
+from recorded_run import record, stepped
 from small_training import make_plan
 
 
@@ -143,3 +144,23 @@ def test_characters_are_those_of_the_batch_that_was_planned(tmp_path: Path) -> N
     assert curves(compared, "characters")[1].x.tolist() == (30 * curves(compared, "step")[1].x).tolist()
     rows = list(csv.DictReader(io.StringIO(comparison_csv([compared]))))
     assert {int(row["characters"]) / int(row["step"]) for row in rows if int(row["step"])} == {30}
+
+
+def test_commands_are_compared_by_what_they_were_given(tmp_path: Path) -> None:
+    more = Controlled(step=10, id="x", command="more", value=964, minutes=2.5)
+    finish = Controlled(step=20, id="y", command="finish", value=138)
+    assert compared_with(tmp_path, more, finish)[0] == ["step 10: more 2.5", "step 20: finish"]
+
+
+def test_options_of_a_text_in_another_form_are_left_out(tmp_path: Path) -> None:
+    run = record(tmp_path, "finished", name="one", steps=400).run
+    record_of_run = json.loads((run.path / "run.json").read_text())
+    record_of_run["corpus"]["options"] = [1]
+    (run.path / "run.json").write_text(json.dumps(record_of_run))
+    assert differences([read_run(run), read_run(run)]) == []
+
+
+def test_command_that_a_resume_repeats_is_compared_once(tmp_path: Path) -> None:
+    for step in (20, 25):
+        found = compared_with(tmp_path / str(step), rate(25), Resumed(step=step), rate(25), stepped(30))
+        assert found == (["step 25: set-lr 0.1"], [25.0])

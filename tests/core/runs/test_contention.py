@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
 import pytest
 
 from charlstm import system
-from charlstm.runs.contention import ContentionMeter, probe_slowdown
+from charlstm.runs.contention import ContentionMeter, probe_slowdown, slowdown_words
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord
 from charlstm.runs.status import read_status
 from charlstm.system import MachineTimes, ProcessorTimes
@@ -136,3 +137,9 @@ def test_machine_times_add_up() -> None:
     assert times is not None
     assert 0 <= times.nice <= times.busy <= times.total
     assert times.runnable >= 1
+
+
+def test_slowdown_is_told_in_one_sentence() -> None:
+    assert [slowdown_words(each) for each in (None, 1.2, math.nan)] == ["", "", ""]
+    assert slowdown_words(2.1) == "The processor has other work too: training is about 2 times slower."
+    assert slowdown_words(30.0, "was") == "The processor had other work too: training was many times slower."

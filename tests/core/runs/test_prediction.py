@@ -94,3 +94,12 @@ def test_nothing_is_said_of_a_run_that_was_changed_on_its_way(event: Event) -> N
 def test_nothing_is_said_of_a_much_shorter_run() -> None:
     short = started(planned_steps=400, steps_per_epoch=1000)
     assert predict(RunSeries.of([short, validated(0, 4.4), validated(200, 1.8)]), NOTHING) is None
+
+
+def test_setting_that_does_not_matter_for_the_loss_is_free() -> None:
+    own = dataclasses.replace(NOTHING, settings=NOTHING.settings.with_changes(seed=5, threads=1, max_minutes=2.0))
+    assert predict(log(), own) is not None
+
+
+def test_loss_that_is_not_a_number_is_left_out() -> None:
+    assert predict(log(validated(300, float("nan"))), NOTHING) == predict(log(), NOTHING)

@@ -199,3 +199,13 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     # of a run of 100 steps that ends by the clock ten may be spent on it: where it would take eleven, eight are
     timed = started(train_chars=1000, steps_per_epoch=10, val_chars=1320, limit="max_minutes")
     assert RunSeries.of([timed, stepped(50), stepped(100)]).seconds_left() == pytest.approx(8)
+
+
+def test_samples_are_in_order() -> None:
+    series = RunSeries.of([started(), *life(range(12))])
+    assert [sample.step for sample in series.samples] == [0, 5, 10]
+
+
+def test_second_started_event_clears_the_series() -> None:
+    series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
+    assert (series.step, series.planned_steps, series.samples) == (0, 50, [])

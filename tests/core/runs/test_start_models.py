@@ -136,3 +136,17 @@ def test_text_that_the_model_has_read_is_recognised(tmp_path: Path) -> None:
     assert try_model("m", tmp_path / "m.safetensors", corpus, whole(corpus)).read == 1.0
     other = open_corpus(text=" ".join(reversed(words)))
     assert try_model("m", tmp_path / "m.safetensors", other, whole(other)).read == 0.0
+
+
+@pytest.mark.parametrize("text", ["ab", "abc", "ab" * 40])
+def test_short_texts_are_measured_too(text: str) -> None:
+    corpus = open_corpus(text=text)
+    assert np.isfinite(loss_before_training(model_of("ab"), corpus, everything(corpus)))
+
+
+def test_loss_before_training_is_that_of_all_parts_of_the_text() -> None:
+    corpus = open_corpus(text="a" * 6_000 + "b" * 2_000 + "a" * 100)
+    likely_a = model_of("ab", {"a": np.log(3)})  # a has 3 of 4
+    parts = (Span(0, 2_000), Span(4_000, 5_000), Span(6_000, 8_000), Span(8_000, 8_010))
+    expected = -3 / 5 * np.log(0.75) - 2 / 5 * np.log(0.25)
+    assert loss_before_training(likely_a, corpus, parts) == pytest.approx(expected, abs=0.03)

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlstm import system
+from charlstm import storage, system
 from charlstm.runs import liveness
 from charlstm.runs.liveness import FRESH_SECONDS, HEARTBEAT_BYTES, Heartbeat, HeartbeatRecord
 from charlstm.runs.status import STATES, WORKER_LINE, ago, last_words, read_status
+from faulty_disk import FaultyDisk
 from recorded_run import LIVE, record
 
 STARTING = HeartbeatRecord(state="starting")
@@ -239,3 +240,13 @@ def test_process_is_recognised_by_its_start(tmp_path: Path) -> None:
     assert system.process_start(child.pid) is None
     assert system.boot_id() == system.boot_id()
     assert (system.memory_bytes() or 0) > 1_000_000
+
+
+def test_heartbeat_continues_after_disk_errors(tmp_path: Path) -> None:
+    path = tmp_path / "heartbeat"
+    with Heartbeat(path, STARTING, interval=30) as heart:
+        with storage.use_disk(FaultyDisk(0, again=True)):
+            heart.update(state="waiting")
+            assert liveness.read_heartbeat(path).state == "starting"  # type: ignore[union-attr]
+        heart.update(state="running")
+        assert liveness.read_heartbeat(path).state == "running"  # type: ignore[union-attr]

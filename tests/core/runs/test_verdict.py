@@ -346,3 +346,16 @@ def test_final_validation_is_said_without_a_guess_why_training_ended(limit: str)
     series = RunSeries.of([started(planned_steps=10_000, limit=limit), validated(0, 4.5), stepped(100, 3.0)])
     status = RunStatus(state="running", alive=True, validated=0.4)
     assert judge(series, status).text.startswith("Training has ended. Now the best model is validated")
+
+
+def test_loss_of_zero_is_judged() -> None:
+    """A text of one character is predicted perfectly from the first step on."""
+    series = RunSeries.of([started(), *(event for n in range(1, 8) for event in (stepped(n, 0.0), validated(n, 0.0)))])
+    assert judge(series).kind in ("learning", "flattening")
+
+
+def test_run_with_few_events_is_starting_or_learning() -> None:
+    assert judge(RunSeries()).kind == "starting"
+    assert judge(run([4.5])).kind == "starting"
+    few = RunSeries.of([started(), validated(0, 4.5), stepped(5, 4.4), stepped(10, 4.1)])
+    assert judge(few).text == "Learning: training loss 4.40 → 4.10 nats."

@@ -179,3 +179,12 @@ def test_parts_differ_names_licence_in_held_out_part(corpus_of) -> None:  # type
     assert "is a Project Gutenberg licence" in warning
     stripped = corpus_of(text, TextOptions(strip_boilerplate=True))
     assert parts_differ(stripped, stripped.split(0.1)) is None
+
+
+@pytest.mark.parametrize("text", ["x", "\n", "short\n" * 20, "a" * 2000])
+def test_describe_short_text_has_no_bits(corpus_of, text: str) -> None:  # type: ignore[no-untyped-def]
+    found = describe(corpus_of(text))
+    assert found.bits is None
+    assert found.too_little is not None
+    assert found.too_little.startswith("Too little text")
+    assert found.parts_differ is None

@@ -13,7 +13,7 @@ from charlstm.training import estimate as estimates
 from charlstm.training.estimate import START_SECONDS, Estimate
 from charlstm.training.plan import SAMPLE_SECONDS, VALIDATION_SPEED, MeasuredSpeed
 from charlstm.training.presets import PRESETS, preset
-from charlstm.training.settings import Settings
+from charlstm.training.settings import KERNELS, Settings
 
 
 @pytest.fixture
@@ -146,3 +146,12 @@ def test_memory_of_a_validation_has_the_size_of_the_evaluation() -> None:
     from charlstm.engine.evaluation import CHUNK, ROWS
 
     assert estimates.VALIDATED_AT_ONCE == ROWS * CHUNK
+
+
+def test_speeds_are_measured_again_with_a_new_kernel(calls: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(2):
+        estimate(preset("quick"), 10_000, 50)
+    assert len(calls) == 1
+    monkeypatch.setitem(KERNELS, "newest", KERNELS["nn"])
+    estimate(preset("quick"), 10_000, 50)
+    assert len(calls) == 2
