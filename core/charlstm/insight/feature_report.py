@@ -228,7 +228,7 @@ def _next_chars(
 ) -> str:
     """The likeliest next characters after each prime, and the one with which the feature ends, free and with the cell
     held."""
-    ends = None if ending is None else model.vocabulary.index(ending[0])
+    ends = None if ending is None else int(model.vocabulary.encode(ending[0])[0][0])  # as it is read
     parts = []
     for prime in primes:
         columns = []

@@ -41,7 +41,7 @@ def test_cells_are_printed_with_their_range_and_how_to_hold_the_best(
     printed, remarks = run_cli("cells", "fox", text)
     assert not remarks
     assert "position in word" in printed
-    assert "1,170 characters from all over 1,320 characters of x.txt" in " ".join(printed.split())
+    assert "1,320 characters of x.txt" in " ".join(printed.split())
     assert "±" in printed
     best = run_json("cells", "fox", text)[0]
     low = best["score"] < (0.5 if best["kind"] == "auc" else 0)
@@ -440,7 +440,7 @@ def test_a_report_about_a_feature_shows_its_cell_held_and_through_the_run(
     assert "<svg" in (training := content.split("When did it learn that?")[1].split("</section>")[0])
     assert f">chance, {best['chance']:.2f}</text>" in training
     assert {"0.5", "1"} <= set(re.findall(r">([\d.]+)</text>", training))
-    assert "on the same 1,170 characters" in training
+    assert "on the same 1,320 characters" in training
     assert "Why “␣”?" in content
     assert "1,320 characters of x.txt" in content
     run_json(*words, "--feature", "the=the")

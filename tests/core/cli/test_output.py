@@ -147,7 +147,7 @@ def test_endless_prime_is_an_error(
     out, err = run_cli("generate", "fox", "--length", "3", *words, code=code)
     assert (out, err.count("\n")) == ("", 1)
     assert sentence in err
-    assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("e" * 499 + "\n")
+    assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
 
 
 def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
