@@ -51,15 +51,16 @@ def compute(
     for _ in range(threads - 1):
         free.put(stepper.for_another_thread())
     ended = threading.Event()
-    done = [0] * len(parts)
+    done, telling = [0] * len(parts), threading.Lock()
 
     def run(number: int) -> T:
         def report(done_here: int) -> None:
             if ended.is_set():
                 raise _EndedError
-            done[number] = done_here
-            if progress is not None:
-                progress(sum(done))
+            with telling:  # or a thread that was slower tells less than another one has told
+                done[number] = done_here
+                if progress is not None:
+                    progress(sum(done))
 
         own = free.get()
         try:
