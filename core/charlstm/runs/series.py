@@ -235,8 +235,13 @@ class RunSeries:
 
     @property
     def val_loss(self) -> float | None:
-        """The last validation loss, nats per character."""
-        return _number(self.validations[-1].val_loss) if self.validations else None
+        """The last validation loss, nats per character. A run that ends measures that of its best model once more, on
+        more of the held-out part: where that is the model of the last step, the two must not differ."""
+        if not self.validations:
+            return None
+        last, finished = self.validations[-1], self.finished
+        again = finished is not None and finished.best_step == last.step and finished.best_val is not None
+        return self.best_val if again else _number(last.val_loss)
 
     @property
     def val_whole(self) -> bool:

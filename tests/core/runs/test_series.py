@@ -209,3 +209,14 @@ def test_samples_are_in_order() -> None:
 def test_second_started_event_clears_the_series() -> None:
     series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
     assert (series.step, series.planned_steps, series.samples) == (0, 50, [])
+
+
+def test_last_validation_is_the_best_one_where_the_end_measured_that_again() -> None:
+    series = RunSeries.of([started(), validated(0, 4.0), stepped(10, 1.2), validated(10, 0.997)])
+    assert series.val_loss == 0.997
+    ended = Finished(step=10, reason="done", best_val=1.039, best_step=10, train_seconds=60.0, best_whole=False)
+    series.feed([ended])
+    assert (series.val_loss, series.best_val) == (1.039, 1.039)
+    other = RunSeries.of([started(), validated(5, 1.0), stepped(10, 1.2), validated(10, 1.2), ended])
+    other.feed([Finished(step=10, reason="done", best_val=1.01, best_step=5, train_seconds=60.0, best_whole=False)])
+    assert other.val_loss == 1.2
