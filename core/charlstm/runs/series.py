@@ -239,14 +239,22 @@ class RunSeries:
         more of the held-out part: where that is the model of the last step, the two must not differ."""
         if not self.validations:
             return None
-        last, finished = self.validations[-1], self.finished
-        again = finished is not None and finished.best_step == last.step and finished.best_val is not None
-        return self.best_val if again else _number(last.val_loss)
+        return self.best_val if self._best_is_last else _number(self.validations[-1].val_loss)
 
     @property
     def val_whole(self) -> bool:
         """Whether :attr:`val_loss` was measured on the whole held-out part."""
-        return bool(self.validations) and self.validations[-1].whole
+        return self.best_whole if self._best_is_last else bool(self.validations) and self.validations[-1].whole
+
+    @property
+    def _best_is_last(self) -> bool:
+        ended = self.finished
+        return (
+            bool(self.validations)
+            and ended is not None
+            and ended.best_val is not None
+            and ended.best_step == self.validations[-1].step
+        )
 
     @property
     def chars_per_second(self) -> float | None:
