@@ -540,12 +540,11 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 30)
-    untouched = listener.until(lambda p: p.length == 30 and not p.running and p.file is not None).file
+    listener.until(lambda p: p.length == 30 and not p.running and p.file is not None)
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
     listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: listener.prime == "Again" and p.length == 30 and not p.running)
     same = listener.until(lambda p: p.file is not None).file
-    assert same != untouched
     listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
@@ -1624,3 +1623,51 @@ def test_player_says_how_much_left_the_page_and_on_which_branch_it_is(
     assert 30 < int(left[1]) <= 38
     player.do(operations.UNDO)
     listener.until(lambda p: p.length == 40)
+
+
+def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_text(
+    model: Path, listener: Listener
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    listener.until(lambda p: p.length == 30 and not p.running)
+    for operation, arguments in ((operations.REDO, ()), (operations.ERASE, (0, 1)), (operations.CUT_REST, ())):
+        player.do(operation, *arguments)
+    assert not listener.until(lambda p: "nothing after the cursor" in p.note).edited
+    player.do(operations.REGENERATE, at(10))
+    assert not listener.until(lambda p: len(p.branches) == 2).edited
+    player.do(operations.CHOOSE, "x", at(5))
+    assert listener.until(lambda p: p.length == 6).edited
+
+
+def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    file = listener.saved(30).file
+    assert file is not None
+    for prime in "et":
+        player.load(PlayRequest(str(model), prime=prime, speed=FULL))
+        player.do(operations.STREAM, 40)
+        listener.until(lambda p, prime=prime: listener.prime == prime and p.length == 40)  # type: ignore[misc]
+        assert listener.saved(40).file == file
+    (session,) = saved_sessions.saved(file.parent)
+    assert (session.length, session.has_work) == (40, False)
+    assert player.close(60)
+    assert file.exists()  # as when the app is killed
+    assert player.close(60, delete_unkept=True)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("ending", [".json", ".txt"])
+def test_text_that_was_saved_or_exported_is_kept(model: Path, listener: Listener, tmp_path: Path, ending: str) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    listener.saved(30)
+    player.save_as(tmp_path / f"mine{ending}", None)
+    file = listener.until(lambda p: p.edited and p.file is not None and "mine" in p.note).file
+    assert player.close(60, delete_unkept=True)
+    assert file is not None
+    assert file.exists()

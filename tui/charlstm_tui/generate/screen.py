@@ -166,7 +166,8 @@ class GenerateScreen(ModeScreen):
         def save(check: object) -> str | None:
             if played is not None:
                 remember(*played)
-            return self._saved_words() if self.player.close(SAVE_WITHIN) else None
+            ended = self.player.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
+            return self._saved_words() if ended else None
 
         words = await in_thread(save)
         if words is not None:
@@ -580,7 +581,7 @@ class GenerateScreen(ModeScreen):
 
         state = self.play.state
         facts = None if state is None or self.view is self.duel else state.facts
-        sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
+        sessions = None if facts is None else facts.sessions
         shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else state
         here = set() if shown is None else _names(shown)
         played = None if state is None else state.file

@@ -167,7 +167,7 @@ PAUSE = Operation(lambda playback: None, edits=False)
 """Stop streaming."""
 GENERATE_ONE = Operation(_generate_one, reads=to_end, edits=False)
 """Generate one character at the end of the text."""
-REGENERATE = Operation(_regenerate, reads=to_place)
+REGENERATE = Operation(_regenerate, reads=to_place, edits=False)
 """Stream other text from a place on; the old one stays as a branch."""
 ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: playback.place(place, stays=True))
 """Show the next less likely (1) or likelier (-1) character at a place, as a branch. The place stays before what the one

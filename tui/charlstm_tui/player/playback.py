@@ -118,7 +118,7 @@ class Operation:
     Attributes:
         run: does it: called with the playback and the arguments.
         reads: how far the model has to have read before: called with the same.
-        edits: whether it is the user's work, for which a session is kept.
+        edits: whether a change that it makes is the user's work, for which a session is kept.
         stops: whether text that streams stops.
         unread: does it, or leaves it, where the model has not read so far, for an edit in Write that would wait behind
             it; ``None``: the edit waits.
@@ -156,6 +156,10 @@ class Replaced:
     """Its own file, if it has one."""
     key: int
     """Its number for the saver."""
+
+    def only_grew(self, folder: Path) -> bool:
+        """Whether it is saved in this folder and only grew by itself."""
+        return self.saved is not None and not self.saved.has_work and self.facts.sessions == folder
 
 
 class _Interrupted(Exception):
@@ -213,7 +217,7 @@ class Playback:
         self._suggested_after = Text()
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
-        self.edited = False  # the user wrote, picked or branched
+        self.edited = False  # the user wrote, picked, erased, branched or saved
         self.is_elsewhere = False  # its file does not lie beside the run whose model goes on with it
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
@@ -315,8 +319,7 @@ class Playback:
             loaded = LoadedModel(source, model, Stepper(model))
         facts = describe(loaded.model, path, request)
         if self.number == 0:  # the only one whose sessions are saved
-            folder = saved_sessions.folder(facts.run, path)
-            self.last_session = saved_sessions.last(folder, request.session, closed)
+            self.last_session = saved_sessions.last(facts.sessions, request.session, closed)
             is_last = closed is not None and closed.has_work and self.last_session == closed
             self.closed = closed if is_last else None
         self.loaded, self.facts = loaded, facts
@@ -351,7 +354,7 @@ class Playback:
     def work(self) -> tuple[object, ...]:
         """What is saved: as long as this is the same, nothing has changed."""
         document, reader = self.document, self.reader
-        return document.version, document.cursor, reader.settings, reader.clamps
+        return document.version, document.cursor, reader.settings, reader.clamps, self.edited
 
     @property
     def is_touched(self) -> bool:
