@@ -36,6 +36,7 @@ from charlstm.text.reading import TextOptions
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
+from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import Origin, pack
@@ -746,6 +747,21 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(opened=named) == named
     closed = SavedSession(place / "auto-not-written.json", time.time(), session_file.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
+
+
+def test_a_text_has_one_row_and_those_that_only_grew_come_last(tmp_path: Path) -> None:
+    place = tmp_path / "sessions"
+    grew = saved(automatic(place, 1), 10, 68)
+    mine = saved(place / "mine.json", 50, 70, edited=True)
+    version = saved(automatic(place, 2), 40, 80, edited=True, continues=str(mine))
+    same = saved(place / "same.json", 20, 90, edited=True)
+    played = saved(automatic(place, 3), 30, 90, edited=True, continues=str(same))
+    newer = saved(place / "newer.json", 60, 100, edited=True)
+    older = saved(automatic(place, 4), 70, 110, edited=True, continues=str(newer))
+    rows = text_picker.texts(place)
+    assert [Path(path) for path, _, _ in rows] == [played, version, newer, older, grew]
+    flags = [about.split(" · ")[0] for _, _, about in rows]
+    assert flags == ["from same.json", "from mine.json", "your file newer.json", "from newer.json", "not kept"]
 
 
 def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Path, listener: Listener) -> None:

@@ -650,12 +650,12 @@ async def test_characters_and_words_are_counted_with_the_prime_in_every_place(mo
         await it.until(lambda: count in it.status())
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play" and count in it.status())
-        words = f"{len(it.text.split())} words · “The morning"
+        count = f"{len(it.text.split())} words"
         await it.pilot.press("e", *"The light", "enter")
         await it.until(lambda: it.prime == "The light")
-        await it.until(lambda: words in it.screen.message)
-        await it.pilot.press("o")
-        await it.until(lambda: words in it.screen_text())
+        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
+        await it.pilot.press("O")
+        await it.until(lambda: f"tiny · {count} · " in it.screen_text())
 
 
 @pytest.mark.parametrize("size", [(80, 20), (80, 24), (120, 36)])

@@ -236,7 +236,7 @@ class PlayView(ExplainingView):
 
     def can(self, action: Action) -> bool:
         state = self.state
-        if action.handler == "open_model":
+        if action.handler in ("open_model", "texts"):
             return True
         if action.handler == "edit_prime":
             return self._notice is None and state is not None and state.facts is not None and not state.busy
@@ -442,7 +442,7 @@ class PlayView(ExplainingView):
         last = state.last_session
         if last is None or state.request.session is not None:
             return ""
-        key, others = key_of("generate.last_session"), key_of("generate.open_model")
+        key, others = key_of("generate.last_session"), key_of("generate.texts")
         of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
         return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
 
@@ -458,7 +458,7 @@ class PlayView(ExplainingView):
             key = key_of("generate.last_session")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
-            others = key_of("generate.open_model")
+            others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
 
