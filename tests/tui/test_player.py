@@ -33,6 +33,7 @@ from charlstm.paths import state_dir
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.text.corpus import line_numbers, open_corpus
 from charlstm.text.reading import TextOptions
+from charlstm.text.sentences import sentence_ends
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
@@ -693,6 +694,25 @@ def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: 
     listener.player.do(operations.SET_WRITING, False)
     listener.until(lambda p: p.length == 3)
     assert listener.line == "abc"
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_continuation_in_one_sentence_goes_on_to_its_end(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.find_continuations(6, 20, 2, 1)
+    state = listener.until(lambda p: p.continuations is not None and p.continuations.complete)
+    assert state.continuations is not None
+    shown = state.continuations.found[1].text
+    assert not list(sentence_ends(shown))
+    monkeypatch.setattr(playback, "LONGEST_SENTENCE", 5000 if ends else 25)  # the model writes few ends
+    player.do(operations.PUT_IN_SENTENCE, shown, 6, 1)
+    state = listener.until(lambda p: p.length > 0)
+    assert listener.line.startswith(shown)
+    assert ("No sentence ended" in state.note) is not ends
+    assert (list(sentence_ends(f"{listener.line} "))[:1] == [len(listener.line)]) is ends
 
 
 def automatic(place: Path, number: int) -> Path:

@@ -227,7 +227,7 @@ async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: P
         await it.pilot.press("w", *" others", "escape", "escape")
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
         await it.pilot.press("O")
-        await it.until(lambda: "A title of man…" in it.screen_text())
+        await it.until(lambda: "A title of many words A tit…" in it.screen_text())
         rows = [line for line in it.screen_text().splitlines() if "word" in line and "tiny ·" in line]
         assert len(rows) == 2
 

@@ -21,7 +21,7 @@ from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
 from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.formatting import best_loss, shorten, typed_path, unit
+from charlstm_tui.formatting import best_loss, typed_path, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.path_input import PathSuggester
@@ -42,8 +42,6 @@ class ModelPicker(SafeWorkers, Dialog):
 
     TITLE: ClassVar = "Play another model"
     KEYS: ClassVar = "↑↓ choose  Enter play  Tab complete  Esc cancel"
-    MOST_NAME: ClassVar = 10_000
-    """The most characters of a name in the list: all rows have the columns of the longest one."""
     DEFAULT_CSS = """
     ModelPicker OptionList { text-wrap: nowrap; text-overflow: ellipsis; }
     ModelPicker.-wide .dialog { width: 110; }
@@ -61,6 +59,10 @@ class ModelPicker(SafeWorkers, Dialog):
     def find(self, bits: bool) -> Sequence[Entry]:
         """What there is to choose from, with losses in nats or in ``bits``. Called in a thread."""
         return entries(self._state, bits)
+
+    def shown_name(self, name: str) -> str:
+        """A name as it stands in the list: all rows have the columns of the longest one."""
+        return name
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):
@@ -111,7 +113,7 @@ class ModelPicker(SafeWorkers, Dialog):
         self._shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
         options = self.query_one(OptionList)
         options.clear_options()
-        names = [shorten(name, self.MOST_NAME) for _, name, _ in self._shown]
+        names = [self.shown_name(name) for _, name, _ in self._shown]
         width = max(map(len, names), default=0)
         options.add_options(
             Option(

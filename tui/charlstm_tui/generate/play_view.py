@@ -32,7 +32,7 @@ from charlstm_tui.formatting import from_bits, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
+from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog, Picked
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.learning import Learning
@@ -719,12 +719,14 @@ class PlayView(ExplainingView):
         if not self.writing:
             self._text.move_to(self.text_view.cursor)
 
-        def picked(text: str | None) -> None:
+        def picked(picked: Picked | None) -> None:
             self._continuations = None
-            if text is None:
+            if picked is None:
                 self.player.cancel()
+            elif picked.first is None:
+                self.player.do(operations.PUT_IN, picked.text)
             else:
-                self.player.do(operations.PUT_IN, text)
+                self.player.do(operations.PUT_IN_SENTENCE, picked.text, COUNT, picked.first)
 
         cursor = self.text_view.cursor
         self._continuations = ContinuationsDialog(

@@ -22,6 +22,9 @@ from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.run_watcher import RunsState
 
+MOST_NAME = 28
+"""The most characters of a title or of first words in the list."""
+
 
 class TextPicker(ModelPicker):
     """Returns the path of a session, or what a :class:`ModelPicker` does for what is typed in full.
@@ -32,7 +35,6 @@ class TextPicker(ModelPicker):
 
     TITLE: ClassVar = "Go on with another text"
     KEYS: ClassVar = "↑↓ choose  Enter open  Tab complete  F2 title  Del delete  Esc cancel"
-    MOST_NAME: ClassVar = 28
     BINDINGS: ClassVar = [
         Binding("delete", "delete_session", "delete", priority=True),
         Binding("f2", "give_title", "title", priority=True),
@@ -47,6 +49,10 @@ class TextPicker(ModelPicker):
     def find(self, bits: bool) -> Sequence[Entry]:
         """See :meth:`ModelPicker.find`."""
         return texts(self._folder, self._played)
+
+    def shown_name(self, name: str) -> str:
+        """See :meth:`ModelPicker.shown_name`."""
+        return name if len(name) <= MOST_NAME else f"{name[: MOST_NAME - 1].rstrip()}…"
 
     @property
     def _session_chosen(self) -> Path | None:

@@ -37,7 +37,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import run_of_session
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
-from charlstm.text.sentences import LONGEST_END, ends_sentence
+from charlstm.text.sentences import LONGEST_END, ends_sentence, sentence_ends
 from charlstm.text.vocabulary import Vocabulary
 from charlstm_tui import formatting
 from charlstm_tui.choices import path_after_rename
@@ -65,7 +65,7 @@ SUGGESTIONS = 6
 SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
 LONGEST_SENTENCE = 400
-"""Characters after which a text that is to end with a sentence ends without one."""
+"""Characters after which a text that is to end with a sentence, or a continuation, ends without one."""
 PAUSE_AFTER = 1000
 ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
@@ -623,6 +623,23 @@ class Playback:
         position = self._drawn_position(self.document.cursor)
         found = session.continuations(count, length, lines=lines, first=first, progress=grown, position=position)
         show(Continuations(first, tuple(found), complete=True))
+
+    def to_sentence_end(self, text: str, count: int, first: int) -> str:
+        """``text``, which is one of ``count`` continuations at the cursor from number ``first`` on, with what follows
+        it, at least to the end of its first sentence if one ends within :data:`LONGEST_SENTENCE` characters."""
+        longer = text
+
+        def grown(found: Sequence[Continuation]) -> None:
+            nonlocal longer
+            longer = next((each.text for each in found if each.text.startswith(text)), longer)
+            if next(sentence_ends(longer), None) is not None:
+                raise _Interrupted
+
+        with contextlib.suppress(_Interrupted):
+            session = self._session_at(self.document.cursor)
+            position = self._drawn_position(self.document.cursor)
+            grown(session.continuations(count, LONGEST_SENTENCE, first=first, progress=grown, position=position))
+        return longer
 
     def fail(self, sentence: str) -> None:
         """Give up the text and say why."""
