@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.events import Paste
 from textual.widgets import Input
 
 from charlstm.display import quoted
@@ -704,3 +705,19 @@ async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert threads
         assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+async def test_legend_says_how_own_text_looks(model: Path, pasted: bool) -> None:
+    async with playing(model, size=(100, 30)) as it:
+        await it.paused(20)
+        assert "your own" not in it.status()
+        await it.pilot.press("w")
+        if pasted:
+            it.screen.play.text_view.post_message(Paste("the light"))
+        else:
+            await it.pilot.press("x")
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and "your own" in it.status())
+        await it.pilot.resize_terminal(60, 24)
+        await it.until(lambda: "your own" not in it.status() or "…" not in it.status())

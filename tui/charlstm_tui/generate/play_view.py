@@ -322,7 +322,8 @@ class PlayView(ExplainingView):
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.figure
-        return replace(legend, copied=copied)
+        own = self.state is not None and self.state.edited and not legend.scale.diverging
+        return replace(legend, copied=copied, own=own)
 
     @property
     def escape_label(self) -> str:

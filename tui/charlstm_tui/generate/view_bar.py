@@ -117,12 +117,13 @@ def _click(action: str) -> Style:
 @dataclass(frozen=True, slots=True)
 class Legend:
     """What the colouring of ``text`` by ``scale`` means. ``copied`` is the share of it that stands in the training
-    text, ``None`` where that is not known. How levels look is asked of the text when the legend is drawn, since they
-    look different with another theme."""
+    text, ``None`` where that is not known; with ``own`` it says how the user's own characters look. How levels look is
+    asked of the text when the legend is drawn, since they look different with another theme."""
 
     scale: Scale
     text: StreamView
     copied: float | None = None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,8 @@ class StatusLine(Widget):
             return [(Content(""), 0)]
         scale, title = legend.scale, quiet + Style(bold=True)
         styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
-        copied, copied_words = self._copied(legend, False), self._copied(legend, True)
+        own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
+        copied, copied_words = own + self._copied(legend, False), own + self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
             return [(none + copied_words, every), (none + copied, 0)]
@@ -198,6 +200,7 @@ class StatusLine(Widget):
             (background + words + copied, every),
             (words + copied, first),
             (short + copied, 0),
+            (short + self._copied(legend, False), 0),
         ]
 
     @staticmethod
