@@ -162,10 +162,10 @@ class StatusLine(Widget):
         scale, title = legend.scale, quiet + Style(bold=True)
         styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
         own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
-        copied, copied_words = own + self._copied(legend, False), own + self._copied(legend, True)
+        copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
-            return [(none + copied_words, every), (none + copied, 0)]
+            return [(none + own + copied_words, every), (none + own + copied, every), (none + copied, 0)]
         # The level that looks plain has no background of its own, so its label needs no space around it.
         labels = [
             (f" {label} " if as_background and level != scale.plain_level else label, style)
@@ -196,11 +196,13 @@ class StatusLine(Widget):
         # What is coloured by its surprise needs no name for that; a cell or another figure of the view does.
         background = Content.assemble((f"{scale.title}: ", title) if scale.diverging else ("background: ", quiet))
         return [
+            (background + words + own + copied_words, every),
+            (background + words + own + copied, every),
+            (words + own + copied, every),
             (background + words + copied_words, every),
             (background + words + copied, every),
             (words + copied, first),
             (short + copied, 0),
-            (short + self._copied(legend, False), 0),
         ]
 
     @staticmethod
