@@ -33,9 +33,11 @@ from charlstm.paths import state_dir
 from charlstm.runs.folder import Run, delete_run, rename_run
 from charlstm.text.corpus import line_numbers, open_corpus
 from charlstm.text.reading import TextOptions
+from charlstm.text.sentences import sentence_ends
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.background import Cancelled
 from charlstm_tui.formatting import home
+from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import Origin, pack
@@ -540,12 +542,11 @@ def test_a_session_saves_itself_at_the_end_and_is_gone_on_with(model: Path, list
 def test_what_a_person_made_of_a_session_stays_when_the_prime_is_played_anew(model: Path, listener: Listener) -> None:
     listener.player.load(PlayRequest(str(model), speed=FULL))
     listener.player.do(operations.STREAM, 30)
-    untouched = listener.until(lambda p: p.length == 30 and not p.running and p.file is not None).file
+    listener.until(lambda p: p.length == 30 and not p.running and p.file is not None)
     listener.player.load(PlayRequest(str(model), prime="Again", speed=FULL))
     listener.player.do(operations.STREAM, 30)
     listener.until(lambda p: listener.prime == "Again" and p.length == 30 and not p.running)
     same = listener.until(lambda p: p.file is not None).file
-    assert same != untouched
     listener.player.do(operations.CHOOSE, "x", at(10))
     listener.until(lambda p: bool(p.branches))
     listener.player.load(PlayRequest(str(model), prime="A third", speed=FULL))
@@ -695,6 +696,25 @@ def test_what_was_typed_before_write_is_left_is_not_lost(model: Path, listener: 
     assert listener.line == "abc"
 
 
+@pytest.mark.parametrize("ends", [True, False])
+def test_continuation_in_one_sentence_goes_on_to_its_end(
+    model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, ends: bool
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model)))
+    player.find_continuations(6, 20, 2, 1)
+    state = listener.until(lambda p: p.continuations is not None and p.continuations.complete)
+    assert state.continuations is not None
+    shown = state.continuations.found[1].text
+    assert not list(sentence_ends(shown))
+    monkeypatch.setattr(playback, "LONGEST_SENTENCE", 5000 if ends else 25)  # the model writes few ends
+    player.do(operations.PUT_IN_SENTENCE, shown, 6, 1)
+    state = listener.until(lambda p: p.length > 0)
+    assert listener.line.startswith(shown)
+    assert ("No sentence ended" in state.note) is not ends
+    assert (list(sentence_ends(f"{listener.line} "))[:1] == [len(listener.line)]) is ends
+
+
 def automatic(place: Path, number: int) -> Path:
     """A name of the app's own."""
     return place / f"auto-20261127-20{number // 60:02d}{number % 60:02d}.json"
@@ -747,6 +767,21 @@ def test_last_session_is_the_newest_with_work_in_it(tmp_path: Path) -> None:
     assert last(opened=named) == named
     closed = SavedSession(place / "auto-not-written.json", time.time(), session_file.SessionSummary(10, "", True))
     assert last(closed=closed) == closed.path
+
+
+def test_a_text_has_one_row_and_those_that_only_grew_come_last(tmp_path: Path) -> None:
+    place = tmp_path / "sessions"
+    grew = saved(automatic(place, 1), 10, 68)
+    mine = saved(place / "mine.json", 50, 70, edited=True)
+    version = saved(automatic(place, 2), 40, 80, edited=True, continues=str(mine))
+    same = saved(place / "same.json", 20, 90, edited=True)
+    played = saved(automatic(place, 3), 30, 90, edited=True, continues=str(same))
+    newer = saved(place / "newer.json", 60, 100, edited=True)
+    older = saved(automatic(place, 4), 70, 110, edited=True, continues=str(newer))
+    rows = text_picker.texts(place)
+    assert [Path(path) for path, _, _ in rows] == [played, version, newer, older, grew]
+    flags = [about.split(" · ")[0] for _, _, about in rows]
+    assert flags == ["from same.json", "from mine.json", "your file newer.json", "from newer.json", "not kept"]
 
 
 def test_session_whose_text_was_undone_is_listed_and_named_at_the_end(model: Path, listener: Listener) -> None:
@@ -1624,3 +1659,51 @@ def test_player_says_how_much_left_the_page_and_on_which_branch_it_is(
     assert 30 < int(left[1]) <= 38
     player.do(operations.UNDO)
     listener.until(lambda p: p.length == 40)
+
+
+def test_key_that_changes_nothing_and_another_seed_give_the_user_no_part_in_a_text(
+    model: Path, listener: Listener
+) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    listener.until(lambda p: p.length == 30 and not p.running)
+    for operation, arguments in ((operations.REDO, ()), (operations.ERASE, (0, 1)), (operations.CUT_REST, ())):
+        player.do(operation, *arguments)
+    assert not listener.until(lambda p: "nothing after the cursor" in p.note).edited
+    player.do(operations.REGENERATE, at(10))
+    assert not listener.until(lambda p: len(p.branches) == 2).edited
+    player.do(operations.CHOOSE, "x", at(5))
+    assert listener.until(lambda p: p.length == 6).edited
+
+
+def test_texts_that_only_grew_share_a_file_which_is_deleted_at_the_end(model: Path, listener: Listener) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    file = listener.saved(30).file
+    assert file is not None
+    for prime in "et":
+        player.load(PlayRequest(str(model), prime=prime, speed=FULL))
+        player.do(operations.STREAM, 40)
+        listener.until(lambda p, prime=prime: listener.prime == prime and p.length == 40)  # type: ignore[misc]
+        assert listener.saved(40).file == file
+    (session,) = saved_sessions.saved(file.parent)
+    assert (session.length, session.has_work) == (40, False)
+    assert player.close(60)
+    assert file.exists()  # as when the app is killed
+    assert player.close(60, delete_unkept=True)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("ending", [".json", ".txt"])
+def test_text_that_was_saved_or_exported_is_kept(model: Path, listener: Listener, tmp_path: Path, ending: str) -> None:
+    player = listener.player
+    player.load(PlayRequest(str(model), speed=FULL))
+    player.do(operations.STREAM, 30)
+    listener.saved(30)
+    player.save_as(tmp_path / f"mine{ending}", None)
+    file = listener.until(lambda p: p.edited and p.file is not None and "mine" in p.note).file
+    assert player.close(60, delete_unkept=True)
+    assert file is not None
+    assert file.exists()

@@ -194,8 +194,10 @@ ACTIONS: tuple[Action, ...] = (
     # ---- Generate
     A("generate", "edit_prime", "e", "edit prime", "Write the text that generation starts from.", footer=4,
       words="new story opening begin start over"),
-    A("generate", "open_model", "o", "open model", "Play another run, file, the demo model, or a session.",
-      footer=12, words="load sessions"),
+    A("generate", "open_model", "o", "open model", "Play another run, file or the demo model.", footer=12,
+      words="load"),
+    A("generate", "texts", "O", "texts", "Go on with another text: all that were saved, of all models.", footer=21,
+      words="load open sessions stories list delete"),
     A("generate", "faster", "plus equals_sign", "faster", "More characters a second.", 1, handler="speed",
       words="speed"),
     A("generate", "slower", "minus", "slower", "Fewer characters a second.", -1, handler="speed",

@@ -29,6 +29,7 @@ from charlstm_tui.generate import model_picker
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
+from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
 from charlstm_tui.player import operations, playback, preferences, saved_sessions, session_saver
@@ -366,6 +367,7 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
     async with playing(model) as it:
         await it.paused(10)
         text = it.text
+        it.screen.player.give_title("a storm")
     async with playing(model) as it:
         await it.until(lambda: "last session" in it.status())
         await it.pilot.press("l")
@@ -392,22 +394,25 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.until(lambda: it.screen.play.playing and it.state.length == 0)
         await it.pilot.press("right", "right")
         await it.until(lambda: it.state.length == 2)
-    async with playing(model) as it:  # the last one was thrown away: without work in it
+        await it.until(lambda: it.state.file is not None)
+        it.app.exit(return_code=129)  # as when the terminal is gone: then what only grew stays, and comes last
+    async with playing(model) as it:
         await it.until(lambda: "l continues the last session" in it.screen.message)
         assert "4 words · “The morning" in it.screen.message
         await it.pilot.press("o")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker))
-        await it.until(lambda: "at the end; type “session”" in it.screen_text())
-        await it.pilot.press(*"session")
-        await it.until(lambda: "demo" not in it.screen_text())
-        without_work, with_work = " 2 words · “The morning", "4 words · “The morning"
-        assert -1 < it.screen_text().find(with_work) < it.screen_text().find(without_work)
+        await it.until(lambda: "the model in the box" in it.screen_text())
+        assert "not kept" not in it.screen_text()  # the texts have a list of their own
         it.app.screen.query_one(Input).value = "./tin"
         await it.until(lambda: "./tiny.safetensors" in it.screen_text())
         await it.pilot.press("tab")
         await it.until(lambda: it.app.screen.query_one(Input).value == "./tiny.safetensors")
-        it.app.screen.query_one(Input).value = "session"
-        await it.until(lambda: without_work in it.screen_text())
+        await it.pilot.press("escape", "O")
+        await it.until(lambda: "not kept" in it.screen_text())
+        kept, unkept = (row for row in it.screen_text().splitlines() if "tiny · " in row and " words · " in row)
+        assert "The morning" in kept
+        assert "4 words" in kept
+        assert "not kept" not in kept
+        assert "2 words" in unkept
         await it.pilot.press("enter")
         await it.until(lambda: it.text == story)
 
@@ -438,8 +443,9 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
         await it.until(lambda: "l continues a newer version" in it.screen.message)
         await it.pilot.press("l")
         await it.until(lambda: it.state.length == 13)
-        await it.pilot.press("o")
-        await it.until(lambda: "mine.json " in it.screen_text())  # which lies elsewhere; its continuation is played
+        await it.pilot.press("O")
+        await it.until(lambda: "from mine.json" in it.screen_text())
+        assert it.screen_text().count("tiny · ") == 2  # with what is left of this session's beginning
         await it.pilot.press("escape", "ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert it.app.screen.query_one(Input).value == str(mine)
@@ -456,7 +462,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
         it.screen.player.save_as(session, "rank")
         await it.until(session.is_file)
         text = it.text
-        await it.pilot.press("o")
+        await it.pilot.press("O")
         await it.until(lambda: "mine.json" in it.screen_text())  # it stands in the list
         await it.pilot.press("escape")
     async with playing(model) as it:
@@ -488,26 +494,28 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         session = run.sessions_dir / "mine.json"
         it.screen.player.save_as(session, "rank")
         await it.until(lambda: session.is_file() and bool(read_summary(own).continues))
-        await it.pilot.press("o", *"mine")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "mine.json" in it.screen_text())
+        await it.pilot.press("O", *"mine")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
         await it.pilot.press("left", "delete")  # within what is typed, it is the line's key
         assert it.app.screen.query_one(Input).value == "min"
         it.screen.show_message("")  # that it was saved
+        await it.pilot.press("delete")
+        await it.until(lambda: "This session is being played" in it.screen_text())
+        await it.pilot.press("escape", "e", "end", "x", "enter")
+        await it.until(lambda: it.prime.endswith("x"))
+        await it.pilot.press("O", *"mine")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
         for answer, deleted in (("n", False), ("y", True)):
             await it.pilot.press("delete")
             await it.until(lambda: isinstance(it.app.screen, ChoiceDialog))
             assert "novel-quick-1" in it.screen_text()
             await it.pilot.press(answer)
-            await it.until(lambda: isinstance(it.app.screen, ModelPicker))
-            assert session.exists() is not deleted
-        await it.until(lambda: "mine.json" not in it.screen_text().replace("mine.json, continued", ""))
-        await it.pilot.press("ctrl+u", *"novel", "delete")  # no session
-        assert isinstance(it.app.screen, ModelPicker)
-        assert run.model_path.exists()
-        await it.pilot.press("ctrl+u", *"continued")
-        await it.until(lambda: "● mine.json, continued" in it.screen_text())
-        await it.pilot.press("delete")
-        await it.until(lambda: "This session is being played" in it.screen_text())
+            await it.until(lambda: isinstance(it.app.screen, TextPicker))
+            assert own.exists() is not deleted
+        await it.until(lambda: "mine.json" not in it.screen_text())
+        await it.pilot.press("escape", "O", *"your file")
+        await it.until(lambda: "your file mine.json" in it.screen_text())
+        assert session.exists()
 
 
 @pytest.mark.parametrize("ending", ["json", "txt", "md", "html"])
@@ -866,9 +874,8 @@ async def test_sessions_of_all_models_are_listed_and_the_last_one_is_gone_on_wit
         text = it.text
     async with playing(model) as it:
         await it.until(lambda: "l continues the last session of novel-quick-1" in it.screen.message)
-        await it.pilot.press("o", *"session")
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "novel-quick-1 · " in it.screen_text())
-        assert " words · “" in it.screen_text()
+        await it.pilot.press("O")
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "novel-quick-1 · " in it.screen_text())
         await it.pilot.press("escape", "l")
         await it.until(lambda: it.text == text)
         assert it.state.facts is not None
@@ -912,14 +919,14 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
         first = it.state.file
         assert first is not None
-        await it.pilot.press("o", *"session", "f2", *"a storm", "enter")  # of what is played
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "● a storm" in it.screen_text())
+        await it.pilot.press("O", "f2", *"a storm", "enter")  # of what is played
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "● a storm" in it.screen_text())
         await it.pilot.press("escape", "e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("w", *" other words", "escape", "escape")
         await it.until(lambda: it.state.file not in (first, None))
-        await it.pilot.press("o", *"a storm", "f2", "end", *" at sea", "enter")  # of another one
-        await it.until(lambda: isinstance(it.app.screen, ModelPicker) and "a storm at sea" in it.screen_text())
+        await it.pilot.press("O", *"a storm", "f2", "end", *" at sea", "enter")  # of another one
+        await it.until(lambda: isinstance(it.app.screen, TextPicker) and "a storm at sea" in it.screen_text())
         await it.pilot.press("escape")
         assert read_summary(first).title == "a storm at sea"
         await it.pilot.press("l")
@@ -929,7 +936,7 @@ async def test_session_gets_a_title_by_which_it_is_listed_and_looked_for(model: 
         await it.until(lambda: it.text.endswith("again") and it.screen.view_name == "play")
         assert it.state.file == first
     async with playing(model) as it:
-        await it.pilot.press("o", *"storm", "enter")
+        await it.pilot.press("O", *"storm", "enter")
         await it.until(lambda: "my own words" in it.text)
         await it.pilot.press("w", *" more", "escape", "escape")
         await it.until(lambda: it.state.length > 10)

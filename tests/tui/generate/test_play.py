@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from textual import events
+from textual.events import Paste
 from textual.widgets import Input
 
 from charlstm.display import quoted
@@ -650,12 +651,12 @@ async def test_characters_and_words_are_counted_with_the_prime_in_every_place(mo
         await it.until(lambda: count in it.status())
         await it.pilot.press("escape", "escape")
         await it.until(lambda: it.screen.view_name == "play" and count in it.status())
-        words = f"{len(it.text.split())} words · “The morning"
+        count = f"{len(it.text.split())} words"
         await it.pilot.press("e", *"The light", "enter")
         await it.until(lambda: it.prime == "The light")
-        await it.until(lambda: words in it.screen.message)
-        await it.pilot.press("o")
-        await it.until(lambda: words in it.screen_text())
+        await it.until(lambda: f"{count} · “The morning" in it.screen.message)
+        await it.pilot.press("O")
+        await it.until(lambda: f"tiny · {count} · " in it.screen_text())
 
 
 @pytest.mark.parametrize("size", [(80, 20), (80, 24), (120, 36)])
@@ -704,3 +705,19 @@ async def test_save_reads_the_session_that_is_continued_off_the_screens_thread(
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert threads
         assert threading.main_thread() not in threads
+
+
+@pytest.mark.parametrize("pasted", [False, True])
+async def test_legend_says_how_own_text_looks(model: Path, pasted: bool) -> None:
+    async with playing(model, size=(150, 30)) as it:
+        await it.paused(20)
+        assert "your own" not in it.status()
+        await it.pilot.press("w")
+        if pasted:
+            it.screen.play.text_view.post_message(Paste("the light"))
+        else:
+            await it.pilot.press("x")
+        await it.pilot.press("escape", "escape")
+        await it.until(lambda: it.screen.view_name == "play" and "your own" in it.status())
+        await it.pilot.resize_terminal(80, 24)
+        await it.until(lambda: "your own" not in it.status() and "mean" in it.status())  # a figure is worth more

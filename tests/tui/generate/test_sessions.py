@@ -66,6 +66,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
         await it.until(lambda: it.state.length == 1000 and not it.state.running and it.state.file is not None)
         text, file = it.text, it.state.file
         assert file is not None
+        it.screen.player.give_title("a storm")
     async with opened(file) as it:
         await it.until(lambda: it.screen.play.playing and it.text == text)
         assert it.state.facts is not None
@@ -100,6 +101,7 @@ async def test_session_whose_best_model_is_gone_says_with_which_step_it_goes_on(
     run = record(home / "runs", "finished", name="novel-quick-1", steps=450).run
     async with playing(run.path) as it:
         await it.paused(10)
+        it.screen.player.give_title("a storm")
         await it.until(lambda: it.state.file is not None)
         assert it.state.facts is not None
         best, file = it.state.facts.step, it.state.file
@@ -224,8 +226,8 @@ async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: P
         await it.until(lambda: it.prime.endswith("x"))
         await it.pilot.press("w", *" others", "escape", "escape")
         await it.until(lambda: it.state.file is not None and it.screen.view_name == "play")
-        await it.pilot.press("o", *"session")
-        await it.until(lambda: "A title of man…" in it.screen_text())
+        await it.pilot.press("O")
+        await it.until(lambda: "A title of many words A tit…" in it.screen_text())
         rows = [line for line in it.screen_text().splitlines() if "word" in line and "tiny ·" in line]
         assert len(rows) == 2
 

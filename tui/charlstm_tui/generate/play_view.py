@@ -32,7 +32,7 @@ from charlstm_tui.formatting import from_bits, shorten, unit
 from charlstm_tui.generate.awaited import BetterModel
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog
+from charlstm_tui.generate.continuations_dialog import CONTEXT, COUNT, LENGTH, LINES, ContinuationsDialog, Picked
 from charlstm_tui.generate.copied_passages import CopiedPassages
 from charlstm_tui.generate.explaining_view import ExplainingView, started
 from charlstm_tui.generate.learning import Learning
@@ -236,7 +236,7 @@ class PlayView(ExplainingView):
 
     def can(self, action: Action) -> bool:
         state = self.state
-        if action.handler == "open_model":
+        if action.handler in ("open_model", "texts"):
             return True
         if action.handler == "edit_prime":
             return self._notice is None and state is not None and state.facts is not None and not state.busy
@@ -322,7 +322,8 @@ class PlayView(ExplainingView):
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.figure
-        return replace(legend, copied=copied)
+        own = self.state is not None and self.state.edited and not legend.scale.diverging
+        return replace(legend, copied=copied, own=own)
 
     @property
     def escape_label(self) -> str:
@@ -442,7 +443,7 @@ class PlayView(ExplainingView):
         last = state.last_session
         if last is None or state.request.session is not None:
             return ""
-        key, others = key_of("generate.last_session"), key_of("generate.open_model")
+        key, others = key_of("generate.last_session"), key_of("generate.texts")
         of = "" if state.facts is None or last.model == state.facts.name else f" of {last.model}"
         return f"{key} continues the last session{of}, {last.about(BEGINNING)}; {others} lists all."
 
@@ -458,7 +459,7 @@ class PlayView(ExplainingView):
             key = key_of("generate.last_session")
             return f"{key} brings back the text before: {replaced.about(BEGINNING, moment=False)}."
         if opened is not None:
-            others = key_of("generate.open_model")
+            others = key_of("generate.texts")
             return f"{opened.name or 'Session'}, {opened.about(BEGINNING)}; {others} lists the others."
         return ""
 
@@ -719,12 +720,14 @@ class PlayView(ExplainingView):
         if not self.writing:
             self._text.move_to(self.text_view.cursor)
 
-        def picked(text: str | None) -> None:
+        def picked(picked: Picked | None) -> None:
             self._continuations = None
-            if text is None:
+            if picked is None:
                 self.player.cancel()
+            elif picked.first is None:
+                self.player.do(operations.PUT_IN, picked.text)
             else:
-                self.player.do(operations.PUT_IN, text)
+                self.player.do(operations.PUT_IN_SENTENCE, picked.text, COUNT, picked.first)
 
         cursor = self.text_view.cursor
         self._continuations = ContinuationsDialog(

@@ -40,11 +40,12 @@ from charlstm_tui.generate.awaited import (
 from charlstm_tui.generate.cells_view import CellsView
 from charlstm_tui.generate.context_view import ContextView
 from charlstm_tui.generate.duel_view import SIDES, DuelView
-from charlstm_tui.generate.model_picker import BEGINNING, ModelPicker
+from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.generate.multiverse_view import MultiverseView
-from charlstm_tui.generate.play_view import PlayView, is_other_checkpoint
+from charlstm_tui.generate.play_view import BEGINNING, PlayView, is_other_checkpoint
 from charlstm_tui.generate.report_page import is_too_short, make_page, open_page
 from charlstm_tui.generate.score_view import ScoreView
+from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
 from charlstm_tui.player import operations, saved_sessions
@@ -166,7 +167,8 @@ class GenerateScreen(ModeScreen):
         def save(check: object) -> str | None:
             if played is not None:
                 remember(*played)
-            return self._saved_words() if self.player.close(SAVE_WITHIN) else None
+            ended = self.player.close(SAVE_WITHIN, delete_unkept=not self.charlstm.return_code)
+            return self._saved_words() if ended else None
 
         words = await in_thread(save)
         if words is not None:
@@ -567,25 +569,29 @@ class GenerateScreen(ModeScreen):
         return self._is_untouched and self.player.asked.get(0, 0) == self._asked
 
     def do_open_model(self) -> None:
-        def chosen(name: str | None) -> None:
-            if name is None:
-                return
-            if name.endswith(".json"):
-                if played is None or Path(name) != played:
-                    self._open_session(Path(name))
-            elif self.view is self.duel:
-                self._open_in_duel(ModelChoice(name))
-            else:
-                self._choose_model(ModelChoice(name))
-
-        state = self.play.state
-        facts = None if state is None or self.view is self.duel else state.facts
-        sessions = None if facts is None else saved_sessions.folder(facts.run, facts.path)
-        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else state
+        shown = self.duel.sides.get(self.duel.chosen) if self.view is self.duel else self.play.state
         here = set() if shown is None else _names(shown)
+        self.app.push_screen(ModelPicker(self.charlstm.runs_state, here), self._picked)
+
+    def do_texts(self) -> None:
+        """List the texts, to go on with one."""
+        state = self.play.state
+        folder = None if state is None or state.facts is None else state.facts.sessions
         played = None if state is None else state.file
-        picker = ModelPicker(self.charlstm.runs_state, here, sessions, played, self.player.give_title)
-        self.app.push_screen(picker, chosen)
+        picker = TextPicker(self.charlstm.runs_state, folder, played, self.player.give_title)
+        self.app.push_screen(picker, self._picked)
+
+    def _picked(self, name: str | None) -> None:
+        """Play the model or open the session that was chosen in a list."""
+        if name is None:
+            return
+        if name.endswith(".json"):
+            if self.play.state is None or Path(name) != self.play.state.file:
+                self._open_session(Path(name))
+        elif self.view is self.duel:
+            self._open_in_duel(ModelChoice(name))
+        else:
+            self._choose_model(ModelChoice(name))
 
     def _choose_model(self, choice: ModelChoice) -> None:
         """Play another model; ask first what becomes of a text in which the user had a part."""
@@ -698,7 +704,7 @@ class GenerateScreen(ModeScreen):
 
     def do_last_session(self) -> None:
         """Continue the last session, of whichever model."""
-        state, others = self.play.state, key_of("generate.open_model")
+        state, others = self.play.state, key_of("generate.texts")
         last = None if state is None else state.last_session
         if state is None or last is None:
             self.show_message("There is no other session.")

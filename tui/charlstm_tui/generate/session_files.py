@@ -36,8 +36,8 @@ class SessionFiles:
         """
         saved = await in_thread(lambda check: _summary_at(state.continues))
         own = Path(state.continues) if self._is_of_this_text(saved) else None
-        sessions = saved_sessions.folder(facts.run, facts.path) if state.file is None else state.file.parent
-        about = f"In Play, {key_of('generate.open_model')} lists the sessions in {home(sessions)}."
+        sessions = facts.sessions if state.file is None else state.file.parent
+        about = f"In Play, {key_of('generate.texts')} lists the sessions in {home(sessions)}."
         run = facts.run
         if run is not None and sessions.is_relative_to(run) and not run.exists():
             about = ""  # the run is gone: the next change is saved elsewhere

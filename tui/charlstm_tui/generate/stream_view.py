@@ -318,6 +318,11 @@ class StreamView(FindTarget, Painted, ScrollView, can_focus=True, inherit_bindin
         """How copied characters look: for a legend."""
         return VisualStyle.from_rich_style(self._copied_style)
 
+    @property
+    def own_style(self) -> VisualStyle:
+        """How the user's own characters look: for a legend."""
+        return VisualStyle.from_rich_style(self.part_style("own"))
+
     def forget_styles(self) -> None:
         super().forget_styles()
         self._styles.clear()

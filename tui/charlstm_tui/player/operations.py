@@ -17,10 +17,11 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import own_text
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
+from charlstm.text.sentences import sentence_ends
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
+from charlstm_tui.player.playback import LONGEST_SENTENCE, Playback, leave, read_as_words
 from charlstm_tui.player.playback import Operation as Operation
-from charlstm_tui.player.playback import Playback, leave, read_as_words
 from charlstm_tui.player.playback import SeenPosition as SeenPosition
 
 ALTERNATIVE_LENGTH = 80
@@ -161,13 +162,22 @@ def _put_in_continuation(playback: Playback, text: str) -> None:
         _branch_off(playback, document.cursor, text, GENERATED, kind="continuing")
 
 
+def _put_in_sentence(playback: Playback, text: str, count: int, first: int) -> None:
+    """Put in a continuation, which goes on to the end of its first sentence."""
+    sentence = playback.to_sentence_end(text, count, first)
+    end = next(sentence_ends(sentence), None)
+    _put_in_continuation(playback, sentence[:end])
+    if end is None:
+        playback.note = f"No sentence ended within {LONGEST_SENTENCE} characters. {playback.note}".rstrip()
+
+
 STREAM = Operation(_stream, reads=lambda playback, count: 0 if playback.speed else to_end(playback), edits=False)
 """Stream so many characters at the end of the text; at speed 0 generate one."""
 PAUSE = Operation(lambda playback: None, edits=False)
 """Stop streaming."""
 GENERATE_ONE = Operation(_generate_one, reads=to_end, edits=False)
 """Generate one character at the end of the text."""
-REGENERATE = Operation(_regenerate, reads=to_place)
+REGENERATE = Operation(_regenerate, reads=to_place, edits=False)
 """Stream other text from a place on; the old one stays as a branch."""
 ALTERNATIVE = Operation(_show_alternative, reads=lambda playback, direction, place: playback.place(place, stays=True))
 """Show the next less likely (1) or likelier (-1) character at a place, as a branch. The place stays before what the one
@@ -178,6 +188,10 @@ CONTINUATIONS = Operation(
 """Find continuations at the cursor (:meth:`Playback.find_continuations`)."""
 PUT_IN = Operation(_put_in_continuation)
 """Put in one of the continuations."""
+PUT_IN_SENTENCE = Operation(
+    _put_in_sentence, reads=to_cursor, unread=lambda playback, text, *which: _put_in_continuation(playback, text)
+)
+"""Put in one of so many continuations from a number on, to the end of its first sentence."""
 
 
 # ---- moving

@@ -37,7 +37,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import run_of_session
 from charlstm.runs.models import DEMO
 from charlstm.storage import FileStamp
-from charlstm.text.sentences import LONGEST_END, ends_sentence
+from charlstm.text.sentences import LONGEST_END, ends_sentence, sentence_ends
 from charlstm.text.vocabulary import Vocabulary
 from charlstm_tui import formatting
 from charlstm_tui.choices import path_after_rename
@@ -65,7 +65,7 @@ SUGGESTIONS = 6
 SUGGESTIONS_TRIED = 16
 """Continuations that are generated for them: those with the same first word are one suggestion."""
 LONGEST_SENTENCE = 400
-"""Characters after which a text that is to end with a sentence ends without one."""
+"""Characters after which a text that is to end with a sentence, or a continuation, ends without one."""
 PAUSE_AFTER = 1000
 ORIGINS = np.zeros(3, np.uint16)
 ORIGINS[[GENERATED, TYPED, CHOSEN]] = Origin.MODEL, Origin.TYPED, Origin.CHOSEN
@@ -118,7 +118,7 @@ class Operation:
     Attributes:
         run: does it: called with the playback and the arguments.
         reads: how far the model has to have read before: called with the same.
-        edits: whether it is the user's work, for which a session is kept.
+        edits: whether a change that it makes is the user's work, for which a session is kept.
         stops: whether text that streams stops.
         unread: does it, or leaves it, where the model has not read so far, for an edit in Write that would wait behind
             it; ``None``: the edit waits.
@@ -156,6 +156,10 @@ class Replaced:
     """Its own file, if it has one."""
     key: int
     """Its number for the saver."""
+
+    def only_grew(self, folder: Path) -> bool:
+        """Whether it is saved in this folder and only grew by itself."""
+        return self.saved is not None and not self.saved.has_work and self.facts.sessions == folder
 
 
 class _Interrupted(Exception):
@@ -213,7 +217,7 @@ class Playback:
         self._suggested_after = Text()
         self._is_rest = False  # whether the suggestion is what is left of one that was chosen among several
         self.continuations: Continuations | None = None
-        self.edited = False  # the user wrote, picked or branched
+        self.edited = False  # the user wrote, picked, erased, branched or saved
         self.is_elsewhere = False  # its file does not lie beside the run whose model goes on with it
         self.continues = ""  # the path of the saved session that this one continues
         self.title = ""  # that the user gave the session
@@ -315,8 +319,7 @@ class Playback:
             loaded = LoadedModel(source, model, Stepper(model))
         facts = describe(loaded.model, path, request)
         if self.number == 0:  # the only one whose sessions are saved
-            folder = saved_sessions.folder(facts.run, path)
-            self.last_session = saved_sessions.last(folder, request.session, closed)
+            self.last_session = saved_sessions.last(facts.sessions, request.session, closed)
             is_last = closed is not None and closed.has_work and self.last_session == closed
             self.closed = closed if is_last else None
         self.loaded, self.facts = loaded, facts
@@ -351,7 +354,7 @@ class Playback:
     def work(self) -> tuple[object, ...]:
         """What is saved: as long as this is the same, nothing has changed."""
         document, reader = self.document, self.reader
-        return document.version, document.cursor, reader.settings, reader.clamps
+        return document.version, document.cursor, reader.settings, reader.clamps, self.edited
 
     @property
     def is_touched(self) -> bool:
@@ -620,6 +623,23 @@ class Playback:
         position = self._drawn_position(self.document.cursor)
         found = session.continuations(count, length, lines=lines, first=first, progress=grown, position=position)
         show(Continuations(first, tuple(found), complete=True))
+
+    def to_sentence_end(self, text: str, count: int, first: int) -> str:
+        """``text``, which is one of ``count`` continuations at the cursor from number ``first`` on, with what follows
+        it, at least to the end of its first sentence if one ends within :data:`LONGEST_SENTENCE` characters."""
+        longer = text
+
+        def grown(found: Sequence[Continuation]) -> None:
+            nonlocal longer
+            longer = next((each.text for each in found if each.text.startswith(text)), longer)
+            if next(sentence_ends(longer), None) is not None:
+                raise _Interrupted
+
+        with contextlib.suppress(_Interrupted):
+            session = self._session_at(self.document.cursor)
+            position = self._drawn_position(self.document.cursor)
+            grown(session.continuations(count, LONGEST_SENTENCE, first=first, progress=grown, position=position))
+        return longer
 
     def fail(self, sentence: str) -> None:
         """Give up the text and say why."""

@@ -87,6 +87,25 @@ class SavedSession:
         """Whether the user had a part in it, gave it a title or asked for a long text; or it is not known."""
         return self.edited or self.length > LONG or bool(self.title)
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether it stays: the user named it, or there is work in it."""
+        return not self.automatic or self.has_work
+
+    def is_continued_by(self, sessions: Iterable[SavedSession]) -> bool:
+        """Whether one of ``sessions`` was saved by itself and has its text, or a newer one."""
+        if self.automatic:
+            return False
+        versions = (each for each in sessions if each.is_version_of(self.path))
+        return any(each.saved > self.saved or each.has_text_of(self) for each in versions)
+
+    def has_text_of(self, other: SavedSession) -> bool:
+        """Whether the text seems to be the same as far as the summaries say."""
+        mine, others = self.summary, other.summary
+        if mine is None or others is None:
+            return False
+        return (self.size, mine.words, mine.begins) == (other.size, others.words, others.begins)
+
     def is_version_of(self, path: Path) -> bool:
         """Whether it was saved by itself when the session at ``path`` was continued."""
         return self.summary is not None and self.summary.continues == str(path.absolute())

@@ -80,6 +80,11 @@ class ModelFacts:
         """The number of the model among the checkpoints of its run, from 0."""
         return max((n for n, step in enumerate(self.checkpoint_steps) if step <= (self.step or 0)), default=0)
 
+    @property
+    def sessions(self) -> Path:
+        """The folder for sessions of the model."""
+        return saved_sessions.folder(self.run, self.path)
+
     def after_rename(self, old: Path, new: Path) -> ModelFacts:
         """The same model after the run in the folder ``old`` was renamed to ``new``."""
         if self.run != old:

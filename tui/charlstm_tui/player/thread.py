@@ -149,10 +149,11 @@ class Player:
         """Start the thread."""
         self._thread.start()
 
-    def close(self, timeout: float = 1.0) -> bool:
-        """Do what was asked for, as far as no model has to read for it, save everything and end the thread. Waits
-        ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it elsewhere.
-        Otherwise it is to be called again."""
+    def close(self, timeout: float = 1.0, *, delete_unkept: bool = False) -> bool:
+        """Do what was asked for, as far as no model has to read for it, save everything and end the thread; with
+        ``delete_unkept`` delete the texts that only grew by themselves. Waits ``timeout`` seconds at most; returns
+        whether all is saved, or cannot be: :meth:`rescue` then puts it elsewhere. Otherwise it is to be called again.
+        """
         end = time.monotonic() + timeout
         self._closing.set()
         self._put(self._ended.set)
@@ -161,6 +162,8 @@ class Player:
         if self._thread.is_alive() or not self._saver.write_all(max(0.0, end - time.monotonic())):
             return False
         self._saver.close(max(0.0, end - time.monotonic()))
+        if delete_unkept:
+            self._saver.delete_unkept()
         return True
 
     def rescue(self) -> list[str]:
@@ -353,10 +356,11 @@ class Player:
             if operation.stops:
                 playback.stop()
                 playback.continuations = None
-            had_prime, session_id = playback.document.prime_length, playback.session_id
+            document = playback.document
+            had_prime, version = document.prime_length, document.version
             try:
                 operation.run(playback, *arguments)
-                playback.edited |= operation.edits and playback.session_id == session_id  # not one that only came back
+                playback.edited |= operation.edits and document.version != version
                 if had_prime and playback.is_open and not playback.document.prime_length and not playback.note:
                     playback.note = "The prime is part of the text now."
             except CharLSTMError as error:
@@ -552,8 +556,9 @@ class Player:
         facts, key = playback.facts, playback.key
         assert facts is not None
         if not self._saver.knows(key):
-            self._saver.begin(key, saved_sessions.folder(facts.run, facts.path), run=facts.run)
+            self._saver.begin(key, facts.sessions, run=facts.run)
         self._saver.keep(key, playback.session_state())
+        playback.changed |= key not in self._kept  # its file may be known
         self._kept[key] = playback.work
 
     def _give_title(self, playback: Playback, title: str) -> None:
@@ -626,7 +631,7 @@ class Player:
 
             self._put(show)
 
-        key = playback.key
+        key, playback.edited = playback.key, True
         state, model = playback.session_state(), playback.model
 
         def read_and_save() -> str:
@@ -726,6 +731,7 @@ class Player:
     def _load_session(self, playback: Playback, request: PlayRequest, job: int) -> None:
         playback.stop()
         before = playback.replaced(self._leave(playback))
+        begun_here = playback.opened is None
         is_saved = True
         if request.session is not None:  # it may be the one that was played until now
             is_saved = self._saver.flush(request.session, WAIT_FOR_FILE)
@@ -747,7 +753,11 @@ class Player:
                     older = "Its last changes are not saved yet: this is how it was before them."
                     playback.note = f"{playback.note} {older}".lstrip()
             else:
-                self._open_new(playback, request, loaded, job)
+                key, facts = next(self._keys), playback.facts
+                if before is not None and facts is not None and begun_here and before.only_grew(facts.sessions):
+                    key = before.key  # the new text goes into its file
+                    self._kept.pop(key)
+                self._open_new(playback, request, loaded, job, key)
         except CharLSTMError as error:
             if before is not None and before.loaded is playback.loaded:
                 # No other model was loaded: what was played before is played again.
@@ -780,11 +790,10 @@ class Player:
             run = playback.facts.run
             beside = run_of_session(path.absolute())
             playback.is_elsewhere = beside is not None and beside.path != run
-            folder = saved_sessions.folder(run, playback.facts.path)
-            self._saver.go_on(playback.key, folder, found, run=run)
+            self._saver.go_on(playback.key, playback.facts.sessions, found, run=run)
             self._kept[playback.key] = playback.work
 
-    def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int) -> None:
+    def _open_new(self, playback: Playback, request: PlayRequest, loaded: LoadedModel, job: int, key: int) -> None:
         """Read the prime; a long one shows how far it is, and can be stopped."""
         begin = time.monotonic()
 
@@ -805,7 +814,7 @@ class Player:
         session.clamps = request.clamps
         document = Document(prime, request.seed)
         playback.note = read_as_words(prime, model.vocabulary)
-        playback.play(document, Reader(document, session), next(self._keys))
+        playback.play(document, Reader(document, session), key)
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         playback = self._playbacks.get(number)
