@@ -144,7 +144,7 @@ async def test_what_was_chosen_before_the_list_was_narrowed_is_what_is_opened(tm
         options = picker.query_one(OptionList)
         await app.until(lambda: options.highlighted == 0)
         options.action_select()
-        picker._fill("no such model")  # as when the line was typed in before the list's message came
+        picker.fill("no such model")  # as when the line was typed in before the list's message came
         await app.until(lambda: bool(answers))
         assert answers == [str(tmp_path / "first")]
 

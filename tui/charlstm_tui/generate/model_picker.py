@@ -53,7 +53,7 @@ class ModelPicker(SafeWorkers, Dialog):
         super().__init__()
         self._state, self._is_played = state, here
         self._entries: list[Entry] = []
-        self._shown = self._entries
+        self.shown = self._entries
         self._search: Worker[None] | None = None
 
     def find(self, bits: bool) -> Sequence[Entry]:
@@ -90,7 +90,7 @@ class ModelPicker(SafeWorkers, Dialog):
         bits = isinstance(self.app, ModeApp) and self.app.bits
         found = await in_thread(lambda check: self.find(bits))
         self._entries = [clean(entry) for entry in found]
-        self._fill(self.query_one(Input).value)
+        self.fill(self.query_one(Input).value)
 
     def key_tab(self) -> None:
         """Accept the suggestion."""
@@ -105,15 +105,15 @@ class ModelPicker(SafeWorkers, Dialog):
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
         self.query_one(".dialog-error", Static).display = False
-        self._fill(event.value)
+        self.fill(event.value)
 
-    def _fill(self, needle: str) -> None:
+    def fill(self, needle: str) -> None:
         needle = needle.strip().lower()
         found = [entry for entry in self._entries if needle in f"{entry[1]} {entry[2]}".lower()]
-        self._shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
+        self.shown = sorted(found, key=lambda entry: (needle != entry[1].lower(), needle not in entry[1].lower()))
         options = self.query_one(OptionList)
         options.clear_options()
-        names = [self.shown_name(name) for _, name, _ in self._shown]
+        names = [self.shown_name(name) for _, name, _ in self.shown]
         width = max(map(len, names), default=0)
         options.add_options(
             Option(
@@ -124,17 +124,17 @@ class ModelPicker(SafeWorkers, Dialog):
                 ),
                 id=word,
             )
-            for (word, _, about), name in zip(self._shown, names, strict=True)
+            for (word, _, about), name in zip(self.shown, names, strict=True)
         )
-        if self._shown:
-            played = (place for place, (word, _, _) in enumerate(self._shown) if word in self._is_played)
+        if self.shown:
+            played = (place for place, (word, _, _) in enumerate(self.shown) if word in self._is_played)
             options.highlighted = 0 if needle else next(played, 0)
             self.call_after_refresh(options.scroll_to_highlight)  # when the list is as high as it will be
         elif self._entries:
             words = Content(f"  Nothing here is called “{visible(needle, keep='')}”. A path may be typed in full.")
             options.add_option(Option(words, disabled=True))
 
-    def _say(self, sentence: str) -> None:
+    def say(self, sentence: str) -> None:
         error = self.query_one(".dialog-error", Static)
         error.update(Content(visible(sentence, keep="")))
         error.display = True
@@ -148,10 +148,10 @@ class ModelPicker(SafeWorkers, Dialog):
         options, typed = self.query_one(OptionList), event.value.strip()
         if typed.endswith((".safetensors", ".json")) and os.path.isfile(typed_path(typed)):
             self.dismiss(str(typed_path(typed)))
-        elif self._shown and options.highlighted is not None:
-            self.dismiss(self._shown[options.highlighted][0])
+        elif self.shown and options.highlighted is not None:
+            self.dismiss(self.shown[options.highlighted][0])
         else:
-            self._say(f"There is no model or session called {typed}: take one listed, or a file's path.")
+            self.say(f"There is no model or session called {typed}: take one listed, or a file's path.")
 
 
 class TypedPathSuggester(PathSuggester):

@@ -58,7 +58,7 @@ class TextPicker(ModelPicker):
     def _session_chosen(self) -> Path | None:
         """The session under the cursor."""
         highlighted = self.query_one(OptionList).highlighted
-        return None if highlighted is None or not self._shown else Path(self._shown[highlighted][0])
+        return None if highlighted is None or not self.shown else Path(self.shown[highlighted][0])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "give_title":
@@ -98,11 +98,11 @@ class TextPicker(ModelPicker):
         try:
             await in_thread(write)
         except FileLostError:
-            self._say("Another program has this session open: give it the title there.")
+            self.say("Another program has this session open: give it the title there.")
         except GenerationError:
-            self._say("This session is of an older version: continue it first, then it can get a title.")
+            self.say("This session is of an older version: continue it first, then it can get a title.")
         except OSError as error:
-            self._say(f"{path.name} gets no title: {error.strerror}.")
+            self.say(f"{path.name} gets no title: {error.strerror}.")
         else:
             self._show_title(path, title)
 
@@ -115,8 +115,8 @@ class TextPicker(ModelPicker):
         entry = clean(text_entry(session))
         self._entries = [entry if each[0] == str(path) else each for each in self._entries]
         place = self.query_one(OptionList).highlighted
-        self._fill(self.query_one(Input).value)
-        if place is not None and place < len(self._shown):
+        self.fill(self.query_one(Input).value)
+        if place is not None and place < len(self.shown):
             self.query_one(OptionList).highlighted = place
 
     def action_delete_session(self) -> None:
@@ -125,12 +125,12 @@ class TextPicker(ModelPicker):
         if path is None:
             return
         if path == self._played:
-            self._say("This session is being played: play another one, then it can be deleted.")
+            self.say("This session is being played: play another one, then it can be deleted.")
             return
         if not saved_sessions.is_in_own_folder(path):
-            self._say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
+            self.say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
             return
-        about = next(f"{name} · {about}" for word, name, about in self._shown if word == str(path))
+        about = next(f"{name} · {about}" for word, name, about in self.shown if word == str(path))
         choices = [Choice("n", "no, keep it", False), Choice("y", "yes, delete it", True)]
 
         def answered(delete: bool | None) -> None:
@@ -143,16 +143,16 @@ class TextPicker(ModelPicker):
         try:
             deleted = session_file.delete(path)
         except OSError as error:
-            self._say(f"{path.name} is not deleted: {error.strerror}.")
+            self.say(f"{path.name} is not deleted: {error.strerror}.")
             return
         if not deleted:
-            self._say("Another program has this session open: it is not deleted.")
+            self.say("Another program has this session open: it is not deleted.")
             return
         place = self.query_one(OptionList).highlighted or 0
         self._entries = [entry for entry in self._entries if entry[0] != str(path)]
-        self._fill(self.query_one(Input).value)
-        if self._shown:
-            self.query_one(OptionList).highlighted = min(place, len(self._shown) - 1)
+        self.fill(self.query_one(Input).value)
+        if self.shown:
+            self.query_one(OptionList).highlighted = min(place, len(self.shown) - 1)
 
 
 def texts(folder: Path | None, played: Path | None = None) -> list[Entry]:

@@ -144,7 +144,7 @@ class SetupPane(View):
             return False
         match action.handler:
             case "start":
-                return state.startable
+                return state.startable and not self._start_when_read  # once: the next Enter is for the run
             case "preset" | "all_settings" | "from_model":
                 return state.ready
             case "from_nothing":
@@ -196,6 +196,7 @@ class SetupPane(View):
             self._change(problem=f"Reading the text failed: {type(error).__name__}: {error}")
             raise
         if self._start_when_read and self.state.ready:
+            self._start_when_read = False
             self.do_start()
         elif self.state.ready:
             self._measure()
