@@ -25,12 +25,11 @@ import numpy as np
 from charlstm.errors import CharLSTMError
 from charlstm.generation import reading_cache
 from charlstm.generation.prime import read_prime
-from charlstm.generation.reading import Reading
+from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.session import Continuation, NextCharDistribution
+from charlstm.generation.rows import ALTERNATIVES, GENERATED, NextCharDistribution
 from charlstm.generation.text_pieces import Text
 from charlstm.generation.threads import blas_threads
-from charlstm.generation.tree import ALTERNATIVES, GENERATED
 from charlstm.text.sentences import LONGEST_END, ends_sentence
 from charlstm_tui import formatting
 from charlstm_tui.error_log import LOG, sentence
@@ -156,13 +155,15 @@ class Work:
 
     Attributes:
         reading: that has read the text, as far as it has.
+        readings: of the text with this prime and with another one, by this model and by another; the first one is
+            ``reading``.
         added: characters that were drawn, and not handed over.
         is_done: whether what the order wants is computed, but for what may be read and suggested afterwards.
     """
 
     def __init__(self, post: Callable[[Batch], None]) -> None:
         self._post = post
-        self._readings: list[Reading] = []
+        self.readings: list[Reading] = []
         self.reading: Reading
         self.order: Order | None = None
 
@@ -250,9 +251,9 @@ class Work:
 
     def _follow(self, order: Order) -> None:
         """Let a reading with the model and the prime of the order follow its text."""
-        fitting = (each for each in self._readings if _fits(each, order))
+        fitting = (each for each in self.readings if _fits(each, order))
         reading = next(fitting, None) or self._recall(order) or self._begin_reading(order)
-        self._readings = [reading, *(each for each in self._readings if each is not reading)][:MOST_READINGS]
+        self.readings = [reading, *(each for each in self.readings if each is not reading)][:MOST_READINGS]
         self.reading = reading
         reading.use(order.recipe)
         reading.follow(order.text)
@@ -274,11 +275,11 @@ class Work:
                 self._post(Batch(order, progress=f"{words}, left {left}"))
 
         model, prime = order.loaded.model, order.text.read(0, order.prime_length)
-        return Reading(model, read_prime(model, prime), stepper=order.loaded.stepper, progress=show)
+        return Reading(model, read_prime(model, prime), order.recipe, stepper=order.loaded.stepper, progress=show)
 
     def _recall(self, order: Order) -> Reading | None:
         """What was kept of this text when it was played before."""
-        if order.file is None or self._readings:
+        if order.file is None or self.readings:
             return None
         prime = order.text.read(0, order.prime_length)
         return reading_cache.recall(order.file, prime, order.loaded.model, order.loaded.stepper)
@@ -342,8 +343,9 @@ class Work:
     # ---- what could come
 
     def _answer(self, question: Question) -> None:
+        self.is_followed = False  # what it draws is not to stay if it is interrupted
         answer = question.ask(self)
-        self.is_answered = True
+        self.is_followed = self.is_answered = True
         self._hand_over(answer=answer, answered=True)
 
     def tell(self, answer: object) -> None:
@@ -356,27 +358,35 @@ class Work:
         grown: Callable[[Sequence[Continuation]], object] = lambda found: None,
     ) -> list[Continuation]:  # fmt: skip
         """Texts that could come at a position, up to which the text is read; by the copy that has learnt, if there is
-        one. They have the random numbers of the position also then."""
-        order = self.order
-        assert order is not None
+        one."""
 
         def check(found: Sequence[Continuation]) -> None:
             self.check()
             grown(found)
 
-        reading, place, drawn_at = self.reading, position, max(0, position - order.prime_length)
-        if order.learnt is not None:
-            model, text = order.learnt.model, order.text.part(max(0, position - LEARNT_CONTEXT), position)
-            prime = read_prime(model, text.read())
-            reading = Reading(model, prime, stepper=order.learnt.stepper, progress=lambda done, total: self.check())
-            reading.use(order.recipe)
-            place = len(text)
+        reading, place, drawn_at = self._offering(position)
         return reading.ways_on(place, count, length, first=first, lines=lines, grown=check, drawn_at=drawn_at)
+
+    def _offering(self, position: int) -> tuple[Reading, int, int]:
+        """What offers texts at a position: what has read the text, or with the copy that has learnt the end of it. The
+        place there, and the one after the prime, to which the random numbers belong also with the copy."""
+        order = self.order
+        assert order is not None
+        drawn_at = max(0, position - order.prime_length)
+        if order.learnt is None:
+            return self.reading, position, drawn_at
+        model, text = order.learnt.model, order.text.read(max(0, position - LEARNT_CONTEXT), position)
+        reading = Reading(
+            model, read_prime(model, text), order.recipe, stepper=order.learnt.stepper,
+            progress=lambda done, total: self.check(),
+        )  # fmt: skip
+        return reading, len(text), drawn_at
 
     def suggest(self) -> str:
         """How the text could continue: what would be generated now."""
         assert self.order is not None
-        return whole_words(self.ways_on(len(self.order.text), 1, SUGGESTION_LENGTH, first=0)[0].text)
+        reading, place, drawn_at = self._offering(len(self.order.text))
+        return whole_words(reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at))
 
     def _suggest(self, order: Order) -> None:
         suggestion = self.suggest()
@@ -408,9 +418,7 @@ class Work:
 
 
 def _fits(reading: Reading, order: Order) -> bool:
-    if reading.model is not order.loaded.model or reading.prime_length != order.prime_length:
-        return False
-    return order.text.same_start(reading.text, sources=False) >= order.prime_length
+    return reading.model is order.loaded.model and reading.fits(order.text, order.prime_length)
 
 
 class ModelThread:
@@ -446,13 +454,13 @@ class ModelThread:
             self._quiet_until = time.monotonic() + LONGEST_DRAW
             self._changed.notify()
 
-    def do(self, number: int, act: Callable[[Reading], object]) -> None:
-        """Do something with what is read of a text, after what was done for it, whatever order comes next; nothing if
-        it is not read at all."""
+    def do(self, number: int, act: Callable[[Reading | None], object]) -> None:
+        """Do something on the thread with what is read of a text so far, whatever order comes next; ``None`` if nothing
+        is."""
 
         def run() -> None:
-            if (work := self._works.get(number)) is not None and work.order is not None and work.is_followed:
-                act(work.reading)
+            work = self._works.get(number)
+            act(None if work is None or not work.readings else work.readings[0])
 
         with self._changed:
             self._acts.append(run)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.document import Splice, State
+from charlstm.generation.document import BranchInfo, Splice, State
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
+from charlstm.generation.reading import Continuation
+from charlstm.generation.rows import NextCharDistribution
 from charlstm.generation.text_pieces import Text
 from charlstm_tui.player.opening import ModelFacts, PlayRequest
 from charlstm_tui.player.saved_sessions import SavedSession
