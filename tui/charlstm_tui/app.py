@@ -283,12 +283,6 @@ class CharLSTMApp(ModeApp):
         self.screen.focus_previous()
 
     def do_copy(self) -> None:
-        if isinstance(self.screen, ModeScreen):
-            self.screen.view.in_turn(self._copy)
-        else:
-            self._copy()
-
-    def _copy(self) -> None:
         """Copy the selection; without one, all of the text that is shown."""
         focused, screen = self.focused, self.screen
         text = focused.selected_text if isinstance(focused, Input | TextArea) else screen.get_selected_text()

@@ -458,10 +458,6 @@ class View(SafeWorkers, Widget):
     def begin_action(self, action: Action) -> None:
         """An action is about to be carried out."""
 
-    async def settle(self, action: Action) -> None:
-        """Wait until the view shows what the keys before did, if the action depends on it. Keys that come meanwhile
-        wait too."""
-
     def leave(self) -> None:
         """Another view is shown from now on."""
 
@@ -473,10 +469,6 @@ class View(SafeWorkers, Widget):
     def opens(self) -> bool:
         """Whether something is being opened here that is not there yet: a key that nothing acts on now waits for it."""
         return False
-
-    def in_turn(self, action: Callable[[], None]) -> None:
-        """Do something with what is selected, when the keys before have acted."""
-        action()
 
     def focus_main(self) -> None:
         """Give the focus to the main pane."""
@@ -749,7 +741,6 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Screen[None]):
         action = BY_ID[name]
         LOG.info("action %s", name)
         try:
-            await self.view.settle(action)
             self.view.begin_action(action)
             outcome = self.handler(action)(*action.args)
             if inspect.isawaitable(outcome):

@@ -45,13 +45,11 @@ from charlstm_tui.generate.next_chars import COUNT, NextChars
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import held_words
-from charlstm_tui.player import operations
 from charlstm_tui.player.cell_names import LONGEST, Cell, recall, remember
+from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.insight_jobs import LESION_CHARS, SHOWN_CHARS, CellsAtStep, InsightJobs, NamedCells
 from charlstm_tui.player.marks import CELL, DAMAGE, Origin, cell_scale, uniform
-from charlstm_tui.player.playback import PAUSE_AFTER
-from charlstm_tui.player.state import PlaybackState
-from charlstm_tui.player.thread import Player
+from charlstm_tui.player.played import Played
 from charlstm_tui.widgets.option_list import SideList
 from charlstm_tui.widgets.split import Split
 
@@ -159,8 +157,8 @@ class CellsView(ReadingView):
             super().__init__()
             self.found, self.history = found, history
 
-    def __init__(self, player: Player, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
-        super().__init__(player, insight, id=id)
+    def __init__(self, desk: Desk, insight: InsightJobs, source: StreamView, *, id: str | None = None) -> None:
+        super().__init__(desk, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
         self._source = source
         self._side = Vertical(id="cells-side")
@@ -314,15 +312,15 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "names")
         self.workers.cancel_group(self, "hold")
         self._judged = None
-        self.player.do(operations.PAUSE)
+        self.desk.pause()
 
     def focus_main(self) -> None:
         """Give the focus to the list, where it is shown: its keys choose a cell."""
         (self._list if self._side.display else self.text_view).focus()
 
-    # ---- the player's states
+    # ---- what is played
 
-    def watch_state(self, before: PlaybackState | None, state: PlaybackState | None) -> None:
+    def watch_state(self, before: Played | None, state: Played | None) -> None:
         """Show what has changed. New characters are coloured as they come, unless they come too fast for that."""
         if state is None:  # another view is shown
             return
@@ -363,9 +361,9 @@ class CellsView(ReadingView):
         if before is None or (before.running, before.clamps) != (state.running, state.clamps):
             self.post_message(self.Changed())
 
-    def _use_model(self, state: PlaybackState) -> None:
+    def _use_model(self, state: Played) -> None:
         """Show the cells of the model that is played now."""
-        self.activations, model = None, self.player.model()
+        self.activations, model = None, self.desk.model
         if model is not self._model:
             self._model, self.named, self._chosen, self.cell, self.names = model, None, False, (1, 1), {}
             self._session_id = None  # what the text was coloured by is of the other model
@@ -498,7 +496,7 @@ class CellsView(ReadingView):
         self.workers.cancel_group(self, "history")
         self.history, self.step = [], 0
         if through_training:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
             self.lesions = False
             self._follow()
         self._draw_panels()
@@ -590,7 +588,7 @@ class CellsView(ReadingView):
         if had_focus:
             self._list.focus()
         if lesions:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
             self.through_training = self.explaining = False
             self._measure()
             self._read_damage()
@@ -733,7 +731,7 @@ class CellsView(ReadingView):
         self.app.push_screen(PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
 
     @work(exclusive=True, group="own names")
-    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: PlaybackState) -> None:
+    async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: Played) -> None:
         """Read the names of cells, or change one, in a thread: the weights, by which they are kept, take a while."""
         model, run = self._model, None if state.facts is None else state.facts.run
         if model is None:
@@ -835,7 +833,7 @@ class CellsView(ReadingView):
             others = [each for each in clamps if (each.layer, each.cell) != (layer, cell)]
             return [*others, Clamp(layer, cell, value=value(held_at(clamps, (layer, cell))))]
 
-        self.player.do(operations.CHANGE_CLAMPS, change)
+        self.desk.change_clamps(change)
 
     def _judge_hold(self) -> None:
         """Find out what the held cells change, once the text stands still and it is known what they follow."""
@@ -852,7 +850,7 @@ class CellsView(ReadingView):
             self.draw_head()
 
     @work(exclusive=True, group="hold")
-    async def _measure_hold(self, state: PlaybackState) -> None:
+    async def _measure_hold(self, state: Played) -> None:
         """Say in a sentence what the held cells change in what is written after this text."""
         model, features = self._model, self.features_of(state.clamps)
         if model is None:
@@ -871,22 +869,22 @@ class CellsView(ReadingView):
 
     def features_of(self, clamps: Sequence[Clamp]) -> list[str]:
         """The features that held cells follow, as far as cells were named."""
-        if self._model is not self.player.model():
+        if self._model is not self.desk.model:
             return []
         held = {(each.layer, each.cell) for each in clamps}
         return [named.feature for named in self.cell_list.cells if named.cell in held and named.above_chance]
 
     def do_let_go(self) -> None:
-        self.player.do(operations.CHANGE_CLAMPS, lambda clamps: ())
+        self.desk.change_clamps(lambda clamps: ())
 
     def do_stream(self) -> None:
         self.say("")
         if self.running:
-            self.player.do(operations.PAUSE)
+            self.desk.pause()
         else:
             self.text_view.cursor = None
             self.text_view.reveal(self.text_view.length)
-            self.player.do(operations.STREAM, PAUSE_AFTER)
+            self.desk.stream()
 
 
 def named_words(named: NamedCells) -> str:

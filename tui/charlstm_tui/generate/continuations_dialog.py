@@ -20,7 +20,7 @@ from charlstm.generation.session import Continuation
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import from_bits, unit
-from charlstm_tui.player.state import Continuations
+from charlstm_tui.player.played import Continuations
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 COUNT = 6

@@ -39,7 +39,7 @@ from charlstm_tui.formatting import clock, from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
-from charlstm_tui.player.state import ModelFacts
+from charlstm_tui.player.opening import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList

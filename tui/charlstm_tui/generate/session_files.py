@@ -13,9 +13,10 @@ from charlstm_tui.background import in_thread
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
-from charlstm_tui.player import operations, saved_sessions
+from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import Scale
-from charlstm_tui.player.state import ModelFacts, PlaybackState
+from charlstm_tui.player.opening import ModelFacts
+from charlstm_tui.player.played import Played
 from charlstm_tui.save_dialog import SaveDialog
 
 SAME_BEGINNING = 12
@@ -29,7 +30,7 @@ class SessionFiles:
         self._view = view
         self._saved_as: tuple[int, Path] | None = None  # the session that was saved last, and its file
 
-    async def save(self, state: PlaybackState, facts: ModelFacts, prime: str, scale: Scale) -> None:
+    async def save(self, state: Played, facts: ModelFacts, prime: str, scale: Scale) -> None:
         """Ask for a file for the text of ``state``, which begins with ``prime`` and is coloured by ``scale``.
 
         The ending says what is saved.
@@ -51,7 +52,7 @@ class SessionFiles:
                 self._in_background(self._write_report(path, run, state.request.step))
             else:
                 self._saved_as = (state.session_id, path)
-                self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
+                self._view.desk.save_as(path, scale.name, prose=dialog.joins_lines)
 
         formats = exports.formats(facts)
         stem = exports.file_name(state.title) or Path(facts.name).stem
@@ -66,7 +67,7 @@ class SessionFiles:
         there = saved.begins[:SAME_BEGINNING]
         return self._view.text_view.text(0, len(there)) == there
 
-    def _offered_name(self, state: PlaybackState, name: str) -> str:
+    def _offered_name(self, state: Played, name: str) -> str:
         """The file of this text, if it was saved before; else ``name``, in the folder where another one was saved."""
         if self._saved_as is None:
             return name
@@ -76,9 +77,9 @@ class SessionFiles:
     def _in_background(self, writing: Awaitable[None]) -> None:
         self._view.run_worker(writing, group="page")
 
-    async def _write_checkpoints(self, path: Path, state: PlaybackState, prime: str, run: Run) -> None:
+    async def _write_checkpoints(self, path: Path, state: Played, prime: str, run: Run) -> None:
         """Write the page of what every checkpoint of the run generates."""
-        self._view.player.do(operations.PAUSE)
+        self._view.desk.pause()
 
         def write(check: Callable[[], None]) -> None:
             def progress(done: int, total: int) -> None:
@@ -92,7 +93,7 @@ class SessionFiles:
         await self._export(path, in_thread(write))
 
     async def _write_report(self, path: Path, run: Path, step: int | None) -> None:
-        self._view.player.do(operations.PAUSE)
+        self._view.desk.pause()
         self._view.say("Writing the report; it takes a minute or two.")
         await self._export(path, exports.write_report(path, run, step))
 

@@ -11,8 +11,7 @@ from charlstm_tui.actions import key_of
 from charlstm_tui.generate.played_text import PlayedText
 from charlstm_tui.generate.suggestion_list import SuggestionList
 from charlstm_tui.generate.view import GenerateView
-from charlstm_tui.player import operations
-from charlstm_tui.player.state import PlaybackState
+from charlstm_tui.player.played import Played
 
 HELD_FOR = 0.4
 """Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
@@ -33,7 +32,7 @@ class Writing:
         state = self._view.state
         return "" if state is None or self._is_hidden else state.suggestion
 
-    def follow(self, state: PlaybackState) -> None:
+    def follow(self, state: Played) -> None:
         """Show the suggestions of this state: one in the text, and others in the list."""
         self._unaccepted = self.suggested
         self._text.view.show_suggestion(self.suggested)
@@ -66,7 +65,7 @@ class Writing:
         return True
 
     def paste(self, text: str) -> None:
-        self._text.when_shown(lambda: self._text.type(text))
+        self._text.type(text)
         self._typed()
 
     def _typed(self) -> None:
@@ -74,22 +73,19 @@ class Writing:
         self.expect_suggestion()
 
     def do_cut(self) -> None:
-        def cut() -> None:
-            if not self._text.cut_selected():
-                self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
-
-        self._text.in_turn(cut)
+        if not self._text.cut_selected():
+            self._view.say("Nothing is selected: the mouse selects, and so does Shift with the arrows.")
 
     def do_cut_rest(self) -> None:
-        self._text.in_turn(self._text.cut_rest)
+        self._text.cut_rest()
 
     def do_undo(self) -> None:
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.UNDO))
+        self._text.desk.undo()
 
     def do_redo(self) -> None:
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.REDO))
+        self._text.desk.redo()
 
     # ---- suggestions
 
@@ -106,7 +102,7 @@ class Writing:
 
     def _accept(self, length: int) -> None:
         accepted, self._unaccepted = self._unaccepted[:length], self._unaccepted[length:]
-        self._text.in_turn(lambda: self._text.do(operations.ACCEPT, accepted))
+        self._text.desk.accept(accepted)
 
     def do_another_suggestion(self, direction: int) -> None:
         if not self._text.view.at_end:
@@ -114,4 +110,4 @@ class Writing:
             self._view.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
             return
         self.expect_suggestion()
-        self._text.in_turn(lambda: self._text.do(operations.ANOTHER_SUGGESTION, direction))
+        self._text.desk.another_suggestion(direction)

@@ -27,7 +27,7 @@ from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion
 from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
-from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, TYPED, NextCharDistribution
+from charlstm.generation.rows import CHOSEN, GENERATED, NO_DISTRIBUTION, TYPED
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import next_seed
 from charlstm.generation.session import Session
@@ -84,7 +84,7 @@ class Suggestions:
 
     texts: tuple[str, ...] = ("",)
     place: int = 0
-    after: Text = Text()  # noqa: RUF009
+    after: Text = Text()
     basis: tuple[object, ...] = ()
     is_rest: bool = False
 
@@ -215,8 +215,9 @@ class Desk:
         self._publish()
         self._spawn(self._open(request))
 
-    def cancel(self) -> None:
-        """Leave what is being opened, the prime that is read, or what was asked for and needs the model."""
+    def cancel(self) -> bool:
+        """Leave what is being opened, the prime that is read, or what was asked for and needs the model. Returns whether
+        there is any of them."""
         if self._opening is not None:
             self._opening = None
             self._say(failure="Stopped opening.")
@@ -225,8 +226,9 @@ class Desk:
         elif self._question is not None:
             self._question = None
         else:
-            return
+            return False
         self._changed()
+        return True
 
     def close_text(self) -> None:
         """End the text."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.text_pieces import Text
 from charlstm.generation.rows import CHOSEN, GENERATED, TYPED, Rows, in_bits, read_as_themselves
+from charlstm.generation.text_pieces import Text
 from charlstm_tui.player.marks import ORIGIN_SHIFT, Origin, pack
 
 ORIGINS = np.zeros(3, np.uint16)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import BranchInfo, Splice, State
-from charlstm.generation.recipe import Recipe
-from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.reading import Continuation
+from charlstm.generation.recipe import Recipe
 from charlstm.generation.rows import NextCharDistribution
+from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.text_pieces import Text
 from charlstm_tui.player.opening import ModelFacts, PlayRequest
 from charlstm_tui.player.saved_sessions import SavedSession
