@@ -95,7 +95,6 @@ import pathlib, time
 from charlstm_tui import process
 from charlstm_tui.app import CharLSTMApp
 from charlstm_tui.main import run
-from charlstm_tui.player import operations
 
 process.LAST_RESORT = 0.5
 
@@ -105,7 +104,7 @@ def look(app):
         pathlib.Path("blocked").touch()
         time.sleep(1000)
     elif play.playing:
-        play.player.do(operations.INSERT, "Last words")
+        play.desk.insert("Last words")
 
 mount = CharLSTMApp.on_mount
 CharLSTMApp.on_mount = lambda app: (mount(app), app.set_interval(0.1, lambda: look(app)))[0]

@@ -14,7 +14,7 @@ from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.player.state import Continuations
+from charlstm_tui.player.played import Continuations
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record

@@ -32,9 +32,9 @@ from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
-from charlstm_tui.player import operations, playback, preferences, saved_sessions, session_saver
+from charlstm_tui.player import opening, preferences, saved_sessions, session_saver
 from charlstm_tui.player.saved_sessions import copy_as
-from charlstm_tui.player.state import PlayRequest
+from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import driven
 from playing_app import PRIME, Session, playing
@@ -79,9 +79,9 @@ async def test_earlier_and_later_checkpoints_play_the_same_prime(home: Path) -> 
 
 async def test_keys_while_a_checkpoint_is_opened_act_afterwards(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
-    read, free = playback.load_model, threading.Event()
+    read, free = opening.load_model, threading.Event()
     free.set()
-    monkeypatch.setattr(playback, "load_model", lambda path: (free.wait(60), read(path))[1])
+    monkeypatch.setattr(opening, "load_model", lambda path: (free.wait(60), read(path))[1])
     async with playing(run.path) as it:
         await it.until(lambda: it.screen.play.playing)
         free.clear()
@@ -244,7 +244,7 @@ async def test_text_goes_on_in_another_model_with_all_that_was_done_to_it(model:
         await it.paused(30)
         await it.pilot.press("w", *"Zoë ñ5 ", "escape", "escape")
         await it.until(lambda: it.screen.view_name == "play" and it.text.endswith("Zoë ñ5 "))
-        it.screen.player.give_title("The bell")
+        it.desk.give_title("The bell")
         before = it.text
         await choose(it, str(model), "g")
         await it.until(lambda: plays(it, "tiny") and "The text goes on with tiny." in it.status())
@@ -340,7 +340,7 @@ async def test_a_prime_that_was_edited_is_not_remembered_as_an_empty_one(
 ) -> None:
     async with playing(model) as it:
         await it.paused(20)
-        it.screen.player.save_as(home / "bell.json", "rank")
+        it.desk.save_as(home / "bell.json", "rank")
         await it.until((home / "bell.json").is_file)
         it.screen.play.load_session(home / "bell.json")
         await it.until(lambda: it.state.request.session is not None and it.screen.play.playing)
@@ -367,7 +367,7 @@ async def test_the_last_session_is_offered_and_gone_on_with(model: Path) -> None
     async with playing(model) as it:
         await it.paused(10)
         text = it.text
-        it.screen.player.give_title("a storm")
+        it.desk.give_title("a storm")
     async with playing(model) as it:
         await it.until(lambda: "last session" in it.status())
         await it.pilot.press("l")
@@ -381,7 +381,7 @@ async def test_story_that_another_prime_replaced_comes_back_and_is_the_last_sess
         await it.pilot.press("w", *"and so on", "escape", "escape")
         await it.until(lambda: it.state.length == 19 and it.screen.view_name == "play")
         story = it.text
-        it.screen.player.change_speed(lambda speed: 0)
+        it.desk.change_speed(lambda speed: 0)
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
         await it.until(lambda: "l brings back the text before" in it.screen.message)
@@ -423,7 +423,7 @@ async def test_saved_session_is_opened_at_the_start_and_a_newer_version_of_it_is
     mine = home / "mine.json"
     async with playing(model) as it:
         await it.paused(10)
-        it.screen.player.save_as(mine, "rank")
+        it.desk.save_as(mine, "rank")
         await it.until(mine.is_file)
     assert it.app.farewell == ""  # the text is in the file that the user named
     assert is_session(str(mine))
@@ -459,7 +459,7 @@ async def test_a_saved_session_is_opened_by_path_on_the_run_that_it_lies_in(mode
     async with playing(run.path) as it:
         await it.paused(10)
         session = run.sessions_dir / "mine.json"
-        it.screen.player.save_as(session, "rank")
+        it.desk.save_as(session, "rank")
         await it.until(session.is_file)
         text = it.text
         await it.pilot.press("O")
@@ -492,7 +492,7 @@ async def test_a_session_in_the_list_is_deleted_when_it_is_confirmed(model: Path
         own = it.state.file
         assert own is not None
         session = run.sessions_dir / "mine.json"
-        it.screen.player.save_as(session, "rank")
+        it.desk.save_as(session, "rank")
         await it.until(lambda: session.is_file() and bool(read_summary(own).continues))
         await it.pilot.press("O", *"mine")
         await it.until(lambda: isinstance(it.app.screen, TextPicker) and "from mine.json" in it.screen_text())
@@ -654,8 +654,8 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
     shutil.copy(model, other)
     async with playing(model) as it:
         await it.paused(3)  # a state was shown only just now, and the next one is not due yet
-        monkeypatch.setattr(playback, "load_model", slow)
-        it.screen.player.load(PlayRequest(str(other), prime="She"))
+        monkeypatch.setattr(opening, "load_model", slow)
+        it.desk.open(PlayRequest(str(other), prime="She"))
         await it.until(lambda: "Opening other.safetensors …" in it.screen_text())
         assert isinstance(it.screen.focused, Empty)
         assert not it.screen.in_input()
@@ -672,7 +672,7 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
     save_session(played, home / "clamped.json")
 
     async def saved(it: Session, name: str) -> Played:
-        it.screen.player.save_as(home / name, "rank")
+        it.desk.save_as(home / name, "rank")
         await it.until(lambda: name in it.screen.message)
         return load_session(home / name, load_model(model))
 
@@ -680,7 +680,7 @@ async def test_a_session_with_clamped_cells_is_continued_and_saved_with_them(mod
         await it.paused(3)
         it.screen.play.load_session(home / "clamped.json")
         await it.until(lambda: it.prime == "The" and it.screen.play.playing)
-        it.screen.player.do(operations.STREAM, 20)
+        it.desk.stream(20)
         await it.until(lambda: it.state.length > 2)
         assert (await saved(it, "again.json")).clamps == clamps
         it.screen.play.load(PlayRequest(str(model), prime="She"))

@@ -10,7 +10,6 @@ from textual.widget import Widget
 from charlstm.display import symbol
 from charlstm_tui.generate.branch_tree import BranchTree
 from charlstm_tui.generate.candidates import Candidates
-from charlstm_tui.player import operations
 from playing_app import Session, at, playing
 
 
@@ -79,7 +78,7 @@ async def test_click_on_a_branch_makes_it_the_current_text(model: Path) -> None:
         for position in (15, 10):
             candidates = it.screen.query_one(Candidates)
             other = next(one.char for one in candidates.shown if one.char not in it.text[-10:])
-            it.screen.player.do(operations.CHOOSE, other, at(position))
+            it.desk.choose(other, at(position))
             await it.until(lambda position=position: it.state.length == position + 1)
         tree = it.screen.query_one(BranchTree)
         await it.until(lambda: tree.option_count == 3)

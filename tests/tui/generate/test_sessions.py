@@ -33,7 +33,7 @@ async def opened(path: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterator[
 
 async def save(it: Session, path: Path) -> str:
     """Save the session as a file; returns its text."""
-    it.screen.player.save_as(path, "rank")
+    it.desk.save_as(path, "rank")
     await it.until(path.is_file)
     return it.text
 
@@ -44,7 +44,7 @@ async def test_session_whose_model_is_gone_goes_on_with_the_one_that_is_there(
 ) -> None:
     async with playing(model) as it:
         await it.paused(40)
-        it.screen.player.give_title("The bell")
+        it.desk.give_title("The bell")
         text = await save(it, home / "bell.json")
     model.rename(home / "moved")
     async with playing("demo") if played else opened(home / "bell.json") as it:
@@ -66,7 +66,7 @@ async def test_session_goes_on_with_the_checkpoint_that_it_was_played_with(home:
         await it.until(lambda: it.state.length == 1000 and not it.state.running and it.state.file is not None)
         text, file = it.text, it.state.file
         assert file is not None
-        it.screen.player.give_title("a storm")
+        it.desk.give_title("a storm")
     async with opened(file) as it:
         await it.until(lambda: it.screen.play.playing and it.text == text)
         assert it.state.facts is not None
@@ -101,7 +101,7 @@ async def test_session_whose_best_model_is_gone_says_with_which_step_it_goes_on(
     run = record(home / "runs", "finished", name="novel-quick-1", steps=450).run
     async with playing(run.path) as it:
         await it.paused(10)
-        it.screen.player.give_title("a storm")
+        it.desk.give_title("a storm")
         await it.until(lambda: it.state.file is not None)
         assert it.state.facts is not None
         best, file = it.state.facts.step, it.state.file
@@ -193,7 +193,7 @@ async def test_another_checkpoint_is_said_although_a_text_was_replaced(home: Pat
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path) as it:
         await it.paused(10)
-        it.screen.player.give_title("The bell")  # so that there is work in it
+        it.desk.give_title("The bell")  # so that there is work in it
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
@@ -208,7 +208,7 @@ async def test_where_there_is_little_space_the_key_that_brings_a_text_back_comes
     run = record(home / "runs", "finished", name="novel-quick-1", steps=400).run
     async with playing(run.path, (60, 24)) as it:
         await it.paused(10)
-        it.screen.player.give_title("The bell")  # so that there is work in it
+        it.desk.give_title("The bell")  # so that there is work in it
         await it.until(lambda: it.state.title == "The bell")
         await it.pilot.press("[")
         await it.until(lambda: it.state.facts is not None and it.state.facts.step == 200 and it.screen.play.playing)
@@ -220,7 +220,7 @@ async def test_long_title_leaves_room_for_what_stands_beside_the_others(model: P
         await it.paused(10)
         await it.pilot.press("w", *" words", "escape", "escape")
         await it.until(lambda: it.state.file is not None)
-        it.screen.player.give_title("A title of many words " * 4)
+        it.desk.give_title("A title of many words " * 4)
         await it.until(lambda: bool(it.state.title))
         await it.pilot.press("e", "end", "x", "enter")
         await it.until(lambda: it.prime.endswith("x"))
@@ -266,7 +266,7 @@ async def test_sessions_folder_and_file_that_are_offered_exist_and_are_of_this_t
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))
         assert not it.app.screen.query_one(Input).value.endswith(".json")
         await it.pilot.press("escape")
-        it.screen.player.give_title("The bell / at dusk?")
+        it.desk.give_title("The bell / at dusk?")
         await it.until(lambda: bool(it.state.title))
         await it.pilot.press("ctrl+s")
         await it.until(lambda: isinstance(it.app.screen, SaveDialog))

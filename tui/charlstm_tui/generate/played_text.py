@@ -77,8 +77,14 @@ class PlayedText:
 
     # ---- writing
 
-    def handle(self, event: Key) -> bool:
-        """What a key does in every text editor: move, select, erase or type. Returns whether it does anything."""
+    @staticmethod
+    def handles(event: Key) -> bool:
+        """Whether a key does something in every text editor."""
+        typed = event.character is not None and event.is_printable and not has_alt(event)
+        return typed or any(event.key in keys for keys in (_MOVES, _SELECTS, _ERASES, ("enter", "ctrl+v")))
+
+    def handle(self, event: Key) -> None:
+        """Do what such a key does: move, select, erase or type."""
         if (moves := _MOVES.get(event.key)) is not None:
             self.view.screen.clear_selection()
             moves(self)
@@ -88,15 +94,10 @@ class PlayedText:
         elif (erases := _ERASES.get(event.key)) is not None:
             if not self._replace_selected(""):
                 erases(self.desk)
-        elif event.key == "enter":
-            self.type("\n")
         elif event.key == "ctrl+v":
             self.type(self.view.app.clipboard)
-        elif event.character is not None and event.is_printable and not has_alt(event):
-            self.type(event.character)
         else:
-            return False
-        return True
+            self.type("\n" if event.key == "enter" else event.character or "")
 
     def type(self, typed: str) -> None:
         """Put ``typed`` in at the cursor, or in the place of what is selected."""

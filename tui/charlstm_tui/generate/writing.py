@@ -57,18 +57,19 @@ class Writing:
 
     def handle(self, event: Key) -> bool:
         """What a key does in every text editor. Returns whether it does anything."""
-        if not self._text.handle(event):
+        if not self._text.handles(event):
             return False
         if event.key == "ctrl+right":
             self._walked_at = time.monotonic()
-        self._typed()
+        self._begin()
+        self._text.handle(event)
         return True
 
     def paste(self, text: str) -> None:
+        self._begin()
         self._text.type(text)
-        self._typed()
 
-    def _typed(self) -> None:
+    def _begin(self) -> None:
         self._view.say("")
         self.expect_suggestion()
 

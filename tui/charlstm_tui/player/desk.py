@@ -14,7 +14,7 @@ import re
 import time
 from array import array
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -84,7 +84,7 @@ class Suggestions:
 
     texts: tuple[str, ...] = ("",)
     place: int = 0
-    after: Text = Text()
+    after: Text = field(default_factory=Text)
     basis: tuple[object, ...] = ()
     is_rest: bool = False
 
@@ -1157,7 +1157,7 @@ class Desk:
             settings=self.recipe.settings,
             clamps=tuple(self.recipe.clamps),
             sample=self.recipe.sample,
-            weights=about.loaded.model.digest(),
+            weights=about.loaded.digest,
             run=str(about.loaded.model.info.get("run") or ""),
         )
 

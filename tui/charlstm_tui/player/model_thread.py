@@ -24,6 +24,7 @@ import numpy as np
 
 from charlstm.errors import CharLSTMError
 from charlstm.generation import reading_cache
+from charlstm.generation.document import Document
 from charlstm.generation.prime import read_prime
 from charlstm.generation.reading import Continuation, Reading
 from charlstm.generation.recipe import Recipe
@@ -281,8 +282,8 @@ class Work:
         """What was kept of this text when it was played before."""
         if order.file is None or self.readings:
             return None
-        prime = order.text.read(0, order.prime_length)
-        return reading_cache.recall(order.file, prime, order.loaded.model, order.loaded.stepper)
+        document = Document(order.text.read(0, order.prime_length))
+        return reading_cache.recall(order.file, document, order.loaded.model, order.loaded.stepper, order.recipe)
 
     def _read(self, goal: int, until: float) -> None:
         """Read on, until it is the turn of another text."""

@@ -13,7 +13,7 @@ from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session_file import SessionSummary, model_digest
+from charlstm.generation.session_file import SessionSummary
 from charlstm.generation.session_state import BEGINNING
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model, read_info
@@ -191,7 +191,7 @@ def load(request: PlayRequest, known: Iterable[LoadedModel]) -> tuple[LoadedMode
     loaded = next((one for one in known if stamp is not None and one.source == source), None)
     if loaded is None:
         model = load_model(path)
-        loaded = LoadedModel(source, model, Stepper(model), model_digest(model))
+        loaded = LoadedModel(source, model, Stepper(model), model.digest())
     return loaded, describe(loaded.model, path, request)
 
 
