@@ -400,22 +400,22 @@ class Work:
         """Post what is new."""
         order, reading = self.order, self.reading
         assert order is not None
-        start = max(order.prime_length, self._figures_to)
-        while True:
-            stop = min(reading.read_to, start + MOST_FIGURES)
-            figures = None
-            if stop > start:
-                sources = order.text.sources(start, stop)
-                sources = np.concatenate([sources, np.full(stop - start - len(sources), GENERATED, np.uint8)])
-                figures = figures_of(reading.rows(start, stop), sources, order.loaded.model.vocabulary.codes, start)
-            if stop == reading.read_to:
-                break
-            self._post(Batch(order, figures=figures))
-            start = stop
-        self._figures_to = reading.read_to
+        start, end = max(order.prime_length, self._figures_to), min(reading.read_to, len(order.text) + self._drawn)
+        while end - start > MOST_FIGURES:
+            self._post(Batch(order, figures=self._figures(start, start + MOST_FIGURES)))
+            start += MOST_FIGURES
+        figures = self._figures(start, end) if end > start else None
+        self._figures_to = end
         added, self.added = "".join(self.added), []
         self._posted_at = time.monotonic()
         self._post(Batch(order, added=added, figures=figures, stopped=self._stopped, rate=self._rate, **values))
+
+    def _figures(self, start: int, stop: int) -> NewFigures:
+        order = self.order
+        assert order is not None
+        sources = order.text.sources(start, stop)
+        sources = np.concatenate([sources, np.full(stop - start - len(sources), GENERATED, np.uint8)])
+        return figures_of(self.reading.rows(start, stop), sources, order.loaded.model.vocabulary.codes, start)
 
 
 def _fits(reading: Reading, order: Order) -> bool:
