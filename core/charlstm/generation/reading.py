@@ -12,6 +12,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -37,6 +38,7 @@ from charlstm.generation.rows import (
     Step,
     next_char_distribution,
     row_type,
+    text_of,
 )
 from charlstm.generation.sampling import (
     Sampler,
@@ -66,7 +68,7 @@ STATE_INTERVAL = 32
 STATE_BYTES = 150_000_000
 """Most memory for the stored states of a text. Beyond it every second one is dropped."""
 
-MOST_TAILS = 64
+MOST_TAILS = 16
 """Texts that were cut off and are kept as they were read."""
 
 MOST_KEPT = 100_000
@@ -132,7 +134,7 @@ class Reading:
         self._text = Text.of(prime.text, TYPED)  # its beginning is what was read
         self._blocks: list[Block] = []  # all but the last one are full
         self._tails: deque[Tail] = deque(maxlen=MOST_TAILS)
-        self._ahead: list[Tail] = []  # of these, the ones that go on from the end of the text
+        self._ahead: list[Tail] | None = None  # of these, the ones that go on where the text ends; None: to be found
         self._interval = STATE_INTERVAL
 
     def _set_stepper(self, stepper: Stepper) -> None:
@@ -152,7 +154,7 @@ class Reading:
         """The same, for another thread with a stepper of its own. What was cut off is not in it."""
         other = copy.copy(self)
         other._set_stepper(stepper)
-        other._text, other._tails, other._ahead = self.text, deque(maxlen=MOST_TAILS), []
+        other._text, other._tails, other._ahead = self.text, deque(maxlen=MOST_TAILS), None
         other._cut(self._blocks, self._size)
         return other
 
@@ -190,14 +192,18 @@ class Reading:
         self._own_stepper.clamps = tuple(self.recipe.clamps)
         return self._own_stepper
 
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the model's weights."""
+        return self.model.digest()
+
     # -- following a text ----------------------------------------------------------------------------------------
 
     @property
     def text(self) -> Text:
         """The text that was given last, with what was drawn since: its beginning is what was read."""
         if len(self._text) < self.read_to:
-            drawn = self.rows(len(self._text), self.read_to)["char"].tobytes()
-            self._text += Text.of(drawn.decode("utf-32-le", "surrogatepass"), GENERATED)
+            self._text += Text.of(text_of(self.rows(len(self._text), self.read_to)), GENERATED)
         return self._text
 
     @property
@@ -223,17 +229,15 @@ class Reading:
         before, read = self.text, self.read_to
         same = min(read, text.same_start(before, sources=False))
         if same < read or (self._tails and len(text) > read):
+            blocks, place = self._blocks, same
+            for tail in self._tails:
+                if (common := text.same_start(tail.text, sources=False)) > place:
+                    blocks, place = tail.blocks, common
             if same < read:
                 self._keep(before.part(0, read), read - same, len(text))
-            blocks, place = self._blocks, same
-            common = [(text.same_start(tail.text, sources=False), tail) for tail in self._tails]
-            for each, tail in common:
-                if each > place:
-                    blocks, place = tail.blocks, each
-            if place != read or blocks is not self._blocks:
+            if same < read or place > read:
                 self._cut(blocks, place - self.prime_length)
-            self._ahead = [tail for each, tail in common if each == place == len(text)]
-        self._text = text
+        self._text, self._ahead = text, None
         return self.read_to
 
     def _keep(self, text: Text, cut: int, length: int) -> None:
@@ -245,7 +249,7 @@ class Reading:
             self._tails.popleft()
 
     def _cut(self, blocks: list[Block], size: int) -> None:
-        """Let the first ``size`` characters of ``blocks`` be what was read. Blocks that others have stay as they are."""
+        """Let the first ``size`` characters of ``blocks`` be what was read. Those blocks stay as they are."""
         if self._blocks:
             self._blocks[-1].fill()
         whole, rest = divmod(size, BLOCK)
@@ -308,6 +312,8 @@ class Reading:
         weights = self._weights_at(place)
         which = draw(weights, uniform(self._key, place))
         char, end = self._symbols[which], self.read_to
+        if self._ahead is None:
+            self._ahead = [tail for tail in self._tails if tail.text.starts_with(self.text)]
         self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
         if self._ahead:  # it was read here before, and stays as it was then
             self._cut(self._ahead[0].blocks, place + 1)
@@ -457,8 +463,7 @@ class Reading:
         reading._first = states[0]
         for at, state in zip(places[1:], states[1:], strict=True):
             reading._blocks[(at - 1) // BLOCK].states[at] = state
-        chars = np.ascontiguousarray(rows["char"]).tobytes().decode("utf-32-le", "surrogatepass")
-        reading._text += Text.of(chars, rows["source"])
+        reading._text += Text.of(text_of(rows), rows["source"])
         return reading
 
     # -- internals -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is known about each character that a model read or drew: compact rows, from which :class:`Step` objects are made.
+"""What is known about each character that a model read or drew: compact rows, of which :class:`Step` objects are made.
 
 A row's statistics are computed for many characters at once: when one of them is first asked for, or when a block is
 full.
@@ -280,7 +280,9 @@ def row_alternatives(row: Any, symbols: tuple[str, ...]) -> tuple[Alternative, .
     )
 
 
-def next_char_distribution(logits: Floats, weights: Floats, symbols: tuple[str, ...], count: int) -> NextCharDistribution:
+def next_char_distribution(
+    logits: Floats, weights: Floats, symbols: tuple[str, ...], count: int
+) -> NextCharDistribution:
     """What could come next by ``logits`` and the sampler's ``weights``, both ``(V,)``, with ``count`` alternatives."""
     row = np.zeros(1, row_type(len(symbols)))
     fill_statistics(row, logits[None], weights[None])

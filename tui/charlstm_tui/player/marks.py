@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.generation.tree import in_bits
+from charlstm.generation.rows import in_bits
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111
