@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from charlstm.generation.rows import CHOSEN
 from charlstm.generation.session_file import load_session
-from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, save_model
 from recorded_run import tiny_model
 from terminal_app import Terminal, machine, restored
