@@ -82,7 +82,8 @@ class Session:
         """Stand still after ``count`` characters."""
         await self.until(lambda: self.screen.play.playing)
         self.desk.change_speed(lambda speed: FULL)
-        self.desk.stream(count - self.state.length)
+        if count > self.state.length:
+            self.desk.stream(count - self.state.length)
         await self.until(lambda: self.state.length == count and not self.state.running)
 
     async def score_shown(self, count: int) -> ScoreView:

@@ -274,7 +274,7 @@ async def test_the_prime_becomes_a_part_of_the_text_when_the_cursor_goes_into_it
         await it.until(lambda: it.text == prime[:-2] + "x" + before[len(prime) - 1 :])
         assert (it.prime, it.position) == ("", len(prime) - 1)
         assert it.screen.play.prime_input.text == ""
-        await it.until(lambda: it.state.read_to == it.position)
+        await it.until(lambda: it.state.read_to == it.state.size)
         marks = [origin(mark) for mark in it.screen.play.text_view.marks()]
         assert set(marks[: len(prime) - 1]) == {Origin.TYPED}
         assert set(marks[len(prime) :]) == {Origin.MODEL}
