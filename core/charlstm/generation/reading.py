@@ -69,7 +69,7 @@ STATE_INTERVAL = 32
 STATE_BYTES = 150_000_000
 """Most memory for the stored states of a text. Beyond it every second one is dropped."""
 
-MOST_TAILS = 16
+MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
 
 MOST_KEPT = 100_000
@@ -128,7 +128,7 @@ class Reading:
 
     def _begin(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper | None) -> None:
         self.model, self.prime, self.prime_length = model, prime, len(prime.text)
-        self._symbols, self._codes = tuple(model.vocabulary.symbols), model.vocabulary.codes
+        self._symbols = tuple(model.vocabulary.symbols)
         self._recipe: Recipe | None = None
         self.use(recipe)
         self._set_stepper(stepper or Stepper(model))
@@ -323,7 +323,7 @@ class Reading:
             self._cut(self._ahead[0].blocks, place + 1)
             self._advance(which, place + 1)
         else:
-            self._add(which, GENERATED, int(self._codes[which]), weights)
+            self._add(which, GENERATED, ord(char), weights)
         return char
 
     def draw_at(self, position: int, seed: int | None = None) -> str:
