@@ -64,15 +64,14 @@ def advance(
         overwrites.
     """
     settings = sampler.settings
-    mu = None
-    if settings.mirostat is not None:
-        mu = np.full((len(keys), 1), mirostat_start(settings.mirostat))
+    target = settings.mirostat or 0.0
+    mu = np.full((len(keys), 1), mirostat_start(target)) if sampler.needs_mu else None
     while True:
         weights = sampler.weights(logits, penalties(position) if sampler.needs_history else None, mu)
         which = draws(weights, uniforms(keys, position))
         if mu is not None:
             surprise = np.take_along_axis(surprises(logits), which[:, None], 1)
-            mu = mirostat_update(mu, surprise, settings.mirostat or 0.0, settings.mirostat_rate)
+            mu = mirostat_update(mu, surprise, target, settings.mirostat_rate)
         yield which, logits
         logits = stepper.step(which, state)
         position += 1
@@ -92,7 +91,7 @@ def generate(
     """
     length = arguments.number("length", length, 0, MAX_CHARS)
     sample = arguments.number("sample", recipe.sample, 0, 2**63)
-    return _generate(model, prime, length, recipe, [sample], stop, 1)[0]
+    return generate_many(model, prime, length, recipe, samples=1, first=sample, stop=stop, threads=1)[0]
 
 
 def generate_many(
@@ -102,6 +101,7 @@ def generate_many(
     recipe: Recipe = DEFAULT,
     *,
     samples: int,
+    first: int = 0,
     stop: str | Sequence[str] = (),
     threads: int | None = None,
     stepper: Stepper | None = None,
@@ -115,6 +115,7 @@ def generate_many(
     one machine with the same ``threads``.
 
     Args:
+        first: the number of the first text.
         threads: of the matrix products; None is one per processor.
         progress: called with the number of characters drawn, all texts together, every 16 characters of each.
         prime_progress: called with ``(done, total)`` characters of a long prime; an exception ends the work.
@@ -124,58 +125,39 @@ def generate_many(
             clamped cell.
     """
     threads = None if threads is None else arguments.number("threads", threads, 1, 1024)
-    if samples < 1 or not 0 <= length < MAX_CHARS // max(samples, 1):
+    if samples < 1 or not 0 <= length <= MAX_CHARS // max(samples, 1):
         raise GenerationError(
             f"{samples} samples of {length} characters are not possible: ask for 1 or more that fit in memory"
         )
-    return _generate(
-        model, prime, length, recipe, range(samples), stop, threads or os.cpu_count() or 1, stepper, progress,
-        prime_progress,
-    )  # fmt: skip
-
-
-def _generate(
-    model: Model,
-    prime: str,
-    length: int,
-    recipe: Recipe,
-    samples: Sequence[int],
-    stop: str | Sequence[str],
-    threads: int,
-    stepper: Stepper | None = None,
-    progress: Callable[[int], None] | None = None,
-    prime_progress: Callable[[int, int], None] | None = None,
-) -> list[str]:
-    """The texts with these numbers among those of one seed."""
-    strings, count = stop_strings(stop), len(samples)
+    strings = stop_strings(stop)
     seed, settings, symbols = check_seed(recipe.seed), recipe.settings, len(model.vocabulary)
     sampler, stepper, ids = Sampler(settings), stepper or Stepper(model), prepare_prime(model, prime).ids
     check_clamps(recipe.clamps, model.config.num_layers, model.config.hidden_size)
     stepper.clamps = tuple(recipe.clamps)
-    keys = np.array([key_for(seed, sample) for sample in samples], np.uint64)
+    keys = np.array([key_for(seed, sample) for sample in range(first, first + samples)], np.uint64)
     with blas_threads(1):
         single = stepper.zero_state()
         stepper.consume(ids, single, prime_progress)
-    state = single.repeat(count)
-    drawn = np.empty((count, min(length, FIRST_CHARS)), np.intp)
-    ends = np.full(count, length)
+    state = single.repeat(samples)
+    drawn = np.empty((samples, min(length, FIRST_CHARS)), np.intp)
+    ends = np.full(samples, length)
     back = settings.repetition_range
     before = ids[-back:]
-    no_repeat_before = np.zeros(count, np.intp)
+    no_repeat_before = np.zeros(samples, np.intp)
 
     def penalties(position: int) -> Floats | None:
-        """What the repetition penalty subtracts from the logits of each text, ``(count, V)``."""
+        """What the repetition penalty subtracts from the logits of each text, ``(samples, V)``."""
         found = None
         for text in np.flatnonzero(no_repeat_before <= position):
             history = np.concatenate([before, drawn[text, max(0, position - back) : position]])
             own, missing = penalties_after(history, symbols, settings)
             no_repeat_before[text] = position + missing
             if own is not None:
-                found = np.zeros((count, symbols), np.float32) if found is None else found
+                found = np.zeros((samples, symbols), np.float32) if found is None else found
                 found[text] = own
         return found
 
-    with blas_threads(threads):
+    with blas_threads(threads or os.cpu_count() or 1):
         texts = advance(stepper, state, stepper.logits(state), keys, sampler, penalties=penalties)
         for position, (which, _) in zip(range(length), texts, strict=False):
             if position == drawn.shape[1]:
@@ -189,7 +171,7 @@ def _generate(
                 if (ends < length).all():
                     break
             if progress is not None and position % 16 == 15:
-                progress((position + 1) * count)
+                progress((position + 1) * samples)
     return [model.vocabulary.decode(row[:end]) for row, end in zip(drawn, ends, strict=True)]
 
 

@@ -8,6 +8,7 @@ nothing. Positions count characters from the first of the prime, as those of a d
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ STATE_INTERVAL = 32
 STATE_BYTES = 150_000_000
 """Most memory for the stored states of a text. Beyond it every second one is dropped."""
 
-MOST_TAILS = 16
+MOST_TAILS = 64
 """Texts that were cut off and are kept as they were read."""
 
 MOST_KEPT = 100_000
@@ -127,7 +128,7 @@ class Reading:
 
     def _begin(self, model: Model, prime: Prime, recipe: Recipe, stepper: Stepper | None) -> None:
         self.model, self.prime, self.prime_length = model, prime, len(prime.text)
-        self._symbols, self._codes = tuple(model.vocabulary.symbols), model.vocabulary.codes
+        self._symbols = tuple(model.vocabulary.symbols)
         self._recipe: Recipe | None = None
         self.use(recipe)
         self._set_stepper(stepper or Stepper(model))
@@ -179,7 +180,8 @@ class Reading:
         if self._recipe is None or recipe.settings != self._recipe.settings:
             self._sampler = Sampler(recipe.settings)
             self._no_repeats = range(0)  # positions at which no repeat is long enough for a penalty
-        self._recipe = Recipe(seed, sample, recipe.settings, tuple(recipe.clamps))
+        self._clamps = tuple(recipe.clamps)
+        self._recipe = Recipe(seed, sample, recipe.settings, self._clamps)
 
     @property
     def stepper(self) -> Stepper:
@@ -189,7 +191,7 @@ class Reading:
     @property
     def _stepper(self) -> Stepper:
         """The stepper with the held cells of this text; others may share it."""
-        self._own_stepper.clamps = tuple(self.recipe.clamps)
+        self._own_stepper.clamps = self._clamps
         return self._own_stepper
 
     @cached_property
@@ -311,15 +313,17 @@ class Reading:
         place = self._size
         weights = self._weights_at(place)
         which = draw(weights, uniform(self._key, place))
-        char, end = self._symbols[which], self.read_to
+        char = self._symbols[which]
         if self._ahead is None:
             self._ahead = [tail for tail in self._tails if tail.text.starts_with(self.text)]
-        self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
+        if self._ahead:
+            end = self.read_to
+            self._ahead = [tail for tail in self._ahead if tail.text.read(end, end + 1) == char]
         if self._ahead:  # it was read here before, and stays as it was then
             self._cut(self._ahead[0].blocks, place + 1)
             self._advance(which, place + 1)
         else:
-            self._add(which, GENERATED, int(self._codes[which]), weights)
+            self._add(which, GENERATED, ord(char), weights)
         return char
 
     def draw_at(self, position: int, seed: int | None = None) -> str:
@@ -471,7 +475,7 @@ class Reading:
     def _add(self, which: int, source: int, char: int, weights: Floats) -> None:
         """Read the character ``char``, as ``which``, at the end of what was read; ``weights`` are those there."""
         size = self._size
-        limit = self._next_mirostat_limit(which, size)
+        limit = self._next_mirostat_limit(which, size) if self._sampler.needs_mu else None
         if size == BLOCK * len(self._blocks):
             self._blocks.append(Block(size, self._symbols, self._logits, self._weights))
         self._weights[size % BLOCK] = weights
@@ -544,7 +548,7 @@ class Reading:
         if not (sampler.needs_history or sampler.needs_mu):
             return sampler.weights(logits)
         penalties = self._penalties(position) if sampler.needs_history else None
-        return sampler.weights(logits, penalties, self._mirostat_limit(position))
+        return sampler.weights(logits, penalties, self._mirostat_limit(position) if sampler.needs_mu else None)
 
     def _penalties(self, position: int) -> Floats | None:
         """What the repetition penalty subtracts from the logits, ``(V,)``; None for nothing."""
@@ -560,22 +564,17 @@ class Reading:
         self._no_repeats = range(position, position + missing)
         return penalties
 
-    def _mirostat_limit(self, position: int) -> np.float32 | None:
-        """Mirostat's limit at a position: that after the character before, or the first one. None when it is off."""
-        target = self.recipe.settings.mirostat
-        if target is None:
-            return None
+    def _mirostat_limit(self, position: int) -> np.float32:
+        """Mirostat's limit at a position: that after the character before, or the first one."""
         before = position - 1
-        limit = self._blocks[before // BLOCK].rows["limit"][before % BLOCK] if position else np.float32("nan")
-        return mirostat_start(target) if np.isnan(limit) else np.float32(limit)
+        limit = self._blocks[before // BLOCK].rows["limit"][before % BLOCK] if position else math.nan
+        return mirostat_start(self.recipe.settings.mirostat or 0.0) if math.isnan(limit) else np.float32(limit)
 
-    def _next_mirostat_limit(self, which: int, position: int) -> float | None:
-        """Mirostat's limit after the character ``which``; None when it is off."""
-        settings, limit = self.recipe.settings, self._mirostat_limit(position)
-        if settings.mirostat is None:
-            return None
-        surprise = surprises(self._logits_at(position))[which]
-        return float(mirostat_update(limit, surprise, settings.mirostat, settings.mirostat_rate))
+    def _next_mirostat_limit(self, which: int, position: int) -> float:
+        """Mirostat's limit after the character ``which``."""
+        settings, surprise = self.recipe.settings, surprises(self._logits_at(position))[which]
+        limit = self._mirostat_limit(position)
+        return float(mirostat_update(limit, surprise, settings.mirostat or 0.0, settings.mirostat_rate))
 
 
 def _has_lines(text: str, lines: int) -> bool:
