@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError
@@ -34,7 +34,6 @@ from charlstm.generation.session import Session
 from charlstm.generation.session_file import ReadSession, SessionState, begin_reading, session_of
 from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model
-from charlstm.runs.folder import run_of_session
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import JobQueue, in_thread
@@ -56,6 +55,8 @@ from charlstm_tui.player.opening import (
 from charlstm_tui.player.played import NORMAL_SPEED, PAUSE_AFTER, Continuations, Played
 from charlstm_tui.player.saved_sessions import SavedSession, copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
+
+Found = TypeVar("Found")
 
 WAIT_FOR_FILE = 5.0
 """Seconds for which a session is waited for that is being written when it is to be loaded."""
@@ -103,23 +104,14 @@ class _Enough(Exception):
 
 
 class _Opening(NamedTuple):
-    """A text that was found on the disk, and the model to go on with it."""
+    """What was found on the disk: a model, a ``saved`` text to go on with it, and the text that was ``closed``."""
 
     loaded: LoadedModel
     facts: ModelFacts
-    found: ReadSession | None
+    saved: ReadSession | None
     closed: SavedSession | None
     last_session: SavedSession | None
     is_saved: bool
-
-
-class _Before(NamedTuple):
-    """What was played until now: it is played again if the next text is not to be read after all."""
-
-    document: Document | None
-    about: OpenText | None
-    recipe: Recipe
-    speed: float
 
 
 class Desk:
@@ -134,7 +126,7 @@ class Desk:
         known: models that are loaded already.
 
     Attributes:
-        document: the text; ``None`` while there is none. ``about`` is what else is known of it.
+        document: the text; ``about`` is what else is known of it, or ``None`` while there is no text.
         played: how all of it is now.
         asked: how often something was asked for.
         job_failures: sentences about files that could not be written, until they are said.
@@ -154,7 +146,7 @@ class Desk:
     ) -> None:
         self._thread, self._number, self._display, self._changed_to = thread, number, display, changed
         self._spawn, self._post, self._saver, self._known = spawn, post, saver, known
-        self.document: Document | None = None
+        self.document = Document()
         self.about: OpenText | None = None
         self.recipe, self.speed = Recipe(), NORMAL_SPEED
         self.writing = False
@@ -165,7 +157,6 @@ class Desk:
         self._job_notes = list[str]()
         self._session_id = 0
         self._opening: PlayRequest | None = None
-        self._before: _Before | None = None
         self._stream: Stream | None = None
         self._rate: float | None = None
         self._question: Question | None = None
@@ -210,19 +201,37 @@ class Desk:
 
     def open(self, request: PlayRequest) -> None:
         """Play this. A loaded model is not read again. What is being opened is left."""
+        about, document = self.about, self.document.copy()
+        self._look_for(
+            request, lambda: self._find(request, about, document), lambda found: self._begin_text(request, found)
+        )
+
+    def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
+        """Find something for a request on another thread and go on with it then, unless something else is opened or
+        this is cancelled meanwhile."""
         self._begin()
         self._opening = request
         self._publish()
-        self._spawn(self._open(request))
+
+        async def look() -> None:
+            try:
+                found = await in_thread(lambda check: find())
+            except Exception as error:
+                if self._opening is request:
+                    self._opening = None
+                    self._fail(error)
+            else:
+                if self._opening is request:
+                    self._opening = None
+                    then(found)
+
+        self._spawn(look())
 
     def cancel(self) -> bool:
-        """Leave what is being opened, the prime that is read, or what was asked for and needs the model. Returns whether
-        there is any of them."""
+        """Leave what is being opened, or what was asked for and needs the model. Returns whether there is any of them."""
         if self._opening is not None:
             self._opening = None
             self._say(failure="Stopped opening.")
-        elif self._before is not None and self._before.document is not None:
-            self._put_back("Stopped reading the prime.")
         elif self._question is not None:
             self._question = None
         else:
@@ -232,36 +241,14 @@ class Desk:
 
     def close_text(self) -> None:
         """End the text."""
-        self._opening = self._before = self.document = self.about = self._stream = self._question = self._order = None
+        self._opening = self.about = self._stream = self._question = self._order = None
         self._wanted = ()
         self._thread.put(self._number, None)
 
-    async def _open(self, request: PlayRequest) -> None:
-        about, document = self.about, None if self.document is None else self.document.copy()
-        try:
-            found = await in_thread(lambda check: self._find(request, about, document))
-        except Exception as error:
-            if self._opening is request:
-                self._opening = None
-                self._fail(error)
-            return
-        if self._opening is not request:
-            return
-        self._opening = None
-        closed = found.closed
-        if (
-            about is not None and about.opened is None and request.session is None
-            and closed is not None and not closed.has_work and about.facts.sessions == found.facts.sessions
-        ):  # fmt: skip
-            key = about.key  # that text only grew by itself: the new one goes into its file
-        else:
-            key = next(self._keys)
-        self._begin_text(request, found, key)
-
-    def _find(self, request: PlayRequest, about: OpenText | None, document: Document | None) -> _Opening:
+    def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
         """Look for a text on the disk, after the one that is played until now is saved. On a thread of its own."""
         closed, is_saved, saver = None, True, self._saver
-        if saver is not None and about is not None and document is not None:
+        if saver is not None and about is not None:
             file = self._leave(about)
             if file is None and saver.knows(about.key):
                 saver.wait_for(about.key, WAIT_FOR_FILE)  # some 20 ms: then its file has a name
@@ -274,72 +261,57 @@ class Desk:
         last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
         return _Opening(loaded, facts, found, closed, last, is_saved)
 
-    def _begin_text(self, request: PlayRequest, found: _Opening, key: int) -> None:
-        loaded, facts, saved = found.loaded, found.facts, found.found
-        self._before = _Before(self.document, self.about, self.recipe, self.speed)
-        is_last = found.closed is not None and found.closed.has_work and found.last_session == found.closed
-        about = OpenText(
-            request, loaded, facts, key, closed=found.closed if is_last else None, last_session=found.last_session
-        )
-        settings = self.recipe.settings if request.settings is None else request.settings
+    def _begin_text(self, request: PlayRequest, found: _Opening) -> None:
+        loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
+        if (
+            saved is None and before is not None and before.opened is None
+            and closed is not None and not closed.has_work and before.facts.sessions == facts.sessions
+        ):  # fmt: skip
+            key = before.key  # that text only grew by itself: the new one goes into its file
+        else:
+            key = next(self._keys)
+        is_last = closed is not None and closed.has_work and found.last_session == closed
+        about = OpenText(request, loaded, facts, key, None, closed if is_last else None, found.last_session)
         self.speed = self.speed if request.speed is None else request.speed
-        notes = list[str]()
         if saved is None:
             prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
-            document = Document(prime, request.seed)
-            recipe = Recipe(request.seed, 0, settings, existing_clamps(request.clamps, loaded.model.config))
-            notes.append(read_as_words(prime, loaded.model.vocabulary))
+            document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
+            settings = self.recipe.settings if request.settings is None else request.settings
+            recipe = Recipe(request.seed, 0, settings, request.clamps)
         else:
-            state = saved.state
-            document, clamps = state.document, existing_clamps(state.clamps, loaded.model.config)
-            recipe = Recipe(document.seed, state.sample, state.settings, clamps)
-            opened = saved_sessions.session_at(saved.path)
-            if opened is not None:
-                about = replace(
-                    about, opened=opened, edited=opened.edited, continues=opened.continued, title=opened.title
-                )
-            notes += [saved.note, other_model_words(opened, facts)]
-            if not found.is_saved:
-                notes.append("Its last changes are not saved yet: this is how it was before them.")
-            beside = run_of_session(saved.path.absolute())
-            about = replace(about, is_elsewhere=beside is not None and beside.path != facts.run)
+            state, opened = saved.state, saved_sessions.session_at(saved.path)
+            document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
+            about = about.continuing(saved.path, opened)
+            older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
+            note = " ".join(filter(None, (saved.note, other_model_words(opened, facts), older)))
         self._play(document, about, recipe)
         if self._saver is not None and saved is not None:
             self._saver.go_on(key, facts.sessions, saved, run=facts.run)
         self._kept = self._work()
-        self._say(" ".join(filter(None, notes)))
+        self._say(note)
         if request.stream and self.speed > 0:
-            self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, request.to_sentence is not None)
+            self._stream = Stream(self.speed, request.to_sentence or PAUSE_AFTER, self._ends_with_sentence)
         self._look_at_saving()
         self._changed()
 
-    def _play(self, document: Document | None, about: OpenText | None, recipe: Recipe) -> None:
+    def _play(self, document: Document, about: OpenText, recipe: Recipe) -> None:
         """Let this be the text from now on, with its model; all of it is shown anew."""
-        self.document, self.about, self.recipe = document, about, recipe
+        clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
+        self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
         self._stream = self._question = self._shown = self._rate = None
         self._error = self._reading = ""
         self.learnt = None
-        self._figures = Figures(0 if document is None else document.prime_length)
+        self._figures = Figures(document.prime_length)
         self._ahead, self._ahead_of = NO_DISTRIBUTION, ()
         self._suggestions = Suggestions()
         self._display.clear()
-
-    def _put_back(self, failure: str) -> None:
-        """Play what was played before."""
-        before, self._before = self._before, None
-        if before is not None and before.document is not None:
-            self.speed = before.speed
-            self._play(before.document, before.about, before.recipe)
-            self._kept = self._work()
-            self._look_at_saving()
-        self._say(failure=failure)
 
     def _fail(self, error: Exception) -> None:
         if not isinstance(error, CharLSTMError):
             LOG.error("Unexpected error while a text was opened", exc_info=error)
         words = sentence(error, "opening the text")
-        if self.document is None:
+        if self.about is None:
             self._error = words
         else:
             self._say(failure=words)
@@ -367,74 +339,52 @@ class Desk:
         self._load_of_run(lambda facts, run: step)
 
     def _load_of_run(self, choose: Callable[[ModelFacts, Path], int | str | None]) -> None:
-        """Go on with the model of the run after as many steps as ``choose`` finds; a sentence says why with none."""
-        about = self.about
+        """Go on with the model of the run after as many steps as ``choose`` finds, or say why there is none."""
+        about, document = self.about, self.document
         if about is None or about.facts.run is None or self._opening is not None:
             return
         facts, run = about.facts, about.facts.run
-        self._begin()
-        self._opening = request = about.request
-        self._publish()
 
-        async def find() -> None:
-            found = await in_thread(lambda check: choose(facts, run))
-            if self._opening is not request or self.document is None:
-                return
-            if isinstance(found, str):
-                self._opening = None
-                self._say(found)
+        def go_on(step: int | str | None) -> None:
+            if isinstance(step, str):
+                self._say(step)
                 self._publish()
                 return
-            document = self.document
-            prime = document.text.read(0, document.prime_length)
-            wanted = replace(
-                request, model_name=str(run), step=found, prime=prime, settings=None, speed=None, session=None,
-            )  # fmt: skip
+            request = self._same_text(document, about.request, model_name=str(run), step=step)
             if document.is_edited:
-                await self._use_model(wanted)
+                self._use_model(request)
             else:
-                self._opening = wanted = replace(wanted, stream=True, clamps=tuple(self.recipe.clamps))
-                await self._open(wanted)
+                self.open(replace(request, stream=True, session=None, clamps=tuple(self.recipe.clamps)))
 
-        self._spawn(find())
+        self._look_for(about.request, lambda: choose(facts, run), go_on)
+
+    @staticmethod
+    def _same_text(document: Document, request: PlayRequest, **model: Any) -> PlayRequest:
+        """A request for the same text with another model."""
+        prime = document.text.read(0, document.prime_length)
+        return replace(request, prime=prime, settings=None, speed=None, stream=False, **model)
 
     def go_on_with(self, model_name: str, step: int | None, runs_dir: Path | None) -> None:
         """Go on with the same text in another model: its branches, its history and who wrote it stay."""
-        about, document = self.about, self.document
-        if about is None or document is None:
-            return
-        self._begin()
-        prime = document.text.read(0, document.prime_length)
-        request = replace(
-            about.request, model_name=model_name, step=step, runs_dir=runs_dir, prime=prime, settings=None, speed=None,
-        )  # fmt: skip
-        self._opening = request
-        self._publish()
-        self._spawn(self._use_model(request, "The text goes on with {}."))
+        if self.about is not None:
+            model = {"model_name": model_name, "step": step, "runs_dir": runs_dir}
+            self._use_model(self._same_text(self.document, self.about.request, **model), "The text goes on with {}.")
 
-    async def _use_model(self, request: PlayRequest, note: str = "") -> None:
+    def _use_model(self, request: PlayRequest, note: str = "") -> None:
         """Let another model read the text and go on with it."""
-        self._opening = request
-        try:
-            loaded, facts = await in_thread(lambda check: load(request, [*self._known()]))
-        except Exception as error:
-            if self._opening is request:
-                self._opening = None
-                self._fail(error)
-            return
-        about = self.about
-        if self._opening is not request or about is None:
-            return
-        self._opening = None
-        is_elsewhere = about.is_elsewhere or about.facts.run != facts.run
-        request = replace(request, session=about.request.session, stream=False)
-        about = replace(about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere)
-        clamps = existing_clamps(self.recipe.clamps, loaded.model.config)
-        self._play(self.document, about, replace(self.recipe, clamps=clamps))
-        self._say(note.format(facts.name))
-        if self._saver is not None and self._saver.knows(about.key):
-            self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
-        self._changed()
+
+        def use(found: tuple[LoadedModel, ModelFacts]) -> None:
+            loaded, facts = found
+            assert self.about is not None
+            is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
+            about = replace(self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere)
+            self._play(self.document, about, self.recipe)
+            self._say(note.format(facts.name))
+            if self._saver is not None and self._saver.knows(about.key):
+                self._keep(even_if_same=True)  # the session goes on with this model when it is opened again
+            self._changed()
+
+        self._look_for(request, lambda: load(request, [*self._known()]), use)
 
     # ---- generating
 
@@ -444,9 +394,8 @@ class Desk:
             self.generate_one()
             return
         self._begin()
-        if self.document is not None:
-            self.document.begin_generating()
-            self._stream = Stream(self.speed, count, self._ends_with_sentence)
+        self.document.begin_generating()
+        self._stream = Stream(self.speed, count, self._ends_with_sentence)
         self._changed()
 
     @property
@@ -468,15 +417,12 @@ class Desk:
 
             self._change(generate, edits=False)
 
-        self._ask(lambda document: len(document), lambda work: work.reading.draw(), put)
+        self._ask(len(self.document), lambda work: work.reading.draw(), put)
 
     def regenerate(self, position: int) -> None:
         """Put another character at a place, as another seed draws it, or at the first place after it where the settings
         allow another one; the text streams on from there."""
-        document = self.document
-        if document is None:
-            return
-        text, following = document.text, next_seed(document.seed)
+        text, following = self.document.text, next_seed(self.document.seed)
 
         def find(work: Work) -> tuple[int, int, str] | None:
             reading = work.reading
@@ -500,7 +446,7 @@ class Desk:
 
             self._change(branch, edits=False)
 
-        self._ask(lambda document: position, find, put)
+        self._ask(position, find, put)
 
     def alternative(self, direction: int, position: int) -> None:
         """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if
@@ -508,9 +454,7 @@ class Desk:
         note = ""
 
         def put(chars: Sequence[str]) -> None:
-            document = self.document
-            assert document is not None
-            here = document.text.read(position, position + 1)
+            here = self.document.text.read(position, position + 1)
             number = chars.index(here) + direction if here in chars else 0
             if not 0 <= number < len(chars):
                 self._say("The model has no likelier one." if direction < 0 else "That was the least likely one.")
@@ -527,8 +471,8 @@ class Desk:
                 document.put_cursor(position)
 
             self._change(branch)
-            if position + 1 == len(document) and chars[number] != "\n":
-                self._ask(lambda document: len(document), draw_line, finish)
+            if position + 1 == len(self.document) and chars[number] != "\n":
+                self._ask(len(self.document), draw_line, finish)
 
         def draw_line(work: Work) -> str:
             chars = list[str]()
@@ -548,7 +492,7 @@ class Desk:
             found = work.reading.distribution(position, len(work.reading.model.vocabulary))
             return [one.char for one in found.alternatives]
 
-        self._ask(lambda document: position, find, put)
+        self._ask(position, find, put)
 
     def ways_on(self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]) -> None:
         """Find ``count`` texts that could come at the cursor, from number ``first`` on, each with as many characters and
@@ -562,7 +506,7 @@ class Desk:
             found = work.ways_on(work.order.cursor, count, length, first=first, lines=lines, grown=grown)
             return Continuations(first, tuple(found), complete=True)
 
-        self._ask(lambda document: document.cursor, find, show, changes_text=False)
+        self._ask(self.document.cursor, find, show, changes_text=False)
 
     def put_in(self, text: str) -> None:
         """Put in a continuation that this model, or another one in Duel, offered; what followed stays while writing,
@@ -609,7 +553,7 @@ class Desk:
 
             self._change(put_in)
 
-        self._ask(lambda document: document.cursor, find, put)
+        self._ask(self.document.cursor, find, put)
 
     # ---- how it is generated
 
@@ -635,18 +579,16 @@ class Desk:
 
     def move(self, position: int) -> None:
         """Put the cursor at a place."""
-        first = 0 if self.writing or self.document is None else self.document.prime_length  # a writer's text has it too
+        first = 0 if self.writing else self.document.prime_length  # a writer's text has it too
         self._change(lambda document: document.move(max(first, position), undoable=not self.writing), edits=False)
 
     def move_by(self, characters: int) -> None:
         """Move the cursor by so many characters."""
-        if self.document is not None:
-            self.move(self.document.cursor + characters)
+        self.move(self.document.cursor + characters)
 
     def move_by_word(self, direction: int) -> None:
         """Move the cursor to the beginning of the word before it (-1) or the end of the next one (1)."""
-        if self.document is not None:
-            self.move_by(self.document.word_after() if direction > 0 else -self.document.word_before())
+        self.move_by(self.document.word_after() if direction > 0 else -self.document.word_before())
 
     def show_place(self, position: int) -> None:
         """Put the cursor at a place that was found; undo passes over it."""
@@ -664,7 +606,7 @@ class Desk:
 
     def cut(self, start: int, stop: int) -> str:
         """Take out the characters from one place to another. Returns them, for the clipboard."""
-        taken = "" if self.document is None else self.document.text.read(start, stop)
+        taken = self.document.text.read(start, stop)
 
         def take_out(document: Document) -> None:
             if taken:
@@ -676,10 +618,7 @@ class Desk:
 
     def cut_rest(self) -> str:
         """Take out what stands after the cursor. Returns it."""
-        document = self.document
-        if document is None:
-            return ""
-        taken = self.cut(document.cursor, len(document))
+        taken = self.cut(self.document.cursor, len(self.document))
         if not taken:
             self._say("There is nothing after the cursor.")
             self._publish()
@@ -749,19 +688,18 @@ class Desk:
     @property
     def _suggests(self) -> bool:
         """Whether there is to be a suggestion: at the end of a text that is written."""
-        return self.writing and self.document is not None and self.document.cursor == len(self.document)
+        return self.writing and self.document.cursor == len(self.document)
 
     @property
     def _basis(self) -> tuple[object, ...]:
         """What a suggestion depends on."""
-        assert self.document is not None
         return self._session_id, self.document.text, self.document.seed, self.recipe, self.learnt
 
     @property
     def suggestion(self) -> str:
         """How the text could continue, while it is being written and the cursor is at its end. Until it is found: what
         is left of the one before, if the text went on as that said."""
-        if not self._suggests or self.document is None:
+        if not self._suggests:
             return ""
         known, text = self._suggestions, self.document.text
         shown = known.texts[known.place]
@@ -773,7 +711,6 @@ class Desk:
         return shown[len(went_on) :] if shown.startswith(went_on) else ""
 
     def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
-        assert self.document is not None
         self._suggestions = Suggestions(tuple(texts), place, self.document.text, self._basis, is_rest)
 
     def accept(self, text: str) -> None:
@@ -817,7 +754,7 @@ class Desk:
             self._begin()
             show(known)
         else:
-            self._ask(lambda document: document.cursor, find, show, changes_text=False)
+            self._ask(self.document.cursor, find, show, changes_text=False)
 
     def suggest_with(self, learnt: LearntModel | None, session_id: int) -> None:
         """Let suggestions and continuations in Write come from a copy of the model that has learnt from the text, or
@@ -924,7 +861,7 @@ class Desk:
         """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
         self._begin()
         document = self.document
-        if document is None or self.about is None:
+        if self.about is None:
             return
         before = document.state
         try:
@@ -939,7 +876,7 @@ class Desk:
 
     def _ask(
         self,
-        reads: Callable[[Document], int],
+        reads: int,
         ask: Callable[[Work], Any],
         then: Callable[[Any], object],
         *,
@@ -947,26 +884,21 @@ class Desk:
     ) -> None:
         """Ask what needs the model, once it has read so much of the text; any other change ends the question."""
         self._begin()
-        if self.document is not None:
-            self._question = Question(reads(self.document), ask, then, changes_text)
+        if self.about is not None:
+            self._question = Question(reads, ask, then, changes_text)
         self._changed()
 
     def take(self, batch: Batch) -> None:
         """Take what was computed, unless something else is wanted by now."""
         document = self.document
-        if batch.order is not self._order or document is None:
+        if batch.order is not self._order:
             return
         self._reading = batch.progress
         if batch.failure:
             self._stream = self._question = None
-            if self._before is not None and self._before.document is not None:
-                self._put_back(batch.failure)
-            else:
-                self._say(failure=batch.failure)
+            self._say(failure=batch.failure)
             self._publish()
             return
-        if batch.ahead is not None or batch.figures is not None or batch.answered:
-            self._before = None
         question = self._question
         if batch.answered:
             self._question = None
@@ -1004,8 +936,7 @@ class Desk:
     def _show_text(self) -> None:
         """Show what has changed of the text. The prime looks different from the text: where it was edited, all of it is
         another."""
-        document = self.document
-        if document is None or (after := document.state) is self._shown:
+        if self.about is None or (after := self.document.state) is self._shown:
             return
         before, self._shown = self._shown, after
         text, prime, known = after.text, after.prime_length, Text() if before is None else before.text
@@ -1055,9 +986,8 @@ class Desk:
             rate=self._rate,
             clamps=tuple(self.recipe.clamps),
         )
-        if document is None or about is None:
-            request = opening or played.request
-            played = replace(played, request=request)
+        if about is None:
+            played = replace(played, request=opening or played.request)
         else:
             played = self._with_text(played, document, about)
         self.played = played
@@ -1103,25 +1033,25 @@ class Desk:
 
     def _wants(self) -> tuple[object, ...]:
         """What is wanted now, to find out whether that has changed."""
-        document, about = self.document, self.about
-        if document is None or about is None:
+        about = self.about
+        if about is None:
             return ()
         suggests = self._suggests and not self.running and self._suggestions.basis != self._basis
         return (
-            document.state, about.loaded, self.recipe, self.writing, self._stream, self._question, suggests, self.learnt,
+            self.document.state, about.loaded, self.recipe, self.writing, self._stream, self._question, suggests, self.learnt,
         )  # fmt: skip
 
     def _order_what_is_wanted(self) -> None:
         """Put an order, if something else is wanted than before."""
-        document, about, wanted = self.document, self.about, self._wants()
-        if document is None or about is None:
+        about, wanted = self.about, self._wants()
+        if about is None:
             return
         if len(wanted) == len(self._wanted) and all(
             one is other or (not isinstance(one, State) and one == other)
             for one, other in zip(wanted, self._wanted, strict=True)
         ):
             return
-        self._wanted, state = wanted, document.state
+        self._wanted, state = wanted, self.document.state
         self._order = Order(
             about.loaded,
             state.text,
@@ -1142,14 +1072,12 @@ class Desk:
 
     def _work(self) -> tuple[object, ...]:
         """What is saved: as long as this is the same, nothing has changed."""
-        assert self.document is not None
         assert self.about is not None
         return self.document.state, self.recipe.settings, self.recipe.clamps, self.about.edited
 
     def _session_state(self) -> SessionState:
         """All of it, to be saved."""
         document, about = self.document, self.about
-        assert document is not None
         assert about is not None
         return SessionState(
             document=document.copy(),
@@ -1164,7 +1092,7 @@ class Desk:
     def _keep(self, *, even_if_same: bool = False) -> None:
         """Give the text to who writes it, if it has changed. One to which nothing was done has no file."""
         saver, about = self._saver, self.about
-        if saver is None or about is None or self.document is None:
+        if saver is None or about is None:
             return
         work, kept, is_known = self._work(), self._kept, saver.knows(about.key)
         if not even_if_same and kept is not None and (kept[0] is work[0] and (not is_known or kept == work)):
@@ -1230,7 +1158,7 @@ class Desk:
         copied at once and written by another thread; the note or the failure says what came of it."""
         self.asked += 1
         about, saver = self.about, self._saver
-        if about is None or saver is None or self.document is None:
+        if about is None or saver is None:
             return
         self.about = about = replace(about, edited=True)
         state, model, key = self._session_state(), about.loaded.model, about.key

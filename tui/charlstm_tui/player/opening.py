@@ -240,6 +240,14 @@ class OpenText:
         summary = replace(self.summary(document), words=document.words)
         return None if file is None else SavedSession(file, time.time(), summary)
 
+    def continuing(self, path: Path, opened: SavedSession | None) -> OpenText:
+        """The same, where it was read from the file ``path``."""
+        run = run_of_session(path.absolute())
+        about = replace(self, opened=opened, is_elsewhere=run is not None and run.path != self.facts.run)
+        if opened is None:
+            return about
+        return replace(about, edited=opened.edited, continues=opened.continued, title=opened.title)
+
     def found_in(self, file: Path | None) -> OpenText:
         """The same, where it is saved in ``file``: if that is in the folder of another run, the run has that name
         now."""
