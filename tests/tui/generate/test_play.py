@@ -255,7 +255,7 @@ async def test_prime_that_was_typed_and_not_played_is_there_again(model: Path) -
         await it.until(lambda: it.prime == "Once")
 
 
-async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what_was_played(
+async def test_an_empty_prime_says_where_it_begins_and_a_long_one_how_far_it_is_read(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charlstm_tui.player.model_thread.PROGRESS_AFTER", 0.0)
@@ -269,12 +269,10 @@ async def test_an_empty_prime_says_where_it_begins_and_a_stopped_one_leaves_what
         it.screen.play.prime_input.load_text("The morning and the sea.\n" * 4_000)
         reading.hold()
         it.app.simulate_key("enter")
-        await it.until(lambda: "Reading the prime" in it.screen_text(), settle=False)
-        await it.pilot.press("escape")
+        await it.until(lambda: "reading the prime" in it.status(), settle=False)
+        assert it.state.size == it.state.prime_length == 100_000
         reading.go_on()
-        await it.until(lambda: "Stopped reading" in it.status())
-        await it.until(lambda: "choices" in it.screen_text())  # the keys are back
-        assert it.prime == ""
+        await it.until(lambda: it.state.is_current and "reading the prime" not in it.status())
 
 
 async def test_colours_change_what_the_legend_says(model: Path) -> None:

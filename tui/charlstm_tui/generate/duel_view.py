@@ -195,9 +195,9 @@ class DuelView(GenerateView):
     def watch_sides(self, before: Mapping[int, Played], sides: Mapping[int, Played]) -> None:
         """Show how each side is."""
         for number in SIDES:
-            if (state := sides.get(number)) is not before.get(number) and state is not None:
-                if state.note or state.failure:
-                    self.say(state.failure or state.note, error=bool(state.failure))
+            state = sides.get(number)
+            if state is not None and state is not before.get(number) and (state.note or state.failure):
+                self.say(state.failure or state.note, error=bool(state.failure))
         self._draw_heads()
         if not _ended(sides):
             self._show_figures({})

@@ -228,7 +228,7 @@ class Desk:
         self._spawn(look())
 
     def cancel(self) -> bool:
-        """Leave what is being opened, or what was asked for and needs the model. Returns whether there is any of them."""
+        """Leave what is being opened, or what needs the model. Returns whether there is any of them."""
         if self._opening is not None:
             self._opening = None
             self._say(failure="Stopped opening.")
@@ -394,8 +394,9 @@ class Desk:
             self.generate_one()
             return
         self._begin()
-        self.document.begin_generating()
-        self._stream = Stream(self.speed, count, self._ends_with_sentence)
+        if self.about is not None:
+            self.document.begin_generating()
+            self._stream = Stream(self.speed, count, self._ends_with_sentence)
         self._changed()
 
     @property
@@ -449,8 +450,8 @@ class Desk:
         self._ask(position, find, put)
 
     def alternative(self, direction: int, position: int) -> None:
-        """Put the next less likely (1) or likelier (-1) character at a place, and continue it to the end of the line, if
-        it was not there before. Without a character there, the likeliest one is put there."""
+        """Put the next less likely (1) or likelier (-1) character at a place, or the likeliest one where there is none,
+        and continue it to the end of the line, if it was not there before."""
         note = ""
 
         def put(chars: Sequence[str]) -> None:
@@ -495,8 +496,8 @@ class Desk:
         self._ask(position, find, put)
 
     def ways_on(self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], object]) -> None:
-        """Find ``count`` texts that could come at the cursor, from number ``first`` on, each with as many characters and
-        lines at most. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
+        """Find ``count`` texts that could come at the cursor, from number ``first`` on, each of at most so many
+        characters and lines. ``show`` is called with them while they grow; :meth:`cancel` ends it."""
 
         def find(work: Work) -> Continuations:
             def grown(found: Sequence[Continuation]) -> None:
@@ -606,10 +607,11 @@ class Desk:
 
     def cut(self, start: int, stop: int) -> str:
         """Take out the characters from one place to another. Returns them, for the clipboard."""
-        taken = self.document.text.read(start, stop)
+        taken = ""
 
         def take_out(document: Document) -> None:
-            if taken:
+            nonlocal taken
+            if taken := document.text.read(start, stop):
                 document.replace(start, stop)
                 self._add_note(f"Cut {plural(len(taken), 'character')}: {key_of('generate.undo')} brings them back.")
 
@@ -1037,9 +1039,8 @@ class Desk:
         if about is None:
             return ()
         suggests = self._suggests and not self.running and self._suggestions.basis != self._basis
-        return (
-            self.document.state, about.loaded, self.recipe, self.writing, self._stream, self._question, suggests, self.learnt,
-        )  # fmt: skip
+        model = about.loaded, self.learnt, self.recipe
+        return self.document.state, *model, self.writing, self._stream, self._question, suggests
 
     def _order_what_is_wanted(self) -> None:
         """Put an order, if something else is wanted than before."""
@@ -1062,7 +1063,7 @@ class Desk:
             self.writing,
             self._stream,
             self._question,
-            suggests=bool(wanted[-2]),
+            suggests=bool(wanted[-1]),
             learnt=self.learnt if self.writing else None,
             file=None if about.opened is None else about.opened.path,
         )
@@ -1103,8 +1104,8 @@ class Desk:
         self._kept = work
 
     def _leave(self, about: OpenText) -> Path | None:
-        """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file. In
-        any thread."""
+        """Let other programs go on in the file of the text, and keep what the model has read of it. Returns the file.
+        In any thread."""
         saver = self._saver
         if saver is None or not saver.knows(about.key):
             return None

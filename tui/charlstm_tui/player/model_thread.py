@@ -84,8 +84,8 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """What the loop asks once the text is read up to ``reads``. ``ask(work)`` is called on the thread, ``then`` with its
-    answer on the loop."""
+    """What the loop asks once the text is read up to ``reads``: ``ask(work)`` is called on the thread, and ``then``
+    with its answer on the loop."""
 
     reads: int
     ask: Callable[[Work], Any]
@@ -101,7 +101,7 @@ class Order:
     Attributes:
         figures_from: the loop has the figures of the characters before.
         writing: the text is read up to the cursor first; else all of it.
-        suggests: whether a suggestion is wanted of how the text could continue, from ``learnt`` if there is such a copy.
+        suggests: whether a suggestion of how the text could continue is wanted, from ``learnt`` if that is a copy.
         file: the text's own, with which what a model has read of it may have been kept.
     """
 
@@ -271,9 +271,8 @@ class Work:
             self.check()
             now = time.monotonic()
             if done and now - begin > PROGRESS_AFTER and now - told > BATCH_INTERVAL:
-                told, words = now, f"Reading the prime, {total:,} characters … {100 * done / total:.0f} %"
-                left = formatting.clock((now - begin) * (total - done) / done)
-                self._post(Batch(order, progress=f"{words}, left {left}"))
+                told, left = now, formatting.clock((now - begin) * (total - done) / done)
+                self._post(Batch(order, progress=f"reading the prime {100 * done / total:.0f} %, left {left}"))
 
         model, prime = order.loaded.model, order.text.read(0, order.prime_length)
         return Reading(model, read_prime(model, prime), order.recipe, stepper=order.loaded.stepper, progress=show)
@@ -481,8 +480,8 @@ class ModelThread:
             self._changed.notify()
 
     def close(self, timeout: float) -> bool:
-        """End the thread, after what it has to do with what was read. Waits ``timeout`` seconds at most; returns whether
-        it has ended."""
+        """End the thread, after what it has to do with what was read. Waits ``timeout`` seconds at most; returns
+        whether it has ended."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -503,7 +502,7 @@ class ModelThread:
                 time.sleep(ERROR_PAUSE)
 
     def _turn(self) -> bool:
-        """Wait until there is something to do, and do it for some milliseconds. Returns whether the thread is to end."""
+        """Wait for something to do, and do it for some milliseconds. Returns whether the thread is to end."""
         acts, orders, visible, may_post, closing = self._wait()
         for act in acts:
             try:

@@ -202,7 +202,7 @@ class OpenText:
     Attributes:
         key: its number for who saves it.
         opened: the file that it was read from, as it was then.
-        closed: the text that was played before, if there is work in it; ``last_session`` is the one to continue instead.
+        closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
         edited: whether the user wrote, picked, erased, branched or saved.
         is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
         continues: the path of the saved session that this one continues.
