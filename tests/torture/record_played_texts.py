@@ -37,9 +37,11 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
 from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import NO_DISTRIBUTION
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import Model, load_model
+from charlstm_tui.player.model_thread import Work
 from charlstm_tui.player.opening import LoadedModel, ModelFacts, OpenText, PlayRequest
 from charlstm_tui.player.played import FULL, Continuations
 
@@ -100,9 +102,13 @@ class Today:
         self.desk._changed()
 
     def do(self, name: str, *values: Any) -> None:
-        """Do what a person does. What cannot be done changes nothing."""
-        getattr(self, name.replace(" ", "_"))(*values)
-        self.desk.finish()
+        """Do what a person does. What cannot be done changes nothing. Candidates and suggestions are not asked for, as
+        they were not for the record: up to 31 characters are read for them, with the cells that are held then."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Work, "_ahead", lambda work, position, count: NO_DISTRIBUTION)
+            patch.setattr(Work, "suggest", lambda work: "")
+            getattr(self, name.replace(" ", "_"))(*values)
+            self.desk.finish()
 
     def stream(self, count: int) -> None:
         self.desk.stream(count)
@@ -174,6 +180,7 @@ class Today:
     def model(self, place: int) -> None:
         desk = self.desk
         assert desk.about is not None
+        desk.thread._works[0].readings.clear()  # version 0.3 read all of the text anew, with the settings of now
         desk._play(desk.document, replace(desk.about, loaded=self.models[place]), desk.recipe)
         desk._changed()
 

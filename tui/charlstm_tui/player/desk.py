@@ -299,6 +299,7 @@ class Desk:
         clamps = existing_clamps(recipe.clamps, about.loaded.model.config)
         self.document, self.about, self.recipe = document, about, replace(recipe, clamps=clamps)
         self._session_id += 1
+        self._order, self._wanted = None, ()
         self._stream = self._question = self._shown = self._rate = None
         self._error = self._reading = ""
         self.learnt = None

@@ -235,7 +235,7 @@ class Work:
                 self._draw(stream, until, may_post)
             elif not self.is_done:
                 self.is_done = True
-                self._hand_over(ahead=self.reading.distribution(order.cursor, CHOICES))
+                self._hand_over(ahead=self._ahead(order.cursor, CHOICES))
             elif self.reading.read_to < len(order.text):
                 self._read(len(order.text), until)
             elif order.suggests and not self._is_suggested:
@@ -332,7 +332,7 @@ class Work:
             self._rated_at, self._rated = now, 0
         interval = 2 * BATCH_INTERVAL if is_late and stream.speed != FULL else BATCH_INTERVAL
         if self._stopped or (may_post and now - self._posted_at >= interval):
-            self._hand_over(ahead=self.reading.distribution(self.reading.read_to, ALTERNATIVES))
+            self._hand_over(ahead=self._ahead(self.reading.read_to, ALTERNATIVES))
 
     def _why_stopped(self, stream: Stream) -> str:
         if not stream.to_sentence:
@@ -341,6 +341,9 @@ class Work:
         return "sentence" if is_ended else ""
 
     # ---- what could come
+
+    def _ahead(self, position: int, count: int) -> NextCharDistribution:
+        return self.reading.distribution(position, count)
 
     def _answer(self, question: Question) -> None:
         self.is_followed = False  # what it draws is not to stay if it is interrupted
