@@ -7,7 +7,9 @@ import math
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
+from typing import Any
 
 from charlstm_tui.player.desk import Desk
 from charlstm_tui.player.model_thread import Batch, ModelThread
@@ -40,7 +42,7 @@ class SteppedThread(ModelThread):
     """The thread, which is not started: :meth:`finish` does what it would do."""
 
     def finish(self) -> None:
-        while True:
+        while not self._closing:
             self.drawn()
             if self._seconds_to_wait(time.monotonic()) == math.inf and not self._acts:
                 return
@@ -50,40 +52,82 @@ class SteppedThread(ModelThread):
 class PlayedDesk(Desk):
     """A desk whose text streams at full speed, with what it has shown and said."""
 
-    def __init__(self, saver: SessionSaver | None = None) -> None:
-        self.shown, self.notes, self.failures = Shown(), list[str](), list[str]()
+    def __init__(self, *, saves: bool = False) -> None:
+        self.shown, self.notes = Shown(), list[str]()
+        self._last_said = "", ""
         self.batches: list[Batch] = []
-        self._calls: deque[Callable[[], object]] = deque()
+        self._posted: deque[Callable[[], object]] = deque()
         self.thread = SteppedThread(lambda number, batch: self.take(batch))
         super().__init__(
-            self.thread, 0, self.shown, self._say_played, saver=saver, spawn=asyncio.run, post=self._calls.append,
+            self.thread, 0, self.shown, self._say_played, spawn=self._run, post=self._posted.append,
+            saver=SessionSaver(lambda: self._posted.append(self.saving_changed)) if saves else None,
         )  # fmt: skip
         self.speed = FULL
 
+    def _run(self, job: Coroutine[Any, Any, None]) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            asyncio.run(job)
+        else:  # it is asked for by another one
+            self._posted.append(lambda: asyncio.run(job))
+
     def _say_played(self, played: Played) -> None:
         self.notes += [played.note] if played.note else []
-        self.failures += [played.failure] if played.failure else []
+        self._last_said = played.note or self._last_said[0], played.failure or self._last_said[1]
         assert self.about is None or self.shown.text == self.document.text.read()
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._last_said = "", ""
 
     def take(self, batch: Batch) -> None:
         self.batches.append(batch)
         super().take(batch)
 
     def finish(self) -> Played:
-        """Let the thread do all that is wanted, and how all is then."""
-        while True:
+        """Let the thread do all that is wanted. Returns how all is then, with what was said of the last thing done."""
+        self.thread.finish()
+        while self._posted:
+            self._posted.popleft()()
             self.thread.finish()
-            if not self._calls:
-                return self.played
-            self._calls.popleft()()
+        note, failure = self._last_said
+        return replace(self.played, note=note, failure=failure)
 
     def until(self, condition: Callable[[Played], bool]) -> Played:
         """Wait for other threads until ``condition`` is true."""
         deadline = time.monotonic() + 60
-        while not condition(self.finish()):
-            assert time.monotonic() < deadline, self.played
+        while not condition(played := self.finish()):
+            assert time.monotonic() < deadline, played
             time.sleep(0.005)
-        return self.played
+        return played
+
+    def saved(self, length: int) -> Played:
+        """Wait until a text of so many characters is saved."""
+        played = self.until(lambda p: p.length == length and p.file is not None)
+        assert self._saver is not None
+        assert self._saver.write_all(60)
+        return played
+
+    def close(self, timeout: float = 60, *, delete_unkept: bool = False) -> bool:
+        self.thread.finish()
+        return super().close(timeout, delete_unkept=delete_unkept)
+
+    def close_whole(self) -> None:
+        """Close as the app does: again and again until all is saved or cannot be. What cannot be is tried for the whole
+        time of each call, so that is short."""
+        deadline = time.monotonic() + 60
+        while not self.close(0.1):
+            assert time.monotonic() < deadline, "it does not end"
+
+    @property
+    def prime(self) -> str:
+        return self.document.text.read(0, self.document.prime_length)
+
+    @property
+    def marks(self) -> list[int]:
+        """Of the text after the prime."""
+        return self.shown.marks.tolist()[self.document.prime_length :]
 
     @property
     def line(self) -> str:

@@ -17,6 +17,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
+from charlstm_tui.player.reader import Reader
+from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
+from charlstm_tui.player.thread import Player
 from click.testing import CliRunner
 
 from charlstm import storage, user_files
@@ -42,11 +46,7 @@ from charlstm_tui.main import command
 from charlstm_tui.player import operations, playback, saved_sessions, session_saver, thread
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.overlap import LineIndex, OverlapCheck
-from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
-from charlstm_tui.player.reader import Reader
 from charlstm_tui.player.saved_sessions import SavedSession
-from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
-from charlstm_tui.player.thread import Player
 from playing_app import PRIME, HeldReading, at
 from recorded_run import record, tiny_model
 from wrapped_prose import prose

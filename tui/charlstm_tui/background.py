@@ -135,7 +135,8 @@ class JobQueue:
         self._last = threading.Thread(target=run, name="charlstm-job", daemon=True)
         self._last.start()
 
-    def wait(self, timeout: float) -> None:
-        """Wait until all jobs are done, ``timeout`` seconds at most."""
+    def wait(self, timeout: float) -> bool:
+        """Wait until all jobs are done, ``timeout`` seconds at most; returns whether they are."""
         if self._last is not None:
             self._last.join(timeout)
+        return self._last is None or not self._last.is_alive()

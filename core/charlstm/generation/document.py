@@ -641,7 +641,7 @@ class Document:
     def of(cls, state: State, names: Mapping[int, str]) -> Self:
         """A document with this state and these names of branches, without a history."""
         document = cls()
-        document._state, document.names = state, {number: name[:200] for number, name in names.items() if name}
+        document.state, document.names = state, {number: name[:200] for number, name in names.items() if name}
         document._last_number = max(branch.number for branch in state.branches)
         return document
 

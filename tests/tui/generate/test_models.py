@@ -33,8 +33,8 @@ from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
 from charlstm_tui.main import is_session
 from charlstm_tui.player import opening, preferences, saved_sessions, session_saver
-from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.opening import PlayRequest
+from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.save_dialog import SaveDialog
 from driven_app import driven
 from playing_app import PRIME, Session, playing

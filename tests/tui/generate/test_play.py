@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 import unicodedata
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +29,7 @@ from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.theme import LIGHT
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.top_bar import TopBar
-from playing_app import PRIME, HeldReading, at, playing
+from playing_app import HeldReading, at, playing
 from recorded_run import NASTY, SYMBOLS, tiny_model
 
 

@@ -27,8 +27,8 @@ from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.generate.candidates import Candidates
 from charlstm_tui.generate.duel_view import LENGTH
 from charlstm_tui.generate.score_view import ScoredText, ScoreView
-from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.edits import LONGEST_SENTENCE
+from charlstm_tui.player.marks import SURPRISE, level
 from charlstm_tui.player.opening import PlayRequest
 from charlstm_tui.player.played import FULL
 from charlstm_tui.save_dialog import SaveDialog

@@ -13,6 +13,7 @@ import itertools
 import re
 import time
 from array import array
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -129,7 +130,6 @@ class Desk:
         document: the text; ``about`` is what else is known of it, or ``None`` while there is no text.
         played: how all of it is now.
         asked: how often something was asked for.
-        job_failures: sentences about files that could not be written, until they are said.
     """
 
     def __init__(
@@ -153,8 +153,8 @@ class Desk:
         self.learnt: LearntModel | None = None
         self.played = Played(0, PlayRequest(""))
         self.asked = 0
-        self.job_failures = list[str]()
-        self._job_notes = list[str]()
+        self._calls: deque[Callable[[], object]] = deque()  # from other threads
+        self._job_notes, self._job_failures = list[str](), list[str]()  # of files, until they are said
         self._session_id = 0
         self._opening: PlayRequest | None = None
         self._stream: Stream | None = None
@@ -185,7 +185,7 @@ class Desk:
     @property
     def file(self) -> Path | None:
         """The file of the text."""
-        return self._status.path
+        return None if self._saver is None or self.about is None else self._saver.status(self.about.key).path
 
     @property
     def running(self) -> bool:
@@ -199,11 +199,14 @@ class Desk:
 
     # ---- opening
 
-    def open(self, request: PlayRequest) -> None:
-        """Play this. A loaded model is not read again. What is being opened is left."""
+    def open(self, request: PlayRequest, clamps: Sequence[Clamp] | None = None) -> None:
+        """Play this, with its held cells or others. A loaded model is not read again. What is being opened is left."""
         about, document = self.about, self.document.copy()
+        clamps = request.clamps if clamps is None else clamps
         self._look_for(
-            request, lambda: self._find(request, about, document), lambda found: self._begin_text(request, found)
+            request,
+            lambda: self._find(request, about, document),
+            lambda found: self._begin_text(request, found, clamps),
         )
 
     def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
@@ -261,7 +264,7 @@ class Desk:
         last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
         return _Opening(loaded, facts, found, closed, last, is_saved)
 
-    def _begin_text(self, request: PlayRequest, found: _Opening) -> None:
+    def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
         loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
         if (
             saved is None and before is not None and before.opened is None
@@ -277,7 +280,7 @@ class Desk:
             prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
             document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
             settings = self.recipe.settings if request.settings is None else request.settings
-            recipe = Recipe(request.seed, 0, settings, request.clamps)
+            recipe = Recipe(request.seed, 0, settings, clamps)
         else:
             state, opened = saved.state, saved_sessions.session_at(saved.path)
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
@@ -355,7 +358,7 @@ class Desk:
             if document.is_edited:
                 self._use_model(request)
             else:
-                self.open(replace(request, stream=True, session=None, clamps=tuple(self.recipe.clamps)))
+                self.open(replace(request, stream=True, session=None), self.recipe.clamps)
 
         self._look_for(about.request, lambda: choose(facts, run), go_on)
 
@@ -923,7 +926,7 @@ class Desk:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
             self._said = self._said._replace(stop_reason=reason, ended=batch.stopped == "sentence")
-        if question is not None and batch.answer is not None:
+        if question is not None and (batch.answered or batch.answer is not None):
             question.then(batch.answer)
         self._changed()
 
@@ -966,10 +969,10 @@ class Desk:
         if self._status.note and about is not None and self._noted.get(about.key, "") != self._status.note:
             self._noted[about.key] = self._status.note
             said = said._replace(note=" ".join(filter(None, (said.note, self._status.note))))
-        notes, failures = [*self._job_notes, said.note], [*self.job_failures, said.failure]
+        notes, failures = [*self._job_notes, said.note], [*self._job_failures, said.failure]
         self._said, self._splice = said._replace(note="", failure=""), Splice(0, 0, 0)
         self._job_notes.clear()
-        self.job_failures.clear()
+        self._job_failures.clear()
         opening = self._opening
         played = Played(
             self._session_id,
@@ -1176,30 +1179,38 @@ class Desk:
                 saver.wait_for(key, WAIT_FOR_FILE)
                 note = copy_as(path, colour, state, session, prose=prose)()
                 if is_session:
-                    self._post(lambda: self._set_continued(key, target(path)))
-                self._tell(self._job_notes, note)
+                    self._call(lambda: self._set_continued(key, target(path)))
+                self._call(lambda: self._job_notes.append(note))
 
-            self._writer.add(
-                save_after_own_file, "saving the session", lambda failure: self._tell(self.job_failures, failure)
-            )
+            def tell(failure: str) -> None:
+                self._call(lambda: self._job_failures.append(failure))
+
+            self._writer.add(save_after_own_file, "saving the session", tell)
 
         def write_as_read(reading: Reading | None) -> None:
             fits = reading is not None and reading.fits(state.document.text, state.document.prime_length)
             write(reading.fork(reading.stepper.for_another_thread()) if fits and reading is not None else None)
 
-        self._thread.do(self._number, write_as_read)
+        if path.suffix.lower() in (".md", ".html"):
+            self._thread.do(self._number, write_as_read)
+        else:
+            write(None)
         self._changed()
 
-    def _tell(self, sentences: list[str], sentence: str) -> None:
-        sentences.append(sentence)
-        self._post(self._publish)
+    def _call(self, act: Callable[[], object]) -> None:
+        """Do something on the loop, from another thread."""
+        self._calls.append(act)
+        self._post(lambda: (self._do_calls(), self._publish()))
+
+    def _do_calls(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
 
     def _set_continued(self, key: int, path: Path) -> None:
         """The text continues the session that was saved at ``path``, unless another text is played by now."""
         if self.about is not None and self.about.key == key:
             self.about = replace(self.about, continues=str(path.absolute()))
             self._keep(even_if_same=True)
-            self._publish()
 
     # ---- the end; these wait, and are called in another thread
 
@@ -1208,10 +1219,11 @@ class Desk:
         Waits ``timeout`` seconds at most; returns whether all is saved, or cannot be: :meth:`rescue` then puts it
         elsewhere. Otherwise it is to be called again."""
         end, saver = time.monotonic() + timeout, self._saver
-        if self.about is not None and self._thread.alive:
+        if self.about is not None:
             self._leave(self.about)
         if not self._thread.close(timeout) or not self._writer.wait(max(0.0, end - time.monotonic())):
             return False
+        self._do_calls()  # the loop does nothing any more
         if saver is None:
             return True
         if not saver.write_all(max(0.0, end - time.monotonic())):
@@ -1226,6 +1238,6 @@ class Desk:
         and about each file that was asked for and could not be written, where the screen has not said it."""
         unsaved = () if self._saver is None else self._saver.unsaved()
         sentences = [f"{status.failure} {saved_sessions.rescue(state)}".lstrip() for status, state in unsaved]
-        if self.job_failures and not sentences and (kept := saved_sessions.kept(self.file)):
+        if self._job_failures and not sentences and (kept := saved_sessions.kept(self.file)):
             sentences.append(kept)
-        return [*self.job_failures, *sentences]
+        return [*self._job_failures, *sentences]
