@@ -353,6 +353,7 @@ class Reading:
             drawn_at: the position after the prime whose random numbers are used, where that is another one: a reading
                 of the end of a text alone counts from there.
         """
+        length = arguments.number("length", length, 0, MOST_AT_ONCE)
         found: list[str] = []
         for which, _ in islice(self._ways(position, 1, 0, drawn_at), length):
             check(len(found))
