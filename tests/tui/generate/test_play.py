@@ -529,9 +529,9 @@ async def test_the_prime_says_its_keys_while_it_is_edited(model: Path) -> None:
 async def test_text_that_streams_goes_on_when_its_mode_is_shown_again(model: Path) -> None:
     async with playing(model, speed=120) as it:
         await it.until(lambda: it.screen.play.playing and it.state.length > 5)
+        thread, made = it.screen.model_thread, it.state.length
         await it.pilot.press("2")
-        await it.until(lambda: not it.screen.model_thread._visible)
-        made = it.state.length
+        await it.until(lambda: not thread._visible)
         await it.pilot.press("3")
         await it.until(lambda: it.state.running and it.state.length > made, settle=False)
 
