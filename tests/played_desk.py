@@ -77,8 +77,8 @@ class PlayedDesk(Desk):
         self._last_said = played.note or self._last_said[0], played.failure or self._last_said[1]
         assert self.about is None or self.shown.text == self.document.text.read()
 
-    def _begin(self) -> None:
-        super()._begin()
+    def _begin(self, *, counts: bool = True) -> None:
+        super()._begin(counts=counts)
         self._last_said = "", ""
 
     def take(self, batch: Batch) -> None:

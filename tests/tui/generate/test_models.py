@@ -27,7 +27,6 @@ from charlstm_tui.choices import StartOptions
 from charlstm_tui.dialogs import ChoiceDialog
 from charlstm_tui.generate import model_picker
 from charlstm_tui.generate.model_picker import ModelPicker
-from charlstm_tui.generate.play_view import Empty
 from charlstm_tui.generate.screen import GenerateScreen
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view_bar import SLIDER, GenerateBar, slider_track
@@ -632,13 +631,13 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", state, played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, lambda: played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", state, played)
+        copy_as(tmp_path / "pipe.txt", "rank", state, lambda: played)
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
@@ -657,7 +656,7 @@ async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(
         monkeypatch.setattr(opening, "load_model", slow)
         it.desk.open(PlayRequest(str(other), prime="She"))
         await it.until(lambda: "Opening other.safetensors …" in it.screen_text())
-        assert isinstance(it.screen.focused, Empty)
+        assert it.screen.focused is it.screen.play.text_view
         assert not it.screen.in_input()
         await it.pilot.press("x", "y")
         release.set()

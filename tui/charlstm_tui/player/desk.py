@@ -212,7 +212,7 @@ class Desk:
     def _look_for(self, request: PlayRequest, find: Callable[[], Found], then: Callable[[Found], object]) -> None:
         """Find something for a request on another thread and go on with it then, unless something else is opened or
         this is cancelled meanwhile."""
-        self._begin()
+        self._begin(counts=False)
         self._opening = request
         self._publish()
 
@@ -348,6 +348,7 @@ class Desk:
         if about is None or about.facts.run is None or self._opening is not None:
             return
         facts, run = about.facts, about.facts.run
+        self.asked += 1
 
         def go_on(step: int | str | None) -> None:
             if isinstance(step, str):
@@ -850,9 +851,9 @@ class Desk:
 
     # ---- how something is done
 
-    def _begin(self) -> None:
+    def _begin(self, *, counts: bool = True) -> None:
         """Something is asked for: what streams stops, and what was said and asked before is over."""
-        self.asked += 1
+        self.asked += counts
         self._stream = self._question = self._rate = None
         self._said = _Said()
 
