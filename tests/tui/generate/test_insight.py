@@ -496,8 +496,7 @@ async def test_text_with_a_held_cell_stands_beside_text_without(model: Path, mon
         assert held is not None
         assert (free.clamps, held.clamps) == ((), it.state.clamps)
         assert free.settings == held.settings
-        for side, clamps in ((free, ()), (held, it.state.clamps)):
-            number = side.number
+        for number, side, clamps in ((1, free, ()), (2, held, it.state.clamps)):
             prime = duel.view(number).text(0, free.prime_length)
             session = Session(load_model(model), prime, seed=free.request.seed, settings=free.settings)
             session.clamps = clamps
