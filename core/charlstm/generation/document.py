@@ -95,7 +95,7 @@ class BranchInfo:
     name: str
     text: str
     current: bool
-    before: str
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -434,7 +434,7 @@ class Reading:
 
     # -- as arrays -----------------------------------------------------------------------------------------------
 
-    def to_arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def to_arrays(self) -> dict[str, Any]:
         """What was read: figures, Mirostat's limits, and some hidden states."""
         interval = STATE_INTERVAL
         while self._size // interval > MOST_STATES:
