@@ -9,7 +9,9 @@ import pytest
 
 from charlstm.cli.main import run
 from charlstm.memory import Memory
-from command_line import TINY, RunCli, RunJson
+from command_line import TINY, Cli
+
+pytestmark = pytest.mark.usefixtures("workspace")
 
 
 def doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
@@ -17,7 +19,7 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, object]]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_doctor_shows_every_section(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_doctor_shows_every_section(capsys: pytest.CaptureFixture[str]) -> None:
     code, result = doctor(capsys)
     sections = result["sections"]
     assert isinstance(sections, dict)
@@ -27,7 +29,7 @@ def test_doctor_shows_every_section(workspace: Path, capsys: pytest.CaptureFixtu
 
 
 def test_doctor_names_what_is_wrong(
-    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     config = tmp_path / "config.toml"
     config.write_text("mouse = 1\n")
@@ -43,7 +45,7 @@ def test_doctor_names_what_is_wrong(
 
 
 def test_busy_moment_is_a_note_and_nothing_wrong(
-    workspace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script that checks a new machine by the exit code was told that something was wrong while it was busy."""
     monkeypatch.setattr("os.getloadavg", lambda: (1000.0, 1000.0, 1000.0), raising=False)
@@ -62,15 +64,13 @@ def test_busy_moment_is_a_note_and_nothing_wrong(
     assert "Nothing is wrong." in out
 
 
-def test_compare_lists_what_differs_and_writes_files(
-    workspace: Path, run_cli: RunCli, run_json: RunJson, tmp_path: Path
-) -> None:
-    run_cli("train", "data/fox.txt", *TINY, "--set", "lr=0.01", "--name", "fox-2")
-    result = run_json("compare", "fox", "fox-2")
+def test_compare_lists_what_differs_and_writes_files(cli: Cli, tmp_path: Path) -> None:
+    cli("train", "data/fox.txt", *TINY, "--set", "lr=0.01", "--name", "fox-2")
+    result = cli.json("compare", "fox", "fox-2")
     assert [row["name"] for row in result["runs"]] == ["fox", "fox-2"]
     assert "lr" in [row["name"] for row in result["differences"]]
-    out, _ = run_cli("compare", "fox", "fox-2", "--svg", str(tmp_path / "a.svg"), "--csv", str(tmp_path / "a.csv"))
+    out, _ = cli("compare", "fox", "fox-2", "--svg", str(tmp_path / "a.svg"), "--csv", str(tmp_path / "a.csv"))
     assert "fox-2" in out
     assert (tmp_path / "a.svg").read_text().startswith("<svg")
     assert (tmp_path / "a.csv").read_text().startswith("run,curve,step")
-    assert run_cli("compare", "fox", "--csv", "-")[0].startswith("run,curve")
+    assert cli("compare", "fox", "--csv", "-")[0].startswith("run,curve")

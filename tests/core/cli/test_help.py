@@ -8,14 +8,14 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from charlstm.cli.main import cli
-from command_line import RunCli
+from charlstm.cli.main import cli as cli_group
+from command_line import Cli
 
 WITHOUT_JSON = {"play"}
 """A conversation."""
 
 
-def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
+def all_commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
     context = click.Context(group)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
@@ -26,7 +26,7 @@ def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[s
             yield f"{before}{name}", command
 
 
-COMMANDS = dict(all_commands())
+COMMANDS = dict(all_commands(cli_group))
 
 
 def options_of(command: click.Command) -> list[click.Option]:
@@ -61,7 +61,7 @@ def test_options_of_one_name_are_described_alike(option: str) -> None:
     assert len(found) == 1
 
 
-def test_help_of_a_group_has_a_whole_line_for_each_command(run_cli: RunCli) -> None:
+def test_help_of_a_group_has_a_whole_line_for_each_command(cli: Cli) -> None:
     for words in ((), ("config",)):
-        commands = run_cli(*words, "--help")[0].split("Commands:\n")[1].split("\n\n")[0]
+        commands = cli(*words, "--help")[0].split("Commands:\n")[1].split("\n\n")[0]
         assert "..." not in commands

@@ -11,13 +11,13 @@ from pathlib import Path
 import click
 import pytest
 
-from charlstm.cli.main import cli
+from charlstm.cli.main import cli as all_commands
 from charlstm.cli.options import complete_run
 from charlstm.errors import RunError, TextError
 from charlstm.runs.folder import create_run, find_run, list_runs, rename_run, runs_dir
 from charlstm.text.corpus import open_corpus
 from charlstm.training.settings import about
-from command_line import TINY, ErrorOf
+from command_line import TINY, Cli
 
 
 @pytest.fixture
@@ -30,15 +30,15 @@ def run_called(workspace: Path) -> Iterator[str]:
 
 
 def test_only_names_that_no_shell_acts_on_are_completed(run_called: str) -> None:
-    found = [each.value for each in complete_run(click.Context(cli), click.Argument(["run"]), "")]
+    found = [each.value for each in complete_run(click.Context(all_commands), click.Argument(["run"]), "")]
     assert "fox" in found
     assert run_called not in found
 
 
 @pytest.mark.parametrize("name", ["train", "resume", "presets"])
 def test_settings_are_completed_with_their_descriptions(name: str) -> None:
-    context = click.Context(cli)
-    command = cli.get_command(context, name)
+    context = click.Context(all_commands)
+    command = all_commands.get_command(context, name)
     assert command is not None
     [option] = [each for each in command.params if each.name == "assignments"]
     found = option.shell_complete(click.Context(command), "hidden")
@@ -47,14 +47,12 @@ def test_settings_are_completed_with_their_descriptions(name: str) -> None:
     assert option.shell_complete(context, "nothing=") == []
 
 
-def test_empty_name_of_a_folder_or_text_is_an_error(
-    workspace: Path, error_of: ErrorOf, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_empty_name_of_a_folder_or_text_is_an_error(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sorted(os.listdir(workspace))
-    assert "--runs-dir" in error_of("train", "data/fox.txt", *TINY, "--runs-dir", "")
-    assert "--runs-dir" in error_of("runs", "--runs-dir", "")
-    assert "empty" in error_of("stats", "")
-    assert "empty" in error_of("train", "", *TINY)
+    assert "--runs-dir" in cli.error("train", "data/fox.txt", *TINY, "--runs-dir", "")
+    assert "--runs-dir" in cli.error("runs", "--runs-dir", "")
+    assert "empty" in cli.error("stats", "")
+    assert "empty" in cli.error("train", "", *TINY)
     with pytest.raises(RunError, match="is empty"):
         runs_dir("")
     with pytest.raises(TextError, match="empty"):

@@ -18,7 +18,7 @@ from charlstm.line import TerminalLine
 from charlstm.runs.folder import Run
 from charlstm.training.events import Resumed, Warned
 from charlstm.training.presets import preset
-from command_line import RunCli
+from command_line import Cli
 from recorded_run import record, started, stepped, validated
 
 FOUL = "\x1b[2J\x9b2J\x7f\u202e\u2066\u200b\u2028\u2029\x85\v\f\x1c\r\U000e0001é\t\n\udcff"
@@ -135,7 +135,7 @@ def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_endless_prime_is_an_error(
-    workspace: Path, run_cli: RunCli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, cli: Cli, words: tuple[str, ...], sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from charlstm.cli import generate
 
@@ -144,14 +144,14 @@ def test_endless_prime_is_an_error(
     (workspace / "long.txt").write_text("a" * 1001)
     (workspace / "just.txt").write_bytes("é".encode() * 499 + b"\r\n")
     code = ExitCode.WRONG_USAGE if words[1] == "data" else ExitCode.FAILED  # click checks for folders
-    out, err = run_cli("generate", "fox", "--length", "3", *words, code=code)
+    out, err = cli("generate", "fox", "--length", "3", *words, code=code)
     assert (out, err.count("\n")) == ("", 1)
     assert sentence in err
-    assert run_cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
+    assert cli("generate", "fox", "--length", "3", "--prime-file", "just.txt")[0].startswith("é" * 499 + "\n")
 
 
-def test_endless_session_file_is_an_error(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_session_file_is_an_error(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(workspace / "pipe.json")
     for name, kind in (("/dev/zero", "device"), ("pipe.json", "pipe")):
         monkeypatch.setattr("sys.stdin", io.StringIO(f"/open {name}\n"))
-        assert f"{name} is a {kind}, not a file" in run_cli("play", "fox", code=1)[1]
+        assert f"{name} is a {kind}, not a file" in cli("play", "fox", code=1)[1]

@@ -18,13 +18,13 @@ from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.stepper import Stepper
 from charlstm.model.file import load_model
 from charlstm.runs.models import demo_path
-from command_line import RunCli, RunJson
+from command_line import Cli
 
 Played = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
-def played(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Played:
+def played(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Played:
     """Run `charlstm play fox` with lines on stdin; returns its stdout and stderr."""
 
     def ask(
@@ -33,7 +33,7 @@ def played(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) ->
         stdin = io.StringIO("".join(f"{line}\n" for line in lines))
         monkeypatch.setattr(stdin, "isatty", lambda: live)
         monkeypatch.setattr("sys.stdin", stdin)
-        return run_cli("play", "fox", "--length", str(length), *options, code=code)
+        return cli("play", "fox", "--length", str(length), *options, code=code)
 
     return ask
 
@@ -44,16 +44,16 @@ def last(out: str, length: int) -> str:
     return out[:-1][-length:]
 
 
-def test_play_continues_the_typed_text(played: Played, run_json: RunJson) -> None:
+def test_play_continues_the_typed_text(played: Played, cli: Cli) -> None:
     ask = ("generate", "fox", "--prime", "the ", "--length")
-    assert played("the ")[0] == f"the {run_json(*ask, '20')['text']}\n"
+    assert played("the ")[0] == f"the {cli.json(*ask, '20')['text']}\n"
     # an empty line continues the text
-    whole = run_json(*ask, "40")["text"]
+    whole = cli.json(*ask, "40")["text"]
     assert played("the ", "", "/text")[0] == f"the {whole[:20]}\n{whole[20:]}\nthe {whole}\n"
 
 
-def test_empty_first_line_starts_with_an_empty_prime(played: Played, run_json: RunJson) -> None:
-    assert played("")[0] == run_json("generate", "fox", "--length", "20")["text"] + "\n"
+def test_empty_first_line_starts_with_an_empty_prime(played: Played, cli: Cli) -> None:
+    assert played("")[0] == cli.json("generate", "fox", "--length", "20")["text"] + "\n"
 
 
 def test_back_starts_another_branch(played: Played) -> None:
@@ -81,8 +81,8 @@ def test_pick_takes_a_listed_alternative(played: Played) -> None:
     assert out[out.rindex("the quick brow") :].startswith(f"the quick brow{second}")
 
 
-def test_settings_change_the_following_text(played: Played, run_json: RunJson) -> None:
-    greedy = run_json("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
+def test_settings_change_the_following_text(played: Played, cli: Cli) -> None:
+    greedy = cli.json("generate", "fox", "--prime", "the ", "--length", "20", "--temperature", "0")["text"]
     out, err = played("/temperature 0", "/seed 4", "the ")
     assert out == f"the {greedy}\n"
     assert "temperature 0\nseed 4\n" in err
@@ -166,10 +166,8 @@ def test_error_in_a_pipe_ends_play(played: Played, line: str, sentence: str) -> 
     assert err.count("\n") == 2
 
 
-def test_ctrl_c_stops_after_a_complete_character(
-    played: Played, run_json: RunJson, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = run_json("generate", "fox", "--prime", "the ", "--length", "25")["text"]
+def test_ctrl_c_stops_after_a_complete_character(played: Played, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = cli.json("generate", "fox", "--prime", "the ", "--length", "25")["text"]
     before, handler, fed = Stepper.advance, signal.getsignal(signal.SIGINT), []
 
     def interrupted(stepper: Stepper, which: int, state: Any) -> None:
@@ -188,9 +186,9 @@ def test_ctrl_c_stops_after_a_complete_character(
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_invalid_utf_8_in_a_line_is_replaced(workspace: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_utf_8_in_a_line_is_replaced(workspace: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"the caf\xe9 \n"), encoding="utf-8"))
-    out, err = run_cli("play", "fox", "--length", "5")
+    out, err = cli("play", "fox", "--length", "5")
     assert out.startswith("the caf\ufffd ")
     assert "U+FFFD" in err
 

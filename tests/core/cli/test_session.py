@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from command_line import ErrorOf, RunCli
+from command_line import Cli
 
 SAVED = Path(__file__).parents[2] / "data" / "version_0_2" / "branches.json"
 EXPECTED = json.loads(SAVED.with_name("expected.json").read_text())["branches"]
@@ -20,17 +20,15 @@ def saved(tmp_path: Path) -> Path:
     return Path(shutil.copy(SAVED, tmp_path / "poem.json"))
 
 
-def test_session_prints_the_text(saved: Path, run_cli: RunCli) -> None:
-    assert run_cli("session", str(saved)) == (f"{TEXT}\n", "")
+def test_session_prints_the_text(saved: Path, cli: Cli) -> None:
+    assert cli("session", str(saved)) == (f"{TEXT}\n", "")
 
 
-def test_session_is_exported_and_replaces_a_file_only_when_forced(
-    saved: Path, run_cli: RunCli, error_of: ErrorOf
-) -> None:
+def test_session_is_exported_and_replaces_a_file_only_when_forced(saved: Path, cli: Cli) -> None:
     out = saved.with_suffix(".txt")
-    assert run_cli("session", str(saved), "--out", str(out)) == (f"{out}\n", "")
+    assert cli("session", str(saved), "--out", str(out)) == (f"{out}\n", "")
     assert out.read_text() == TEXT
-    assert "already exists: replace it with --force" in error_of("session", str(saved), "--out", str(out))
-    run_cli("session", str(saved), "--out", str(out), "--force")
-    assert "There is no session file" in error_of("session", str(saved.with_name("none.json")))
-    assert "not as .pdf" in error_of("session", str(saved), "--out", str(saved.with_suffix(".pdf")))
+    assert "already exists: replace it with --force" in cli.error("session", str(saved), "--out", str(out))
+    cli("session", str(saved), "--out", str(out), "--force")
+    assert "There is no session file" in cli.error("session", str(saved.with_name("none.json")))
+    assert "not as .pdf" in cli.error("session", str(saved), "--out", str(saved.with_suffix(".pdf")))
