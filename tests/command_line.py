@@ -33,6 +33,10 @@ class Cli:
         """Run a command with --json; returns the parsed result."""
         return json.loads(self(*words, "--json")[0])
 
+    def flat(self, *words: str) -> str:
+        """Run a command; returns its stdout on one line, however it was wrapped."""
+        return " ".join(self(*words)[0].split())
+
     def error(self, *words: str) -> str:
         """Run a command that must fail with exit code 1 or 2; returns its error message, one line on stderr."""
         self._capsys.readouterr()

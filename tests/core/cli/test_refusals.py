@@ -69,6 +69,9 @@ report fox quick.txt --out page.html --feature 'position in word' | yes/no featu
 report fox --out novel.txt | choose another name, so that it is not lost
 generate fox --checkpoints --length 5 --out novel.txt | choose another name, so that it is not lost
 compare fox --csv novel.txt | choose another name, so that it is not lost
+compare fox --svg novel.txt | choose another name, so that it is not lost
+report lone.safetensors --out page.html | Give a TEXT
+resume fox | is finished: resume it with more than max_steps=40 in all
 cells demo | Give a TEXT
 context demo | Give a TEXT
 session none.json | There is no session file
@@ -103,6 +106,7 @@ rename fox ../fox | cannot be a run's name
 delete fox | --yes
 runs --runs-dir '' | --runs-dir
 runs --tag '' | tag
+runs --limit 0 | x>=1
 control fox dance | dance
 control fox stop --wait --timeout nan | not a number
 stats data/fox.txt --encoding nope | no text encoding 'nope'
