@@ -11,14 +11,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
 
-import click
 import pyte
 import pytest
 
-from charlstm.cli.main import cli as all_commands
-from charlstm.cli.options import complete_model, complete_run, complete_text
 from charlstm.cli.training_view import EventView
 from charlstm.line import TerminalLine
 from charlstm.model.file import ModelConfig
@@ -185,28 +181,13 @@ def test_watch_says_once_that_a_run_diverged_and_why_a_resume_failed(tmp_path: P
             Finished(step=40, reason="diverged", best_val=1.8, best_step=20, train_seconds=2.0, best_whole=True)
         )
         recorded.beat("failed", divergence_message(40))
-    watch = ("watch", "away", "--plain", "--runs-dir", str(tmp_path))
-    assert cli(*watch)[1].splitlines()[-1].startswith("Diverged at step 40: ")
-    liveness.write_heartbeat(
-        recorded.run.heartbeat_path,
-        replace(cast(Any, liveness.read_heartbeat(recorded.run.heartbeat_path)), message="the disk is full"),
-    )
-    assert cli(*watch)[1].splitlines()[-1] == "away (failed): the disk is full"
-
-
-def test_watch_and_runs_print_why_a_resume_failed(cli: Cli) -> None:
-    beat = find_run("fox").heartbeat_path
-    before = liveness.read_heartbeat(beat)
-    assert before is not None
-    assert before.message == ""  # as of a run without problems
-    assert "fox (finished)" not in cli("watch", "fox", "--plain")[1]
-    why = "its state was written by another version"
-    liveness.write_heartbeat(beat, replace(before, message=why))
-    try:
-        assert why in cli("runs")[0]
-        assert f"fox (finished): {why}" in cli("watch", "fox", "--plain")[1]
-    finally:
-        liveness.write_heartbeat(beat, before)
+    place = ("--runs-dir", str(tmp_path))
+    assert cli("watch", "away", "--plain", *place)[1].splitlines()[-1].startswith("Diverged at step 40: ")
+    beat = liveness.read_heartbeat(recorded.run.heartbeat_path)
+    assert beat is not None
+    liveness.write_heartbeat(recorded.run.heartbeat_path, replace(beat, message="the disk is full"))
+    assert cli("watch", "away", "--plain", *place)[1].splitlines()[-1] == "away (failed): the disk is full"
+    assert "the disk is full" in cli("runs", *place)[0]
 
 
 def test_control_characters_of_a_log_are_made_visible(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,18 +227,6 @@ def test_eval_of_an_early_snapshot_has_a_higher_loss(cli: Cli) -> None:
     young = cli.json("eval", "fox", "--part", "validation", "--snapshot", "0")["loss"]
     grown = cli.json("eval", "fox", "--part", "validation")["loss"]
     assert grown < young
-    assert "no snapshot of step 12345" in cli("generate", "fox", "--snapshot", "12345", code=1)[1]
-    best = find_run("fox").model().info["step"]
-    assert f"its best model is of step {best}" in cli("generate", "fox", "--snapshot", "12345", code=1)[1]
-    assert find_run("fox").model(best).info["step"] == best
-
-
-def test_resume_continues_a_finished_run_with_a_higher_limit(cli: Cli) -> None:
-    assert "finished" in cli("resume", "fox", code=1)[1]
-    cli("train", "data/fox.txt", *TINY, "--name", "longer")
-    cli("resume", "longer", "--max-steps", "60")
-    [row] = [row for row in cli.json("runs") if row["name"] == "longer"]
-    assert (row["state"], row["step"]) == ("finished", 60)
 
 
 def test_detached_run_never_has_the_state_crashed() -> None:
@@ -273,40 +242,14 @@ def test_detached_run_never_has_the_state_crashed() -> None:
     assert states[-1] == "finished"
 
 
-def test_rename_and_delete_as_json(cli: Cli) -> None:
-    cli("train", "data/fox.txt", *TINY, "--name", "passing", "--max-steps", "5")
-    runs_dir = find_run("passing").path.parent
-    renamed = {"name": "past", "path": str(runs_dir / "past"), "former": "passing"}
-    assert cli.json("rename", str(runs_dir / "passing"), "past") == renamed
-    gone = {"name": "past", "path": str(runs_dir / "past"), "left": []}
-    assert cli.json("delete", "past", "--yes") == gone
-    assert cli("delete", "past", "--yes", "--json", code=1)[0] == ""
-
-
-def test_pruning_empties_the_cache_and_runs_have_their_texts(workspace: Path, cli: Cli) -> None:
+def test_cache_prune_empties_the_cache(cli: Cli) -> None:
     assert cli.json("cache")["texts"] > 0
     assert cli.json("cache", "prune")["freed"] > 0
     assert cli.json("cache")["texts"] == 0
-    (workspace / "data" / "fox.txt").rename(workspace / "data" / "fox.aside")
-    try:
-        assert cli.json("eval", "fox", "--part", "validation")["chars"] > 0
-        assert cli.json("novelty", "data/fox.aside", "--model", "fox")["copied"] > 0
-    finally:
-        (workspace / "data" / "fox.aside").rename(workspace / "data" / "fox.txt")
 
 
 def test_charlstm_without_arguments_prints_help(cli: Cli) -> None:
     assert cli()[0] == cli("--help")[0]
-
-
-def test_runs_and_texts_are_completed() -> None:
-    context = click.Context(all_commands)
-    parameter = click.Argument(["model"])
-    assert [each.value for each in complete_run(context, parameter, "fo")] == ["fox"]
-    assert [each.value for each in complete_model(context, parameter, "fo")] == ["fox"]
-    assert [each.type for each in complete_model(context, parameter, "da")] == ["file"]
-    assert "python-reference" in [each.value for each in complete_text(context, parameter, "py")]
-    assert [each.type for each in complete_text(context, parameter, "da")] == ["file"]
 
 
 def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,17 +270,6 @@ def test_status_line_clears_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     screen.reset()
     pyte.Stream(screen).feed(terminal.getvalue())
     assert [row.rstrip() for row in screen.display] == ["done", "", "", "", ""]
-
-
-@pytest.mark.parametrize("detach", [[], ["--detach"]])
-def test_missing_device_creates_no_run(
-    workspace: Path, cli: Cli, detach: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    before = sorted(path.name for path in (workspace / "runs").iterdir())
-    err = cli("train", "data/fox.txt", *TINY, "--device", "cuda", *detach, code=2)[1]
-    assert err == "charlstm: This machine has no device cuda: device=auto takes the best one that there is\n"
-    assert sorted(path.name for path in (workspace / "runs").iterdir()) == before
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,6 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Pat
         assert sentence["text"] == found["text"][start:stop]
         assert sentence["loss"] == pytest.approx(sum(losses) / len(losses), abs=1e-3)
         assert float(row[0]) == pytest.approx(sentence["bits_per_char"], abs=1e-3)
-    assert "not both" in cli("score", "fox", str(text), "--per-sentence", "--per-line", code=2)[1]
 
 
 def test_score_of_a_first_line_without_predicted_characters_is_null(cli: Cli, tmp_path: Path) -> None:

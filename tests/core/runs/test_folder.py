@@ -6,6 +6,7 @@ import re
 import stat
 import sys
 import threading
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlstm import storage, system
-from charlstm.errors import RunError
+from charlstm.errors import ModelError, RunError
 from charlstm.runs import index, liveness
 from charlstm.runs.folder import (
     Run,
@@ -45,6 +46,7 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
     tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARLSTM_DATA", "")  # an empty variable is one that is not set
     if sys.platform == "linux":
         assert runs_dir() == own_home / ".local" / "share" / "charlstm" / "runs"
     (tmp_path / "checkpoints").mkdir()
@@ -52,6 +54,11 @@ def test_runs_dir_is_the_requested_folder_else_the_default(
     monkeypatch.setenv("CHARLSTM_RUNS", "elsewhere")
     assert runs_dir() == tmp_path / "elsewhere"
     assert runs_dir("asked") == tmp_path / "asked"
+    assert runs_dir(".") == tmp_path
+    monkeypatch.setenv("CHARLSTM_RUNS", "")
+    assert runs_dir() == tmp_path / "checkpoints"
+    with pytest.raises(RunError, match="is empty"):
+        runs_dir("")
 
 
 def test_create_run_names_it_text_preset_number_and_makes_it_private(tmp_path: Path) -> None:
@@ -110,6 +117,21 @@ def test_valid_name_stays_directly_below_the_folder(name: str) -> None:
     path = os.path.normpath(os.path.join("/runs", name))
     assert path == f"/runs/{name}"
     assert os.path.dirname(path) == "/runs"
+
+
+NFC, NFD = unicodedata.normalize("NFC", "café"), unicodedata.normalize("NFD", "café")
+
+
+@pytest.mark.parametrize(("first", "second"), [(NFC, NFD), (NFD, NFC)])
+def test_composed_and_decomposed_accents_are_one_name(tmp_path: Path, first: str, second: str) -> None:
+    run, other = (create_run(spec(), name=name, folder=tmp_path) for name in (first, "other"))
+    assert run.name == NFC
+    with pytest.raises(RunError, match="There is a run"):
+        create_run(spec(), name=second, folder=tmp_path)
+    with pytest.raises(RunError, match="There is a run"):
+        rename_run(other, second)
+    assert find_run(second, tmp_path) == find_run(first, tmp_path) == run
+    assert sorted(os.listdir(tmp_path)) == [NFC, "other"]
 
 
 def test_create_run_in_an_unwritable_folder_is_one_sentence(tmp_path: Path) -> None:
@@ -370,3 +392,7 @@ def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
     assert steps[0] == 0
     assert len(steps) > 3
     assert run.size() > 10_000
+    best = run.model().info["step"]
+    assert run.model(best).info["step"] == best
+    with pytest.raises(ModelError, match=rf"no snapshot of step 12345; it has 0, .*its best model is of step {best}$"):
+        run.model(12345)
