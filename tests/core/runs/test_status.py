@@ -149,7 +149,6 @@ def test_live_worker_is_recognised_without_its_lock(tmp_path: Path, monkeypatch:
     assert read_status(tmp_path).state == "crashed"
 
 
-@pytest.mark.skipif(os.name == "nt", reason="symbolic links")
 def test_heartbeat_follows_no_link(tmp_path: Path) -> None:
     mine, path = tmp_path / "mine.txt", tmp_path / "heartbeat"
     for write in (
