@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.errors import Advice, RunError, SettingsError
+from charlstm.model.file import read_info
 from charlstm.runs import folder, liveness
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import HeartbeatRecord
 from charlstm.runs.models import DEMO, demo_path
+from charlstm.runs.store import CheckpointRecord, last_checkpoint
 from charlstm.runs.text import keep_text
 from charlstm.text.batches import trained_texts
+from charlstm.text.reading import TextOptions
+from charlstm.text.sources import Source, resolve
 from charlstm.training.estimate import check_memory, has_card
 from charlstm.training.plan import fit_batch, later_end, next_end, no_end
 from charlstm.training.settings import LENGTH, Settings, changed, continued
 
 if TYPE_CHECKING:
-    from charlstm.runs.store import CheckpointRecord
     from charlstm.text.corpus import Corpus
-    from charlstm.text.reading import TextOptions
-    from charlstm.text.sources import Source
-
 
 _ALWAYS_AVAILABLE = ("auto", "cpu")
 _NO_DEVICE = 3
@@ -115,8 +115,6 @@ def check_device(device: str, *, here: bool = False) -> None:
 def _create(new: NewRun) -> Run:
     settings, lineage = new.settings, None
     if new.model_from is not None:
-        from charlstm.model.file import read_info
-
         path = Path(os.path.expanduser(new.model_from)).absolute()
         config, info = read_info(path)
         settings = settings.with_changes(hidden_size=config.hidden_size, num_layers=config.num_layers)
@@ -148,8 +146,6 @@ def resume_run(run: Run, *, changes: Mapping[str, Any] | None = None) -> Run:
 def minutes_more(run: Run, minutes: float) -> dict[str, Any]:
     """The changes of settings with which a resume trains ``run``, which has ended, for ``minutes`` more by the clock.
     Raises :class:`RunError` before its first step."""
-    from charlstm.runs.store import last_checkpoint
-
     status, checkpoint = run.status(), last_checkpoint(run)
     worked = status.work_seconds if checkpoint is None else checkpoint.progress.work_seconds
     if not worked or not (status.step if checkpoint is None else checkpoint.progress.step):
@@ -167,8 +163,6 @@ def settings_to_continue(run: Run, asked: Settings) -> Settings:
 
     Raises :class:`SettingsError` for a setting that cannot change.
     """
-    from charlstm.runs.store import last_checkpoint
-
     checkpoint = last_checkpoint(run)
     return asked if checkpoint is None else continued(checkpoint.settings, checkpoint.asked, asked)
 
@@ -179,8 +173,6 @@ def check_resume(run: Run, changes: Mapping[str, Any]) -> None:
 
     This reads the last checkpoint without verifying it; the worker checks again.
     """
-    from charlstm.runs.store import last_checkpoint
-
     status = run.status()
     if status.alive:
         where = f" on {status.host}" if status.elsewhere else ""
@@ -286,9 +278,6 @@ def _record(new: NewRun) -> dict[str, Any]:
         if new.validation is not None:
             raise RunError("This text is open already: open it again together with the text to validate on")
         return dict(source) if isinstance(source, Mapping) else source.to_record()
-    from charlstm.text.reading import TextOptions
-    from charlstm.text.sources import resolve
-
     options = new.text_options or TextOptions()
     texts = [resolve(each, options) for each in (source, new.validation) if each is not None]
     if any(text.is_stdin for text in texts):
