@@ -20,7 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from charlstm import storage, system
 from charlstm.display import short_repr, visible
@@ -126,24 +126,6 @@ class RunSpec:
     @property
     def _validation(self) -> dict[str, Any]:
         return _mapping(self.corpus.get("validation"))
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Those that :meth:`Run.write_spec` wrote. Raises :class:`RunError` for a newer format or wrong values."""
-        try:
-            if int(values["format"]) > FORMAT:
-                raise NewerFormatError(
-                    f"The run was written by a newer charlstm (format {values['format']}); update charlstm to read it"
-                )
-            newer = [name for name in dict(values["settings"]) if name not in setting_names()]
-            if newer:
-                raise NewerFormatError(
-                    f"The run was written by a newer charlstm (setting {newer[0]}); update charlstm to read it"
-                )
-            settings = Settings.from_dict(values["settings"])
-            return read(cls, {**values, "created": values["created"], "settings": settings})
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError) as error:
-            raise RunError("its run.json is damaged: delete the run or restore the file") from error
 
 
 def text_names(specs: Sequence[RunSpec]) -> list[str]:
@@ -282,16 +264,20 @@ class Run:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
         try:
             values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
+            newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
+            newer += [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
+            if newer:
+                raise NewerFormatError(
+                    f"The run {self.name} was written by a newer charlstm ({newer[0]}); update charlstm to read it"
+                )
+            settings = Settings.from_dict(values["settings"])
+            return read(RunSpec, {**values, "created": values["created"], "settings": settings})
         except FileNotFoundError:
             raise RunError(f"There is no run in {self.path}: it has no run.json") from None
         except OSError as error:
             raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
-        except ValueError:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
             raise RunError(f"The run {self.name} has a damaged run.json; delete the run or restore the file") from None
-        try:
-            return RunSpec.from_dict(values)
-        except RunError as error:
-            raise RunError(f"The run {self.name} cannot be read: {error}") from error
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace ``run.json``. Only for the process that creates the run, and then for its worker."""
