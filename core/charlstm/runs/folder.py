@@ -670,8 +670,6 @@ def _without_worker(run: Run, what: str) -> Iterator[None]:
         held = liveness.acquire_lock(run.lock_path, patience=0.5)
     except liveness.LockHeldError:
         raise _has_worker(run, what) from None
-    except OSError as error:
-        raise RunError(f"The run {run.name} cannot be {what}: {error.strerror}") from None
     try:
         yield
     finally:
