@@ -103,6 +103,7 @@ def test_saved_session_is_opened(played: Played, tmp_path: Path) -> None:
     text = last(out, len("the ") + 20)
     assert json.loads(session.read_text())["kind"] == "charlstm session"
     assert "<pre" in page.read_text()
+    assert '"kind": "charlstm session"' in played("the ", "/save -")[0]
     assert played(f"/open {session}", "/text")[0] == f"{text}\n"
 
 
