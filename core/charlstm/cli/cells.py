@@ -242,7 +242,7 @@ def _print_scores(
         for n, each in enumerate(found)
         for step, at_step in scores.items()
     ]
-    within = [n for n, each in enumerate(found) if not any(map(each.better_than_chance, _column(scores, n)))]
+    within = [n for n, each in enumerate(found) if not any(each.better_than_chance(at[n]) for at in scores.values())]
     labels = [f"{each.feature} (chance)" if n in within else each.feature for n, each in enumerate(found)]
     width = 2 + max([len(f"{step:,}") for step in scores] + [len("-0.00")])
     space = terminal_width() - max(map(len, labels), default=0) - len("  1:1024  kind  chance")
@@ -281,10 +281,6 @@ def _print_scores(
             )
         )
     print_result(as_json, rows, "\n".join([*about, *lines]))
-
-
-def _column(scores: dict[int, list[float]], place: int) -> list[float]:
-    return [at_step[place] for at_step in scores.values()]
 
 
 def _print_probe(found: Probe, one: NamedCell, source: str, as_json: bool) -> None:
