@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
+import click
 import pytest
 
-from charlstm.cli.main import run
+from charlstm.cli.main import cli, run
 from charlstm.errors import ExitCode
 
 TEXT = "the quick brown fox jumps over the lazy dog.\n" * 120
 TINY = ["--set", "hidden_size=12", "--num-layers", "1", "--batch-size", "4", "--seq-length", "16", "--max-steps", "40"]
 TINY += ["--max-minutes", "none", "--threads", "1", "--kernel", "nn"]
 """Options of a training run that takes less than a second."""
+
+
+def all_commands(group: click.Group = cli, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command, by the words that call it."""
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        if isinstance(command, click.Group):
+            yield from all_commands(command, f"{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 class Cli:

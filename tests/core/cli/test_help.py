@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import click
 import pytest
 
-from charlstm.cli.main import cli as cli_group
-from command_line import Cli
+from command_line import Cli, all_commands
 
 WITHOUT_JSON = {"play"}
 """A conversation."""
 
 
-def all_commands(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    context = click.Context(group)
-    for name in group.list_commands(context):
-        command = group.get_command(context, name)
-        assert command is not None
-        if isinstance(command, click.Group):
-            yield from all_commands(command, f"{name} ")
-        else:
-            yield f"{before}{name}", command
-
-
-COMMANDS = dict(all_commands(cli_group))
+COMMANDS = dict(all_commands())
 
 
 def options_of(command: click.Command) -> list[click.Option]:
