@@ -22,9 +22,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charlstm import storage, system
+from charlstm import storage
 from charlstm.display import short_repr, visible
-from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, RunTimeoutError, SettingsError
+from charlstm.errors import Advice, ModelError, NewerFormatError, RunError, SettingsError
 from charlstm.fields import plain, read
 from charlstm.paths import data_dir
 from charlstm.runs import index, liveness
@@ -44,10 +44,6 @@ OWN_KEYS = frozenset({"format", "created", "corpus", "settings"})
 
 MAX_SPEC_BYTES = 16_000_000
 """A longer ``run.json`` is not from this program: a vocabulary of 60,000 characters takes less than 1 MB."""
-
-WAIT_INTERVAL = 0.1
-"""Seconds between two looks at a run that is waited for."""
-
 
 _LINES = re.compile(r"lines-[0-9a-f]{16}\.bin")
 """The file beside ``text.bin`` with the lines of its files, where they were joined."""
@@ -287,26 +283,6 @@ class Run:
     def status(self) -> RunStatus:
         """The current status. Reads a few hundred bytes, and the log only when there is no heartbeat."""
         return read_status(self.path)
-
-    def wait(self, timeout: float | None = None) -> RunStatus:
-        """Wait until no process trains this run any more, and return its status.
-
-        Raises :class:`RunTimeoutError` when that takes longer than ``timeout`` seconds; the training continues then.
-        """
-        for status in self.statuses(timeout):
-            last = status
-        return last
-
-    def statuses(self, timeout: float | None = None) -> Iterator[RunStatus]:
-        """The status several times a second, until no process trains this run any more. Raises as :meth:`wait`."""
-        began = time.monotonic()
-        # a worker says how it ended before it releases its lock, and writes its heartbeat once more in between
-        while (status := self.status()).alive or system.is_locked(self.lock_path):
-            yield status
-            if timeout is not None and time.monotonic() - began >= timeout:
-                raise RunTimeoutError(f"{self.name} is still {status.state} after {timeout:g} seconds")
-            time.sleep(WAIT_INTERVAL)
-        yield status
 
     def snapshots(self) -> list[Snapshot]:
         """The snapshots of the model, earliest first."""

@@ -5,7 +5,6 @@ import os
 import re
 import stat
 import sys
-import threading
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -371,16 +370,6 @@ def test_run_with_a_worker_is_neither_renamed_nor_deleted(tmp_path: Path) -> Non
         for attempt in (lambda: rename_run(recorded.run, "other"), lambda: delete_run(recorded.run)):
             with pytest.raises(RunError, match="is being trained"):
                 attempt()
-
-
-def test_wait_returns_when_the_worker_has_ended(tmp_path: Path) -> None:
-    recorded = record(tmp_path, "running")
-    with pytest.raises(TimeoutError, match=r"is still running after 0\.05 seconds"):
-        recorded.run.wait(timeout=0.05)
-    ending = threading.Timer(0.2, recorded.close)
-    ending.start()
-    assert not recorded.run.wait().alive
-    ending.join()
 
 
 def test_snapshots_are_sorted_and_other_files_ignored(tmp_path: Path) -> None:
