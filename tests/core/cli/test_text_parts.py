@@ -20,23 +20,12 @@ from command_line import TEXT, TINY, Cli
 from small_training import words
 
 
-@pytest.fixture(scope="module")
-def tested(workspace: Path, request: pytest.FixtureRequest) -> Path:
-    """The run `tested`, which keeps the last fifth of its text for a test."""
-    from charlstm.cli.main import run
-
-    (workspace / "words.txt").write_text(words(1000), encoding="utf-8")
-    assert (
-        run(["train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1"]) == 0
-    )
-    return workspace
-
-
-def test_eval_reads_the_test_part(tested: Path, cli: Cli, tmp_path: Path) -> None:
+def test_eval_reads_the_test_part(workspace: Path, cli: Cli) -> None:
     text = words(1000)
-    found = cli.json("eval", "tested", "--part", "test")
-    (tmp_path / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
-    assert found == cli.json("eval", "tested", str(tmp_path / "end.txt"))
+    (workspace / "words.txt").write_text(text, encoding="utf-8")
+    (workspace / "end.txt").write_text(text[int(len(text) * 0.8) :], encoding="utf-8")
+    cli("train", "words.txt", *TINY, "--name", "tested", "--test-fraction", "0.2", "--val-fraction", "0.1")
+    assert cli.json("eval", "tested", "--part", "test") == cli.json("eval", "tested", "end.txt")
     out, err = cli("eval", "tested", "--part", "test")
     assert "of the test part of words.txt" in out
     assert "trained on" not in err
