@@ -110,10 +110,13 @@ def test_score_prints_the_most_surprising_characters(cli: Cli, monkeypatch: pyte
 
 def test_score_per_line_prints_bits_of_each_line(cli: Cli, tmp_path: Path) -> None:
     text = tmp_path / "lines.txt"
-    text.write_text(f"{LINE}zzz xxx\n{LINE}", encoding="utf-8")
-    rows = [line.split(None, 1) for line in cli("score", "fox", str(text), "--per-line")[0].splitlines()]
+    text.write_text(f"\n{LINE}zzz xxx\n{LINE}", encoding="utf-8")
+    (first, *_), *rows = [line.split(None, 1) for line in cli("score", "fox", str(text), "--per-line")[0].splitlines()]
     assert [row[1] for row in rows] == [LINE.rstrip(), "zzz xxx", LINE.rstrip()]
     assert float(rows[1][0]) > float(rows[0][0])
+    assert first == "–", "the first character is not predicted"
+    unknown = {"loss": None, "bits_per_char": None}
+    assert cli.json("score", "fox", str(text))["lines"][0] == {"line": 1, "chars": 0, "text": "", **unknown}
 
 
 def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Path) -> None:
@@ -136,19 +139,6 @@ def test_score_per_sentence_prints_bits_of_each_sentence(cli: Cli, tmp_path: Pat
         assert float(row[0]) == pytest.approx(sentence["bits_per_char"], abs=1e-3)
 
 
-def test_score_of_a_first_line_without_predicted_characters_is_null(cli: Cli, tmp_path: Path) -> None:
-    text = tmp_path / "first.txt"
-    text.write_text("\nthe fox\n", encoding="utf-8")
-    assert cli.json("score", "fox", str(text))["lines"][0] == {
-        "line": 1,
-        "chars": 0,
-        "loss": None,
-        "bits_per_char": None,
-        "text": "",
-    }
-    assert cli("score", "fox", str(text), "--per-line")[0].splitlines()[0].strip() == "–"
-
-
 def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
     source = tmp_path / "source.txt"
     lines = [f"line {number} says something of its own, {number * number}\n" for number in range(300)]
@@ -168,37 +158,34 @@ def test_novelty_finds_a_copied_line(cli: Cli, tmp_path: Path) -> None:
     assert "from line     124" in out
 
 
-def test_novelty_searches_the_training_text_of_a_run(cli: Cli, tmp_path: Path) -> None:
-    text = tmp_path / "text.txt"
-    text.write_text(LINE * 3, encoding="utf-8")
-    assert cli.json("novelty", str(text), "--model", "fox")["share"] == 1
-    text.write_text("something else\n", encoding="utf-8")
-    assert cli.json("novelty", str(text), "--model", "fox")["stretches"] == []
-    assert "Nothing is copied" in cli("novelty", str(text), "--model", "fox")[0]
-
-
 def prose(seed: int, lines: int = 60) -> str:
     """Random lines that do not repeat."""
     random = np.random.default_rng(seed)
     return "".join(f"{' '.join(random.choice(LINE.split(), 9))} {number}\n" for number in range(lines))
 
 
-def test_novelty_does_not_search_the_held_out_part(workspace: Path, cli: Cli, tmp_path: Path) -> None:
+def train(cli: Cli, name: str, text: str, *more: str) -> str:
+    """Train the run NAME on the text NAME.txt; what is printed meanwhile."""
+    Path(f"{name}.txt").write_text(text, encoding="utf-8")
+    return cli("train", f"{name}.txt", *TINY, "--name", name, *more)[1]
+
+
+def test_novelty_searches_the_training_text_of_a_run_and_not_its_held_out_part(cli: Cli, tmp_path: Path) -> None:
     text = prose(1)
-    (workspace / "prose.txt").write_text(text, encoding="utf-8")
-    cli("train", "prose.txt", *TINY, "--name", "prose")
+    train(cli, "prose", text)
     beginning, end = tmp_path / "beginning.txt", tmp_path / "end.txt"
     beginning.write_text(text[100:200], encoding="utf-8")
     end.write_text(text[-100:], encoding="utf-8")
     assert cli.json("novelty", str(beginning), "--model", "prose")["share"] == 1
     assert cli.json("novelty", str(end), "--model", "prose")["share"] == 0
-    assert "held-out characters of prose.txt are not searched" in cli("novelty", str(end), "--model", "prose")[1]
+    out, err = cli("novelty", str(end), "--model", "prose")
+    assert "Nothing is copied" in out
+    assert "held-out characters of prose.txt are not searched" in err
 
 
-def test_eval_and_score_warn_about_training_text(workspace: Path, cli: Cli, tmp_path: Path) -> None:
+def test_eval_and_score_warn_about_training_text(cli: Cli, tmp_path: Path) -> None:
     text = prose(2, 400)
-    (workspace / "own.txt").write_text(text, encoding="utf-8")
-    cli("train", "own.txt", *TINY, "--name", "own")
+    train(cli, "own", text)
     part, other = tmp_path / "part.txt", tmp_path / "other.txt"
     part.write_text("New words.\n" + text[:5000], encoding="utf-8")
     other.write_text(prose(3), encoding="utf-8")
@@ -209,15 +196,14 @@ def test_eval_and_score_warn_about_training_text(workspace: Path, cli: Cli, tmp_
     assert "trained on" not in cli("eval", "own")[1]
 
 
-def test_train_from_a_model_with_another_split_warns(workspace: Path, cli: Cli) -> None:
-    (workspace / "split.txt").write_text(prose(4), encoding="utf-8")
-    cli("train", "split.txt", *TINY, "--name", "tail")
-    again = ["train", "split.txt", *TINY, "--from", "tail", "--plain"]
+def test_train_from_a_model_with_another_split_warns(cli: Cli) -> None:
+    train(cli, "tail", prose(4))
+    again = ["train", "tail.txt", *TINY, "--from", "tail", "--plain"]
     assert "has learnt" not in cli(*again, "--name", "same")[1]
     err = cli(*again, "--name", "blocks", "--split", "blocks")[1]
     assert "note: The model that training starts from has learnt" in err
     assert "val_fraction=0.1 and split=tail" in err
-    err = cli("train", "split.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
+    err = cli("train", "tail.txt", *TINY, "--from", "blocks", "--plain", "--name", "grandchild")[1]
     assert "has learnt 100 % of the held-out part" in err  # by the run before the one that it starts from
     assert "trained on 100 % of the held-out part" in cli("eval", "grandchild")[1]
     assert "learnt=" not in cli("info", "grandchild")[0]
@@ -226,10 +212,8 @@ def test_train_from_a_model_with_another_split_warns(workspace: Path, cli: Cli) 
 def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace: Path, cli: Cli) -> None:
     """Fingerprints do not know it: the second edition has other lines, and none of the appendix."""
     book = prose(6, 600)
-    (workspace / "first.txt").write_text(book + prose(7, 200), encoding="utf-8")
-    (workspace / "second.txt").write_text(re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), encoding="utf-8")
-    cli("train", "first.txt", *TINY, "--name", "first")
-    err = cli("train", "second.txt", *TINY, "--from", "first", "--name", "second", "--plain")[1]
+    train(cli, "first", book + prose(7, 200))
+    err = train(cli, "second", re.sub(r"(\d) ", r"\1\n", book.replace("\n", " ")), "--from", "first", "--plain")
     assert "It has read 9" in err or "It has read 100 %" in err
     assert "note: first, from which training starts, has read" in err
     row = next(row for row in cli.json("runs") if row["name"] == "second")
@@ -249,11 +233,9 @@ def test_run_from_a_model_that_read_another_edition_says_so_everywhere(workspace
     assert "through first, from which it started" in cli("eval", "second")[1]
 
 
-def test_novelty_finds_what_the_model_before_a_run_has_read(workspace: Path, cli: Cli, tmp_path: Path) -> None:
-    (workspace / "old.txt").write_text(prose(8, 400), encoding="utf-8")
-    (workspace / "new.txt").write_text(prose(9, 400), encoding="utf-8")
-    cli("train", "old.txt", *TINY, "--name", "old")
-    cli("train", "new.txt", *TINY, "--name", "new", "--from", "old")
+def test_novelty_finds_what_the_model_before_a_run_has_read(cli: Cli, tmp_path: Path) -> None:
+    train(cli, "old", prose(8, 400))
+    train(cli, "new", prose(9, 400), "--from", "old")
     text = tmp_path / "text.txt"
     text.write_text(f"{prose(8, 400)[500:2500]}\n{prose(9, 400)[500:700]}\n{prose(10, 20)}", encoding="utf-8")
     found = cli.json("novelty", str(text), "--model", "new")["stretches"]
@@ -265,18 +247,16 @@ def test_novelty_finds_what_the_model_before_a_run_has_read(workspace: Path, cli
     assert "not here" not in cli("novelty", str(text), "--model", "old")[1], "its own text is searched, word for word"
 
 
-def test_eval_of_a_run_without_held_out_part_is_an_error(workspace: Path, cli: Cli) -> None:
-    (workspace / "ab.txt").write_text("ab" * 4, encoding="utf-8")
-    cli("train", "ab.txt", *TINY, "--name", "ab")  # too short for two characters to be held out
+def test_eval_of_a_run_without_held_out_part_is_an_error(cli: Cli) -> None:
+    train(cli, "ab", "ab" * 4)  # too short for two characters to be held out
     assert "too short" in cli.error("eval", "ab")
     assert cli.json("eval", "ab", "--part", "train")["chars"] == 6
     cli("train", "data/fox.txt", *TINY, "--name", "all", "--set", "val_fraction=0")
     assert "val_fraction was 0" in cli.error("eval", "all")
 
 
-def test_eval_reads_folded_characters_as_the_replacement_symbol(workspace: Path, cli: Cli) -> None:
-    (workspace / "rare.txt").write_text("the fox and the dog " * 60 + "ж", encoding="utf-8")
-    cli("train", "rare.txt", *TINY, "--name", "rare", "--fold-rare", "5")
+def test_eval_reads_folded_characters_as_the_replacement_symbol(cli: Cli) -> None:
+    train(cli, "rare", "the fox and the dog " * 60 + "ж", "--fold-rare", "5")
     err = cli("eval", "rare", "rare.txt")[1]
     assert "ж (" in err
     assert "read as �" in err
