@@ -274,32 +274,6 @@ def test_novelty_finds_the_built_in_text_of_a_model_file(workspace: Path, cli: C
     assert "of another Python" in cli.error("eval", "m.safetensors")
 
 
-@pytest.fixture(scope="module")
-def huge(workspace: Path) -> Path:
-    """The model of the run with finite weights whose sums are infinite."""
-    model = load_model(workspace / "runs" / "fox" / "model.safetensors")
-    weights = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}
-    save_model(workspace / "huge.safetensors", replace(model, weights=weights))
-    return workspace / "huge.safetensors"
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        *(["generate"], ["generate", "--samples", "2"], ["generate", "--json"], ["generate", "--show-probs"], ["play"]),
-        *(["eval", "data/fox.txt"], ["eval", "data/fox.txt", "--json"], ["score", "data/fox.txt"]),
-        *(["score", "data/fox.txt", "--json"], ["train", "data/fox.txt", *TINY, "--name", "huge", "--from"]),
-    ],
-)
-def test_model_with_huge_weights_is_one_sentence(huge: Path, cli: Cli, words: list[str]) -> None:
-    command, *rest = words
-    arguments = [command, *rest, str(huge)] if command == "train" else [command, str(huge), *rest]
-    out, err = cli(*arguments, code=1)
-    assert out == ""
-    assert "so large that its predictions are not finite" in err.splitlines()[-1]
-    assert "Traceback" not in err
-
-
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_json_has_null_for_non_finite_numbers(capsys: pytest.CaptureFixture[str], value: float) -> None:
     print_result(True, {"a": value, "b": [1.5, {"c": value}], "d": (value, "NaN")})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from charlstm.cli.main import run
 from charlstm.errors import ExitCode
+from charlstm.model.file import load_model, save_model
 from charlstm.runs.folder import find_run
 from command_line import TEXT, TINY
 
@@ -74,6 +77,13 @@ report lone.safetensors --out page.html | Give a TEXT
 resume fox | is finished: resume it with more than max_steps=40 in all
 cells demo | Give a TEXT
 context demo | Give a TEXT
+generate huge.safetensors | so large that its predictions are not finite
+generate huge.safetensors --samples 2 | so large that its predictions are not finite
+generate huge.safetensors --show-probs | so large that its predictions are not finite
+play huge.safetensors | so large that its predictions are not finite
+eval huge.safetensors short.txt | so large that its predictions are not finite
+score huge.safetensors short.txt | so large that its predictions are not finite
+train data/fox.txt --from huge.safetensors | so large that its predictions are not finite
 session none.json | There is no session file
 session novel.txt | novel.txt cannot be read: it is damaged, or no session
 """
@@ -188,7 +198,10 @@ def files(workspace: Path) -> None:
     }  # fmt: skip
     for name, content in texts.items():
         Path(name).write_text(content, encoding="utf-8")
-    Path("lone.safetensors").write_bytes(Path("runs/fox/model.safetensors").read_bytes())
+    model = load_model(Path("runs/fox/model.safetensors"))
+    save_model(Path("lone.safetensors"), model)
+    huge = {name: np.full_like(array, 3e38) for name, array in model.weights.items()}  # finite, but not their sums
+    save_model(Path("huge.safetensors"), replace(model, weights=huge))
     assert run(["export", "fox", "--to", "script", "--out", "theirs.net"]) == 0
     assert run(["train", "gone.txt", *TINY, "--name", "gone"]) == 0
     Path("gone.txt").write_text(TEXT + "more", encoding="utf-8")
