@@ -378,15 +378,16 @@ def _train_as_other_rank(detach: bool) -> None:
     """
     from charlstm.training.torchrun import torchrun_rank
 
-    if torchrun_rank() is None:
+    torchrun = torchrun_rank()
+    if torchrun is None:
         return
     if detach:
         raise SettingsError("--detach cannot be used under torchrun: remove it")
+    if torchrun.rank == 0:
+        return
     from charlstm.runs import worker
 
-    if not worker.is_other_rank():
-        return
-    worker.train_as_other_rank()
+    worker.train_as_other_rank(torchrun)
     # There is nothing to save, and gloo's threads have aborted Python at a normal exit.
     sys.stderr.flush()
     os._exit(0)
