@@ -32,13 +32,7 @@ from charlstm.runs.failures import describe_failure
 from charlstm.runs.folder import Run, RunSpec
 from charlstm.runs.liveness import Heartbeat, HeartbeatRecord, LockHeldError
 from charlstm.runs.log import EventLog, read_events
-from charlstm.runs.recording import (
-    CommandInbox,
-    EventRecorder,
-    FolderGuard,
-    ShowValidation,
-    StoppedEarlyError,
-)
+from charlstm.runs.recording import CommandInbox, EventRecorder, ShowValidation, StoppedEarlyError
 from charlstm.runs.series import RunSeries
 from charlstm.runs.status import WORKER_LINE, RunState, state_in_log
 from charlstm.runs.store import RunStore, load_state
@@ -151,15 +145,12 @@ def _work(
             log = EventLog(run.events_path)
             log_stack.callback(log.close)
             series = RunSeries.of(read_events(run.events_path))
-            guard = FolderGuard(lock, log, signals)
-            inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, guard)
+            inbox = CommandInbox(ControlReader(run.control_path, control_from), signals, lock, log)
             recorder = EventRecorder(run, log, heartbeat, series, inbox, show_validation)
             changes = {name: value for name, value in changes.items() if getattr(spec.settings, name) != value}
             unread = unread_commands(run, series, control_from)
             warnings = [] if unread is None else [unread]
-            training = _Training(
-                run, spec, changes, versions, log, heartbeat, guard, inbox, recorder, foreground, warnings
-            )
+            training = _Training(run, spec, changes, versions, log, heartbeat, inbox, recorder, foreground, warnings)
             yield from training.events()
         except OSError as error:  # nothing can be written, so nothing can be trained
             problem = lock.problem()
@@ -191,7 +182,6 @@ class _Training:
     _versions: dict[str, str]
     _log: EventLog
     _heartbeat: Heartbeat
-    _guard: FolderGuard
     _inbox: CommandInbox
     _recorder: EventRecorder
     _foreground: bool
@@ -208,10 +198,10 @@ class _Training:
         except StoppedEarlyError as stopped:
             state = "finished" if self._state_before() == "finished" else "stopped"
             self._heartbeat.update(state=state, message=str(stopped))
-        if self._guard.problem and self._heartbeat.record.state == "stopped":
-            self._heartbeat.update(message=self._guard.problem)
+        if self._inbox.problem and self._heartbeat.record.state == "stopped":
+            self._heartbeat.update(message=self._inbox.problem)
             if self._is_watched:
-                raise RunError(f"The run {self._run.name} ended: {self._guard.problem}")
+                raise RunError(f"The run {self._run.name} ended: {self._inbox.problem}")
 
     def _recorded_events(self) -> Iterator[Event]:
         """The events of the trainer, each recorded before it is yielded. An exception becomes a last event,
@@ -230,8 +220,8 @@ class _Training:
         except BaseException as error:
             if storage.is_disk_trouble(error) and self._inbox.stop_requested():
                 raise StoppedEarlyError(f"it was stopped while nothing could be written ({error})") from None
-            if isinstance(error, OSError) and self._guard.check():
-                raise StoppedEarlyError(self._guard.problem) from None
+            if isinstance(error, OSError) and self._inbox.check_folder():
+                raise StoppedEarlyError(self._inbox.problem) from None
             message = describe_failure(error, self._spec.settings)
             if not isinstance(error, CharLSTMError):
                 _append_to_worker_log(self._run, "".join(traceback.format_exception(error)).rstrip())
