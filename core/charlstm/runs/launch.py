@@ -36,7 +36,6 @@ from charlstm.training.settings import LENGTH, Settings, changed, continued
 if TYPE_CHECKING:
     from charlstm.text.corpus import Corpus
 
-_ALWAYS_AVAILABLE = ("auto", "cpu")
 _NO_DEVICE = 3
 _CHECK_DEVICE = f"""
 import sys
@@ -97,7 +96,7 @@ def create_new_run(new: NewRun) -> Run:
 def check_device(device: str, *, here: bool = False) -> None:
     """Raises :class:`SettingsError` when this machine does not have ``device``. Only torch knows that: where it is not
     imported, another process imports it, which takes seconds, or with ``here`` this one, which needs it to train."""
-    if device in _ALWAYS_AVAILABLE:
+    if device in ("auto", "cpu"):  # which every machine has
         return
     if here:
         system.prepare_for_torch()
@@ -207,7 +206,8 @@ def launch(run: Run, changes: Mapping[str, Any] | None = None) -> int:
         log = storage.disk.open(run.log_path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             # the state is `starting` from now on; the worker soon writes its own heartbeat over this one
-            beat, before = _starting(run), liveness.read_heartbeat(run.heartbeat_path)
+            beat = HeartbeatRecord(state="starting", **run.status().still_true())
+            before = liveness.read_heartbeat(run.heartbeat_path)
             liveness.write_heartbeat(run.heartbeat_path, beat)
             try:
                 child = subprocess.Popen(
@@ -253,11 +253,6 @@ def _finished(run: Run, checkpoint: CheckpointRecord | None) -> RunError:
         than = f" than {name}={getattr(settings, name):.12g} in all"
     advice = Advice("resume", run.name, setting=name)
     return RunError(f"The run {run.name} is finished: resume it with more{than or f' {name}'}", advice)
-
-
-def _starting(run: Run) -> HeartbeatRecord:
-    """A first heartbeat on behalf of the worker, with the figures of the worker before it."""
-    return HeartbeatRecord(state="starting", **run.status().still_true())
 
 
 def _check_memory(settings: Settings, corpus: Corpus | None) -> None:
