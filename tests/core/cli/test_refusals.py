@@ -119,6 +119,7 @@ runs --tag '' | tag
 runs --limit 0 | x>=1
 control fox dance | dance
 control fox stop --wait --timeout nan | not a number
+control fox stop --timeout 1 | --timeout needs --wait
 stats data/fox.txt --encoding nope | no text encoding 'nope'
 stats data/fox.txt --pattern '' | file name patterns
 stats data/fox.txt --val-fraction nan | not a number
