@@ -187,19 +187,21 @@ def test_worker_starts_no_program_while_it_holds_the_lock(
     assert asked == [("ps", False), ("sysctl", False)]
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_first_signal_stops_the_run_with_a_checkpoint(run: Run, train: Train, number: str) -> None:
+@pytest.mark.parametrize("why", ["SIGINT", "SIGTERM", "SIGHUP", "closed"])
+def test_first_signal_or_a_closed_iterator_stops_the_run_with_a_checkpoint(run: Run, train: Train, why: str) -> None:
     train(until_stopped)
-    events = []
-    for event in worker.run_foreground(run):
-        events.append(event)
+    events = worker.run_foreground(run)
+    for event in events:
         if event.step == 7 and event.name == "step":
-            signal.raise_signal(getattr(signal, number))
-            if number == "SIGHUP":
+            if why == "closed":
+                events.close()
+            else:
+                signal.raise_signal(getattr(signal, why))
+            if why == "SIGHUP":
                 signal.raise_signal(signal.SIGHUP)  # the shell sends it again
-    assert [event.name for event in events[-2:]] == ["control", "finished"], events[-1]
-    assert isinstance(events[-2], Controlled)
-    assert (events[-2].id, events[-2].command, events[-2].step) == (number, "stop", 8)
+    *_, asked, last = read_events(run.events_path)
+    assert isinstance(asked, Controlled)
+    assert (asked.id, asked.command, asked.step, last.name) == (why, "stop", 8, "finished")
     assert run.status().state == "stopped"
     assert load_state(run)[0] is not None
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL  # and all is as it was
@@ -222,16 +224,6 @@ def test_second_signal_interrupts(run: Run, train: Train) -> None:
         "it was interrupted; a resume continues from its last checkpoint",
     )
     liveness.acquire_lock(run.lock_path, patience=0).release()
-
-
-def test_closing_the_iterator_stops_the_run(run: Run, train: Train) -> None:
-    train(until_stopped)
-    events = worker.run_foreground(run)
-    for event in events:
-        if event.step == 3:
-            events.close()  # type: ignore[attr-defined]
-    assert [event.name for event in read_events(run.events_path)][-2:] == ["control", "finished"]
-    assert run.status().state == "stopped"
 
 
 def test_run_deleted_while_its_worker_starts_is_reported_as_deleted(run: Run, train: Train) -> None:
