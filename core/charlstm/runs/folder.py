@@ -235,26 +235,16 @@ class Run:
         storage.remove_leftovers(self.snapshots_dir, _is_snapshot)
 
     def parts(self) -> Iterator[Path]:
-        """The files of the run, ``run.json`` first. Other files in its folder belong to the user."""
+        """The files of the run. Other files in its folder belong to the user."""
         own = (
             *(self.spec_path, self.events_path, self.control_path, self.heartbeat_path, self.lock_path, self.log_path),
             *(self.text_path, self.model_path, self.state_path, self.previous_state_path, self.notes_path),
             storage.lock_path(self.notes_path),
         )
-        yield from (path for path in own if _is_file(path))
         names = {path.name for path in own}
-        for path in _entries(self.path):
-            name = storage.replaced_by(path.name)
-            if (name in names or _LINES.fullmatch(name or path.name)) and _is_file(path):
-                yield path
-        for path in _entries(self.snapshots_dir):
-            name = storage.replaced_by(path.name) or path.name
-            if _is_snapshot(name) and _is_file(path):
-                yield path
-        for path in _entries(self.sessions_dir):
-            name = storage.replaced_by(path.name) or path.name
-            if re.fullmatch(r".*\.json|\..*\.json\.lock", name) and _is_file(path):
-                yield path
+        yield from _own_files(self.path, lambda name: name in names or bool(_LINES.fullmatch(name)))
+        yield from _own_files(self.snapshots_dir, _is_snapshot)
+        yield from _own_files(self.sessions_dir, lambda name: bool(re.fullmatch(r".*\.json|\..*\.json\.lock", name)))
 
     def spec(self) -> RunSpec:
         """The content of ``run.json``. Raises :class:`RunError` when it is missing, damaged or of a newer format."""
@@ -605,6 +595,13 @@ def _entries(folder: Path) -> list[Path]:
         return list(folder.iterdir()) if not folder.is_symlink() else []
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _own_files(folder: Path, is_own: Callable[[str], bool]) -> Iterator[Path]:
+    """The files in ``folder`` with names that are a run's own, and the temporary ones that would replace them."""
+    for path in _entries(folder):
+        if is_own(storage.replaced_by(path.name) or path.name) and _is_file(path):
+            yield path
 
 
 def _is_file(path: Path) -> bool:
