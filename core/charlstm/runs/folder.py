@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import stat
 import time
 from collections import Counter
@@ -480,10 +481,7 @@ def create_run(
         try:
             run.write_spec(spec if keep_text is None else replace(spec, corpus=keep_text(run)))
         except BaseException:
-            with contextlib.suppress(OSError):  # else its name would be taken
-                for path in list(run.parts()):
-                    storage.disk.unlink(path)
-                run.path.rmdir()
+            shutil.rmtree(run.path, ignore_errors=True)  # else its name would be taken
             raise
     except OSError as error:
         raise RunError(
