@@ -71,34 +71,30 @@ def test_results_and_notes_show_control_characters_on_a_terminal(monkeypatch: py
         assert stream.getvalue().replace("\n", "").isprintable()
 
 
-def test_divergence_is_printed_once_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_divergence_is_printed_once_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     with EventView(Run(Path("x")), plain=True) as view:
         view.show([started(symbols=98), validated(0, 4.5), *(stepped(number, 9.0 * number) for number in range(1, 9))])
         view.show([stepped(9, 99.0)])
-    assert stderr.getvalue().count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
-    assert "or lower it now: charlstm control x set-lr 0.0001\n" in stderr.getvalue()
+    err = capsys.readouterr().err
+    assert err.count("note: Diverging: the training loss rose from 4.50 to 63.00 nats") == 1
+    assert "or lower it now: charlstm control x set-lr 0.0001\n" in err
 
 
-def test_resumed_run_is_judged_by_what_it_did_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_resumed_run_is_judged_by_what_it_did_before(capsys: pytest.CaptureFixture[str]) -> None:
     before = [started(symbols=98), validated(0, 4.5), *(stepped(number, 2.0) for number in range(1, 9))]
     with EventView(Run(Path("x")), plain=True, before=before) as view:
         view.show([Resumed(step=8), *(stepped(number, 1.4 * number) for number in range(9, 14))])
-    assert stderr.getvalue().count("note: Diverging: the training loss rose from 2.00") == 1
-    assert "step      0" not in stderr.getvalue()
+    err = capsys.readouterr().err
+    assert err.count("note: Diverging: the training loss rose from 2.00") == 1
+    assert "step      0" not in err
 
 
-def test_progress_says_what_a_run_will_come_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stderr = Stream(False)
-    monkeypatch.setattr("sys.stderr", stderr)
+def test_progress_says_what_a_run_will_come_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with record(tmp_path, "running", settings=preset("quick")) as recorded:
         for run in (recorded.run, Run(tmp_path / "gone")):
             with EventView(run, plain=True) as view:
                 view.show(recorded.run.events())
-    [line] = {line for line in stderr.getvalue().splitlines() if " at the end · " in line}
+    [line] = {line for line in capsys.readouterr().err.splitlines() if " at the end · " in line}
     assert re.search(r" · best ~[\d.]+ · [\d.]+ to [\d.]+ at the end · ", line)
 
 
@@ -118,11 +114,9 @@ def test_progress_in_a_narrow_terminal_keeps_the_time_that_is_left(
     assert len(last) < columns
 
 
-def test_result_in_a_pipe_is_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    stdout = Stream(False)
-    monkeypatch.setattr("sys.stdout", stdout)
+def test_result_in_a_pipe_is_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     print_result(False, None, "a path\u202e")
-    assert stdout.getvalue() == "a path\u202e\n"
+    assert capsys.readouterr().out == "a path\u202e\n"
 
 
 @pytest.mark.parametrize(
