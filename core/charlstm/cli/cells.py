@@ -118,14 +118,12 @@ def cells(
     from charlstm.runs.models import find_model
     from charlstm.runs.own_text import text_for_cells
 
-    if through_snapshots and (probed is not None or given.snapshot is not None):
-        raise click.UsageError("--snapshots cannot be combined with --probe or --snapshot")
-    if shown is not None and (through_snapshots or probed is not None):
-        raise click.UsageError("--show cannot be combined with --probe or --snapshots")
     if shown is not None:
-        refuse_unused("--show", "patterns", "per_feature")
-    if probed is not None:
-        refuse_unused("--probe", "per_feature")
+        refuse_unused("--show", "patterns", "per_feature", "probed", "through_snapshots")
+    elif probed is not None:
+        refuse_unused("--probe", "per_feature", "through_snapshots")
+    elif through_snapshots:
+        refuse_unused("--snapshots", "snapshot")
     models = given.models_of_run() if through_snapshots else []
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()

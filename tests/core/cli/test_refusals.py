@@ -133,7 +133,7 @@ generate fox --until sunset | paragraph
 generate fox --temperature nan | temperature takes a number
 generate fox --top-k 0 | top_k
 generate fox --top-p 0 | top_p takes a number
-generate fox --sampler reference --temperature 0.5 | has only --top-k
+generate fox --sampler reference --temperature 0.5 | --temperature has no effect with --sampler reference
 generate fox --sampler magic | magic
 generate fox --samples 2 --seed 100000000000000000000 | at most 64 bits
 generate fox --snapshot -1 | x>=0
@@ -142,7 +142,7 @@ generate fox --clamp 1:1=1e39 | The value of a clamp takes a number from -1,000,
 generate fox --out x.html | --checkpoints
 generate fox --checkpoints --samples 2 | cannot be combined
 generate no-such-run --stop '' | at least one character
-play fox --sampler reference --min-p 0.1 | has only --top-k
+play fox --sampler reference --min-p 0.1 | --min-p has no effect with --sampler reference
 play fox --length 1000000000000 | 1<=x<=10000000
 eval fox --max-chars 9 | need a TEXT
 eval fox --strength 1 | --strength is that of --dynamic
@@ -168,7 +168,8 @@ context fox --encoding utf-8 | needs a TEXT
 cells no-such-run data/fox.txt --feature x=[ | cannot be read
 cells fox data/fox.txt --feature the | NAME=REGEX
 cells fox quick.txt --show quotes | LAYER:CELL
-cells fox data/fox.txt --show 1:1 --snapshots | cannot be combined
+cells fox data/fox.txt --show 1:1 --snapshots | --snapshots has no effect with --show: remove one of them
+cells fox data/fox.txt --snapshots --snapshot 0 | --snapshot has no effect with --snapshots: remove one of them
 multiverse fox --depth 1000 | 1<=x<=200
 multiverse fox --cutoff 1e-9 | 5e-05<=x<=1
 multiverse fox --words 3 --depth 5 | --depth has no effect with --words: remove one of them
