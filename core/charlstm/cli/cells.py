@@ -128,7 +128,7 @@ def cells(
     named_patterns = [named_pattern(pattern) for pattern in patterns]
     loaded = given.open_model()
     if shown is not None:
-        content, source = given.own_or_start_of_text(loaded, text_for_cells, given.max_chars or COLOURED_CHARS)
+        content, source = given.own_or_start_of_text(loaded, text_for_cells, COLOURED_CHARS)
         _print_coloured(loaded, content, parse_cell(shown, loaded), as_json)
         return
     content, source = replace(given, max_chars=None).own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)

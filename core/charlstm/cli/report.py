@@ -91,13 +91,7 @@ def report(
     pattern = named_pattern(feature) if feature is not None and "=" in feature else None
     loaded = given.open_model()
     run = given.run
-    if given.text:
-        content, source = given.start_of_text(loaded, TEXT_CHARS)
-    elif run is not None:
-        own = text_for_cells(run, given.max_chars or TEXT_CHARS)
-        content, source = own.text, own.words
-    else:
-        raise TextError("Give a TEXT to explain the model on: it is not a run, so it has no text of its own")
+    content, source = given.own_or_start_of_text(loaded, text_for_cells, TEXT_CHARS)
     facts = [("explained on", source), *_model_facts(loaded)]
     name = Path(given.model).name
 
