@@ -175,23 +175,22 @@ def _history(run: Run) -> tuple[list[ChartCurve], list[Sample]]:
     from charlstm.insight.report import Sample
     from charlstm.runs.series import RunSeries
     from charlstm.svg import ChartCurve
-    from charlstm.training.events import Sampled
 
-    history, whole = run.history(), RunSeries.of(run.events()).whole
-    steps = history["step"].astype(np.float64)
+    series = RunSeries.of(run.events())
+    train, validation = series.points("train"), series.points("validation")
     curves = [
-        ChartCurve("training", steps, history["train_loss"]),
-        ChartCurve("validation (slices)", history["val_step"].astype(np.float64), history["val_loss"]),
+        ChartCurve("training", train.x, train.y),
+        ChartCurve("validation (slices)", validation.x, validation.y),
     ]
-    if whole is not None:
-        step, loss = whole
+    if series.whole is not None:
+        step, loss = series.whole
         words = f"all held-out text: {loss:.4f}"
         curves.append(ChartCurve(words, np.array([step], np.float64), np.array([loss]), dots=True))
     last = max((float(curve.x.max()) for curve in curves if len(curve.x)), default=0)
     if last:
         ends = np.array([0, last])
         curves += [ChartCurve(name, ends, np.full(2, loss)) for name, loss in _baselines(run)]
-    samples = [Sample(event.step, event.prime + event.text) for event in run.events() if isinstance(event, Sampled)]
+    samples = [Sample(event.step, event.prime + event.text) for event in series.samples]
     return curves, evenly_chosen(samples, SAMPLES)
 
 
