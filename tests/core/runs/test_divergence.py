@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +92,6 @@ def test_extension_in_vain_is_said_at_the_end_and_is_not_overfitting() -> None:
     found = judge(series)
     assert found.overfitted == ""
     assert found.text.endswith("The steps that were added did not improve it.")
-
-
-def test_loss_that_is_not_a_number_is_diverging_at_once() -> None:
-    series = RunSeries.of([started(symbols=98), validated(0, 4.5), stepped(1, 4.0), stepped(2, math.nan)])
-    assert judge(series).text == "Diverging: the training loss is not a number any more."
 
 
 @pytest.mark.parametrize("name", list(RECORDED))
