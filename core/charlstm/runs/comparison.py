@@ -225,7 +225,8 @@ def comparison_csv(runs: Sequence[ComparedRun]) -> str:
         if each.series.whole is not None:
             step, loss = each.series.whole
             steps, *others = (curve.x for curve in validation)
-            write(each.run, "final", step, *(np.interp(step, steps, x) if len(steps) else 0.0 for x in others), loss)
+            epochs, characters, seconds = (float(np.interp(step, steps, x)) if len(steps) else 0.0 for x in others)
+            write(each.run, "final", step, epochs, characters, seconds, loss)
     return content.getvalue()
 
 

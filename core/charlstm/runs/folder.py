@@ -252,7 +252,7 @@ class Run:
         try:
             values = storage.read_json(self.spec_path, most=MAX_SPEC_BYTES)
             newer = [f"format {values['format']}"] if int(values["format"]) > FORMAT else []
-            newer += [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
+            newer = newer or [f"setting {name}" for name in dict(values["settings"]) if name not in setting_names()]
             if newer:
                 raise NewerFormatError(
                     f"The run {self.name} was written by a newer charlstm ({newer[0]}); update charlstm to read it"

@@ -74,7 +74,7 @@ generate fox --checkpoints --length 5 --out novel.txt | choose another name, so 
 compare fox --csv novel.txt | choose another name, so that it is not lost
 compare fox --svg novel.txt | choose another name, so that it is not lost
 report lone.safetensors --out page.html | Give a TEXT
-resume fox | is finished: resume it with more than max_steps=40 in all
+resume fox --detach | is finished: resume it with more than max_steps=40 in all
 cells demo | Give a TEXT
 context demo | Give a TEXT
 generate huge.safetensors | so large that its predictions are not finite
