@@ -255,9 +255,7 @@ class RunSeries:
     @property
     def _best_is_last(self) -> bool:
         ended, last = self.finished, self._last_validation
-        return (
-            last is not None and ended is not None and ended.best_val is not None and ended.best_step == last.step
-        )
+        return last is not None and ended is not None and ended.best_val is not None and ended.best_step == last.step
 
     @property
     def chars_per_second(self) -> float | None:
