@@ -1117,7 +1117,12 @@ class Desk:
         saver.leave(about.key)
         file = saver.status(about.key).path
         if file is not None:
-            self._thread.do(self._number, lambda reading: reading and reading_cache.keep(reading, file))
+
+            def keep(reading: Reading | None) -> None:
+                if reading is not None:
+                    reading_cache.keep(reading, file)
+
+            self._thread.do(self._number, keep)
         return file
 
     def saving_changed(self) -> None:
@@ -1201,7 +1206,11 @@ class Desk:
     def _call(self, act: Callable[[], object]) -> None:
         """Do something on the loop, from another thread."""
         self._calls.append(act)
-        self._post(lambda: (self._do_calls(), self._publish()))
+        self._post(self._answer_calls)
+
+    def _answer_calls(self) -> None:
+        self._do_calls()
+        self._publish()
 
     def _do_calls(self) -> None:
         while self._calls:

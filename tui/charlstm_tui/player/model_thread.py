@@ -17,6 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,8 @@ class Work:
         self._figures_to = order.figures_from
         self._read_from, self._read_since = 0, 0.0
         self._owed = 0.0  # characters that are due
-        self._rated, self._rate = 0, None
+        self._rated = 0
+        self._rate: float | None = None
         self._posted_at = self._paced_at = self._rated_at = time.monotonic()
 
     # ---- turns
@@ -520,7 +522,7 @@ class ModelThread:
                 continue
             work = self._works.get(number)
             if work is None:
-                work = self._works[number] = Work(lambda batch, number=number: self._post(number, batch))
+                work = self._works[number] = Work(partial(self._post, number))
             if work.order is not order:
                 work.begin(order, self._checker(number, order))
         now = time.monotonic()
