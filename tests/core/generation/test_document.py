@@ -165,7 +165,7 @@ def test_impossible_edit_changes_nothing(edit):
     document = played()
     document.insert("x")
     document.undo()
-    before, version = everything(document), document.version
+    before, state = everything(document), document.state
     for impossible in (
         lambda: document.replace(*edit, "x"), lambda: document.switch(9), lambda: document.prune(9),
         lambda: document.prune(0), lambda: document.rename(9, "x"),
@@ -175,7 +175,7 @@ def test_impossible_edit_changes_nothing(edit):
             impossible()
     assert everything(document) == before
     assert document.redoable == TYPE
-    assert document.version == version
+    assert document.state is state
 
 
 def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
@@ -197,11 +197,11 @@ def test_many_places_are_replaced_as_one_change_that_keeps_sources_and_cursor():
     assert everything(document)[:4] == before[:4]
     assert document.redo() == "replacing"
 
-    version = document.version
+    state = document.state
     for wrong in ([(3, 5), (4, 6)], [(5, 5)], [(10, 1000)]):
         with pytest.raises(GenerationError):
             document.replace_all(wrong, "x")
-    assert document.version == version
+    assert document.state is state
 
 
 def test_a_branch_parts_where_it_did_whatever_is_edited_before_in_it_or_in_its_parent():
@@ -250,19 +250,6 @@ def test_words_are_found_around_the_cursor():
     assert (document.word_before(), document.word_after()) == (1, 1)
     document.move(0)
     assert (document.word_before(), document.word_after()) == (0, 2)
-
-
-def test_position_is_carried_through_later_changes():
-    document = played(20)
-    seen = document.version
-    document.move(5)
-    document.insert("xyz")
-    assert [document.carried(place, seen) for place in (4, 5, 6, 23)] == [4, 8, 9, 26]
-    assert document.carried(5, seen, stays=True) == 5
-    document.replace(0, 10)
-    assert [document.carried(place, seen) for place in (4, 6, 23)] == [0, 0, 16]
-    document.undo()
-    assert document.carried(23, seen) == 26
 
 
 # ---- branches

@@ -91,7 +91,8 @@ class Suggestions:
     is_rest: bool = False
 
 
-class _Said(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Said:
     """What is said of the last thing that was done."""
 
     note: str = ""
@@ -858,11 +859,11 @@ class Desk:
         self._said = _Said()
 
     def _say(self, note: str = "", failure: str = "") -> None:
-        self._said = self._said._replace(note=note, failure=failure)
+        self._said = replace(self._said, note=note, failure=failure)
 
     def _add_note(self, note: str, *, first: bool = False) -> None:
         notes = (note, self._said.note) if first else (self._said.note, note)
-        self._said = self._said._replace(note=" ".join(filter(None, notes)))
+        self._said = replace(self._said, note=" ".join(filter(None, notes)))
 
     def _change(self, act: Callable[[Document], object], *, edits: bool = True) -> None:
         """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
@@ -926,7 +927,7 @@ class Desk:
         if batch.stopped:
             self._stream = self._rate = None
             reason = f"paused after {PAUSE_AFTER:,}" if batch.stopped == "count" else ""
-            self._said = self._said._replace(stop_reason=reason, ended=batch.stopped == "sentence")
+            self._said = replace(self._said, stop_reason=reason, ended=batch.stopped == "sentence")
         if question is not None and (batch.answered or batch.answer is not None):
             question.then(batch.answer)
         self._changed()
@@ -969,9 +970,9 @@ class Desk:
         said, splice = self._said, self._splice
         if self._status.note and about is not None and self._noted.get(about.key, "") != self._status.note:
             self._noted[about.key] = self._status.note
-            said = said._replace(note=" ".join(filter(None, (said.note, self._status.note))))
+            said = replace(said, note=" ".join(filter(None, (said.note, self._status.note))))
         notes, failures = [*self._job_notes, said.note], [*self._job_failures, said.failure]
-        self._said, self._splice = said._replace(note="", failure=""), Splice(0, 0, 0)
+        self._said, self._splice = replace(said, note="", failure=""), Splice(0, 0, 0)
         self._job_notes.clear()
         self._job_failures.clear()
         opening = self._opening
