@@ -394,15 +394,15 @@ class Desk:
 
     # ---- generating
 
-    def stream(self, count: int = PAUSE_AFTER) -> None:
-        """Generate so many characters at the end of the text; at speed 0 one."""
+    def stream(self, count: int | None = None) -> None:
+        """Generate so many characters at the end of the text, or until it pauses by itself; at speed 0 one."""
         if not self.speed:
             self.generate_one()
             return
         self._begin()
         if self.about is not None:
             self.document.begin_generating()
-            self._stream = Stream(self.speed, count, self._ends_with_sentence)
+            self._stream = Stream(self.speed, count or PAUSE_AFTER, self._ends_with_sentence)
         self._changed()
 
     @property
