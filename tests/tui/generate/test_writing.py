@@ -18,7 +18,6 @@ from charlstm.generation.session import Session as GenerationSession
 from charlstm.generation.text_pieces import Text
 from charlstm.model.file import load_model
 from charlstm.text.sentences import sentence_ends
-from charlstm_tui.actions import BY_ID
 from charlstm_tui.generate import writing
 from charlstm_tui.generate.continuations_dialog import COUNT, ContinuationsDialog, rows
 from charlstm_tui.generate.play_view import PlayView
@@ -159,19 +158,14 @@ async def test_suggestions_are_chosen_among_several_and_accepted_by_word(
         await it.until(lambda: "suggests nothing else" in it.status())
 
 
-async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(
-    model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_keys_that_come_faster_than_suggestions_accept_what_was_seen(model: Path) -> None:
     async with playing(model) as it:
         await it.paused(5)
         await it.pilot.press("w")
         await it.until(lambda: bool(it.state.suggestion))
-        accepted: list[str] = []
-        monkeypatch.setattr(it.desk, "accept", accepted.append)
-        it.screen.play.state = replace(it.state, suggestion="one two three")
-        for name in ("accept_word", "accept_word", "accept_suggestion"):
-            it.screen.handler(BY_ID[f"generate.{name}"])()
-        assert accepted == ["one", " two", " three"]
+        seen, before = it.state.suggestion, it.text
+        await it.burst("ctrl+o", "ctrl+o", "tab")
+        await it.until(lambda: it.text.startswith(before + seen))
 
 
 async def test_ctrl_right_that_is_held_stops_at_the_end_and_accepts_when_it_is_pressed_again(

@@ -23,7 +23,6 @@ class Writing:
     def __init__(self, view: GenerateView, text: PlayedText, suggestions: SuggestionList) -> None:
         self._view, self._text, self._suggestions = view, text, suggestions
         self._is_hidden = False  # whether the suggestion is left out until the next key
-        self._unaccepted = ""  # what is left of the suggestion that is shown: keys may come faster than the next one
         self._walked_at = 0.0  # when Ctrl+→ went on by a word
 
     @property
@@ -34,7 +33,6 @@ class Writing:
 
     def follow(self, state: Played) -> None:
         """Show the suggestions of this state: one in the text, and others in the list."""
-        self._unaccepted = self.suggested
         self._text.view.show_suggestion(self.suggested)
         suggestions = state.suggestions if self.suggested else ()
         self._view.set_class(bool(suggestions), "-suggesting")
@@ -91,19 +89,15 @@ class Writing:
     # ---- suggestions
 
     def do_accept_suggestion(self) -> None:
-        self._accept(len(self._unaccepted))
+        self._text.desk.accept(self.suggested)
 
     def do_accept_word(self) -> None:
         if time.monotonic() - self._walked_at < HELD_FOR:
             self._walked_at = time.monotonic()
             return
-        word = re.match(r"\s*\S+", self._unaccepted)
+        word = re.match(r"\s*\S+", self.suggested)
         if word is not None:
-            self._accept(word.end())
-
-    def _accept(self, length: int) -> None:
-        accepted, self._unaccepted = self._unaccepted[:length], self._unaccepted[length:]
-        self._text.desk.accept(accepted)
+            self._text.desk.accept(word.group())
 
     def do_another_suggestion(self, direction: int) -> None:
         if not self._text.view.at_end:

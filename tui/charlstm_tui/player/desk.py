@@ -14,7 +14,7 @@ import re
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -246,7 +246,7 @@ class Desk:
     def close_text(self) -> None:
         """End the text."""
         self._opening = self.about = self._stream = self._question = self._order = None
-        self._wanted = ()
+        self.document, self._wanted = Document(), ()
         self._thread.put(self._number, None)
 
     def _find(self, request: PlayRequest, about: OpenText | None, document: Document) -> _Opening:
@@ -418,11 +418,9 @@ class Desk:
         """Generate one character at the end of the text."""
 
         def put(char: str) -> None:
-            def generate(document: Document) -> None:
+            with self._changing(edits=False) as document:
                 document.begin_generating(joins=True)
                 document.generate(char)
-
-            self._change(generate, edits=False)
 
         self._ask(len(self.document), lambda work: work.reading.draw(), put)
 
@@ -442,16 +440,14 @@ class Desk:
             return None
 
         def put(found: tuple[int, int, str] | None) -> None:
-            def branch(document: Document) -> None:
+            with self._changing(edits=False) as document:
                 if found is None:
                     raise GenerationError("With these settings the model writes the same again, whatever the seed.")
                 place, seed, char = found
-                self._branch_off(document, place, char, GENERATED, kind="regenerating", seed=seed)
+                self._branch_off(place, char, GENERATED, kind="regenerating", seed=seed)
                 document.go_on_generating()
                 if self.speed:
                     self._stream = Stream(self.speed, PAUSE_AFTER, self._ends_with_sentence)
-
-            self._change(branch, edits=False)
 
         self._ask(position, find, put)
 
@@ -468,18 +464,16 @@ class Desk:
                 self._changed()
                 return
 
-            def branch(document: Document) -> None:
-                nonlocal note
+            nonlocal note
+            with self._changing() as document:
                 document.move(position)
-                self._branch_off(document, position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
+                self._branch_off(position, chars[number], CHOSEN, kind="showing alternatives", joins=True)
                 note = self._said.note
                 if document.cursor == len(document):
                     document.go_on_generating()
                 document.put_cursor(position)
-
-            self._change(branch)
-            if position + 1 == len(self.document) and chars[number] != "\n":
-                self._ask(len(self.document), draw_line, finish)
+            if position + 1 == len(document) and chars[number] != "\n":
+                self._ask(len(document), draw_line, finish)
 
         def draw_line(work: Work) -> str:
             chars = list[str]()
@@ -488,12 +482,10 @@ class Desk:
             return "".join(chars)
 
         def finish(line: str) -> None:
-            def generate(document: Document) -> None:
+            with self._changing() as document:
                 document.generate(line)
                 document.put_cursor(position)
                 self._say(note)
-
-            self._change(generate)
 
         def find(work: Work) -> list[str]:
             found = work.reading.distribution(position, len(work.reading.model.vocabulary))
@@ -515,22 +507,19 @@ class Desk:
 
         self._ask(self.document.cursor, find, show, changes_text=False)
 
-    def put_in(self, text: str) -> None:
-        """Put in a continuation that this model, or another one in Duel, offered; what followed stays while writing,
-        else it stays as a branch. The cursor is behind the continuation then."""
-        self._change(lambda document: self._put_in(document, text))
-
-    def _put_in(self, document: Document, text: str) -> None:
-        if not (text := self._own(text)):
-            return
-        if self.writing:
-            assert self.model is not None
-            end = document.cursor + len(text)
-            space = joint(document.text, document.cursor, text, self.model.vocabulary)
-            document.insert(text + space, GENERATED, kind="continuing")
-            document.put_cursor(end)
-        else:
-            self._branch_off(document, document.cursor, text, GENERATED, kind="continuing")
+    def put_in(self, text: str, note: str = "") -> None:
+        """Put in a continuation that this model, or another one in Duel, offered, and say a note; what followed stays
+        while writing, else it stays as a branch. The cursor is behind the continuation then."""
+        with self._changing() as document:
+            if self.writing and self.model is not None and (own := self._own(text)):
+                end = document.cursor + len(own)
+                space = joint(document.text, document.cursor, own, self.model.vocabulary)
+                document.insert(own + space, GENERATED, kind="continuing")
+                document.put_cursor(end)
+            elif not self.writing and (own := self._own(text)):
+                self._branch_off(document.cursor, own, GENERATED, kind="continuing")
+            if note:
+                self._add_note(note, first=True)
 
     def put_in_sentence(self, text: str, count: int, first: int) -> None:
         """Put in one of ``count`` continuations at the cursor from number ``first`` on, which goes on to the end of its
@@ -552,13 +541,7 @@ class Desk:
 
         def put(longer: str) -> None:
             end = next(sentence_ends(longer), None)
-
-            def put_in(document: Document) -> None:
-                self._put_in(document, longer[:end])
-                if end is None:
-                    self._add_note(f"No sentence ended within {LONGEST_SENTENCE} characters.", first=True)
-
-            self._change(put_in)
+            self.put_in(longer[:end], "" if end else f"No sentence ended within {LONGEST_SENTENCE} characters.")
 
         self._ask(self.document.cursor, find, put)
 
@@ -587,7 +570,8 @@ class Desk:
     def move(self, position: int) -> None:
         """Put the cursor at a place."""
         first = 0 if self.writing else self.document.prime_length  # a writer's text has it too
-        self._change(lambda document: document.move(max(first, position), undoable=not self.writing), edits=False)
+        with self._changing(edits=False) as document:
+            document.move(max(first, position), undoable=not self.writing)
 
     def move_by(self, characters: int) -> None:
         """Move the cursor by so many characters."""
@@ -599,29 +583,27 @@ class Desk:
 
     def show_place(self, position: int) -> None:
         """Put the cursor at a place that was found; undo passes over it."""
-        self._change(lambda document: document.move(position, undoable=False), edits=False)
+        with self._changing(edits=False) as document:
+            document.move(position, undoable=False)
 
     # ---- writing
 
     def insert(self, text: str) -> None:
         """Put the user's own text in at the cursor; what follows stays."""
-        self._change(lambda document: document.insert(self._own(text)))
+        with self._changing() as document:
+            document.insert(self._own(text))
 
     def replace(self, start: int, stop: int, text: str = "") -> None:
         """Put the user's own text, or nothing, in the place of the characters from one place to another."""
-        self._change(lambda document: document.replace(start, max(start, stop), self._own(text)))
+        with self._changing() as document:
+            document.replace(start, max(start, stop), self._own(text))
 
     def cut(self, start: int, stop: int) -> str:
         """Take out the characters from one place to another. Returns them, for the clipboard."""
-        taken = ""
-
-        def take_out(document: Document) -> None:
-            nonlocal taken
+        with self._changing() as document:
             if taken := document.text.read(start, stop):
                 document.replace(start, stop)
                 self._add_note(f"Cut {plural(len(taken), 'character')}: {key_of('generate.undo')} brings them back.")
-
-        self._change(take_out)
         return taken
 
     def cut_rest(self) -> str:
@@ -634,33 +616,28 @@ class Desk:
 
     def erase(self, before: int, after: int) -> None:
         """Remove so many characters before the cursor and after it."""
-        self._change(lambda document: document.erase(before, after))
+        with self._changing() as document:
+            document.erase(before, after)
 
     def erase_word(self, direction: int) -> None:
         """Remove the word before the cursor (-1) or after it (1)."""
 
-        def erase(document: Document) -> None:
-            if direction > 0:
-                document.erase(after=document.word_after())
-            else:
-                document.erase(before=document.word_before())
-
-        self._change(erase)
+        document = self.document
+        before, after = (0, document.word_after()) if direction > 0 else (document.word_before(), 0)
+        self.erase(before, after)
 
     def insert_at(self, text: str, position: int) -> None:
         """Put the user's own text at a place; the text from there on stays as a branch."""
 
-        def insert(document: Document) -> None:
+        with self._changing():
             if own := self._own(text):
-                self._branch_off(document, position, own, TYPED, kind="typing", whole=False)
-
-        self._change(insert)
+                self._branch_off(position, own, TYPED, kind="typing", whole=False)
 
     def replace_found(self, pattern: re.Pattern[str], text: str, place: int | None, origin: int) -> None:
         """Replace what ``pattern`` finds: at ``place``, or everywhere as one change; then the cursor is at ``origin``,
         where the search began, before and after."""
 
-        def replace_spans(document: Document) -> None:
+        with self._changing() as document:
             here = document.text.read()
             if place is None:
                 spans = [found.span() for found in pattern.finditer(here)]
@@ -679,17 +656,13 @@ class Desk:
             replaced = f"Replaced {plural(len(spans), 'place')}; {key_of('generate.undo')} undoes."
             self._add_note(replaced, first=True)
 
-        self._change(replace_spans)
-
     def set_writing(self, writing: bool) -> None:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
         self.writing = writing
 
-        def leave_prime(document: Document) -> None:
+        with self._changing(edits=False) as document:
             if not writing and document.cursor < document.prime_length:
                 document.move(document.prime_length, undoable=False)
-
-        self._change(leave_prime, edits=False)
 
     # ---- suggestions
 
@@ -726,13 +699,11 @@ class Desk:
         that is no longer suggested is ignored: the key was quicker than the screen."""
         shown, known = self.suggestion, self._suggestions
 
-        def put(document: Document) -> None:
-            document.insert(text, GENERATED, kind="accepting")
-            if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
-                self._suggest([rest], is_rest=True)
-
         if text and shown.startswith(text):
-            self._change(put)
+            with self._changing() as document:
+                document.insert(text, GENERATED, kind="accepting")
+                if (known.place or known.is_rest) and (rest := shown[len(text) :]).strip():
+                    self._suggest([rest], is_rest=True)
 
     def another_suggestion(self, direction: int) -> None:
         """Suggest the next (1) or previous (-1) of several."""
@@ -777,23 +748,22 @@ class Desk:
     def choose(self, chars: str, position: int) -> None:
         """Put characters at a place; what follows stays while writing, else it stays as a branch."""
 
-        def put(document: Document) -> None:
+        with self._changing() as document:
             if self.writing:
                 document.move(position, undoable=False)
                 document.insert(chars, CHOSEN, kind="choosing")
             else:
-                self._branch_off(document, position, chars, CHOSEN, kind="choosing")
-
-        self._change(put)
+                self._branch_off(position, chars, CHOSEN, kind="choosing")
 
     def switch(self, number: int) -> None:
         """Make a branch the current text."""
-        self._change(lambda document: document.switch(number))
+        with self._changing() as document:
+            document.switch(number)
 
     def prune(self, number: int) -> None:
         """Remove a branch and all that parted from it."""
 
-        def remove(document: Document) -> None:
+        with self._changing() as document:
             before = document.list_branches()
             document.prune(number)
             pruned = next(each for each in before if each.number == number)
@@ -802,39 +772,31 @@ class Desk:
             also, it = (f" and {others} that parted from it", "them") if others else ("", "it")
             self._say(f"Pruned {branch} ({size}){also}: {key_of('generate.undo')} brings {it} back.")
 
-        self._change(remove)
-
     def rename(self, number: int, name: str) -> None:
         """Give a branch a name."""
 
-        def give_name(document: Document) -> None:
+        with self._changing() as document:
             document.rename(number, name)
-            self._branches = (None, ())
-            self._kept = None
-
-        self._change(give_name)
+            self._branches, self._kept = (None, ()), None
 
     def undo(self) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
 
-        def go_back(document: Document) -> None:
+        with self._changing() as document:
             kind = document.undo()
             self._say(f"Undone: {kind}." if kind else "There is nothing to undo.")
-
-        self._change(go_back)
 
     def redo(self) -> None:
         """Make the last change again that was undone."""
 
-        def make_again(document: Document) -> None:
+        with self._changing() as document:
             kind = document.redo()
             self._say(f"Done again: {kind}." if kind else "There is nothing to redo.")
 
-        self._change(make_again)
-
-    def _branch_off(self, document: Document, position: int, text: str, source: int, **how: Any) -> None:
+    def _branch_off(self, position: int, text: str, source: int, **how: Any) -> None:
         """:meth:`Document.branch_off`, which takes what follows off the page: a note says how much, and where it is
         now."""
+        document = self.document
         before, number = document.text, document.branch
         document.branch_off(position, text, source, **how)
         left = len(before) - before.same_start(document.text, sources=False)
@@ -865,18 +827,17 @@ class Desk:
         notes = (note, self._said.note) if first else (self._said.note, note)
         self._said = replace(self._said, note=" ".join(filter(None, notes)))
 
-    def _change(self, act: Callable[[Document], object], *, edits: bool = True) -> None:
+    @contextlib.contextmanager
+    def _changing(self, *, edits: bool = True) -> Iterator[Document]:
         """Change the text or the cursor. ``edits``: as the user's work, for which a session is kept."""
         self._begin()
         document = self.document
-        if self.about is None:
-            return
         before = document.state
         try:
-            act(document)
+            yield document
         except CharLSTMError as error:
             self._say(failure=str(error))
-        if edits and document.state is not before and not self.about.edited:
+        if edits and document.state is not before and self.about is not None:
             self.about = replace(self.about, edited=True)
         if before.prime_length and not document.prime_length and not self._said.note:
             self._say("The prime is part of the text now.")
