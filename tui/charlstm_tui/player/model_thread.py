@@ -49,6 +49,8 @@ BATCH_INTERVAL = 1 / 20
 """Seconds between two batches of text that streams. Drawing one takes the screen some 10 ms, for which keys wait."""
 READING_INTERVAL = 0.25
 """Seconds between two batches while a model reads. For each one it reads again up to 64 characters."""
+READ_ON_AFTER = 0.5
+"""Seconds without another order before the text behind the cursor is read in Write: who types there is not held up."""
 MAX_DELAY = 0.25
 """Seconds that characters may be late, before they are skipped."""
 MAX_UNSEEN = 20_000
@@ -181,7 +183,7 @@ class Work:
         self._owed = 0.0  # characters that are due
         self._rated = 0
         self._rate: float | None = None
-        self._posted_at = self._paced_at = self._rated_at = time.monotonic()
+        self._begun_at = self._posted_at = self._paced_at = self._rated_at = time.monotonic()
 
     # ---- turns
 
@@ -189,6 +191,8 @@ class Work:
         """When there is something to do."""
         if self._is_idle:
             return math.inf
+        if self.is_done and self.order is not None and self.order.writing and not self._suggests:
+            return self._begun_at + READ_ON_AFTER - now
         stream = self._streams
         if stream is None or not self.is_followed or self.reading.read_to < self._goal:
             return 0.0
@@ -209,8 +213,12 @@ class Work:
         order = self.order
         if order is None or self.is_failed:
             return True
-        has_read = self.is_done and self.reading.read_to >= len(order.text)
-        return has_read and (self._is_suggested or not order.suggests)
+        return self.is_done and self.reading.read_to >= len(order.text) and not self._suggests
+
+    @property
+    def _suggests(self) -> bool:
+        """Whether a suggestion is to be found still."""
+        return self.order is not None and self.order.suggests and not self._is_suggested
 
     @property
     def _goal(self) -> int:
@@ -240,7 +248,7 @@ class Work:
                 self._hand_over(ahead=self._ahead(order.cursor, CHOICES))
             elif self.reading.read_to < len(order.text):
                 self._read(len(order.text), until)
-            elif order.suggests and not self._is_suggested:
+            elif self._suggests:
                 self._suggest(order)
         except _Interrupted:
             pass

@@ -150,8 +150,9 @@ class SessionSaver:
         with self._changed:
             saving = self._savings[key]
             saving.newest, saving.leaving = state, False
-            saving.due = min(saving.due, time.monotonic() + saving.interval)
-            self._changed.notify_all()
+            if (due := time.monotonic() + saving.interval) < saving.due:  # else the thread waits for that already
+                saving.due = due
+                self._changed.notify_all()
 
     def leave(self, key: Hashable) -> None:
         """The session is not played any more: write what waits at once, and let other programs go on in its file.
