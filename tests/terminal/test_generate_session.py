@@ -66,7 +66,7 @@ def test_a_session_from_prime_to_export(machine: tuple[Path, dict[str, str]]) ->
     assert restored(app.raw)
 
     saved = load_session(home / "mine.json", load_model(model))
-    assert (saved.prime, len(saved), len(saved.tree)) == (PRIME, made - 3 - len(PRIME), 2)
+    assert (saved.prime, len(saved), len(saved.branches())) == (PRIME, made - 3 - len(PRIME), 2)
     assert saved.settings.temperature == 0.9
     assert saved.at(made - 4 - len(PRIME)).source == CHOSEN
     saved.switch(0)
