@@ -91,7 +91,7 @@ def test_python_source_is_built_in() -> None:
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""
     declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
-    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
+    monkeypatch.setitem(builtin.TEXTS, "python-pages", declared)
     return "python-pages"
 
 
