@@ -144,10 +144,8 @@ def choose_kernel_here(settings: Settings, vocab_size: int, plan: Plan, ranks: R
             return names[0]
         network = _random_network(settings, vocab_size, device)
         deadline = time.perf_counter() + MOST_SECONDS
-        choice = choose_kernel(
-            names, network, rows.stop - rows.start, plan.seq_length, budget=BUDGET, deadline=deadline
-        )
-        return choice.name
+        own_rows = rows.stop - rows.start
+        return choose_kernel(names, network, own_rows, plan.seq_length, budget=BUDGET, deadline=deadline)
     finally:
         torch.set_num_threads(before)
 
@@ -182,7 +180,7 @@ def measure(
     kernel, budget = names[0], BUDGET if len(names) > 1 else SHORT_BUDGET
     if len(names) > 1:
         half = time.perf_counter() + MOST_SECONDS / 2
-        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half).name
+        kernel = choose_kernel(names, network, rows.stop - rows.start, seq_length, budget=BUDGET, deadline=half)
     random = np.random.default_rng(0)
     ids = random.integers(0, vocab_size, 4 * batch_size * seq_length + 1)
     train_step = TrainStep(network, Batches(ids, [(0, len(ids))], batch_size, seq_length), settings, kernel, ranks)

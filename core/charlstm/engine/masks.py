@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -82,9 +83,7 @@ def _keep(shape: tuple[int, ...], cut: int, generator: torch.Generator, device: 
     Eight random bytes per draw: ``bernoulli_`` would take 17 % of a training step. The comparison is in place, which is
     twenty times as fast in torch as one into a new bool tensor.
     """
-    elements = 1
-    for length in shape:
-        elements *= length
+    elements = math.prod(shape)
     words = torch.empty((elements + 7) // 8, dtype=torch.int64, device=device)
     words.random_(-(2**63), None, generator=generator)
     return words.view(torch.uint8)[:elements].ge_(cut).view(torch.bool).view(shape)

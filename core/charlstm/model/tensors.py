@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Callable, Mapping
@@ -193,10 +194,7 @@ def _spec(entry: Any) -> TensorSpec:
     shape = tuple(entry["shape"])
     if not all(type(number) is int and 0 <= number < 2**48 for number in (start, stop, *shape)) or len(shape) > 8:
         raise ValueError
-    elements = 1
-    for length in shape:
-        elements *= length
-    if stop - start != elements * np.dtype(DTYPES[entry["dtype"]]).itemsize:
+    if stop - start != math.prod(shape) * np.dtype(DTYPES[entry["dtype"]]).itemsize:
         raise ValueError
     return TensorSpec(entry["dtype"], shape, start, stop)
 

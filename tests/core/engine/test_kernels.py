@@ -302,16 +302,13 @@ class TestMasks:
 
 
 class TestChooseKernel:
-    def test_choose_kernel_takes_the_fastest_and_changes_nothing_else(self) -> None:
+    def test_choose_kernel_changes_nothing(self) -> None:
         network = CharLSTM(5, 16, 1)
         weights = {name: parameter.clone() for name, parameter in network.named_parameters()}
         torch.manual_seed(1)
         before = torch.get_rng_state()
-        choice = choose_kernel(candidates(Settings(), CPU), network, 8, 16, budget=0.1)
+        assert choose_kernel(candidates(Settings(), CPU), network, 8, 16, budget=0.1) in candidates(Settings(), CPU)
         assert torch.equal(torch.get_rng_state(), before)
-        assert set(choice.measured) == set(candidates(Settings(), CPU))
-        assert "nn" in choice.measured
-        assert choice.chars_per_second == choice.measured[choice.name]
         assert all(torch.equal(parameter, weights[name]) for name, parameter in network.named_parameters())
         assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -376,9 +373,7 @@ class TestChooseKernel:
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: BusyKernel(name))
         names = ("fused-bf16", "fused-f32", "nn")
-        choice = choose_kernel(names, CharLSTM(5, 16, 1), 64, 100, budget=2.5)
-        assert choice.name == "fused-bf16"
-        assert choice.chars_per_second == pytest.approx(30_000)
+        assert choose_kernel(names, CharLSTM(5, 16, 1), 64, 100, budget=2.5) == "fused-bf16"
 
     def test_choose_kernel_stops_measuring_a_much_slower_kernel(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clock = SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
@@ -394,7 +389,7 @@ class TestChooseKernel:
 
         monkeypatch.setattr(kernels, "time", clock)
         monkeypatch.setattr(kernels, "make_kernel", lambda name, network: TimedKernel(name))
-        assert choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, budget=2.5).name == "fused-f32"
+        assert choose_kernel(tuple(taken), CharLSTM(5, 16, 1), 8, 16, budget=2.5) == "fused-f32"
         assert taken == {"fused-f32": 11, "nn": 2}
 
     def test_make_kernel_refuses_unknown_names(self) -> None:
