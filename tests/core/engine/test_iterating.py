@@ -22,6 +22,7 @@ from charlstm.training.plan import Plan
 from charlstm.training.settings import Settings
 from small_training import MemoryStore, ScriptedCommands, log_of
 from trained import Script, assert_same_state, sample, trained
+from training_fixtures import torch_threads
 
 pytestmark = pytest.mark.numeric
 
@@ -228,9 +229,7 @@ def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
     corpus: Corpus, settings: Settings
 ) -> None:
     """Measured, from nothing, from a model and resumed: at every event, and at the end."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    try:
+    with torch_threads(3):
         torch.manual_seed(11)
         random = torch.get_rng_state()
         threads: list[int] = []
@@ -253,5 +252,3 @@ def test_trainer_restores_the_threads_and_does_not_use_the_generator_of_torch(
         threads.append(torch.get_num_threads())
         assert set(threads) == {3}
         assert set(inside) == {2}
-    finally:
-        torch.set_num_threads(before)
