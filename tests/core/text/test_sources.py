@@ -52,11 +52,15 @@ def test_folder_files_follows_link_to_other_folder(folder: Path, tmp_path_factor
 
 
 @posix
-def test_open_corpus_refuses_file_that_became_a_pipe(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_corpus_refuses_file_that_was_deleted_or_became_a_pipe_before_reading(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     resolved = resolve(folder / "a.txt", TextOptions())
     (folder / "a.txt").unlink()
-    os.mkfifo(folder / "a.txt")
     monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
+    with pytest.raises(TextError, match="There is no file"):
+        open_corpus(folder / "a.txt")
+    os.mkfifo(folder / "a.txt")
     with pytest.raises(TextError, match="is a pipe"):
         open_corpus(folder / "a.txt")
 
@@ -79,14 +83,6 @@ def test_missing_file_suggests_similar_name(folder: Path) -> None:
         open_corpus("~nobody-here/x")
     with pytest.raises(TextError, match="No text was given"):
         open_corpus([])
-
-
-def test_open_corpus_reports_file_deleted_before_reading(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    resolved = resolve(folder / "a.txt", TextOptions())
-    (folder / "a.txt").unlink()
-    monkeypatch.setattr("charlstm.text.corpus.resolve", lambda *args: resolved)
-    with pytest.raises(TextError, match="There is no file"):
-        open_corpus(folder / "a.txt")
 
 
 def test_open_corpus_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
