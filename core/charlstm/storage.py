@@ -404,7 +404,7 @@ class FileStamp(NamedTuple):
     """Size, times and identity of a file; when the stamp is the same, the file has not changed.
 
     Programs can set ``mtime_ns`` to an earlier time but not ``ctime_ns``, so the stamp also shows a change that keeps
-    size and modification time. On Windows ``ctime_ns`` is the time of creation, and such a change is not noticed.
+    size and modification time.
     """
 
     size: int

@@ -102,7 +102,7 @@ def test_describe_prose() -> None:
     json.dumps(plain(found))
 
 
-@pytest.mark.parametrize("damage", ["0.5", 2.0, float("nan"), True])
+@pytest.mark.parametrize("damage", ["0.5", float("nan"), True])
 def test_figures_are_cached(damage: object, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = corpus_of(prose(30_000) * 2)
     first = describe(corpus)
