@@ -23,7 +23,7 @@ from charlstm.engine.kernels import NNKernel
 from charlstm.engine.network import CharLSTM
 from charlstm.engine.train_step import StepOutcome, Tensors, TrainStep
 from charlstm.engine.trainer import Trainer
-from charlstm.errors import ModelError, RunError, SettingsError, TextError
+from charlstm.errors import ModelError, RunError, TextError
 from charlstm.fields import plain, read
 from charlstm.generation.samples import make_sampler
 from charlstm.text.batches import TrainingText
@@ -442,11 +442,6 @@ def test_trainer_trains_on_tiny_texts_and_warns(text: str, settings: Settings) -
 def test_trainer_refuses_a_text_of_one_character(settings: Settings) -> None:
     with pytest.raises(TextError, match="too short"):
         Trainer(make_corpus("a"), settings)
-
-
-def test_trainer_refuses_settings_without_an_end(corpus: Corpus) -> None:
-    with pytest.raises(SettingsError, match="epochs, max_steps or max_minutes"):
-        trained(corpus, Settings(hidden_size=4, num_layers=1, threads=1, kernel="nn"))
 
 
 def test_trainer_that_starts_from_a_model_starts_lower_and_adds_characters(
