@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,17 +29,12 @@ class Masks:
 
     def rows(self, start: int, stop: int) -> Masks:
         """The masks for rows ``start`` to ``stop`` of the batch; recurrent masks are the same for all rows."""
-        layers = tuple(mask[..., start:stop, :] for mask in self.layers)
-        return Masks(layers, self.recurrent, self.layer_scale, self.recurrent_scale)
+        return replace(self, layers=tuple(mask[..., start:stop, :] for mask in self.layers))
 
     def to(self, device: torch.device) -> Masks:
         """The same masks on another device."""
-        return Masks(
-            tuple(mask.to(device) for mask in self.layers),
-            tuple(mask.to(device) for mask in self.recurrent),
-            self.layer_scale,
-            self.recurrent_scale,
-        )
+        layers, recurrent = (tuple(mask.to(device) for mask in masks) for masks in (self.layers, self.recurrent))
+        return replace(self, layers=layers, recurrent=recurrent)
 
 
 NO_MASKS = Masks()

@@ -35,6 +35,7 @@ from charlstm.insight.report import (
     passage_start,
     section,
     staged,
+    tinted,
     words_section,
 )
 from charlstm.insight.sample import spread_blocks, step_words
@@ -332,9 +333,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
 def _influences(found: Influence, before: str) -> Iterator[str]:
     largest = float(np.abs(found.changes).max()) or 1.0
     for char, change in zip(before, found.changes.tolist(), strict=True):
-        colour = "214,110,30" if change > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(change) / largest * 0.75:.2f})"
-        yield f'<span style="{style}" title="{change:+.3f} nats">{as_html(char)}</span>'
+        yield tinted(as_html(char), change / largest * 0.75, f"{change:+.3f} nats")
 
 
 def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
