@@ -25,7 +25,7 @@ from torch import Tensor
 from charlstm import user_files
 from charlstm.errors import Advice, CharLSTMError, ModelError
 from charlstm.model.file import Model, ModelConfig, read_info
-from charlstm.storage import NotAFileError, open_file
+from charlstm.model.tensors import open_model_file
 from charlstm.text.reading import TextOptions
 from charlstm.text.vocabulary import Vocabulary
 
@@ -74,7 +74,9 @@ def import_checkpoint(path: str | Path) -> Model:
         ModelError: the file is not such a checkpoint, or is damaged. No code in it was executed.
     """
     path = Path(path)
-    with _open(path) as file:  # torch reads the very file that was checked, even if another has its name by now
+    with open_model_file(
+        path, "checkpoint"
+    ) as file:  # torch reads the very file that was checked, even if another has its name by now
         size = file.seek(0, io.SEEK_END)
         if size > MAX_BYTES:
             raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
@@ -122,17 +124,6 @@ def checkpoint_writer(model: Model) -> Callable[[BinaryIO], None]:
 
 
 # -- checks of a file before torch reads it ---------------------------------------------------------------------
-
-
-def _open(path: Path) -> BinaryIO:
-    try:
-        return open_file(path)
-    except NotAFileError as error:
-        raise ModelError(f"{path} is a {error.kind}, not a file: name a checkpoint") from None
-    except FileNotFoundError:
-        raise ModelError(f"There is no file {path}") from None
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _damaged(path: Path) -> ModelError:

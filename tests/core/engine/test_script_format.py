@@ -213,7 +213,7 @@ def test_import_refuses_other_objects_than_the_dictionary(tmp_path: Path) -> Non
 
 def test_import_refuses_other_files(tmp_path: Path) -> None:
     path = tmp_path / "x.net"
-    assert "There is no file" in refusal(path)
+    assert "There is no checkpoint file" in refusal(path)
     assert "is a folder, not a file" in refusal(tmp_path)
     os.mkfifo(tmp_path / "pipe")
     assert "is a pipe, not a file" in refusal(tmp_path / "pipe")
