@@ -74,9 +74,8 @@ def import_checkpoint(path: str | Path) -> Model:
         ModelError: the file is not such a checkpoint, or is damaged. No code in it was executed.
     """
     path = Path(path)
-    with open_model_file(
-        path, "checkpoint"
-    ) as file:  # torch reads the very file that was checked, even if another has its name by now
+    # torch reads the very file that was checked, even if another has its name by now
+    with open_model_file(path, "checkpoint") as file:
         size = file.seek(0, io.SEEK_END)
         if size > MAX_BYTES:
             raise ModelError(f"{path} is larger than any character model ({size:,} bytes), so it is not read")
