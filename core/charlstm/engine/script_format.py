@@ -161,14 +161,8 @@ def _check_zip(file: BinaryIO, path: Path, size: int) -> set[int]:
                     while member.read(_PIECE):  # at the end of a member zipfile checks its CRC-32
                         pass
             return {entry.file_size for entry in entries}
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        ValueError,
-        NotImplementedError,
-        RuntimeError,
-        OSError,
-    ):  # all that zipfile raises
+    # all that zipfile raises
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, OSError):
         raise _damaged(path) from None
 
 
@@ -224,9 +218,8 @@ def _model(content: Any, path: Path, size: int, members: set[int] | None) -> Mod
     if members and any(each.untyped_storage().nbytes() not in members for each in (lstm | head).values()):
         raise _damaged(path)
     config = _config(lstm, len(vocabulary), path)
-    if (
-        config.parameters * 2 > size
-    ):  # half precision has two bytes per weight; strides can make many weights of a few bytes
+    # half precision has two bytes per weight; strides can make many weights of a few bytes
+    if config.parameters * 2 > size:
         raise ModelError(f"{path} is damaged: it claims {config.parameters:,} weights and is {size:,} bytes long")
     found = lstm | head
     if extra := next((name for name in found if name not in config.shapes), None):
