@@ -193,15 +193,6 @@ def test_start_uses_up_its_share_of_max_minutes_at_most(
     assert 0.5 * share < trained(corpus, TWO_SECONDS, spent=spent).last.train_seconds <= share
 
 
-def test_time_limit_does_not_move_the_end_after_finish(
-    corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Time(monkeypatch, 1.0)
-    settings = settings.with_changes(max_steps=None, max_minutes=10.0)
-    plan = make_plan(planned_steps=500, val_every=5, snapshot_steps=(0,), log_every=1)
-    assert trained(corpus, settings, plan, {20: [("finish", None)]}).last.step <= 50
-
-
 def test_trainer_validates_when_time_is_up(corpus: Corpus, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     Time(monkeypatch, 1.0)
     settings = settings.with_changes(max_steps=None, max_minutes=0.5)
