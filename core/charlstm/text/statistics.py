@@ -146,16 +146,13 @@ def parts_differ(corpus: Corpus, split: TextSplit) -> str | None:
     usual = max(_divergence(block, whole - block) for block in train)
     differing = float(np.mean([_divergence(block, whole) > _RATIO * usual for block in held_out]))
     # A difference that is small in every block is found by comparing parts as large as the held-out one.
-    usual_part = max((_divergence(part, whole - part) for part in _sums(train, len(held_out))), default=usual)
+    count = len(held_out)
+    parts = (train[at : at + count].sum(0) for at in range(0, len(train) - count + 1, count))
+    usual_part = max((_divergence(part, whole - part) for part in parts), default=usual)
     divergence = _divergence(held_out.sum(0), whole)
     if divergence < _MIN_DIVERGENCE or not (differing or divergence > _RATIO * usual_part):
         return None
     return _difference_warning(corpus, split, differing)
-
-
-def _sums(blocks: Floats, size: int) -> list[Floats]:
-    """The sums of every ``size`` blocks."""
-    return [blocks[at : at + size].sum(0) for at in range(0, len(blocks) - size + 1, size)]
 
 
 def _difference_warning(corpus: Corpus, split: TextSplit, differing: float) -> str:
