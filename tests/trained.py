@@ -74,7 +74,7 @@ def trained(
 ) -> Trained:
     """Train a new run, or go on from ``state``, with the commands ``at``. ``see`` is called with each event. ``until``:
     as if killed at the first event of this step, or of which that is true, so that nothing is written after it."""
-    store, commands = store or MemoryStore(), ScriptedCommands(at or {})
+    store, commands = store or MemoryStore(), ScriptedCommands({} if at is None else at)
     how |= {"store": store, "hooks": Hooks(sample, commands, validation_progress)}
     if state is None:
         trainer = Trainer(corpus, settings, plan=plan, **how)
