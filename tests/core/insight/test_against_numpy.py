@@ -142,7 +142,7 @@ def test_influence(story: tuple[Network, str, Ask]) -> None:
     network, text, ask = story
     ids, at = network.encode(text), WARM_UP + BACK  # so that the command begins to read at the start of the text
     # Stream 0 reads the text, and stream n has the n-th of the hidden characters replaced by what was expected there.
-    outputs, cells = network.empty(1 + BACK)
+    (outputs, cells), shares = network.empty(1 + BACK), np.zeros((1 + BACK, len(network.symbols)))
     for place in range(at):
         shown = network.one_hot(np.full(1 + BACK, ids[place]))
         if place >= at - BACK:
