@@ -80,7 +80,7 @@ def test_resume_keeps_passages_and_what_was_read(settings: Settings, plan: Plan)
     last, passages = resumed.last, run.trainer.best.passages
     assert (last.read_share, last.read_by) == (run.last.read_share, run.last.read_by) != (0.0, "")
     assert passages is not None
-    np.testing.assert_array_equal(resumed.trainer.best.passages, passages)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(resumed.trainer.best.passages, passages)
     np.testing.assert_array_equal(resumed.store.states[-1].tensors["passages"], passages)
 
 
