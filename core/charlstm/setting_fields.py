@@ -184,9 +184,13 @@ def _whole_number(word: str) -> str:
     return word.replace(",", "") if thousands else word.replace("_", "")
 
 
-@functools.cache  # a list of runs needs them for every setting of every run
 def setting_fields(kind: type) -> dict[str, SettingField]:
     """The settings of a dataclass by name, in their order."""
+    return _setting_fields(kind)
+
+
+@functools.cache  # a list of runs needs them for every setting of every run
+def _setting_fields(kind: type) -> dict[str, SettingField]:
     hints = typing.get_type_hints(kind)
     found = {}
     for each in fields(kind):

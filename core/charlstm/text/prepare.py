@@ -130,10 +130,9 @@ def _read(
 
         joint = "" if last == "\n" else "\n"  # each file starts a new line
         ends = Ends(spool.chars + len(joint))
+        most = None if item.builtin is None else builtin.TEXTS[item.builtin].most_chars
         if limit is not None:
             most = max(limit - spool.chars - len(joint), 1)  # 1 shows if there is any text
-        else:
-            most = None if item.builtin is None else builtin.TEXTS[item.builtin].most_chars
         opened: list[FileStamp] = []
         reading.joined.start = spool.chars + len(joint)
         for piece in item_text(item, options, reading.tally, reading.joined, progress=report, stamps=opened, most=most):
