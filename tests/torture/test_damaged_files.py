@@ -109,35 +109,24 @@ def tried(*calls: Callable[[], Any]) -> None:
 
 @kind
 def model(place: Path) -> Kind:
+    """What is generated has finite figures, or one sentence says why not."""
     path, goods = place / "model.safetensors", []
     for seed, symbols in enumerate(("ab\n", " abcdefgh\n\u200b\U0001f600", "x")):
         save_model(path, tiny_model(seed=seed, symbols=tuple(symbols), hidden_size=4, run="r", step=7, val_loss=1.5))
         goods.append(path.read_bytes())
 
+    def damage(dice: random.Random, content: bytes) -> bytes:
+        return (enlarge_weights if dice.random() < 0.3 else damage_tensors)(dice, content)
+
     def use() -> None:
         tried(lambda: read_info(path))
-        list(Session(load_model(path), "ab").stream(3))
-
-    return Kind(path, tuple(goods), damage_tensors, use)
-
-
-@kind
-def model_with_huge_weights(place: Path) -> Kind:
-    """Finite and large: what is generated has finite figures, or one sentence says why not."""
-    path = place / "model.safetensors"
-    save_model(path, MODEL)
-
-    def use() -> None:
-        for settings in (
-            SamplerSettings(),
-            SamplerSettings(temperature=1e-9, repetition=2.0),
-            SamplerSettings(mirostat=3.0),
-        ):
+        cold, mirostat = SamplerSettings(temperature=1e-9, repetition=2.0), SamplerSettings(mirostat=3.0)
+        for settings in (SamplerSettings(), cold, mirostat):
             for step in Session(load_model(path), "ab", settings=settings).stream(5):
                 assert 0 <= step.probability <= 1
                 assert math.isfinite(step.entropy)
 
-    return Kind(path, (path.read_bytes(),), enlarge_weights, use)
+    return Kind(path, tuple(goods), damage, use)
 
 
 @kind

@@ -21,6 +21,7 @@ from charlstm.cli.options import (
     model_argument,
     models_of_run,
     open_model,
+    refuse_unused,
     runs_dir_option,
     seed_option,
     setting_option,
@@ -67,18 +68,8 @@ def sampler_settings(values: dict[str, Any]) -> SamplerSettings:
     """The settings for the sampler options. Raises :class:`click.UsageError` for a value that is not accepted."""
     with usage_errors():
         settings = SamplerSettings(**values)
-    if settings.kind == "reference":
-        context = click.get_current_context()
-        given = [
-            name
-            for name in values
-            if name not in ("kind", "top_k")
-            and context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        ]
-        if given:
-            raise click.UsageError(
-                f"The reference sampler has only --top-k: remove --{given[0].replace('_', '-')} or --sampler reference"
-            )
+    if settings.kind == "reference":  # which has only --top-k
+        refuse_unused("--sampler reference", *(values.keys() - {"kind", "top_k"}))
     return settings
 
 

@@ -16,9 +16,9 @@ from charlstm.cli.options import (
     MODEL_HELP,
     F,
     examples,
-    find_run,
     json_option,
     model_argument,
+    run_of,
     runs_dir_option,
     snapshot_option_to,
 )
@@ -204,9 +204,8 @@ def export(
 
 def _export_name(model: str, path: Path, snapshot: int | None, runs_dir: Path | None) -> str:
     """The default name of an export, without suffix: that of the model file, or of the run and the snapshot."""
-    if model == "demo" or model.endswith(".safetensors"):
-        return path.stem
-    return find_run(model, runs_dir).name + ("" if snapshot is None else f"-{snapshot}")
+    run = run_of(model, runs_dir)
+    return path.stem if run is None else run.name + ("" if snapshot is None else f"-{snapshot}")
 
 
 def _check_target(out: str, *, force: bool, as_json: bool) -> None:

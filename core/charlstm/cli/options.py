@@ -248,18 +248,16 @@ class ModelAndText:
     def own_or_start_of_text(
         self, model: Model, own: Callable[[Run, int | None], OwnText], usual: int | None = None
     ) -> tuple[str, str]:
-        """The text, of a longer one the first ``usual`` characters, and what it is in words; without a text, that of
-        the run which ``own`` gives. Raises :class:`TextError` where the model is not a run."""
-        run = None if self.text else self.run
-        if run is None:
-            if not self.text:
-                raise TextError(
-                    f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own"
-                )
+        """The text as :meth:`start_of_text` gives it, or without one that of the run which ``own`` gives, as long.
+        Raises :class:`TextError` where the model is not a run."""
+        if self.text:
             return self.start_of_text(model, usual)
+        run = self.run
+        if run is None:
+            raise TextError(f"Give a TEXT to measure {self.model} on: it is not a run, so it has no text of its own")
         if self.encoding is not None:
             raise click.UsageError("--encoding needs a TEXT: a run's own text is read as it was for training")
-        found = own(run, usual)
+        found = own(run, self.max_chars or usual)
         return found.text, found.words
 
     def start_of_text(self, model: Model, usual: int | None = None) -> tuple[str, str]:

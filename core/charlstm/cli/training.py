@@ -159,11 +159,10 @@ def presets(
     if start is not None:
         _check_own_network(start.config, changes)
     rows: list[PresetEstimate] = []
-    starts = []  # names of models, empty for random weights
+    cells = []
     for each in PRESETS.values():
         begins_with = start if each.name in takes_start else None
         settings = _preset_for(corpus, begins_with, each.name, changes)
-        starts.append("" if begins_with is None else begins_with.name)
         split = settings if validation is None else settings.with_changes(val_fraction=0.0)  # nothing is held out
         val_chars = None if validation is None else validation.chars
         known = symbols if begins_with is None else begins_with.symbols
@@ -172,27 +171,24 @@ def presets(
         figures = {**plain(estimated), "slowdown": round(slowdown, 2), "crowded": measured.crowded}
         row = {"name": each.name, "about": each.about, **figures, "settings": settings.to_dict()}
         rows.append(cast(PresetEstimate, row))
+        cells.append(
+            (
+                each.name,
+                "–" if begins_with is None else begins_with.name,
+                f"{settings.num_layers} × {settings.hidden_size}",
+                f"{estimated.parameters:,}",
+                duration(estimated.seconds),
+                f"{estimated.memory_bytes / 2**20:,.0f} MB",
+                f"{estimated.chars_per_second:,.0f}",
+                estimated.precision,
+                each.about,
+            )
+        )
     if as_json:
         print_result(True, rows)
         return
-    for line in table(
-        ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", ""),
-        [
-            (
-                row["name"],
-                start_name or "–",
-                "{num_layers} × {hidden_size}".format_map(row["settings"]),
-                f"{row['parameters']:,}",
-                duration(row["seconds"]),
-                f"{row['memory_bytes'] / 2**20:,.0f} MB",
-                f"{row['chars_per_second']:,.0f}",
-                row["precision"],
-                row["about"],
-            )
-            for row, start_name in zip(rows, starts, strict=True)
-        ],
-        right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S"),
-    ):
+    titles = ("PRESET", "START", "NETWORK", "PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S", "PRECISION", "")
+    for line in table(titles, cells, right=("PARAMETERS", "TIME", "MEMORY", "CHARACTERS/S")):
         click.echo(line)
     if busy := slowdown_words(slowdown, "will be"):
         print_note(busy)
@@ -382,15 +378,16 @@ def _train_as_other_rank(detach: bool) -> None:
     """
     from charlstm.training.torchrun import torchrun_rank
 
-    if torchrun_rank() is None:
+    torchrun = torchrun_rank()
+    if torchrun is None:
         return
     if detach:
         raise SettingsError("--detach cannot be used under torchrun: remove it")
+    if torchrun.rank == 0:
+        return
     from charlstm.runs import worker
 
-    if not worker.is_other_rank():
-        return
-    worker.train_as_other_rank()
+    worker.train_as_other_rank(torchrun)
     # There is nothing to save, and gloo's threads have aborted Python at a normal exit.
     sys.stderr.flush()
     os._exit(0)

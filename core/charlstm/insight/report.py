@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent, plural, symbol
+from charlstm.display import as_html, cell_name, percent, plural, symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
@@ -183,8 +183,7 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     scores = whole.part(start - first)
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
-        f'<span style="background:rgba(214,110,30,{min(1.0, value / 10) * 0.75:.2f})" title="{value:.1f} bits">'
-        f"{as_html(char)}</span>"
+        tinted(as_html(char), min(1.0, value / 10) * 0.75, f"{value:.1f} bits")
         for char, value in zip(scores.text, bits.tolist(), strict=True)
     )
     listed = scores.places(8, least=scores.surprising)
@@ -220,7 +219,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         start = passage_start(text, CELL_CHARS, values, shown)
         shown.add(start)
         parts.append(
-            f"<h3>{as_html(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({as_html(cell_facts(each))})"
+            f"<h3>{as_html(each.feature)}: cell {cell_name(each.cell)} <small>({as_html(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
     about = (
@@ -229,6 +228,12 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         "paragraph, line or sentence, in which the feature changes most often."
     )
     return section("What single cells follow", about, "".join(parts))
+
+
+def tinted(shown: str, strength: float, title: str) -> str:
+    """``shown``, which is HTML, on orange for a ``strength`` from 0 to 1, and on blue for one from -1 to 0."""
+    colour = "214,110,30" if strength >= 0 else "40,110,190"
+    return f'<span style="background:rgba({colour},{abs(strength):.2f})" title="{title}">{shown}</span>'
 
 
 def in_both_units(nats: float) -> str:
@@ -278,10 +283,8 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     for char, state, strength, true in zip(
         trace.text[start - first :], states.tolist(), strengths.tolist(), underlined.tolist(), strict=True
     ):
-        colour = "214,110,30" if strength > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(strength) * 0.7:.2f})"
         shown = as_html(char)
-        spans.append(f'<span style="{style}" title="{state:+.2f}">{f"<u>{shown}</u>" if true else shown}</span>')
+        spans.append(tinted(f"<u>{shown}</u>" if true else shown, strength * 0.7, f"{state:+.2f}"))
     return f"<pre class=text>{''.join(spans)}</pre>"
 
 

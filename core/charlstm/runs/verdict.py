@@ -511,7 +511,7 @@ def _live(series: RunSeries, order0: float | None, bits: bool) -> Verdict:
         text = f"Stuck at letter frequencies ({_loss(order0, bits)} {unit}): the model knows only how "
         return Verdict("stuck", f"{text}frequent each character is.")
     if (since := overfitting_since(series)) is not None:
-        rise = _percent(_change(since.val_loss, series.validations[-1].val_loss))
+        rise = _percent(_change(since.val_loss, _partial_validations(series)[-1].val_loss))
         which = "best model" if since.step else "model from before training"
         best = f"{ESTIMATE}{_loss((series.best or since).val_loss, bits)} {unit}"
         text = f"Overfitting since step {since.step:,}: validation rose {rise} while training fell."

@@ -220,3 +220,7 @@ def test_last_validation_is_the_best_one_where_the_end_measured_that_again() -> 
     other = RunSeries.of([started(), validated(5, 1.0), stepped(10, 1.2), validated(10, 1.2), ended])
     other.feed([Finished(step=10, reason="done", best_val=1.01, best_step=5, train_seconds=60.0, best_whole=False)])
     assert other.val_loss == 1.2
+    # what the end measured on the whole part is of the best model, here that of step 0
+    none = RunSeries.of([started(), validated(0, 1.155), validated(5, 1.212), validated(5, 1.154, whole=True)])
+    none.feed([Finished(step=5, reason="done", best_val=1.154, best_step=0, train_seconds=60.0, best_whole=True)])
+    assert (none.val_loss, none.val_whole, none.best_val) == (1.212, False, 1.154)
