@@ -11,7 +11,7 @@ from textual.binding import Binding
 
 from charlstm_tui.actions import ACTIONS, ANYWHERE, BY_ID, MODES, SCOPES, active, bindings, key_name
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.base import ModeScreen
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.runs.screen import RunsScreen
 from driven_app import driven
 from recorded_run import record

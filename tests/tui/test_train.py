@@ -26,10 +26,10 @@ from charlstm.training.settings import Settings
 from charlstm_tui import run_actions
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train.result_card import RunResult

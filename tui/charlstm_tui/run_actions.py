@@ -14,12 +14,12 @@ from charlstm.runs.folder import Run
 from charlstm.training.commands import Command
 from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import View
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.dialogs import Choice, ChoiceDialog
 from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
 from charlstm_tui.run_watcher import RunView
+from charlstm_tui.view import View
 
 if TYPE_CHECKING:
     from charlstm.runs.comparison import Axis

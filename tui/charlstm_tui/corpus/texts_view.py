@@ -26,7 +26,6 @@ from charlstm.text.reading import TextOptions
 from charlstm.text.sources import resolve
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.corpus.encoding_dialog import EncodingDialog
 from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_used, remember, sections
@@ -36,6 +35,7 @@ from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, r
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split

@@ -19,9 +19,9 @@ from textual.worker import Worker
 from charlstm.display import visible
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import best_loss, typed_path, unit
+from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.path_input import PathSuggester

@@ -25,7 +25,6 @@ from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
 from charlstm_tui.actions import Action, active, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import from_bits, shorten, unit
@@ -56,6 +55,7 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import FULL, ModelFacts, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
+from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 

@@ -24,7 +24,6 @@ from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
 from charlstm_tui.actions import BY_ID, Action, bindings, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import Choice, ChoiceDialog
@@ -48,6 +47,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
@@ -668,10 +668,10 @@ class GenerateScreen(ModeScreen):
         await super().action_do(name)
 
     async def do_find(self) -> None:
-        await self.charlstm.do_find()
+        await self.find_in_text()
 
     async def do_replace(self) -> None:
-        await self.charlstm.do_find(replace=True)
+        await self.find_in_text(replace=True)
 
     @on(FindBar.Replaced)
     def _found_replaced(self, event: FindBar.Replaced) -> None:

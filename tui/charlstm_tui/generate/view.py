@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from textual.message import Message
 from textual.reactive import reactive, var
 
-from charlstm_tui.base import View
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
+from charlstm_tui.view import View
 
 TELL_EVERY = 0.02
 """Share of a job after which its progress is shown again."""

@@ -29,7 +29,6 @@ from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
-from charlstm_tui.base import View, is_detached
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
 from charlstm_tui.run_actions import RunActions
@@ -37,6 +36,7 @@ from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.runs import table
 from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList

@@ -9,8 +9,8 @@ from textual.binding import BindingType
 
 from charlstm.runs.folder import RunSpec
 from charlstm_tui.actions import Action, bindings
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.train.setup_pane import SetupPane
 from charlstm_tui.train.watch_view import WatchView
 

@@ -35,7 +35,6 @@ from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import in_thread, run_command
-from charlstm_tui.base import View, is_detached
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
 from charlstm_tui.formatting import loss, shorten, unit
@@ -57,6 +56,7 @@ from charlstm_tui.train.run_plan import (
 )
 from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Costs, Setup
+from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
 from charlstm_tui.widgets.path_input import PathSuggester
 
