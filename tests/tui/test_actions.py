@@ -62,6 +62,7 @@ def test_every_action_has_a_key_and_an_id_of_its_own() -> None:
 async def test_every_action_has_a_handler_in_a_view_that_has_its_scope(places: Path) -> None:
     record(places, "finished").close()
     found: set[str] = set()
+    unknown: set[str] = set()
     views: set[str] = set()
     async with driven(places) as app:
         for mode, _ in MODES:
@@ -76,7 +77,10 @@ async def test_every_action_has_a_handler_in_a_view_that_has_its_scope(places: P
                 for action in active(scopes):
                     if any(hasattr(each, f"do_{action.handler}") for each in targets):
                         found.add(action.id)
+                        known = {"", *view.has(), *(app.mode.has().keys() - app.mode.view.has().keys())}
+                        unknown |= {action.id} if action.needs not in known else set()
     assert not [action.id for action in ACTIONS if action.id not in found]
+    assert not unknown  # what they need
     assert views == {name.partition(",")[0] for name in SCOPES}
 
 

@@ -661,7 +661,7 @@ async def test_more_during_the_final_validation_resumes_the_run_after_it(
             await shows(pilot, "Training has ended. Now the best model is validated")
             screen = app.screen
             assert isinstance(screen, ModeScreen)
-            offered = {each.id: screen.view.can(each) for each in ACTIONS if each.id.startswith("train.")}
+            offered = {each.id: screen.can(each) for each in ACTIONS if each.id.startswith("train.")}
             assert [name for name in ("train.pause", "train.rate", "train.finish") if offered[name]] == []
             assert offered["train.stop"]
             await pilot.press("m")

@@ -154,7 +154,12 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         """Whether an action of an active scope has something to act on now."""
         if action.mode != self.MODE:
             return True
-        return self._target(action) is not None and self.view.can(action)
+        there = not action.needs or self.has().get(action.needs, False)
+        return there and not self.view.busy and self._target(action) is not None and self.view.can(action)
+
+    def has(self) -> dict[str, bool]:
+        """See :meth:`View.has`; also what actions of the screen need."""
+        return self.view.has()
 
     def _target(self, action: Action) -> object | None:
         """What carries out an action: a part of the view or else this screen, or the app for its own actions."""

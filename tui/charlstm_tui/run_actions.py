@@ -12,7 +12,6 @@ from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.training.commands import Command
-from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
@@ -50,11 +49,16 @@ class RunActions(View):
         raise NotImplementedError
 
     @property
-    def opens(self) -> bool:
+    def busy(self) -> bool:
         return self.works_at("run")
 
-    def can(self, action: Action) -> bool:
-        return not self.works_at("run")
+    @property
+    def opens(self) -> bool:
+        return self.busy
+
+    def has(self) -> dict[str, bool]:
+        run = self.run
+        return {"run": run is not None, "live": run is not None and run.live}
 
     async def attempt(self, act: Callable[[], Result], done: str = "") -> Result | None:
         """Do what may take a while or be refused, off the screen's thread, and say how it went. ``None`` when it was

@@ -91,9 +91,18 @@ class View(SafeWorkers, Widget):
         """The scopes of the action table that are active while no text field has the focus."""
         return SCOPES[self.scopes_key]
 
+    @property
+    def busy(self) -> bool:
+        """Whether no action of the mode acts now."""
+        return False
+
     def can(self, action: Action) -> bool:
         """Whether an action of these scopes has something to act on now."""
         return True
+
+    def has(self) -> dict[str, bool]:
+        """What actions of these scopes need (:attr:`Action.needs`), and whether it is there now."""
+        return {}
 
     def labels(self) -> dict[str, str]:
         """Labels of the key bar that differ from the table's now, by action id."""

@@ -242,17 +242,17 @@ class TextsView(View):
     def opens(self) -> bool:
         return not self._listed
 
-    def can(self, action: Action) -> bool:
-        if self.opens:
-            return False
-        match action.handler:
-            case "licence" | "lines" | "clean" | "held_out":
-                return self.text is not None
-            case "encoding":
-                return self.text is not None and len(self.text.encodings) > 1
-            case "use":
-                return self.texts.current is not None and (self.text is None or not self.text.problem)
-        return True
+    @property
+    def busy(self) -> bool:
+        return self.opens
+
+    def has(self) -> dict[str, bool]:
+        text = self.text
+        return {
+            "text": text is not None,
+            "usable": self.texts.current is not None and (text is None or not text.problem),
+            "encodings": text is not None and len(text.encodings) > 1,
+        }
 
     def labels(self) -> dict[str, str]:
         entry = self.texts.current

@@ -33,7 +33,7 @@ from charlstm.insight.cells import SHORTEST, NamedCell, mean_and_deviation
 from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import unit
@@ -236,17 +236,19 @@ class CellsView(ReadingView):
     def scopes_key(self) -> str:
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "let_go":
-            return self.state is not None and bool(self.state.clamps)
-        if action.handler == "through_training":
-            facts = None if self.state is None else self.state.facts
-            return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
-        if action.handler == "lesions":
-            return self.activations is not None
-        if action.handler == "other_step":
-            return len(self.history) > 1 and self.through_training
-        return self.state is not None
+    @property
+    def busy(self) -> bool:
+        return self.state is None
+
+    def has(self) -> dict[str, bool]:
+        state, measured = self.state, self.activations is not None
+        facts = None if state is None else state.facts
+        return {
+            "held cells": state is not None and bool(state.clamps),
+            "activations": measured,
+            "snapshots": measured and facts is not None and bool(facts.snapshot_steps),
+            "steps": len(self.history) > 1 and self.through_training,
+        }
 
     def copyable(self) -> None:
         """Nothing: of a long text it shows only the end."""

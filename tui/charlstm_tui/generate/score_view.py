@@ -32,7 +32,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.generation.scoring import APART, Place, Scores, Sentence, score
 from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import clock, from_bits, typed_path, unit
@@ -195,8 +195,8 @@ class ScoreView(ReadingView):
         """What is shown."""
         return self._scores
 
-    def can(self, action: Action) -> bool:
-        return action.handler != "score_strength" or self._learns
+    def has(self) -> dict[str, bool]:
+        return {"learning": self._learns}
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.read_right": ""}  # the key before it stands for both

@@ -249,23 +249,13 @@ class TableView(RunActions):
                 await asyncio.sleep(self.READ_AGAIN_AFTER)
 
     # ---- the table of actions
-    def can(self, action: Action) -> bool:
+    def has(self) -> dict[str, bool]:
         run = self.run
-        if not super().can(action):
-            return False
-        match action.handler:
-            case "import_model":
-                return True
-            case "find" | "sort" | "mark_all":
-                return bool(self.runs)
-            case "stop":
-                return run is not None and run.live
-            case "resume":
-                return run is not None and not run.status.alive and run.status.state != "finished"
-            case "compare":
-                return self.comparing or len(self.marked) > 0
-            case _:
-                return run is not None
+        return super().has() | {
+            "runs": bool(self.runs),
+            "resumable": run is not None and not run.status.alive and run.status.state != "finished",
+            "marked": self.comparing or bool(self.marked),
+        }
 
     def labels(self) -> dict[str, str]:
         return {"runs.compare": "details" if self.comparing else "compare"}

@@ -33,7 +33,7 @@ from charlstm.text.sources import ReadProgress
 from charlstm.training.presets import DEFAULT, PRESETS, preset
 from charlstm.training.schedule import LearningRate
 from charlstm.training.settings import Settings
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.choices import CorpusChoice, file_stamps
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
@@ -136,25 +136,21 @@ class SetupPane(View):
     # ---- the keys
     @property
     def opens(self) -> bool:
-        return self.works_at("start") or (self.state.startable and not self.state.ready)
+        return self.busy or (self.state.startable and not self.state.ready)
 
-    def can(self, action: Action) -> bool:
+    @property
+    def busy(self) -> bool:
+        return self.works_at("start")
+
+    def has(self) -> dict[str, bool]:
         state = self.state
-        if self.works_at("start"):
-            return False
-        match action.handler:
-            case "start":
-                return state.startable and not self._start_when_read  # once: the next Enter is for the run
-            case "preset" | "all_settings" | "from_model":
-                return state.ready
-            case "from_nothing":
-                return state.can_choose_start
-            case "reset":
-                return state.ready and state.changes > 0
-            case "more_time":
-                return state.can_train_longer
-            case _:
-                return True
+        return {
+            "text": state.ready,
+            "unstarted": state.startable and not self._start_when_read,  # once: the next Enter is for the run
+            "start": state.can_choose_start,
+            "changes": state.ready and state.changes > 0,
+            "slowdown": state.can_train_longer,
+        }
 
     # ---- the text
     def show_text(self, choice: CorpusChoice | None) -> None:

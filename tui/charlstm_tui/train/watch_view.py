@@ -22,7 +22,6 @@ from charlstm.runs.launch import minutes_more
 from charlstm.runs.status import NO_WORKER
 from charlstm.training.commands import Command
 from charlstm.training.ending import lower_rate
-from charlstm_tui.actions import Action
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
@@ -98,25 +97,17 @@ class WatchView(RunActions):
     def opens(self) -> bool:
         return super().opens or (self.run_path is not None and self.run is None)
 
-    def can(self, action: Action) -> bool:
+    def has(self) -> dict[str, bool]:
         run = self.run
-        if not super().can(action):
-            return False
-        match action.handler:
-            case "others":
-                return bool(self._others)
-            case "stop":
-                return run is not None and run.live
-            case "pause" | "rate" | "finish" | "checkpoint":  # which come too late for the final validation
-                return run is not None and run.live and run.status.validated is None
-            case "play":
-                return run is not None and not (self.over and self.attached.unplayable)
-            case "more":  # how long a step takes is not known before the first one
-                return run is not None and (run.live or (self.over and run.status.step > 0))
-            case "resume":
-                return run is not None and (run.status.state != "finished" or self._diverged)
-            case _:
-                return True
+        if run is None:
+            return {}
+        return super().has() | {
+            "other runs": bool(self._others),
+            "training": run.live and run.status.validated is None,  # during the final validation it is over
+            "model": not (self.over and self.attached.unplayable),
+            "speed": run.live or (self.over and run.status.step > 0),  # known from the first step on
+            "resumable": run.status.state != "finished" or self._diverged,
+        }
 
     def labels(self) -> dict[str, str]:
         return {"train.pause": "continue" if self._pauses else "pause"}
