@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from charlstm.display import as_html, percent, quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.colouring import signed_style
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
@@ -351,9 +352,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
 def _influences(found: Influence, before: str) -> Iterator[str]:
     largest = float(np.abs(found.changes).max()) or 1.0
     for char, change in zip(before, found.changes.tolist(), strict=True):
-        colour = "214,110,30" if change > 0 else "40,110,190"
-        style = f"background:rgba({colour},{abs(change) / largest * 0.75:.2f})"
-        yield f'<span style="{style}" title="{change:+.3f} nats">{as_html(char)}</span>'
+        yield f'<span style="{signed_style(change / largest)}" title="{change:+.3f} nats">{as_html(char)}</span>'
 
 
 def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
