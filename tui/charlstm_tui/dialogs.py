@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from textual import on
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Vertical
 from textual.content import Content
@@ -15,6 +16,7 @@ from textual.css.query import NoMatches
 from textual.events import Key, Paste
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
+from textual.widget import Widget
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -90,6 +92,18 @@ class Dialog(TakesKeys, SteadyScreen, ModalScreen[Any]):
         """Actions of the table do not act through a dialog; the app's own do."""
 
 
+def ask(asker: Widget | App[Any], dialog: Dialog, then: Callable[[Any], object]) -> None:
+    """Show a dialog, and give its answer to ``then`` unless it was left. A coroutine that this gives is a worker of the
+    asker."""
+
+    def answered(answer: Any) -> None:
+        outcome = None if answer is None else then(answer)
+        if inspect.iscoroutine(outcome):
+            asker.run_worker(outcome, group="asked")
+
+    asker.app.push_screen(dialog, answered)
+
+
 class ChoiceDialog(Dialog):
     """A question; arrows and Enter, a click, or an answer's key. Returns the choice's value, or ``None``. ``cursor`` is
     the choice that is highlighted at first."""
@@ -162,8 +176,8 @@ class WaitDialog(SafeWorkers, Dialog):
 
 
 class PromptDialog(Dialog):
-    """One line of text. Returns it, or ``None``. ``check`` returns a sentence if the text is not accepted. ``wide`` is
-    for what can be long, such as a path; with ``lines`` Ctrl+J types a line break."""
+    """One line of text. Returns it, or ``None``. ``check`` returns a sentence, or raises :class:`CharLSTMError`, if the
+    text is not accepted. ``wide`` is for what can be long, such as a path; with ``lines`` Ctrl+J types a line break."""
 
     def __init__(
         self,
@@ -171,7 +185,7 @@ class PromptDialog(Dialog):
         about: str = "",
         value: str = "",
         placeholder: str = "",
-        check: Callable[[str], str | None] | None = None,
+        check: Callable[[str], object] | None = None,
         suggester: Suggester | None = None,
         wide: bool = False,
         lines: bool = False,
@@ -204,8 +218,11 @@ class PromptDialog(Dialog):
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
         text = event.input.text if isinstance(event.input, LinesInput) else event.value
-        sentence = self._check(text) if self._check else None
-        if sentence:
+        try:
+            sentence = self._check(text) if self._check else None
+        except CharLSTMError as error:
+            sentence = str(error)
+        if isinstance(sentence, str):
             self.show_problem(sentence)
         else:
             self.dismiss(text)

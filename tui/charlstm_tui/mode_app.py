@@ -24,6 +24,7 @@ from charlstm.runs.folder import Run
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
 from charlstm_tui.background import JobQueue, in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
+from charlstm_tui.dialogs import ask
 from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.formatting import home, typed_path
 from charlstm_tui.ordered_keys import OrderedKeys
@@ -255,11 +256,7 @@ class ModeApp(SafeWorkers, OrderedKeys):
             else:
                 self.notify_info(f"Saved {home(path)}.")
 
-        def named(path: Path | None) -> None:
-            if path is not None:
-                self.run_worker(save(path))
-
-        self.push_screen(SaveDialog(title, name, formats), named)
+        ask(self, SaveDialog(title, name, formats), save)
 
     # ---- messages, shown literally
     def notify(

@@ -15,7 +15,7 @@ from charlstm.training.commands import Command
 from charlstm_tui.background import in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
-from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
 from charlstm_tui.lower_rate_dialog import LowerRateDialog, rate_to_resume
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.view import View
@@ -106,16 +106,11 @@ class RunActions(View):
         run = self.run
         if run is None:
             return
-
-        def answered(command: str | None) -> None:
-            if command is not None:
-                self.run_worker(self.send(run.run, command), group="asked")
-
         about = "It saves its exact state and ends. It can be resumed later, exactly as if it had never stopped."
         choices = [Choice("s", "stop at a checkpoint now", "stop"), Choice("c", "continue training", None)]
         if run.status.validated is None:  # else it is too late for that
             choices.insert(1, Choice("f", "finish: rate to zero in about half a minute, then validate", "finish"))
-        self.app.push_screen(ChoiceDialog(f"Stop {run.name}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Stop {run.name}?", about, choices), lambda command: self.send(run.run, command))
 
     @work(group="run")
     async def do_resume(self) -> None:
@@ -128,15 +123,10 @@ class RunActions(View):
         except CharLSTMError as error:
             self.say(str(error), error=True)
             return
-
-        def typed(text: str | None) -> None:
-            if text is not None:
-                self.run_worker(self.resume(run.run, {"lr": float(text)}), group="asked")
-
         if rate is None:
             await self.resume(run.run, {})
         elif self.screen.is_current:  # else the user is at something else by now
-            self.app.push_screen(LowerRateDialog(rate), typed)
+            ask(self, LowerRateDialog(rate), lambda text: self.resume(run.run, {"lr": float(text)}))
 
     async def resume(self, run: Run, changes: dict[str, Any]) -> None:
         """Resume ``run`` with these settings changed."""

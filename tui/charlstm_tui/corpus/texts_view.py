@@ -32,7 +32,7 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_u
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.view import View, is_detached
@@ -300,22 +300,16 @@ class TextsView(View):
         self.charlstm.remember_folder(folder)
 
     def do_open_path(self) -> None:
-        def check(typed: str) -> str | None:
-            if os.path.isdir(typed_path(typed)):
-                return None
-            try:
+        def check(typed: str) -> None:
+            if not os.path.isdir(typed_path(typed)):
                 resolve(typed.strip(), TextOptions())
-            except CharLSTMError as error:
-                return str(error)
-            return None
 
         about = "A text file, or a folder whose *.txt are read as one text."
-        self.app.push_screen(
-            PromptDialog("Open a text", about, placeholder="path", check=check, suggester=PathSuggester()), self._opened
-        )
+        dialog = PromptDialog("Open a text", about, placeholder="path", check=check, suggester=PathSuggester())
+        ask(self, dialog, self._opened)
 
-    def _opened(self, typed: str | None) -> None:
-        if typed is None or not typed.strip():
+    def _opened(self, typed: str) -> None:
+        if not typed.strip():
             return
         path = typed_path(typed)
         self._given = str(path.absolute()) if os.path.exists(path) else typed.strip()
@@ -325,33 +319,18 @@ class TextsView(View):
         self.reload()
         self.focus_main()
 
-    def do_licence(self) -> None:
+    def do_switch(self, name: str, one: object, other: object) -> None:
+        """Read the text in the other of two ways."""
         if (choice := self._choice()) is not None:
-            self._choose(replace(choice, strip_boilerplate=not choice.strip_boilerplate))
-
-    def do_lines(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, lines="auto" if choice.lines == "keep" else "keep"))
-
-    def do_clean(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, clean=not choice.clean))
-
-    def do_held_out(self) -> None:
-        if (choice := self._choice()) is not None:
-            self._choose(replace(choice, split="blocks" if choice.split == "tail" else "tail"))
+            self._choose(replace(choice, **{name: other if getattr(choice, name) == one else one}))
 
     def do_encoding(self) -> None:
         state = self.text
         if state is None or not state.encodings:
             return
         guess = state.encodings[0].name
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self._choose(replace(state.choice, encoding=None if name == guess else name))
-
-        self.app.push_screen(EncodingDialog(state.encodings, state.encoding), chosen)
+        dialog = EncodingDialog(state.encodings, state.encoding)
+        ask(self, dialog, lambda name: self._choose(replace(state.choice, encoding=None if name == guess else name)))
 
     def _choose(self, choice: CorpusChoice) -> None:
         """Remember what was chosen for a text, and read it so."""

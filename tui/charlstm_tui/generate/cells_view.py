@@ -35,7 +35,7 @@ from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import started
@@ -726,13 +726,13 @@ class CellsView(ReadingView):
         def check(answer: str) -> str | None:
             return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None
 
-        def named(answer: str | None) -> None:
-            if answer is not None and state is not None:
+        def named(answer: str) -> None:
+            if state is not None:
                 self._use_names(lambda model, run: remember(model, run, cell, answer), state)
 
         about = "It is kept for this model and its run, not in the model's file. An empty name removes it."
         title = f"Name of cell {cell_name(cell)}"
-        self.app.push_screen(PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
+        ask(self, PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
 
     @work(exclusive=True, group="own names")
     async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: PlaybackState) -> None:
@@ -764,9 +764,9 @@ class CellsView(ReadingView):
             found = self._find(answer)
             return found if isinstance(found, str) else None
 
-        def named(answer: str | None) -> None:
-            found = None if answer is None else self._find(answer)
-            if found is None or isinstance(found, str):
+        def named(answer: str) -> None:
+            found = self._find(answer)
+            if isinstance(found, str):
                 return
             cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
             rows = self.cell_list.listed
@@ -776,7 +776,7 @@ class CellsView(ReadingView):
             self.choose(cell)
 
         about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
-        self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
+        ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
     def _find(self, answer: str) -> int | Cell | str:
         """A place in the list, a cell that is not in it, or why there is none."""

@@ -34,7 +34,7 @@ from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import clock, from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
@@ -586,13 +586,9 @@ class ScoreView(ReadingView):
                 return "Type the path of a text file."
             return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip()}."
 
-        def named(path: str | None) -> None:
-            if path is not None:
-                self.open(typed_path(path))
-
         about = "The path of a text; or paste a text into the view."
         dialog = PromptDialog("Score a text", about, placeholder="path", check=check, suggester=PathSuggester())
-        self.app.push_screen(dialog, named)
+        ask(self, dialog, lambda path: self.open(typed_path(path)))
 
     def do_score_list(self) -> None:
         """List the sentences, or single characters again."""

@@ -10,6 +10,7 @@ from charlstm.generation.session_file import SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
+from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
@@ -42,9 +43,7 @@ class SessionFiles:
         if run is not None and sessions.is_relative_to(run) and not run.exists():
             about = ""  # the run is gone: the next change is saved elsewhere
 
-        def named(path: Path | None) -> None:
-            if path is None:
-                return
+        def named(path: Path) -> None:
             if run is not None and exports.CHECKPOINTS.fits(path):
                 self._in_background(self._write_checkpoints(path, state, prime, Run(run)))
             elif run is not None and exports.REPORT.fits(path):
@@ -57,7 +56,7 @@ class SessionFiles:
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
         dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
-        self._view.app.push_screen(dialog, named)
+        ask(self._view, dialog, named)
 
     def _is_of_this_text(self, saved: SessionSummary | None) -> bool:
         """Whether the session that is continued is still in its file, with a text that begins like this one."""

@@ -16,7 +16,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.session_file import FileLostError
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.generate.model_picker import Entry, ModelPicker, clean
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -76,9 +76,7 @@ class TextPicker(ModelPicker):
         session = saved_sessions.session_at(path)
         title = "" if session is None else session.title
 
-        def answered(title: str | None) -> None:
-            if title is None or path is None:
-                return
+        def answered(title: str) -> None:
             title = " ".join(title.split())
             if path == self._played:
                 self._give_title(title)
@@ -87,7 +85,7 @@ class TextPicker(ModelPicker):
                 self._write_title(path, title)
 
         about = "It stands in the list. Without one, the first words stand there again."
-        self.app.push_screen(PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
+        ask(self, PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
 
     @work
     async def _write_title(self, path: Path, title: str) -> None:
@@ -131,13 +129,8 @@ class TextPicker(ModelPicker):
             self.say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
             return
         about = next(f"{name} · {about}" for word, name, about in self.shown if word == str(path))
-        choices = [Choice("n", "no, keep it", False), Choice("y", "yes, delete it", True)]
-
-        def answered(delete: bool | None) -> None:
-            if delete:
-                self._delete(path)
-
-        self.app.push_screen(ChoiceDialog("Delete this session?", about, choices), answered)
+        choices = [Choice("n", "no, keep it", None), Choice("y", "yes, delete it", path)]
+        ask(self, ChoiceDialog("Delete this session?", about, choices), self._delete)
 
     def _delete(self, path: Path) -> None:
         try:

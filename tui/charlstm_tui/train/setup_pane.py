@@ -36,7 +36,7 @@ from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog, ask
 from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
@@ -276,17 +276,14 @@ class SetupPane(View):
         """All settings as a form."""
         before = self.state
 
-        def edited(settings: Settings | None) -> None:
-            if settings is not None:
-                choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
-                self.choose(choices)
-                if lifted:
-                    self.say("The usual limit is lifted, since you set another; set it again to have both.")
+        def edited(settings: Settings) -> None:
+            choices, lifted = self.state.choices.edited(before.settings, settings, self.state.usual)
+            self.choose(choices)
+            if lifted:
+                self.say("The usual limit is lifted, since you set another; set it again to have both.")
 
         without_effect = without_effect_words(before.corpus, before.choices)
-        self.app.push_screen(
-            SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited
-        )
+        ask(self, SettingsDialog(before.choices.preset, before.settings, before.usual, without_effect), edited)
 
     def do_from_model(self) -> None:
         """Where the first weights come from."""
@@ -300,19 +297,16 @@ class SetupPane(View):
             choices.append(Choice("d", "the model in the box", (DEMO, demo)))
         choices.append(Choice("p", "a model file: type its path", "path"))
 
-        def path_chosen(text: str | None) -> None:
-            if text:
-                path = find_model(text, runs_dir)
-                self.start_from(model_name(path), path)
+        def path_chosen(text: str) -> None:
+            path = find_model(text, runs_dir)
+            self.start_from(model_name(path), path)
 
         def answered(answer: Any) -> None:
             if answer == "path":
                 about = "A .safetensors file, or the name or folder of a run."
-                dialog = PromptDialog(
-                    "A model file", about, check=lambda text: _check_model(text, runs_dir), suggester=PathSuggester()
-                )
-                self.app.push_screen(dialog, path_chosen)
-            elif answer is not None:
+                check = partial(find_model, runs_dir=runs_dir)
+                ask(self, PromptDialog("A model file", about, check=check, suggester=PathSuggester()), path_chosen)
+            else:
                 self.start_from(*answer)
 
         about = (
@@ -321,7 +315,7 @@ class SetupPane(View):
         )
         path = None if self.state.start is None else self.state.start.path
         cursor = next((at for at, each in enumerate(choices[:-1]) if each.value[1] == path), 0)
-        self.app.push_screen(ChoiceDialog("Start from", about, choices, cursor), answered)
+        ask(self, ChoiceDialog("Start from", about, choices, cursor), answered)
 
     def start_from(self, name: str, path: Path | None) -> None:
         """Start from the weights of this model, ``None`` for random ones. A dialog is shown while it is read."""
@@ -332,14 +326,14 @@ class SetupPane(View):
             self.choose(replace(state.choices, start_from=None, from_nothing=nothing))
         elif corpus is not None and facts is not None:
 
-            def read(answer: StartModel | CharLSTMError | None) -> None:
-                if isinstance(answer, StartModel):
-                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
-                elif answer is not None:
+            def read(answer: StartModel | CharLSTMError) -> None:
+                if isinstance(answer, CharLSTMError):
                     self.say(str(answer), error=True)
+                else:
+                    self.choose(replace(self.state.choices, start_from=answer, from_nothing=False))
 
             job = partial(try_start, name, path, facts.record, corpus.split)
-            self.app.push_screen(WaitDialog(f"Reading {name} …", job), read)
+            ask(self, WaitDialog(f"Reading {name} …", job), read)
 
     def do_from_nothing(self) -> None:
         """From nothing instead of from a model, and back to the model in the box."""
@@ -362,7 +356,7 @@ class SetupPane(View):
         def answered(answer: Any) -> None:
             if answer == "start":
                 self._start_and_show()
-            elif answer is not None:
+            else:
                 self.charlstm.attach(answer, show=False)
 
         other = self.state.live[0]
@@ -370,7 +364,7 @@ class SetupPane(View):
             "Both would share the processor: each takes about twice as long, and with a time limit each learns less."
         )
         choices = [Choice("w", f"watch {other.name}", other.path), Choice("s", "start it anyway", "start")]
-        self.app.push_screen(ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
+        ask(self, ChoiceDialog(f"Train beside {other.name}?", about, choices), answered)
 
     @work(exclusive=True, group="start")
     async def _start_and_show(self) -> None:
@@ -531,15 +525,6 @@ def try_start(name: str, path: Path, record: Mapping[str, Any], split: Any) -> S
     corpus = reopen_corpus(record)
     held_out = preset(DEFAULT, corpus.text_chars).val_fraction
     return try_model(name, path, corpus, corpus.split(held_out, split))
-
-
-def _check_model(text: str, runs_dir: Path | None) -> str | None:
-    """Why ``text`` names no model; ``None`` if it does."""
-    try:
-        find_model(text, runs_dir)
-    except CharLSTMError as error:
-        return str(error)
-    return None
 
 
 def model_name(path: Path) -> str:

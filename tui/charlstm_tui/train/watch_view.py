@@ -25,7 +25,7 @@ from charlstm.training.ending import lower_rate
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.formatting import learning_rate
 from charlstm_tui.lower_rate_dialog import check_rate, number
 from charlstm_tui.run_actions import RunActions, command_words
@@ -299,13 +299,9 @@ class WatchView(RunActions):
             now = "The log of the run is not read yet"
         lower = shown.verdict.needs_lower_rate
         offered = None if last is None else lower_rate(last.lr) if lower else last.lr
-        self._prompt(
-            "Learning rate",
-            f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it.",
-            learning_rate(offered) if offered else "",
-            check_rate,
-            lambda text: self._set_rate(run.run, float(text)),
-        )
+        about = f"{now}. What you type acts from the next step on, and the rest of the schedule is scaled to it."
+        dialog = PromptDialog("Learning rate", about, learning_rate(offered) if offered else "", check=check_rate)
+        ask(self, dialog, lambda text: self._set_rate(run.run, float(text)))
 
     async def _set_rate(self, run: Run, rate: float) -> None:
         """Set the learning rate of a run, after a question if it is far above the one that the run was made for."""
@@ -341,14 +337,9 @@ class WatchView(RunActions):
             return
         unknown = shown.verdict.flaw is not None or shown.state.series is None
         usual = 10 if unknown else max(1, round(shown.series.work_seconds / 60))
-        self._prompt(
-            f"Train {run.name} further",
-            "Minutes more. "
-            + (CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."),
-            str(usual),
-            _check_minutes,
-            lambda text: self._more(run.run, float(text)),
-        )
+        how = CLIMBS if self.over else "It continues without a stop; the rest of its schedule is stretched."
+        dialog = PromptDialog(f"Train {run.name} further", f"Minutes more. {how}", str(usual), check=_check_minutes)
+        ask(self, dialog, lambda text: self._more(run.run, float(text)))
 
     async def _more(self, run: Run, minutes: float) -> None:
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
@@ -363,18 +354,6 @@ class WatchView(RunActions):
             await self.send(run, "more", minutes)
         elif (changes := await self.attempt(lambda: minutes_more(run, minutes))) is not None:
             await self.resume(run, changes)
-
-    def _prompt(
-        self, title: str, about: str, value: str, check: Callable[[str], str | None], then: Callable[[str], Any]
-    ) -> None:
-        self._ask(PromptDialog(title, about, value, check=check), then)
-
-    def _ask(self, dialog: PromptDialog, then: Callable[[str], Any]) -> None:
-        async def answered(text: str | None) -> None:
-            if text is not None:
-                self.run_worker(then(text), group="asked")
-
-        self.app.push_screen(dialog, answered)
 
 
 def _check_minutes(text: str) -> str | None:
