@@ -22,7 +22,7 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError, ExitCode
 from charlstm.runs.folder import Run
 from charlstm_tui.app_state import AppState, Remembered, load_state, save_state
-from charlstm_tui.background import JobQueue, in_thread
+from charlstm_tui.background import JobQueue, write_in_thread
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, path_after_rename, playable
 from charlstm_tui.dialogs import ask
 from charlstm_tui.error_log import LOG, sentence
@@ -247,14 +247,8 @@ class ModeApp(SafeWorkers, OrderedKeys):
             return
 
         async def save(path: Path) -> None:
-            try:
-                await in_thread(lambda check: write(path))
-            except CharLSTMError as error:
-                self.show_error(f"{error}.")
-            except OSError as error:
-                self.show_error(f"{home(path)} cannot be written: {error.strerror or error}.")
-            else:
-                self.notify_info(f"Saved {home(path)}.")
+            await write_in_thread(lambda check: write(path))
+            self.notify_info(f"Saved {home(path)}.")
 
         ask(self, SaveDialog(title, name, formats), save)
 
@@ -295,11 +289,14 @@ class ModeApp(SafeWorkers, OrderedKeys):
             self.notify_error(sentence)
 
     def report_error(self, error: Exception, doing: str = "") -> None:
-        """Log an exception that was not expected, and show it in one sentence. ``doing`` is what failed.
+        """Show an exception in one sentence, and log it if it was not expected. ``doing`` is what failed.
 
         The same sentence is logged and shown once a minute: what draws the screen may fail several times a second.
         """
         if self.exiting:
+            return
+        if isinstance(error, CharLSTMError):
+            self.show_error(str(error))
             return
         words, now = sentence(error, doing), time.monotonic()
         if now - self._reported.get(words, -math.inf) < REPORT_AGAIN:

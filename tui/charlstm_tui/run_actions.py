@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from textual import work
 
-from charlstm.errors import CharLSTMError
 from charlstm.runs.control import send_command
 from charlstm.runs.folder import Run
 from charlstm.training.commands import Command
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import in_thread, write_in_thread
 from charlstm_tui.chart_file import CHART_FORMATS, write_chart_of
 from charlstm_tui.choices import playable
 from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
@@ -60,29 +59,18 @@ class RunActions(View):
         run = self.run
         return {"run": run is not None, "live": run is not None and run.live}
 
-    async def attempt(self, act: Callable[[], Result], done: str = "") -> Result | None:
-        """Do what may take a while or be refused, off the screen's thread, and say how it went. ``None`` when it was
-        refused."""
-        try:
-            result = await in_thread(lambda check: act())
-        except CharLSTMError as error:
-            self.charlstm.show_error(str(error))
-            return None
-        except OSError as error:
-            name = error.filename or "The file"
-            self.charlstm.show_error(f"{name} cannot be written: {error.strerror or error}.")
-            return None
+    async def attempt(self, act: Callable[[], Result], done: str = "") -> Result:
+        """Do what may take a while or be refused, off the screen's thread, and say that it is done. Raises
+        :class:`CharLSTMError`, which the app shows."""
+        result = await write_in_thread(lambda check: act())
         if done:
             self.say(done)
         self.charlstm.watcher.read_soon()
         return result
 
-    async def send(self, run: Run, command: str, value: float | None = None) -> bool:
-        """Send a command to the worker of ``run``. Returns whether that was possible."""
-        sent = await self.attempt(lambda: send_command(run, command, value))
-        if sent is not None:
-            self.sent(run, sent)
-        return sent is not None
+    async def send(self, run: Run, command: str, value: float | None = None) -> None:
+        """Send a command to the worker of ``run``."""
+        self.sent(run, await self.attempt(lambda: send_command(run, command, value)))
 
     def sent(self, run: Run, command: Command) -> None:
         """A command is on its way to the worker of ``run``."""
@@ -118,11 +106,7 @@ class RunActions(View):
         run = self.run
         if run is None:
             return
-        try:
-            rate = await in_thread(lambda check: rate_to_resume(run.run))
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-            return
+        rate = await in_thread(lambda check: rate_to_resume(run.run))
         if rate is None:
             await self.resume(run.run, {})
         elif self.screen.is_current:  # else the user is at something else by now

@@ -34,7 +34,7 @@ from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import write_in_thread
 from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
@@ -526,12 +526,7 @@ class CellsView(ReadingView):
         def tell(found: CellsAtStep) -> None:
             self.post_message(self.Step(found, history))
 
-        try:
-            await self.insight.through_training(
-                state.facts.run, self._source.text(), self._start, named, self.cell, tell
-            )
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
+        await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
     @on(Step)
     def _step_found(self, event: Step) -> None:
@@ -740,14 +735,7 @@ class CellsView(ReadingView):
         model, run = self._model, None if state.facts is None else state.facts.run
         if model is None:
             return
-        try:
-            self.names = await in_thread(lambda check: job(model, run))
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
-            return
-        except OSError as error:
-            self.say(f"The name of the cell could not be kept: {error.strerror or error}.", error=True)
-            return
+        self.names = await write_in_thread(lambda check: job(model, run))
         rows, highlighted = self.cell_list, self.cell_list.highlighted
         rows.show(rows.cells, self.names)
         if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):

@@ -20,7 +20,6 @@ from textual.reactive import var
 from textual.widgets import Input, Static
 
 from charlstm.display import plural, visible
-from charlstm.errors import CharLSTMError
 from charlstm.runs import folder
 from charlstm.runs.filters import RunFilter, parse_filter, run_facts
 from charlstm.runs.names import check_name
@@ -313,9 +312,9 @@ class TableView(RunActions):
         ask(self, dialog, lambda name: self._rename(run, name.strip()))
 
     async def _rename(self, run: RunView, name: str) -> None:
-        renamed = await self.attempt(lambda: folder.rename_run(run.run, name)) if name != run.name else None
-        if renamed is None:
+        if name == run.name:
             return
+        renamed = await self.attempt(lambda: folder.rename_run(run.run, name))
         self.marked = tuple(renamed.path if path == run.path else path for path in self.marked)
         self.charlstm.renamed(run.path, renamed.path)
         self._renamed_to = renamed.path
@@ -361,8 +360,6 @@ class TableView(RunActions):
 
     async def _delete(self, run: RunView) -> None:
         left = await self.attempt(lambda: folder.delete_run(run.run))
-        if left is None:
-            return
         self.say(f"{run.name} is deleted. {folder.left_over(run.run, left)}".strip())
         if self.charlstm.run_path == run.path:
             self.charlstm.attach(None, show=False)
@@ -377,11 +374,7 @@ class TableView(RunActions):
 
     async def _import(self, path: Path) -> None:
         self.say(f"Reading {path.name} …", stays=True)
-        try:
-            answer = await run_command("import", str(path.absolute()))
-        except CharLSTMError as error:
-            self.say(str(error), error=True)
-            return
+        answer = await run_command("import", str(path.absolute()))
         out = str(answer.get("out") or answer.get("path") or "") if isinstance(answer, dict) else ""
         self.say(f"Imported {path.name} as {home(out) or 'a model'}.")
         if out and self.screen.is_current:  # else the user is at something else by now

@@ -285,7 +285,8 @@ class WatchView(RunActions):
             await self.send(self.run.run, "finish")
 
     async def do_checkpoint(self) -> None:
-        if self.run is not None and await self.send(self.run.run, "checkpoint"):
+        if self.run is not None:
+            await self.send(self.run.run, "checkpoint")
             self._change(asked=None)
             self.say("The exact state is saved between two steps.")
 
@@ -345,15 +346,13 @@ class WatchView(RunActions):
         """Lengthen ``run``, which may be another than the one that is shown by now. A run that trains gets a command,
         one that has ended is resumed."""
         status = await self.attempt(run.status)
-        if status is None:
-            return
         if status.alive and status.validated is not None and run.path == self.run_path:
             # no command would be read any more: :meth:`_update` resumes it when that is over
             self._change(asked=Command("after the end", "more", minutes, time.time()))
         elif status.alive:
             await self.send(run, "more", minutes)
-        elif (changes := await self.attempt(lambda: minutes_more(run, minutes))) is not None:
-            await self.resume(run, changes)
+        else:
+            await self.resume(run, await self.attempt(lambda: minutes_more(run, minutes)))
 
 
 def _check_minutes(text: str) -> str | None:
