@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,8 +25,10 @@ from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable
+from charlstm_tui.formatting import typed_path
 from charlstm_tui.ordered_keys import TakesKeys
 from charlstm_tui.safe_workers import SafeWorkers
+from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.text_input import LinesInput, TextInput
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList, SteadyScreen
 
@@ -226,3 +229,14 @@ class PromptDialog(Dialog):
             self.show_problem(sentence)
         else:
             self.dismiss(text)
+
+
+class PathDialog(PromptDialog):
+    """The path of a file that exists; Tab completes it. Returns it as it was typed, or ``None``."""
+
+    def __init__(self, title: str, about: str, check: Callable[[str], object] | None = None) -> None:
+        super().__init__(title, about, placeholder="path", check=check or _is_file, suggester=PathSuggester())
+
+
+def _is_file(typed: str) -> str | None:
+    return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'without a name'}."

@@ -32,11 +32,10 @@ from charlstm_tui.corpus.sources import BoxModel, Folder, ListedText, recently_u
 from charlstm_tui.corpus.text_list import TextList
 from charlstm_tui.corpus.text_pane import TextHints, TextPane
 from charlstm_tui.corpus.text_state import TextReading, TextState, count_bits, read_beginning, read_whole
-from charlstm_tui.dialogs import PromptDialog, ask
+from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import typed_path
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.view import View, is_detached
-from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
@@ -305,8 +304,7 @@ class TextsView(View):
                 resolve(typed.strip(), TextOptions())
 
         about = "A text file, or a folder whose *.txt are read as one text."
-        dialog = PromptDialog("Open a text", about, placeholder="path", check=check, suggester=PathSuggester())
-        ask(self, dialog, self._opened)
+        ask(self, PathDialog("Open a text", about, check), self._opened)
 
     def _opened(self, typed: str) -> None:
         if not typed.strip():

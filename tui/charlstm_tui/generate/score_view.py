@@ -8,7 +8,6 @@ It opens with the text that was played. Figures are computed by ``charlstm.gener
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,14 +33,13 @@ from charlstm.model.file import Model, load_model
 from charlstm.text.corpus import preview
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog, ask
+from charlstm_tui.dialogs import PathDialog, ask
 from charlstm_tui.formatting import clock, from_bits, typed_path, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.generate.view_bar import char_figures
 from charlstm_tui.player.marks import Origin, pack, uniform
 from charlstm_tui.player.state import ModelFacts
 from charlstm_tui.widgets.bars import sparkline
-from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 
@@ -581,14 +579,8 @@ class ScoreView(ReadingView):
     # ---- actions
 
     def do_score_open(self) -> None:
-        def check(typed: str) -> str | None:
-            if not typed.strip():
-                return "Type the path of a text file."
-            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip()}."
-
         about = "The path of a text; or paste a text into the view."
-        dialog = PromptDialog("Score a text", about, placeholder="path", check=check, suggester=PathSuggester())
-        ask(self, dialog, lambda path: self.open(typed_path(path)))
+        ask(self, PathDialog("Score a text", about), lambda path: self.open(typed_path(path)))
 
     def do_score_list(self) -> None:
         """List the sentences, or single characters again."""

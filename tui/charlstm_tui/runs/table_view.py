@@ -6,7 +6,6 @@ It reads folders, and trains nothing.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -26,7 +25,7 @@ from charlstm.runs.names import check_name
 from charlstm.runs.notes import change_notes, edit_tags, parse_tags
 from charlstm_tui.actions import Action, key_of
 from charlstm_tui.background import run_command
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, PromptDialog, ask
 from charlstm_tui.formatting import home, shorten, size, typed_path, unit
 from charlstm_tui.run_actions import RunActions
 from charlstm_tui.run_watcher import RunsState, RunView
@@ -35,7 +34,6 @@ from charlstm_tui.runs.details import DetailsPane
 from charlstm_tui.runs.run_details import DetailsCache
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
-from charlstm_tui.widgets.path_input import PathSuggester
 from charlstm_tui.widgets.row_list import Row, RowList
 from charlstm_tui.widgets.split import Split
 from charlstm_tui.widgets.text_input import FILTER_KEYS, TextInput
@@ -365,12 +363,8 @@ class TableView(RunActions):
             self.charlstm.attach(None, show=False)
 
     def do_import_model(self) -> None:
-        def check(typed: str) -> str | None:
-            return None if os.path.isfile(typed_path(typed)) else f"There is no file {typed.strip() or 'of that name'}."
-
         about = "A checkpoint of the reference script (.net, .pth, .pt). Nothing in it is executed."
-        dialog = PromptDialog("Import a model", about, placeholder="path", check=check, suggester=PathSuggester())
-        ask(self, dialog, lambda typed: self._import(typed_path(typed)))
+        ask(self, PathDialog("Import a model", about), lambda typed: self._import(typed_path(typed)))
 
     async def _import(self, path: Path) -> None:
         self.say(f"Reading {path.name} …", stays=True)

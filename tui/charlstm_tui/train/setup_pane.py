@@ -36,7 +36,7 @@ from charlstm.training.settings import Settings
 from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread, run_command
 from charlstm_tui.choices import CorpusChoice, file_stamps
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, WaitDialog, ask
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PathDialog, WaitDialog, ask
 from charlstm_tui.formatting import loss, shorten, unit
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.train.baselines import baseline_losses
@@ -58,7 +58,6 @@ from charlstm_tui.train.settings_dialog import SettingsDialog
 from charlstm_tui.train.setup import Costs, Setup
 from charlstm_tui.view import View, is_detached
 from charlstm_tui.widgets.bars import bar, sparkline
-from charlstm_tui.widgets.path_input import PathSuggester
 
 MODELS_OFFERED = 7
 NARROW, TALL = 72, 32
@@ -305,7 +304,7 @@ class SetupPane(View):
             if answer == "path":
                 about = "A .safetensors file, or the name or folder of a run."
                 check = partial(find_model, runs_dir=runs_dir)
-                ask(self, PromptDialog("A model file", about, check=check, suggester=PathSuggester()), path_chosen)
+                ask(self, PathDialog("A model file", about, check), path_chosen)
             else:
                 self.start_from(*answer)
 
