@@ -96,11 +96,11 @@ class TextPicker(ModelPicker):
         try:
             await in_thread(write)
         except FileLostError:
-            self.say("Another program has this session open: give it the title there.")
+            self.show_problem("Another program has this session open: give it the title there.")
         except GenerationError:
-            self.say("This session is of an older version: continue it first, then it can get a title.")
+            self.show_problem("This session is of an older version: continue it first, then it can get a title.")
         except OSError as error:
-            self.say(f"{path.name} gets no title: {error.strerror}.")
+            self.show_problem(f"{path.name} gets no title: {error.strerror}.")
         else:
             self._show_title(path, title)
 
@@ -123,10 +123,10 @@ class TextPicker(ModelPicker):
         if path is None:
             return
         if path == self._played:
-            self.say("This session is being played: play another one, then it can be deleted.")
+            self.show_problem("This session is being played: play another one, then it can be deleted.")
             return
         if not saved_sessions.is_in_own_folder(path):
-            self.say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
+            self.show_problem(f"{path.name} is a file of yours outside the app's folder: delete it there.")
             return
         about = next(f"{name} · {about}" for word, name, about in self.shown if word == str(path))
         choices = [Choice("n", "no, keep it", None), Choice("y", "yes, delete it", path)]
@@ -136,10 +136,10 @@ class TextPicker(ModelPicker):
         try:
             deleted = session_file.delete(path)
         except OSError as error:
-            self.say(f"{path.name} is not deleted: {error.strerror}.")
+            self.show_problem(f"{path.name} is not deleted: {error.strerror}.")
             return
         if not deleted:
-            self.say("Another program has this session open: it is not deleted.")
+            self.show_problem("Another program has this session open: it is not deleted.")
             return
         place = self.query_one(OptionList).highlighted or 0
         self._entries = [entry for entry in self._entries if entry[0] != str(path)]
