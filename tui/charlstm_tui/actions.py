@@ -287,7 +287,8 @@ ACTIONS: tuple[Action, ...] = (
     A("generate.views", "look_inside", "I", "look inside", "Choose among the views that explain the model and the "
       "text.", words="explain score cells context multiverse duel"),
     A("generate.views", "score", "s", "Score", "See how surprising a text is; in Score what is selected, or all."),
-    A("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one."),
+    A("generate.views", "cells", "x", "Cells", "See what single cells of the model follow in the text, and hold one.",
+      "cells", handler="view"),
     A("generate.views", "context", "g", "Context", "See how many characters back the model looks, and what for.",
       words="memory history look back"),
     A("generate.views", "multiverse", "f", "Multiverse", "See everything that could come next, and choose from it.",

@@ -115,6 +115,10 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         self.show_view(name)
         self.focus_main()
 
+    async def do_view(self, name: str) -> None:
+        """Show the view with this id."""
+        await self.open_view(name)
+
     def leave_view(self) -> bool:
         """Show the view that Esc goes to; whether there is one."""
         if not self.view.back_to:

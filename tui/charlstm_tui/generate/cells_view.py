@@ -143,6 +143,8 @@ class CellList(SideList):
 class CellsView(ReadingView):
     """The view. ``cell`` colours the text that is played, which ``source`` shows."""
 
+    question = "what single cells follow"
+
     has_own_scale = True
     expecting: reactive[bool] = reactive(True, init=False)
     """Whether the likeliest next characters stand under the line at the cursor."""
@@ -163,7 +165,7 @@ class CellsView(ReadingView):
         super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
         self._source = source
-        self._side = Vertical(id="cells-side")
+        self._side = Vertical(id="cells-side", classes="view-side")
         self._next = NextChars(id="cells-next")
         self._history_bars = CellHistory(id="cells-history")
         self._caption = Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")

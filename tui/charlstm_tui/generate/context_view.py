@@ -117,6 +117,8 @@ class ContextView(ReadingView):
     """The view: the text, coloured by what reading further back does for the character at the cursor, and the curves of
     the model and of that character."""
 
+    question = "how far it looks back"
+
     has_own_scale = True
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:

@@ -68,6 +68,8 @@ FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown,
 class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
 
+    question = "two side by side"
+
     sides: var[Mapping[int, PlaybackState]] = var[Mapping[int, PlaybackState]]({}, init=False)
     """The last state of each side that has one."""
 

@@ -212,6 +212,8 @@ class MultiverseKey(Widget):
 class MultiverseView(GenerateView):
     """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
+    question = "what else could have come"
+
     MAIN_PANE = "#multiverse-blocks"
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
@@ -240,10 +242,10 @@ class MultiverseView(GenerateView):
         self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
-        yield Static(id="multiverse-head")
+        yield Static(id="multiverse-head", classes="view-head")
         with Split("#multiverse-side", id="multiverse-body"):
             yield ContinuationBlocks(id="multiverse-blocks")
-            with Vertical(id="multiverse-side"):
+            with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")
                 yield Static(id="multiverse-chars")
                 yield MultiverseKey(self, id="multiverse-key")

@@ -140,6 +140,8 @@ class ScoredText:
 class ScoreView(ReadingView):
     """The view."""
 
+    question = "what surprised the model"
+
     by_sentence: var[bool] = var(False)
     """Whether the list has sentences, not single characters."""
 
@@ -177,7 +179,7 @@ class ScoreView(ReadingView):
         yield self._strip
         with Split("#score-side", id="score-body"):
             yield self.text_view
-            with Vertical(id="score-side"):
+            with Vertical(id="score-side", classes="view-side"):
                 yield self._caption
                 yield self._rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from textual.message import Message
 from textual.reactive import reactive, var
@@ -27,6 +28,9 @@ class GenerateView(View):
     which shows that text, has every state, and shows it before another view has it."""
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
+
+    question: ClassVar[str] = ""
+    """What a view that explains answers, for the list of these; empty for another view."""
 
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""
