@@ -158,17 +158,16 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         """Whether an action of an active scope has something to act on now."""
         if action.mode != self.MODE:
             return True
-        there = not action.needs or self.has().get(action.needs, False)
-        return there and not self.view.busy and self._target(action) is not None and self.view.can(action)
+        return not self.busy and (not action.needs or self.has().get(action.needs, False))
+
+    @property
+    def busy(self) -> bool:
+        """See :attr:`View.busy`."""
+        return self.view.busy
 
     def has(self) -> dict[str, bool]:
         """See :meth:`View.has`; also what actions of the screen need."""
         return self.view.has()
-
-    def _target(self, action: Action) -> object | None:
-        """What carries out an action: a part of the view or else this screen, or the app for its own actions."""
-        targets = (*self.view.parts(), self) if action.mode == self.MODE else (self.app,)
-        return next((each for each in targets if hasattr(each, f"do_{action.handler}")), None)
 
     def handle_escape(self) -> bool:
         """Esc, when there was neither input nor zoom to leave: leave what is open in the view, else the view. True when
@@ -283,7 +282,8 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     def handler(self, action: Action) -> Callable[..., object]:
         """The method that carries out an action."""
-        method: Callable[..., object] = getattr(self._target(action), f"do_{action.handler}")
+        target = self.app if action.mode is None else self if action.by == "screen" else self.view.part(action.by)
+        method: Callable[..., object] = getattr(target, f"do_{action.handler}")
         return method
 
     async def action_do(self, name: str) -> None:

@@ -96,10 +96,6 @@ class View(SafeWorkers, Widget):
         """Whether no action of the mode acts now."""
         return False
 
-    def can(self, action: Action) -> bool:
-        """Whether an action of these scopes has something to act on now."""
-        return True
-
     def has(self) -> dict[str, bool]:
         """What actions of these scopes need (:attr:`Action.needs`), and whether it is there now."""
         return {}
@@ -117,9 +113,9 @@ class View(SafeWorkers, Widget):
         """Esc: leave what is open in the view; whether there was anything."""
         return False
 
-    def parts(self) -> tuple[object, ...]:
-        """What carries out the actions by methods ``do_*``: the view, and parts of it that have some of their own."""
-        return (self,)
+    def part(self, name: str) -> object:
+        """What carries out actions by methods ``do_*``: the view, or the part of it with this name."""
+        return self
 
     def begin_action(self, action: Action) -> None:
         """An action is about to be carried out."""

@@ -412,7 +412,7 @@ class ScoreView(ReadingView):
         self._show_text(slice(before + start, before + stop))
         self.say(f"{key_of('generate.score')} shows all of the text again.")
 
-    def do_score(self) -> None:
+    def show_selected(self) -> None:
         """Show the figures of what is selected, or of all of the text again."""
         selected = self.text_view.selected
         if selected is not None:

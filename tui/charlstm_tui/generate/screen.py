@@ -22,7 +22,7 @@ from charlstm.errors import CharLSTMError
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
-from charlstm_tui.actions import BY_ID, Action, bindings, key_of
+from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
@@ -388,10 +388,12 @@ class GenerateScreen(ModeScreen):
     def opens(self) -> bool:
         return (self._choosing and self._awaited is None) or super().opens
 
-    def can(self, action: Action) -> bool:
-        if action.id == f"generate.{self.view_name}" != "generate.score":  # in Score that key scores what is selected
-            return False
-        return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
+    @property
+    def busy(self) -> bool:
+        return super().busy or (self._choosing and self._awaited is None)
+
+    def has(self) -> dict[str, bool]:
+        return super().has() | {f"not {name}": name != self.view_name for name in (*self.views, "write")}
 
     @property
     def _choosing(self) -> bool:
@@ -715,7 +717,9 @@ class GenerateScreen(ModeScreen):
 
     async def do_score(self) -> None:
         state = self.play.state
-        if state is not None and state.facts is not None:
+        if self.view is self.score:
+            self.score.show_selected()
+        elif state is not None and state.facts is not None:
             selected = self.play.text_view.selected
             await self.open_view("score")
             self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
