@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from textual import getters, on
@@ -156,9 +156,10 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
 
     def can(self, action: Action) -> bool:
         """Whether an action of an active scope has something to act on now."""
-        if action.mode != self.MODE:
-            return True
-        return not self.busy and (not action.needs or self.has().get(action.needs, False))
+        return self._acts(action, self.has())
+
+    def _acts(self, action: Action, has: Mapping[str, bool]) -> bool:
+        return action.mode != self.MODE or (not self.busy and (not action.needs or has.get(action.needs, False)))
 
     @property
     def busy(self) -> bool:
@@ -270,7 +271,9 @@ class ModeScreen(SafeWorkers, TakesKeys, SteadyScreen, Mode):
         return isinstance(event, Paste) or not any(event.key in action.keys for action in self.available())
 
     def _acting(self, scopes: tuple[str, ...], typing: bool) -> tuple[Action, ...]:
-        return tuple(action for action in active(scopes) if (not typing or action.acts_in_inputs) and self.can(action))
+        has = self.has()
+        shown = (action for action in active(scopes) if not typing or action.acts_in_inputs)
+        return tuple(action for action in shown if self._acts(action, has))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action != "do" or not parameters:
