@@ -317,7 +317,7 @@ class TextsView(View):
         self.reload()
         self.focus_main()
 
-    def do_switch(self, name: str, one: object, other: object) -> None:
+    def do_switch(self, name: str, one: Any, other: Any) -> None:
         """Read the text in the other of two ways."""
         if (choice := self._choice()) is not None:
             self._choose(replace(choice, **{name: other if getattr(choice, name) == one else one}))

@@ -249,8 +249,8 @@ class PlayView(ExplainingView):
             "saveable": True,
             "suggestion": bool(self.suggested),
             "suggestions": bool(state.suggestion) or not self.text_view.at_end,  # there the key says that there is none
-            "undo": self.writing or state.undoable,
-            "redo": self.writing or state.redoable,
+            "undo": self.writing or bool(state.undoable),
+            "redo": self.writing or bool(state.redoable),
             "branch": branch is not None,
             "fork": branch is not None and branch.parent is not None,
             **{f"choice {number}": number <= len(self._shown_candidates) for number in range(1, 10)},
