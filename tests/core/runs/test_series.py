@@ -73,9 +73,9 @@ def test_feeding_events_one_by_one_equals_feeding_all_at_once(tmp_path: Path) ->
 def test_copy_is_not_changed_by_later_events() -> None:
     series = RunSeries.of([started(), *life(range(10))])
     twin, before = series.copy(), picture(series)
-    series.feed(life(range(10, 20)))
-    assert picture(twin) == before
-    assert series.step == 19
+    series.feed([*life(range(10, 20)), Controlled(step=20, id="a", command="checkpoint")])
+    assert (picture(twin), twin.handled) == (before, set())
+    assert (series.step, series.handled) == (20, {"a"})
 
 
 def test_resume_removes_the_end() -> None:
