@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,9 +56,11 @@ STEP_EVERY, VALIDATE_EVERY = 5, 50
 LONG_AGO = 120.0
 
 
-def tiny_model(*, seed: int = 0, symbols: tuple[str, ...] = SYMBOLS, hidden_size: int = 8, **info: Any) -> Model:
-    """A small random model with one layer over ``symbols``."""
-    config = ModelConfig(len(symbols), hidden_size, 1)
+def tiny_model(
+    *, seed: int = 0, symbols: Sequence[str] = SYMBOLS, hidden_size: int = 8, num_layers: int = 1, **info: Any
+) -> Model:
+    """A small random model over ``symbols``."""
+    config = ModelConfig(len(symbols), hidden_size, num_layers)
     random = np.random.default_rng(seed)
     weights = {name: random.normal(0, 0.5, shape).astype(np.float32) for name, shape in config.shapes.items()}
     return Model(config, Vocabulary(symbols), weights, TextOptions(), dict(info))

@@ -35,6 +35,7 @@ from charlstm_tui.generate import text_picker
 from charlstm_tui.main import command
 from charlstm_tui.player import desk as desk_module
 from charlstm_tui.player import saved_sessions, session_saver
+from charlstm_tui.player.model_thread import Batch
 from charlstm_tui.player.opening import LearntModel, PlayRequest
 from charlstm_tui.player.overlap import LineIndex, OverlapCheck
 from charlstm_tui.player.played import FULL, PAUSE_AFTER, Continuations
@@ -1001,3 +1002,66 @@ def test_text_that_was_saved_or_exported_is_kept(model: Path, desk: PlayedDesk, 
     assert desk.close(60, delete_unkept=True)
     assert file is not None
     assert file.exists()
+
+
+def test_streaming_puts_one_order_and_another_at_its_end(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.finish()
+    orders: list[object] = []
+    put = desk.thread.put
+    desk.thread.put = lambda number, order: (orders.append(order), put(number, order))[1]  # type: ignore[method-assign]
+    desk.stream(600)
+    desk.finish()
+    assert sum(bool(batch.added) for batch in desk.batches) > 1
+    assert len(orders) == 2
+    desk.set_writing(False)  # as it was
+    desk.pause()
+    desk.saving_changed()
+    assert len(orders) == 2
+
+
+def test_batch_of_an_order_that_does_not_stand_any_more_is_dropped(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.finish()
+    order = desk._order
+    assert order is not None
+    desk.insert("own")
+    desk.take(Batch(order, added="late"))
+    assert desk.finish().text.text.read() == PRIME + "own"
+
+
+def test_generating_that_is_stopped_before_it_made_anything_is_no_step(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.insert("own")
+    desk.stream()
+    desk.pause()
+    assert desk.finish().undoable == "typing"
+
+
+def test_candidates_of_another_place_stay_until_those_of_the_cursor_come(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model), speed=FULL))
+    desk.insert("own text")
+    before = desk.finish()
+    desk.move_by(-3)
+    assert (desk.played.distribution, desk.played.is_current) == (before.distribution, False)
+    after = desk.finish()
+    assert after.is_current
+    assert after.distribution != before.distribution
+
+
+def test_edit_ends_what_was_asked_of_the_model(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    desk.insert("the light")
+    desk.set_writing(True)
+    found: list[Continuations] = []
+    desk.ways_on(2, 10, 1, 1, found.append)
+    assert not desk.keys_wait  # it changes nothing
+    desk.insert(" on")
+    desk.finish()
+    assert not found
+    desk.set_writing(False)
+    desk.regenerate(at(3))
+    assert desk.keys_wait
+    assert desk.cancel()
+    assert desk.finish().text.text.read() == f"{PRIME}the light on"
+    assert not desk.keys_wait

@@ -18,7 +18,7 @@ from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.coloured_text import MOST_CHARS, surprise_html
+from charlstm.generation.colouring import MOST_CHARS, surprise_html
 from charlstm.generation.document import BranchInfo, Document
 from charlstm.generation.generate import stop_strings
 from charlstm.generation.prime import prepare_prime
@@ -212,7 +212,7 @@ class Session:
         bits = in_bits(rows["probability"])
         bits[(rows["source"] != GENERATED) | ~read_as_themselves(rows, self.model.vocabulary.codes)] = 0
         before = "…" if start else self.prime[-MOST_CHARS:]
-        return surprise_html(before, zip(self.read(start, self.position), bits.tolist(), strict=True))
+        return surprise_html(before, self.read(start, self.position), bits)
 
     @property
     def text(self) -> str:

@@ -631,8 +631,9 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            said = copy_as(path, "rank", state, lambda: played)()
-            assert said.endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, lambda: played)().endswith(
+                f"{path.name} in {formatting.home(path.parent)}"
+            )
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)

@@ -21,6 +21,7 @@ from charlstm import paths, storage, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import export, session_file
+from charlstm.generation.colouring import Colour
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import SessionState, SessionSummary
 from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
@@ -371,7 +372,7 @@ def copy_as(
             export.export_text(text, path, prose=prose)
 
     else:
-        scale = cast(Any, colour if colour in get_args(export.Colour) else "rank")
+        scale = cast(Any, colour if colour in get_args(Colour) else "rank")
         content = export.exported(session(), path, scale, state.summary.title, prose=prose)
 
         def write() -> None:
