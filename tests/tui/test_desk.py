@@ -1004,7 +1004,10 @@ def test_text_that_was_saved_or_exported_is_kept(model: Path, desk: PlayedDesk, 
     assert file.exists()
 
 
-def test_streaming_puts_one_order_and_another_at_its_end(model: Path, desk: PlayedDesk) -> None:
+def test_streaming_puts_one_order_and_another_at_its_end(
+    model: Path, desk: PlayedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charlstm_tui.player.model_thread.BATCH_INTERVAL", 0.0)
     desk.open(PlayRequest(str(model), speed=FULL))
     desk.finish()
     orders: list[object] = []
