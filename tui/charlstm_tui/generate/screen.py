@@ -571,7 +571,7 @@ class GenerateScreen(ModeScreen):
         to_play, state = await in_thread(lambda check: run_to_play(choice, runs_dir)), self.play.state
         if to_play is None:
             return
-        if not to_play.status.alive and (state is None or state.request.step is not None):
+        if not to_play.status.alive and (state is None or state.facts is None or state.request.step is not None):
             return  # else it may have ended elsewhere than here; an earlier checkpoint was chosen by its key
         best: ModelFacts | None = None  # that was played or offered
         while True:

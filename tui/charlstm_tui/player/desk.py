@@ -281,7 +281,7 @@ class Desk:
             prime = own_text(prime_suggestion(loaded.model) if request.prime is None else request.prime)
             document, note = Document(prime, request.seed), read_as_words(prime, loaded.model.vocabulary)
             settings = self.recipe.settings if request.settings is None else request.settings
-            recipe = Recipe(request.seed, 0, settings, clamps)
+            recipe, about = Recipe(request.seed, 0, settings, clamps), replace(about, holds_in_prime=False)
         else:
             state, opened = saved.state, saved_sessions.session_at(saved.path)
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
@@ -383,7 +383,9 @@ class Desk:
             loaded, facts = found
             assert self.about is not None
             is_elsewhere = self.about.is_elsewhere or self.about.facts.run != facts.run
-            about = replace(self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere)
+            about = replace(
+                self.about, request=request, loaded=loaded, facts=facts, is_elsewhere=is_elsewhere, holds_in_prime=True
+            )
             self._play(self.document, about, self.recipe)
             self._say(note.format(facts.name))
             if self._saver is not None and self._saver.knows(about.key):
@@ -628,7 +630,6 @@ class Desk:
 
     def insert_at(self, text: str, position: int) -> None:
         """Put the user's own text at a place; the text from there on stays as a branch."""
-
         with self._changing():
             if own := self._own(text):
                 self._branch_off(position, own, TYPED, kind="typing", whole=False)
@@ -636,7 +637,6 @@ class Desk:
     def replace_found(self, pattern: re.Pattern[str], text: str, place: int | None, origin: int) -> None:
         """Replace what ``pattern`` finds: at ``place``, or everywhere as one change; then the cursor is at ``origin``,
         where the search began, before and after."""
-
         with self._changing() as document:
             here = document.text.read()
             if place is None:
@@ -747,7 +747,6 @@ class Desk:
 
     def choose(self, chars: str, position: int) -> None:
         """Put characters at a place; what follows stays while writing, else it stays as a branch."""
-
         with self._changing() as document:
             if self.writing:
                 document.move(position, undoable=False)
@@ -762,7 +761,6 @@ class Desk:
 
     def prune(self, number: int) -> None:
         """Remove a branch and all that parted from it."""
-
         with self._changing() as document:
             before = document.list_branches()
             document.prune(number)
@@ -774,21 +772,18 @@ class Desk:
 
     def rename(self, number: int, name: str) -> None:
         """Give a branch a name."""
-
         with self._changing() as document:
             document.rename(number, name)
             self._branches, self._kept = (None, ()), None
 
     def undo(self) -> None:
         """Go back before the last change of the text, the cursor or the branches."""
-
         with self._changing() as document:
             kind = document.undo()
             self._say(f"Undone: {kind}." if kind else "There is nothing to undo.")
 
     def redo(self) -> None:
         """Make the last change again that was undone."""
-
         with self._changing() as document:
             kind = document.redo()
             self._say(f"Done again: {kind}." if kind else "There is nothing to redo.")
@@ -1032,6 +1027,7 @@ class Desk:
             self._question,
             suggests=bool(wanted[-1]),
             learnt=self.learnt if self.writing else None,
+            holds_in_prime=about.holds_in_prime,
             file=None if about.opened is None else about.opened.path,
         )
         self._thread.put(self._number, self._order)

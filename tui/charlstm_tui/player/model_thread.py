@@ -16,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class Order:
         figures_from: the loop has the figures of the characters before.
         writing: the text is read up to the cursor first; else all of it.
         suggests: whether a suggestion of how the text could continue is wanted, from ``learnt`` if that is a copy.
+        holds_in_prime: whether cells are held while the prime is read, too.
         file: the text's own, with which what a model has read of it may have been kept.
     """
 
@@ -119,6 +120,7 @@ class Order:
     question: Question | None = None
     suggests: bool = False
     learnt: LearntModel | None = None
+    holds_in_prime: bool = True
     file: Path | None = None
 
 
@@ -285,7 +287,8 @@ class Work:
                 self._post(Batch(order, progress=f"reading the prime {100 * done / total:.0f} %, left {left}"))
 
         model, prime = order.loaded.model, order.text.read(0, order.prime_length)
-        return Reading(model, read_prime(model, prime), order.recipe, stepper=order.loaded.stepper, progress=show)
+        recipe = order.recipe if order.holds_in_prime else replace(order.recipe, clamps=())
+        return Reading(model, read_prime(model, prime), recipe, stepper=order.loaded.stepper, progress=show)
 
     def _recall(self, order: Order) -> Reading | None:
         """What was kept of this text when it was played before."""

@@ -204,6 +204,7 @@ class OpenText:
         opened: the file that it was read from, as it was then.
         closed: the text that was played before, if there is work in it; ``last_session`` is what to continue instead.
         edited: whether the user wrote, picked, erased, branched or saved.
+        holds_in_prime: whether cells are held while its prime is read, too.
         is_elsewhere: whether its file does not lie beside the run whose model goes on with it.
         continues: the path of the saved session that this one continues.
     """
@@ -216,6 +217,7 @@ class OpenText:
     closed: SavedSession | None = None
     last_session: SavedSession | None = None
     edited: bool = False
+    holds_in_prime: bool = True
     is_elsewhere: bool = False
     continues: str = ""
     title: str = ""
