@@ -79,12 +79,12 @@ class Session:
         raise AssertionError(f"not within {seconds} s; {self.status()}; {self.screen.play.state}")
 
     async def paused(self, count: int) -> None:
-        """Stand still after ``count`` characters."""
+        """Stand still after ``count`` characters, all of which are read."""
         await self.until(lambda: self.screen.play.playing)
         self.desk.change_speed(lambda speed: FULL)
         if count > self.state.length:
             self.desk.stream(count - self.state.length)
-        await self.until(lambda: self.state.length == count and not self.state.running)
+        await self.until(lambda: self.state.length == count and not self.state.running and self.state.is_current)
 
     async def score_shown(self, count: int) -> ScoreView:
         """The view Score on ``count`` generated characters, with its figures."""

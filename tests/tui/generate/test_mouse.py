@@ -51,7 +51,7 @@ async def test_click_on_a_candidate_chooses_it(model: Path, size: tuple[int, int
             rows = [line[left:] for line in it.screen_text().splitlines()]
             y = next(y for y, row in enumerate(rows) if row.startswith(f"  {symbol(char)} "))
             await it.pilot.click(offset=(left + 4, y))
-            await it.until(lambda wanted=wanted: it.text == wanted)
+            await it.until(lambda wanted=wanted: it.text == wanted and it.state.is_current)
 
 
 async def test_click_on_a_candidate_in_write_leaves_what_follows(model: Path) -> None:
