@@ -45,6 +45,9 @@ SLICE = 0.008
 LONGEST_DRAW = 0.03
 """Seconds without computing after an order or a batch, unless the screen has drawn it earlier. Both at once would
 compete for the interpreter, and drawing would take twice as long."""
+LONGEST_WAIT = 0.25
+"""Seconds after which an order begins where nothing is drawn, as behind a dialog. Waking the thread for each order would
+take a turn of the interpreter before the screen has drawn what the key did."""
 BATCH_INTERVAL = 1 / 20
 """Seconds between two batches of text that streams. Drawing one takes the screen some 10 ms, for which keys wait."""
 READING_INTERVAL = 0.25
@@ -468,7 +471,8 @@ class ModelThread:
         with self._changed:
             self._orders[number] = order
             self._quiet_until = time.monotonic() + LONGEST_DRAW
-            self._changed.notify()
+            if order is None or order.question is not None:  # else it begins when the screen has drawn
+                self._changed.notify()
 
     def do(self, number: int, act: Callable[[Reading | None], object]) -> None:
         """Do something on the thread with what is read of a text so far, whatever order comes next; ``None`` if nothing
@@ -558,7 +562,7 @@ class ModelThread:
                 wait = self._seconds_to_wait(now)
                 if wait <= 0:
                     break
-                self._changed.wait(None if wait == math.inf else wait)
+                self._changed.wait(min(wait, LONGEST_WAIT))
             acts = [*self._acts]
             self._acts.clear()
             orders = dict(self._orders)
