@@ -9,8 +9,8 @@ import pytest
 from textual.events import Paste
 from textual.widgets import Input, OptionList
 
+from charlstm.generation.reading import Continuation
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import Continuation
 from charlstm.setting_fields import setting_fields
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from charlstm.display import as_html, percent, plural, symbol
+from charlstm.display import as_html, cell_name, percent, plural, symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.colouring import STYLES, levels, signed_style
 from charlstm.generation.prime import prepare_prime
@@ -220,7 +220,7 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         start = passage_start(text, CELL_CHARS, values, shown)
         shown.add(start)
         parts.append(
-            f"<h3>{as_html(each.feature)}: cell {each.cell[0]}:{each.cell[1]} <small>({as_html(cell_facts(each))})"
+            f"<h3>{as_html(each.feature)}: cell {cell_name(each.cell)} <small>({as_html(cell_facts(each))})"
             f"</small></h3>{coloured_passage(model, text, start, each, values, stepper)}"
         )
     about = (

@@ -8,7 +8,7 @@ import pytest
 
 from charlstm.model.file import ModelConfig
 from charlstm.runs.folder import RunSpec
-from charlstm.runs.prediction import FROM_MODEL, FROM_NOTHING, Rule, predict
+from charlstm.runs.prediction import predict
 from charlstm.runs.series import RunSeries
 from charlstm.training.events import Controlled, Event, Finished, Resumed
 from charlstm.training.presets import preset
@@ -52,13 +52,6 @@ def test_from_a_model_little_will_change_unless_it_knew_little() -> None:
     assert found is not None
     assert 1.0 < found.low < found.loss < found.high < 1.25
     assert predict(RunSeries.of([BEGIN, validated(0, 1.7), validated(200, 1.47)]), MODEL) is None
-
-
-@pytest.mark.parametrize("rule", [FROM_NOTHING, FROM_MODEL])
-def test_rules_begin_at_a_tenth_and_have_a_value_for_each_fraction(rule: Rule) -> None:
-    assert rule.done[0] == 0.1
-    assert list(rule.done) == sorted(rule.done)
-    assert len(rule.done) == len(rule.change) == len(rule.doubling) == len(rule.spread)
 
 
 @pytest.mark.parametrize(

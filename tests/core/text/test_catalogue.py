@@ -29,7 +29,6 @@ def test_find_texts_lists_data_then_files_then_folders(tmp_path: Path) -> None:
     assert found[0].bytes == 4
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX files")
 def test_find_texts_skips_pipes_and_broken_links(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
     (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
@@ -91,7 +90,7 @@ def test_python_source_is_built_in() -> None:
 def pages(monkeypatch: pytest.MonkeyPatch) -> str:
     """The name of a built-in text of which less than all is read, as of the source code."""
     declared = builtin._Text("two pages", lambda: iter(["The first page.\n", "The second page.\n"]), most_chars=20)
-    monkeypatch.setitem(builtin._TEXTS, "python-pages", declared)
+    monkeypatch.setitem(builtin.TEXTS, "python-pages", declared)
     return "python-pages"
 
 
@@ -120,8 +119,7 @@ def test_program_folders_are_private_and_can_be_moved(tmp_path: Path, monkeypatc
     for make, name in ((paths.cache_dir, "cache"), (paths.state_dir, "state")):
         monkeypatch.setenv(f"CHARLSTM_{name.upper()}", str(tmp_path / name))
         assert make() == tmp_path / name
-        if os.name != "nt":
-            assert make().stat().st_mode & 0o777 == 0o700
+        assert make().stat().st_mode & 0o777 == 0o700
     monkeypatch.setenv("CHARLSTM_DATA", str(tmp_path / "data"))
     assert paths.data_dir() == tmp_path / "data"
     assert not paths.data_dir().exists()

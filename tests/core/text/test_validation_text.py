@@ -153,8 +153,3 @@ def test_several_files_are_one_validation_text(files: tuple[Path, Path]) -> None
     files[1].write_text("", encoding="utf-8")
     with pytest.raises(TextError, match=r"val\.txt is empty"):
         open_corpus(files[0], validation=files[1])
-
-
-def test_change_of_the_validation_text_is_noticed(corpus: Corpus, files: tuple[Path, Path]) -> None:
-    files[1].write_text("other", encoding="utf-8")
-    assert open_corpus(files[0], validation=files[1]).text() == TRAIN + "other"

@@ -193,11 +193,9 @@ def run_result(shown: ShownRun) -> RunResult | None:
         lines.append("No text was held out, so there is no validation loss.")
     if flaw is None:
         lines.append(judged.busy)
-    if best is not None and best.step is not None:
-        if best.step == 0:
-            lines.append("of the model from before training: no step has improved it")
-        else:
-            lines.append(f"at step {best.step:,} of {series.planned_steps or series.step:,}")
+    if best is not None and best.step is not None and (best.step or flaw is None):  # a flaw says it too
+        at = f"at step {best.step:,} of {series.planned_steps or series.step:,}"
+        lines.append(at if best.step else "of the model from before training: no step has improved it")
     lines.append(read_before.words(view.status.read_share, view.status.read_by or ""))
     lines.append(_times(series, shown.spec))
     if flaw is None and judged.from_model is not None:

@@ -207,9 +207,8 @@ class SetupPane(View):
     # ---- what is measured
     def _measure(self, again: bool = False) -> None:
         """Measure what is missing, or again what the presets cost."""
-        if (
-            self.state.ready and self.charlstm.run_path is None
-        ):  # else it would slow a run that trains, for figures that nobody sees
+        # else it would slow a run that trains, for figures that nobody sees
+        if self.state.ready and self.charlstm.run_path is None:
             self.run_worker(self._measure_all(again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
