@@ -26,10 +26,10 @@ from charlstm.training.settings import Settings
 from charlstm_tui import run_actions
 from charlstm_tui.actions import ACTIONS, BY_ID
 from charlstm_tui.app import CharLSTMApp
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import CorpusChoice, ModelChoice, StartOptions, playable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import learning_rate
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.save_dialog import SaveDialog
 from charlstm_tui.train.result_card import RunResult
@@ -660,7 +660,7 @@ async def test_more_during_the_final_validation_resumes_the_run_after_it(
             await shows(pilot, "Training has ended. Now the best model is validated")
             screen = app.screen
             assert isinstance(screen, ModeScreen)
-            offered = {each.id: screen.view.can(each) for each in ACTIONS if each.id.startswith("train.")}
+            offered = {each.id: screen.can(each) for each in ACTIONS if each.id.startswith("train.")}
             assert [name for name in ("train.pause", "train.rate", "train.finish") if offered[name]] == []
             assert offered["train.stop"]
             await pilot.press("m")

@@ -111,6 +111,15 @@ async def in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
         cancelled.set()
 
 
+async def write_in_thread(job: Callable[[Callable[[], None]], Result]) -> Result:
+    """As :func:`in_thread`, for a job that writes a file. Raises :class:`CharLSTMError` if that is not possible."""
+    try:
+        return await in_thread(job)
+    except OSError as error:
+        name = error.filename or "The file"
+        raise CharLSTMError(f"{name} cannot be written: {error.strerror or error}.") from error
+
+
 class JobQueue:
     """Run jobs one after the other, each on a daemon thread."""
 

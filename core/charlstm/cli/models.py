@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +21,7 @@ from charlstm.cli.options import (
     runs_dir_option,
     snapshot_option_to,
 )
-from charlstm.cli.output import check_stdout, print_note, print_result, result_of, write_stdout
+from charlstm.cli.output import check_stdout, output_errors, print_note, print_result, result_of, write_stdout
 from charlstm.display import percent, shell_command, shell_word, symbol, visible
 from charlstm.errors import ModelError
 from charlstm.user_files import STDOUT, check_destination, save
@@ -215,7 +214,7 @@ def _check_target(out: str, *, force: bool, as_json: bool) -> None:
         return
     if not os.path.basename(out):
         raise ModelError(f"{out} is a folder: add a file name")
-    with _plain_errors(out):
+    with output_errors(out, ModelError):
         check_destination(out, overwrite=force)
 
 
@@ -223,18 +222,5 @@ def _write(out: str, write: Callable[[BinaryIO], None], *, force: bool) -> None:
     if out == STDOUT:
         write_stdout(write)
         return
-    with _plain_errors(out):
+    with output_errors(out, ModelError):
         save(out, write, overwrite=force)
-
-
-@contextlib.contextmanager
-def _plain_errors(out: str) -> Iterator[None]:
-    """Turn an :class:`OSError` into a :class:`ModelError` that says what to do."""
-    try:
-        yield
-    except FileExistsError:
-        raise ModelError(
-            f"The file {out} already exists: replace it with --force, or choose another one with --out"
-        ) from None
-    except OSError as error:
-        raise ModelError(f"{out} cannot be written: {error.strerror}. Choose another file with --out") from None

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -336,7 +336,7 @@ def refuse_unused(option: str, *names: str) -> None:
             raise click.UsageError(f"{parameter.opts[0]} has no effect with {option}: remove one of them")
 
 
-def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str | list[str] | None = None) -> Corpus:
+def load_corpus(sources: Sequence[str], options: TextOptions, validation: Sequence[str] = ()) -> Corpus:
     """Open a text, and the text to validate on if there is a separate one, with a progress bar on a terminal.
 
     Prints a note about files that could not be read.
@@ -344,7 +344,7 @@ def load_corpus(sources: tuple[str, ...], options: TextOptions, validation: str 
     from charlstm.text.corpus import open_corpus
 
     with TerminalLine() as bar:
-        corpus = open_corpus(list(sources), options, validation=validation, progress=bar.update)
+        corpus = open_corpus(list(sources), options, validation=list(validation) or None, progress=bar.update)
     if count := len(corpus.skipped):
         names = ", ".join(corpus.skipped[:3]) + ", …" * (count > 3)
         entries = "1 file or folder" if count == 1 else f"{count:,} files or folders"

@@ -150,7 +150,7 @@ def presets(
     slowdown = probe_slowdown(FOREGROUND_NICENESS if niceness is None else niceness)
     if slowdown < NOTABLE_SLOWDOWN:
         slowdown = 1.0
-    corpus = load_corpus(text, options, list(val_files) or None)
+    corpus = load_corpus(text, options, val_files)
     chars, symbols, validation = corpus.text_chars, len(corpus.vocabulary), corpus.validation
     takes_start = {name for name in PRESETS if starts_from_model(start_word, name, changes)}
     start = None
@@ -463,7 +463,7 @@ def _read_settings(file: str) -> SettingsFile:
 def _open_text(text: tuple[str, ...], file: SettingsFile, val_files: tuple[str, ...]) -> Corpus:
     if not text:
         raise click.MissingParameter(ctx=click.get_current_context(), param_hint="'TEXT...'", param_type="argument")
-    return load_corpus(text, text_options_over(file.text_options), list(val_files) or None)
+    return load_corpus(text, text_options_over(file.text_options), val_files)
 
 
 def _open_text_of_run(
@@ -479,7 +479,7 @@ def _open_text_of_run(
     used = TextOptions.from_dict(spec.corpus.get("options", {}))
     options = text_options_over(replace(used, **file.text_changes))
     if text:
-        return load_corpus(text, options, list(val_files) or None)
+        return load_corpus(text, options, val_files)
     if spec.corpus.get("fingerprint") and options == used and not val_files:
         try:
             with TerminalLine() as bar:
@@ -487,10 +487,10 @@ def _open_text_of_run(
         except TextError as error:
             raise TextError(f"The text of {run.name} cannot be used again, so name a TEXT ({error})") from None
     sources = spec.corpus.get("sources", ())
-    validation = list(val_files or spec.validation_sources)
+    validation = val_files or spec.validation_sources
     if "-" in (*sources, *validation):
         raise TextError(f"The text of {run.name} came from standard input and cannot be read again: name a TEXT")
-    return load_corpus(tuple(sources), options, validation or None)
+    return load_corpus(sources, options, validation)
 
 
 def _check_validation_text(validation: ValidationText, given_changes: dict[str, Any]) -> None:

@@ -4,45 +4,33 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from charlstm import user_files
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
+from charlstm.generation.colouring import STYLES, Colour, levels
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.generation.tree import GENERATED, Rows, TreeBranch, in_bits, read_as_themselves, text_of
+from charlstm.generation.tree import GENERATED, TreeBranch, in_bits, read_as_themselves, text_of
 
-Colour = Literal["rank", "probability", "entropy"]
-
-_SCALES: dict[str, tuple[Callable[[Rows], npt.NDArray[np.intp]], tuple[str, ...]]] = {
-    "rank": (
-        lambda rows: np.searchsorted([1, 3, 10], rows["rank"]),
-        ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
-    ),
-    "probability": (
-        lambda rows: np.searchsorted([1, 2, 4], in_bits(rows["probability"])),
-        ("probability 50 % or more", "25 to 50 %", "6 to 25 %", "less"),
-    ),
-    "entropy": (
-        lambda rows: np.searchsorted([0.5, 1.5, 3], rows["entropy"]),
-        ("the model was sure (up to 0.5 bits)", "nearly (up to 1.5)", "unsure (up to 3)", "had no idea"),
-    ),
+_LEGENDS: dict[Colour, tuple[str, ...]] = {
+    "rank": ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
+    "probability": ("probability 50 % or more", "12 to 50 %", "2 to 12 %", "less"),
+    "entropy": ("the model was sure (up to 1 bit)", "nearly (up to 2)", "unsure (up to 3.5)", "had no idea"),
 }
+"""What the levels of each colour mean."""
 
+_LEVELS = "".join(f".s{level}{{{style}}}" for level, style in enumerate(STYLES) if level)
 _STYLE = """
 body{max-width:44em;margin:2em auto;padding:0 1em;font:16px/1.6 Georgia,serif;color:#1b1b1b;background:#fdfdfb}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:inherit}.p{color:#777}
-.s1{background:#fff3b8}.s2{background:#ffd9a0;text-decoration:underline}.s3{background:#f7b5b5;font-weight:bold}
 .own{color:#1a6b2d;font-style:italic}.as{border-bottom:1px dotted #888}footer{margin-top:2em;font-size:.85em;color:#555}
 @media(prefers-color-scheme:dark){body{color:#e6e6e1;background:#161616}.p{color:#8a8a8a}
-.own{color:#8fd19e}.s1{background:#4a4210}.s2{background:#6b4410}.s3{background:#7a2626}footer{color:#aaa}}
+.own{color:#8fd19e}footer{color:#aaa}}
 """.replace("\n", "")
 
 
@@ -124,15 +112,14 @@ def fenced(text: str) -> str:
 def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     """A web page of one file: each character coloured by ``rank``, ``probability`` or ``entropy``, with a legend.
 
-    Levels differ by underline and weight too, not by colour alone. Raises :class:`GenerationError` for another
-    ``colour``.
+    Raises :class:`GenerationError` for another ``colour``.
     """
-    if colour not in _SCALES:
-        raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_SCALES)}")
-    levels, legend = _SCALES[colour]
+    if colour not in _LEGENDS:
+        raise GenerationError(f"Text cannot be coloured by {colour!r}: choose one of {', '.join(_LEGENDS)}")
     rows = session.rows()
+    found = levels(colour, in_bits(rows["probability"]) if colour == "probability" else rows[colour])
     own, known = rows["source"] != GENERATED, read_as_themselves(rows, session.model.vocabulary.codes)
-    marked = zip(session.read(), np.where(known, levels(rows), 0).tolist(), own.tolist(), known.tolist(), strict=True)
+    marked = zip(session.read(), np.where(known, found, 0).tolist(), own.tolist(), known.tolist(), strict=True)
     body = "".join(
         _span(
             " ".join([f"s{level}"] * (level > 0) + ["own"] * typed + ["as"] * (not itself)),
@@ -140,7 +127,7 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
         )
         for (level, typed, itself), run in groupby(marked, key=lambda each: each[1:])
     )
-    key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(legend))
+    key = " · ".join(_span(f"s{level}" if level else "", words) for level, words in enumerate(_LEGENDS[colour]))
     if own.any():
         key += f" · {_span('own', 'typed or chosen by the user')}"
     if not known.all():
@@ -148,8 +135,8 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
     title = as_html(title or _title(session))
     return (
-        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style></head>'
-        f'<body><h1>{title}</h1><pre dir="auto">{_span("p", session.prime)}{body}</pre>'
+        f'<!doctype html><html><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}{_LEVELS}</style>'
+        f'</head><body><h1>{title}</h1><pre dir="auto">{_span("p", session.prime)}{body}</pre>'
         f"<footer><p>{key}</p><p>{about}</p></footer></body></html>\n"
     )
 

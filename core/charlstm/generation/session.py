@@ -19,7 +19,7 @@ from charlstm import arguments
 from charlstm.display import short
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, check_clamps
-from charlstm.generation.coloured_text import MOST_CHARS, surprise_html
+from charlstm.generation.colouring import MOST_CHARS, surprise_html
 from charlstm.generation.prime import Prime, prepare_prime
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerKeywords, SamplerSettings, changed_settings
@@ -310,7 +310,7 @@ class Session:
         bits = in_bits(rows["probability"])
         bits[(rows["source"] != GENERATED) | ~read_as_themselves(rows, self._codes)] = 0
         before = "…" if start else self.prime[-MOST_CHARS:]
-        return surprise_html(before, zip(self.read(start, self._position), bits.tolist(), strict=True))
+        return surprise_html(before, self.read(start, self._position), bits)
 
     @property
     def text(self) -> str:

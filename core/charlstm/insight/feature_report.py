@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from charlstm.display import as_html, cell_name, percent, quoted, symbol, visible
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.colouring import signed_style
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.softmax import softmax
 from charlstm.generation.stepper import Stepper
@@ -35,7 +36,6 @@ from charlstm.insight.report import (
     passage_start,
     section,
     staged,
-    tinted,
     words_section,
 )
 from charlstm.insight.sample import spread_blocks, step_words
@@ -333,7 +333,7 @@ def _why(model: Model, text: str, stepper: Stepper) -> str:
 def _influences(found: Influence, before: str) -> Iterator[str]:
     largest = float(np.abs(found.changes).max()) or 1.0
     for char, change in zip(before, found.changes.tolist(), strict=True):
-        yield tinted(as_html(char), change / largest * 0.75, f"{change:+.3f} nats")
+        yield f'<span style="{signed_style(change / largest)}" title="{change:+.3f} nats">{as_html(char)}</span>'
 
 
 def _figures(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from charlstm.display import as_html, cell_name, percent, plural, symbol
 from charlstm.errors import GenerationError
+from charlstm.generation.colouring import STYLES, levels, signed_style
 from charlstm.generation.prime import prepare_prime
 from charlstm.generation.scoring import APART, score
 from charlstm.generation.stepper import Stepper
@@ -183,8 +184,8 @@ def _surprise(model: Model, text: str, stepper: Stepper) -> str:
     scores = whole.part(start - first)
     bits = np.nan_to_num(scores.nats / math.log(2))
     spans = "".join(
-        tinted(as_html(char), min(1.0, value / 10) * 0.75, f"{value:.1f} bits")
-        for char, value in zip(scores.text, bits.tolist(), strict=True)
+        f'<span style="{STYLES[level]}" title="{value:.1f} bits">{as_html(char)}</span>'
+        for char, value, level in zip(scores.text, bits.tolist(), levels("probability", bits), strict=True)
     )
     listed = scores.places(8, least=scores.surprising)
     places = "".join(
@@ -228,12 +229,6 @@ def _cells(model: Model, named: Sequence[NamedCell], text: str, stepper: Stepper
         "paragraph, line or sentence, in which the feature changes most often."
     )
     return section("What single cells follow", about, "".join(parts))
-
-
-def tinted(shown: str, strength: float, title: str) -> str:
-    """``shown``, which is HTML, on orange for a ``strength`` from 0 to 1, and on blue for one from -1 to 0."""
-    colour = "214,110,30" if strength >= 0 else "40,110,190"
-    return f'<span style="background:rgba({colour},{abs(strength):.2f})" title="{title}">{shown}</span>'
 
 
 def in_both_units(nats: float) -> str:
@@ -283,8 +278,8 @@ def coloured_passage(model: Model, text: str, start: int, named: NamedCell, valu
     for char, state, strength, true in zip(
         trace.text[start - first :], states.tolist(), strengths.tolist(), underlined.tolist(), strict=True
     ):
-        shown = as_html(char)
-        spans.append(tinted(f"<u>{shown}</u>" if true else shown, strength * 0.7, f"{state:+.2f}"))
+        shown = f"<u>{as_html(char)}</u>" if true else as_html(char)
+        spans.append(f'<span style="{signed_style(strength)}" title="{state:+.2f}">{shown}</span>')
     return f"<pre class=text>{''.join(spans)}</pre>"
 
 

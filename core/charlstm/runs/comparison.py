@@ -143,11 +143,8 @@ def run_curves(each: ComparedRun, axis: Axis, *, smoothing: float = SMOOTHING) -
     raw, validation = scaled(series.points("train", base)), scaled(series.points("validation", base))
     steps = series.points("train").x
 
-    def place(step: int) -> float:
-        return float(np.interp(step, steps, raw.x)) if len(steps) else 0.0
-
     def mark(kind: Literal["rate", "paused", "resumed"], step: int) -> CurveMark:
-        x = place(step)
+        x = float(np.interp(step, steps, raw.x)) if len(steps) else 0.0
         known = np.isfinite(validation.y)
         there = float(np.interp(x, validation.x[known], validation.y[known])) if known.any() else float("nan")
         return CurveMark(kind, x, there)

@@ -264,7 +264,8 @@ class Run:
         except OSError as error:
             raise RunError(f"The run {self.name} cannot be read: {error.strerror}") from None
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
-            raise RunError(f"The run {self.name} has a damaged run.json; delete the run or restore the file") from None
+            what = "it has a damaged run.json; delete the run or restore the file"
+            raise RunError(f"The run {self.name} cannot be read: {what}") from None
 
     def write_spec(self, spec: RunSpec) -> None:
         """Replace ``run.json``. Only for the process that creates the run, and then for its worker."""

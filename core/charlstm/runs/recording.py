@@ -122,9 +122,8 @@ class EventRecorder:
             event = replace(event, first_val=self.series.first_val, epochs=self.series.epochs(event.step))
             if (slowdown := self._heartbeat.slowdown) is not None:
                 event = replace(event, slowdown=round(slowdown, 2))
-        sync = isinstance(event, (Started, Controlled, Resumed, Finished, Failed))
         self.retry(lambda: self._log.append(event))
-        if sync:
+        if isinstance(event, (Started, Controlled, Resumed, Finished, Failed)):
             self.retry(self._log.sync)
         self.series.feed([event])
         self.any_recorded = True

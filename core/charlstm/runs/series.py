@@ -141,8 +141,8 @@ class RunSeries:
         """A copy that later events do not change, for another thread."""
         twin = copy.copy(self)
         for name, value in vars(self).items():
-            if isinstance(value, list):
-                setattr(twin, name, list(value))
+            if isinstance(value, (list, set)):
+                setattr(twin, name, copy.copy(value))
         twin._lines = {name: points.copy() for name, points in self._lines.items()}
         twin._clock = self._clock.copy()
         return twin

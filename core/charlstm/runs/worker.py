@@ -371,10 +371,8 @@ def _software_versions() -> dict[str, str]:
     """What the run is made with: the versions of the program, Python and libraries, and the system."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for name, package in (("charlstm", "charlstm-tui"), ("torch", "torch"), ("numpy", "numpy")):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
     return found
 
 

@@ -223,12 +223,6 @@ def test_generate_is_seeded_and_streams_only_the_text(cli: Cli) -> None:
     assert set(text) <= set(TEXT)
 
 
-def test_eval_of_an_early_snapshot_has_a_higher_loss(cli: Cli) -> None:
-    young = cli.json("eval", "fox", "--part", "validation", "--snapshot", "0")["loss"]
-    grown = cli.json("eval", "fox", "--part", "validation")["loss"]
-    assert grown < young
-
-
 def test_detached_run_never_has_the_state_crashed() -> None:
     command = [sys.executable, "-P", "-m", "charlstm", "train", "data/fox.txt", *TINY, "--name", "away", "--detach"]
     command += ["--niceness", "0"]  # beside other programs the run would wait for them

@@ -44,7 +44,7 @@ eval fox digits.txt | fewer than two characters
 score fox digits.txt | two characters that the model knows
 novelty data/fox.txt --model no.safetensors | There is no model file no.safetensors
 novelty data/fox.txt --corpus nowhere.txt | nowhere.txt
-import nowhere.net | There is no file nowhere.net
+import nowhere.net | There is no checkpoint file nowhere.net
 import data | data is a folder, not a file
 import data/fox.txt | is not a PyTorch checkpoint
 import runs/fox/model.safetensors | a charlstm model already

@@ -10,6 +10,7 @@ import pytest
 
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.colouring import STYLES
 from charlstm.generation.export import (
     export_session,
     export_text,
@@ -26,6 +27,18 @@ from charlstm.generation.session import Session
 
 def play(session, length):
     return "".join(step.char for step in session.stream(length))
+
+
+def test_a_page_and_a_notebook_give_each_character_the_same_level(make_model):
+    """They began at 1, 2 and 4 bits in one and at 1, 2, 4, 6 and 8 in the other."""
+    session = Session(make_model("\nabc"), "a", settings=SamplerSettings(temperature=2.0, min_p=None))
+    play(session, 200)
+    _, page = to_html(session, "probability").split('<pre dir="auto">')
+    page, _ = page.split("</pre>")
+    notebook = session._repr_html_()
+    for level, style in enumerate(STYLES[1:], 1):
+        assert re.findall(f's{level}">([^<]*)', page) == re.findall(f'{re.escape(style)}">([^<]*)', notebook)
+    assert 's2">' in page
 
 
 def test_exports_hold_the_text_and_escape_markup(make_model, tmp_path):

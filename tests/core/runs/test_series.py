@@ -73,35 +73,20 @@ def test_feeding_events_one_by_one_equals_feeding_all_at_once(tmp_path: Path) ->
 def test_copy_is_not_changed_by_later_events() -> None:
     series = RunSeries.of([started(), *life(range(10))])
     twin, before = series.copy(), picture(series)
-    series.feed(life(range(10, 20)))
-    assert picture(twin) == before
-    assert series.step == 19
+    series.feed([*life(range(10, 20)), Controlled(step=20, id="a", command="checkpoint")])
+    assert (picture(twin), twin.handled) == (before, set())
+    assert (series.step, series.handled) == (20, {"a"})
 
 
 def test_resume_removes_the_end() -> None:
-    end = Finished(step=20, time=20.0, reason="stopped", best_val=2.0, best_step=20, train_seconds=10.0)
-    series = RunSeries.of([started(), *life(range(21)), validated(20, 2.5, whole=True), end])
-    assert series.finished is end
-    assert series.best_val == 2.0
-    assert not series.best_whole
-    assert series.seconds_left() is None
-    series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
-    assert (series.finished, series.planned_steps, series.step) == (None, 200, 20)
-    assert len(series.inexact) == 1
-
-
-@pytest.mark.parametrize(
-    ("reason", "whole"),
-    [("done", True), ("stopped", False), ("diverged", False)],
-)
-def test_best_whole_is_true_once_the_run_ended_by_itself(reason: str, whole: bool) -> None:
-    end = Finished(step=20, reason=reason, best_val=2.0, best_step=20, train_seconds=10.0, best_whole=whole)
+    end = Finished(step=20, reason="done", best_val=2.0, best_step=20, train_seconds=10.0, best_whole=True)
     series = RunSeries.of([started(), *life(range(21))])
     assert not series.best_whole
-    series.feed([validated(20, 2.0, whole=True), end])
-    assert series.best_whole == whole
-    series.feed([Resumed(step=20, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
-    assert not series.best_whole
+    series.feed([validated(20, 2.5, whole=True), end])
+    assert (series.finished, series.best_val, series.best_whole, series.seconds_left()) == (end, 2.0, True, None)
+    series.feed([Resumed(step=20, time=21.0, planned_steps=200, changes="epochs 1.0 → 2.0", changed=("epochs",))])
+    assert (series.finished, series.planned_steps, series.step, series.best_whole) == (None, 200, 20, False)
+    assert len(series.inexact) == 1
 
 
 def test_values_that_are_not_finite_are_gaps() -> None:
@@ -201,13 +186,10 @@ def test_progress_and_time_left_include_the_final_validation() -> None:
     assert RunSeries.of([timed, stepped(50), stepped(100)]).seconds_left() == pytest.approx(8)
 
 
-def test_samples_are_in_order() -> None:
+def test_second_started_event_clears_the_series() -> None:
     series = RunSeries.of([started(), *life(range(12))])
     assert [sample.step for sample in series.samples] == [0, 5, 10]
-
-
-def test_second_started_event_clears_the_series() -> None:
-    series = RunSeries.of([started(), *life(range(7)), started(planned_steps=50)])
+    series.feed([started(planned_steps=50)])
     assert (series.step, series.planned_steps, series.samples) == (0, 50, [])
 
 

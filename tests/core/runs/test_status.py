@@ -135,6 +135,7 @@ ELSEWHERE = {"host": "far away", "boot": "another boot"}
         ({}, "none", FRESH_SECONDS + 1, "crashed", False, ""),
         ({"start": "another start"}, "none", 0, "crashed", False, ""),
         ({"state": "starting"}, "none", 0, "starting", True, ""),  # a new worker gets some time for its first heartbeat
+        ({"state": "starting"}, "free", 0, "starting", True, ""),
         ({"state": "starting"}, "none", 60, "crashed", False, ""),
         ({"state": "starting", "pid": 2**31 - 2, "start": "1"}, "none", 0, "crashed", False, ""),
     ],

@@ -270,7 +270,7 @@ def test_verdict_on_an_end_says_what_went_wrong_and_then_what_others_did() -> No
         " at step 200, kept. That is no better than the letter frequencies alone (3.10 nats): it has "
         "learnt nothing of use yet. The learning rate was too high: train anew with a lower one."
     )
-    overfits = run([4.5, 3.0, 2.2, 1.9, 1.74, 1.76, 1.79, 1.83], [4.5, 3.0, 2.1, 1.7, 1.5, 1.3, 1.2, 1.1])
+    overfits = run(*OVERFITS)
     overfits.feed([replace(finished, best_val=1.74, best_step=200)])
     assert "It overfitted after step 200; more text or dropout would help. The processor" in judge(overfits).text
 

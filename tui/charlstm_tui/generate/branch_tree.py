@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 from charlstm.display import visible
 from charlstm.generation.session import BranchInfo
 from charlstm_tui.actions import key_of
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.player import operations
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
@@ -92,14 +92,9 @@ class BranchTree(SideList):
 
     def do_name_branch(self) -> None:
         branch = self.highlighted_branch
-        if branch is None:
-            return
-
-        def named(name: str | None) -> None:
-            if name is not None:
-                self._player.do(operations.RENAME, branch.number, name)
-
-        self.app.push_screen(PromptDialog("Name this branch", value=branch.name), named)
+        if branch is not None:
+            dialog = PromptDialog("Name this branch", value=branch.name)
+            ask(self, dialog, lambda name: self._player.do(operations.RENAME, branch.number, name))
 
     # ---- drawing
 

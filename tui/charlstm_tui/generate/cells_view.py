@@ -33,9 +33,9 @@ from charlstm.insight.cells import SHORTEST, NamedCell, mean_and_deviation
 from charlstm.insight.lesions import TELLS, MeasuredLesions
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action, key_of
-from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import PromptDialog
+from charlstm_tui.actions import key_of
+from charlstm_tui.background import write_in_thread
+from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.formatting import unit
 from charlstm_tui.generate.cell_history import CellHistory
 from charlstm_tui.generate.explaining_view import started
@@ -143,6 +143,8 @@ class CellList(SideList):
 class CellsView(ReadingView):
     """The view. ``cell`` colours the text that is played, which ``source`` shows."""
 
+    question = "what single cells follow"
+
     has_own_scale = True
     expecting: reactive[bool] = reactive(True, init=False)
     """Whether the likeliest next characters stand under the line at the cursor."""
@@ -163,7 +165,7 @@ class CellsView(ReadingView):
         super().__init__(player, insight, id=id)
         self.set_reactive(CellsView.scale, CELL)
         self._source = source
-        self._side = Vertical(id="cells-side")
+        self._side = Vertical(id="cells-side", classes="view-side")
         self._next = NextChars(id="cells-next")
         self._history_bars = CellHistory(id="cells-history")
         self._caption = Static(Content("CELLS THAT FOLLOW"), id="cells-caption", classes="caption")
@@ -236,17 +238,19 @@ class CellsView(ReadingView):
     def scopes_key(self) -> str:
         return "cells, text" if self.text_view.has_focus else "cells"  # there the arrows are the list's
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "let_go":
-            return self.state is not None and bool(self.state.clamps)
-        if action.handler == "through_training":
-            facts = None if self.state is None else self.state.facts
-            return facts is not None and bool(facts.snapshot_steps) and self.activations is not None
-        if action.handler == "lesions":
-            return self.activations is not None
-        if action.handler == "other_step":
-            return len(self.history) > 1 and self.through_training
-        return self.state is not None
+    @property
+    def busy(self) -> bool:
+        return self.state is None
+
+    def has(self) -> dict[str, bool]:
+        state, measured = self.state, self.activations is not None
+        facts = None if state is None else state.facts
+        return {
+            "held cells": state is not None and bool(state.clamps),
+            "activations": measured,
+            "snapshots": measured and facts is not None and bool(facts.snapshot_steps),
+            "steps": len(self.history) > 1 and self.through_training,
+        }
 
     def copyable(self) -> None:
         """Nothing: of a long text it shows only the end."""
@@ -524,12 +528,7 @@ class CellsView(ReadingView):
         def tell(found: CellsAtStep) -> None:
             self.post_message(self.Step(found, history))
 
-        try:
-            await self.insight.through_training(
-                state.facts.run, self._source.text(), self._start, named, self.cell, tell
-            )
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
+        await self.insight.through_training(state.facts.run, self._source.text(), self._start, named, self.cell, tell)
 
     @on(Step)
     def _step_found(self, event: Step) -> None:
@@ -724,13 +723,13 @@ class CellsView(ReadingView):
         def check(answer: str) -> str | None:
             return f"A name has up to {LONGEST} characters." if len(answer.strip()) > LONGEST else None
 
-        def named(answer: str | None) -> None:
-            if answer is not None and state is not None:
+        def named(answer: str) -> None:
+            if state is not None:
                 self._use_names(lambda model, run: remember(model, run, cell, answer), state)
 
         about = "It is kept for this model and its run, not in the model's file. An empty name removes it."
         title = f"Name of cell {cell_name(cell)}"
-        self.app.push_screen(PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
+        ask(self, PromptDialog(title, about, value=self.names.get(cell, ""), check=check), named)
 
     @work(exclusive=True, group="own names")
     async def _use_names(self, job: Callable[[Model, Path | None], dict[Cell, str]], state: PlaybackState) -> None:
@@ -738,14 +737,7 @@ class CellsView(ReadingView):
         model, run = self._model, None if state.facts is None else state.facts.run
         if model is None:
             return
-        try:
-            self.names = await in_thread(lambda check: job(model, run))
-        except CharLSTMError as error:
-            self.say(f"{error}.", error=True)
-            return
-        except OSError as error:
-            self.say(f"The name of the cell could not be kept: {error.strerror or error}.", error=True)
-            return
+        self.names = await write_in_thread(lambda check: job(model, run))
         rows, highlighted = self.cell_list, self.cell_list.highlighted
         rows.show(rows.cells, self.names)
         if highlighted is None or rows.listed[highlighted : highlighted + 1] != (self.cell,):
@@ -762,9 +754,9 @@ class CellsView(ReadingView):
             found = self._find(answer)
             return found if isinstance(found, str) else None
 
-        def named(answer: str | None) -> None:
-            found = None if answer is None else self._find(answer)
-            if found is None or isinstance(found, str):
+        def named(answer: str) -> None:
+            found = self._find(answer)
+            if isinstance(found, str):
                 return
             cell = self.cell_list.cells[found].cell if isinstance(found, int) else found
             rows = self.cell_list.listed
@@ -774,7 +766,7 @@ class CellsView(ReadingView):
             self.choose(cell)
 
         about = "Its layer and number, such as 1:7, or a part of its name or of that of a feature."
-        self.app.push_screen(PromptDialog("Go to a cell", about, check=check), named)
+        ask(self, PromptDialog("Go to a cell", about, check=check), named)
 
     def _find(self, answer: str) -> int | Cell | str:
         """A place in the list, a cell that is not in it, or why there is none."""

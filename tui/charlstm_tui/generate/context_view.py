@@ -23,7 +23,6 @@ from charlstm.errors import GenerationError
 from charlstm.insight.context import CERTAIN, LENGTHS, Context
 from charlstm.insight.sample import step_words
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action
 from charlstm_tui.formatting import loss, unit
 from charlstm_tui.generate.reading_view import ReadingView
 from charlstm_tui.player import operations
@@ -118,6 +117,8 @@ class ContextView(ReadingView):
     """The view: the text, coloured by what reading further back does for the character at the cursor, and the curves of
     the model and of that character."""
 
+    question = "how far it looks back"
+
     has_own_scale = True
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
@@ -139,9 +140,6 @@ class ContextView(ReadingView):
         yield self._curves
 
     # ---- for the screen
-
-    def can(self, action: Action) -> bool:
-        return action.handler != "why"  # the text has colours of its own
 
     def copyable(self) -> None:
         """Nothing: it shows only a part of the text."""

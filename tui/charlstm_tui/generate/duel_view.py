@@ -36,7 +36,7 @@ from charlstm.insight.duel import (
 )
 from charlstm.insight.features import BUILT_IN, feature_mean, feature_starts
 from charlstm.insight.holding import PAIRS
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.sampler_dialog import Chosen, SamplerDialog
@@ -67,6 +67,8 @@ FORMATS = (Format(".html", "a web page, side by side"), Format(".md", "Markdown,
 
 class DuelView(GenerateView):
     """Two sides. The keys change the settings of the one in focus."""
+
+    question = "two side by side"
 
     sides: var[Mapping[int, PlaybackState]] = var[Mapping[int, PlaybackState]]({}, init=False)
     """The last state of each side that has one."""
@@ -117,15 +119,17 @@ class DuelView(GenerateView):
     def running(self) -> bool:
         return _runs(self.sides)
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "save":
-            return bool(self._figures)
-        if action.handler == "keep_side":
-            state = self.sides.get(self.chosen)
-            return state is not None and state.length > 0
-        if action.handler == "duel_before":
-            return bool(self.sides) and bool(self.seed)
-        return action.handler != "last_session" and bool(self.sides)
+    @property
+    def busy(self) -> bool:
+        return not self.sides
+
+    def has(self) -> dict[str, bool]:
+        state = self.sides.get(self.chosen) if self.sides else None
+        return {
+            "saveable": bool(self._figures),
+            "text": state is not None and state.length > 0,
+            "seed": bool(self.seed),
+        }
 
     def labels(self) -> dict[str, str]:
         labels = {"generate.stream": "pause" if self.running else "generate"}

@@ -19,9 +19,9 @@ from textual.worker import Worker
 from charlstm.display import visible
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeApp
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import best_loss, typed_path, unit
+from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.safe_workers import SafeWorkers
 from charlstm_tui.widgets.path_input import PathSuggester
@@ -104,7 +104,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     @on(Input.Changed)
     def _narrow(self, event: Input.Changed) -> None:
-        self.query_one(".dialog-error", Static).display = False
+        self.show_problem("")
         self.fill(event.value)
 
     def fill(self, needle: str) -> None:
@@ -134,11 +134,6 @@ class ModelPicker(SafeWorkers, Dialog):
             words = Content(f"  Nothing here is called “{visible(needle, keep='')}”. A path may be typed in full.")
             options.add_option(Option(words, disabled=True))
 
-    def say(self, sentence: str) -> None:
-        error = self.query_one(".dialog-error", Static)
-        error.update(Content(visible(sentence, keep="")))
-        error.display = True
-
     @on(OptionList.OptionSelected)
     def _chosen(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option.id)  # not by its place: the list may have been filled anew since
@@ -151,7 +146,7 @@ class ModelPicker(SafeWorkers, Dialog):
         elif self.shown and options.highlighted is not None:
             self.dismiss(self.shown[options.highlighted][0])
         else:
-            self.say(f"There is no model or session called {typed}: take one listed, or a file's path.")
+            self.show_problem(f"There is no model or session called {typed}: take one listed, or a file's path.")
 
 
 class TypedPathSuggester(PathSuggester):

@@ -29,7 +29,7 @@ from charlstm.generation.clamp import Clamp
 from charlstm.generation.prime import prepare_prime
 from charlstm.insight.multiverse import ContinuationNode, NextWord, word_at_end
 from charlstm.model.file import Model
-from charlstm_tui.actions import Action, key_of
+from charlstm_tui.actions import key_of
 from charlstm_tui.generate.continuation_layout import Block, place
 from charlstm_tui.generate.explaining_view import ExplainingView
 from charlstm_tui.generate.probability_shades import level_of, probability_shades
@@ -212,6 +212,8 @@ class MultiverseKey(Widget):
 class MultiverseView(GenerateView):
     """The view. ``before`` is what the model reads of the text that it was called from, up to the cursor."""
 
+    question = "what else could have come"
+
     MAIN_PANE = "#multiverse-blocks"
 
     def __init__(self, player: Player, insight: InsightJobs, *, id: str | None = None) -> None:
@@ -240,10 +242,10 @@ class MultiverseView(GenerateView):
         self._unfinished = False  # whether what is shown was still computed when the view was left
 
     def compose(self) -> ComposeResult:
-        yield Static(id="multiverse-head")
+        yield Static(id="multiverse-head", classes="view-head")
         with Split("#multiverse-side", id="multiverse-body"):
             yield ContinuationBlocks(id="multiverse-blocks")
-            with Vertical(id="multiverse-side"):
+            with Vertical(id="multiverse-side", classes="view-side"):
                 yield Static(id="multiverse-words")
                 yield Static(id="multiverse-chars")
                 yield MultiverseKey(self, id="multiverse-key")
@@ -259,14 +261,16 @@ class MultiverseView(GenerateView):
         """The characters of the chosen continuation."""
         return self.zoomed + "".join(branch.char for branch in self.path)
 
-    def can(self, action: Action) -> bool:
-        if action.handler == "put_in":
-            return self._place is not None and bool(self.chosen)
-        if action.handler == "zoom_in":
-            return bool(self.path)
-        if action.handler == "zoom_out":
-            return bool(self.zoomed)
-        return self._model is not None
+    @property
+    def busy(self) -> bool:
+        return self._model is None
+
+    def has(self) -> dict[str, bool]:
+        return {
+            "continuation": self._place is not None and bool(self.chosen),
+            "path": bool(self.path),
+            "zoom": bool(self.zoomed),
+        }
 
     def figures(self) -> list[KeyFigure]:
         depth = f"{key_of('generate.shallower')} {key_of('generate.deeper')}"

@@ -25,7 +25,6 @@ from charlstm.generation.novelty import MIN_LENGTH
 from charlstm.generation.tree import Alternative
 from charlstm_tui.actions import Action, active, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import is_detached
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.dialogs import PromptDialog
 from charlstm_tui.formatting import from_bits, shorten, unit
@@ -56,6 +55,7 @@ from charlstm_tui.player.preferences import Preferences, recall, remember
 from charlstm_tui.player.state import FULL, ModelFacts, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
 from charlstm_tui.process import settle_garbage
+from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.find import FindBar
 from charlstm_tui.widgets.split import Split
 
@@ -220,11 +220,14 @@ class PlayView(ExplainingView):
         """The suggestion, while it is shown."""
         return self._writing.suggested
 
-    def parts(self) -> tuple[object, ...]:
-        return (self, self._writing, self._learning, self._text, self._candidates, self._tree)
+    def part(self, name: str) -> object:
+        parts = {"text": self._text, "writing": self._writing, "learning": self._learning}
+        return {"": self, "candidates": self._candidates, "tree": self._tree, **parts}[name]
 
     @property
     def scopes_key(self) -> str:
+        if not self.playing:
+            return "play, empty"
         if self.choosing:
             return "play, choices"
         if self.writing:
@@ -234,32 +237,24 @@ class PlayView(ExplainingView):
             return "play, text"
         return "play, branches" if isinstance(focused, BranchTree) else "play"
 
-    def can(self, action: Action) -> bool:
-        state = self.state
-        if action.handler in ("open_model", "texts"):
-            return True
-        if action.handler == "edit_prime":
-            return self._notice is None and state is not None and state.facts is not None and not state.busy
-        if action.handler == "last_session":
-            return self.playing
-        if action.handler == "checkpoint":
-            comes = self.playing or self.opens  # what is being opened: the player answers afterwards
-            return comes and state is not None and state.facts is not None and bool(state.facts.snapshot_steps)
-        if action.handler == "accept_word":
-            return self.playing and bool(self.suggested)
-        if action.handler == "another_suggestion":
-            has_none = not self.text_view.at_end  # which the key says
-            return self.playing and state is not None and (bool(state.suggestion) or has_none)
-        if action.handler in ("undo", "redo") and not self.writing:
-            return self.playing and state is not None and bool(getattr(state, f"{action.handler}able"))
-        if action.scope == "generate.tree":
-            branch = self._tree.highlighted_branch
-            return branch is not None and (branch.parent is not None or action.handler != "prune_branch")
-        if action.handler == "why" and self.screen.focused is not self.text_view:
-            return False
-        if action.handler == "pick":
-            return action.args[0] <= len(self._shown_candidates)
-        return self.playing
+    def has(self) -> dict[str, bool]:
+        state, branch = self.state, self._tree.highlighted_branch
+        facts = None if state is None else state.facts
+        if state is None or facts is None:
+            return {}
+        comes = self.playing or self.opens  # what is being opened: the player answers afterwards
+        return {
+            "model": self._notice is None and not state.busy,
+            "snapshots": comes and bool(facts.snapshot_steps),
+            "saveable": True,
+            "suggestion": bool(self.suggested),
+            "suggestions": bool(state.suggestion) or not self.text_view.at_end,  # there the key says that there is none
+            "undo": self.writing or bool(state.undoable),
+            "redo": self.writing or bool(state.redoable),
+            "branch": branch is not None,
+            "fork": branch is not None and branch.parent is not None,
+            **{f"choice {number}": number <= len(self._shown_candidates) for number in range(1, 10)},
+        }
 
     def labels(self) -> dict[str, str]:
         state = self.state
@@ -898,7 +893,7 @@ class PlayView(ExplainingView):
             self._candidates.do_choice(-CHOICES_PAGE if event.key == "pageup" else CHOICES_PAGE)
             return
         actions = [action for action in active(self.scopes()) if event.key in action.keys]
-        if any(map(self.can, actions)):
+        if any(self.screen.check_action("do", (action.id,)) for action in actions):
             return
         if not self.writing or self.screen.focused is not self.text_view:
             return

@@ -22,12 +22,11 @@ from charlstm.errors import CharLSTMError
 from charlstm.insight.cells import SHORTEST
 from charlstm.model.file import read_info
 from charlstm.runs.models import DEMO, demo_path
-from charlstm_tui.actions import BY_ID, Action, bindings, key_of
+from charlstm_tui.actions import BY_ID, bindings, key_of
 from charlstm_tui.background import in_thread
-from charlstm_tui.base import ModeScreen
 from charlstm_tui.choices import ModelChoice, playable
 from charlstm_tui.clipboard import Copyable
-from charlstm_tui.dialogs import Choice, ChoiceDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, ask
 from charlstm_tui.formatting import home, loss, shorten, unit
 from charlstm_tui.generate.awaited import (
     Awaited,
@@ -48,6 +47,7 @@ from charlstm_tui.generate.score_view import ScoreView
 from charlstm_tui.generate.text_picker import TextPicker
 from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.generate.view_bar import GenerateBar, StatusLine, slider_track
+from charlstm_tui.mode_screen import ModeScreen
 from charlstm_tui.player import operations, saved_sessions
 from charlstm_tui.player.insight_jobs import SHOWN_CHARS, InsightJobs
 from charlstm_tui.player.preferences import Preferences, remember
@@ -62,15 +62,6 @@ from charlstm_tui.player.thread import Player
 from charlstm_tui.process import SAVE_WITHIN
 from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.widgets.find import FindBar
-
-INSIDE = {
-    "score": "what surprised the model",
-    "cells": "what single cells follow",
-    "context": "how far it looks back",
-    "multiverse": "what else could have come",
-    "duel": "two side by side",
-}
-"""The views that explain, each with the question that it answers."""
 
 INFO_SECONDS = 6.0
 """How long a message stands in the status line; an error stays until the next action."""
@@ -125,7 +116,7 @@ class GenerateScreen(ModeScreen):
         self.cells = CellsView(self.player, self.insight, self.play.text_view, id="cells")
         self.multiverse = MultiverseView(self.player, self.insight, id="multiverse")
         self.context = ContextView(self.player, self.insight, id="context")
-        self.use_views(self.play, later=(self.score, self.duel, self.cells, self.multiverse, self.context))
+        self.use_views(self.play, later=(self.score, self.cells, self.context, self.multiverse, self.duel))
         self._bar, self._status = GenerateBar(id="generate-bar"), StatusLine(id="status")
         self._played_choice: ModelChoice | None = None  # what of the app's choices was opened last
         self._awaited: Awaited | None = None
@@ -257,7 +248,7 @@ class GenerateScreen(ModeScreen):
             names = (f"the same beginning and {seed} on both sides", f"same beginning and {seed}", seed)
         first = next(iter(self.views))
         shown = [first, "write"] if name == first else [self.view.back_to or first, name]
-        if name == first or name in INSIDE:
+        if name == first or self.view.question:
             shown.append("look_inside")
         count = len(facts.checkpoint_steps) if name == "play" else 0
         self._bar.show(name, shown, names, facts.place, count, self.view.escape_label)
@@ -397,10 +388,12 @@ class GenerateScreen(ModeScreen):
     def opens(self) -> bool:
         return (self._choosing and self._awaited is None) or super().opens
 
-    def can(self, action: Action) -> bool:
-        if action.handler == self.view_name != "score":  # in Score that key scores what is selected
-            return False
-        return not (action.mode == self.MODE and self._choosing and self._awaited is None) and super().can(action)
+    @property
+    def busy(self) -> bool:
+        return super().busy or (self._choosing and self._awaited is None)
+
+    def has(self) -> dict[str, bool]:
+        return super().has() | {f"not {name}": name != self.view_name for name in (*self.views, "write")}
 
     @property
     def _choosing(self) -> bool:
@@ -668,10 +661,10 @@ class GenerateScreen(ModeScreen):
         await super().action_do(name)
 
     async def do_find(self) -> None:
-        await self.charlstm.do_find()
+        await self.find_in_text()
 
     async def do_replace(self) -> None:
-        await self.charlstm.do_find(replace=True)
+        await self.find_in_text(replace=True)
 
     @on(FindBar.Replaced)
     def _found_replaced(self, event: FindBar.Replaced) -> None:
@@ -716,19 +709,17 @@ class GenerateScreen(ModeScreen):
     def do_look_inside(self) -> None:
         """Let a person choose among the views that explain, each with the question that it answers."""
         views = [
-            Choice(key_of(f"generate.{name}"), f"{name.capitalize():<11} {question}", name)
-            for name, question in INSIDE.items()
+            Choice(key_of(f"generate.{name}"), f"{name.capitalize():<11} {view.question}", f"generate.{name}")
+            for name, view in self.views.items()
+            if isinstance(view, GenerateView) and view.question
         ]
-
-        def chosen(name: str | None) -> None:
-            if name is not None:
-                self.call_later(self.action_do, f"generate.{name}")
-
-        self.app.push_screen(ChoiceDialog("Look inside", "", views), chosen)
+        ask(self, ChoiceDialog("Look inside", "", views), lambda action: self.call_later(self.action_do, action))
 
     async def do_score(self) -> None:
         state = self.play.state
-        if state is not None and state.facts is not None:
+        if self.view is self.score:
+            self.score.show_selected()
+        elif state is not None and state.facts is not None:
             selected = self.play.text_view.selected
             await self.open_view("score")
             self.score.enter(state.facts, self.player.model(), self.play.text_view.text(), selected)
@@ -778,11 +769,6 @@ class GenerateScreen(ModeScreen):
         self.player.do(operations.PUT_IN, event.text)
         undo = key_of("generate.undo")
         self.show_message(f"{plural(len(event.text), 'character')} of Duel put in; {undo} takes them out again.")
-
-    async def do_cells(self) -> None:
-        state = self.play.state
-        if state is not None and state.facts is not None:
-            await self.open_view("cells")
 
     async def do_multiverse(self) -> None:
         """Show what could come next at the cursor of Play or Score."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from charlstm.errors import CharLSTMError
 from charlstm.generation.session_file import SessionSummary
 from charlstm.runs.folder import Run
 from charlstm_tui.actions import key_of
-from charlstm_tui.background import in_thread
+from charlstm_tui.background import in_thread, write_in_thread
+from charlstm_tui.dialogs import ask
 from charlstm_tui.formatting import home
 from charlstm_tui.generate import exports
 from charlstm_tui.generate.explaining_view import ExplainingView
@@ -42,22 +42,20 @@ class SessionFiles:
         if run is not None and sessions.is_relative_to(run) and not run.exists():
             about = ""  # the run is gone: the next change is saved elsewhere
 
-        def named(path: Path | None) -> None:
-            if path is None:
-                return
+        def named(path: Path) -> object:
             if run is not None and exports.CHECKPOINTS.fits(path):
-                self._in_background(self._write_checkpoints(path, state, prime, Run(run)))
-            elif run is not None and exports.REPORT.fits(path):
-                self._in_background(self._write_report(path, run, state.request.step))
-            else:
-                self._saved_as = (state.session_id, path)
-                self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
+                return self._write_checkpoints(path, state, prime, Run(run))
+            if run is not None and exports.REPORT.fits(path):
+                return self._write_report(path, run, state.request.step)
+            self._saved_as = (state.session_id, path)
+            self._view.player.save_as(path, scale.name, prose=dialog.joins_lines)
+            return None
 
         formats = exports.formats(facts)
         stem = exports.file_name(state.title) or Path(facts.name).stem
         name = self._offered_name(state, f"{stem}{formats[0].ending}") if own is None else home(own)
         dialog = SaveDialog("Save the text, or the session", name, formats, about, own, prose=True)
-        self._view.app.push_screen(dialog, named)
+        ask(self._view, dialog, named)
 
     def _is_of_this_text(self, saved: SessionSummary | None) -> bool:
         """Whether the session that is continued is still in its file, with a text that begins like this one."""
@@ -73,9 +71,6 @@ class SessionFiles:
         session_id, path = self._saved_as
         return home(path if session_id == state.session_id else path.with_name(name))
 
-    def _in_background(self, writing: Awaitable[None]) -> None:
-        self._view.run_worker(writing, group="page")
-
     async def _write_checkpoints(self, path: Path, state: PlaybackState, prime: str, run: Run) -> None:
         """Write the page of what every checkpoint of the run generates."""
         self._view.player.do(operations.PAUSE)
@@ -89,7 +84,7 @@ class SessionFiles:
 
             exports.write_checkpoints(path, state, prime, run, progress)
 
-        await self._export(path, in_thread(write))
+        await self._export(path, write_in_thread(write))
 
     async def _write_report(self, path: Path, run: Path, step: int | None) -> None:
         self._view.player.do(operations.PAUSE)
@@ -98,14 +93,8 @@ class SessionFiles:
 
     async def _export(self, path: Path, writing: Awaitable[object]) -> None:
         """Wait for the file to be written, and say what came of it."""
-        try:
-            await writing
-        except CharLSTMError as error:
-            self._view.say(str(error), error=True)
-        except OSError as error:
-            self._view.say(f"{home(path)} cannot be written: {error.strerror or error}.", error=True)
-        else:
-            self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
+        await writing
+        self._view.say(f"Exported to {path.name} in {home(path.absolute().parent)}")
 
 
 def _summary_at(path: str) -> SessionSummary | None:

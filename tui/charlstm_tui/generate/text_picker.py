@@ -16,7 +16,7 @@ from charlstm.errors import GenerationError
 from charlstm.generation import session_file
 from charlstm.generation.session_file import FileLostError
 from charlstm_tui.background import in_thread
-from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
+from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog, ask
 from charlstm_tui.generate.model_picker import Entry, ModelPicker, clean
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.saved_sessions import SavedSession
@@ -76,9 +76,7 @@ class TextPicker(ModelPicker):
         session = saved_sessions.session_at(path)
         title = "" if session is None else session.title
 
-        def answered(title: str | None) -> None:
-            if title is None or path is None:
-                return
+        def answered(title: str) -> None:
             title = " ".join(title.split())
             if path == self._played:
                 self._give_title(title)
@@ -87,7 +85,7 @@ class TextPicker(ModelPicker):
                 self._write_title(path, title)
 
         about = "It stands in the list. Without one, the first words stand there again."
-        self.app.push_screen(PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
+        ask(self, PromptDialog("Title of the session", about, title, "a title", wide=True), answered)
 
     @work
     async def _write_title(self, path: Path, title: str) -> None:
@@ -98,11 +96,11 @@ class TextPicker(ModelPicker):
         try:
             await in_thread(write)
         except FileLostError:
-            self.say("Another program has this session open: give it the title there.")
+            self.show_problem("Another program has this session open: give it the title there.")
         except GenerationError:
-            self.say("This session is of an older version: continue it first, then it can get a title.")
+            self.show_problem("This session is of an older version: continue it first, then it can get a title.")
         except OSError as error:
-            self.say(f"{path.name} gets no title: {error.strerror}.")
+            self.show_problem(f"{path.name} gets no title: {error.strerror}.")
         else:
             self._show_title(path, title)
 
@@ -125,28 +123,23 @@ class TextPicker(ModelPicker):
         if path is None:
             return
         if path == self._played:
-            self.say("This session is being played: play another one, then it can be deleted.")
+            self.show_problem("This session is being played: play another one, then it can be deleted.")
             return
         if not saved_sessions.is_in_own_folder(path):
-            self.say(f"{path.name} is a file of yours outside the app's folder: delete it there.")
+            self.show_problem(f"{path.name} is a file of yours outside the app's folder: delete it there.")
             return
         about = next(f"{name} · {about}" for word, name, about in self.shown if word == str(path))
-        choices = [Choice("n", "no, keep it", False), Choice("y", "yes, delete it", True)]
-
-        def answered(delete: bool | None) -> None:
-            if delete:
-                self._delete(path)
-
-        self.app.push_screen(ChoiceDialog("Delete this session?", about, choices), answered)
+        choices = [Choice("n", "no, keep it", None), Choice("y", "yes, delete it", path)]
+        ask(self, ChoiceDialog("Delete this session?", about, choices), self._delete)
 
     def _delete(self, path: Path) -> None:
         try:
             deleted = session_file.delete(path)
         except OSError as error:
-            self.say(f"{path.name} is not deleted: {error.strerror}.")
+            self.show_problem(f"{path.name} is not deleted: {error.strerror}.")
             return
         if not deleted:
-            self.say("Another program has this session open: it is not deleted.")
+            self.show_problem("Another program has this session open: it is not deleted.")
             return
         place = self.query_one(OptionList).highlighted or 0
         self._entries = [entry for entry in self._entries if entry[0] != str(path)]

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from textual.message import Message
 from textual.reactive import reactive, var
 
-from charlstm_tui.base import View
 from charlstm_tui.clipboard import Copyable
 from charlstm_tui.generate.stream_view import StreamView
 from charlstm_tui.generate.view_bar import KeyFigure, Legend
 from charlstm_tui.player.marks import SCALES, SURPRISE, Scale, in_unit
 from charlstm_tui.player.state import PlaybackState
 from charlstm_tui.player.thread import Player
+from charlstm_tui.view import View
 
 TELL_EVERY = 0.02
 """Share of a job after which its progress is shown again."""
@@ -27,6 +28,9 @@ class GenerateView(View):
     which shows that text, has every state, and shows it before another view has it."""
     scale: reactive[Scale] = reactive(SURPRISE, init=False)
     """The figure that colours the text."""
+
+    question: ClassVar[str] = ""
+    """What a view that explains answers, for the list of these; empty for another view."""
 
     has_own_scale = False
     """Whether the text is always coloured by the view's own figure, not by the one that is chosen in Play."""

@@ -21,6 +21,7 @@ from charlstm import paths, storage, user_files
 from charlstm.display import plural
 from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import export, session_file
+from charlstm.generation.colouring import Colour
 from charlstm.generation.session import Session
 from charlstm.generation.session_document import session_of
 from charlstm.generation.session_file import SessionState, SessionSummary
@@ -378,7 +379,7 @@ def copy_as(
             export.export_session(session_of(state, session.model), path, title=state.summary.title)
 
     else:
-        scale = cast(Any, colour if colour in get_args(export.Colour) else "rank")
+        scale = cast(Any, colour if colour in get_args(Colour) else "rank")
         content = export.exported(session, path, scale, state.summary.title, prose=prose)
 
         def write() -> None:

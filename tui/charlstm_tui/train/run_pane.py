@@ -20,7 +20,6 @@ from charlstm.runs.folder import RunSpec
 from charlstm.runs.series import RunSeries, XAxis
 from charlstm.runs.status import NO_WORKER
 from charlstm_tui.actions import key_of
-from charlstm_tui.base import is_detached
 from charlstm_tui.formatting import baseline_name
 from charlstm_tui.run_watcher import RunView
 from charlstm_tui.train.figures import Figures
@@ -37,6 +36,7 @@ from charlstm_tui.train.run_summary import (
     train_curve_words,
 )
 from charlstm_tui.train.samples import Samples
+from charlstm_tui.view import is_detached
 from charlstm_tui.widgets.changing_text import ChangingText
 from charlstm_tui.widgets.chart_painting import ChartData
 from charlstm_tui.widgets.loss_chart import SMOOTHING, LossChart
