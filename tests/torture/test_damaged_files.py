@@ -39,11 +39,10 @@ from charlstm.errors import CharLSTMError
 from charlstm.fields import plain
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import Document
+from charlstm.generation.rows import CHOSEN
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-from charlstm.generation.session_document import document_of
 from charlstm.generation.session_file import load_session, read, read_summary, save_session, state_of, write
-from charlstm.generation.tree import CHOSEN
 from charlstm.model.file import load_model, read_info, save_model
 from charlstm.runs import index
 from charlstm.runs.control import ControlReader
@@ -335,7 +334,7 @@ def session(place: Path) -> Kind:
         list(made.stream(length))
         save_session(made, path)
         goods.append(path.read_bytes())
-        document = document_of(made)
+        document = made.document.copy()
         for _ in range(4):
             work_on(document)
         write(path, replace(state_of(made), document=document, clamps=(Clamp(1, 1, 0.1),)), automatic=True)

@@ -22,12 +22,12 @@ from click.testing import CliRunner
 from charlstm import storage, user_files
 from charlstm.generation import session_file
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.reader import Reader
+from charlstm.generation.reading import Reading
+from charlstm.generation.rows import NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import load_session
 from charlstm.generation.stepper import Stepper
-from charlstm.generation.tree import Rows
 from charlstm.model.file import load_model, save_model
 from charlstm.paths import state_dir
 from charlstm.runs.folder import Run, delete_run, rename_run
@@ -43,6 +43,7 @@ from charlstm_tui.player import operations, playback, saved_sessions, session_sa
 from charlstm_tui.player.marks import Origin, pack
 from charlstm_tui.player.overlap import LineIndex, OverlapCheck
 from charlstm_tui.player.playback import PAUSE_AFTER, LearntModel, SeenPosition
+from charlstm_tui.player.reader import Reader
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import FULL, PlaybackState, PlayRequest
 from charlstm_tui.player.thread import Player
@@ -497,8 +498,8 @@ def test_text_behind_another_mode_is_generated_when_the_mode_is_shown_again(
 def test_a_model_slower_than_its_pace_does_not_wait_for_states(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Session.step
-    monkeypatch.setattr(Session, "step", lambda self: (time.sleep(0.01), step(self))[1])
+    draw = Reading.draw
+    monkeypatch.setattr(Reading, "draw", lambda self: (time.sleep(0.01), draw(self))[1])
     listener.player.load(PlayRequest(str(model), speed=500))
     listener.until(lambda p: p.distribution is not None)
     monkeypatch.setattr(thread, "STATE_INTERVAL", 1.0)
@@ -635,13 +636,12 @@ def test_moves_and_edits_act_at_once_while_a_long_text_is_read(
     model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     player, held = listener.player, threading.Event()
-    put_back = Session.put_back
+    read = Reader.read
 
-    def wait_and_put_back(session: Session, rows: Rows) -> None:
-        held.wait(0.01)
-        put_back(session, rows)
+    def read_slowly(reader: Reader, until: int, proceed: Callable[[], bool] = lambda: True) -> bool:
+        return read(reader, until, lambda: (held.wait(0.01), proceed())[1])
 
-    monkeypatch.setattr(Session, "put_back", wait_and_put_back)
+    monkeypatch.setattr(Reader, "read", read_slowly)
     monkeypatch.setattr(playback, "READING_SHOWN", 0.0)
     monkeypatch.setattr(thread, "READING_STATES", 0.02)
     player.load(PlayRequest(str(model), speed=FULL))
@@ -868,7 +868,7 @@ def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_els
     player.do(operations.INSERT, "first")
     listener.until(lambda p: p.length == 5 and bool(p.not_saved))
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "step", fail)
+        patch.setattr(Reading, "draw", fail)
         player.do(operations.STREAM, 5)
         listener.until(lambda p: bool(p.error))
     assert unexpected_errors
@@ -878,7 +878,7 @@ def test_text_that_an_unexpected_error_ends_and_that_cannot_be_saved_is_kept_els
     assert load_session(kept, load_model(run.model_path)).read() == "first"
 
 
-@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+@pytest.mark.parametrize("method", ["draw", "distribution"])
 def test_player_shows_and_logs_an_unexpected_error_and_plays_on(
     method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
 ) -> None:
@@ -888,9 +888,9 @@ def test_player_shows_and_logs_an_unexpected_error_and_plays_on(
     listener.player.load(PlayRequest(str(model), speed=60, stream=True))
     listener.until(lambda p: p.running)
     with monkeypatch.context() as patch:
-        patch.setattr(Session, method, fail)
+        patch.setattr(Reading, method, fail)
         listener.player.do(operations.MOVE_TO, at(0))
-        if method == "step":
+        if method == "draw":
             listener.player.do(operations.STREAM, PAUSE_AFTER)
         state = listener.until(lambda p: bool(p.error))
     assert "ValueError: bad luck" in state.error
@@ -942,8 +942,13 @@ def test_moves_of_the_cursor_do_not_pile_up(model: Path, listener: Listener, mon
     listener.player.do(operations.STREAM, 600)
     listener.until(lambda p: p.length == 600 and not p.running)
     positions: list[int] = []
-    rewind = Session.rewind
-    monkeypatch.setattr(Session, "rewind", lambda self, position: (positions.append(position), rewind(self, position)))
+    distribution = Reading.distribution
+
+    def seen(reading: Reading, position: int, count: int) -> NextCharDistribution:
+        positions.append(position - reading.prime_length)
+        return distribution(reading, position, count)
+
+    monkeypatch.setattr(Reading, "distribution", seen)
     release = threading.Event()
     listener.player.change_settings(lambda settings: (release.wait(10), settings)[1])
     for position in range(600, 100, -1):
@@ -1297,7 +1302,7 @@ def test_regenerating_says_where_nothing_else_can_be_drawn(model: Path, listener
     assert listener.line[:60] != text
 
 
-@pytest.mark.parametrize("method", ["step", "next_char_distribution", "rewind"])
+@pytest.mark.parametrize("method", ["draw", "distribution"])
 def test_words_before_an_unexpected_error_are_saved(
     method: str, model: Path, listener: Listener, monkeypatch: pytest.MonkeyPatch, unexpected_errors: deque[str]
 ) -> None:
@@ -1312,9 +1317,7 @@ def test_words_before_an_unexpected_error_are_saved(
     player.do(operations.INSERT, " second")
     listener.until(lambda p: p.length == 12)
     with monkeypatch.context() as patch:
-        patch.setattr(Session, method, fail)
-        if method == "rewind":
-            player.do(operations.MOVE_TO, at(0))
+        patch.setattr(Reading, method, fail)
         player.do(operations.STREAM, PAUSE_AFTER)
         listener.until(lambda p: bool(p.error))
     assert unexpected_errors
@@ -1336,12 +1339,13 @@ def without_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """No text is read here: it is tried in vain. The numbers of characters that were tried."""
     tried: list[int] = []
 
-    def refuse(session: Session, rows: Rows) -> None:
-        tried.append(len(rows))
-        raise AssertionError("the model reads")
+    def refuse(reading: Reading, until: int, check: object = None) -> None:
+        if until > reading.read_to:
+            tried.append(until - reading.read_to)
+            raise AssertionError("the model reads")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Session, "put_back", refuse)
+        patch.setattr(Reading, "read", refuse)
         yield tried
 
 

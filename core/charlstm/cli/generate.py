@@ -38,7 +38,7 @@ from charlstm.setting_fields import setting_fields
 
 if TYPE_CHECKING:
     from charlstm.cli.json_schemas import GenerateResult
-    from charlstm.generation.tree import Alternative, Step
+    from charlstm.generation.rows import Alternative, Step
     from charlstm.model.file import Model
 
 
@@ -135,7 +135,8 @@ def generate(
     --out {"out", "bytes"}.
     """
     from charlstm.generation.clamp import parse_clamp
-    from charlstm.generation.session import Session, stop_strings
+    from charlstm.generation.generate import stop_strings
+    from charlstm.generation.session import Session
     from charlstm.generation.threads import blas_threads
 
     if prime is not None and prime_file is not None:

@@ -45,7 +45,7 @@ from charlstm.user_files import STDOUT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from charlstm.generation.tree import Step
+    from charlstm.generation.rows import Step
     from charlstm.model.file import Model
 
 PROMPT = "> "

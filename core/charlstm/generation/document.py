@@ -1,7 +1,7 @@
 """The text that is played and written: what it is, what was done to it, and its branches. No model is needed here.
 
 Every change of the text is made here at once, wherever it is; what the model makes of it is read later
-(:mod:`charlstm.generation.reader`). All that is known about the text at one time is a :class:`State`, which never
+(:mod:`charlstm.generation.reading`). All that is known about the text at one time is a :class:`State`, which never
 changes: undo goes back to the state before.
 """
 
@@ -19,9 +19,9 @@ import numpy as np
 
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.generation.sampling import check_seed
 from charlstm.generation.text_pieces import Sources, Text
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED, BranchInfo
 
 MOST_STEPS = 1000
 """Steps that can be undone."""
@@ -75,6 +75,30 @@ class Branch:
     parent: int | None
     text: Text
     parted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BranchInfo:
+    """One branch of a text, for lists.
+
+    Attributes:
+        number: the argument of :meth:`Document.switch`, :meth:`Document.prune` and :meth:`Document.rename`; 0 is the
+            first one.
+        parent: the number of the branch that it parted from; None for the first one.
+        start, stop: the positions of its characters, without the prime.
+        text: its first characters, at most 80.
+        current: whether the current text passes through it.
+        before: what stands before them in its text, at most 40 characters.
+    """
+
+    number: int
+    parent: int | None
+    start: int
+    stop: int
+    name: str
+    text: str
+    current: bool
+    before: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from charlstm import user_files
 from charlstm.display import as_html
 from charlstm.errors import GenerationError
 from charlstm.generation.colouring import STYLES, Colour, levels
+from charlstm.generation.document import Document
+from charlstm.generation.rows import GENERATED, in_bits, read_as_themselves
 from charlstm.generation.session import Session
 from charlstm.generation.session_file import save_session
-from charlstm.generation.tree import GENERATED, TreeBranch, in_bits, read_as_themselves, text_of
+from charlstm.generation.text_pieces import Text
 
 _LEGENDS: dict[Colour, tuple[str, ...]] = {
     "rank": ("the model's first guess", "its second or third", "its fourth to tenth", "further down"),
@@ -141,56 +144,83 @@ def to_html(session: Session, colour: Colour = "rank", title: str = "") -> str:
     )
 
 
+@dataclass(eq=False, slots=True)
+class _Part:
+    """What a branch has of its own: the characters of its ``text`` from ``start`` on."""
+
+    parent: _Part | None
+    text: Text
+    start: int
+    name: str
+    is_current: bool = False
+    """Whether the current text passes through it."""
+    children: list[_Part] = field(default_factory=list)
+
+    def read(self, start: int, stop: int) -> str:
+        return self.text.read(start, max(start, stop))
+
+
+def _parts(document: Document) -> _Part:
+    """The branches of a document as a tree, in which each stands below the one that it really leaves: edits may have
+    made it another one. Those that leave a branch at the same place come in their order, the current one last."""
+    found: dict[int, _Part] = {}
+    for number, branch in document.branches.items():
+        parent, start = None if branch.parent is None else found[branch.parent], document.prime_length
+        while parent is not None:
+            start = max(document.prime_length, branch.text.same_start(parent.text, sources=False))
+            if start > parent.start or parent.parent is None:
+                break
+            parent = parent.parent
+        found[number] = _Part(parent, branch.text, start, document.names.get(number, ""))
+        if parent is not None:
+            parent.children.append(found[number])
+    here: _Part | None = found[document.branch]
+    while here is not None:
+        here.is_current, here = True, here.parent
+    for part in found.values():
+        part.children.sort(key=lambda child: (child.start, child.is_current))
+    return next(iter(found.values()))
+
+
 def to_tree_html(session: Session, title: str = "") -> str:
     """A web page of one file: the current text, and where another one leaves it, that can be opened there.
 
     What is not in the current text is grey. The page needs no script.
     """
-    current = {branch.number for branch in session.branches() if branch.current}
-    on_path = {id(branch) for number, branch in session.tree.items() if number in current}
-    end = len(session)
     parts = [_span("p", session.prime)]
 
-    def text(branch: TreeBranch, start: int, stop: int) -> str:
-        return text_of(branch.slice(start, max(start, stop)))
-
-    def fold(branch: TreeBranch, start: int, name: str) -> str:
+    def fold(part: _Part, start: int, name: str) -> str:
         """The start of a text that is closed at first: it shows its name, or how it begins."""
-        begins = text(branch, start, min(branch.stop, start + FOLD)).replace("\n", "↵") + "…"
+        begins = part.read(start, start + FOLD).replace("\n", "↵") + "…"
         return f"<details><summary>{_span('n' if name else 'b', name or begins)}</summary>"
 
     # What is still to be written, the next at the end: markup, or a branch from a position and a child on, and whether
     # it is current there. Branches may be nested deeper than functions of Python can be.
-    todo: list[str | tuple[TreeBranch, int, int, bool]] = [(session.root, session.root.start, 0, True)]
-    children = {
-        id(branch): sorted(branch.children, key=lambda each: (each.start, id(each) in on_path))
-        for branch in session.tree.values()
-    }
+    root = _parts(session.document)
+    todo: list[str | tuple[_Part, int, int, bool]] = [(root, root.start, 0, True)]
     while todo:
         step = todo.pop()
         if isinstance(step, str):
             parts.append(step)
             continue
-        branch, at, number, is_current = step
-        child = next(iter(children[id(branch)][number : number + 1]), None)
-        stop = branch.stop if child is None else child.start
-        parts.append(_span("" if is_current else "o", text(branch, at, min(stop, end) if is_current else stop)))
-        if is_current and stop > end:
-            parts.append(_span("o", text(branch, max(at, end), stop)))
+        part, at, number, is_current = step
+        child = next(iter(part.children[number : number + 1]), None)
+        stop = len(part.text)
+        parts.append(_span("" if is_current else "o", part.read(at, stop if child is None else child.start)))
         if child is None:
             continue
-        rest = (branch, child.start, number + 1)
+        rest = (part, child.start, number + 1)
         name = f'<small class="n">{as_html(child.name)}</small> ' if child.name else ""
-        if not (is_current and id(child) in on_path):
+        if not (is_current and child.is_current):
             todo += [
                 (*rest, is_current),
                 "</details>",
                 (child, child.start, 0, False),
                 fold(child, child.start, child.name),
             ]
-        elif branch.stop > child.start:  # the current text goes on with the child: what stood here is another
+        elif stop > child.start:  # the current text goes on with the child: what stood here is another
             todo += [(child, child.start, 0, True), name]
-            todo += ["</details>", (*rest, False), fold(branch, child.start, "")]
+            todo += ["</details>", (*rest, False), fold(part, child.start, "")]
         else:
             todo += [(child, child.start, 0, True), name]
     about = " · ".join(as_html(f"{name} {value}") for name, value in _about(session))
@@ -237,15 +267,10 @@ def _text_alone(text: str, path: Path, title: str, otherwise: str = "A text", *,
     raise GenerationError(f"A session is exported as .txt, .md or .html, not as {ending}")
 
 
-def is_page_of_branches(path: Path) -> bool:
-    """Whether a file of this name is a page of all branches."""
-    return path.name.lower().endswith((".tree.html", ".tree.htm"))
-
-
 def exported(session: Session, path: Path, colour: Colour = "rank", title: str = "", *, prose: bool = False) -> bytes:
     """What :func:`export_session` writes."""
     kind = path.suffix.lower()
-    if is_page_of_branches(path):
+    if path.name.lower().endswith((".tree.html", ".tree.htm")):
         content = to_tree_html(session, title)
     elif kind == ".md" and not prose:
         content = to_markdown(session, title)
@@ -284,15 +309,8 @@ def _title(session: Session) -> str:
     return f"{done} {run if isinstance(run, str) else 'a character LSTM'}"
 
 
-def _seed_words(session: Session) -> str:
-    """The seed; where there were several, each with the place from which it holds."""
-    (_, first), *others = session.seed_places() or [(0, session.seed)]
-    after = " after the prime" if session.prime else ""
-    return "; ".join([str(first), *(f"from character {at + 1}{after}: {seed}" for at, seed in others)])
-
-
 def _about(session: Session) -> list[tuple[str, str]]:
-    about = session.recipe.facts(_seed_words(session))
+    about = session.recipe.facts()
     rows = session.rows()
     bits = in_bits(rows["probability"][read_as_themselves(rows, session.model.vocabulary.codes)])
     if len(bits) and math.isfinite(mean := float(bits.mean())):

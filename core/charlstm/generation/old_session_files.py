@@ -13,7 +13,7 @@ import binascii
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -23,14 +23,13 @@ import numpy as np
 from charlstm.arguments import whole_number
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp, parse_clamp
-from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, text_from_dict
+from charlstm.generation.document import GENERATE, MOVE, PRUNE, Branch, Document, state_from_list, text_from_dict
+from charlstm.generation.rows import GENERATED, TYPED, row_type
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.sampling import check_seed
-from charlstm.generation.session_document import SavedBranch, document_of_branches, document_with
 from charlstm.generation.session_state import ERRORS as VALUE_ERRORS
 from charlstm.generation.session_state import SessionState, SessionSummary, damage, state_from_dict, summary_of
 from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import GENERATED, TYPED, row_type
 
 HEAD = '{"format": 3, "kind": "charlstm session", '
 """How a log begins."""
@@ -54,7 +53,7 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
     """The session in a file of format 1 or 2. Raises one of :data:`ERRORS`."""
     symbols = [str(each) for each in values["symbols"]]
     dtype = row_type(len(symbols))
-    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("seed", "char")]
+    fields = [(name, dtype[name]) for name in dtype.names or () if name not in ("char", "limit")]
     if values["format"] < 2:
         fields.insert(4, ("mu", np.dtype(np.float32)))  # mirostat's limit
     figures_type = np.dtype(fields).newbyteorder("<")
@@ -83,6 +82,68 @@ def state_of_tree(values: Mapping[str, Any]) -> SessionState:
         tuple(parse_clamp(str(clamp)) for clamp in list(values.get("clamps", []))),
         whole_number(values["sample"], 0, 2**62), str(values["model"]["weights"]), run if isinstance(run, str) else "",
     )  # fmt: skip
+
+
+class SavedBranch(NamedTuple):
+    """A branch of a tree: ``own`` is what follows ``start``, a position without the prime, where it leaves its
+    parent."""
+
+    number: int
+    parent: int | None
+    start: int
+    name: str
+    own: Text
+
+
+def document_of_branches(
+    prime: str, branches: Sequence[SavedBranch], current: int, *, length: int | None, cursor: int, seed: int,
+    rest: Text | None = None,
+) -> Document:  # fmt: skip
+    """The text of a tree, each branch behind its parent, of which the first ``length`` characters of the ``current``
+    one are the text, or all of it. ``rest`` is what followed that in an editor.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for values that are no tree.
+    """
+    begins = len(prime)
+    if any(each.parent is not None and each.parent > each.number for each in branches):
+        # No version has written such numbers, but a file may have them.
+        order = {each.number: place for place, each in enumerate(branches)}
+        branches = [
+            each._replace(number=order[each.number], parent=None if each.parent is None else order[each.parent])
+            for each in branches
+        ]
+        current = order[current]
+    found: dict[int, Branch] = {}
+    for each in branches:
+        before = Text.of(prime, TYPED) if each.parent is None else found[each.parent].text
+        parted = begins + each.start
+        if each.number in found or (each.parent is None) != (not found) or parted > len(before):
+            raise ValueError("its branches do not form a tree")
+        text, parted = before.part(0, parted) + each.own, 0 if each.parent is None else parted
+        found[each.number] = Branch(each.number, each.parent, text, parted)
+    text = found[current].text.part(0, None if length is None else begins + length) + (rest or Text())
+    names = {each.number: each.name for each in branches}
+    return document_with(found, names, text, begins + cursor, seed, begins, current)
+
+
+def document_with(
+    branches: Mapping[int, Branch], names: Mapping[int, str], text: Text, cursor: int, seed: int, prime_length: int,
+    current: int,
+) -> Document:  # fmt: skip
+    """A document of these branches, of which ``current`` has the text ``text``. What it has instead stays as a branch,
+    where more of it follows.
+
+    Raises :class:`KeyError`, :class:`TypeError` or :class:`ValueError` for places that are not in the text.
+    """
+    branches, known = dict(branches), branches[current]
+    parted = text.same_start(known.text, sources=False)
+    if parted < len(known.text):
+        current = max(branches) + 1
+        branches[current] = Branch(current, known.number, text, parted)
+    else:
+        branches[current] = replace(known, text=text)
+    branches = dict(sorted(branches.items()))
+    return Document.of(state_from_list([cursor, seed, prime_length, current], text, branches), names)
 
 
 def _unpack(packed: Any, size: int) -> bytes:

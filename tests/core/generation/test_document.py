@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from charlstm.errors import GenerationError
 from charlstm.generation.document import ERASE, GENERATE, TYPE, Document, Splice
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.generation.text_pieces import MOST_PIECES, Text
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from played_documents import everything, played
 from random_examples import examples
 

@@ -134,24 +134,6 @@ def test_exports_name_clamps_exactly(model):
     assert "held cells: 1:2*0.5+0.123456789" in to_markdown(session)
 
 
-def test_exports_name_each_seed_with_its_place(model):
-    session = Session(model, "ab", seed=5)
-    play(session, 20)
-    session.rewind(10)
-    session.seed = session.find_seed()
-    second = session.seed
-    play(session, 10)
-    session.type("abc")
-    session.seed = -3
-    play(session, 1)
-    assert session.seed_places() == [(0, 5), (10, second), (23, -3)]
-    words = f"seed: 5; from character 11 after the prime: {second}; from character 24 after the prime: -3\n"
-    assert words in to_markdown(session)
-    session.switch(0)
-    assert session.seed_places() == [(0, 5)]
-    assert "seed: 7\n" in to_markdown(Session(model, "ab", seed=7))
-
-
 def test_text_alone_is_exported_with_its_lines_or_as_paragraphs():
     text = "It was *late*\nand cold.\n  He said:\n\n- go\n1. <b>\n\n\n  O rose,\n    sick\n"
     assert to_plain_markdown(text, prose=True).split("\n\n") == [

@@ -6,7 +6,7 @@ import pytest
 from textual.app import App, ComposeResult
 from textual.color import Color
 
-from charlstm.generation.session import BranchInfo
+from charlstm.generation.document import BranchInfo
 from charlstm_tui.generate.branch_tree import BranchTree, words_at
 from charlstm_tui.player.thread import Player
 from charlstm_tui.theme import DARK, contrast, own_variables

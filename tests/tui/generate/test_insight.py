@@ -20,7 +20,6 @@ from charlstm.display import symbol
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.session import Session
-from charlstm.generation.session_file import model_digest
 from charlstm.insight.activations import activations, likeliest_next
 from charlstm.insight.cells import FEWEST_SPANS, NamedCell, sample_cells, score_cells
 from charlstm.insight.features import feature_starts
@@ -827,10 +826,10 @@ def test_names_of_cells_of_a_newer_version_are_kept_and_a_damaged_file_has_none(
     with pytest.raises(GenerationError, match="newer charlstm"):
         remember(model, None, (1, 1), "a")
     assert file.read_text() == '{"format": 2, "models": {}}'
-    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model_digest(model): {"x": 1, "1:2": 3}}})):
+    for damaged in ("[]", "{", '{"models": [1]}', json.dumps({"models": {model.digest(): {"x": 1, "1:2": 3}}})):
         file.write_text(damaged)
         assert recall(model, None) == {}
-    file.write_text(json.dumps({"models": {model_digest(model): {"1:2": "x" * 500, "²:1": "no"}}}))
+    file.write_text(json.dumps({"models": {model.digest(): {"1:2": "x" * 500, "²:1": "no"}}}))
     assert recall(model, None) == {(1, 2): "x" * cell_names.LONGEST}
 
 

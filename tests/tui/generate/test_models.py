@@ -632,13 +632,15 @@ def test_what_a_person_saves_is_theirs_to_share_and_in_a_run_private(
             (run.sessions_dir / "a.json", 0o700, 0o600),
             (tmp_path / "state" / "sessions" / "demo" / "a.html", 0o700, 0o600),
         ):
-            assert copy_as(path, "rank", state, played)().endswith(f"{path.name} in {formatting.home(path.parent)}")
+            assert copy_as(path, "rank", state, lambda: played)().endswith(
+                f"{path.name} in {formatting.home(path.parent)}"
+            )
             assert (stat.S_IMODE(path.parent.stat().st_mode), stat.S_IMODE(path.stat().st_mode)) == (folder, file)
     finally:
         os.umask(umask)
     os.mkfifo(tmp_path / "pipe.txt")
     with pytest.raises(CharLSTMError, match=r"pipe\.txt is a pipe"):
-        copy_as(tmp_path / "pipe.txt", "rank", state, played)
+        copy_as(tmp_path / "pipe.txt", "rank", state, lambda: played)
 
 
 async def test_loading_keeps_the_focus_out_of_inputs_and_gives_it_to_the_text(

@@ -15,7 +15,8 @@ from textual.widgets import Input, OptionList
 
 from charlstm.generation.document import Document
 from charlstm.generation.dynamic import AdaptiveModel
-from charlstm.generation.reader import Reader
+from charlstm.generation.prime import read_prime
+from charlstm.generation.reading import Reading
 from charlstm.generation.session import Session as GenerationSession
 from charlstm.model.file import load_model
 from charlstm.text.sentences import sentence_ends
@@ -30,6 +31,7 @@ from charlstm_tui.player.insight_jobs import InsightJobs
 from charlstm_tui.player.marks import Origin, origin
 from charlstm_tui.player.operations import SeenPosition
 from charlstm_tui.player.preferences import recall
+from charlstm_tui.player.reader import Reader
 from charlstm_tui.widgets.find import FindBar
 from playing_app import PRIME, Session, at, playing
 from recorded_run import tiny_model
@@ -487,7 +489,8 @@ async def test_a_continuation_is_put_in_with_the_space_that_is_missing_before_wh
 
 
 def test_scripts_without_spaces_are_joined_without_one(home: Path) -> None:
-    reader = Reader(Document("红楼"), GenerationSession(tiny_model(symbols=tuple(" \n红楼梦"), prime="红楼"), "红楼"))
+    model = tiny_model(symbols=tuple(" \n红楼梦"), prime="红楼")
+    reader = Reader(Document("红楼"), Reading(model, read_prime(model, "红楼")))
     played = playback.Playback(0)
     played.play(reader.document, reader, 1)
     played.writing = True

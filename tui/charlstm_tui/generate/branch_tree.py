@@ -13,7 +13,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
-from charlstm.generation.session import BranchInfo
+from charlstm.generation.document import BranchInfo
 from charlstm_tui.actions import key_of
 from charlstm_tui.dialogs import PromptDialog, ask
 from charlstm_tui.player import operations

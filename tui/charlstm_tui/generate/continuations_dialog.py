@@ -16,7 +16,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from charlstm.display import visible
-from charlstm.generation.session import Continuation
+from charlstm.generation.reading import Continuation
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.dialogs import Dialog
 from charlstm_tui.formatting import from_bits, unit

@@ -22,7 +22,7 @@ from textual.widgets import Static
 from charlstm.display import percent, plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.novelty import MIN_LENGTH
-from charlstm.generation.tree import Alternative
+from charlstm.generation.rows import Alternative
 from charlstm_tui.actions import Action, active, key_of
 from charlstm_tui.background import in_thread
 from charlstm_tui.clipboard import Copyable

@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from charlstm.display import percent, quoted
 from charlstm.generation.clamp import Clamp
-from charlstm.generation.tree import surprise
+from charlstm.generation.rows import surprise
 from charlstm_tui.actions import BY_ID, key_of
 from charlstm_tui.formatting import from_bits, unit
 from charlstm_tui.generate.stream_view import StreamView

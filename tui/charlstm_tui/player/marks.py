@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from charlstm.generation.colouring import LIMITS
-from charlstm.generation.tree import in_bits
+from charlstm.generation.rows import in_bits
 
 LEVEL_BITS = 3
 LEVEL_MASK = 0b111

@@ -15,8 +15,8 @@ from charlstm.display import plural, visible
 from charlstm.errors import GenerationError
 from charlstm.generation.clamp import Clamp
 from charlstm.generation.document import own_text
+from charlstm.generation.rows import CHOSEN, GENERATED, TYPED
 from charlstm.generation.sampling import next_seed
-from charlstm.generation.tree import CHOSEN, GENERATED, TYPED
 from charlstm.text.sentences import sentence_ends
 from charlstm_tui.actions import key_of
 from charlstm_tui.formatting import shorten
@@ -93,12 +93,11 @@ def _regenerate(playback: Playback, place: SeenPosition) -> None:
     if position < len(document):
         for position in range(position, min(len(document), position + MOST_SAME)):  # noqa: B020
             reader.read(position + 1)
-            reader.go_to(position)
-            if (seed := reader.session.find_seed()) is not None:
+            if (seed := reader.reading.other_seed(position)) is not None:
                 break
     if seed is None:
         raise GenerationError("With these settings the model writes the same again, whatever the seed.")
-    text = reader.draw(position, 1, seed)
+    text = reader.reading.draw_at(position, seed)
     _branch_off(playback, position, text, GENERATED, kind="regenerating", seed=seed)
     document.go_on_generating()
     if playback.speed:

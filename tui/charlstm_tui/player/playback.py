@@ -16,23 +16,23 @@ import numpy as np
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError
 from charlstm.generation.clamp import existing_clamps
-from charlstm.generation.document import Document
-from charlstm.generation.prime import read_prime
-from charlstm.generation.reader import NO_DISTRIBUTION, Reader
-from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import BranchInfo, Continuation, Session
-from charlstm.generation.session_file import SessionState, SessionSummary, summary_of, weights_digest
-from charlstm.generation.stepper import Stepper
-from charlstm.generation.text_pieces import Text
-from charlstm.generation.tree import (
+from charlstm.generation.document import BranchInfo, Document
+from charlstm.generation.prime import prepare_prime, read_prime
+from charlstm.generation.reading import Continuation, Reading
+from charlstm.generation.rows import (
     ALTERNATIVES,
     CHOSEN,
     GENERATED,
+    NO_DISTRIBUTION,
     TYPED,
     NextCharDistribution,
     in_bits,
     read_as_themselves,
 )
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.generation.session_file import SessionState, SessionSummary, summary_of
+from charlstm.generation.stepper import Stepper
+from charlstm.generation.text_pieces import Text
 from charlstm.model.file import Model, load_model
 from charlstm.runs.folder import run_of_session
 from charlstm.runs.models import DEMO
@@ -43,6 +43,7 @@ from charlstm_tui import formatting
 from charlstm_tui.choices import path_after_rename
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.marks import ORIGIN_SHIFT, Origin, pack
+from charlstm_tui.player.reader import Reader
 from charlstm_tui.player.saved_sessions import SavedSession
 from charlstm_tui.player.state import (
     FULL,
@@ -247,7 +248,7 @@ class Playback:
 
     @property
     def model(self) -> Model:
-        return self.reader.session.model
+        return self.reader.model
 
     @property
     def prime(self) -> str:
@@ -329,19 +330,19 @@ class Playback:
         """Let another model read the text and go on with it. Raises :class:`CharLSTMError`; nothing has
         changed then."""
         before = self.request, self.loaded, self.facts, self.last_session
-        document, old, key = self.document, self.reader.session, self.key
+        document, recipe, key = self.document, self.reader.recipe, self.key
         try:
             loaded = self.open(request, others)
-            clamps = existing_clamps(old.clamps, loaded.model.config)
-            recipe = replace(old.recipe, seed=document.seed, clamps=clamps)
-            session = Session.of(loaded.model, read_prime(loaded.model, self.prime), recipe, stepper=loaded.stepper)
+            clamps = existing_clamps(recipe.clamps, loaded.model.config)
+            recipe = replace(recipe, seed=document.seed, clamps=clamps)
+            reading = Reading(loaded.model, read_prime(loaded.model, self.prime), recipe, stepper=loaded.stepper)
         except CharLSTMError:
             self.request, self.loaded, self.facts, self.last_session = before
             raise
         self.request, self.last_session = replace(request, session=before[0].session), before[3]
         if before[2] is not None and self.facts is not None and before[2].run != self.facts.run:
             self.is_elsewhere = True
-        self.play(document, Reader(document, session), key)
+        self.play(document, Reader(document, reading), key)
 
     @property
     def model_name(self) -> str:
@@ -371,14 +372,14 @@ class Playback:
 
     def session_state(self) -> SessionState:
         """All of it, to be saved."""
-        session = self.reader.session
+        recipe = self.reader.recipe
         return SessionState(
             document=self.document.copy(),
             summary=self.summary(),
-            settings=session.settings,
-            clamps=session.clamps,
-            sample=session.sample,
-            weights=weights_digest(session),
+            settings=recipe.settings,
+            clamps=tuple(recipe.clamps),
+            sample=recipe.sample,
+            weights=self.reader.reading.weights_digest,
             run=str(self.model.info.get("run") or ""),
         )
 
@@ -522,20 +523,21 @@ class Playback:
             self._suggestions_for = ()
             self.changed = True
 
-    def _session_at(self, position: int, check: Callable[[int], None] = lambda done: None) -> Session:
-        """A session that has read the text up to ``position``, to find what could come there. That of a copy that
+    def _reading_at(self, position: int, check: Callable[[int], None] = lambda done: None) -> tuple[Reading, int]:
+        """What has read the text up to ``position``, to find what could come there, and where it has that. A copy that
         has learnt reads the last characters each time, and calls ``check`` meanwhile."""
-        learnt, session = self.learnt, self.reader.session
+        learnt = self.learnt
         if learnt is None or not self.writing:
-            self.reader.go_to(position)
-            return session
+            return self.reader.reading, position
         text = self.document.text.read(max(0, position - LEARNT_CONTEXT), position)
-        recipe = replace(session.recipe, seed=self.document.seed)
+        recipe = replace(self.reader.recipe, seed=self.document.seed)
 
         def progress(done: int, total: int) -> None:
             check(done)
 
-        return Session.of(learnt.model, text, recipe, stepper=learnt.stepper, progress=progress)
+        prime = prepare_prime(learnt.model, text)
+        reading = Reading(learnt.model, prime, recipe, stepper=learnt.stepper, progress=progress)
+        return reading, reading.prime_length
 
     def _drawn_position(self, position: int) -> int:
         """The position after the prime, which the random numbers belong to, also where a copy that has learnt draws."""
@@ -556,9 +558,9 @@ class Playback:
                 raise _Interrupted
 
         with contextlib.suppress(_Interrupted):
-            session = self._session_at(len(self.document), check)
+            reading, place = self._reading_at(len(self.document), check)
             position = self._drawn_position(len(self.document))
-            self._suggest([whole_words(session.suggest(SUGGESTION_LENGTH, check, position=position))])
+            self._suggest([whole_words(reading.suggest(place, SUGGESTION_LENGTH, check, drawn_at=position))])
             self.changed = True
 
     def suggestion(self) -> str:
@@ -582,8 +584,9 @@ class Playback:
         if self.wants_suggestion:
             self.find_suggestion(lambda: True)
         if len(self.suggestions) == 1:
-            session, position = self._session_at(len(self.document)), self._drawn_position(len(self.document))
-            found = session.continuations(SUGGESTIONS_TRIED, SUGGESTION_LENGTH, position=position)
+            reading, place = self._reading_at(len(self.document))
+            position = self._drawn_position(len(self.document))
+            found = reading.ways_on(place, SUGGESTIONS_TRIED, SUGGESTION_LENGTH, drawn_at=position)
             texts = [*self.suggestions, *(whole_words(each.text) for each in found)]
             by_word = {" ".join(text.split()[:1]): text for text in reversed(texts) if text.strip()}
             different = [text for text in texts if text in by_word.values()]
@@ -615,13 +618,13 @@ class Playback:
         self, count: int, length: int, lines: int, first: int, show: Callable[[Continuations], None]
     ) -> None:
         """Find what could come at the cursor; ``show`` is called while the texts grow, and may raise to end it."""
-        session = self._session_at(self.document.cursor)
+        reading, place = self._reading_at(self.document.cursor)
 
         def grown(found: Sequence[Continuation]) -> None:
             show(Continuations(first, tuple(found), complete=False))
 
         position = self._drawn_position(self.document.cursor)
-        found = session.continuations(count, length, lines=lines, first=first, progress=grown, position=position)
+        found = reading.ways_on(place, count, length, lines=lines, first=first, grown=grown, drawn_at=position)
         show(Continuations(first, tuple(found), complete=True))
 
     def to_sentence_end(self, text: str, count: int, first: int) -> str:
@@ -636,9 +639,9 @@ class Playback:
                 raise _Interrupted
 
         with contextlib.suppress(_Interrupted):
-            session = self._session_at(self.document.cursor)
+            reading, place = self._reading_at(self.document.cursor)
             position = self._drawn_position(self.document.cursor)
-            grown(session.continuations(count, LONGEST_SENTENCE, first=first, progress=grown, position=position))
+            grown(reading.ways_on(place, count, LONGEST_SENTENCE, first=first, grown=grown, drawn_at=position))
         return longer
 
     def fail(self, sentence: str) -> None:

@@ -23,7 +23,6 @@ from charlstm.errors import CharLSTMError, GenerationError, RunError
 from charlstm.generation import export, session_file
 from charlstm.generation.colouring import Colour
 from charlstm.generation.session import Session
-from charlstm.generation.session_document import session_of
 from charlstm.generation.session_file import SessionState, SessionSummary
 from charlstm.runs.folder import Run, find_run, list_runs, run_of_session
 from charlstm.runs.models import find_model
@@ -355,12 +354,11 @@ def quoted(text: str, width: int) -> str:
 
 
 def copy_as(
-    path: Path, colour: str | None, state: SessionState, session: Session, *, prose: bool = False
+    path: Path, colour: str | None, state: SessionState, session: Callable[[], Session], *, prose: bool = False
 ) -> Callable[[], str]:
     """Copy a session to save it, or to export its text, as the ending of ``path`` says, with ``prose`` as
-    paragraphs; ``session`` has read all of the
-    text. The result writes the file, in any thread, and returns a sentence on what was done. Both raise
-    :class:`CharLSTMError`."""
+    paragraphs; ``session`` gives one that has read all of the text, where that is needed. The result writes the file,
+    in any thread, and returns a sentence on what was done. Both raise :class:`CharLSTMError`."""
     path = export.target(path)
     if path.suffix == ".json":
 
@@ -373,14 +371,9 @@ def copy_as(
         def write() -> None:
             export.export_text(text, path, prose=prose)
 
-    elif export.is_page_of_branches(path):
-
-        def write() -> None:  # it reads all branches, which may take long
-            export.export_session(session_of(state, session.model), path, title=state.summary.title)
-
     else:
         scale = cast(Any, colour if colour in get_args(Colour) else "rank")
-        content = export.exported(session, path, scale, state.summary.title, prose=prose)
+        content = export.exported(session(), path, scale, state.summary.title, prose=prose)
 
         def write() -> None:
             user_files.save_bytes(path, content)

@@ -11,9 +11,11 @@ from pathlib import Path
 from charlstm.display import visible
 from charlstm.errors import CharLSTMError, RunError
 from charlstm.generation.clamp import Clamp
+from charlstm.generation.document import BranchInfo
+from charlstm.generation.reading import Continuation
 from charlstm.generation.recipe import Recipe
+from charlstm.generation.rows import NextCharDistribution
 from charlstm.generation.sampler_settings import SamplerSettings
-from charlstm.generation.session import BranchInfo, Continuation, NextCharDistribution
 from charlstm.model.file import Model, read_info
 from charlstm.runs.folder import Run, find_run
 from charlstm.runs.models import find_model

@@ -24,11 +24,11 @@ from charlstm.generation.clamp import existing_clamps
 from charlstm.generation.document import Document, own_text
 from charlstm.generation.export import target
 from charlstm.generation.prime import prime_suggestion, read_prime
-from charlstm.generation.reader import Reader
+from charlstm.generation.reading import Reading
 from charlstm.generation.recipe import Recipe
 from charlstm.generation.sampler_settings import SamplerSettings
 from charlstm.generation.session import Session
-from charlstm.generation.session_document import session_of
+from charlstm.generation.session_file import begin_reading, session_of
 from charlstm.generation.threads import blas_threads
 from charlstm.model.file import Model
 from charlstm.runs.folder import run_of_session
@@ -38,6 +38,7 @@ from charlstm_tui.error_log import LOG, sentence
 from charlstm_tui.player import saved_sessions
 from charlstm_tui.player.operations import CONTINUATIONS, MOVE_TO, REDO, UNDO, to_end
 from charlstm_tui.player.playback import PAUSE_AFTER, LoadedModel, Operation, Playback, Waiting, nothing, read_as_words
+from charlstm_tui.player.reader import Reader
 from charlstm_tui.player.saved_sessions import copy_as
 from charlstm_tui.player.session_saver import SavingStatus, SessionSaver
 from charlstm_tui.player.state import (
@@ -581,7 +582,7 @@ class Player:
         self._saver.leave(playback.key)
         if (file := self._file(playback)) is not None:
             try:
-                reading_cache.keep(playback.reader.session, file)
+                reading_cache.keep(playback.reader.reading, file)
             except (OSError, CharLSTMError) as error:
                 LOG.warning("What the model has read is not kept: %s", error)
 
@@ -635,10 +636,13 @@ class Player:
         state, model = playback.session_state(), playback.model
 
         def read_and_save() -> str:
-            return copy_as(path, colour, state, session_of(state, model), prose=prose)()
+            return copy_as(path, colour, state, lambda: session_of(state, begin_reading(state, model)), prose=prose)()
+
+        def session() -> Session:
+            return session_of(state, playback.reader.reading)
 
         try:
-            save = read_and_save if reads_copy else copy_as(path, colour, state, playback.reader.session, prose=prose)
+            save = read_and_save if reads_copy else copy_as(path, colour, state, session, prose=prose)
         except CharLSTMError as error:
             playback.job_failures.append(str(error))
             return
@@ -776,16 +780,14 @@ class Player:
         state, document = found.state, found.state.document
         clamps = existing_clamps(state.clamps, loaded.model.config)
         recipe = Recipe(document.seed, state.sample, state.settings, clamps)
-        session = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
-        if session is None:
-            prime = read_prime(loaded.model, document.text.read(0, document.prime_length))
-            session = Session.of(loaded.model, prime, recipe, stepper=loaded.stepper)
+        reading = reading_cache.recall(path, document, loaded.model, loaded.stepper, recipe)
+        reading = reading or begin_reading(state, loaded.model, loaded.stepper)
         playback.opened = saved_sessions.session_at(path)
         if (opened := playback.opened) is not None:
             playback.edited, playback.continues, playback.title = opened.edited, opened.continued, opened.title
         other = "" if playback.facts is None else other_model_words(playback.opened, playback.facts)
         playback.settings, playback.note = state.settings, " ".join(filter(None, (found.note, other)))
-        playback.play(document, Reader(document, session), next(self._keys))
+        playback.play(document, Reader(document, reading), next(self._keys))
         if playback.number == 0 and playback.facts is not None:
             run = playback.facts.run
             beside = run_of_session(path.absolute())
@@ -810,11 +812,11 @@ class Player:
         model = loaded.model
         prime = own_text(prime_suggestion(model) if request.prime is None else request.prime)
         recipe = Recipe(request.seed, settings=playback.settings)
-        session = Session.of(model, read_prime(model, prime), recipe, stepper=loaded.stepper, progress=show_progress)
-        session.clamps = request.clamps
+        reading = Reading(model, read_prime(model, prime), recipe, stepper=loaded.stepper, progress=show_progress)
+        reading.use(replace(recipe, clamps=request.clamps))
         document = Document(prime, request.seed)
         playback.note = read_as_words(prime, model.vocabulary)
-        playback.play(document, Reader(document, session), key)
+        playback.play(document, Reader(document, reading), key)
 
     def _change_settings(self, number: int, change: Callable[[SamplerSettings], SamplerSettings]) -> None:
         playback = self._playbacks.get(number)
