@@ -217,4 +217,4 @@ async def test_a_click_gives_the_answer_under_the_pointer(tmp_path: Path) -> Non
 def test_rows_of_forms_and_lists_have_room_for_their_words_at_80_columns() -> None:
     """The last words were cut in the middle."""
     assert all(len(each.form or each.about) <= 33 for each in setting_fields(SamplerSettings).values())
-    assert len(ModelPicker(RunsState(), set()).shown_name("a-long-name-of-a-run-that-was-given-by-hand")) <= 32
+    assert len(ModelPicker(RunsState(), set()).shown_name("a-long-name-of-a-run-that-was-given-by-hand")) <= 40

@@ -29,7 +29,7 @@ from charlstm_tui.widgets.text_input import TextInput
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 FILES = 50
-MOST_NAME = 32
+MOST_NAME = 40
 
 Entry = tuple[str, str, str]
 """What is returned when it is chosen, its name, and what there is to say about it."""
