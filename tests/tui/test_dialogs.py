@@ -10,11 +10,14 @@ from textual.events import Paste
 from textual.widgets import Input, OptionList
 
 from charlstm.generation.reading import Continuation
+from charlstm.generation.sampler_settings import SamplerSettings
+from charlstm.setting_fields import setting_fields
 from charlstm_tui.dialogs import Choice, ChoiceDialog, PromptDialog
 from charlstm_tui.errors_dialog import ErrorsDialog
 from charlstm_tui.generate.continuations_dialog import ContinuationsDialog
 from charlstm_tui.generate.model_picker import ModelPicker
 from charlstm_tui.player.played import Continuations
+from charlstm_tui.run_watcher import RunsState
 from charlstm_tui.save_dialog import Format, SaveDialog
 from driven_app import driven
 from recorded_run import record
@@ -22,6 +25,15 @@ from recorded_run import record
 
 def question(title: str) -> ChoiceDialog:
     return ChoiceDialog(title, "", [Choice("y", "yes", True), Choice("n", "no", False)])
+
+
+async def test_a_question_that_needs_no_explanation_has_no_empty_lines_for_it(tmp_path: Path) -> None:
+    async with driven(tmp_path) as app:
+        await app.in_mode("corpus")
+        await app.app.push_screen(question("first"))
+        lines = (await app.shows("first", "yes")).splitlines()
+        title, answer = (next(at for at, line in enumerate(lines) if word in line) for word in ("first", "yes"))
+        assert answer - title == 2
 
 
 async def test_two_answers_at_once_are_one(tmp_path: Path) -> None:
@@ -200,3 +212,9 @@ async def test_a_click_gives_the_answer_under_the_pointer(tmp_path: Path) -> Non
             await app.pilot.click(offset=(lines[row].index(wanted), row))
             await app.until(lambda: app.screen is app.mode)
             assert answers[-1] == wanted
+
+
+def test_rows_of_forms_and_lists_have_room_for_their_words_at_80_columns() -> None:
+    """The last words were cut in the middle."""
+    assert all(len(each.form or each.about) <= 33 for each in setting_fields(SamplerSettings).values())
+    assert len(ModelPicker(RunsState(), set()).shown_name("a-long-name-of-a-run-that-was-given-by-hand")) <= 40

@@ -160,3 +160,7 @@ def test_run_has_the_text_as_it_was_chosen_the_settings_and_the_weights() -> Non
     assert (new.settings.split, new.validation, new.model_from) == ("blocks", ("v.txt",), OLDER.path)
     assert new.text_options is not None
     assert new.text_options.strip_boilerplate
+
+
+def test_what_presets_are_for_is_not_cut_at_120_columns() -> None:
+    assert max(len(each.about) for each in PRESETS.values()) <= 50

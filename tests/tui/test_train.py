@@ -76,7 +76,8 @@ async def test_rising_loss_is_shown_as_diverging_with_what_to_do(tmp_path: Path)
 async def test_a_run_that_starts_says_so_at_once(tmp_path: Path) -> None:
     with record(tmp_path, "starting") as recorded:
         async with app_on(tmp_path, recorded.run.name, (140, 40)) as (_app, pilot):
-            await shows(pilot, "starting", "The first one comes with the first validation")
+            text = await shows(pilot, "starting", "The first one comes with the first validation")
+            assert "\n No sample yet" in text  # in line with what is above it
             recorded.beat("starting", "measuring how fast a step is")
             await shows(pilot, "starting 0:0", ": measuring how fast a step is")
             await pilot.press("r")

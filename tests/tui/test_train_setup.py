@@ -331,7 +331,9 @@ async def test_settings_are_searched_clicked_and_warned_of(tmp_path: Path, text:
         await until(pilot, lambda: form.editing == clicked)
         await pilot.press("escape", *"lr", "enter", *"0.5", "enter")
         await shows(pilot, "times the preset's", "Ctrl+S use")
-        await pilot.press("ctrl+s")
+        await pilot.press("n")  # what is found first stands at the top, wherever the list was scrolled to
+        await shows(pilot, "▸   num_layers")
+        await pilot.press("escape", "ctrl+s")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         await shows(pilot, "! The learning rate is 42 times the preset's: training may diverge.")
 

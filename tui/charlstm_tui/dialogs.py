@@ -125,7 +125,8 @@ class ChoiceDialog(Dialog):
         dialog.styles.width = min(MOST_WIDTH, max(USUAL_WIDTH, longest + FRAME))  # the style sheet has the terminal's
         with dialog:
             yield Static(Content(self._title), classes="dialog-title")
-            yield Static(self._about, classes="dialog-text")
+            if self._about.plain:
+                yield Static(self._about, classes="dialog-text")
             yield SteadyOptionList(
                 *(
                     Option(Content.assemble((f"{choice.key:>3}", "bold"), f"  {visible(choice.label, keep='')}"))

@@ -178,6 +178,7 @@ class SettingForm(Dialog):
         if self.editing is None:
             self._draw()
             self._rows.cursor = next((row.key for row in self._rows.rows if row.key is not None), None)
+            self._rows.scroll_home(animate=False)
 
     def _edit(self) -> None:
         """Have the value of the setting at the cursor in the line, selected, so that typing replaces it."""

@@ -15,6 +15,7 @@ from charlstm.engine.train_step import TrainStep
 from charlstm.engine.trainer import Trainer
 from charlstm.errors import RunError
 from charlstm.model.file import Model
+from charlstm.system import DeferredInterrupt, StopSignals
 from charlstm.text.corpus import Corpus
 from charlstm.training.events import Event, Finished
 from charlstm.training.hooks import Hooks
@@ -127,6 +128,19 @@ def test_second_interrupt_ends_a_step_and_then_there_is_no_state(
         with pytest.raises(RunError, match="interrupted at step 10"):
             use()
     assert trainer.best.info["step"] == 7
+
+
+def test_signals_that_another_handles_or_that_are_ignored_stay_so() -> None:
+    with StopSignals() as worker, DeferredInterrupt() as trainer:
+        signal.raise_signal(signal.SIGINT)
+    assert (worker.requested, trainer.requested) == ("SIGINT", None)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as under nohup
+    try:
+        with StopSignals() as worker:
+            signal.raise_signal(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert worker.requested is None
 
 
 def test_interrupt_ends_final_validation_and_a_pause(

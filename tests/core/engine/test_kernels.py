@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import module_from_spec, spec_from_file_location
 from threading import Barrier, Thread
 from types import ModuleType, SimpleNamespace
@@ -136,6 +137,8 @@ def test_fused_threads_start_no_further_ones_and_gradients_do_not_depend_on_thei
     monkeypatch.setattr(thread_pool, "start_thread", all_at_once)
     with torch_threads(threads):
         assert furthest(gradients_of("fused-f32", network, *batch), wanted) < 1e-4
+        with ThreadPoolExecutor(1) as later:
+            assert later.submit(torch.get_num_threads).result() == threads
         assert torch.get_num_threads() == threads
     assert seen == [1] * threads
 

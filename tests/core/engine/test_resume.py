@@ -168,7 +168,7 @@ def test_more_moves_the_time_limit_and_counts_until_the_next_change_of_the_lengt
     limited = settings.with_changes(max_minutes=1.0, max_steps=None, epochs=None)
     run = trained(corpus, limited, plan, {4: [("more", 50.0), ("checkpoint", None), ("stop", None)]})
     trainer, state = run.trainer, run.store.states[-1]
-    assert trainer.settings.max_minutes == 51.0
+    assert (trainer.settings.max_steps, trainer.settings.max_minutes) == (None, 51.0)
     again = Trainer.resume(corpus, limited, state)
     assert again.settings.max_minutes == 51.0
     assert again.schedule.planned_steps == trainer.schedule.planned_steps
@@ -287,6 +287,7 @@ def test_environment_names_processor_and_graphics_card(monkeypatch: pytest.Monke
     assert describe_differences(here, here) is None
     recorded = {name: here[name] for name in here.keys() - {"CPU", "kernel path", "processes"}}
     assert describe_differences(recorded, here) is None, "an old state did not record these"
+    assert describe_differences(recorded, here | {"processes": "2"}) == "processes 1 → 2"
     before = here | {"GPU": "NVIDIA A100", "cuDNN": "91002", "CPU": "another"}
     assert describe_differences(before, here) == (
         f"CPU another → {here['CPU']}, GPU NVIDIA A100 → NVIDIA H100, cuDNN 91002 → 91300"

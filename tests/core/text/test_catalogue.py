@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -56,6 +57,11 @@ def test_recent_texts_are_latest_first_without_missing_files(tmp_path: Path) -> 
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "a.txt", "c.txt"]
     (tmp_path / "a.txt").unlink()
     assert [one.name for one in recent_texts()] == ["python-reference", "b.txt", "c.txt"]
+    path = paths.state_dir() / "recent-texts.json"
+    written = json.loads(path.read_text())
+    written["texts"][0] |= {"chars": "many"}  # edited by hand
+    path.write_text(json.dumps(written))
+    assert [one.name for one in recent_texts()] == ["b.txt", "c.txt"]
 
 
 def test_newer_list_of_recent_texts_is_refused_and_kept(tmp_path: Path) -> None:

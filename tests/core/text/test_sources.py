@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from charlstm import storage
 from charlstm.errors import TextError
 from charlstm.text.corpus import encoding_choices, open_corpus, preview
 from charlstm.text.reading import TextOptions
@@ -136,9 +137,11 @@ def test_unreadable_entries_of_folder_are_skipped_and_listed(folder: Path, monke
     assert whole.skipped == ()
     for name in ("open", "scandir"):
         monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    monkeypatch.setattr(storage, "CLOCK_GRAIN_NS", 0)
     for _ in range(2):  # read, and from the cache
         corpus = open_corpus(folder)
         assert (corpus.skipped, corpus.chars < whole.chars) == ((str(folder / "a.txt"), str(folder / "sub")), True)
+    assert open_corpus(folder / "b.txt", validation=folder).skipped == corpus.skipped
     assert preview(folder).text == "second"
     locked.add(str(folder / "b.txt"))
     with pytest.raises(TextError, match=r"can be read \(.*a\.txt.*\): change their permissions"):

@@ -88,6 +88,9 @@ def test_record_opens_both_texts_again(corpus: Corpus, emptied: bool) -> None:
         cache.prune_cache()
     again = reopen_corpus(record)
     assert (again.text(), again.validation, again.fingerprint) == (corpus.text(), corpus.validation, corpus.fingerprint)
+    del record["validation"]
+    with pytest.raises(TextError, match="of another text"):
+        reopen_corpus(record)
 
 
 def test_changed_validation_text_is_not_opened_again(corpus: Corpus, files: tuple[Path, Path]) -> None:

@@ -20,7 +20,7 @@ from charlstm.display import visible
 from charlstm.runs.models import demo_path
 from charlstm_tui.background import in_thread
 from charlstm_tui.dialogs import Dialog
-from charlstm_tui.formatting import best_loss, typed_path, unit
+from charlstm_tui.formatting import best_loss, shorten, typed_path, unit
 from charlstm_tui.mode_app import ModeApp
 from charlstm_tui.run_watcher import RunsState, RunView
 from charlstm_tui.safe_workers import SafeWorkers
@@ -29,6 +29,7 @@ from charlstm_tui.widgets.text_input import TextInput
 from charlstm_tui.widgets.textual_repairs import SteadyOptionList
 
 FILES = 50
+MOST_NAME = 40
 
 Entry = tuple[str, str, str]
 """What is returned when it is chosen, its name, and what there is to say about it."""
@@ -62,7 +63,7 @@ class ModelPicker(SafeWorkers, Dialog):
 
     def shown_name(self, name: str) -> str:
         """A name as it stands in the list: all rows have the columns of the longest one."""
-        return name
+        return shorten(name, MOST_NAME)
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog wide"):

@@ -46,8 +46,8 @@ LONGEST_DRAW = 0.03
 """Seconds without computing after an order or a batch, unless the screen has drawn it earlier. Both at once would
 compete for the interpreter, and drawing would take twice as long."""
 LONGEST_WAIT = 0.25
-"""Seconds after which an order begins where nothing is drawn, as behind a dialog. Waking the thread for each order would
-take a turn of the interpreter before the screen has drawn what the key did."""
+"""Seconds after which an order begins where nothing is drawn, as behind a dialog. Waking the thread for each order
+would take a turn of the interpreter before the screen has drawn what the key did."""
 BATCH_INTERVAL = 1 / 20
 """Seconds between two batches of text that streams. Drawing one takes the screen some 10 ms, for which keys wait."""
 READING_INTERVAL = 0.25

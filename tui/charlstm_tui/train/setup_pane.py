@@ -209,7 +209,7 @@ class SetupPane(View):
         """Measure what is missing, or again what the presets cost."""
         # else it would slow a run that trains, for figures that nobody sees
         if self.state.ready and self.charlstm.run_path is None:
-            self.run_worker(self._measure_all(again), group="measure", exclusive=True)
+            self.run_worker(partial(self._measure_all, again), group="measure", exclusive=True)
 
     async def _measure_all(self, again: bool) -> None:
         """One thing after the other, so that they do not slow each other down."""
