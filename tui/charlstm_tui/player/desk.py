@@ -106,11 +106,13 @@ class _Enough(Exception):
 
 
 class _Opening(NamedTuple):
-    """What was found on the disk: a model, a ``saved`` text to go on with it, and the text that was ``closed``."""
+    """What was found on the disk: a model, a ``saved`` text to go on with it, which is ``opened`` as it is listed, and
+    the text that was ``closed``."""
 
     loaded: LoadedModel
     facts: ModelFacts
     saved: ReadSession | None
+    opened: SavedSession | None
     closed: SavedSession | None
     last_session: SavedSession | None
     is_saved: bool
@@ -262,8 +264,9 @@ class Desk:
             is_saved = saver.flush(request.session, WAIT_FOR_FILE)
         loaded, facts = load(request, [*self._known()])
         found = None if request.session is None else session_file.read(request.session)
+        opened = None if request.session is None else saved_sessions.session_at(request.session)
         last = None if saver is None else saved_sessions.last(facts.sessions, request.session, closed)
-        return _Opening(loaded, facts, found, closed, last, is_saved)
+        return _Opening(loaded, facts, found, opened, closed, last, is_saved)
 
     def _begin_text(self, request: PlayRequest, found: _Opening, clamps: Sequence[Clamp]) -> None:
         loaded, facts, saved, closed, before = found.loaded, found.facts, found.saved, found.closed, self.about
@@ -283,11 +286,11 @@ class Desk:
             settings = self.recipe.settings if request.settings is None else request.settings
             recipe, about = Recipe(request.seed, 0, settings, clamps), replace(about, holds_in_prime=False)
         else:
-            state, opened = saved.state, saved_sessions.session_at(saved.path)
+            state = saved.state
             document, recipe = state.document, Recipe(0, state.sample, state.settings, state.clamps)
-            about = about.continuing(saved.path, opened)
+            about = about.continuing(saved.path, found.opened)
             older = "" if found.is_saved else "Its last changes are not saved yet: this is how it was before them."
-            note = " ".join(filter(None, (saved.note, other_model_words(opened, facts), older)))
+            note = " ".join(filter(None, (saved.note, other_model_words(found.opened, facts), older)))
         self._play(document, about, recipe)
         if self._saver is not None and saved is not None:
             self._saver.go_on(key, facts.sessions, saved, run=facts.run)
