@@ -626,7 +626,6 @@ class Desk:
 
     def erase_word(self, direction: int) -> None:
         """Remove the word before the cursor (-1) or after it (1)."""
-
         document = self.document
         before, after = (0, document.word_after()) if direction > 0 else (document.word_before(), 0)
         self.erase(before, after)
@@ -662,7 +661,6 @@ class Desk:
     def set_writing(self, writing: bool) -> None:
         """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
         self.writing = writing
-
         with self._changing(edits=False) as document:
             if not writing and document.cursor < document.prime_length:
                 document.move(document.prime_length, undoable=False)
@@ -701,7 +699,6 @@ class Desk:
         """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
         that is no longer suggested is ignored: the key was quicker than the screen."""
         shown, known = self.suggestion, self._suggestions
-
         if text and shown.startswith(text):
             with self._changing() as document:
                 document.insert(text, GENERATED, kind="accepting")
