@@ -135,7 +135,7 @@ def context(
     if before < longest:
         raise GenerationError(
             f"The text is too short for a context of {longest:,} characters: only {max(0, before):,} that the model "
-            "knows stand before the predicted one. Take a longer text or shorter contexts"
+            "knows stand before the predicted one. Take a longer text"
         )
     if at is not None:
         chosen = np.array([at], np.intp)
