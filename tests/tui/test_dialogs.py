@@ -197,6 +197,10 @@ async def test_model_picker_says_that_nothing_has_the_name(tmp_path: Path) -> No
         await app.shows("Nothing here is called “zzz”.")
         await app.press("down", "enter")  # the sentence cannot be chosen
         await app.shows("There is no model or session called zzz")
+        Path("novel.txt").touch()
+        picker.query_one(Input).value = "./novel.txt"
+        await app.press("enter")
+        await app.shows("./novel.txt is no model or session: take one listed")
         assert app.screen is picker
 
 

@@ -147,7 +147,9 @@ class ModelPicker(SafeWorkers, Dialog):
         elif self.shown and options.highlighted is not None:
             self.dismiss(self.shown[options.highlighted][0])
         else:
-            self.show_problem(f"There is no model or session called {typed}: take one listed, or a file's path.")
+            is_other = os.path.isfile(typed_path(typed))
+            what = f"{typed} is no model or session" if is_other else f"There is no model or session called {typed}"
+            self.show_problem(f"{what}: take one listed, or a .safetensors or .json file.")
 
 
 class TypedPathSuggester(PathSuggester):
