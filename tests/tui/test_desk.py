@@ -1068,3 +1068,20 @@ def test_edit_ends_what_was_asked_of_the_model(model: Path, desk: PlayedDesk) ->
     assert desk.cancel()
     assert desk.finish().text.text.read() == f"{PRIME}the light on"
     assert not desk.keys_wait
+
+
+def test_suggestions_come_at_the_end_of_each_paragraph(model: Path, desk: PlayedDesk) -> None:
+    desk.open(PlayRequest(str(model)))
+    desk.finish()
+    desk.set_writing(True)
+    desk.insert(" was grey.\nThe evening")
+    desk.move(21)
+    within = desk.finish()
+    assert within.suggests
+    assert within.suggestion
+    assert within.read_to == within.size  # what follows is read too
+    accepted = within.suggestion.split()[0]
+    desk.accept(within.suggestion[: within.suggestion.index(accepted) + len(accepted)])
+    assert str(desk.document.text).endswith(f"{accepted}\nThe evening")
+    desk.move(desk.document.cursor - 1)
+    assert not desk.finish().suggests

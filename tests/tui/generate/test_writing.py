@@ -199,7 +199,7 @@ async def test_a_hidden_suggestion_comes_back_with_the_keys_that_ask_for_another
         await it.pilot.press("left")
         await it.until(lambda: "Ctrl+L another" not in it.screen_text())
         await it.pilot.press("ctrl+l")
-        await it.until(lambda: "Suggestions come at the end of the text; Ctrl+N" in it.status())
+        await it.until(lambda: "Suggestions come at the end of a paragraph; Ctrl+N" in it.status())
 
 
 async def test_write_pastes_what_was_cut(model: Path) -> None:

@@ -227,7 +227,7 @@ class PlayView(ExplainingView):
             "snapshots": self.playing and bool(facts.snapshot_steps),
             "saveable": True,
             "suggestion": bool(self.suggested),
-            "suggestions": bool(state.suggestion) or not self.text_view.at_end,  # there the key says that there is none
+            "suggestions": bool(state.suggestion) or not state.suggests,  # there the key says that there is none
             "undo": self.writing or bool(state.undoable),
             "redo": self.writing or bool(state.redoable),
             "branch": branch is not None,
@@ -240,7 +240,7 @@ class PlayView(ExplainingView):
         shown = min(9, len(self._shown_candidates))
         stream = "pause" if state and state.running else "one more" if state and state.speed == 0 else "generate"
         labels = {"generate.stream": stream, "generate.pick_1": f"to {shown} choose"}
-        if not self.text_view.at_end:  # there are no suggestions, which the key says
+        if state is None or not state.suggests:  # there are no suggestions, which the key says
             labels["generate.next_suggestion"] = ""
         labels["generate.learn_written"] = self._learning.key_label
         return labels
@@ -298,8 +298,10 @@ class PlayView(ExplainingView):
         if not self.playing or (legend := super().legend()) is None:
             return None
         copied = None if self.overlap is None or self.writing else self.overlap.figure
-        own = self.state is not None and self.state.edited and not legend.scale.diverging
-        return replace(legend, copied=copied, own=own)
+        state = self.state
+        own = state is not None and state.edited and not legend.scale.diverging
+        unread = state is not None and not state.running and max(state.position, state.read_to) < state.size
+        return replace(legend, copied=copied, own=own, unread=unread)
 
     @property
     def escape_label(self) -> str:
@@ -912,6 +914,5 @@ def _key_state(state: Played) -> tuple[object, ...]:
     return (
         state.running, state.facts is None, state.distribution is None, bool(state.suggestion), state.speed == 0,
         state.busy, state.error, state.facts and state.facts.path, state.request.step, bool(state.undoable),
-        bool(state.redoable), state.position < state.size,
-        state.title,
+        bool(state.redoable), state.suggests, state.title,
     )  # fmt: skip

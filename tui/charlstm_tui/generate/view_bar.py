@@ -117,13 +117,15 @@ def _click(action: str) -> Style:
 @dataclass(frozen=True, slots=True)
 class Legend:
     """What the colouring of ``text`` by ``scale`` means. ``copied`` is the share of it that stands in the training
-    text, ``None`` where that is not known; with ``own`` it says how the user's own characters look. How levels look is
-    asked of the text when the legend is drawn, since they look different with another theme."""
+    text, ``None`` where that is not known; with ``own`` it says how the user's own characters look, with ``unread``
+    that some have no figures yet. How levels look is asked of the text when the legend is drawn, since they look
+    different with another theme."""
 
     scale: Scale
     text: StreamView
     copied: float | None = None
     own: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +164,8 @@ class StatusLine(Widget):
         scale, title = legend.scale, quiet + Style(bold=True)
         styles, as_background = self._level_styles(legend), legend.text.shows_backgrounds
         own = Content.assemble("  ", ("your own", legend.text.own_style)) if legend.own else Content("")
+        if legend.unread:
+            own += Content.styled("  not read yet", quiet)
         copied, copied_words = self._copied(legend, False), self._copied(legend, True)
         if scale is OFF:
             none = Content.styled("no colours", quiet)
@@ -199,8 +203,7 @@ class StatusLine(Widget):
             (background + words + own + copied_words, every),
             (background + words + own + copied, every),
             (words + own + copied, every),
-            (background + words + copied_words, every),
-            (background + words + copied, every),
+            *([(short + own + copied, every), (short + own + copied, first)] if own else []),
             (words + copied, first),
             (short + copied, 0),
         ]

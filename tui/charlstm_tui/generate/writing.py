@@ -14,7 +14,7 @@ from charlstm_tui.generate.view import GenerateView
 from charlstm_tui.player.played import Played
 
 HELD_FOR = 0.4
-"""Seconds after which a key is not held any more: Ctrl+→ that went on by words to the end accepts none meanwhile."""
+"""Seconds after which a key is not held any more: Ctrl+→ that goes on by words passes suggestions meanwhile."""
 
 
 class Writing:
@@ -33,7 +33,7 @@ class Writing:
 
     def follow(self, state: Played) -> None:
         """Show the suggestions of this state: one in the text, and others in the list."""
-        self._text.view.show_suggestion(self.suggested)
+        self._text.view.show_suggestion(self.suggested, state.position)
         suggestions = state.suggestions if self.suggested else ()
         self._view.set_class(bool(suggestions), "-suggesting")
         self._suggestions.show(suggestions, state.suggestion_place)
@@ -94,15 +94,16 @@ class Writing:
     def do_accept_word(self) -> None:
         if time.monotonic() - self._walked_at < HELD_FOR:
             self._walked_at = time.monotonic()
+            self._text.desk.move_by_word(1)
             return
         word = re.match(r"\s*\S+", self.suggested)
         if word is not None:
             self._text.desk.accept(word.group())
 
     def do_another_suggestion(self, direction: int) -> None:
-        if not self._text.view.at_end:
+        if not self._text.desk.suggests:
             key = key_of("generate.continuations_written")
-            self._view.say(f"Suggestions come at the end of the text; {key} reads ways on from here.")
+            self._view.say(f"Suggestions come at the end of a paragraph; {key} reads ways on from here.")
             return
         self.expect_suggestion()
         self._text.desk.another_suggestion(direction)

@@ -659,7 +659,7 @@ class Desk:
             self._add_note(replaced, first=True)
 
     def set_writing(self, writing: bool) -> None:
-        """Begin or end writing: at the end of the text there is a suggestion of how it could continue."""
+        """Begin or end writing: at the end of a line there is a suggestion of how it could go on."""
         self.writing = writing
         with self._changing(edits=False) as document:
             if not writing and document.cursor < document.prime_length:
@@ -668,32 +668,37 @@ class Desk:
     # ---- suggestions
 
     @property
-    def _suggests(self) -> bool:
-        """Whether there is to be a suggestion: at the end of a text that is written."""
-        return self.writing and self.document.cursor == len(self.document)
+    def suggests(self) -> bool:
+        """Whether there is to be a suggestion: at the end of a line or paragraph of a text that is written."""
+        document, cursor = self.document, self.document.cursor
+        is_read_there = cursor >= document.prime_length  # a prime is read as a whole
+        return self.writing and is_read_there and document.text.read(cursor, cursor + 1) in ("", "\n")
 
     @property
     def _basis(self) -> tuple[object, ...]:
         """What a suggestion depends on."""
-        return self._session_id, self.document.text, self.document.seed, self.recipe, self.learnt
+        document = self.document
+        return self._session_id, document.text, document.cursor, document.seed, self.recipe, self.learnt
 
     @property
     def suggestion(self) -> str:
-        """How the text could continue, while it is being written and the cursor is at its end. Until it is found: what
-        is left of the one before, if the text went on as that said."""
-        if not self._suggests:
+        """How the text could continue at the cursor, while it is being written and a line or the text ends there. Until
+        it is found: what is left of the one before, if the text went on as that said."""
+        if not self.suggests:
             return ""
-        known, text = self._suggestions, self.document.text
+        known, text, cursor = self._suggestions, self.document.text, self.document.cursor
         shown = known.texts[known.place]
         if known.basis == self._basis:
             return shown
-        if not known.basis or not text.starts_with(known.after):
+        begin = len(known.after)
+        if not known.basis or cursor < begin or not text.starts_with(known.after):
             return ""
-        went_on = text.read(len(known.after), len(known.after) + len(shown) + 1)
+        went_on = text.read(begin, min(cursor, begin + len(shown) + 1))
         return shown[len(went_on) :] if shown.startswith(went_on) else ""
 
     def _suggest(self, texts: Sequence[str], place: int = 0, *, is_rest: bool = False) -> None:
-        self._suggestions = Suggestions(tuple(texts), place, self.document.text, self._basis, is_rest)
+        after = self.document.text.part(0, self.document.cursor)
+        self._suggestions = Suggestions(tuple(texts), place, after, self._basis, is_rest)
 
     def accept(self, text: str) -> None:
         """Put the beginning ``text`` of the suggestion into the text; the rest of it is suggested from then on. A text
@@ -711,7 +716,7 @@ class Desk:
 
     def show_suggestion(self, place: int) -> None:
         """Suggest the one at ``place`` of several, each with another first word."""
-        if not self._suggests:
+        if not self.suggests:
             return
         known = self._suggestions.texts if self._suggestions.basis == self._basis else ()
 
@@ -986,6 +991,7 @@ class Desk:
             title=about.title,
             continues=about.continues,
             learnt_strength=None if self.learnt is None else self.learnt.strength,
+            suggests=self.suggests,
             suggestion=suggestion,
             suggestions=known.texts if suggestion and len(known.texts) > 1 else (),
             suggestion_place=known.place,
@@ -1000,7 +1006,7 @@ class Desk:
         about = self.about
         if about is None:
             return ()
-        suggests = self._suggests and not self.running and self._suggestions.basis != self._basis
+        suggests = self.suggests and not self.running and self._suggestions.basis != self._basis
         model = about.loaded, self.learnt, self.recipe
         return self.document.state, *model, self.writing, self._stream, self._question, suggests
 

@@ -107,7 +107,8 @@ class Order:
     Attributes:
         figures_from: the loop has the figures of the characters before.
         writing: the text is read up to the cursor first; else all of it.
-        suggests: whether a suggestion of how the text could continue is wanted, from ``learnt`` if that is a copy.
+        suggests: whether a suggestion of how the text could continue at the cursor is wanted, from ``learnt`` if that
+            is a copy.
         holds_in_prime: whether cells are held while the prime is read, too.
         file: the text's own, with which what a model has read of it may have been kept.
     """
@@ -251,10 +252,10 @@ class Work:
             elif not self.is_done:
                 self.is_done = True
                 self._hand_over(ahead=self._ahead(order.cursor, CHOICES))
-            elif self.reading.read_to < len(order.text):
-                self._read(len(order.text), until)
             elif self._suggests:
                 self._suggest(order)
+            elif self.reading.read_to < len(order.text):
+                self._read(len(order.text), until)
         except _Interrupted:
             pass
         except Exception as error:
@@ -402,9 +403,9 @@ class Work:
         return reading, len(text), drawn_at
 
     def suggest(self) -> str:
-        """How the text could continue: what would be generated now."""
+        """How the text could continue at the cursor: what would be generated there now."""
         assert self.order is not None
-        reading, place, drawn_at = self._offering(len(self.order.text))
+        reading, place, drawn_at = self._offering(self.order.cursor)
         return whole_words(reading.suggest(place, SUGGESTION_LENGTH, lambda done: self.check(), drawn_at=drawn_at))
 
     def _suggest(self, order: Order) -> None:

@@ -107,8 +107,10 @@ class Played:
     """Cells that are held while text is generated."""
     learnt_strength: float | None = None
     """Of the copy of the model that has learnt from the text and suggests in Write; ``None`` where the model does."""
+    suggests: bool = False
+    """Whether there is to be a suggestion: the text is being written, and the cursor is at the end of a line."""
     suggestion: str = ""
-    """How the text could continue, while it is being written and the cursor is at its end."""
+    """How the text could continue at the cursor."""
     suggestions: tuple[str, ...] = ()
     """What could be suggested instead, with the suggestion itself, if others were asked for."""
     suggestion_place: int = 0
