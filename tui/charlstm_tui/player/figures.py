@@ -47,9 +47,9 @@ class Figures:
 
     def __init__(self, start: int = 0) -> None:
         self.start = start
-        self._probabilities, self._ranks = array("f"), array("L")
+        self._probabilities, self._ranks = array("f"), array("I")
         # of the first 0, 1, 2 … characters after the prime together:
-        self._bits, self._counted = array("d", [0.0]), array("l", [0])
+        self._bits, self._counted = array("d", [0.0]), array("I", [0])
 
     @property
     def read_to(self) -> int:
